@@ -1,0 +1,307 @@
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "admin_client.h"
+
+#define OPTIONS_MAX 32
+
+static void
+say(const char *what, va_list arguments)
+{
+    fflush(stdout);
+    fprintf(stderr, "cairn: ");
+    vfprintf(stderr, what, arguments);
+    fprintf(stderr, "\n");
+}
+
+int
+cli_fail(const char *what, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, what);
+    say(what, arguments);
+    va_end(arguments);
+    return EXIT_FAILED;
+}
+
+int
+cli_usage(const char *what, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, what);
+    say(what, arguments);
+    va_end(arguments);
+    return EXIT_USAGE;
+}
+
+uint64_t
+cli_now_ns(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+int
+cli_exit_status(enum cairn_error error)
+{
+    switch (error) {
+    case CAIRN_OK:
+        return EXIT_DONE;
+    case CAIRN_UNKNOWN:
+        return EXIT_UNKNOWN;
+    case CAIRN_NO_QUORUM:
+    case CAIRN_DENIED:
+    case CAIRN_NO_LEADER:
+    case CAIRN_NOT_LEADER:
+    case CAIRN_RECOVERING:
+    case CAIRN_OUT_OF_ORDER:
+    case CAIRN_TIMEOUT:
+        return EXIT_REFUSED;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+static const char *
+kind_argument(enum option_kind kind)
+{
+    static const char *const names[] = {
+        [OPTION_FLAG] = "",
+        [OPTION_TEXT] = " TEXT",
+        [OPTION_U64] = " N",
+        [OPTION_U32] = " N",
+        [OPTION_ACK] = " local|majority|all",
+        [OPTION_POLICY] = " cp|ap|adaptive|ca",
+        [OPTION_DENY] = " writes|reads|both",
+        [OPTION_LEVEL] = " stale|session|lease|linearizable",
+    };
+
+    return names[kind];
+}
+
+static void
+show_usage(const char *usage, const struct cli_option *options)
+{
+    printf("usage: cairn %s\n", usage);
+    for (; options->name != NULL; options++) {
+        char left[64];
+
+        snprintf(left, sizeof(left), "--%s%s", options->name, kind_argument(options->kind));
+        printf("  %-28s %s\n", left, options->help);
+    }
+}
+
+static bool
+parse_number(const char *text, uint64_t most, uint64_t *out)
+{
+    char *end;
+
+    errno = 0;
+    if (*text < '0' || *text > '9')
+        return false;
+    *out = strtoull(text, &end, 10);
+    return errno == 0 && *end == '\0' && *out <= most;
+}
+
+static bool
+set_option(const struct cli_option *option, const char *text)
+{
+    uint64_t number;
+
+    switch (option->kind) {
+    case OPTION_FLAG:
+        *(bool *)option->value = true;
+        return true;
+    case OPTION_TEXT:
+        *(const char **)option->value = text;
+        return true;
+    case OPTION_U64:
+        return parse_number(text, UINT64_MAX, option->value);
+    case OPTION_U32:
+        if (!parse_number(text, UINT32_MAX, &number))
+            return false;
+        *(uint32_t *)option->value = (uint32_t)number;
+        return true;
+    case OPTION_ACK:
+        return cairn_ack_parse(text, option->value);
+    case OPTION_POLICY:
+        return cairn_policy_parse(text, option->value);
+    case OPTION_DENY:
+        return cairn_deny_parse(text, option->value);
+    case OPTION_LEVEL:
+        return cairn_read_level_parse(text, option->value);
+    }
+    return false;
+}
+
+/* For getopt: one long option each, its index as the value, and --help. */
+static int
+fill_options(const struct cli_option *options, struct option *out)
+{
+    int count = 0;
+
+    for (; options[count].name != NULL && count < OPTIONS_MAX - 2; count++)
+        out[count] = (struct option){options[count].name, options[count].kind != OPTION_FLAG, NULL, 1000 + count};
+    out[count] = (struct option){"help", 0, NULL, 'h'};
+    out[count + 1] = (struct option){NULL, 0, NULL, 0};
+    return count;
+}
+
+bool
+cli_parse(int argc, char **argv, const char *usage, const struct cli_option *options, int min, int max, int *first,
+          int *status)
+{
+    struct option table[OPTIONS_MAX];
+    int found;
+
+    fill_options(options, table);
+    opterr = 0;
+    optind = 1;
+    while ((found = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+        const char *given = optind > 0 ? argv[optind - 1] : "?";
+
+        if (found == 'h') {
+            show_usage(usage, options);
+            *status = cli_end(EXIT_DONE);
+            return false;
+        }
+        if (found == '?' || found == ':') {
+            *status = cli_usage("%s: %s '%s' (see 'cairn %s --help')", argv[0],
+                                found == '?' ? "unknown option" : "a value is missing after", given, argv[0]);
+            return false;
+        }
+        if (!set_option(&options[found - 1000], optarg)) {
+            *status = cli_usage("%s: --%s does not take '%s' (expected%s)", argv[0], options[found - 1000].name, optarg,
+                                kind_argument(options[found - 1000].kind));
+            return false;
+        }
+    }
+    *first = optind;
+    if (argc - optind < min || argc - optind > max) {
+        *status = cli_usage("%s: %s (usage: cairn %s)", argv[0],
+                            argc - optind < min ? "an argument is missing" : "too many arguments", usage);
+        return false;
+    }
+    return true;
+}
+
+void
+cli_row(json_t *row)
+{
+    json_dumpf(row, stdout, JSON_COMPACT | JSON_ENSURE_ASCII * 0);
+    putchar('\n');
+    json_decref(row);
+}
+
+bool
+cli_output_alive(void)
+{
+    return !ferror(stdout);
+}
+
+int
+cli_end(int status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "cairn: standard output cannot be written: %s (is its reader gone, or the disk full?)\n",
+            errno != 0 ? strerror(errno) : "broken pipe");
+    return EXIT_FAILED;
+}
+
+int
+cli_cluster(const char *path, struct cluster_config *out)
+{
+    char detail[512];
+
+    if (path == NULL)
+        path = getenv("CAIRN_CLUSTER");
+    if (path == NULL)
+        return cli_usage("no cluster named: give --cluster FILE or set CAIRN_CLUSTER ('cairn dev' prints it)");
+    if (cluster_config_load(path, out, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    return 0;
+}
+
+int
+cli_node(const struct cluster_config *cluster, const char *name, uint8_t *out)
+{
+    *out = CAIRN_NODE_NONE;
+    if (name == NULL)
+        return 0;
+    *out = cluster_config_node(cluster, name);
+    return *out == CAIRN_NODE_NONE ? cli_usage("no node '%s' in the cluster file", name) : 0;
+}
+
+static void
+socket_path(const struct cluster_config *cluster, uint8_t node, char *path, size_t path_bytes)
+{
+    snprintf(path, path_bytes, "%s/%s.sock", cluster->directory, cluster->names[node]);
+}
+
+json_t *
+cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, char *detail, size_t detail_bytes)
+{
+    char path[384];
+    json_t *answer;
+    int fd;
+
+    socket_path(cluster, node, path, sizeof(path));
+    fd = admin_dial(path, detail, detail_bytes);
+    if (fd < 0) {
+        json_decref(request);
+        return NULL;
+    }
+    answer = admin_ask(fd, request, NULL);
+    close(fd);
+    if (answer == NULL)
+        snprintf(detail, detail_bytes, "node %s does not answer (is it stopped?)", cluster->names[node]);
+    return answer;
+}
+
+int
+cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client,
+         uint32_t *id, uint8_t *node)
+{
+    enum cairn_error error = CAIRN_CLOSED;
+    char path[384], detail[256] = "";
+
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        if (via != CAIRN_NODE_NONE && i != via)
+            continue;
+        socket_path(cluster, i, path, sizeof(path));
+        error = cairn_connect(path, client, detail, sizeof(detail));
+        if (error != CAIRN_OK)
+            continue;
+        error = cairn_open(*client, log, id, detail, sizeof(detail));
+        if (error == CAIRN_OK) {
+            *node = i;
+            return 0;
+        }
+        cairn_disconnect(*client);
+        *client = NULL;
+        if (error == CAIRN_NO_LOG)
+            return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it, 'cairn log list' shows them)",
+                            log, log);
+    }
+    return cli_fail("the cluster is down: %s", detail);
+}
+
+void
+cli_names(const struct cluster_config *cluster, const char **names)
+{
+    for (uint32_t i = 0; i < cluster->nodes; i++)
+        names[i] = cluster->names[i];
+}

@@ -1,0 +1,87 @@
+/* What the commands share: options, output, the cluster they talk to. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "cairn/cairn.h"
+#include "config.h"
+
+enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 3, EXIT_UNKNOWN = 4 };
+
+struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+};
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_U64, OPTION_U32, OPTION_ACK, OPTION_POLICY, OPTION_DENY, OPTION_LEVEL };
+
+struct cli_option {
+    const char *name; /* without the dashes */
+    enum option_kind kind;
+    void *value;
+    const char *help;
+};
+
+#define OPTIONS_END {NULL, OPTION_FLAG, NULL, NULL}
+
+/* Reads options; what is left are the arguments, from *first on, between min and max of them.
+ * Returns true to go on; false: *status is what to exit with (help was shown, or usage was wrong). */
+bool cli_parse(int argc, char **argv, const char *usage, const struct cli_option *options, int min, int max,
+               int *first, int *status);
+
+/* Says "cairn: WHAT" on stderr; returns EXIT_FAILED, or EXIT_USAGE. */
+int cli_fail(const char *what, ...) __attribute__((format(printf, 1, 2)));
+int cli_usage(const char *what, ...) __attribute__((format(printf, 1, 2)));
+
+/* What an error means to a script. */
+int cli_exit_status(enum cairn_error error);
+
+/* One JSON object a line on stdout; row is taken over. */
+void cli_row(json_t *row);
+
+/* Flushes stdout; EXIT_FAILED, said, where it could not be written, else status. */
+int cli_end(int status);
+/* Could stdout be written so far? */
+bool cli_output_alive(void);
+
+/* The cluster file: --cluster, else CAIRN_CLUSTER. 0, or what to exit with. */
+int cli_cluster(const char *path, struct cluster_config *out);
+
+/* Index of the node named, CAIRN_NODE_NONE where name is NULL; a wrong name is a usage error. */
+int cli_node(const struct cluster_config *cluster, const char *name, uint8_t *out);
+
+/* Asks one node; NULL with a detail where it does not answer. */
+json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, char *detail, size_t detail_bytes);
+
+/* Opens a log for reading at the node `via`, or at the first that answers. */
+int cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client,
+             uint32_t *id, uint8_t *node);
+
+/* A session's pieces from a cluster. */
+void cli_names(const struct cluster_config *cluster, const char **names);
+
+uint64_t cli_now_ns(void);
+
+/* Makes the log known to every node that answers and waits for a leader. 0 or an exit status. */
+int log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,
+                        enum cairn_deny deny);
+
+int cmd_append(int argc, char **argv);
+int cmd_read(int argc, char **argv);
+int cmd_tail(int argc, char **argv);
+int cmd_log(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_events(int argc, char **argv);
+int cmd_fault(int argc, char **argv);
+int cmd_server(int argc, char **argv);
+int cmd_dev(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+
+#endif

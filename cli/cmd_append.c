@@ -1,0 +1,251 @@
+/* cairn append: a line, an entry. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "lines.h"
+#include "session.h"
+
+struct append {
+    struct cluster_config cluster;
+    struct session_config session_config;
+    struct session *session;
+    struct lines lines;
+    const char *names[CAIRN_NODES_MAX];
+    bool json, whole;
+    int status;
+    uint64_t acked, refused, unknown;
+};
+
+static void
+worse(struct append *append, enum cairn_error error)
+{
+    int status = cli_exit_status(error);
+
+    if (append->status == EXIT_DONE || status == EXIT_UNKNOWN)
+        append->status = status;
+}
+
+static void
+detail_of(const struct session_result *result, char *text, size_t text_bytes)
+{
+    const struct cairn_result *answer = &result->result;
+
+    if (result->error == CAIRN_NO_QUORUM && answer->reached < answer->needed)
+        snprintf(text, text_bytes, "no quorum: reaching %u of the cluster, need %u", answer->reached, answer->needed);
+    else
+        snprintf(text, text_bytes, "%s", cairn_error_text(result->error));
+}
+
+static json_t *
+row_of(const struct append *append, const struct session_result *result)
+{
+    const struct cairn_result *answer = &result->result;
+    char detail[128];
+
+    if (result->error == CAIRN_OK && answer->on_branch)
+        return json_pack("{s:{s:s,s:I},s:I,s:s,s:b,s:I}", "branch", "origin",
+                         append->cluster.names[answer->origin % append->cluster.nodes], "seq",
+                         (json_int_t)answer->seq, "fork_lsn", (json_int_t)answer->fork_lsn, "ack",
+                         cairn_ack_name(answer->ack), "repeated", answer->repeated, "latency_ns",
+                         (json_int_t)result->latency_ns);
+    if (result->error == CAIRN_OK)
+        return json_pack("{s:I,s:I,s:s,s:b,s:I}", "lsn", (json_int_t)answer->lsn, "term", (json_int_t)answer->term,
+                         "ack", cairn_ack_name(answer->ack), "repeated", answer->repeated, "latency_ns",
+                         (json_int_t)result->latency_ns);
+    if (result->error == CAIRN_UNKNOWN)
+        return json_pack("{s:s,s:I,s:I}", "error", "unknown", "producer",
+                         (json_int_t)session_producer(append->session), "seq", (json_int_t)result->seq);
+    detail_of(result, detail, sizeof(detail));
+    return json_pack("{s:s,s:s}", "error", cairn_error_name(result->error), "detail", detail);
+}
+
+static void
+print_text(const struct append *append, const struct session_result *result)
+{
+    const struct cairn_result *answer = &result->result;
+    char detail[128];
+
+    if (result->error == CAIRN_OK && answer->on_branch)
+        printf("branch %s/%" PRIu64 " after lsn %" PRIu64 ", %s: tentative until it is merged\n",
+               append->cluster.names[answer->origin % append->cluster.nodes], answer->seq, answer->fork_lsn,
+               cairn_ack_name(answer->ack));
+    else if (result->error == CAIRN_OK)
+        printf("lsn %" PRIu64 ", %s, %.1f us%s\n", answer->lsn, cairn_ack_name(answer->ack),
+               (double)result->latency_ns / 1000, answer->repeated ? " (held already)" : "");
+    else if (result->error == CAIRN_UNKNOWN)
+        printf("unknown: it may yet appear; 'cairn append --producer %" PRIu64 " --seq %" PRIu64 "' settles it\n",
+               session_producer(append->session), result->seq);
+    else {
+        detail_of(result, detail, sizeof(detail));
+        printf("refused: %s\n", detail);
+    }
+}
+
+static void
+report(struct append *append, const struct session_result *result)
+{
+    append->acked += result->error == CAIRN_OK;
+    append->unknown += result->error == CAIRN_UNKNOWN;
+    append->refused += result->error != CAIRN_OK && result->error != CAIRN_UNKNOWN;
+    if (result->error != CAIRN_OK)
+        worse(append, result->error);
+    if (append->json)
+        cli_row(row_of(append, result));
+    else
+        print_text(append, result);
+}
+
+static bool
+drain(struct append *append)
+{
+    struct session_result result;
+    bool any = false;
+
+    while (session_poll(append->session, &result)) {
+        report(append, &result);
+        any = true;
+    }
+    return any;
+}
+
+/* Waits for input and answers both; shows what there is while the input pauses. */
+static void
+pause_for_input(struct append *append)
+{
+    struct pollfd input = {.fd = append->lines.fd, .events = POLLIN};
+
+    if (session_in_flight(append->session) > 0) {
+        if (poll(&input, 1, 0) == 0 && !drain(append))
+            session_wait(append->session);
+        return;
+    }
+    fflush(stdout);
+    poll(&input, 1, 200);
+}
+
+static int
+give_line(struct append *append, const struct line *line)
+{
+    for (;;) {
+        enum cairn_error error = session_append(append->session, line->bytes, (uint32_t)line->size_bytes,
+                                                line->terminated || append->whole ? 0 : CAIRN_ENTRY_UNTERMINATED);
+
+        if (error == CAIRN_OK)
+            return 0;
+        if (error != CAIRN_AGAIN)
+            return cli_fail("line %" PRIu64 ": %s", line->number, cairn_error_text(error));
+        if (!drain(append))
+            session_wait(append->session);
+    }
+}
+
+static int
+append_all(struct append *append)
+{
+    struct line line;
+    enum lines_status got;
+
+    while ((got = lines_next(&append->lines, &line)) != LINES_END && cli_output_alive()) {
+        int status = 0;
+
+        if (got == LINES_ERROR)
+            status = cli_fail("input %s: %s", append->lines.name, append->lines.detail);
+        else if (got == LINES_PAUSE)
+            pause_for_input(append);
+        else
+            status = give_line(append, &line);
+        if (status != 0) {
+            append->status = status;
+            break;
+        }
+        drain(append);
+    }
+    while (session_in_flight(append->session) > 0 && cli_output_alive()) {
+        if (!drain(append))
+            session_wait(append->session);
+    }
+    return append->status;
+}
+
+static int
+open_session(struct append *append, const char *log, bool may_create)
+{
+    char detail[512] = "";
+    enum cairn_error error = session_open(&append->session_config, &append->session, detail, sizeof(detail));
+    int status;
+
+    if (error == CAIRN_OK)
+        return 0;
+    if (error != CAIRN_NO_LOG)
+        return cli_fail("the cluster is down: %s", detail);
+    if (!may_create || !append->cluster.auto_create)
+        return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it)", log, log);
+    status = log_create_and_wait(&append->cluster, log, CAIRN_POLICY_CP, CAIRN_DENY_WRITES);
+    if (status != 0)
+        return status;
+    fprintf(stderr, "cairn: log '%s' created, policy cp\n", log);
+    return open_session(append, log, false);
+}
+
+int
+cmd_append(int argc, char **argv)
+{
+    static struct append append;
+    const char *cluster = NULL, *file = "-", *via = NULL, *durability = NULL;
+    uint64_t deadline_ms = 10000, producer = 0, seq = 0;
+    enum cairn_ack ack = CAIRN_ACK_POLICY;
+    const struct cli_option options[] = {
+        {"cluster", OPTION_TEXT, &cluster, "the cluster file (or CAIRN_CLUSTER)"},
+        {"file", OPTION_TEXT, &file, "what to append, a line an entry; - is standard input, the default"},
+        {"whole", OPTION_FLAG, &append.whole, "the file is one entry"},
+        {"ack", OPTION_ACK, &ack, "how many replicas hold an entry before it is acknowledged; default: the policy's"},
+        {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
+        {"via", OPTION_TEXT, &via, "the node to talk to first"},
+        {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000"},
+        {"producer", OPTION_U64, &producer, "repeat as this producer"},
+        {"seq", OPTION_U64, &seq, "from this sequence on"},
+        {"json", OPTION_FLAG, &append.json, "a JSON row for each entry"},
+        OPTIONS_END,
+    };
+    uint8_t node;
+    int first, status;
+
+    if (!cli_parse(argc, argv, "append NAME [--file FILE | -] [OPTIONS]", options, 1, 2, &first, &status))
+        return status;
+    if (argc - first == 2)
+        file = argv[first + 1];
+    if (durability != NULL && strcmp(durability, "memory") != 0)
+        return cli_usage("append: --durability %s is not available: this version keeps logs in memory", durability);
+    if (producer == 0 && seq != 0)
+        return cli_usage("append: --seq needs --producer");
+    if ((status = cli_cluster(cluster, &append.cluster)) != 0 ||
+        (status = cli_node(&append.cluster, via, &node)) != 0)
+        return status;
+    if (!lines_open(&append.lines, file, append.whole))
+        return cli_fail("input %s: %s", file, append.lines.detail);
+    cli_names(&append.cluster, append.names);
+    append.session_config = (struct session_config){
+        .nodes = append.cluster.nodes,
+        .names = append.names,
+        .directory = append.cluster.directory,
+        .log = argv[first],
+        .via = node,
+        .ack = ack,
+        .deadline_ns = deadline_ms * 1000000,
+        .producer = producer,
+        .first_seq = seq,
+    };
+    status = open_session(&append, argv[first], true);
+    if (status == 0)
+        status = append_all(&append);
+    if (append.session != NULL)
+        session_close(append.session);
+    lines_close(&append.lines);
+    return cli_end(status);
+}

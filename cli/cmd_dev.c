@@ -1,0 +1,358 @@
+/* cairn dev: a cluster of separate processes on this machine, to develop against. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+#define READY_NS 20000000000u
+#define STOP_NS 5000000000u
+
+struct dev {
+    struct cluster_config cluster;
+    char file[320];
+    const char *idle;
+    bool allow_faults, detach, stop, json;
+    pid_t pids[CAIRN_NODES_MAX];
+};
+
+static void
+nap(long ns)
+{
+    struct timespec pause = {.tv_nsec = ns};
+
+    nanosleep(&pause, NULL);
+}
+
+static pid_t
+pid_of(const struct dev *dev, uint32_t node)
+{
+    char path[384];
+    int pid = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s.pid", dev->cluster.directory, dev->cluster.names[node]);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        if (fscanf(file, "%d", &pid) != 1)
+            pid = 0;
+        fclose(file);
+    }
+    return pid;
+}
+
+/* Is the process a cairn server? A pid file may outlive its process. */
+static bool
+is_server(pid_t pid)
+{
+    char path[64], text[256] = "";
+    FILE *file;
+    size_t got;
+
+    if (pid <= 1)
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    got = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    for (size_t i = 0; i + 1 < got; i++) {
+        if (text[i] == '\0')
+            text[i] = ' ';
+    }
+    return strstr(text, " server ") != NULL;
+}
+
+static int
+stop_all(const struct dev *dev)
+{
+    uint64_t end_ns = cli_now_ns() + STOP_NS;
+    pid_t pids[CAIRN_NODES_MAX];
+    uint32_t running = 0;
+
+    for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
+        pids[i] = dev->pids[i] > 0 ? dev->pids[i] : pid_of(dev, i);
+        if (!is_server(pids[i]))
+            pids[i] = 0;
+        else
+            kill(pids[i], SIGTERM);
+    }
+    do {
+        running = 0;
+        for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
+            if (pids[i] > 0)
+                waitpid(pids[i], NULL, WNOHANG);
+            running += pids[i] > 0 && is_server(pids[i]);
+        }
+        if (running > 0)
+            nap(10000000);
+    } while (running > 0 && cli_now_ns() < end_ns);
+    for (uint32_t i = 0; running > 0 && i < dev->cluster.nodes; i++) {
+        if (pids[i] > 0 && is_server(pids[i]))
+            kill(pids[i], SIGKILL);
+    }
+    return EXIT_DONE;
+}
+
+static void
+child(const struct dev *dev, uint32_t node)
+{
+    char log[384];
+    char *arguments[] = {(char *)(uintptr_t)"cairn",
+                         (char *)(uintptr_t)"server",
+                         (char *)(uintptr_t)"--node",
+                         (char *)(uintptr_t)dev->cluster.names[node],
+                         (char *)(uintptr_t)"--cluster",
+                         (char *)(uintptr_t)dev->file,
+                         (char *)(uintptr_t)"--idle",
+                         (char *)(uintptr_t)dev->idle,
+                         dev->allow_faults ? (char *)(uintptr_t)"--allow-faults" : NULL,
+                         NULL};
+    int fd, nothing = open("/dev/null", O_RDONLY);
+
+    snprintf(log, sizeof(log), "%s/%s.log", dev->cluster.directory, dev->cluster.names[node]);
+    fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (fd >= 0) {
+        dup2(nothing, 0);
+        dup2(fd, 1);
+        dup2(fd, 2);
+    }
+    closefrom(3);
+    if (dev->detach)
+        setsid();
+    else
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+    execv("/proc/self/exe", arguments);
+    _exit(127);
+}
+
+static int
+start_all(struct dev *dev)
+{
+    fflush(stdout);
+    for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
+        dev->pids[i] = fork();
+        if (dev->pids[i] < 0)
+            return cli_fail("a process for %s cannot be made: %s", dev->cluster.names[i], strerror(errno));
+        if (dev->pids[i] == 0)
+            child(dev, i);
+    }
+    return 0;
+}
+
+/* What a node that ended at its start said last. */
+static int
+tell_why(const struct dev *dev, uint32_t node)
+{
+    char path[384], line[512], last[512] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s.log", dev->cluster.directory, dev->cluster.names[node]);
+    file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+        snprintf(last, sizeof(last), "%s", line);
+    if (file != NULL)
+        fclose(file);
+    last[strcspn(last, "\n")] = '\0';
+    return cli_fail("node %s ended at its start: %s (its log is %s)", dev->cluster.names[node],
+                    strncmp(last, "cairn: ", 7) == 0 ? last + 7 : last, path);
+}
+
+/* A node is ready when it reaches all others and every log has a leader. */
+static bool
+node_ready(const struct dev *dev, uint8_t node)
+{
+    char detail[256];
+    json_t *answer = cli_ask(&dev->cluster, node, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail)), *row;
+    bool ready = json_array_size(json_object_get(answer, "reach")) == dev->cluster.nodes;
+    size_t i;
+
+    json_array_foreach (json_object_get(answer, "rows"), i, row)
+        ready = ready && json_is_string(json_object_get(row, "leader"));
+    json_decref(answer);
+    return ready;
+}
+
+static int
+wait_ready(const struct dev *dev)
+{
+    uint64_t end_ns = cli_now_ns() + READY_NS;
+    uint8_t node = 0;
+
+    while (node < dev->cluster.nodes) {
+        for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
+            if (waitpid(dev->pids[i], NULL, WNOHANG) == dev->pids[i])
+                return tell_why(dev, i);
+        }
+        if (node_ready(dev, node)) {
+            node++;
+            continue;
+        }
+        if (cli_now_ns() > end_ns)
+            return cli_fail("node %s is not ready after 20 s (its log is %s/%s.log)", dev->cluster.names[node],
+                            dev->cluster.directory, dev->cluster.names[node]);
+        nap(5000000);
+    }
+    return 0;
+}
+
+/* Until a signal comes. A node that ends meanwhile is told; the others go on. */
+static int
+watch(struct dev *dev, const sigset_t *signals)
+{
+    struct timespec tick = {.tv_nsec = 200000000};
+
+    for (;;) {
+        int got = sigtimedwait(signals, NULL, &tick);
+
+        if (got == SIGINT || got == SIGTERM || got == SIGHUP)
+            return stop_all(dev);
+        for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
+            if (dev->pids[i] > 0 && waitpid(dev->pids[i], NULL, WNOHANG) == dev->pids[i]) {
+                fprintf(stderr, "cairn: node %s (pid %d) has ended; 'cairn server --node %s --cluster %s' starts it "
+                        "again\n", dev->cluster.names[i], (int)dev->pids[i], dev->cluster.names[i], dev->file);
+                dev->pids[i] = 0;
+            }
+        }
+    }
+}
+
+static uint32_t
+default_memory_mib(uint32_t nodes)
+{
+    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t mib = (bytes >> 20) / (2ull * nodes);
+
+    return mib < 64 ? 64 : mib > 65536 ? 65536 : (uint32_t)mib;
+}
+
+static int
+make_directory(const char *given, char *out, size_t out_bytes)
+{
+    char path[200], resolved[4096];
+
+    if (given == NULL)
+        snprintf(path, sizeof(path), "/tmp/cairn-dev-%u", (unsigned)getuid());
+    else if (snprintf(path, sizeof(path), "%s", given) >= (int)sizeof(path))
+        return cli_fail("directory %s: longer than %zu bytes", given, sizeof(path) - 1);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return cli_fail("directory %s: %s (give another with --dir)", path, strerror(errno));
+    if (realpath(path, resolved) == NULL || strlen(resolved) > 80)
+        return cli_fail("directory %s: its whole path must be at most 80 bytes, for the sockets in it", path);
+    snprintf(out, out_bytes, "%s", resolved);
+    return 0;
+}
+
+/* A new id each time: what the nodes held in memory ended with them, so nothing of a former run may
+ * be taken for this one's. */
+static int
+make_cluster(struct dev *dev, uint32_t memory_mib)
+{
+    struct cluster_config before;
+    char detail[512];
+    bool known = access(dev->file, F_OK) == 0;
+
+    for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
+        snprintf(dev->cluster.names[i], sizeof(dev->cluster.names[i]), "n%u", i + 1);
+        if (is_server(pid_of(dev, i)))
+            return cli_fail("a cluster is running in %s ('cairn dev --stop --dir %s' ends it)", dev->cluster.directory,
+                            dev->cluster.directory);
+    }
+    if (known && cluster_config_load(dev->file, &before, detail, sizeof(detail)) == CAIRN_OK)
+        fprintf(stderr, "cairn: the cluster that ran in %s kept its logs in memory: they ended with it, this one "
+                "starts empty\n", dev->cluster.directory);
+    if (getrandom(&dev->cluster.id, sizeof(dev->cluster.id), 0) != sizeof(dev->cluster.id))
+        dev->cluster.id = (uint32_t)cli_now_ns();
+    dev->cluster.memory_mib = memory_mib != 0 ? memory_mib : default_memory_mib(dev->cluster.nodes);
+    dev->cluster.transport = TRANSPORT_MEMIF;
+    dev->cluster.auto_create = true;
+    if (cluster_config_save(dev->file, &dev->cluster, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    return 0;
+}
+
+static int
+run(struct dev *dev)
+{
+    sigset_t signals;
+    int status;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    status = start_all(dev);
+    /* After the children, which take signals as they come. */
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (status == 0)
+        status = wait_ready(dev);
+    if (status != 0) {
+        stop_all(dev);
+        return status;
+    }
+    if (dev->json)
+        cli_row(json_pack("{s:s,s:s}", "cluster", dev->file, "state", "ready"));
+    else
+        printf("export CAIRN_CLUSTER=%s\nready\n", dev->file);
+    status = cli_end(EXIT_DONE);
+    if (dev->detach && status == EXIT_DONE)
+        return status;
+    return status != EXIT_DONE ? (stop_all(dev), status) : watch(dev, &signals);
+}
+
+int
+cmd_dev(int argc, char **argv)
+{
+    static struct dev dev = {.idle = "sleep"};
+    const char *directory = NULL, *transport = "memif", *durability = NULL, *profile = "shared";
+    uint32_t nodes = 3, memory_mib = 0;
+    const struct cli_option options[] = {
+        {"nodes", OPTION_U32, &nodes, "how many; default 3"},
+        {"dir", OPTION_TEXT, &directory, "where its files are; default /tmp/cairn-dev-UID"},
+        {"transport", OPTION_TEXT, &transport, "memif"},
+        {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
+        {"profile", OPTION_TEXT, &profile, "shared, dedicated or wan: heartbeat and timeout"},
+        {"memory-mib", OPTION_U32, &memory_mib, "for the logs of each node; default: half the machine's, shared"},
+        {"idle", OPTION_TEXT, &dev.idle, "sleep (adaptive, the default), yield or spin"},
+        {"allow-faults", OPTION_FLAG, &dev.allow_faults, "let 'cairn fault' in"},
+        {"detach", OPTION_FLAG, &dev.detach, "return when it is ready"},
+        {"stop", OPTION_FLAG, &dev.stop, "end the one that runs in --dir"},
+        {"json", OPTION_FLAG, &dev.json, "a JSON row when it is ready"},
+        OPTIONS_END,
+    };
+    int first, status;
+
+    if (!cli_parse(argc, argv, "dev [OPTIONS]", options, 0, 0, &first, &status))
+        return status;
+    if (nodes < 1 || nodes > 9)
+        return cli_usage("dev: --nodes is 1 to 9");
+    if (strcmp(transport, "memif") != 0)
+        return cli_usage("dev: --transport %s is not available (memif is)", transport);
+    if (durability != NULL && strcmp(durability, "memory") != 0)
+        return cli_usage("dev: --durability %s is not available: this version keeps logs in memory", durability);
+    if (!cluster_profile_parse(profile, &dev.cluster.profile))
+        return cli_usage("dev: --profile does not take '%s' (shared, dedicated, wan)", profile);
+    dev.cluster.nodes = nodes;
+    if ((status = make_directory(directory, dev.cluster.directory, sizeof(dev.cluster.directory))) != 0)
+        return status;
+    snprintf(dev.file, sizeof(dev.file), "%s/cluster.yaml", dev.cluster.directory);
+    if (dev.stop) {
+        char detail[512];
+
+        if (cluster_config_load(dev.file, &dev.cluster, detail, sizeof(detail)) != CAIRN_OK)
+            return cli_fail("%s", detail);
+        return stop_all(&dev);
+    }
+    if ((status = make_cluster(&dev, memory_mib)) != 0)
+        return status;
+    return run(&dev);
+}

@@ -1,0 +1,235 @@
+/* cairn log create|set|list: entries of the catalog, and waiting until they are in force. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "session.h"
+
+#define WAIT_NS 10000000000u
+
+static bool
+name_is_good(const char *name)
+{
+    size_t length = strlen(name);
+
+    if (length == 0 || length >= CAIRN_NAME_BYTES || name[0] == '_')
+        return false;
+    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == length;
+}
+
+static json_t *
+find_row(const json_t *rows, const char *log)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach (rows, i, row) {
+        if (strcmp(json_string_value(json_object_get(row, "log")), log) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+static const char *
+text_of(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+
+    return text == NULL ? "" : text;
+}
+
+/* How a log stands over the nodes that answer. */
+struct standing {
+    uint32_t answering, knowing, agreeing;
+    bool led;
+    char policy[16], deny[16];
+};
+
+static struct standing
+standing_of(const struct cluster_config *cluster, const char *log, const char *policy, const char *deny)
+{
+    struct standing standing = {0};
+    char detail[256];
+
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
+        const json_t *row = find_row(json_object_get(answer, "rows"), log);
+
+        standing.answering += answer != NULL;
+        if (row != NULL) {
+            standing.knowing++;
+            snprintf(standing.policy, sizeof(standing.policy), "%s", text_of(row, "policy"));
+            snprintf(standing.deny, sizeof(standing.deny), "%s", text_of(row, "deny"));
+            standing.agreeing += policy != NULL && strcmp(text_of(row, "policy"), policy) == 0 &&
+                                 strcmp(text_of(row, "deny"), deny) == 0;
+            standing.led |= strcmp(text_of(row, "role"), "leader") == 0;
+        }
+        json_decref(answer);
+    }
+    return standing;
+}
+
+static int
+catalog_append(const struct cluster_config *cluster, json_t *entry)
+{
+    const char *names[CAIRN_NODES_MAX];
+    struct session_config config = {
+        .nodes = cluster->nodes,
+        .names = names,
+        .directory = cluster->directory,
+        .log = "_catalog",
+        .via = CAIRN_NODE_NONE,
+        .ack = CAIRN_ACK_MAJORITY,
+        .deadline_ns = WAIT_NS,
+    };
+    struct session_result result;
+    struct session *session;
+    char *text = json_dumps(entry, JSON_COMPACT), detail[256] = "";
+    enum cairn_error error;
+
+    json_decref(entry);
+    cli_names(cluster, names);
+    error = session_open(&config, &session, detail, sizeof(detail));
+    if (error != CAIRN_OK) {
+        free(text);
+        return cli_fail("the cluster is down: %s", detail);
+    }
+    session_append(session, text, (uint32_t)strlen(text), 0);
+    while (!session_poll(session, &result))
+        session_wait(session);
+    session_close(session);
+    free(text);
+    if (result.error == CAIRN_OK)
+        return 0;
+    cli_fail("the catalog cannot be changed: %s (reaching %u of %u)", cairn_error_text(result.error),
+             result.result.reached, cluster->nodes);
+    return cli_exit_status(result.error);
+}
+
+/* Until every node that answers has it as asked and one leads. */
+static int
+wait_in_force(const struct cluster_config *cluster, const char *name, const char *policy, const char *deny)
+{
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+    struct timespec pause = {.tv_nsec = 3000000};
+
+    while (cli_now_ns() < end_ns) {
+        struct standing standing = standing_of(cluster, name, policy, deny);
+
+        if (standing.led && standing.agreeing == standing.answering)
+            return 0;
+        if (standing.knowing > 0 && standing.agreeing == 0 && standing.knowing == standing.answering)
+            return cli_fail("log '%s' exists with policy %s, deny %s ('cairn log set' changes it)", name,
+                            standing.policy, standing.deny);
+        nanosleep(&pause, NULL);
+    }
+    return cli_fail("log '%s' is agreed on, but no node leads it after 10 s ('cairn status' shows why)", name);
+}
+
+int
+log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,
+                    enum cairn_deny deny)
+{
+    int status;
+
+    if (!name_is_good(name))
+        return cli_usage("'%s' is no name for a log (1 to 63 letters, digits, '.', '-' and '_', not starting with _)",
+                         name);
+    status = catalog_append(cluster, json_pack("{s:s,s:s,s:s,s:s}", "op", "create", "name", name, "policy",
+                                               cairn_policy_name(policy), "deny", cairn_deny_name(deny)));
+    return status != 0 ? status : wait_in_force(cluster, name, cairn_policy_name(policy), cairn_deny_name(deny));
+}
+
+static int
+set_and_wait(const struct cluster_config *cluster, const char *name, const char *policy_given, const char *deny_given)
+{
+    struct standing standing = standing_of(cluster, name, NULL, NULL);
+    const char *policy = policy_given != NULL ? policy_given : standing.policy;
+    const char *deny = deny_given != NULL ? deny_given : standing.deny;
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+    struct timespec pause = {.tv_nsec = 3000000};
+    int status;
+
+    if (standing.answering == 0)
+        return cli_fail("the cluster is down: no node answers ('cairn dev' starts one)");
+    if (standing.knowing == 0)
+        return cli_fail("no log '%s' ('cairn log create' makes it)", name);
+    status = catalog_append(cluster, json_pack("{s:s,s:s,s:s,s:s}", "op", "set", "name", name, "policy", policy, "deny",
+                                               deny));
+    while (status == 0 && cli_now_ns() < end_ns) {
+        struct standing now = standing_of(cluster, name, policy, deny);
+
+        if (now.agreeing == now.answering)
+            return 0;
+        nanosleep(&pause, NULL);
+    }
+    return status != 0 ? status : cli_fail("the change is agreed on, but not every node has applied it yet");
+}
+
+static int
+list(const struct cluster_config *cluster, bool json)
+{
+    char detail[256] = "";
+
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail)), *row;
+        size_t j;
+
+        if (answer == NULL)
+            continue;
+        json_array_foreach (json_object_get(answer, "rows"), j, row) {
+            if (text_of(row, "log")[0] == '_')
+                continue;
+            if (json)
+                cli_row(json_pack("{s:s,s:s,s:s,s:s}", "log", text_of(row, "log"), "policy", text_of(row, "policy"),
+                                  "deny", text_of(row, "deny"), "durability", "memory"));
+            else
+                printf("%-24s %-9s deny %-7s memory\n", text_of(row, "log"), text_of(row, "policy"),
+                       text_of(row, "deny"));
+        }
+        json_decref(answer);
+        return cli_end(EXIT_DONE);
+    }
+    return cli_fail("the cluster is down: %s", detail);
+}
+
+int
+cmd_log(int argc, char **argv)
+{
+    const char *cluster_file = NULL, *durability = NULL;
+    int policy = -1, deny = 0;
+    bool json = false;
+    const struct cli_option options[] = {
+        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"policy", OPTION_POLICY, &policy, "what the log does when cut off from a majority"},
+        {"deny", OPTION_DENY, &deny, "what a cut-off node denies; default writes"},
+        {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
+        {"json", OPTION_FLAG, &json, "JSON rows"},
+        OPTIONS_END,
+    };
+    struct cluster_config cluster;
+    const char *verb;
+    int first, status;
+
+    if (!cli_parse(argc, argv, "log create|set|list [NAME] [OPTIONS]", options, 1, 2, &first, &status))
+        return status;
+    verb = argv[first];
+    if (strcmp(verb, "list") != 0 && strcmp(verb, "create") != 0 && strcmp(verb, "set") != 0)
+        return cli_usage("log: unknown verb '%s' (create, set, list)", verb);
+    if (strcmp(verb, "list") != 0 && argc - first != 2)
+        return cli_usage("log %s: a NAME is missing", verb);
+    if (durability != NULL && strcmp(durability, "memory") != 0)
+        return cli_usage("log: --durability %s is not available: this version keeps logs in memory", durability);
+    if (strcmp(verb, "create") == 0 && policy < 0)
+        return cli_usage("log create: --policy cp|ap|adaptive|ca is missing");
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
+        return status;
+    if (strcmp(verb, "list") == 0)
+        return list(&cluster, json);
+    if (strcmp(verb, "create") == 0)
+        return log_create_and_wait(&cluster, argv[first + 1], (enum cairn_policy)policy,
+                                   deny == 0 ? CAIRN_DENY_WRITES : (enum cairn_deny)deny);
+    return set_and_wait(&cluster, argv[first + 1], policy < 0 ? NULL : cairn_policy_name((enum cairn_policy)policy),
+                        deny == 0 ? NULL : cairn_deny_name((enum cairn_deny)deny));
+}

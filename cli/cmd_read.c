@@ -1,0 +1,161 @@
+/* cairn read, cairn tail: entries to standard output. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin_client.h"
+#include "cli.h"
+
+#define READ_TOKEN 1u
+
+static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static json_t *
+base64_text(const uint8_t *bytes, size_t size_bytes)
+{
+    char *text = malloc((size_bytes + 2) / 3 * 4 + 1), *at = text;
+    json_t *json;
+
+    if (text == NULL)
+        return json_null();
+    for (size_t i = 0; i < size_bytes; i += 3) {
+        uint32_t word = (uint32_t)bytes[i] << 16;
+
+        word |= i + 1 < size_bytes ? (uint32_t)bytes[i + 1] << 8 : 0;
+        word |= i + 2 < size_bytes ? bytes[i + 2] : 0;
+        *at++ = base64[word >> 18];
+        *at++ = base64[(word >> 12) & 63];
+        *at++ = i + 1 < size_bytes ? base64[(word >> 6) & 63] : '=';
+        *at++ = i + 2 < size_bytes ? base64[word & 63] : '=';
+    }
+    json = json_stringn(text, (size_t)(at - text));
+    free(text);
+    return json;
+}
+
+static json_t *
+row_of(const struct cluster_config *cluster, const struct cairn_result *result)
+{
+    const struct cairn_entry *entry = &result->entry;
+    json_t *payload = json_stringn(entry->payload, entry->payload_bytes);
+    json_t *key = entry->key_bytes == 0 ? json_null() : json_stringn(entry->key, entry->key_bytes);
+    bool encoded = payload == NULL;
+    json_t *row;
+
+    if (encoded)
+        payload = base64_text(entry->payload, entry->payload_bytes);
+    if (key == NULL)
+        key = base64_text(entry->key, entry->key_bytes);
+    row = json_pack("{s:o,s:o,s:s,s:I,s:I,s:I,s:I,s:o,s:o}", "lsn",
+                    result->on_branch ? json_null() : json_integer((json_int_t)result->lsn), "term",
+                    result->on_branch ? json_null() : json_integer((json_int_t)result->term), "origin",
+                    cluster->names[result->origin % cluster->nodes], "seq", (json_int_t)result->seq, "fork_lsn",
+                    (json_int_t)result->fork_lsn, "hlc", (json_int_t)result->hlc, "producer",
+                    (json_int_t)entry->producer, "key", key, "payload", payload);
+    if (encoded)
+        json_object_set_new(row, "encoding", json_string("base64"));
+    if (result->on_branch)
+        json_object_set_new(row, "tentative", json_true());
+    return row;
+}
+
+static void
+print_entry(const struct cluster_config *cluster, const struct cairn_result *result, bool json)
+{
+    if (json) {
+        cli_row(row_of(cluster, result));
+        return;
+    }
+    if (result->entry.payload_bytes > 0)
+        fwrite(result->entry.payload, 1, result->entry.payload_bytes, stdout);
+    if (!(result->entry.flags & CAIRN_ENTRY_UNTERMINATED))
+        putchar('\n');
+}
+
+static int
+ended(const struct cluster_config *cluster, uint8_t node, const struct cairn_result *result)
+{
+    if (result->error == CAIRN_OK)
+        return EXIT_DONE;
+    if (result->error == CAIRN_NO_QUORUM)
+        cli_fail("%s cannot serve this read: no quorum: reaching %u of %u, need %u (--level stale reads what it has)",
+                 cluster->names[node], result->reached, cluster->nodes, result->needed);
+    else
+        cli_fail("%s cannot serve this read: %s", cluster->names[node], cairn_error_text(result->error));
+    return cli_exit_status(result->error);
+}
+
+/* Prints what comes. EXIT_REFUSED with nothing printed may be tried elsewhere. */
+static int
+read_from(const struct cluster_config *cluster, struct cairn_client *client, uint8_t node, bool json, bool follow)
+{
+    struct cairn_result result;
+    int got;
+
+    for (;;) {
+        while ((got = cairn_poll(client, &result)) > 0) {
+            if (result.type == CAIRN_RESULT_END)
+                return ended(cluster, node, &result);
+            if (result.error != CAIRN_OK)
+                return cli_fail("lsn %" PRIu64 ": %s", result.lsn, cairn_error_text(result.error));
+            print_entry(cluster, &result, json);
+        }
+        if (got < 0 || !cairn_client_alive(client))
+            return cli_fail("node %s went away (read from another with --via)", cluster->names[node]);
+        if (follow)
+            fflush(stdout);
+        if (!cli_output_alive())
+            return EXIT_FAILED;
+        cairn_wait(client, 50000000);
+    }
+}
+
+static int
+read_command(int argc, char **argv, bool follow)
+{
+    const char *cluster_file = NULL, *via = NULL;
+    uint64_t from = 1, to = 0;
+    enum cairn_read_level level = CAIRN_READ_POLICY;
+    bool tentative = false, json = false;
+    const struct cli_option options[] = {
+        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"from", OPTION_U64, &from, "the first lsn; default 1"},
+        {"to", OPTION_U64, &to, "the last lsn; default: the end"},
+        {"via", OPTION_TEXT, &via, "the node to read from"},
+        {"level", OPTION_LEVEL, &level, "how current; default: the policy's"},
+        {"tentative", OPTION_FLAG, &tentative, "also the node's branch, after the trunk"},
+        {"json", OPTION_FLAG, &json, "a JSON row for each entry"},
+        OPTIONS_END,
+    };
+    unsigned flags = (follow ? CAIRN_READ_FOLLOW : 0u);
+    struct cluster_config cluster;
+    struct cairn_client *client;
+    uint8_t node;
+    uint32_t log;
+    int first, status;
+
+    if (!cli_parse(argc, argv, follow ? "tail NAME [OPTIONS]" : "read NAME [OPTIONS]", options, 1, 1, &first, &status))
+        return status;
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0 ||
+        (status = cli_open(&cluster, node, argv[first], &client, &log, &node)) != 0)
+        return status;
+    flags |= tentative ? CAIRN_READ_TENTATIVE : 0u;
+    if (cairn_read(client, log, from, to, level, flags, READ_TOKEN) != CAIRN_OK)
+        status = cli_fail("node %s takes no request", cluster.names[node]);
+    else
+        status = read_from(&cluster, client, node, json, follow);
+    cairn_disconnect(client);
+    return cli_end(status);
+}
+
+int
+cmd_read(int argc, char **argv)
+{
+    return read_command(argc, argv, false);
+}
+
+int
+cmd_tail(int argc, char **argv)
+{
+    return read_command(argc, argv, true);
+}

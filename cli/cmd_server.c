@@ -1,0 +1,184 @@
+/* cairn server: one node, until it is told to end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "eal.h"
+#include "identity.h"
+#include "node.h"
+
+#define CHANNEL_BYTES (4u << 20)
+
+struct server {
+    struct cluster_config cluster;
+    struct identity identity;
+    struct node_config config;
+    struct node *node;
+    struct lcore lcore;
+};
+
+/* A page that the node's sleeper and its ringers share. */
+static struct doorbell *
+map_bell(const char *directory, const char *name)
+{
+    char path[384];
+    void *memory;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s.bell", directory, name);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, 4096) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Whoever looks after the node finds its process here; the lock, not this file, says it runs. */
+static int
+write_pid(const struct cluster_config *cluster, uint8_t self)
+{
+    char path[384];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s.pid", cluster->directory, cluster->names[self]);
+    file = fopen(path, "we");
+    if (file == NULL || fprintf(file, "%d\n", (int)getpid()) < 0 || fclose(file) != 0)
+        return cli_fail("%s: cannot be written: %s", path, strerror(errno));
+    return 0;
+}
+
+static int
+prepare(struct server *server, uint8_t self)
+{
+    const struct cluster_config *cluster = &server->cluster;
+    char detail[512];
+
+    if (mkdir(cluster->directory, 0700) != 0 && errno != EEXIST)
+        return cli_fail("directory %s: %s", cluster->directory, strerror(errno));
+    if (identity_take(cluster->directory, cluster->names[self], cluster->id, &server->identity, detail,
+                      sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    server->config.cluster = cluster;
+    server->config.self = self;
+    server->config.incarnation = server->identity.incarnation;
+    /* Memory is all there is yet: whatever an earlier start acknowledged is gone with it. */
+    server->config.recovering = server->identity.incarnation > 1;
+    server->config.seed = cli_now_ns() ^ ((uint64_t)getpid() << 32);
+    server->config.channel_bytes = CHANNEL_BYTES;
+    server->config.directory = cluster->directory;
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        struct doorbell *bell = map_bell(cluster->directory, cluster->names[i]);
+
+        if (bell == NULL)
+            return cli_fail("directory %s: a bell cannot be made: %s", cluster->directory, strerror(errno));
+        if (i == self)
+            server->config.bell = bell;
+        else
+            server->config.peer_bells[i] = bell;
+    }
+    return write_pid(cluster, self);
+}
+
+static int
+start(struct server *server, enum idle_policy idle)
+{
+    char detail[512] = "";
+
+    if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK ||
+        node_create(&server->config, &server->node, detail, sizeof(detail)) != CAIRN_OK ||
+        node_control_start(server->node, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    server->lcore = (struct lcore){
+        .workers = {node_worker(server->node)},
+        .workers_count = 1,
+        .idle = idle,
+        .cpu = -1,
+        .bell = server->config.bell,
+    };
+    return lcore_start(&server->lcore) ? 0 : cli_fail("no thread to be had for the worker");
+}
+
+static void
+stop(struct server *server)
+{
+    char path[384];
+
+    snprintf(path, sizeof(path), "%s/%s.pid", server->cluster.directory, server->cluster.names[server->config.self]);
+    unlink(path);
+    lcore_stop(&server->lcore);
+    if (server->node != NULL) {
+        node_control_stop(server->node);
+        node_free(server->node);
+    }
+    identity_release(&server->identity);
+}
+
+static int
+parse_idle(const char *text, enum idle_policy *out)
+{
+    static const char *const names[] = {[IDLE_SLEEP] = "sleep", [IDLE_YIELD] = "yield", [IDLE_SPIN] = "spin"};
+
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(names[i], text) == 0) {
+            *out = (enum idle_policy)i;
+            return 0;
+        }
+    }
+    return cli_usage("server: --idle does not take '%s' (sleep, yield, spin)", text);
+}
+
+int
+cmd_server(int argc, char **argv)
+{
+    static struct server server;
+    const char *cluster_file = NULL, *name = NULL, *idle_name = "sleep";
+    bool check = false;
+    const struct cli_option options[] = {
+        {"node", OPTION_TEXT, &name, "which node of the cluster this is"},
+        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"check", OPTION_FLAG, &check, "only check the cluster file"},
+        {"idle", OPTION_TEXT, &idle_name, "sleep (adaptive, the default), yield or spin"},
+        {"allow-faults", OPTION_FLAG, &server.config.allow_faults, "let 'cairn fault' in"},
+        OPTIONS_END,
+    };
+    enum idle_policy idle = IDLE_SLEEP;
+    sigset_t signals;
+    uint8_t self;
+    int first, status, got;
+
+    if (!cli_parse(argc, argv, "server --node NAME --cluster FILE [OPTIONS]", options, 0, 0, &first, &status))
+        return status;
+    if (name == NULL)
+        return cli_usage("server: --node is missing");
+    if ((status = parse_idle(idle_name, &idle)) != 0 || (status = cli_cluster(cluster_file, &server.cluster)) != 0 ||
+        (status = cli_node(&server.cluster, name, &self)) != 0)
+        return status;
+    if (check) {
+        printf("%s: node %s of %u, fine\n", cluster_file, name, server.cluster.nodes);
+        return cli_end(EXIT_DONE);
+    }
+    /* Blocked before any thread starts, so that only sigwait() takes them. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if ((status = prepare(&server, self)) != 0)
+        return status;
+    status = start(&server, idle);
+    if (status == 0) {
+        fprintf(stderr, "cairn: node %s serves, start %u\n", name, server.identity.incarnation);
+        sigwait(&signals, &got);
+    }
+    stop(&server);
+    return status;
+}

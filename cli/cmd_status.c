@@ -1,0 +1,89 @@
+/* cairn status: a row per node and log. */
+#include <string.h>
+
+#include "cli.h"
+
+static void
+print_header(void)
+{
+    printf("%-6s %-16s %-10s %5s %-8s %-9s %10s %10s %8s  %-16s %s\n", "node", "log", "role", "term", "mode", "policy",
+           "commit_lsn", "last_lsn", "branch", "digest", "hears");
+}
+
+static void
+print_row(const json_t *row)
+{
+    const char *text[] = {"node", "log", "role", "mode", "policy", "digest"};
+    const char *values[6];
+    char hears[256] = "";
+    json_t *name;
+    size_t i;
+
+    for (i = 0; i < 6; i++)
+        values[i] = json_string_value(json_object_get(row, text[i]));
+    json_array_foreach (json_object_get(row, "hears"), i, name) {
+        strncat(hears, i == 0 ? "" : ",", sizeof(hears) - strlen(hears) - 1);
+        strncat(hears, json_string_value(name), sizeof(hears) - strlen(hears) - 1);
+    }
+    printf("%-6s %-16s %-10s %5lld %-8s %-9s %10lld %10lld %8lld  %-16s %s\n", values[0], values[1], values[2],
+           json_integer_value(json_object_get(row, "term")), values[3], values[4],
+           json_integer_value(json_object_get(row, "commit_lsn")), json_integer_value(json_object_get(row, "last_lsn")),
+           json_integer_value(json_object_get(row, "branch_entries")), values[5], hears);
+}
+
+static void
+print_rows(const json_t *rows, bool json)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach (rows, i, row) {
+        if (json)
+            cli_row(json_incref(row));
+        else
+            print_row(row);
+    }
+}
+
+int
+cmd_status(int argc, char **argv)
+{
+    const char *cluster_file = NULL, *via = NULL;
+    bool json = false;
+    const struct cli_option options[] = {
+        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"via", OPTION_TEXT, &via, "only this node"},
+        {"json", OPTION_FLAG, &json, "JSON rows"},
+        OPTIONS_END,
+    };
+    struct cluster_config cluster;
+    char detail[256] = "";
+    uint32_t answering = 0;
+    uint8_t node;
+    int first, status;
+
+    if (!cli_parse(argc, argv, "status [OPTIONS]", options, 0, 0, &first, &status))
+        return status;
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0)
+        return status;
+    if (!json)
+        print_header();
+    for (uint8_t i = 0; i < cluster.nodes; i++) {
+        json_t *answer;
+
+        if (node != CAIRN_NODE_NONE && node != i)
+            continue;
+        answer = cli_ask(&cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
+        if (answer == NULL) {
+            fflush(stdout);
+            fprintf(stderr, "cairn: %s does not answer\n", cluster.names[i]);
+            continue;
+        }
+        answering++;
+        print_rows(json_object_get(answer, "rows"), json);
+        json_decref(answer);
+    }
+    if (answering == 0)
+        return cli_fail("the cluster is down: %s", detail);
+    return cli_end(EXIT_DONE);
+}

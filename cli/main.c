@@ -1,0 +1,52 @@
+/* cairn: one binary, a command each. To add one: a row here, a line in cli.h, a file cmd_NAME.c. */
+#include <signal.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const struct command commands[] = {
+    {"dev", "a cluster of separate processes on this machine", cmd_dev},
+    {"server", "one node of a cluster", cmd_server},
+    {"log", "create, set, list: the logs and their policies", cmd_log},
+    {"append", "append lines to a log", cmd_append},
+    {"read", "read a log", cmd_read},
+    {"tail", "read a log and follow it", cmd_tail},
+    {"status", "what every log is doing on every node", cmd_status},
+    {"events", "what the nodes saw and decided, and why", cmd_events},
+    {"fault", "inject partitions and lossy links", cmd_fault},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(*commands))
+
+static void
+show_help(FILE *out)
+{
+    fprintf(out, "cairn: a replicated log whose data path never enters the kernel\n\nusage: cairn COMMAND [OPTIONS]\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\n'cairn COMMAND --help' tells more. Start with 'cairn demo', then 'cairn dev'.\n");
+}
+
+int
+main(int argc, char **argv)
+{
+    /* A reader that went away is an error to report, not a reason to die of. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        show_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "-h") == 0) {
+        show_help(stdout);
+        return cli_end(EXIT_DONE);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("cairn %s\n", CAIRN_VERSION);
+        return cli_end(EXIT_DONE);
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i].name, argv[1]) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    }
+    return cli_usage("unknown command '%s' (see 'cairn --help')", argv[1]);
+}

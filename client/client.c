@@ -1,0 +1,220 @@
+/* Requests and answers over a channel, whatever made it. */
+#include "client.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol.h"
+#include "record.h"
+
+#define SPIN_POLLS 200u
+#define YIELD_POLLS 2000u
+
+enum cairn_error
+cairn_append(struct cairn_client *client, uint32_t log, const struct cairn_entry *entry, enum cairn_ack ack,
+             uint64_t token)
+{
+    size_t size_bytes = sizeof(struct request) + record_bytes(entry->key_bytes, entry->payload_bytes);
+    struct record head = {
+        .payload_bytes = entry->payload_bytes,
+        .producer = entry->producer,
+        .producer_seq = entry->producer_seq,
+        .key_bytes = entry->key_bytes,
+        .flags = entry->flags,
+    };
+    struct request *request;
+
+    if (entry->payload_bytes > CAIRN_PAYLOAD_BYTES_MAX || entry->key_bytes > CAIRN_KEY_BYTES_MAX ||
+        size_bytes > client->channel.out.size_bytes)
+        return CAIRN_TOO_LARGE;
+    request = byte_ring_reserve(&client->channel.out, size_bytes);
+    if (request == NULL)
+        return CAIRN_AGAIN;
+    *request = (struct request){
+        .size_bytes = (uint32_t)size_bytes,
+        .type = REQUEST_APPEND,
+        .level = (uint8_t)ack,
+        .log = log,
+        .token = token,
+    };
+    record_build((struct record *)(void *)(request + 1), &head, entry->key, entry->payload);
+    byte_ring_push(&client->channel.out, size_bytes);
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+put(struct cairn_client *client, const struct request *request)
+{
+    void *place = byte_ring_reserve(&client->channel.out, sizeof(*request));
+
+    if (place == NULL)
+        return CAIRN_AGAIN;
+    memcpy(place, request, sizeof(*request));
+    byte_ring_push(&client->channel.out, sizeof(*request));
+    cairn_flush(client);
+    return CAIRN_OK;
+}
+
+enum cairn_error
+cairn_read(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to, enum cairn_read_level level,
+           unsigned flags, uint64_t token)
+{
+    struct request request = {
+        .size_bytes = sizeof(request),
+        .type = REQUEST_READ,
+        .level = (uint8_t)level,
+        .flags = (uint16_t)flags,
+        .log = log,
+        .token = token,
+        .from = from,
+        .to = to == 0 ? UINT64_MAX : to,
+    };
+
+    return put(client, &request);
+}
+
+enum cairn_error
+cairn_read_cancel(struct cairn_client *client, uint64_t token)
+{
+    struct request request = {.size_bytes = sizeof(request), .type = REQUEST_CANCEL, .token = token};
+
+    return put(client, &request);
+}
+
+static void
+fill(const struct answer *answer, struct cairn_result *result)
+{
+    static const enum cairn_result_type types[] = {
+        [ANSWER_APPEND] = CAIRN_RESULT_APPEND, [ANSWER_ENTRY] = CAIRN_RESULT_ENTRY, [ANSWER_END] = CAIRN_RESULT_END};
+    const struct record *record = (const struct record *)(const void *)(answer + 1);
+
+    *result = (struct cairn_result){
+        .type = types[answer->type],
+        .error = (enum cairn_error)answer->error,
+        .token = answer->token,
+        .ack = (enum cairn_ack)answer->ack,
+        .on_branch = (answer->flags & ANSWER_ON_BRANCH) != 0,
+        .repeated = (answer->flags & ANSWER_REPEATED) != 0,
+        .origin = answer->origin,
+        .leader = answer->leader,
+        .reached = answer->reached,
+        .needed = answer->needed,
+        .incarnation = answer->incarnation,
+        .lsn = answer->lsn,
+        .term = answer->term,
+        .seq = answer->seq,
+        .fork_lsn = answer->fork_lsn,
+        .hlc = answer->hlc,
+    };
+    if (answer->type != ANSWER_ENTRY)
+        return;
+    result->entry = (struct cairn_entry){
+        .payload = record_payload(record),
+        .payload_bytes = record->payload_bytes,
+        .key = record + 1,
+        .key_bytes = record->key_bytes,
+        .flags = record->flags,
+        .producer = record->producer,
+        .producer_seq = record->producer_seq,
+    };
+}
+
+/* A damaged entry is not given out. */
+static bool
+answer_sane(const struct answer *answer, size_t ready)
+{
+    if (ready < sizeof(*answer) || answer->size_bytes < sizeof(*answer) || answer->size_bytes > ready)
+        return false;
+    if (answer->type < ANSWER_APPEND || answer->type > ANSWER_END)
+        return false;
+    return answer->type != ANSWER_ENTRY || record_measure(answer + 1, answer->size_bytes - sizeof(*answer)) != 0;
+}
+
+int
+cairn_poll(struct cairn_client *client, struct cairn_result *result)
+{
+    struct byte_ring *ring = &client->channel.in;
+    const struct answer *answer;
+    const void *bytes;
+    size_t ready;
+
+    if (client->popped_bytes > 0) {
+        byte_ring_pop(ring, client->popped_bytes);
+        client->popped_bytes = 0;
+    }
+    ready = byte_ring_peek(ring, &bytes);
+    if (ready == 0)
+        return 0;
+    answer = bytes;
+    if (!answer_sane(answer, ready))
+        return -1;
+    fill(answer, result);
+    if (result->type == CAIRN_RESULT_ENTRY && !record_intact((const struct record *)(const void *)(answer + 1)))
+        result->error = CAIRN_CORRUPT;
+    client->popped_bytes = answer->size_bytes;
+    return 1;
+}
+
+void
+cairn_flush(struct cairn_client *client)
+{
+    if (client->worker_bell != NULL)
+        doorbell_ring(client->worker_bell);
+}
+
+static bool
+ready(struct cairn_client *client)
+{
+    const void *bytes;
+
+    if (client->popped_bytes > 0) {
+        byte_ring_pop(&client->channel.in, client->popped_bytes);
+        client->popped_bytes = 0;
+    }
+    return byte_ring_peek(&client->channel.in, &bytes) > 0;
+}
+
+void
+cairn_wait(struct cairn_client *client, uint64_t timeout_ns)
+{
+    struct doorbell *bell = &client->channel.in.shared->bell;
+    uint32_t prepared;
+
+    cairn_flush(client);
+    for (uint32_t i = 0; i < SPIN_POLLS + YIELD_POLLS; i++) {
+        if (ready(client))
+            return;
+        if (i >= SPIN_POLLS)
+            sched_yield();
+    }
+    prepared = doorbell_prepare(bell);
+    if (ready(client))
+        doorbell_cancel(bell);
+    else
+        doorbell_wait(bell, prepared, timeout_ns);
+}
+
+enum cairn_error cairn_open_shm(struct cairn_client *client, const char *name, uint32_t *log, char *detail,
+                                size_t detail_bytes);
+void cairn_disconnect_shm(struct cairn_client *client);
+
+enum cairn_error
+cairn_open(struct cairn_client *client, const char *name, uint32_t *log, char *detail, size_t detail_bytes)
+{
+    if (client->socket >= 0)
+        return cairn_open_shm(client, name, log, detail, detail_bytes);
+    return client->open(client->context, name, log);
+}
+
+void
+cairn_disconnect(struct cairn_client *client)
+{
+    if (client == NULL)
+        return;
+    if (client->socket >= 0)
+        cairn_disconnect_shm(client);
+    else
+        client->detach(client->context, client);
+    free(client);
+}

@@ -1,0 +1,21 @@
+/* The inside of a client, shared by its transports. */
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
+
+#include "byte_ring.h"
+#include "cairn/cairn.h"
+
+struct cairn_client {
+    struct byte_channel channel;
+    struct doorbell *worker_bell; /* mapped; NULL: the worker never sleeps */
+    void *bell_mapping;           /* owned, shm only */
+    int socket;                   /* shm: owned, keeps the attachment alive; -1: embedded */
+    size_t popped_bytes;          /* of the result last given out */
+    /* embedded: asks the node, and gives the channel back */
+    enum cairn_error (*open)(void *context, const char *name, uint32_t *log);
+    void (*detach)(void *context, struct cairn_client *client);
+    void *context;
+    void *attachment;
+};
+
+#endif

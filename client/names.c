@@ -1,0 +1,136 @@
+/* Text of the public enums: errors, levels, policies, modes. */
+#include <stddef.h>
+#include <string.h>
+
+#include "cairn/error.h"
+#include "cairn/types.h"
+
+static const struct {
+    const char *name, *text;
+} errors[CAIRN_ERRORS] = {
+    [CAIRN_OK] = {"ok", "done"},
+    [CAIRN_AGAIN] = {"again", "no room at the moment"},
+    [CAIRN_UNKNOWN] = {"unknown", "the outcome is not known; repeat it with the same producer and sequence to tell"},
+    [CAIRN_NO_QUORUM] = {"no_quorum", "not enough nodes in reach for what was asked"},
+    [CAIRN_DENIED] = {"denied", "the log's policy denies this while its node is cut off"},
+    [CAIRN_NO_LEADER] = {"no_leader", "no leader yet, one is being elected"},
+    [CAIRN_NOT_LEADER] = {"not_leader", "another node leads this log"},
+    [CAIRN_RECOVERING] = {"recovering", "the node is catching up after a restart"},
+    [CAIRN_OUT_OF_ORDER] = {"out_of_order", "an earlier sequence of this producer is missing"},
+    [CAIRN_PRODUCER_EVICTED] = {"producer_evicted", "this producer is no longer remembered; start a new one"},
+    [CAIRN_FULL] = {"full", "the log's memory is used up"},
+    [CAIRN_TOO_LARGE] = {"too_large", "the entry is larger than 1 MiB"},
+    [CAIRN_CORRUPT] = {"corrupt", "checksum or length mismatch"},
+    [CAIRN_NO_LOG] = {"no_log", "no such log"},
+    [CAIRN_TIMEOUT] = {"timeout", "no answer within the deadline"},
+    [CAIRN_CLOSED] = {"closed", "the node went away"},
+    [CAIRN_INVALID] = {"invalid", "a value is out of its range"},
+    [CAIRN_NO_MEMORY] = {"no_memory", "out of memory"},
+    [CAIRN_IO] = {"io", "the operating system refused"},
+};
+
+static const char *const acks[] = {"policy", "local", "majority", "all"};
+static const char *const policies[] = {"cp", "ap", "adaptive", "ca"};
+static const char *const modes[] = {"CP", "DENIED", "AP", "MERGING"};
+static const char *const denies[] = {"none", "writes", "reads", "both"};
+static const char *const read_levels[] = {"policy", "stale", "session", "lease", "linearizable"};
+
+#define COUNT(table) (sizeof(table) / sizeof(*(table)))
+
+static const char *
+name_at(const char *const *table, size_t count, size_t index)
+{
+    return index < count ? table[index] : "?";
+}
+
+static bool
+find(const char *const *table, size_t count, const char *text, unsigned *out)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (strcmp(table[i], text) == 0) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *
+cairn_error_text(enum cairn_error error)
+{
+    return (unsigned)error < CAIRN_ERRORS ? errors[error].text : "unknown error";
+}
+
+const char *
+cairn_error_name(enum cairn_error error)
+{
+    return (unsigned)error < CAIRN_ERRORS ? errors[error].name : "?";
+}
+
+const char *
+cairn_ack_name(enum cairn_ack ack)
+{
+    return name_at(acks, COUNT(acks), ack);
+}
+
+const char *
+cairn_policy_name(enum cairn_policy policy)
+{
+    return name_at(policies, COUNT(policies), policy);
+}
+
+const char *
+cairn_mode_name(enum cairn_mode mode)
+{
+    return name_at(modes, COUNT(modes), mode);
+}
+
+const char *
+cairn_deny_name(enum cairn_deny deny)
+{
+    return name_at(denies, COUNT(denies), deny);
+}
+
+bool
+cairn_ack_parse(const char *text, enum cairn_ack *out)
+{
+    unsigned index;
+
+    if (!find(acks, COUNT(acks), text, &index) || index == CAIRN_ACK_POLICY)
+        return false;
+    *out = (enum cairn_ack)index;
+    return true;
+}
+
+bool
+cairn_policy_parse(const char *text, enum cairn_policy *out)
+{
+    unsigned index;
+
+    if (!find(policies, COUNT(policies), text, &index))
+        return false;
+    *out = (enum cairn_policy)index;
+    return true;
+}
+
+bool
+cairn_read_level_parse(const char *text, enum cairn_read_level *out)
+{
+    unsigned index;
+
+    if (!find(read_levels, COUNT(read_levels), text, &index) || index == CAIRN_READ_POLICY)
+        return false;
+    *out = (enum cairn_read_level)index;
+    return true;
+}
+
+bool
+cairn_deny_parse(const char *text, enum cairn_deny *out)
+{
+    unsigned index;
+
+    if (!find(denies, COUNT(denies), text, &index) || index == 0)
+        return false;
+    *out = (enum cairn_deny)index;
+    return true;
+}

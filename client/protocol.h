@@ -1,0 +1,52 @@
+/* What client and worker say to each other through a byte channel: requests in, answers out. Each
+ * starts with its size and is padded to 8 bytes. The worker trusts nothing that it reads here. */
+#ifndef CLIENT_PROTOCOL_H
+#define CLIENT_PROTOCOL_H
+
+#include <stdint.h>
+
+enum request_type {
+    REQUEST_APPEND = 1, /* followed by a record */
+    REQUEST_READ = 2,   /* lsns from..to; many ANSWER_ENTRY, then ANSWER_END */
+    REQUEST_CANCEL = 3, /* ends the read with this token */
+};
+
+#define REQUEST_FOLLOW 1u    /* a read that goes on as the log grows */
+#define REQUEST_TENTATIVE 2u /* and shows the node's branch after the trunk */
+
+struct request {
+    uint32_t size_bytes; /* with what follows */
+    uint8_t type;
+    uint8_t level; /* enum cairn_ack or enum cairn_read_level */
+    uint16_t flags;
+    uint32_t log;
+    uint32_t reserved;
+    uint64_t token; /* comes back in the answers */
+    uint64_t from, to;
+};
+
+enum answer_type {
+    ANSWER_APPEND = 1,
+    ANSWER_ENTRY = 2, /* followed by the record */
+    ANSWER_END = 3,
+};
+
+#define ANSWER_ON_BRANCH 1u
+#define ANSWER_REPEATED 2u
+
+struct answer {
+    uint32_t size_bytes;
+    uint8_t type;
+    uint8_t error; /* enum cairn_error */
+    uint8_t ack;   /* enum cairn_ack: what was given */
+    uint8_t flags;
+    uint64_t token;
+    uint64_t lsn, term, seq, fork_lsn, hlc;
+    uint32_t incarnation;
+    uint8_t origin;
+    uint8_t leader;  /* CAIRN_NODE_NONE: not known */
+    uint8_t reached; /* nodes in reach of the answering one */
+    uint8_t needed;
+};
+
+#endif

@@ -1,0 +1,61 @@
+/* A producer's session: appends in order, many in flight, each exactly once, whatever happens to
+ * leaders and nodes meanwhile.
+ *
+ * The session keeps every entry until it is answered for. It follows the log's leader from node to
+ * node, and repeats what was not answered with the same producer sequence, so that the log can tell
+ * a repeat. Results come in the order of the entries. What is refused for good gives its sequence to
+ * the entry behind it.
+ *
+ * Threads: one at a time. */
+#ifndef CLIENT_SESSION_H
+#define CLIENT_SESSION_H
+
+#include "cairn/cairn.h"
+
+struct session;
+
+struct session_config {
+    uint32_t nodes;
+    const char *const *names; /* of the nodes; outlive the session */
+    const char *directory;    /* where their sockets are */
+    const char *log;
+    uint8_t via; /* the node to talk to first; CAIRN_NODE_NONE: any */
+    enum cairn_ack ack;
+    uint64_t deadline_ns;   /* for each entry, from when it is given */
+    uint64_t producer;      /* 0: a new one */
+    uint64_t first_seq;     /* 0: 1 */
+    uint32_t window_entries; /* 0: 1,024 in flight */
+};
+
+struct session_result {
+    enum cairn_error error;
+    uint64_t index;   /* of the entry, from 0 */
+    uint64_t seq;     /* the producer's sequence that it had */
+    uint64_t latency_ns;
+    struct cairn_result result;
+    uint8_t node; /* that answered */
+};
+
+/* Connects to a node and opens the log. CAIRN_NO_LOG: there is none of that name. */
+enum cairn_error session_open(const struct session_config *config, struct session **out, char *detail,
+                              size_t detail_bytes);
+void session_close(struct session *session);
+
+uint64_t session_producer(const struct session *session);
+
+/* Gives an entry to the session, which copies it. CAIRN_AGAIN: the window is full, poll first. */
+enum cairn_error session_append(struct session *session, const void *payload, uint32_t payload_bytes, uint8_t flags);
+
+/* The next result in order: true, or false where it is not there yet. Never blocks. */
+bool session_poll(struct session *session, struct session_result *out);
+
+/* Waits until there may be something to do, 10 ms at most. */
+void session_wait(struct session *session);
+
+/* Entries given and not yet answered for. */
+uint32_t session_in_flight(const struct session *session);
+
+/* A producer id that no other has: time in its upper bits, so ids rise. */
+uint64_t session_new_producer(void);
+
+#endif

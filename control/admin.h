@@ -1,0 +1,37 @@
+/* The admin socket: requests and replies are JSON objects, a line each, over a Unix stream socket;
+ * a reply may carry a file descriptor. One thread. */
+#ifndef CONTROL_ADMIN_H
+#define CONTROL_ADMIN_H
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "cairn/error.h"
+
+struct admin;
+
+struct admin_reply {
+    json_t *body; /* filled by the handler; the server owns it afterwards */
+    int fd;       /* -1: none; stays the handler's */
+};
+
+struct admin_handler {
+    /* A request. *connection is the handler's to use: what it keeps about this connection. */
+    void (*command)(void *context, void **connection, const void *request, struct admin_reply *reply);
+    /* The connection has ended. */
+    void (*closed)(void *context, void *connection);
+    void *context;
+};
+
+/* Listens at path, replacing a socket that nobody serves. On failure detail says why. */
+enum cairn_error admin_start(const char *path, const struct admin_handler *handler, struct admin **out, char *detail,
+                             size_t detail_bytes);
+
+/* Waits up to timeout_ms for requests and serves them. */
+void admin_poll(struct admin *admin, int timeout_ms);
+
+/* Ends all connections and removes the socket. */
+void admin_stop(struct admin *admin);
+
+#endif

@@ -1,0 +1,225 @@
+/* The cluster file, by libcyaml's schema, and what a schema cannot say. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cyaml/cyaml.h>
+
+struct yaml_node {
+    char *name;
+};
+
+struct yaml_cluster {
+    uint32_t cluster;
+    enum cluster_transport transport;
+    enum cluster_profile profile;
+    uint32_t memory_mib;
+    bool auto_create;
+    char *directory;
+    struct yaml_node *nodes;
+    unsigned nodes_count;
+};
+
+static const cyaml_strval_t transports[] = {{"memif", TRANSPORT_MEMIF}, {"ring", TRANSPORT_RING}};
+static const cyaml_strval_t profiles[] = {
+    {"shared", PROFILE_SHARED}, {"dedicated", PROFILE_DEDICATED}, {"wan", PROFILE_WAN}};
+
+static const cyaml_schema_field_t node_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct yaml_node, name, 1, CAIRN_NAME_BYTES - 1),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t node_schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct yaml_node, node_fields)};
+
+static const cyaml_schema_field_t cluster_fields[] = {
+    CYAML_FIELD_UINT("cluster", CYAML_FLAG_DEFAULT, struct yaml_cluster, cluster),
+    CYAML_FIELD_ENUM("transport", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct yaml_cluster, transport, transports,
+                     CYAML_ARRAY_LEN(transports)),
+    CYAML_FIELD_ENUM("profile", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct yaml_cluster, profile, profiles,
+                     CYAML_ARRAY_LEN(profiles)),
+    CYAML_FIELD_UINT("memory_mib", CYAML_FLAG_OPTIONAL, struct yaml_cluster, memory_mib),
+    CYAML_FIELD_BOOL("auto_create", CYAML_FLAG_OPTIONAL, struct yaml_cluster, auto_create),
+    CYAML_FIELD_STRING_PTR("directory", CYAML_FLAG_POINTER, struct yaml_cluster, directory, 1, 255),
+    CYAML_FIELD_SEQUENCE("nodes", CYAML_FLAG_POINTER, struct yaml_cluster, nodes, &node_schema, 1, CAIRN_NODES_MAX),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t cluster_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_cluster, cluster_fields)};
+
+/* libcyaml tells what is wrong, and where, through its log: the first complaint and the first place
+ * that has a line number make one line. */
+struct complaint {
+    char what[256];
+    char where[128];
+};
+
+static void
+collect(cyaml_log_t level, void *context, const char *format, va_list arguments)
+{
+    struct complaint *complaint = context;
+    char text[256];
+    const char *line;
+
+    (void)level;
+    vsnprintf(text, sizeof(text), format, arguments);
+    text[strcspn(text, "\n")] = '\0';
+    line = strstr(text, "line:");
+    if (line != NULL && complaint->where[0] == '\0') {
+        char *end;
+
+        snprintf(complaint->where, sizeof(complaint->where), "%s", line);
+        end = strchr(complaint->where, ')');
+        if (end != NULL)
+            *end = '\0';
+    } else if (line == NULL && complaint->what[0] == '\0' && strstr(text, "Backtrace") == NULL) {
+        const char *start = strncmp(text, "Load: ", 6) == 0 ? text + 6 : text;
+
+        snprintf(complaint->what, sizeof(complaint->what), "%s", start);
+    }
+}
+
+struct cluster_timing
+cluster_timing(enum cluster_profile profile)
+{
+    switch (profile) {
+    case PROFILE_DEDICATED:
+        return (struct cluster_timing){50000, 500000};
+    case PROFILE_WAN:
+        return (struct cluster_timing){20000000, 200000000};
+    case PROFILE_SHARED:
+        break;
+    }
+    return (struct cluster_timing){1000000, 10000000};
+}
+
+bool
+cluster_profile_parse(const char *text, enum cluster_profile *out)
+{
+    for (size_t i = 0; i < CYAML_ARRAY_LEN(profiles); i++) {
+        if (strcmp(profiles[i].str, text) == 0) {
+            *out = (enum cluster_profile)profiles[i].val;
+            return true;
+        }
+    }
+    return false;
+}
+
+uint8_t
+cluster_config_node(const struct cluster_config *config, const char *name)
+{
+    for (uint8_t i = 0; i < config->nodes; i++) {
+        if (strcmp(config->names[i], name) == 0)
+            return i;
+    }
+    return CAIRN_NODE_NONE;
+}
+
+/* Line of the nth `name: value` in the file, for complaints that the schema cannot make. */
+static unsigned
+line_of_name(const char *path, const char *value, unsigned nth)
+{
+    char line[512];
+    unsigned number = 0, found = 0;
+    FILE *file = fopen(path, "re");
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        const char *at = strstr(line, "name:");
+
+        number++;
+        if (at != NULL && strstr(at, value) != NULL && ++found == nth)
+            break;
+    }
+    if (file != NULL)
+        fclose(file);
+    return number;
+}
+
+static enum cairn_error
+take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *out, char *detail, size_t detail_bytes)
+{
+    struct cluster_config config = {
+        .id = yaml->cluster,
+        .transport = yaml->transport,
+        .profile = yaml->profile,
+        .memory_mib = yaml->memory_mib == 0 ? 1024 : yaml->memory_mib,
+        .auto_create = yaml->auto_create,
+        .nodes = yaml->nodes_count,
+    };
+
+    if (yaml->directory[0] != '/') {
+        snprintf(detail, detail_bytes, "cluster file %s: directory '%s' must be an absolute path", path,
+                 yaml->directory);
+        return CAIRN_INVALID;
+    }
+    snprintf(config.directory, sizeof(config.directory), "%s", yaml->directory);
+    for (unsigned i = 0; i < yaml->nodes_count; i++) {
+        for (unsigned j = 0; j < i; j++) {
+            if (strcmp(config.names[j], yaml->nodes[i].name) == 0) {
+                snprintf(detail, detail_bytes, "cluster file %s, line %u: node '%s' is listed twice (remove one)",
+                         path, line_of_name(path, config.names[j], 2), config.names[j]);
+                return CAIRN_INVALID;
+            }
+        }
+        snprintf(config.names[i], sizeof(config.names[i]), "%s", yaml->nodes[i].name);
+    }
+    *out = config;
+    return CAIRN_OK;
+}
+
+enum cairn_error
+cluster_config_load(const char *path, struct cluster_config *out, char *detail, size_t detail_bytes)
+{
+    struct complaint complaint = {0};
+    const cyaml_config_t settings = {
+        .log_fn = collect,
+        .log_ctx = &complaint,
+        .mem_fn = cyaml_mem,
+        .log_level = CYAML_LOG_ERROR,
+    };
+    struct yaml_cluster *yaml = NULL;
+    enum cairn_error error;
+    cyaml_err_t status;
+
+    if (access(path, R_OK) != 0) {
+        snprintf(detail, detail_bytes, "cluster file %s: %s (give one with --cluster FILE or CAIRN_CLUSTER; "
+                 "'cairn dev' makes one)", path, strerror(errno));
+        return CAIRN_IO;
+    }
+    status = cyaml_load_file(path, &settings, &cluster_schema, (cyaml_data_t **)&yaml, NULL);
+    if (status != CYAML_OK) {
+        snprintf(detail, detail_bytes, "cluster file %s%s%s: %s", path, complaint.where[0] ? ", " : "",
+                 complaint.where, complaint.what[0] ? complaint.what : cyaml_strerror(status));
+        return CAIRN_INVALID;
+    }
+    error = take(path, yaml, out, detail, detail_bytes);
+    cyaml_free(&settings, &cluster_schema, yaml, 0);
+    return error;
+}
+
+enum cairn_error
+cluster_config_save(const char *path, const struct cluster_config *config, char *detail, size_t detail_bytes)
+{
+    FILE *file = fopen(path, "we");
+
+    if (file == NULL) {
+        snprintf(detail, detail_bytes, "cluster file %s: cannot be written: %s", path, strerror(errno));
+        return CAIRN_IO;
+    }
+    fprintf(file, "# cairn cluster file; docs/operations.md describes every key\n");
+    fprintf(file, "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\nauto_create: %s\ndirectory: %s\nnodes:\n",
+            config->id, transports[config->transport].str, profiles[config->profile].str, config->memory_mib,
+            config->auto_create ? "true" : "false", config->directory);
+    for (uint32_t i = 0; i < config->nodes; i++)
+        fprintf(file, "  - name: %s\n", config->names[i]);
+    if (fclose(file) != 0) {
+        snprintf(detail, detail_bytes, "cluster file %s: cannot be written: %s", path, strerror(errno));
+        return CAIRN_IO;
+    }
+    return CAIRN_OK;
+}

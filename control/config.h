@@ -1,0 +1,42 @@
+/* The cluster file (YAML): who belongs to the cluster, and how it runs. docs/operations.md. */
+#ifndef CONTROL_CONFIG_H
+#define CONTROL_CONFIG_H
+
+#include <stddef.h>
+
+#include "cairn/error.h"
+#include "cairn/types.h"
+
+enum cluster_transport { TRANSPORT_MEMIF, TRANSPORT_RING };
+enum cluster_profile { PROFILE_SHARED, PROFILE_DEDICATED, PROFILE_WAN };
+
+struct cluster_timing {
+    uint64_t heartbeat_ns, timeout_ns;
+};
+
+struct cluster_config {
+    uint32_t id;
+    enum cluster_transport transport;
+    enum cluster_profile profile;
+    uint32_t memory_mib; /* of each node, for its logs */
+    bool auto_create;    /* an append to a log that does not exist creates it */
+    char directory[256]; /* of sockets and of what each node keeps; absolute */
+    uint32_t nodes;
+    char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
+};
+
+struct cluster_timing cluster_timing(enum cluster_profile profile);
+
+/* Reads and checks a file. On failure detail is one line that names file, place and mend. */
+enum cairn_error cluster_config_load(const char *path, struct cluster_config *out, char *detail, size_t detail_bytes);
+
+/* Writes a file that cluster_config_load() reads back. */
+enum cairn_error cluster_config_save(const char *path, const struct cluster_config *config, char *detail,
+                                     size_t detail_bytes);
+
+/* Number of the node of that name, or CAIRN_NODE_NONE. */
+uint8_t cluster_config_node(const struct cluster_config *config, const char *name);
+
+bool cluster_profile_parse(const char *text, enum cluster_profile *out);
+
+#endif

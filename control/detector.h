@@ -1,0 +1,75 @@
+/* Who is in reach: the failure detector and the connectivity matrix. Pure: time is passed in.
+ *
+ * Every node sends every other a heartbeat each interval; a peer unheard for timeout_ns is
+ * suspected, and counts again only after rejoin_beats heartbeats in a row, so that a flapping link
+ * does not flap the mode. Each heartbeat tells whom its sender hears: the rows of the matrix.
+ *
+ * A node that was itself paused (its own ticks far apart) first drains what has arrived and then
+ * judges: its own silence is not its peers'.
+ *
+ * Threads: one, the worker's that owns it. */
+#ifndef CONTROL_DETECTOR_H
+#define CONTROL_DETECTOR_H
+
+#include "cairn/types.h"
+
+struct detector_config {
+    uint8_t self;
+    uint8_t nodes;
+    uint8_t rejoin_beats;
+    uint64_t interval_ns, timeout_ns;
+};
+
+struct detector_peer {
+    uint64_t heard_ns; /* 0: never */
+    uint32_t incarnation;
+    cairn_node_set hears;
+    uint64_t timeout_ns; /* see detector_observe() */
+    uint8_t beats; /* in a row since it was last unheard */
+    bool alive;
+};
+
+struct detector {
+    struct detector_config config;
+    struct detector_peer peers[CAIRN_NODES_MAX];
+    uint64_t ticked_ns;
+    uint64_t stale; /* heartbeats of a former life, dropped */
+};
+
+enum detector_verdict {
+    DETECTOR_SAME = 0,
+    DETECTOR_HEARD = 1,     /* the peer counts (again) */
+    DETECTOR_RESTARTED = 2, /* a new life of the peer: its memory is gone */
+    DETECTOR_STALE = 4,     /* from a former life: to be ignored altogether */
+};
+
+void detector_init(struct detector *detector, const struct detector_config *config, uint64_t now_ns);
+
+/* Any frame of a peer shows its life. DETECTOR_STALE: drop the frame. */
+enum detector_verdict detector_incarnation(struct detector *detector, uint8_t peer, uint32_t incarnation);
+
+/* A heartbeat came in; hears: whom its sender hears; pace_ns: when the sender, which may be resting,
+ * will send the next. Returns a set of verdicts.
+ *
+ * A cut is seen at most one pace plus the peer's timeout later. So that this stays within
+ * timeout_ns + interval_ns, a peer that beats more slowly is waited for less. */
+unsigned detector_observe(struct detector *detector, uint8_t peer, uint32_t incarnation, cairn_node_set hears,
+                          uint64_t pace_ns, uint64_t now_ns);
+
+/* The slowest pace that a resting node may beat at: a quarter of the timeout, never faster than the
+ * interval. */
+uint64_t detector_rest_pace_ns(const struct detector *detector);
+
+/* Judges. drained: nothing that arrived before now is still unread. Returns who is newly suspected. */
+cairn_node_set detector_tick(struct detector *detector, uint64_t now_ns, bool drained);
+
+/* Whom this node hears, itself included. */
+cairn_node_set detector_hears(const struct detector *detector);
+
+/* Who hears this node and is heard by it, itself included. */
+cairn_node_set detector_reach(const struct detector *detector);
+
+/* When the next suspicion could fall due, if nothing more is heard. */
+uint64_t detector_deadline_ns(const struct detector *detector);
+
+#endif

@@ -1,0 +1,82 @@
+#include "mode.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+uint32_t
+mode_needs(enum cairn_policy policy, uint32_t nodes)
+{
+    return policy == CAIRN_POLICY_CA ? nodes : nodes / 2 + 1;
+}
+
+enum cairn_mode
+mode_decide(const struct mode_inputs *inputs)
+{
+    bool enough = inputs->reached >= mode_needs(inputs->policy, inputs->nodes);
+
+    assert(inputs->reached >= 1 && inputs->reached <= inputs->nodes);
+    switch (inputs->policy) {
+    case CAIRN_POLICY_AP:
+        return CAIRN_MODE_AP;
+    case CAIRN_POLICY_ADAPTIVE:
+        if (!enough)
+            return inputs->recovering ? CAIRN_MODE_DENIED : CAIRN_MODE_AP;
+        break;
+    case CAIRN_POLICY_CP:
+    case CAIRN_POLICY_CA:
+        if (!enough)
+            return CAIRN_MODE_DENIED;
+        break;
+    }
+    return inputs->branch_pending ? CAIRN_MODE_MERGING : CAIRN_MODE_CP;
+}
+
+static enum cairn_ack
+policy_ack(enum cairn_policy policy, enum cairn_mode mode)
+{
+    if (mode == CAIRN_MODE_AP)
+        return CAIRN_ACK_LOCAL;
+    return policy == CAIRN_POLICY_CA ? CAIRN_ACK_ALL : CAIRN_ACK_MAJORITY;
+}
+
+enum cairn_error
+mode_admit_append(enum cairn_mode mode, const struct mode_inputs *inputs, enum cairn_ack asked, enum cairn_ack *out)
+{
+    enum cairn_ack ack = asked == CAIRN_ACK_POLICY ? policy_ack(inputs->policy, mode) : asked;
+
+    if (mode == CAIRN_MODE_DENIED)
+        return CAIRN_NO_QUORUM;
+    if (ack == CAIRN_ACK_MAJORITY && inputs->reached < inputs->nodes / 2 + 1)
+        return CAIRN_NO_QUORUM;
+    if (ack == CAIRN_ACK_ALL && inputs->reached < inputs->nodes)
+        return CAIRN_NO_QUORUM;
+    *out = ack;
+    return CAIRN_OK;
+}
+
+enum cairn_error
+mode_admit_read(enum cairn_mode mode, const struct mode_inputs *inputs, enum cairn_deny deny,
+                enum cairn_read_level asked, enum cairn_read_level *out)
+{
+    enum cairn_read_level level = asked;
+
+    if (level == CAIRN_READ_POLICY)
+        level = mode == CAIRN_MODE_AP ? CAIRN_READ_STALE : CAIRN_READ_LINEARIZABLE;
+    if (mode == CAIRN_MODE_DENIED && (deny & CAIRN_DENY_READS))
+        return CAIRN_DENIED;
+    if (level != CAIRN_READ_STALE && inputs->reached < inputs->nodes / 2 + 1)
+        return CAIRN_NO_QUORUM;
+    *out = level;
+    return CAIRN_OK;
+}
+
+void
+mode_reason(const struct mode_inputs *inputs, enum cairn_ack asked, char *text, size_t text_bytes)
+{
+    uint32_t need = asked == CAIRN_ACK_ALL ? inputs->nodes : mode_needs(inputs->policy, inputs->nodes);
+
+    if (inputs->reached >= need)
+        snprintf(text, text_bytes, "reaching %u of %u", inputs->reached, inputs->nodes);
+    else
+        snprintf(text, text_bytes, "no quorum: reaching %u of %u, need %u", inputs->reached, inputs->nodes, need);
+}

@@ -1,0 +1,57 @@
+#include "clock.h"
+
+#include <time.h>
+
+#include <rte_cycles.h>
+
+static uint64_t
+read_ns(clockid_t id)
+{
+    struct timespec time;
+
+    clock_gettime(id, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+uint64_t
+clock_monotonic_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t
+clock_wall_ns(void)
+{
+    return read_ns(CLOCK_REALTIME);
+}
+
+static void
+anchor(struct clock *clock, uint64_t ticks)
+{
+    clock->base_ticks = ticks;
+    clock->base_ns = clock_monotonic_ns();
+}
+
+void
+clock_start(struct clock *clock)
+{
+    uint64_t hz = rte_get_tsc_hz();
+
+    clock->ns_per_tick = 1e9 / (double)hz;
+    clock->anchor_after_ticks = hz / 100;
+    anchor(clock, rte_rdtsc());
+    clock->last_ns = clock->base_ns;
+}
+
+uint64_t
+clock_now_ns(struct clock *clock)
+{
+    uint64_t ticks = rte_rdtsc(), now_ns;
+
+    if (ticks - clock->base_ticks > clock->anchor_after_ticks)
+        anchor(clock, ticks);
+    now_ns = clock->base_ns + (uint64_t)((double)(ticks - clock->base_ticks) * clock->ns_per_tick);
+    if (now_ns > clock->last_ns)
+        clock->last_ns = now_ns;
+    return clock->last_ns;
+}

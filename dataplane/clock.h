@@ -1,0 +1,28 @@
+/* Time for the data path: CLOCK_MONOTONIC nanoseconds by the CPU's counter, without a system call.
+ *
+ * Threads: one clock per thread. Error against CLOCK_MONOTONIC: under a microsecond, since it is
+ * set anew every 10 ms. */
+#ifndef DATAPLANE_CLOCK_H
+#define DATAPLANE_CLOCK_H
+
+#include <stdint.h>
+
+struct clock {
+    uint64_t base_ticks, base_ns;
+    uint64_t last_ns;
+    double ns_per_tick;
+    uint64_t anchor_after_ticks;
+};
+
+void clock_start(struct clock *clock);
+
+/* Never goes back. */
+uint64_t clock_now_ns(struct clock *clock);
+
+/* Wall-clock nanoseconds since 1970, for the hybrid logical clock. */
+uint64_t clock_wall_ns(void);
+
+/* CLOCK_MONOTONIC itself, for threads that have no clock of their own. */
+uint64_t clock_monotonic_ns(void);
+
+#endif

@@ -1,0 +1,310 @@
+#include "codec.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include <isa-l.h>
+
+static uint32_t
+checksum(const uint8_t *bytes, size_t size_bytes)
+{
+    return crc32_iscsi((unsigned char *)(uintptr_t)bytes, (int)size_bytes, 0xffffffffu) ^ 0xffffffffu;
+}
+
+static size_t
+seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint64_t term, size_t body_bytes,
+     uint8_t *out)
+{
+    struct wire_header header = {
+        .magic = CODEC_MAGIC,
+        .version = CODEC_VERSION,
+        .type = type,
+        .from = codec->self,
+        .cluster = codec->cluster,
+        .incarnation = codec->incarnation,
+        .log = log,
+        .body_bytes = (uint16_t)body_bytes,
+        .flags = flags,
+        .worker = codec->worker,
+        .term = term,
+    };
+
+    memcpy(out, &header, sizeof(header));
+    header.crc32c = checksum(out, sizeof(header) + body_bytes);
+    memcpy(out, &header, sizeof(header));
+    return sizeof(header) + body_bytes;
+}
+
+static uint8_t
+message_flags(const struct message *message)
+{
+    return (uint8_t)((message->yes ? WIRE_YES : 0) | (message->recovering ? WIRE_RECOVERING : 0));
+}
+
+/* The two numbers of a small message, by type. */
+static struct wire_small
+small_of(const struct message *message)
+{
+    switch ((enum message_type)message->type) {
+    case MESSAGE_PREVOTE:
+    case MESSAGE_VOTE:
+        return (struct wire_small){message->vote.last_lsn, message->vote.last_term};
+    case MESSAGE_APPEND_REPLY:
+        return (struct wire_small){message->append_reply.match_lsn, message->append_reply.hint_lsn};
+    case MESSAGE_CONFIRM:
+    case MESSAGE_CONFIRM_REPLY:
+        return (struct wire_small){message->confirm.seq, 0};
+    case MESSAGE_READ_INDEX:
+    case MESSAGE_READ_INDEX_REPLY:
+        return (struct wire_small){message->read_index.token, message->read_index.lsn};
+    case MESSAGE_HAND_OFF_REPLY:
+        return (struct wire_small){message->hand_off_reply.mark, message->hand_off_reply.incarnation};
+    case MESSAGE_RECOVER:
+    case MESSAGE_RECOVER_REPLY:
+        return (struct wire_small){message->recover.nonce, message->recover.last_lsn};
+    case MESSAGE_PREVOTE_REPLY:
+    case MESSAGE_VOTE_REPLY:
+    case MESSAGE_NONE:
+    case MESSAGE_APPEND:
+    case MESSAGE_HAND_OFF:
+    case MESSAGE_TYPES:
+        break;
+    }
+    return (struct wire_small){0, 0};
+}
+
+size_t
+codec_encode(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out)
+{
+    struct wire_small body = small_of(message);
+    uint8_t flags = message_flags(message);
+
+    if ((message->type == MESSAGE_RECOVER || message->type == MESSAGE_RECOVER_REPLY) && message->recover.leader)
+        flags |= WIRE_LEADER;
+    memcpy(out + sizeof(struct wire_header), &body, sizeof(body));
+    return seal(codec, message->type, log, flags, message->term, sizeof(body), out);
+}
+
+size_t
+codec_encode_entries(const struct codec *codec, uint32_t log, const struct message *message,
+                     const struct block *block, uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out)
+{
+    struct wire_entries body = {
+        .fragment_offset = fragment_offset,
+        .fragment_total = fragment_total,
+        .block = *block,
+    };
+
+    assert(message->type == MESSAGE_APPEND || message->type == MESSAGE_HAND_OFF);
+    if (message->type == MESSAGE_APPEND) {
+        body.prev = message->append.prev_lsn;
+        body.prev_term = message->append.prev_term;
+        body.commit_lsn = message->append.commit_lsn;
+    } else {
+        body.prev = message->hand_off.prev_seq;
+    }
+    memcpy(out + sizeof(struct wire_header), &body, sizeof(body));
+    return seal(codec, message->type, log, message_flags(message), message->term, sizeof(body), out);
+}
+
+size_t
+codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat,
+                       const struct wire_row *rows, uint8_t *out)
+{
+    size_t rows_bytes = heartbeat->rows * sizeof(*rows);
+    uint8_t *body = out + sizeof(struct wire_header);
+
+    assert(heartbeat->rows <= CODEC_HEARTBEAT_ROWS_MAX);
+    memcpy(body, heartbeat, sizeof(*heartbeat));
+    if (rows_bytes > 0)
+        memcpy(body + sizeof(*heartbeat), rows, rows_bytes);
+    return seal(codec, CODEC_HEARTBEAT, 0, 0, 0, sizeof(*heartbeat) + rows_bytes, out);
+}
+
+static enum codec_verdict
+decode_small(const struct wire_header *header, const uint8_t *body, struct decoded *out)
+{
+    struct message *message = &out->message;
+    struct wire_small small;
+
+    if (header->body_bytes != sizeof(small))
+        return CODEC_SHORT;
+    memcpy(&small, body, sizeof(small));
+    switch ((enum message_type)header->type) {
+    case MESSAGE_PREVOTE:
+    case MESSAGE_VOTE:
+        message->vote.last_lsn = small.a;
+        message->vote.last_term = small.b;
+        break;
+    case MESSAGE_APPEND_REPLY:
+        message->append_reply.match_lsn = small.a;
+        message->append_reply.hint_lsn = small.b;
+        break;
+    case MESSAGE_CONFIRM:
+    case MESSAGE_CONFIRM_REPLY:
+        message->confirm.seq = small.a;
+        break;
+    case MESSAGE_READ_INDEX:
+    case MESSAGE_READ_INDEX_REPLY:
+        message->read_index.token = small.a;
+        message->read_index.lsn = small.b;
+        break;
+    case MESSAGE_HAND_OFF_REPLY:
+        message->hand_off_reply.mark = small.a;
+        message->hand_off_reply.incarnation = (uint32_t)small.b;
+        break;
+    case MESSAGE_RECOVER:
+    case MESSAGE_RECOVER_REPLY:
+        message->recover.nonce = small.a;
+        message->recover.last_lsn = small.b;
+        message->recover.leader = (header->flags & WIRE_LEADER) != 0;
+        break;
+    case MESSAGE_PREVOTE_REPLY:
+    case MESSAGE_VOTE_REPLY:
+        break;
+    case MESSAGE_NONE:
+    case MESSAGE_APPEND:
+    case MESSAGE_HAND_OFF:
+    case MESSAGE_TYPES:
+        return CODEC_FIELD;
+    }
+    return CODEC_OK;
+}
+
+/* Do the bytes hold exactly count whole records? */
+static bool
+records_fit(const uint8_t *records, uint32_t size_bytes, uint32_t count)
+{
+    uint32_t found = 0;
+
+    while (size_bytes > 0) {
+        size_t size = record_measure(records, size_bytes);
+
+        if (size == 0)
+            return false;
+        records += size;
+        size_bytes -= (uint32_t)size;
+        found++;
+    }
+    return found == count;
+}
+
+static bool
+entries_sane(const struct wire_entries *body, const struct decoded *out)
+{
+    const struct block *block = &body->block;
+
+    if (block->origin >= CAIRN_NODES_MAX || block->kind > ENTRY_MARK || body->prev >= UINT64_MAX / 2)
+        return false;
+    if (block->count == 0)
+        return out->records_bytes == 0 && body->fragment_total == 0;
+    if (block->kind != ENTRY_DATA && block->count != 1)
+        return false;
+    if (block->first_seq >= UINT64_MAX / 2 || (block->kind == ENTRY_DATA && block->first_seq == 0))
+        return false;
+    if (body->fragment_total == 0)
+        return records_fit(out->records, out->records_bytes, block->count);
+    return block->count == 1 && body->fragment_total <= RECORD_BYTES_MAX && body->fragment_total % 8 == 0 &&
+           out->records_bytes > 0 && body->fragment_offset < body->fragment_total &&
+           out->records_bytes <= body->fragment_total - body->fragment_offset;
+}
+
+static enum codec_verdict
+decode_entries(const struct wire_header *header, const uint8_t *bytes, struct decoded *out)
+{
+    struct message *message = &out->message;
+    struct wire_entries body;
+    struct run run;
+
+    if (header->body_bytes != sizeof(body))
+        return CODEC_SHORT;
+    memcpy(&body, bytes, sizeof(body));
+    if (!entries_sane(&body, out))
+        return CODEC_FIELD;
+    out->block = body.block;
+    out->block.size_bytes = body.fragment_total != 0 ? body.fragment_total : out->records_bytes;
+    out->fragment_offset = body.fragment_offset;
+    out->fragment_total = body.fragment_total;
+    run = (struct run){
+        .term = body.block.term,
+        .first_lsn = body.prev + 1,
+        .first_seq = body.block.first_seq,
+        .count = body.block.count,
+        .incarnation = body.block.incarnation,
+        .origin = body.block.origin,
+        .kind = body.block.kind,
+    };
+    if (message->type == MESSAGE_APPEND) {
+        out->block.first_lsn = body.prev + 1;
+        message->append.prev_lsn = body.prev;
+        message->append.prev_term = body.prev_term;
+        message->append.commit_lsn = body.commit_lsn;
+        message->append.run = run;
+    } else {
+        message->hand_off.prev_seq = body.prev;
+        message->hand_off.run = run;
+    }
+    return CODEC_OK;
+}
+
+static enum codec_verdict
+decode_heartbeat(const struct wire_header *header, const uint8_t *body, struct decoded *out)
+{
+    if (header->body_bytes < sizeof(out->heartbeat))
+        return CODEC_SHORT;
+    memcpy(&out->heartbeat, body, sizeof(out->heartbeat));
+    if (out->heartbeat.rows > CODEC_HEARTBEAT_ROWS_MAX ||
+        header->body_bytes != sizeof(out->heartbeat) + out->heartbeat.rows * sizeof(struct wire_row))
+        return CODEC_SHORT;
+    out->rows = (const struct wire_row *)(const void *)(body + sizeof(out->heartbeat));
+    return CODEC_OK;
+}
+
+static bool
+header_intact(const struct wire_header *header, const uint8_t *bytes)
+{
+    struct wire_header blank = *header;
+    uint32_t crc;
+
+    blank.crc32c = 0;
+    crc = crc32_iscsi((unsigned char *)&blank, sizeof(blank), 0xffffffffu);
+    crc = crc32_iscsi((unsigned char *)(uintptr_t)bytes + sizeof(blank), header->body_bytes, crc) ^ 0xffffffffu;
+    return crc == header->crc32c;
+}
+
+enum codec_verdict
+codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes, struct decoded *out)
+{
+    struct wire_header header;
+    const uint8_t *body = bytes + sizeof(header);
+
+    if (size_bytes < sizeof(header))
+        return CODEC_SHORT;
+    memcpy(&header, bytes, sizeof(header));
+    if (header.magic != CODEC_MAGIC || header.version != CODEC_VERSION || header.cluster != codec->cluster)
+        return CODEC_FOREIGN;
+    if (size_bytes < sizeof(header) + header.body_bytes)
+        return CODEC_SHORT;
+    if (!header_intact(&header, bytes))
+        return CODEC_CHECKSUM;
+    if (header.from >= CAIRN_NODES_MAX || header.from == codec->self || header.worker != codec->worker)
+        return CODEC_FIELD;
+    memset(out, 0, sizeof(*out));
+    out->type = header.type;
+    out->from = header.from;
+    out->incarnation = header.incarnation;
+    out->log = header.log;
+    if (header.type == CODEC_HEARTBEAT)
+        return decode_heartbeat(&header, body, out);
+    out->message.type = header.type;
+    out->message.from = header.from;
+    out->message.to = codec->self;
+    out->message.term = header.term;
+    out->message.yes = (header.flags & WIRE_YES) != 0;
+    out->message.recovering = (header.flags & WIRE_RECOVERING) != 0;
+    if (header.type != MESSAGE_APPEND && header.type != MESSAGE_HAND_OFF)
+        return decode_small(&header, body, out);
+    out->records = body + header.body_bytes;
+    out->records_bytes = (uint32_t)(size_bytes - sizeof(header) - header.body_bytes);
+    return decode_entries(&header, body, out);
+}

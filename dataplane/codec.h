@@ -1,0 +1,116 @@
+/* Messages between nodes as bytes: docs/protocol.md. Decoded in place, with every bound checked;
+ * knows nothing of ports.
+ *
+ * A message is a header, a body whose form the type gives, and, of MESSAGE_APPEND and MESSAGE_HAND_OFF,
+ * records. The header's checksum covers header and body; each record carries its own. */
+#ifndef DATAPLANE_CODEC_H
+#define DATAPLANE_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core.h"
+#include "record.h"
+
+#define CODEC_MAGIC 0xca
+#define CODEC_VERSION 1
+
+/* Node-level, beside the core's message types. */
+#define CODEC_HEARTBEAT 0x80
+#define CODEC_HEARTBEAT_ROWS_MAX 40
+
+struct wire_header {
+    uint8_t magic, version, type, from;
+    uint32_t crc32c; /* of header and body, this field as 0 */
+    uint32_t cluster;
+    uint32_t incarnation;
+    uint32_t log;
+    uint16_t body_bytes;
+    uint8_t flags, worker;
+    uint64_t term;
+};
+
+#define WIRE_YES 1u
+#define WIRE_RECOVERING 2u
+#define WIRE_LEADER 4u
+
+/* Body of every message of the core that carries no entries. */
+struct wire_small {
+    uint64_t a, b;
+};
+
+/* Body of MESSAGE_APPEND and MESSAGE_HAND_OFF. fragment_total 0: whole records follow. Otherwise the bytes
+ * are a piece of the block's single record. */
+struct wire_entries {
+    uint64_t prev;      /* lsn, or sequence */
+    uint64_t prev_term; /* MESSAGE_APPEND */
+    uint64_t commit_lsn;
+    uint32_t fragment_offset, fragment_total;
+    struct block block;
+};
+
+/* Body of a heartbeat, followed by its rows: the logs that the sender leads. */
+struct wire_heartbeat {
+    uint64_t progress; /* polls of the sending worker */
+    uint64_t pace_ns;  /* when the next one comes */
+    uint32_t hears;
+    uint32_t rows;
+};
+
+struct wire_row {
+    uint64_t term, commit_lsn, digest, trim_lsn;
+    uint32_t log, reserved;
+};
+
+_Static_assert(sizeof(struct wire_header) == 32, "on the wire");
+_Static_assert(sizeof(struct wire_entries) == 96, "on the wire");
+
+/* Room that a message's header and body take at most (heartbeats aside). */
+#define CODEC_HEAD_BYTES (sizeof(struct wire_header) + sizeof(struct wire_entries))
+
+struct codec {
+    uint32_t cluster;
+    uint32_t incarnation;
+    uint8_t self, worker;
+};
+
+/* What came in. Pointers are into the frame. */
+struct decoded {
+    uint8_t type; /* enum message_type or CODEC_HEARTBEAT */
+    uint8_t from;
+    uint32_t incarnation;
+    uint32_t log;
+    struct message message;
+    /* entries */
+    struct block block;
+    uint32_t fragment_offset, fragment_total;
+    const uint8_t *records;
+    uint32_t records_bytes;
+    /* heartbeat */
+    struct wire_heartbeat heartbeat;
+    const struct wire_row *rows; /* unaligned: copy each */
+};
+
+enum codec_verdict {
+    CODEC_OK,
+    CODEC_SHORT,    /* lengths do not add up */
+    CODEC_FOREIGN,  /* magic, version or cluster of somebody else */
+    CODEC_CHECKSUM, /* header or body damaged */
+    CODEC_FIELD,    /* a value out of its range */
+    CODEC_VERDICTS,
+};
+
+/* Writes header and body; returns the bytes written. The records of MESSAGE_APPEND and MESSAGE_HAND_OFF are
+ * put behind by the caller; block gives their description. */
+size_t codec_encode(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
+size_t codec_encode_entries(const struct codec *codec, uint32_t log, const struct message *message,
+                            const struct block *block, uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out);
+size_t codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat,
+                              const struct wire_row *rows, uint8_t *out);
+
+/* Checks and reads size_bytes. Safe on hostile bytes; of whole records the lengths are checked and
+ * their count, not yet their checksums. */
+enum codec_verdict codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes,
+                                struct decoded *out);
+
+#endif

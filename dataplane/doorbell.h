@@ -1,0 +1,38 @@
+/* Wakes a thread that sleeps for lack of work, across threads or processes.
+ *
+ *   field    writer              reader
+ *   asleep   sleeper, ringers    both
+ *   word     ringers             sleeper (futex)
+ *
+ * The sleeper sets asleep, looks for work once more, then waits; a ringer publishes work, then looks
+ * at asleep. Both sides' store-then-load pairs are sequentially consistent, so one of them sees the
+ * other. While the sleeper is awake a ring costs one load and no system call. */
+#ifndef DATAPLANE_DOORBELL_H
+#define DATAPLANE_DOORBELL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct doorbell {
+    _Alignas(64) _Atomic uint32_t asleep;
+    _Atomic uint32_t word;
+};
+
+void doorbell_ring_slow(struct doorbell *bell);
+
+static inline void
+doorbell_ring(struct doorbell *bell)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&bell->asleep, memory_order_relaxed) != 0)
+        doorbell_ring_slow(bell);
+}
+
+/* Announces sleep; the caller looks for work once more before doorbell_wait(). */
+uint32_t doorbell_prepare(struct doorbell *bell);
+/* Sleeps until rung, or for timeout_ns at most. */
+void doorbell_wait(struct doorbell *bell, uint32_t prepared, uint64_t timeout_ns);
+void doorbell_cancel(struct doorbell *bell);
+
+#endif

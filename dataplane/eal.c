@@ -1,0 +1,144 @@
+#include "eal.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <urcu/urcu-qsbr.h>
+
+#define ARGS_MAX 64
+#define HUGE_BYTES_WANTED (192ull << 20)
+
+static bool started;
+
+/* memif's interrupt thread unmaps a peer's rings the moment the peer dies, while a worker may be
+ * reading them. It clears the port's connected flag first, so once every worker has passed a
+ * quiescent state none can be inside: the unmapping waits for that (linked with --wrap=munmap). */
+int __real_munmap(void *address, size_t size_bytes);
+int __wrap_munmap(void *address, size_t size_bytes);
+
+static _Thread_local bool reader;
+
+int
+__wrap_munmap(void *address, size_t size_bytes)
+{
+    if (started && !reader)
+        urcu_qsbr_synchronize_rcu();
+    return __real_munmap(address, size_bytes);
+}
+
+static unsigned long long
+free_hugepage_bytes(void)
+{
+    unsigned long long bytes = 0;
+    unsigned long pages;
+    FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
+
+    if (file != NULL) {
+        if (fscanf(file, "%lu", &pages) == 1)
+            bytes = pages * (2ull << 20);
+        fclose(file);
+    }
+    return bytes;
+}
+
+/* The main lcore floats over all CPUs this process may use. */
+static void
+lcores_argument(const cpu_set_t *cpus, char *text, size_t text_bytes)
+{
+    size_t used = (size_t)snprintf(text, text_bytes, "0@(");
+    const char *comma = "";
+
+    for (int cpu = 0; cpu < CPU_SETSIZE && used < text_bytes - 8; cpu++) {
+        if (!CPU_ISSET(cpu, cpus))
+            continue;
+        used += (size_t)snprintf(text + used, text_bytes - used, "%s%d", comma, cpu);
+        comma = ",";
+    }
+    snprintf(text + used, text_bytes - used, ")");
+}
+
+static int
+split(char *text, char **args, int count)
+{
+    char *rest = NULL;
+
+    for (char *word = strtok_r(text, " \t", &rest); word != NULL && count < ARGS_MAX - 1;
+         word = strtok_r(NULL, " \t", &rest))
+        args[count++] = word;
+    return count;
+}
+
+enum cairn_error
+eal_start(const char *extra_args, char *detail, size_t detail_bytes)
+{
+    static char lcores[1024], extra[1024];
+    static char *args[ARGS_MAX];
+    int count = 0;
+    cpu_set_t cpus;
+
+    if (started)
+        return CAIRN_OK;
+    if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
+        CPU_ZERO(&cpus);
+    lcores_argument(&cpus, lcores, sizeof(lcores));
+    args[count++] = (char *)(uintptr_t)"cairn";
+    args[count++] = (char *)(uintptr_t)"--lcores";
+    args[count++] = lcores;
+    args[count++] = (char *)(uintptr_t)"--no-telemetry";
+    args[count++] = (char *)(uintptr_t)"--no-pci";
+    args[count++] = (char *)(uintptr_t)"--log-level=*:emergency";
+    if (free_hugepage_bytes() >= HUGE_BYTES_WANTED) {
+        args[count++] = (char *)(uintptr_t)"--in-memory";
+    } else {
+        /* --no-huge means legacy memory, which excludes --in-memory. */
+        args[count++] = (char *)(uintptr_t)"--no-huge";
+        args[count++] = (char *)(uintptr_t)"--no-shconf";
+        args[count++] = (char *)(uintptr_t)"-m";
+        args[count++] = (char *)(uintptr_t)"128";
+    }
+    if (extra_args == NULL)
+        extra_args = getenv("CAIRN_EAL_ARGS");
+    if (extra_args != NULL) {
+        snprintf(extra, sizeof(extra), "%s", extra_args);
+        count = split(extra, args, count);
+    }
+    if (rte_eal_init(count, args) < 0) {
+        snprintf(detail, detail_bytes, "DPDK's EAL does not start: %s (look at CAIRN_EAL_ARGS, or run with "
+                 "CAIRN_EAL_ARGS=--log-level=*:debug to see why)", rte_strerror(rte_errno));
+        return CAIRN_IO;
+    }
+    sched_setaffinity(0, sizeof(cpus), &cpus);
+    started = true;
+    return CAIRN_OK;
+}
+
+void
+eal_stop(void)
+{
+    if (!started)
+        return;
+    started = false;
+    rte_eal_cleanup();
+}
+
+void
+eal_enter_thread(void)
+{
+    if (rte_lcore_id() == LCORE_ID_ANY)
+        rte_thread_register();
+    urcu_qsbr_register_thread();
+    reader = true;
+}
+
+void
+eal_leave_thread(void)
+{
+    reader = false;
+    urcu_qsbr_unregister_thread();
+    rte_thread_unregister();
+}

@@ -1,0 +1,89 @@
+#include "frame.h"
+
+#include <string.h>
+
+#define IP_AT 14
+#define UDP_AT 34
+
+static void
+put16(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static uint32_t
+get16(const uint8_t *at)
+{
+    return ((uint32_t)at[0] << 8) | at[1];
+}
+
+/* RFC 1071, not folded. */
+static uint32_t
+sum16(const uint8_t *bytes, size_t size_bytes)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i + 1 < size_bytes; i += 2)
+        sum += get16(bytes + i);
+    return sum;
+}
+
+static uint16_t
+fold(uint32_t sum)
+{
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
+void
+frame_template_init(struct frame_template *template, uint8_t from, uint8_t to, uint8_t worker)
+{
+    uint8_t *head = template->head;
+
+    memset(template, 0, sizeof(*template));
+    /* Locally administered MACs and a private net; ports in software do not look at them. */
+    memcpy(head, (uint8_t[]){0x02, 0xca, 0, 0, 0, (uint8_t)(to + 1)}, 6);
+    memcpy(head + 6, (uint8_t[]){0x02, 0xca, 0, 0, 0, (uint8_t)(from + 1)}, 6);
+    put16(head + 12, 0x0800);
+    head[IP_AT] = 0x45;
+    put16(head + IP_AT + 6, 0x4000); /* do not fragment */
+    head[IP_AT + 8] = 64;
+    head[IP_AT + 9] = 17;
+    memcpy(head + IP_AT + 12, (uint8_t[]){10, 202, 0, (uint8_t)(from + 1)}, 4);
+    memcpy(head + IP_AT + 16, (uint8_t[]){10, 202, 0, (uint8_t)(to + 1)}, 4);
+    put16(head + UDP_AT, FRAME_UDP_PORT + worker);
+    put16(head + UDP_AT + 2, FRAME_UDP_PORT + worker);
+    template->checksum = sum16(head + IP_AT, 20);
+}
+
+void
+frame_write(const struct frame_template *template, uint8_t *out, size_t payload_bytes)
+{
+    uint32_t ip_bytes = (uint32_t)payload_bytes + 28;
+
+    memcpy(out, template->head, FRAME_HEAD_BYTES);
+    put16(out + IP_AT + 2, ip_bytes);
+    put16(out + IP_AT + 10, fold(template->checksum + ip_bytes));
+    put16(out + UDP_AT + 4, (uint32_t)payload_bytes + 8);
+}
+
+const uint8_t *
+frame_payload(const uint8_t *frame, size_t size_bytes, uint8_t worker, size_t *payload_bytes)
+{
+    uint32_t ip_bytes, udp_bytes;
+
+    if (size_bytes < FRAME_HEAD_BYTES || get16(frame + 12) != 0x0800 || frame[IP_AT] != 0x45 || frame[IP_AT + 9] != 17)
+        return NULL;
+    if (fold(sum16(frame + IP_AT, 20)) != 0)
+        return NULL;
+    ip_bytes = get16(frame + IP_AT + 2);
+    udp_bytes = get16(frame + UDP_AT + 4);
+    if (get16(frame + UDP_AT + 2) != FRAME_UDP_PORT + worker)
+        return NULL;
+    if (udp_bytes < 8 || ip_bytes != udp_bytes + 20 || ip_bytes + IP_AT > size_bytes)
+        return NULL;
+    *payload_bytes = udp_bytes - 8;
+    return frame + FRAME_HEAD_BYTES;
+}

@@ -1,0 +1,229 @@
+#include "port.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_bus_vdev.h>
+#include <rte_errno.h>
+#include <rte_eth_ring.h>
+#include <rte_ring.h>
+#include <urcu/urcu-qsbr.h>
+
+#define MBUF_CACHE 128u
+
+struct rte_mempool *
+port_pool_create(const char *name)
+{
+    return rte_pktmbuf_pool_create(name, PORT_MBUFS, MBUF_CACHE, 0, RTE_PKTMBUF_HEADROOM + PORT_FRAME_BYTES,
+                                   SOCKET_ID_ANY);
+}
+
+static enum cairn_error
+refuse(char *detail, size_t detail_bytes, const char *name, const char *what, int error)
+{
+    snprintf(detail, detail_bytes, "port %s: %s: %s", name, what, rte_strerror(error < 0 ? -error : error));
+    return CAIRN_IO;
+}
+
+static void
+port_reset(struct port *port, uint16_t port_id, struct rte_mempool *pool)
+{
+    port->port_id = port_id;
+    port->queue_id = 0;
+    port->pool = pool;
+    port->queued = 0;
+    atomic_store(&port->up, false);
+}
+
+static int
+configure(uint16_t port_id, struct rte_mempool *pool)
+{
+    struct rte_eth_conf configuration;
+    int error;
+
+    memset(&configuration, 0, sizeof(configuration));
+    error = rte_eth_dev_configure(port_id, 1, 1, &configuration);
+    if (error == 0)
+        error = rte_eth_rx_queue_setup(port_id, 0, PORT_RING_ENTRIES, SOCKET_ID_ANY, NULL, pool);
+    if (error == 0)
+        error = rte_eth_tx_queue_setup(port_id, 0, PORT_RING_ENTRIES, SOCKET_ID_ANY, NULL);
+    return error;
+}
+
+static int
+ring_end(const char *name, char side, struct rte_ring *receive, struct rte_ring *send, struct port *port,
+         struct rte_mempool *pool)
+{
+    char end[RTE_ETH_NAME_MAX_LEN];
+    int port_id, error;
+
+    snprintf(end, sizeof(end), "%s%c", name, side);
+    port_id = rte_eth_from_rings(end, &receive, 1, &send, 1, SOCKET_ID_ANY);
+    if (port_id < 0)
+        return rte_errno;
+    port_reset(port, (uint16_t)port_id, pool);
+    error = configure(port->port_id, pool);
+    if (error == 0)
+        error = rte_eth_dev_start(port->port_id);
+    if (error == 0)
+        atomic_store(&port->up, true);
+    return error;
+}
+
+enum cairn_error
+port_pair_create(const char *name, struct port *left, struct rte_mempool *left_pool, struct port *right,
+                 struct rte_mempool *right_pool, char *detail, size_t detail_bytes)
+{
+    const unsigned flags = RING_F_SP_ENQ | RING_F_SC_DEQ;
+    struct rte_ring *there, *back;
+    char ring_name[RTE_RING_NAMESIZE];
+    int error;
+
+    snprintf(ring_name, sizeof(ring_name), "%s>", name);
+    there = rte_ring_create(ring_name, PORT_RING_ENTRIES, SOCKET_ID_ANY, flags);
+    snprintf(ring_name, sizeof(ring_name), "%s<", name);
+    back = rte_ring_create(ring_name, PORT_RING_ENTRIES, SOCKET_ID_ANY, flags);
+    if (there == NULL || back == NULL)
+        return refuse(detail, detail_bytes, name, "no memory for its rings", rte_errno);
+    error = ring_end(name, 'a', back, there, left, left_pool);
+    if (error == 0)
+        error = ring_end(name, 'b', there, back, right, right_pool);
+    return error == 0 ? CAIRN_OK : refuse(detail, detail_bytes, name, "net_ring", error);
+}
+
+enum cairn_error
+port_memif_create(const char *name, const char *socket, bool listens, struct port *port, struct rte_mempool *pool,
+                  char *detail, size_t detail_bytes)
+{
+    char device[RTE_DEV_NAME_MAX_LEN], args[256];
+    uint16_t port_id;
+    int error;
+
+    snprintf(device, sizeof(device), "net_memif%s", name);
+    snprintf(args, sizeof(args), "role=%s,socket=%s,socket-abstract=yes,rsize=8,bsize=%u",
+             listens ? "server" : "client", socket, PORT_FRAME_BYTES);
+    error = rte_vdev_init(device, args);
+    if (error != 0) {
+        snprintf(detail, detail_bytes, "port %s: its memif socket @%s is in use or cannot be made (is another node "
+                 "with this name and cluster running?)", name, socket);
+        return CAIRN_IO;
+    }
+    if (rte_eth_dev_get_port_by_name(device, &port_id) != 0)
+        return refuse(detail, detail_bytes, name, "net_memif", ENODEV);
+    port_reset(port, port_id, pool);
+    port->connects = !listens;
+    error = configure(port_id, pool);
+    if (error != 0)
+        return refuse(detail, detail_bytes, name, "net_memif", error);
+    if (listens) {
+        error = rte_eth_dev_start(port_id);
+        if (error != 0)
+            return refuse(detail, detail_bytes, name, "net_memif", error);
+        atomic_store(&port->up, true);
+    }
+    return CAIRN_OK;
+}
+
+bool
+port_maintain(struct port *port)
+{
+    struct rte_eth_link link;
+
+    memset(&link, 0, sizeof(link));
+    rte_eth_link_get_nowait(port->port_id, &link);
+    if (link.link_status == RTE_ETH_LINK_UP)
+        return true;
+    if (!port->connects)
+        return false;
+    /* DPDK's memif client tries only when it is started. No worker may be inside meanwhile. */
+    if (atomic_exchange(&port->up, false)) {
+        urcu_qsbr_synchronize_rcu();
+        rte_eth_dev_stop(port->port_id);
+    }
+    if (rte_eth_dev_start(port->port_id) != 0)
+        return false;
+    atomic_store(&port->up, true);
+    return false;
+}
+
+void
+port_close(struct port *port)
+{
+    atomic_store(&port->up, false);
+    while (port->queued > 0)
+        rte_pktmbuf_free(port->queue[--port->queued]);
+    rte_eth_dev_stop(port->port_id);
+    rte_eth_dev_close(port->port_id);
+}
+
+struct rte_mbuf *
+port_frame(struct port *port)
+{
+    return rte_pktmbuf_alloc(port->pool);
+}
+
+static void
+enqueue(struct port *port, struct rte_mbuf *frame)
+{
+    if (port->queued == PORT_QUEUE) {
+        port->unsent++;
+        rte_pktmbuf_free(frame);
+        return;
+    }
+    port->queue[port->queued++] = frame;
+}
+
+void
+port_send(struct port *port, struct rte_mbuf *frame, uint64_t now_ns, bool wake)
+{
+    uint32_t payload_bytes = frame->pkt_len;
+    uint8_t *head = (uint8_t *)rte_pktmbuf_prepend(frame, FRAME_HEAD_BYTES);
+    struct rte_mbuf *out[2];
+    uint32_t count;
+
+    frame_write(&port->template, head, payload_bytes);
+    port->wake_peer |= wake;
+    if (port->fault == NULL) {
+        enqueue(port, frame);
+        return;
+    }
+    count = fault_apply(port->faults, port->fault, frame, now_ns, out);
+    for (uint32_t i = 0; i < count; i++)
+        enqueue(port, out[i]);
+}
+
+static void
+release_delayed(struct port *port, uint64_t now_ns)
+{
+    struct rte_mbuf *due[PORT_QUEUE];
+    uint32_t count = fault_due(port->faults, now_ns, due, port_room(port));
+
+    for (uint32_t i = 0; i < count; i++)
+        enqueue(port, due[i]);
+}
+
+void
+port_flush(struct port *port, uint64_t now_ns)
+{
+    uint16_t sent;
+
+    if (port->faults != NULL && port->faults->count > 0)
+        release_delayed(port, now_ns);
+    if (port->queued == 0)
+        return;
+    if (!atomic_load_explicit(&port->up, memory_order_acquire)) {
+        /* Nobody is there: as lost as on a pulled cable. */
+        rte_pktmbuf_free_bulk(port->queue, port->queued);
+        port->unsent += port->queued;
+        port->queued = 0;
+        return;
+    }
+    sent = rte_eth_tx_burst(port->port_id, port->queue_id, port->queue, (uint16_t)port->queued);
+    port->sent += sent;
+    port->queued -= sent;
+    if (port->queued > 0 && sent > 0)
+        memmove(port->queue, port->queue + sent, port->queued * sizeof(*port->queue));
+    if (port->wake_peer && port->peer_bell != NULL)
+        doorbell_ring(port->peer_bell);
+    port->wake_peer = false;
+}

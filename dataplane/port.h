@@ -1,0 +1,80 @@
+/* A node's end of a link to a peer: a queue of an ethdev, what is about to be sent on it, and the
+ * faults injected there. Ports are DPDK ethdevs and nothing else.
+ *
+ *   field     writer             reader
+ *   up        control thread     worker     may the ethdev be polled?
+ *   the rest  worker
+ */
+#ifndef DATAPLANE_PORT_H
+#define DATAPLANE_PORT_H
+
+#include <stdatomic.h>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "cairn/error.h"
+#include "doorbell.h"
+#include "fault.h"
+#include "frame.h"
+
+/* A frame with its headers fits one memif buffer and one mbuf. */
+#define PORT_FRAME_BYTES 2048u
+#define PORT_BURST 32u
+#define PORT_QUEUE 64u
+#define PORT_MBUFS 2047u
+#define PORT_RING_ENTRIES 256u
+
+struct port {
+    uint16_t port_id, queue_id;
+    uint8_t peer;
+    bool connects; /* this end has to (re)connect: memif's client */
+    _Atomic bool up;
+    struct rte_mempool *pool;
+    struct frame_template template;
+    struct doorbell *peer_bell; /* NULL: the peer cannot be woken from here */
+    bool wake_peer;             /* something other than a heartbeat is queued */
+    struct rte_mbuf *queue[PORT_QUEUE];
+    uint32_t queued;
+    const struct fault_rule *fault; /* NULL: none */
+    struct fault_queue *faults;
+    uint64_t sent, received, unsent;
+};
+
+/* Frames of a node; the pool is small on purpose: what is recycled stays in the cache. */
+struct rte_mempool *port_pool_create(const char *name);
+
+/* Two ends of a link inside this process (net_ring). */
+enum cairn_error port_pair_create(const char *name, struct port *left, struct rte_mempool *left_pool,
+                                  struct port *right, struct rte_mempool *right_pool, char *detail,
+                                  size_t detail_bytes);
+
+/* One end of a link to another process (net_memif); socket is an abstract name that both ends know,
+ * listens tells which end waits for the other. */
+enum cairn_error port_memif_create(const char *name, const char *socket, bool listens, struct port *port,
+                                   struct rte_mempool *pool, char *detail, size_t detail_bytes);
+
+/* The control thread, a few times a second: connects an end that has to, when the other is there.
+ * Waits for the workers' quiescent states. Returns whether the link is up. */
+bool port_maintain(struct port *port);
+
+void port_close(struct port *port);
+
+/* An empty frame with room for headers, or NULL. */
+struct rte_mbuf *port_frame(struct port *port);
+
+/* How many frames may be given to port_send() before the next flush makes room. */
+static inline uint32_t
+port_room(const struct port *port)
+{
+    return PORT_QUEUE - port->queued;
+}
+
+/* Takes a frame whose message is complete (data_len / pkt_len of the message alone): puts the
+ * headers in front and queues it. Without room it is dropped, as a network would. */
+void port_send(struct port *port, struct rte_mbuf *frame, uint64_t now_ns, bool wake);
+
+/* Sends what is queued, as far as the ethdev takes it. */
+void port_flush(struct port *port, uint64_t now_ns);
+
+#endif

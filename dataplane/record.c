@@ -1,0 +1,54 @@
+#include "record.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include <isa-l.h>
+
+#define CRC_FROM offsetof(struct record, producer)
+
+static uint32_t
+checksum(const struct record *record)
+{
+    size_t bytes = sizeof(*record) - CRC_FROM + record->key_bytes + record->payload_bytes;
+
+    return crc32_iscsi((unsigned char *)(uintptr_t)record + CRC_FROM, (int)bytes, 0xffffffffu) ^ 0xffffffffu;
+}
+
+void
+record_build(struct record *out, const struct record *head, const void *key, const void *payload)
+{
+    uint8_t *at = (uint8_t *)(out + 1);
+    size_t bytes = record_size(head);
+
+    assert(head->payload_bytes <= CAIRN_PAYLOAD_BYTES_MAX && head->key_bytes <= CAIRN_KEY_BYTES_MAX);
+    *out = *head;
+    if (head->key_bytes > 0)
+        memcpy(at, key, head->key_bytes);
+    if (head->payload_bytes > 0)
+        memcpy(at + head->key_bytes, payload, head->payload_bytes);
+    at += head->key_bytes + head->payload_bytes;
+    memset(at, 0, (size_t)((uint8_t *)out + bytes - at));
+    out->crc32c = checksum(out);
+}
+
+size_t
+record_measure(const void *bytes, size_t size_bytes)
+{
+    struct record head;
+    size_t size;
+
+    if (size_bytes < sizeof(head))
+        return 0;
+    memcpy(&head, bytes, sizeof(head));
+    if (head.payload_bytes > CAIRN_PAYLOAD_BYTES_MAX || head.key_bytes > CAIRN_KEY_BYTES_MAX || head.reserved != 0)
+        return 0;
+    size = record_size(&head);
+    return size <= size_bytes ? size : 0;
+}
+
+bool
+record_intact(const struct record *record)
+{
+    return record->crc32c == checksum(record);
+}

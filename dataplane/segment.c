@@ -1,0 +1,95 @@
+#include "segment.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define NONE UINT32_MAX
+#define TOUCH_AHEAD 6u
+
+bool
+segment_pool_init(struct segment_pool *pool, size_t memory_bytes)
+{
+    uintptr_t start, aligned;
+    void *memory;
+
+    memset(pool, 0, sizeof(*pool));
+    pool->count = (uint32_t)((memory_bytes + SEGMENT_BYTES - 1) / SEGMENT_BYTES);
+    if (pool->count == 0)
+        pool->count = 1;
+    pool->memory_bytes = ((size_t)pool->count + 1) * SEGMENT_BYTES;
+    pool->segments = calloc(pool->count, sizeof(*pool->segments));
+    memory = mmap(NULL, pool->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pool->segments == NULL || memory == MAP_FAILED) {
+        free(pool->segments);
+        return false;
+    }
+    pool->memory = memory;
+    start = (uintptr_t)memory;
+    aligned = (start + SEGMENT_BYTES - 1) & ~((uintptr_t)SEGMENT_BYTES - 1);
+    /* Huge pages where the kernel has them; without, it works as well. */
+    madvise(memory, pool->memory_bytes, MADV_HUGEPAGE);
+    for (uint32_t i = 0; i < pool->count; i++) {
+        pool->segments[i].base = (uint8_t *)aligned + (size_t)i * SEGMENT_BYTES;
+        pool->segments[i].id = i;
+    }
+    pool->first_free = NONE;
+    return true;
+}
+
+void
+segment_pool_fini(struct segment_pool *pool)
+{
+    if (pool->memory != NULL)
+        munmap(pool->memory, pool->memory_bytes);
+    free(pool->segments);
+    memset(pool, 0, sizeof(*pool));
+}
+
+void
+segment_pool_touch(struct segment_pool *pool)
+{
+    uint32_t touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
+    uint32_t fresh = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
+
+    if (touched < fresh)
+        touched = fresh;
+    while (touched < pool->count && touched < fresh + TOUCH_AHEAD) {
+        madvise(pool->segments[touched].base, SEGMENT_BYTES, MADV_POPULATE_WRITE);
+        atomic_store_explicit(&pool->touched, ++touched, memory_order_relaxed);
+    }
+}
+
+struct segment *
+segment_take(struct segment_pool *pool)
+{
+    uint32_t fresh = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
+    struct segment *segment = NULL;
+
+    if (pool->first_free != NONE) {
+        segment = &pool->segments[pool->first_free];
+        if (pool->busy != NULL && pool->busy(pool->busy_context, segment->id))
+            segment = NULL;
+        else
+            pool->first_free = segment->next_free;
+    }
+    if (segment == NULL) {
+        if (fresh == pool->count)
+            return NULL;
+        segment = &pool->segments[fresh];
+        atomic_store_explicit(&pool->fresh, fresh + 1, memory_order_relaxed);
+    }
+    segment->used_bytes = segment->blocks = 0;
+    pool->in_use++;
+    return segment;
+}
+
+void
+segment_give(struct segment_pool *pool, struct segment *segment)
+{
+    assert(pool->in_use > 0);
+    segment->next_free = pool->first_free;
+    pool->first_free = segment->id;
+    pool->in_use--;
+}

@@ -1,0 +1,74 @@
+/* Segments: the memory that logs live in, and the source of what is transmitted.
+ *
+ * A pool is one reserved stretch of addresses cut into segments of equal size. Nothing is allocated
+ * later: a worker takes segments and gives them back, and a helper thread touches segments ahead of
+ * the worker, so that the data path does not meet page faults.
+ *
+ *   field      writer    reader
+ *   free list  worker    worker
+ *   fresh      worker    helper     segments ever taken for the first time
+ *   touched    helper    worker     segments whose pages exist
+ *
+ * Inside a segment blocks grow from the front and a table of their offsets from the back. */
+#ifndef DATAPLANE_SEGMENT_H
+#define DATAPLANE_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "record.h"
+
+#define SEGMENT_BYTES (4u << 20)
+
+struct segment {
+    uint8_t *base;
+    uint32_t used_bytes; /* from the front */
+    uint32_t blocks;
+    uint32_t id;
+    uint32_t next_free;
+};
+
+struct segment_pool {
+    uint8_t *memory;
+    size_t memory_bytes;
+    struct segment *segments;
+    uint32_t count, in_use, first_free;
+    /* Is a frame under way that refers to the segment? It is not reused before. May be NULL. */
+    bool (*busy)(void *context, uint32_t segment_id);
+    void *busy_context;
+    _Alignas(64) _Atomic uint32_t fresh;
+    _Alignas(64) _Atomic uint32_t touched;
+};
+
+/* Reserves memory_bytes (rounded to whole segments; at least one). CAIRN_NO_MEMORY where the machine
+ * has not that many addresses. */
+bool segment_pool_init(struct segment_pool *pool, size_t memory_bytes);
+void segment_pool_fini(struct segment_pool *pool);
+
+/* The helper: makes pages of the next segments exist, a few ahead. Any one thread, now and then. */
+void segment_pool_touch(struct segment_pool *pool);
+
+/* NULL when all are in use. */
+struct segment *segment_take(struct segment_pool *pool);
+void segment_give(struct segment_pool *pool, struct segment *segment);
+
+/* The block at index, and room for bytes of records in a new block (or in the last, where extend). */
+static inline uint32_t *
+segment_offset(const struct segment *segment, uint32_t index)
+{
+    return (uint32_t *)(void *)(segment->base + SEGMENT_BYTES) - (index + 1);
+}
+
+static inline struct block *
+segment_block(const struct segment *segment, uint32_t index)
+{
+    return (struct block *)(void *)(segment->base + *segment_offset(segment, index));
+}
+
+static inline size_t
+segment_room(const struct segment *segment)
+{
+    return SEGMENT_BYTES - segment->used_bytes - sizeof(uint32_t) * (segment->blocks + 1);
+}
+
+#endif

@@ -1,0 +1,175 @@
+#include "worker.h"
+
+#include <sched.h>
+#include <string.h>
+
+#include <urcu/urcu-qsbr.h>
+
+#include "eal.h"
+
+/* Idle polls before a sleeper gives its core away, and before it sleeps. */
+#define SPIN_POLLS 64u
+#define YIELD_NS 300000u
+
+void
+worker_init(struct worker *worker, uint8_t number, const struct worker_application *application)
+{
+    memset(worker, 0, sizeof(*worker));
+    worker->number = number;
+    worker->application = *application;
+    clock_start(&worker->clock);
+}
+
+static bool
+deliver(struct worker *worker, struct rte_mbuf *frame, uint64_t now_ns)
+{
+    const uint8_t *bytes = rte_pktmbuf_mtod(frame, const uint8_t *);
+    uint8_t joined[PORT_FRAME_BYTES];
+    const uint8_t *message;
+    size_t message_bytes;
+
+    if (frame->nb_segs > 1) {
+        /* A chained payload, from a port that hands frames over as they are. */
+        if (frame->pkt_len > sizeof(joined)) {
+            worker->malformed++;
+            return false;
+        }
+        bytes = rte_pktmbuf_read(frame, 0, frame->pkt_len, joined);
+    }
+    message = frame_payload(bytes, frame->pkt_len, worker->number, &message_bytes);
+    if (message == NULL) {
+        worker->malformed++;
+        return false;
+    }
+    return worker->application.receive(worker->application.context, message, message_bytes, now_ns);
+}
+
+static uint32_t
+receive(struct worker *worker, struct port *port, uint64_t now_ns, bool *drained)
+{
+    struct rte_mbuf *frames[PORT_BURST];
+    uint32_t work = 0;
+    uint16_t count;
+
+    if (!atomic_load_explicit(&port->up, memory_order_acquire))
+        return 0;
+    count = rte_eth_rx_burst(port->port_id, port->queue_id, frames, PORT_BURST);
+    if (count == 0)
+        return 0;
+    port->received += count;
+    for (uint16_t i = 0; i < count; i++)
+        work += deliver(worker, frames[i], now_ns);
+    rte_pktmbuf_free_bulk(frames, count);
+    if (count == PORT_BURST)
+        *drained = false;
+    return work;
+}
+
+uint32_t
+worker_poll(struct worker *worker)
+{
+    uint64_t now_ns = clock_now_ns(&worker->clock);
+    bool drained = true;
+    uint32_t work = 0;
+
+    worker->polls++;
+    for (uint32_t i = 0; i < worker->ports_count; i++)
+        work += receive(worker, worker->ports[i], now_ns, &drained);
+    work += worker->application.turn(worker->application.context, now_ns, drained);
+    for (uint32_t i = 0; i < worker->ports_count; i++)
+        port_flush(worker->ports[i], now_ns);
+    return work;
+}
+
+static uint32_t
+poll_all(struct lcore *lcore)
+{
+    uint32_t work = 0;
+
+    for (uint32_t i = 0; i < lcore->workers_count; i++)
+        work += worker_poll(lcore->workers[i]);
+    urcu_qsbr_quiescent_state();
+    return work;
+}
+
+/* The bell was armed before the poll that found nothing, so nothing was missed. */
+static void
+sleep_until_due(struct lcore *lcore, uint32_t prepared)
+{
+    uint64_t deadline_ns = UINT64_MAX, now_ns = clock_now_ns(&lcore->workers[0]->clock);
+
+    for (uint32_t i = 0; i < lcore->workers_count; i++) {
+        struct worker_application *application = &lcore->workers[i]->application;
+        uint64_t due_ns = application->deadline_ns(application->context);
+
+        if (due_ns < deadline_ns)
+            deadline_ns = due_ns;
+    }
+    if (deadline_ns <= now_ns) {
+        doorbell_cancel(lcore->bell);
+        return;
+    }
+    urcu_qsbr_thread_offline();
+    doorbell_wait(lcore->bell, prepared, deadline_ns - now_ns);
+    urcu_qsbr_thread_online();
+}
+
+/* Spins while there is work, then yields, then sleeps until the next timer or a ring. */
+static void *
+lcore_run(void *argument)
+{
+    struct lcore *lcore = argument;
+    struct clock *clock = &lcore->workers[0]->clock;
+    uint64_t worked_ns;
+    uint32_t idle_polls = 0;
+
+    eal_enter_thread();
+    worked_ns = clock_now_ns(clock);
+    while (!atomic_load_explicit(&lcore->stop, memory_order_relaxed)) {
+        bool sleepy = lcore->idle == IDLE_SLEEP && clock->last_ns - worked_ns > YIELD_NS;
+        uint32_t prepared = sleepy ? doorbell_prepare(lcore->bell) : 0;
+
+        if (poll_all(lcore) > 0) {
+            worked_ns = clock->last_ns;
+            idle_polls = 0;
+            if (sleepy)
+                doorbell_cancel(lcore->bell);
+        } else if (sleepy) {
+            sleep_until_due(lcore, prepared);
+        } else if (lcore->idle == IDLE_YIELD || (lcore->idle == IDLE_SLEEP && ++idle_polls > SPIN_POLLS)) {
+            sched_yield();
+        }
+    }
+    eal_leave_thread();
+    return NULL;
+}
+
+bool
+lcore_start(struct lcore *lcore)
+{
+    cpu_set_t cpus;
+
+    if (lcore->bell == NULL)
+        lcore->bell = &lcore->own_bell;
+    atomic_store(&lcore->stop, false);
+    if (pthread_create(&lcore->thread, NULL, lcore_run, lcore) != 0)
+        return false;
+    lcore->running = true;
+    if (lcore->cpu >= 0) {
+        CPU_ZERO(&cpus);
+        CPU_SET(lcore->cpu, &cpus);
+        pthread_setaffinity_np(lcore->thread, sizeof(cpus), &cpus);
+    }
+    return true;
+}
+
+void
+lcore_stop(struct lcore *lcore)
+{
+    if (!lcore->running)
+        return;
+    atomic_store(&lcore->stop, true);
+    doorbell_ring_slow(lcore->bell);
+    pthread_join(lcore->thread, NULL);
+    lcore->running = false;
+}

@@ -1,0 +1,61 @@
+/* A worker: a run-to-completion object that something polls, and the lcores that poll workers.
+ *
+ * One poll: a receive burst from every port, the application's own turn (requests, timers,
+ * senders), the transmit flush. Bounded work, no lock, no allocation, no system call. */
+#ifndef DATAPLANE_WORKER_H
+#define DATAPLANE_WORKER_H
+
+#include <pthread.h>
+
+#include "clock.h"
+#include "port.h"
+
+#define WORKER_PORTS_MAX 16
+#define LCORE_WORKERS_MAX 16
+
+/* What the worker works for: a node (node/node.c). */
+struct worker_application {
+    /* A message arrived. Returns whether it was work (a heartbeat is not). */
+    bool (*receive)(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
+    /* Its turn. drained: nothing that arrived is still unread. Returns how much it did. */
+    uint32_t (*turn)(void *context, uint64_t now_ns, bool drained);
+    /* When it wants its turn at the latest. */
+    uint64_t (*deadline_ns)(void *context);
+    void *context;
+};
+
+struct worker {
+    uint8_t number;
+    struct worker_application application;
+    struct port *ports[WORKER_PORTS_MAX];
+    uint32_t ports_count;
+    struct clock clock;
+    uint64_t polls;
+    uint64_t malformed; /* frames that are none of ours */
+};
+
+void worker_init(struct worker *worker, uint8_t number, const struct worker_application *application);
+
+/* Polls once. Returns how much work there was. */
+uint32_t worker_poll(struct worker *worker);
+
+enum idle_policy { IDLE_SLEEP, IDLE_YIELD, IDLE_SPIN };
+
+/* A thread of ours that polls workers in turn. */
+struct lcore {
+    struct worker *workers[LCORE_WORKERS_MAX];
+    uint32_t workers_count;
+    enum idle_policy idle;
+    int cpu; /* pinned there; -1: floats */
+    struct doorbell *bell;
+    struct doorbell own_bell;
+    pthread_t thread;
+    _Atomic bool stop;
+    bool running;
+};
+
+/* Everything above is set by the caller before; bell NULL: its own. */
+bool lcore_start(struct lcore *lcore);
+void lcore_stop(struct lcore *lcore);
+
+#endif

@@ -1,0 +1,185 @@
+/* Commands of the admin socket. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "state.h"
+
+#define EVENTS_PER_REPLY 256u
+
+static json_t *
+names_of(const struct node *node, cairn_node_set set)
+{
+    json_t *names = json_array();
+
+    for (uint8_t i = 0; i < node->nodes; i++) {
+        if (set & ((cairn_node_set)1 << i))
+            json_array_append_new(names, json_string(node->config.cluster->names[i]));
+    }
+    return names;
+}
+
+static json_t *
+node_name_or_null(const struct node *node, uint8_t index)
+{
+    return index < node->nodes ? json_string(node->config.cluster->names[index]) : json_null();
+}
+
+static json_t *
+status_row(struct node *node, const struct node_log_view *view)
+{
+    char digest[20];
+
+    snprintf(digest, sizeof(digest), "%016" PRIx64, view->digest);
+    return json_pack("{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o}", "node", node->name, "log",
+                     view->name, "id", (int)view->id, "role", view->role, "leader",
+                     node_name_or_null(node, view->leader), "term", (json_int_t)view->term, "mode",
+                     cairn_mode_name(view->mode), "policy", cairn_policy_name(view->policy), "deny",
+                     cairn_deny_name(view->deny), "commit_lsn", (json_int_t)view->commit_lsn, "last_lsn",
+                     (json_int_t)view->last_lsn, "first_lsn", (json_int_t)view->first_lsn, "branch_entries",
+                     (json_int_t)view->branch_entries, "digest", digest, "appended", (json_int_t)view->appended,
+                     "refused", (json_int_t)view->refused, "hears", names_of(node, node->hears));
+}
+
+static json_t *
+status(struct node *node)
+{
+    json_t *rows = json_array();
+    struct node_log_view view;
+
+    /* Logs are only ever added, by this thread. */
+    for (uint32_t i = 0; i < node->snapshot->count; i++) {
+        if (node_view(node, node->snapshot->logs[i].log->name, &view))
+            json_array_append_new(rows, status_row(node, &view));
+    }
+    return json_pack("{s:b,s:o,s:o}", "ok", 1, "rows", rows, "reach", names_of(node, node->reach));
+}
+
+static json_t *
+event_row(const struct node *node, const struct node_event *event)
+{
+    bool modes = event->kind == EVENT_MODE_CHANGED;
+
+    return json_pack("{s:I,s:s,s:s,s:o,s:o,s:o,s:o,s:s}", "t_ns", (json_int_t)event->t_ns, "node", node->name, "event",
+                     event_name(event->kind), "log",
+                     event->log == UINT32_MAX ? json_null() : json_string(event->log_name), "from",
+                     modes ? json_string(cairn_mode_name((enum cairn_mode)event->from)) : json_null(), "to",
+                     modes ? json_string(cairn_mode_name((enum cairn_mode)event->to)) : json_null(), "peer",
+                     node_name_or_null(node, event->peer), "reason", event->reason);
+}
+
+static json_t *
+events(struct node *node, const json_t *request)
+{
+    static struct node_event found[EVENTS_PER_REPLY];
+    uint64_t next = (uint64_t)json_integer_value(json_object_get(request, "next"));
+    uint32_t count = node_events(node, &next, found, EVENTS_PER_REPLY);
+    json_t *rows = json_array();
+
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(rows, event_row(node, &found[i]));
+    return json_pack("{s:b,s:o,s:I}", "ok", 1, "rows", rows, "next", (json_int_t)next);
+}
+
+static json_t *
+failure(const char *error, const char *detail)
+{
+    return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", error, "detail", detail);
+}
+
+static json_t *
+attach(struct node *node, void **connection, struct admin_reply *reply)
+{
+    struct attachment *attachment;
+    char bell[384];
+
+    if (*connection != NULL)
+        return failure("invalid", "this connection is attached already");
+    pthread_mutex_lock(&node->control->lock);
+    attachment = attachment_make(node);
+    pthread_mutex_unlock(&node->control->lock);
+    if (attachment == NULL)
+        return failure("full", "the node has no room for another client");
+    *connection = attachment;
+    reply->fd = attachment->channel.fd;
+    snprintf(bell, sizeof(bell), "%s/%s.bell", node->config.directory, node->name);
+    return json_pack("{s:b,s:s}", "ok", 1, "bell", bell);
+}
+
+static json_t *
+open_log(struct node *node, const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "log"));
+    struct node_log_view view;
+
+    if (name == NULL || !node_view(node, name, &view))
+        return failure("no_log", "no such log");
+    return json_pack("{s:b,s:i}", "ok", 1, "id", (int)view.id);
+}
+
+static double
+share(const json_t *rule, const char *key)
+{
+    return json_number_value(json_object_get(rule, key));
+}
+
+static json_t *
+faults(struct node *node, const json_t *request)
+{
+    struct fault_rule rules[CAIRN_NODES_MAX];
+    const json_t *rule;
+    size_t i;
+
+    if (!node->config.allow_faults)
+        return failure("denied", "the node was not started with --allow-faults");
+    memset(rules, 0, sizeof(rules));
+    json_array_foreach (json_object_get(request, "rules"), i, rule) {
+        const char *to = json_string_value(json_object_get(rule, "to"));
+        uint8_t peer = to == NULL ? CAIRN_NODE_NONE : cluster_config_node(node->config.cluster, to);
+
+        if (peer == CAIRN_NODE_NONE)
+            return failure("invalid", "a rule names no node of the cluster");
+        rules[peer] = (struct fault_rule){
+            .drop = share(rule, "drop"),
+            .duplicate = share(rule, "dup"),
+            .reorder = share(rule, "reorder"),
+            .corrupt = share(rule, "corrupt"),
+            .delay_ns = (uint64_t)(share(rule, "delay_us") * 1000),
+        };
+    }
+    node_set_faults(node, rules);
+    return json_pack("{s:b}", "ok", 1);
+}
+
+void
+admin_command(void *context, void **connection, const void *request_object, struct admin_reply *reply)
+{
+    struct node *node = context;
+    const json_t *request = request_object;
+    const char *command = json_string_value(json_object_get(request, "cmd"));
+
+    if (command == NULL)
+        reply->body = failure("invalid", "a request needs a cmd");
+    else if (strcmp(command, "attach") == 0)
+        reply->body = attach(node, connection, reply);
+    else if (strcmp(command, "open") == 0)
+        reply->body = open_log(node, request);
+    else if (strcmp(command, "status") == 0)
+        reply->body = status(node);
+    else if (strcmp(command, "events") == 0)
+        reply->body = events(node, request);
+    else if (strcmp(command, "faults") == 0)
+        reply->body = faults(node, request);
+    else
+        reply->body = failure("invalid", "no such cmd");
+}
+
+void
+admin_closed(void *context, void *connection)
+{
+    (void)context;
+    if (connection != NULL)
+        attachment_leave(connection);
+}

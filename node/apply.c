@@ -1,0 +1,173 @@
+/* Effects of the core become work of the dataplane. Nothing here calls back into the core. */
+#include <assert.h>
+#include <string.h>
+
+#include "state.h"
+
+static struct block
+block_of(const struct node *node, const struct run *run)
+{
+    return (struct block){
+        .term = run->term,
+        .first_lsn = run->first_lsn,
+        .first_seq = run->first_seq,
+        .fork_lsn = node->batch.block.fork_lsn,
+        .hlc = node->batch.block.hlc,
+        .count = run->count,
+        .incarnation = run->incarnation,
+        .origin = run->origin,
+        .kind = run->kind,
+    };
+}
+
+static void
+store_batch(struct node *node, struct node_log *log, const struct run *run, uint32_t index)
+{
+    const struct batch *batch = &node->batch;
+    struct block block = block_of(node, run);
+    bool stored;
+
+    assert(index + run->count <= batch->count);
+    block.size_bytes = batch->offsets[index + run->count] - batch->offsets[index];
+    stored = store_append(&log->trunk, &block, batch->records + batch->offsets[index]);
+    /* Room was made sure of before the event. */
+    assert(stored);
+    (void)stored;
+}
+
+static void
+store_control_entry(struct node *node, struct node_log *log, const struct run *run)
+{
+    struct record head = {.kind = run->kind}, record;
+    struct block block = block_of(node, run);
+    bool stored;
+
+    record_build(&record, &head, NULL, NULL);
+    block.fork_lsn = FORK_TRUNK;
+    block.hlc = 0;
+    block.size_bytes = sizeof(record);
+    stored = store_append(&log->trunk, &block, &record);
+    assert(stored);
+    (void)stored;
+    store_seal(&log->trunk);
+}
+
+/* Copies trunk entries to the branch, where a truncation does not reach them. */
+static void
+keep_on_branch(struct node_log *log, const struct run *run)
+{
+    struct cursor cursor = {.position = run->first_lsn};
+    uint64_t last_lsn = run->first_lsn + run->count - 1;
+    struct stretch stretch;
+
+    while (cursor.position <= last_lsn &&
+           store_look(&log->trunk, &cursor, last_lsn, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
+        struct block block = *stretch.block;
+        bool stored;
+
+        block.count = stretch.count;
+        block.size_bytes = stretch.size_bytes;
+        block.first_seq = run->first_seq + (stretch.first - run->first_lsn);
+        block.first_lsn = block.first_seq;
+        if (block.fork_lsn == FORK_TRUNK)
+            block.fork_lsn = stretch.first - 1;
+        stored = store_append(&log->branch, &block, stretch.records);
+        assert(stored);
+        (void)stored;
+        log->branch_entries += stretch.count;
+        store_advance(&cursor, &stretch);
+    }
+    store_seal(&log->branch);
+}
+
+static void
+committed(struct node *node, struct node_log *log, uint64_t lsn)
+{
+    struct stretch stretch;
+
+    while (store_look(&log->trunk, &log->commit_cursor, lsn, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
+        log->digest = digest_extend(log->digest, &stretch);
+        store_advance(&log->commit_cursor, &stretch);
+    }
+    log->digest_lsn = lsn;
+    pending_committed(node, log);
+    node_activate(node, log);
+}
+
+static void
+branch_trim(struct node *node, struct node_log *log, uint64_t seq)
+{
+    struct stretch stretch;
+
+    if (!log->trim_cursor.placed)
+        log->trim_cursor.position = store_first(&log->branch);
+    while (log->branch_entries > 0 &&
+           store_look(&log->branch, &log->trim_cursor, seq, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
+        log->branch_entries -= stretch.count;
+        store_advance(&log->trim_cursor, &stretch);
+    }
+    store_trim(&log->branch, seq + 1);
+    if (log->branch_entries > 0)
+        return;
+    node_event(node, EVENT_MERGED, log, node->self, 0, 0, "every branch entry of %s is on the trunk", node->name);
+}
+
+static void
+role_changed(struct node *node, struct node_log *log)
+{
+    if (core_role(log->core) == ROLE_LEADER)
+        node_event(node, EVENT_LEADER, log, node->self, 0, 0, "%s leads in term %lu", node->name,
+                   (unsigned long)core_term(log->core));
+    node_activate(node, log);
+    status_publish(log);
+}
+
+void
+apply_effect(void *context, const struct effect *effect)
+{
+    struct node *node = context;
+    struct node_log *log = node->event_log;
+
+    switch (effect->type) {
+    case EFFECT_SEND:
+        send_message(node, log, &effect->message);
+        break;
+    case EFFECT_STORE:
+        store_batch(node, log, &effect->store.run, effect->store.index);
+        node_activate(node, log);
+        break;
+    case EFFECT_STORE_CONTROL:
+        store_control_entry(node, log, &effect->store.run);
+        node_activate(node, log);
+        break;
+    case EFFECT_TRUNCATE:
+        store_truncate(&log->trunk, effect->lsn);
+        break;
+    case EFFECT_KEEP:
+        keep_on_branch(log, &effect->store.run);
+        break;
+    case EFFECT_DEPOSED:
+        node_event(node, EVENT_LEADER_LOST, log, node->self, 0, 0, "%s no longer leads", node->name);
+        pending_deposed(node, log);
+        break;
+    case EFFECT_COMMIT:
+        committed(node, log, effect->lsn);
+        break;
+    case EFFECT_ROLE:
+        role_changed(node, log);
+        break;
+    case EFFECT_READ_READY:
+        reader_ready(node, effect->read.token, effect->read.lsn);
+        break;
+    case EFFECT_READ_FAILED:
+        reader_failed(node, effect->read.token);
+        break;
+    case EFFECT_BRANCH_TRIM:
+        branch_trim(node, log, effect->seq);
+        break;
+    case EFFECT_RECOVERED:
+        node_event(node, EVENT_RECOVERED, log, node->self, 0, 0, "%s holds all it could have promised again, lsn %lu",
+                   node->name, (unsigned long)core_last_lsn(log->core));
+        break;
+    }
+}

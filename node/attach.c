@@ -1,0 +1,100 @@
+/* Clients coming and going: the control thread's side. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "control.h"
+#include "state.h"
+
+/* Called with the control lock held: one writer on the command ring. */
+struct attachment *
+attachment_make(struct node *node)
+{
+    struct control *control = node->control;
+    struct attachment *attachment = calloc(1, sizeof(*attachment));
+    uint32_t index = 0;
+
+    while (index < ATTACHMENTS_MAX && control->attachments[index] != NULL)
+        index++;
+    if (attachment == NULL || index == ATTACHMENTS_MAX ||
+        byte_channel_make(&attachment->channel, node->config.channel_bytes) != 0) {
+        free(attachment);
+        return NULL;
+    }
+    attachment->index = (uint8_t)index;
+    attachment->serial = ++control->attachment_serial;
+    atomic_store(&attachment->state, ATTACHMENT_NEW);
+    control->attachments[index] = attachment;
+    rte_ring_sp_enqueue(node->commands, attachment);
+    if (node->bell != NULL)
+        doorbell_ring(node->bell);
+    return attachment;
+}
+
+void
+attachment_leave(struct attachment *attachment)
+{
+    atomic_store_explicit(&attachment->state, ATTACHMENT_LEAVING, memory_order_release);
+}
+
+/* Frees those that the worker has let go. */
+void
+attachments_reap(struct node *node)
+{
+    struct control *control = node->control;
+
+    for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
+        struct attachment *attachment = control->attachments[i];
+
+        if (attachment == NULL ||
+            atomic_load_explicit(&attachment->state, memory_order_acquire) != ATTACHMENT_GONE)
+            continue;
+        byte_channel_close(&attachment->channel);
+        free(attachment);
+        control->attachments[i] = NULL;
+    }
+}
+
+static enum cairn_error
+embedded_open(void *context, const char *name, uint32_t *log)
+{
+    struct node_log_view view;
+
+    if (!node_view(context, name, &view))
+        return CAIRN_NO_LOG;
+    *log = view.id;
+    return CAIRN_OK;
+}
+
+static void
+embedded_detach(void *context, struct cairn_client *client)
+{
+    (void)context;
+    attachment_leave(client->attachment);
+}
+
+enum cairn_error
+node_attach(struct node *node, struct cairn_client **out)
+{
+    struct cairn_client *client = calloc(1, sizeof(*client));
+    struct attachment *attachment;
+
+    if (client == NULL)
+        return CAIRN_NO_MEMORY;
+    pthread_mutex_lock(&node->control->lock);
+    attachment = attachment_make(node);
+    pthread_mutex_unlock(&node->control->lock);
+    if (attachment == NULL) {
+        free(client);
+        return CAIRN_FULL;
+    }
+    byte_channel_mirror(&attachment->channel, &client->channel);
+    client->worker_bell = node->bell;
+    client->socket = -1;
+    client->open = embedded_open;
+    client->detach = embedded_detach;
+    client->context = node;
+    client->attachment = attachment;
+    *out = client;
+    return CAIRN_OK;
+}

@@ -1,0 +1,95 @@
+/* The catalog: log 0, whose entries say which logs there are and how they behave. Every node applies
+ * what is committed of it, in order, so all agree; a log's number is the lsn of its creation. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "control.h"
+#include "state.h"
+
+static uint32_t
+find(const struct snapshot *snapshot, const char *name)
+{
+    for (uint32_t i = 0; i < snapshot->count; i++) {
+        if (strcmp(snapshot->logs[i].log->name, name) == 0)
+            return i;
+    }
+    return UINT32_MAX;
+}
+
+/* Could this node, in a former life, have acknowledged something of a log created at lsn? Not if
+ * the creation came after what recovery found of the catalog. */
+static bool
+must_recover(const struct node *node, uint64_t lsn)
+{
+    struct log_status status;
+
+    if (!node->config.recovering)
+        return false;
+    status_read(node->snapshot->logs[0].log, &status);
+    return status.recovering || lsn <= status.recovery_lsn;
+}
+
+static bool
+create(struct node *node, struct snapshot *next, uint64_t lsn, const char *name, enum cairn_policy policy,
+       enum cairn_deny deny)
+{
+    struct node_log *log;
+
+    if (find(next, name) != UINT32_MAX || next->count == LOGS_MAX)
+        return false;
+    log = node_log_create(node, (uint32_t)lsn, name, policy, deny, must_recover(node, lsn));
+    if (log == NULL)
+        return false;
+    next->logs[next->count].log = log;
+    next->logs[next->count].policy = policy;
+    next->logs[next->count++].deny = deny;
+    return true;
+}
+
+static bool
+change(struct snapshot *next, const char *name, enum cairn_policy policy, enum cairn_deny deny)
+{
+    uint32_t index = find(next, name);
+
+    if (index == UINT32_MAX)
+        return false;
+    next->logs[index].policy = policy;
+    next->logs[index].deny = deny;
+    return true;
+}
+
+void
+catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_bytes)
+{
+    json_t *entry = json_loadb(text, text_bytes, 0, NULL);
+    const char *operation = json_string_value(json_object_get(entry, "op"));
+    const char *name = json_string_value(json_object_get(entry, "name"));
+    const char *policy_name = json_string_value(json_object_get(entry, "policy"));
+    const char *deny_name = json_string_value(json_object_get(entry, "deny"));
+    enum cairn_policy policy;
+    enum cairn_deny deny = CAIRN_DENY_WRITES;
+    struct snapshot *next;
+    bool changed;
+
+    if (operation == NULL || name == NULL || strlen(name) >= CAIRN_NAME_BYTES || policy_name == NULL ||
+        !cairn_policy_parse(policy_name, &policy)) {
+        json_decref(entry);
+        return;
+    }
+    if (deny_name != NULL)
+        cairn_deny_parse(deny_name, &deny);
+    pthread_mutex_lock(&node->control->lock);
+    next = snapshot_copy(node);
+    if (next != NULL) {
+        changed = strcmp(operation, "create") == 0 ? create(node, next, lsn, name, policy, deny)
+                                                   : change(next, name, policy, deny);
+        if (changed)
+            snapshot_publish(node, next);
+        else
+            free(next);
+    }
+    pthread_mutex_unlock(&node->control->lock);
+    json_decref(entry);
+}

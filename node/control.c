@@ -1,0 +1,265 @@
+/* The control thread: links, the catalog of logs, events, memory ahead of the worker, the admin
+ * socket. Nothing here is on the data path; it wakes a few dozen times a second. */
+#include "control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <urcu/urcu-qsbr.h>
+
+#include "client.h"
+
+#define TICK_MS 20
+#define MAINTAIN_NS 50000000u
+#define CATALOG_TOKEN 1u
+
+struct snapshot *
+snapshot_copy(const struct node *node)
+{
+    struct snapshot *copy = malloc(sizeof(*copy));
+
+    if (copy != NULL)
+        *copy = *node->snapshot;
+    return copy;
+}
+
+/* Puts next in force; frees the old one once no worker can be looking at it. */
+void
+snapshot_publish(struct node *node, struct snapshot *next)
+{
+    struct snapshot *before = node->snapshot;
+
+    next->version = before->version + 1;
+    rcu_assign_pointer(node->snapshot, next);
+    if (node->bell != NULL)
+        doorbell_ring(node->bell);
+    urcu_qsbr_synchronize_rcu();
+    free(before);
+}
+
+static void
+collect_events(struct node *node)
+{
+    struct control *control = node->control;
+    struct node_event event;
+
+    while (rte_ring_sc_dequeue_elem(node->events, &event, sizeof(event)) == 0)
+        control->events[control->events_count++ % EVENTS_KEPT] = event;
+}
+
+/* The catalog is a log like any other: what is committed of it is in force. */
+static void
+follow_catalog(struct node *node)
+{
+    struct control *control = node->control;
+    struct cairn_result result;
+
+    if (!control->catalog_reading)
+        control->catalog_reading = cairn_read(control->catalog, CATALOG_LOG, 1, 0, CAIRN_READ_STALE,
+                                              CAIRN_READ_FOLLOW, CATALOG_TOKEN) == CAIRN_OK;
+    while (cairn_poll(control->catalog, &result) > 0) {
+        if (result.type == CAIRN_RESULT_END)
+            control->catalog_reading = false;
+        else if (result.type == CAIRN_RESULT_ENTRY && result.error == CAIRN_OK)
+            catalog_apply(node, result.lsn, result.entry.payload, result.entry.payload_bytes);
+    }
+}
+
+static void
+maintain_ports(struct node *node, uint64_t now_ns)
+{
+    struct control *control = node->control;
+
+    if (now_ns - control->maintained_ns < MAINTAIN_NS)
+        return;
+    control->maintained_ns = now_ns;
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (peer != node->self && node->config.cluster->transport == TRANSPORT_MEMIF)
+            port_maintain(&node->ports[peer]);
+    }
+}
+
+static void *
+control_run(void *argument)
+{
+    struct node *node = argument;
+    struct control *control = node->control;
+
+    while (!atomic_load_explicit(&control->stop, memory_order_relaxed)) {
+        if (control->admin != NULL)
+            admin_poll(control->admin, TICK_MS);
+        else
+            usleep(TICK_MS * 1000);
+        maintain_ports(node, clock_monotonic_ns());
+        segment_pool_touch(&node->segments);
+        follow_catalog(node);
+        pthread_mutex_lock(&control->lock);
+        collect_events(node);
+        attachments_reap(node);
+        pthread_mutex_unlock(&control->lock);
+    }
+    return NULL;
+}
+
+static enum cairn_error
+open_admin(struct node *node, char *detail, size_t detail_bytes)
+{
+    struct admin_handler handler = {.command = admin_command, .closed = admin_closed, .context = node};
+    char path[384];
+
+    if (node->config.directory == NULL)
+        return CAIRN_OK;
+    snprintf(path, sizeof(path), "%s/%s.sock", node->config.directory, node->name);
+    return admin_start(path, &handler, &node->control->admin, detail, detail_bytes);
+}
+
+static enum cairn_error
+create_catalog(struct node *node)
+{
+    struct node_log *log =
+        node_log_create(node, CATALOG_LOG, "_catalog", CAIRN_POLICY_CP, CAIRN_DENY_WRITES, node->config.recovering);
+    struct snapshot *next = snapshot_copy(node);
+
+    if (log == NULL || next == NULL) {
+        free(next);
+        return CAIRN_NO_MEMORY;
+    }
+    next->logs[next->count].log = log;
+    next->logs[next->count].policy = log->policy;
+    next->logs[next->count++].deny = log->deny;
+    snapshot_publish(node, next);
+    return node_attach(node, &node->control->catalog);
+}
+
+enum cairn_error
+node_control_start(struct node *node, char *detail, size_t detail_bytes)
+{
+    struct control *control = calloc(1, sizeof(*control));
+    enum cairn_error error;
+
+    if (control == NULL)
+        return CAIRN_NO_MEMORY;
+    node->control = control;
+    pthread_mutex_init(&control->lock, NULL);
+    segment_pool_touch(&node->segments);
+    error = open_admin(node, detail, detail_bytes);
+    if (error == CAIRN_OK) {
+        error = create_catalog(node);
+        if (error != CAIRN_OK)
+            snprintf(detail, detail_bytes, "no memory for the catalog of logs");
+    }
+    if (error == CAIRN_OK && pthread_create(&control->thread, NULL, control_run, node) != 0) {
+        snprintf(detail, detail_bytes, "no thread to be had");
+        error = CAIRN_NO_MEMORY;
+    }
+    control->running = error == CAIRN_OK;
+    if (error != CAIRN_OK)
+        node_control_stop(node);
+    return error;
+}
+
+/* The worker is not polled any more. */
+void
+node_control_stop(struct node *node)
+{
+    struct control *control = node->control;
+
+    if (control == NULL)
+        return;
+    atomic_store(&control->stop, true);
+    if (control->running)
+        pthread_join(control->thread, NULL);
+    admin_stop(control->admin);
+    if (control->catalog != NULL)
+        cairn_disconnect(control->catalog);
+    for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
+        if (control->attachments[i] == NULL)
+            continue;
+        byte_channel_close(&control->attachments[i]->channel);
+        free(control->attachments[i]);
+    }
+    pthread_mutex_destroy(&control->lock);
+    free(control);
+    node->control = NULL;
+}
+
+void
+node_set_faults(struct node *node, const struct fault_rule *rules)
+{
+    struct snapshot *next;
+
+    pthread_mutex_lock(&node->control->lock);
+    next = snapshot_copy(node);
+    if (next != NULL) {
+        memcpy(next->faults, rules, sizeof(next->faults));
+        snapshot_publish(node, next);
+    }
+    pthread_mutex_unlock(&node->control->lock);
+}
+
+static const char *
+role_name(const struct log_status *status)
+{
+    static const char *const names[] = {"follower", "candidate", "candidate", "leader"};
+
+    return status->recovering ? "recovering" : names[status->role];
+}
+
+static void
+view_fill(const struct node_log *log, enum cairn_policy policy, enum cairn_deny deny, struct node_log_view *out)
+{
+    struct log_status status;
+
+    status_read(log, &status);
+    memset(out, 0, sizeof(*out));
+    memcpy(out->name, log->name, sizeof(out->name));
+    out->id = log->id;
+    out->role = role_name(&status);
+    out->policy = policy;
+    out->deny = deny;
+    out->mode = status.mode;
+    out->leader = status.leader;
+    out->recovering = status.recovering;
+    out->term = status.term;
+    out->commit_lsn = status.commit_lsn;
+    out->last_lsn = status.last_lsn;
+    out->first_lsn = status.first_lsn;
+    out->branch_entries = status.branch_entries;
+    out->digest = status.digest;
+    out->appended = status.appended;
+    out->refused = status.refused;
+}
+
+bool
+node_view(struct node *node, const char *name, struct node_log_view *out)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&node->control->lock);
+    for (uint32_t i = 0; i < node->snapshot->count && !found; i++) {
+        const struct node_log *log = node->snapshot->logs[i].log;
+
+        found = strcmp(log->name, name) == 0;
+        if (found)
+            view_fill(log, node->snapshot->logs[i].policy, node->snapshot->logs[i].deny, out);
+    }
+    pthread_mutex_unlock(&node->control->lock);
+    return found;
+}
+
+uint32_t
+node_events(struct node *node, uint64_t *next, struct node_event *out, uint32_t most)
+{
+    struct control *control = node->control;
+    uint32_t count = 0;
+
+    pthread_mutex_lock(&control->lock);
+    if (*next + EVENTS_KEPT < control->events_count)
+        *next = control->events_count - EVENTS_KEPT;
+    while (*next < control->events_count && count < most)
+        out[count++] = control->events[(*next)++ % EVENTS_KEPT];
+    pthread_mutex_unlock(&control->lock);
+    return count;
+}

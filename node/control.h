@@ -1,0 +1,29 @@
+/* The control thread of a node. */
+#ifndef NODE_CONTROL_H
+#define NODE_CONTROL_H
+
+#include <pthread.h>
+
+#include "admin.h"
+#include "state.h"
+
+#define EVENTS_KEPT 4096u
+
+struct control {
+    pthread_t thread;
+    bool running;
+    _Atomic bool stop;
+    /* Guards what follows, between the control thread and callers of node.h. */
+    pthread_mutex_t lock;
+    struct attachment *attachments[ATTACHMENTS_MAX];
+    uint32_t attachment_serial;
+    struct node_event events[EVENTS_KEPT];
+    uint64_t events_count; /* ever */
+    /* The control thread's own. */
+    struct admin *admin;
+    struct cairn_client *catalog;
+    bool catalog_reading;
+    uint64_t maintained_ns;
+};
+
+#endif

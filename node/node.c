@@ -1,0 +1,371 @@
+/* One node, wired together: its memory, ports, worker and logs. */
+#include "state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_errno.h>
+
+#define WINDOW_ENTRIES 16384u
+#define PRODUCERS_MAX 4096u
+#define COMMANDS_MAX 256u
+#define EVENTS_MAX 1024u
+#define REJOIN_BEATS 3u
+
+static enum cairn_error
+no_memory(char *detail, size_t detail_bytes, const char *what)
+{
+    snprintf(detail, detail_bytes, "no memory for %s (lower memory_mib in the cluster file)", what);
+    return CAIRN_NO_MEMORY;
+}
+
+static bool
+pending_ring_init(struct pending_ring *ring)
+{
+    ring->mask = WINDOW_ENTRIES - 1;
+    ring->items = calloc(WINDOW_ENTRIES, sizeof(*ring->items));
+    return ring->items != NULL;
+}
+
+static struct core_config
+core_settings(const struct node *node, uint32_t id, enum cairn_policy policy, bool recovering)
+{
+    struct cluster_timing timing = cluster_timing(node->config.cluster->profile);
+
+    return (struct core_config){
+        .self = node->self,
+        .voters = ((cairn_node_set)1 << node->nodes) - 1,
+        .incarnation = node->config.incarnation,
+        .seed = node->config.seed + id,
+        .election_timeout_ns = timing.timeout_ns,
+        .retransmit_ns = timing.timeout_ns / 2,
+        .window_entries = WINDOW_ENTRIES,
+        .producers_max = PRODUCERS_MAX,
+        .policy = policy,
+        .recovering = recovering,
+    };
+}
+
+struct node_log *
+node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_policy policy, enum cairn_deny deny,
+                bool recovering)
+{
+    struct core_config settings = core_settings(node, id, policy, recovering);
+    struct node_log *log = calloc(1, sizeof(*log));
+
+    if (log == NULL)
+        return NULL;
+    log->id = id;
+    snprintf(log->name, sizeof(log->name), "%s", name);
+    log->policy = policy;
+    log->deny = deny;
+    log->retain_bytes = node->config.retain_bytes;
+    log->commit_cursor.position = log->trim_cursor.position = 1;
+    log->mode = policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
+    log->memory = aligned_alloc(64, core_footprint(&settings));
+    if (log->memory == NULL || !store_init(&log->trunk, &node->segments) || !store_init(&log->branch, &node->segments) ||
+        !pending_ring_init(&log->pending) || !pending_ring_init(&log->pending_all)) {
+        node_log_free(log);
+        return NULL;
+    }
+    log->core = core_init(log->memory, &settings, clock_monotonic_ns());
+    return log;
+}
+
+void
+node_log_free(struct node_log *log)
+{
+    if (log->trunk.segments != NULL)
+        store_fini(&log->trunk);
+    if (log->branch.segments != NULL)
+        store_fini(&log->branch);
+    free(log->pending.items);
+    free(log->pending_all.items);
+    free(log->memory);
+    free(log);
+}
+
+static bool
+assemblies_init(struct node *node)
+{
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        for (uint32_t i = 0; peer != node->self && i < ASSEMBLIES_PER_PEER; i++) {
+            node->assemblies[peer][i].bytes = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
+            if (node->assemblies[peer][i].bytes == NULL)
+                return false;
+        }
+    }
+    return true;
+}
+
+static enum cairn_error
+rings_init(struct node *node, char *detail, size_t detail_bytes)
+{
+    char name[RTE_RING_NAMESIZE];
+
+    snprintf(name, sizeof(name), "cmd%08x-%u", node->config.cluster->id, node->self);
+    node->commands =
+        rte_ring_create(name, COMMANDS_MAX, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    snprintf(name, sizeof(name), "evt%08x-%u", node->config.cluster->id, node->self);
+    node->events = rte_ring_create_elem(name, sizeof(struct node_event), EVENTS_MAX, SOCKET_ID_ANY,
+                                        RING_F_SP_ENQ | RING_F_SC_DEQ);
+    snprintf(name, sizeof(name), "mb%08x-%u", node->config.cluster->id, node->self);
+    node->pool = port_pool_create(name);
+    if (node->commands == NULL || node->events == NULL || node->pool == NULL) {
+        snprintf(detail, detail_bytes, "node %s: no DPDK memory for its rings and frames: %s", node->name,
+                 rte_strerror(rte_errno));
+        return CAIRN_NO_MEMORY;
+    }
+    return CAIRN_OK;
+}
+
+static void
+port_attach(struct node *node, uint8_t peer)
+{
+    struct port *port = &node->ports[peer];
+
+    port->peer = peer;
+    port->peer_bell = node->config.peer_bells[peer];
+    port->faults = &node->faults[peer];
+    port->faults->random = node->config.seed * 31 + peer;
+    frame_template_init(&port->template, node->self, peer, node->worker.number);
+    node->worker.ports[node->worker.ports_count++] = port;
+}
+
+static enum cairn_error
+memif_ports_init(struct node *node, char *detail, size_t detail_bytes)
+{
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        uint8_t low = peer < node->self ? peer : node->self, high = peer < node->self ? node->self : peer;
+        char name[32], socket[64];
+        enum cairn_error error;
+
+        if (peer == node->self)
+            continue;
+        snprintf(name, sizeof(name), "%u_%u", node->self, peer);
+        snprintf(socket, sizeof(socket), "cairn-%08x-%u-%u-w0", node->config.cluster->id, low, high);
+        error = port_memif_create(name, socket, node->self == low, &node->ports[peer], node->pool, detail, detail_bytes);
+        if (error != CAIRN_OK)
+            return error;
+        port_attach(node, peer);
+    }
+    return CAIRN_OK;
+}
+
+static void
+detector_start(struct node *node)
+{
+    struct cluster_timing timing = cluster_timing(node->config.cluster->profile);
+    struct detector_config config = {
+        .self = node->self,
+        .nodes = node->nodes,
+        .rejoin_beats = REJOIN_BEATS,
+        .interval_ns = timing.heartbeat_ns,
+        .timeout_ns = timing.timeout_ns,
+    };
+
+    node->started_ns = clock_monotonic_ns();
+    detector_init(&node->detector, &config, node->started_ns);
+    node->hears = node->reach = (cairn_node_set)1 << node->self;
+}
+
+static enum cairn_error
+memory_init(struct node *node, char *detail, size_t detail_bytes)
+{
+    node->snapshot = calloc(1, sizeof(*node->snapshot));
+    node->scratch = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
+    if (node->snapshot == NULL || node->scratch == NULL || !assemblies_init(node))
+        return no_memory(detail, detail_bytes, "a node's buffers");
+    if (!segment_pool_init(&node->segments, (size_t)node->config.cluster->memory_mib << 20))
+        return no_memory(detail, detail_bytes, "the logs");
+    return CAIRN_OK;
+}
+
+enum cairn_error
+node_create(const struct node_config *config, struct node **out, char *detail, size_t detail_bytes)
+{
+    struct worker_application application = {
+        .receive = node_receive, .turn = node_turn, .deadline_ns = node_deadline_ns};
+    struct node *node = aligned_alloc(64, (sizeof(*node) + 63) & ~(size_t)63);
+    enum cairn_error error;
+
+    if (node == NULL)
+        return no_memory(detail, detail_bytes, "a node");
+    memset(node, 0, sizeof(*node));
+    node->config = *config;
+    node->self = config->self;
+    node->nodes = (uint8_t)config->cluster->nodes;
+    node->bell = config->bell;
+    snprintf(node->name, sizeof(node->name), "%s", config->cluster->names[config->self]);
+    node->codec = (struct codec){
+        .cluster = config->cluster->id, .incarnation = config->incarnation, .self = config->self, .worker = 0};
+    application.context = node;
+    worker_init(&node->worker, 0, &application);
+    detector_start(node);
+    error = memory_init(node, detail, detail_bytes);
+    if (error == CAIRN_OK)
+        error = rings_init(node, detail, detail_bytes);
+    if (error == CAIRN_OK && config->cluster->transport == TRANSPORT_MEMIF)
+        error = memif_ports_init(node, detail, detail_bytes);
+    if (error != CAIRN_OK) {
+        node_free(node);
+        return error;
+    }
+    *out = node;
+    return CAIRN_OK;
+}
+
+enum cairn_error
+node_link(struct node *left, struct node *right, char *detail, size_t detail_bytes)
+{
+    char name[RTE_RING_NAMESIZE];
+    enum cairn_error error;
+
+    snprintf(name, sizeof(name), "l%08x%u%u", left->config.cluster->id, left->self, right->self);
+    error = port_pair_create(name, &left->ports[right->self], left->pool, &right->ports[left->self], right->pool,
+                             detail, detail_bytes);
+    if (error != CAIRN_OK)
+        return error;
+    port_attach(left, right->self);
+    port_attach(right, left->self);
+    return CAIRN_OK;
+}
+
+void
+node_free(struct node *node)
+{
+    for (uint32_t i = 0; i < node->worker.ports_count; i++)
+        port_close(node->worker.ports[i]);
+    for (uint32_t i = 0; node->snapshot != NULL && i < node->snapshot->count; i++)
+        node_log_free(node->snapshot->logs[i].log);
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++)
+            free(node->assemblies[peer][i].bytes);
+    }
+    segment_pool_fini(&node->segments);
+    rte_ring_free(node->commands);
+    rte_ring_free(node->events);
+    rte_mempool_free(node->pool);
+    free(node->scratch);
+    free(node->snapshot);
+    free(node);
+}
+
+struct worker *
+node_worker(struct node *node)
+{
+    return &node->worker;
+}
+
+cairn_node_set
+node_hears(const struct node *node)
+{
+    return node->hears;
+}
+
+struct node_log *
+node_find_log(const struct node *node, uint32_t id)
+{
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        if (node->logs[i]->id == id)
+            return node->logs[i];
+    }
+    return NULL;
+}
+
+/* The log has something to send, to acknowledge or to commit this turn. */
+void
+node_activate(struct node *node, struct node_log *log)
+{
+    log->touched = true;
+    if (log->active)
+        return;
+    log->active = true;
+    node->active[node->active_count++] = log;
+}
+
+struct sink
+node_sink(struct node *node, struct node_log *log)
+{
+    node->event_log = log;
+    return (struct sink){.apply = apply_effect, .context = node};
+}
+
+struct mode_inputs
+node_mode_inputs(const struct node *node, const struct node_log *log)
+{
+    return (struct mode_inputs){
+        .policy = log->policy,
+        .nodes = node->nodes,
+        .reached = (uint32_t)__builtin_popcount(node->reach),
+        .branch_pending = core_branch_pending(log->core),
+        .recovering = core_recovering(log->core),
+    };
+}
+
+/* Is there room for data, beside what is reserved for control entries? */
+bool
+store_has_room(const struct node *node, const struct store *store, size_t size_bytes)
+{
+    const struct segment_pool *pool = &node->segments;
+
+    if (store->tail != store->head) {
+        const struct segment *segment = store->segments[(store->tail - 1) & store->mask];
+
+        if (segment_room(segment) >= size_bytes + sizeof(struct block))
+            return true;
+    }
+    return pool->in_use + SEGMENTS_RESERVED < pool->count || pool->count <= SEGMENTS_RESERVED;
+}
+
+uint64_t
+node_hlc(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    uint64_t wall_ns = now_ns + node->wall_offset_ns;
+
+    log->hlc = wall_ns > log->hlc ? wall_ns : log->hlc + 1;
+    return log->hlc;
+}
+
+const char *
+event_name(enum event_kind kind)
+{
+    static const char *const names[EVENT_KINDS] = {
+        [EVENT_PARTITION_SUSPECTED] = "partition_suspected",
+        [EVENT_HEALED] = "healed",
+        [EVENT_MODE_CHANGED] = "mode_changed",
+        [EVENT_MERGED] = "merged",
+        [EVENT_LEADER] = "leader",
+        [EVENT_LEADER_LOST] = "leader_lost",
+        [EVENT_PEER_RESTARTED] = "peer_restarted",
+        [EVENT_RECOVERED] = "recovered",
+        [EVENT_DIVERGED] = "diverged",
+    };
+
+    return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";
+}
+
+void
+node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from, uint8_t to,
+           const char *reason, ...)
+{
+    struct node_event event = {
+        .t_ns = clock_now_ns(&node->worker.clock),
+        .kind = kind,
+        .log = log == NULL ? UINT32_MAX : log->id,
+        .peer = peer,
+        .from = from,
+        .to = to,
+    };
+    va_list arguments;
+
+    if (log != NULL)
+        memcpy(event.log_name, log->name, sizeof(event.log_name));
+    va_start(arguments, reason);
+    vsnprintf(event.reason, sizeof(event.reason), reason, arguments);
+    va_end(arguments);
+    /* A full ring loses the event, not the worker's time. */
+    rte_ring_sp_enqueue_elem(node->events, &event, sizeof(event));
+}

@@ -1,0 +1,99 @@
+/* A node: one member of a cluster, as an object. A process may hold many.
+ *
+ * node_create() makes it and its ports; something must then poll node_worker(): an lcore of ours
+ * (lcore_start) or the thread of an application that embeds the node. node_control_start() gives it
+ * the thread that watches over links, the catalog of logs, events and the admin socket. */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "cairn/cairn.h"
+#include "config.h"
+#include "fault.h"
+#include "worker.h"
+
+struct node;
+
+struct node_config {
+    const struct cluster_config *cluster; /* outlives the node */
+    uint8_t self;
+    uint32_t incarnation;
+    bool recovering; /* started before, and has lost its memory since */
+    uint64_t seed;
+    struct doorbell *bell;                           /* the polling lcore's */
+    struct doorbell *peer_bells[CAIRN_NODES_MAX];    /* NULL where a peer cannot be woken */
+    uint32_t channel_bytes;                          /* ring size of each client */
+    uint64_t retain_bytes;                           /* 0: everything; see store_trim */
+    const char *directory;                           /* of the admin socket; NULL: none */
+    bool allow_faults;
+};
+
+enum event_kind {
+    EVENT_PARTITION_SUSPECTED,
+    EVENT_HEALED,
+    EVENT_MODE_CHANGED,
+    EVENT_MERGED,
+    EVENT_LEADER,
+    EVENT_LEADER_LOST,
+    EVENT_PEER_RESTARTED,
+    EVENT_RECOVERED,
+    EVENT_DIVERGED,
+    EVENT_KINDS,
+};
+
+struct node_event {
+    uint64_t t_ns; /* CLOCK_MONOTONIC */
+    enum event_kind kind;
+    uint32_t log; /* UINT32_MAX: of the whole node */
+    uint8_t peer;
+    uint8_t from, to; /* modes, where the kind is a change of them */
+    char log_name[CAIRN_NAME_BYTES];
+    char reason[128];
+};
+
+struct node_counters {
+    uint64_t frames_dropped[8]; /* by enum codec_verdict */
+    uint64_t no_log, damaged_records, no_room, stale_incarnation, answers_lost;
+};
+
+/* Makes a node: memory, mbuf pool, ports where the transport is memif. */
+enum cairn_error node_create(const struct node_config *config, struct node **out, char *detail, size_t detail_bytes);
+
+/* Connects two nodes of this process by rings. Before either is polled. */
+enum cairn_error node_link(struct node *left, struct node *right, char *detail, size_t detail_bytes);
+
+/* Ends it. Nothing polls it any more. */
+void node_free(struct node *node);
+
+struct worker *node_worker(struct node *node);
+
+/* The control thread. */
+enum cairn_error node_control_start(struct node *node, char *detail, size_t detail_bytes);
+void node_control_stop(struct node *node);
+
+/* A client in this process. Any thread but the worker's. */
+enum cairn_error node_attach(struct node *node, struct cairn_client **out);
+
+/* Faults on what this node sends, by peer. Any thread but the worker's. */
+void node_set_faults(struct node *node, const struct fault_rule *rules);
+
+/* What one log on this node is doing. Any thread. */
+struct node_log_view {
+    char name[CAIRN_NAME_BYTES];
+    uint32_t id;
+    const char *role;
+    enum cairn_policy policy;
+    enum cairn_deny deny;
+    enum cairn_mode mode;
+    uint8_t leader;
+    bool recovering;
+    uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, appended, refused;
+};
+bool node_view(struct node *node, const char *log, struct node_log_view *out);
+
+/* Events so far: copies those from number *next on, at most `most`, and moves *next. Any thread. */
+uint32_t node_events(struct node *node, uint64_t *next, struct node_event *out, uint32_t most);
+const char *event_name(enum event_kind kind);
+
+cairn_node_set node_hears(const struct node *node);
+
+#endif

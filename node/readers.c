@@ -1,0 +1,289 @@
+/* Reads: each is a cursor that gives entries to its client as fast as the client takes them. */
+#include <string.h>
+
+#include "protocol.h"
+#include "state.h"
+
+#define ENTRIES_PER_TURN 64u
+#define ASK_AGAIN_NS 5000000u
+#define GIVE_UP_NS 2000000000u
+/* Answers to appends always find room behind what readers may fill. */
+#define ANSWERS_RESERVED_BYTES (IN_FLIGHT_MAX * sizeof(struct answer) / 4)
+
+static void
+reader_end(struct node *node, struct reader *reader, enum cairn_error error)
+{
+    struct answer answer = {
+        .type = ANSWER_END,
+        .error = (uint8_t)error,
+        .token = reader->token,
+        .leader = reader->log == NULL ? CAIRN_NODE_NONE : core_leader(reader->log->core),
+        .reached = (uint8_t)__builtin_popcount(node->reach),
+        .needed = reader->log == NULL ? 0 : (uint8_t)mode_needs(reader->log->policy, node->nodes),
+        .lsn = reader->next - 1,
+    };
+
+    /* Without room the reader stays and says so next turn. */
+    if (!answer_put(node, reader->attachment, reader->serial, &answer, NULL))
+        return;
+    reader->used = false;
+    reader->generation++;
+    node->readers_used--;
+}
+
+static struct reader *
+reader_place(struct node *node)
+{
+    for (uint32_t i = 0; i < READERS_MAX; i++) {
+        if (!node->readers[i].used)
+            return &node->readers[i];
+    }
+    return NULL;
+}
+
+/* A read's name in the core: which place, and which use of it. */
+static uint64_t
+reader_token(const struct node *node, const struct reader *reader)
+{
+    return ((uint64_t)reader->generation << 32) | (uint64_t)(reader - node->readers);
+}
+
+static struct reader *
+reader_by_token(struct node *node, uint64_t token)
+{
+    struct reader *reader;
+
+    if ((uint32_t)token >= READERS_MAX)
+        return NULL;
+    reader = &node->readers[(uint32_t)token];
+    return reader->used && reader->waiting && reader->generation == (uint32_t)(token >> 32) ? reader : NULL;
+}
+
+/* How far a read that follows may go on: what is committed; others: as far as it was told. */
+static void
+reader_open(struct reader *reader, uint64_t limit)
+{
+    reader->waiting = false;
+    reader->limit = limit < reader->to ? limit : reader->to;
+}
+
+static void
+ask(struct node *node, struct reader *reader, uint64_t now_ns)
+{
+    struct sink sink = node_sink(node, reader->log);
+
+    reader->asked_ns = now_ns;
+    core_read(reader->log->core, reader_token(node, reader), now_ns, &sink);
+    node_activate(node, reader->log);
+}
+
+void
+reader_start(struct node *node, struct attachment *attachment, const struct request *request, uint64_t now_ns)
+{
+    struct reader *reader = reader_place(node);
+    uint32_t generation = reader == NULL ? 0 : reader->generation;
+    struct reader refused;
+    enum cairn_read_level level = CAIRN_READ_STALE;
+    enum cairn_error error = CAIRN_OK;
+
+    if (reader == NULL)
+        reader = &refused;
+    memset(reader, 0, sizeof(*reader));
+    reader->used = true;
+    reader->generation = generation;
+    reader->attachment = attachment->index;
+    reader->serial = attachment->serial;
+    reader->token = request->token;
+    reader->next = request->from == 0 ? 1 : request->from;
+    reader->to = request->to;
+    reader->follow = (request->flags & REQUEST_FOLLOW) != 0;
+    reader->tentative = (request->flags & REQUEST_TENTATIVE) != 0;
+    reader->since_ns = now_ns;
+    reader->log = node_find_log(node, request->log);
+    reader->cursor.position = reader->next;
+    node->readers_used++;
+    if (reader == &refused)
+        error = CAIRN_FULL;
+    else if (reader->log == NULL)
+        error = CAIRN_NO_LOG;
+    else if (request->level > CAIRN_READ_LINEARIZABLE)
+        error = CAIRN_INVALID;
+    else {
+        struct mode_inputs inputs = node_mode_inputs(node, reader->log);
+
+        error = mode_admit_read(reader->log->mode, &inputs, reader->log->deny, (enum cairn_read_level)request->level,
+                                &level);
+    }
+    if (error != CAIRN_OK) {
+        reader_end(node, reader, error);
+        return;
+    }
+    reader->level = (uint8_t)level;
+    if (level == CAIRN_READ_STALE) {
+        reader_open(reader, core_commit_lsn(reader->log->core));
+        return;
+    }
+    reader->waiting = true;
+    ask(node, reader, now_ns);
+}
+
+void
+reader_cancel(struct node *node, const struct attachment *attachment, uint64_t token)
+{
+    for (uint32_t i = 0; i < READERS_MAX; i++) {
+        struct reader *reader = &node->readers[i];
+
+        if (reader->used && reader->token == token && reader->serial == attachment->serial)
+            reader_end(node, reader, CAIRN_OK);
+    }
+}
+
+void
+readers_drop(struct node *node, uint8_t attachment)
+{
+    for (uint32_t i = 0; i < READERS_MAX; i++) {
+        struct reader *reader = &node->readers[i];
+
+        if (!reader->used || reader->attachment != attachment)
+            continue;
+        reader->used = false;
+        reader->generation++;
+        node->readers_used--;
+    }
+}
+
+void
+reader_ready(struct node *node, uint64_t token, uint64_t lsn)
+{
+    struct reader *reader = reader_by_token(node, token);
+
+    if (reader != NULL)
+        reader_open(reader, lsn);
+}
+
+void
+reader_failed(struct node *node, uint64_t token)
+{
+    struct reader *reader = reader_by_token(node, token);
+
+    /* It is asked again at the next chance, while its time lasts. */
+    if (reader != NULL)
+        reader->asked_ns = 0;
+}
+
+static bool
+emit_entry(struct node *node, struct reader *reader, const struct stretch *stretch, bool on_branch)
+{
+    const struct block *block = stretch->block;
+    struct answer answer = {
+        .type = ANSWER_ENTRY,
+        .flags = on_branch ? ANSWER_ON_BRANCH : 0,
+        .token = reader->token,
+        .lsn = on_branch ? 0 : stretch->first,
+        .term = on_branch ? 0 : block->term,
+        .seq = block->first_seq + stretch->index,
+        .fork_lsn = block->fork_lsn == FORK_TRUNK ? stretch->first - 1 : block->fork_lsn,
+        .hlc = block->hlc,
+        .incarnation = block->incarnation,
+        .origin = block->origin,
+    };
+    struct attachment *attachment = node->attachments[reader->attachment];
+    const struct record *record = (const struct record *)(const void *)stretch->records;
+
+    if (attachment == NULL ||
+        byte_ring_room(&attachment->channel.out) < sizeof(answer) + record_size(record) + ANSWERS_RESERVED_BYTES)
+        return false;
+    return answer_put(node, reader->attachment, reader->serial, &answer, record);
+}
+
+/* Trunk entries that may be read now. Returns how many were given. */
+static uint32_t
+read_trunk(struct node *node, struct reader *reader)
+{
+    uint64_t commit_lsn = core_commit_lsn(reader->log->core);
+    uint64_t last = reader->follow ? reader->to : reader->limit;
+    struct stretch stretch;
+    uint32_t given = 0;
+
+    if (last > commit_lsn)
+        last = commit_lsn;
+    while (given < ENTRIES_PER_TURN &&
+           store_look(&reader->log->trunk, &reader->cursor, last, 1, SEGMENT_BYTES, &stretch)) {
+        if (stretch.block->kind == ENTRY_DATA && !emit_entry(node, reader, &stretch, false))
+            return given;
+        store_advance(&reader->cursor, &stretch);
+        reader->next = reader->cursor.position;
+        given++;
+    }
+    return given;
+}
+
+static uint32_t
+read_branch(struct node *node, struct reader *reader)
+{
+    struct stretch stretch;
+    uint32_t given = 0;
+
+    if (!reader->ended_trunk) {
+        reader->ended_trunk = true;
+        reader->branch_cursor = (struct cursor){.position = 1};
+        /* What is below is on the trunk already. */
+        if (reader->log->trim_cursor.placed)
+            reader->branch_cursor.position = reader->log->trim_cursor.position;
+    }
+    while (given < ENTRIES_PER_TURN &&
+           store_look(&reader->log->branch, &reader->branch_cursor, UINT64_MAX, 1, SEGMENT_BYTES, &stretch)) {
+        if (!emit_entry(node, reader, &stretch, true))
+            return given;
+        store_advance(&reader->branch_cursor, &stretch);
+        given++;
+    }
+    if (given == 0)
+        reader->tentative = false;
+    return given;
+}
+
+static uint32_t
+reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
+{
+    uint32_t given;
+
+    if (reader->waiting) {
+        if (now_ns - reader->since_ns > GIVE_UP_NS)
+            reader_end(node, reader, core_leader(reader->log->core) == CAIRN_NODE_NONE ? CAIRN_NO_LEADER : CAIRN_TIMEOUT);
+        else if (now_ns - reader->asked_ns > ASK_AGAIN_NS)
+            ask(node, reader, now_ns);
+        return 0;
+    }
+    given = read_trunk(node, reader);
+    if (given > 0)
+        return given;
+    if (reader->follow) {
+        if (reader->next > reader->to)
+            reader_end(node, reader, CAIRN_OK);
+        return 0;
+    }
+    if (reader->limit > core_commit_lsn(reader->log->core))
+        return 0; /* promised, and on its way here */
+    if (reader->next <= reader->limit && store_first(&reader->log->trunk) <= reader->next &&
+        core_commit_lsn(reader->log->core) >= reader->next)
+        return 0; /* the client has no room */
+    if (reader->tentative)
+        return read_branch(node, reader) + 1;
+    reader_end(node, reader, CAIRN_OK);
+    return 1;
+}
+
+uint32_t
+readers_turn(struct node *node, uint64_t now_ns)
+{
+    uint32_t given = 0;
+
+    if (node->readers_used == 0)
+        return 0;
+    for (uint32_t i = 0; i < READERS_MAX; i++) {
+        if (node->readers[i].used)
+            given += reader_turn(node, &node->readers[i], now_ns);
+    }
+    return given;
+}

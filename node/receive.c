@@ -1,0 +1,238 @@
+/* Frames of peers become events of the cores. */
+#include <assert.h>
+#include <string.h>
+
+#include "state.h"
+
+/* Reads lengths and identities of the batch's records and checks their checksums. */
+static bool
+batch_read(struct batch *batch, const uint8_t *records, const struct block *block)
+{
+    const uint8_t *at = records;
+
+    batch->records = records;
+    batch->block = *block;
+    batch->count = block->count;
+    if (block->count > BATCH_RECORDS_MAX)
+        return false;
+    for (uint32_t i = 0; i < block->count; i++) {
+        const struct record *record = (const struct record *)(const void *)at;
+
+        if (!record_intact(record))
+            return false;
+        batch->offsets[i] = (uint32_t)(at - records);
+        batch->ids[i] = (struct entry_id){record->producer, record->producer_seq};
+        at += record_size(record);
+    }
+    batch->offsets[block->count] = (uint32_t)(at - records);
+    return batch->offsets[block->count] == block->size_bytes;
+}
+
+/* Room for the records, each in a block of its own at worst. */
+static size_t
+worst_bytes(const struct block *block)
+{
+    return block->size_bytes + block->count * sizeof(struct block);
+}
+
+static void
+feed(struct node *node, struct node_log *log, const struct message *message, uint64_t now_ns)
+{
+    struct sink sink = node_sink(node, log);
+
+    core_receive(log->core, message, node->batch.ids, now_ns, &sink);
+    node_activate(node, log);
+}
+
+/* Entries of a leader go straight to the end of the trunk, where the core's answer leaves them or
+ * not. A hand-off's may have to be split, and are read from a buffer. */
+static void
+receive_entries(struct node *node, struct node_log *log, const struct message *message, const struct block *block,
+                const uint8_t *records, uint64_t now_ns)
+{
+    uint8_t *place = node->scratch;
+
+    node->batch.count = 0;
+    if (block->count > 0) {
+        if (!store_has_room(node, &log->trunk, worst_bytes(block))) {
+            node->counters.no_room++;
+            return;
+        }
+        if (message->type == MESSAGE_APPEND)
+            place = store_stage(&log->trunk, block->size_bytes);
+        if (place == NULL) {
+            node->counters.no_room++;
+            return;
+        }
+        memcpy(place, records, block->size_bytes);
+        if (!batch_read(&node->batch, place, block)) {
+            node->counters.damaged_records++;
+            return;
+        }
+    }
+    feed(node, log, message, now_ns);
+    store_seal(&log->trunk);
+}
+
+static bool
+same_record(const struct assembly *assembly, const struct decoded *decoded)
+{
+    return assembly->total_bytes == decoded->fragment_total && assembly->log == decoded->log &&
+           assembly->type == decoded->type && assembly->block.first_seq == decoded->block.first_seq &&
+           assembly->block.origin == decoded->block.origin &&
+           assembly->block.incarnation == decoded->block.incarnation &&
+           assembly->block.first_lsn == decoded->block.first_lsn && assembly->block.term == decoded->block.term;
+}
+
+static struct assembly *
+assembly_for(struct node *node, const struct decoded *decoded, uint64_t now_ns)
+{
+    struct assembly *places = node->assemblies[decoded->from], *oldest = &places[0];
+
+    for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++) {
+        if (same_record(&places[i], decoded))
+            return &places[i];
+        if (places[i].used_ns < oldest->used_ns)
+            oldest = &places[i];
+    }
+    oldest->log = decoded->log;
+    oldest->type = decoded->type;
+    oldest->from = decoded->from;
+    oldest->block = decoded->block;
+    oldest->total_bytes = decoded->fragment_total;
+    oldest->received = 0;
+    oldest->stride = 0;
+    oldest->used_ns = now_ns;
+    memset(oldest->have, 0, sizeof(oldest->have));
+    return oldest;
+}
+
+/* Fragments are of equal length but for the last, so that a bit tells each. */
+static bool
+fragment_take(struct assembly *assembly, const struct decoded *decoded)
+{
+    bool last = decoded->fragment_offset + decoded->records_bytes == decoded->fragment_total;
+    uint32_t index;
+
+    if (!last)
+        assembly->stride = decoded->records_bytes;
+    if (assembly->stride == 0) {
+        /* The last one overtook the others: it will come again. */
+        if (decoded->fragment_offset != 0)
+            return false;
+        assembly->stride = decoded->records_bytes;
+    }
+    index = decoded->fragment_offset / assembly->stride;
+    if (decoded->fragment_offset % assembly->stride != 0 || index >= sizeof(assembly->have) * 8)
+        return false;
+    if (assembly->have[index / 64] & (1ull << (index % 64)))
+        return false;
+    assembly->have[index / 64] |= 1ull << (index % 64);
+    memcpy(assembly->bytes + decoded->fragment_offset, decoded->records, decoded->records_bytes);
+    assembly->received += decoded->records_bytes;
+    return assembly->received == assembly->total_bytes;
+}
+
+static void
+receive_fragment(struct node *node, struct node_log *log, const struct decoded *decoded, uint64_t now_ns)
+{
+    struct assembly *assembly = assembly_for(node, decoded, now_ns);
+
+    assembly->used_ns = now_ns;
+    if (!fragment_take(assembly, decoded))
+        return;
+    assembly->total_bytes = 0;
+    if (record_measure(assembly->bytes, decoded->fragment_total) != decoded->fragment_total) {
+        node->counters.damaged_records++;
+        return;
+    }
+    receive_entries(node, log, &decoded->message, &decoded->block, assembly->bytes, now_ns);
+}
+
+/* Replicas that have committed as far compare what they have. */
+static void
+compare_digest(struct node *node, struct node_log *log, const struct wire_row *row, uint8_t from)
+{
+    if (row->commit_lsn == 0 || row->commit_lsn != log->digest_lsn || row->digest == log->digest ||
+        log->diverged_lsn != 0)
+        return;
+    log->diverged_lsn = row->commit_lsn;
+    node_event(node, EVENT_DIVERGED, log, from, 0, 0, "digest at lsn %lu differs from %s's: this must not be",
+               (unsigned long)row->commit_lsn, node->config.cluster->names[from]);
+}
+
+static void
+receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now_ns)
+{
+    unsigned verdict = detector_observe(&node->detector, decoded->from, decoded->incarnation,
+                                        (cairn_node_set)decoded->heartbeat.hears,
+                                        decoded->heartbeat.pace_ns, now_ns);
+
+    if (verdict & DETECTOR_HEARD || detector_reach(&node->detector) != node->reach)
+        node_reassess(node, now_ns);
+    for (uint32_t i = 0; i < decoded->heartbeat.rows; i++) {
+        struct node_log *log;
+        struct wire_row row;
+        struct sink sink;
+
+        memcpy(&row, decoded->rows + i, sizeof(row));
+        log = node_find_log(node, row.log);
+        if (log == NULL)
+            continue;
+        sink = node_sink(node, log);
+        if (row.commit_lsn != core_commit_lsn(log->core))
+            log->touched = true;
+        core_leader_alive(log->core, decoded->from, row.term, row.commit_lsn, now_ns, &sink);
+        compare_digest(node, log, &row, decoded->from);
+        if (core_leader(log->core) == decoded->from && row.trim_lsn <= core_commit_lsn(log->core))
+            log->trim_lsn = row.trim_lsn;
+    }
+}
+
+static void
+peer_restarted(struct node *node, uint8_t peer)
+{
+    node_event(node, EVENT_PEER_RESTARTED, NULL, peer, 0, 0, "%s started anew", node->config.cluster->names[peer]);
+    for (uint32_t i = 0; i < node->logs_count; i++)
+        core_peer_restarted(node->logs[i]->core, peer);
+}
+
+bool
+node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns)
+{
+    struct node *node = context;
+    struct decoded decoded;
+    enum codec_verdict verdict = codec_decode(&node->codec, message, size_bytes, &decoded);
+    enum detector_verdict life;
+    struct node_log *log;
+
+    if (verdict == CODEC_OK && decoded.from >= node->nodes)
+        verdict = CODEC_FIELD;
+    node->counters.frames_dropped[verdict] += verdict != CODEC_OK;
+    if (verdict != CODEC_OK)
+        return false;
+    life = detector_incarnation(&node->detector, decoded.from, decoded.incarnation);
+    if (life == DETECTOR_STALE) {
+        node->counters.stale_incarnation++;
+        return false;
+    }
+    if (life == DETECTOR_RESTARTED)
+        peer_restarted(node, decoded.from);
+    if (decoded.type == CODEC_HEARTBEAT) {
+        receive_heartbeat(node, &decoded, now_ns);
+        return false;
+    }
+    log = node_find_log(node, decoded.log);
+    if (log == NULL) {
+        node->counters.no_log++;
+        return false;
+    }
+    if (decoded.type != MESSAGE_APPEND && decoded.type != MESSAGE_HAND_OFF)
+        feed(node, log, &decoded.message, now_ns);
+    else if (decoded.fragment_total != 0)
+        receive_fragment(node, log, &decoded, now_ns);
+    else
+        receive_entries(node, log, &decoded.message, &decoded.block, decoded.records, now_ns);
+    node_wake_up(node, now_ns);
+    return true;
+}

@@ -1,0 +1,438 @@
+/* Appends of clients: from their channels to the trunk or the branch, and their answers back. */
+#include <assert.h>
+#include <string.h>
+
+#include "protocol.h"
+#include "state.h"
+
+bool
+answer_put(struct node *node, uint8_t attachment_index, uint32_t serial, const struct answer *answer,
+           const struct record *record)
+{
+    struct attachment *attachment = node->attachments[attachment_index];
+    size_t record_size_bytes = record == NULL ? 0 : record_size(record);
+    struct answer *place;
+
+    if (attachment == NULL || attachment->serial != serial)
+        return true; /* the client has left */
+    place = byte_ring_reserve(&attachment->channel.out, sizeof(*answer) + record_size_bytes);
+    if (place == NULL) {
+        node->counters.answers_lost += record == NULL;
+        return false;
+    }
+    *place = *answer;
+    place->size_bytes = (uint32_t)(sizeof(*answer) + record_size_bytes);
+    if (record != NULL)
+        memcpy(place + 1, record, record_size_bytes);
+    byte_ring_push(&attachment->channel.out, place->size_bytes);
+    if (answer->type == ANSWER_APPEND && attachment->in_flight > 0)
+        attachment->in_flight--;
+    doorbell_ring(&attachment->channel.out.shared->bell);
+    return true;
+}
+
+static struct answer
+answer_to(const struct node *node, const struct node_log *log, uint64_t token, enum cairn_error error)
+{
+    struct answer answer = {
+        .type = ANSWER_APPEND,
+        .error = (uint8_t)error,
+        .token = token,
+        .leader = log == NULL ? CAIRN_NODE_NONE : core_leader(log->core),
+        .origin = node->self,
+        .reached = (uint8_t)__builtin_popcount(node->reach),
+        .incarnation = node->config.incarnation,
+    };
+
+    if (log != NULL)
+        answer.needed = (uint8_t)mode_needs(log->policy, node->nodes);
+    return answer;
+}
+
+static void
+answer_error(struct node *node, struct node_log *log, const struct attachment *attachment, uint64_t token,
+             enum cairn_error error)
+{
+    struct answer answer = answer_to(node, log, token, error);
+
+    if (log != NULL)
+        log->refused++;
+    answer_put(node, attachment->index, attachment->serial, &answer, NULL);
+}
+
+static void
+answer_trunk(struct node *node, struct node_log *log, const struct pending *pending, bool repeated)
+{
+    struct answer answer = answer_to(node, log, pending->token, CAIRN_OK);
+
+    answer.ack = pending->ack;
+    answer.flags = repeated ? ANSWER_REPEATED : 0;
+    answer.lsn = pending->lsn;
+    answer.term = pending->lsn == 0 ? 0 : core_term_at(log->core, pending->lsn);
+    answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+}
+
+static void
+answer_branch(struct node *node, struct node_log *log, const struct pending *pending, uint64_t seq, bool repeated)
+{
+    struct answer answer = answer_to(node, log, pending->token, CAIRN_OK);
+
+    answer.ack = CAIRN_ACK_LOCAL;
+    answer.flags = (uint8_t)(ANSWER_ON_BRANCH | (repeated ? ANSWER_REPEATED : 0));
+    answer.seq = seq;
+    answer.fork_lsn = core_commit_lsn(log->core);
+    answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+}
+
+static bool
+pending_room(const struct pending_ring *ring)
+{
+    return ring->tail - ring->head <= ring->mask;
+}
+
+static void
+pending_push(struct pending_ring *ring, const struct pending *pending)
+{
+    assert(pending_room(ring));
+    ring->items[ring->tail++ & ring->mask] = *pending;
+}
+
+static void
+answer_up_to(struct node *node, struct node_log *log, struct pending_ring *ring, uint64_t lsn)
+{
+    while (ring->head != ring->tail) {
+        const struct pending *pending = &ring->items[ring->head & ring->mask];
+
+        if (pending->lsn > lsn)
+            return;
+        answer_trunk(node, log, pending, false);
+        ring->head++;
+    }
+}
+
+void
+pending_committed(struct node *node, struct node_log *log)
+{
+    uint64_t commit_lsn = core_commit_lsn(log->core);
+    uint32_t kept = 0;
+
+    answer_up_to(node, log, &log->pending, commit_lsn);
+    answer_up_to(node, log, &log->pending_all, core_all_lsn(log->core));
+    for (uint32_t i = 0; i < log->waits_count; i++) {
+        if (log->waits[i].lsn <= commit_lsn)
+            answer_trunk(node, log, &log->waits[i], true);
+        else
+            log->waits[kept++] = log->waits[i];
+    }
+    log->waits_count = kept;
+}
+
+/* The branch sequence of a deposed leader's own uncommitted entry, or 0 where it was not kept. */
+static uint64_t
+branch_seq_of(struct node_log *log, uint64_t lsn)
+{
+    struct cursor cursor = {.position = lsn};
+    struct stretch stretch;
+
+    if (log->branch_entries == 0 || !store_look(&log->trunk, &cursor, lsn, 1, SEGMENT_BYTES, &stretch))
+        return 0;
+    return stretch.block->first_seq + stretch.index;
+}
+
+/* What the client hears of an append that its leader can no longer commit: where the policy keeps
+ * accepting, the entry is on the branch now, and that is all it asked for; otherwise nobody knows. */
+static void
+settle_deposed(struct node *node, struct node_log *log, const struct pending *pending)
+{
+    bool keeps = log->policy == CAIRN_POLICY_ADAPTIVE || log->policy == CAIRN_POLICY_AP;
+    uint64_t seq = keeps && pending->asked <= CAIRN_ACK_LOCAL ? branch_seq_of(log, pending->lsn) : 0;
+    struct answer answer;
+
+    if (seq != 0) {
+        answer_branch(node, log, pending, seq, false);
+        return;
+    }
+    answer = answer_to(node, log, pending->token, CAIRN_UNKNOWN);
+    answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+}
+
+void
+pending_deposed(struct node *node, struct node_log *log)
+{
+    struct pending_ring *rings[] = {&log->pending, &log->pending_all};
+
+    for (uint32_t i = 0; i < 2; i++) {
+        for (; rings[i]->head != rings[i]->tail; rings[i]->head++)
+            settle_deposed(node, log, &rings[i]->items[rings[i]->head & rings[i]->mask]);
+    }
+    for (uint32_t i = 0; i < log->waits_count; i++) {
+        struct answer answer = answer_to(node, log, log->waits[i].token, CAIRN_UNKNOWN);
+
+        answer_put(node, log->waits[i].attachment, log->waits[i].serial, &answer, NULL);
+    }
+    log->waits_count = 0;
+}
+
+/* Where a producer's old entry stands, when the core no longer remembers: a walk back from the end. */
+static uint64_t
+find_repeated(struct node_log *log, const struct record *wanted)
+{
+    struct cursor cursor = {.position = store_first(&log->trunk)};
+    struct stretch stretch;
+
+    while (store_look(&log->trunk, &cursor, UINT64_MAX, 1, SEGMENT_BYTES, &stretch)) {
+        const struct record *record = (const struct record *)(const void *)stretch.records;
+
+        if (record->producer == wanted->producer && record->producer_seq == wanted->producer_seq)
+            return stretch.first;
+        store_advance(&cursor, &stretch);
+    }
+    return 0;
+}
+
+static bool
+answer_repeated(struct node *node, struct node_log *log, struct pending *pending, const struct record *record,
+                const struct accepted *accepted)
+{
+    pending->lsn = accepted->lsn != 0 ? accepted->lsn : find_repeated(log, record);
+    if (pending->lsn <= core_commit_lsn(log->core)) {
+        answer_trunk(node, log, pending, true);
+        return true;
+    }
+    if (log->waits_count == WAITS_MAX)
+        return false;
+    log->waits[log->waits_count++] = *pending;
+    return true;
+}
+
+/* false: not now, the request stays where it is. */
+static bool
+append_trunk(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
+             const struct record *record, uint64_t now_ns)
+{
+    struct pending_ring *ring = pending->ack == CAIRN_ACK_ALL ? &log->pending_all : &log->pending;
+    struct entry_id id = {record->producer, record->producer_seq};
+    struct accepted accepted;
+    enum cairn_error error;
+    struct block block;
+
+    if (!pending_room(ring))
+        return false;
+    if (!store_has_room(node, &log->trunk, record_size(record))) {
+        answer_error(node, log, attachment, pending->token, CAIRN_FULL);
+        return true;
+    }
+    error = core_append(log->core, &id, (enum cairn_ack)pending->ack, &accepted);
+    if (error == CAIRN_AGAIN)
+        return false;
+    if (error != CAIRN_OK) {
+        answer_error(node, log, attachment, pending->token, error);
+        return true;
+    }
+    if (accepted.repeated)
+        return answer_repeated(node, log, pending, record, &accepted);
+    block = (struct block){
+        .term = accepted.term,
+        .first_lsn = accepted.lsn,
+        .first_seq = accepted.seq,
+        .fork_lsn = FORK_TRUNK,
+        .hlc = node_hlc(node, log, now_ns),
+        .count = 1,
+        .size_bytes = (uint32_t)record_size(record),
+        .incarnation = node->config.incarnation,
+        .origin = node->self,
+    };
+    store_append(&log->trunk, &block, record);
+    log->appended++;
+    pending->lsn = accepted.lsn;
+    if (pending->ack == CAIRN_ACK_LOCAL)
+        answer_trunk(node, log, pending, false);
+    else
+        pending_push(ring, pending);
+    node_activate(node, log);
+    return true;
+}
+
+static bool
+append_branch(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
+              const struct record *record, uint64_t now_ns)
+{
+    struct entry_id id = {record->producer, record->producer_seq};
+    struct accepted accepted;
+    enum cairn_error error;
+    struct block block;
+
+    if (!store_has_room(node, &log->branch, record_size(record))) {
+        answer_error(node, log, attachment, pending->token, CAIRN_FULL);
+        return true;
+    }
+    error = core_append_branch(log->core, &id, &accepted);
+    if (error != CAIRN_OK) {
+        answer_error(node, log, attachment, pending->token, error);
+        return true;
+    }
+    if (accepted.repeated && !accepted.on_branch)
+        return answer_repeated(node, log, pending, record, &accepted);
+    if (!accepted.repeated) {
+        block = (struct block){
+            .first_lsn = accepted.seq,
+            .first_seq = accepted.seq,
+            .fork_lsn = core_commit_lsn(log->core),
+            .hlc = node_hlc(node, log, now_ns),
+            .count = 1,
+            .size_bytes = (uint32_t)record_size(record),
+            .incarnation = node->config.incarnation,
+            .origin = node->self,
+        };
+        store_append(&log->branch, &block, record);
+        log->branch_entries++;
+        log->appended++;
+        log_reassess(node, log);
+        node_activate(node, log);
+    }
+    answer_branch(node, log, pending, accepted.seq, accepted.repeated);
+    return true;
+}
+
+/* Trunk here, branch here, or somebody else's. */
+static bool
+append_route(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
+             const struct record *record, uint64_t now_ns)
+{
+    struct mode_inputs inputs = node_mode_inputs(node, log);
+    enum cairn_ack ack;
+    enum cairn_error error = mode_admit_append(log->mode, &inputs, (enum cairn_ack)pending->asked, &ack);
+
+    if (error != CAIRN_OK) {
+        answer_error(node, log, attachment, pending->token, error);
+        return true;
+    }
+    pending->ack = (uint8_t)ack;
+    if (core_role(log->core) == ROLE_LEADER)
+        return append_trunk(node, log, attachment, pending, record, now_ns);
+    if (log->mode == CAIRN_MODE_AP && ack == CAIRN_ACK_LOCAL)
+        return append_branch(node, log, attachment, pending, record, now_ns);
+    if (core_recovering(log->core) && core_leader(log->core) == CAIRN_NODE_NONE)
+        error = CAIRN_RECOVERING;
+    else
+        error = core_leader(log->core) == CAIRN_NODE_NONE ? CAIRN_NO_LEADER : CAIRN_NOT_LEADER;
+    answer_error(node, log, attachment, pending->token, error);
+    return true;
+}
+
+/* Copies the record out of the client's reach before looking at it. */
+static const struct record *
+take_record(struct node *node, const void *bytes, size_t size_bytes)
+{
+    struct record *record = (struct record *)(void *)node->scratch;
+
+    if (size_bytes > RECORD_BYTES_MAX + 8 || size_bytes < sizeof(*record))
+        return NULL;
+    memcpy(record, bytes, size_bytes);
+    if (record_measure(record, size_bytes) != size_bytes || record->kind != ENTRY_DATA || !record_intact(record))
+        return NULL;
+    return record;
+}
+
+static bool
+handle_append(struct node *node, struct attachment *attachment, const struct request *request, const void *body,
+              uint64_t now_ns)
+{
+    struct node_log *log = node_find_log(node, request->log);
+    const struct record *record = take_record(node, body, request->size_bytes - sizeof(*request));
+    struct pending pending = {
+        .token = request->token,
+        .serial = attachment->serial,
+        .attachment = attachment->index,
+        .asked = request->level,
+    };
+
+    if (attachment->in_flight >= IN_FLIGHT_MAX)
+        return false;
+    attachment->in_flight++;
+    if (log == NULL) {
+        answer_error(node, NULL, attachment, request->token, CAIRN_NO_LOG);
+    } else if (record == NULL) {
+        answer_error(node, log, attachment, request->token, CAIRN_CORRUPT);
+    } else if (request->level > CAIRN_ACK_ALL) {
+        answer_error(node, log, attachment, request->token, CAIRN_INVALID);
+    } else if (!append_route(node, log, attachment, &pending, record, now_ns)) {
+        attachment->in_flight--;
+        return false;
+    }
+    return true;
+}
+
+/* One request. 0: none, or not now; else the bytes it took. */
+static size_t
+handle_one(struct node *node, struct attachment *attachment, uint64_t now_ns)
+{
+    struct request request;
+    const void *bytes;
+    size_t ready = byte_ring_peek(&attachment->channel.in, &bytes);
+
+    if (ready < sizeof(request))
+        return 0;
+    memcpy(&request, bytes, sizeof(request));
+    if (request.size_bytes < sizeof(request) || request.size_bytes > ready)
+        return ready; /* nonsense: what there is of it is thrown away */
+    switch (request.type) {
+    case REQUEST_APPEND:
+        if (!handle_append(node, attachment, &request, (const uint8_t *)bytes + sizeof(request), now_ns))
+            return 0;
+        break;
+    case REQUEST_READ:
+        reader_start(node, attachment, &request, now_ns);
+        break;
+    case REQUEST_CANCEL:
+        reader_cancel(node, attachment, request.token);
+        break;
+    default:
+        break;
+    }
+    return request.size_bytes;
+}
+
+static uint32_t
+attachment_turn(struct node *node, struct attachment *attachment, uint64_t now_ns)
+{
+    uint32_t done = 0;
+
+    while (done < REQUESTS_PER_TURN) {
+        size_t size_bytes = handle_one(node, attachment, now_ns);
+
+        if (size_bytes == 0)
+            break;
+        byte_ring_pop(&attachment->channel.in, size_bytes);
+        done++;
+    }
+    return done;
+}
+
+static void
+detach(struct node *node, struct attachment *attachment)
+{
+    readers_drop(node, attachment->index);
+    node->attachments[attachment->index] = NULL;
+    while (node->attachments_end > 0 && node->attachments[node->attachments_end - 1] == NULL)
+        node->attachments_end--;
+    atomic_store_explicit(&attachment->state, ATTACHMENT_GONE, memory_order_release);
+}
+
+uint32_t
+requests_turn(struct node *node, uint64_t now_ns)
+{
+    uint32_t done = 0;
+
+    for (uint32_t i = 0; i < node->attachments_end; i++) {
+        struct attachment *attachment = node->attachments[i];
+
+        if (attachment == NULL)
+            continue;
+        if (atomic_load_explicit(&attachment->state, memory_order_acquire) == ATTACHMENT_LEAVING)
+            detach(node, attachment);
+        else
+            done += attachment_turn(node, attachment, now_ns);
+    }
+    return done;
+}

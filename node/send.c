@@ -1,0 +1,286 @@
+/* What leaves a node: messages of its cores, the trunk's stream to each follower, the branch's to
+ * the leader, heartbeats. */
+#include <assert.h>
+#include <string.h>
+
+#include "state.h"
+
+/* Records that fit a frame behind its head; a multiple of 8, so that fragments stay aligned. */
+#define FRAME_ROOM ((PORT_FRAME_BYTES - FRAME_HEAD_BYTES - CODEC_HEAD_BYTES) & ~7u)
+
+void
+send_message(struct node *node, struct node_log *log, const struct message *message)
+{
+    struct port *port = &node->ports[message->to];
+    struct rte_mbuf *frame;
+
+    if (message->to >= node->nodes || message->to == node->self)
+        return;
+    frame = port_frame(port);
+    if (frame == NULL)
+        return;
+    frame->data_len = (uint16_t)codec_encode(&node->codec, log->id, message, rte_pktmbuf_mtod(frame, uint8_t *));
+    frame->pkt_len = frame->data_len;
+    port_send(port, frame, node->worker.clock.last_ns, true);
+}
+
+/* One frame: head and bytes. false: no frame to be had, try again later. */
+static bool
+send_records(struct node *node, struct node_log *log, struct port *port, const struct message *message,
+             const struct block *block, const uint8_t *records, uint32_t size_bytes, uint32_t fragment_offset,
+             uint32_t fragment_total)
+{
+    struct rte_mbuf *frame = port_frame(port);
+    uint8_t *out;
+    size_t head_bytes;
+
+    if (frame == NULL)
+        return false;
+    out = rte_pktmbuf_mtod(frame, uint8_t *);
+    head_bytes = codec_encode_entries(&node->codec, log->id, message, block, fragment_offset, fragment_total, out);
+    if (size_bytes > 0)
+        memcpy(out + head_bytes, records, size_bytes);
+    frame->data_len = (uint16_t)(head_bytes + size_bytes);
+    frame->pkt_len = frame->data_len;
+    port_send(port, frame, node->worker.clock.last_ns, true);
+    return true;
+}
+
+/* The part of a block that a stretch is. */
+static struct block
+part_of(const struct stretch *stretch)
+{
+    struct block block = *stretch->block;
+
+    block.first_lsn = stretch->first;
+    block.first_seq = block.kind == ENTRY_DATA ? block.first_seq + stretch->index : block.first_seq;
+    block.count = stretch->count;
+    block.size_bytes = stretch->size_bytes;
+    return block;
+}
+
+/* Sends a stretch, in one frame or, where it is one large record, in as many as it takes; goes on
+ * at stream->fragment_offset. true: all of it is out. */
+static bool
+send_stretch(struct node *node, struct node_log *log, struct port *port, const struct message *message,
+             const struct stretch *stretch, struct stream *stream)
+{
+    struct block block = part_of(stretch);
+
+    if (stretch->size_bytes <= FRAME_ROOM)
+        return send_records(node, log, port, message, &block, stretch->records, stretch->size_bytes, 0, 0);
+    assert(stretch->count == 1);
+    while (stream->fragment_offset < stretch->size_bytes) {
+        uint32_t rest_bytes = stretch->size_bytes - stream->fragment_offset;
+        uint32_t bytes = rest_bytes < FRAME_ROOM ? rest_bytes : FRAME_ROOM;
+
+        if (port_room(port) < 2 ||
+            !send_records(node, log, port, message, &block, stretch->records + stream->fragment_offset, bytes,
+                          stream->fragment_offset, stretch->size_bytes))
+            return false;
+        stream->fragment_offset += bytes;
+    }
+    stream->fragment_offset = 0;
+    return true;
+}
+
+/* Makes the stream go on after position `after`, where it does not already. */
+static void
+stream_place(struct stream *stream, uint64_t after)
+{
+    if (stream->key == after && stream->cursor.position > after)
+        return;
+    *stream = (struct stream){.cursor = {.position = after + 1}, .key = after};
+}
+
+static struct message
+append_message(const struct node *node, const struct node_log *log, uint8_t peer, uint64_t from_lsn)
+{
+    struct message message;
+
+    memset(&message, 0, sizeof(message));
+    message.type = MESSAGE_APPEND;
+    message.from = node->self;
+    message.to = peer;
+    message.term = core_term(log->core);
+    message.append.prev_lsn = from_lsn - 1;
+    message.append.prev_term = core_term_at(log->core, from_lsn - 1);
+    message.append.commit_lsn = core_commit_lsn(log->core);
+    return message;
+}
+
+static void
+stream_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns)
+{
+    struct stream *stream = &log->streams[peer];
+    struct port *port = &node->ports[peer];
+    struct stretch stretch;
+    uint64_t from, to;
+
+    for (uint32_t frames = 0; frames < FRAMES_PER_TURN; frames++) {
+        struct message message;
+
+        if (port_room(port) < 4 || !core_send_window(log->core, peer, &from, &to))
+            return;
+        stream_place(stream, from - 1);
+        message = append_message(node, log, peer, from);
+        if (from > to) {
+            struct block none;
+
+            memset(&none, 0, sizeof(none));
+            if (send_records(node, log, port, &message, &none, NULL, 0, 0, 0))
+                core_sent(log->core, peer, from - 1, now_ns);
+            return;
+        }
+        if (!store_look(&log->trunk, &stream->cursor, to, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch) ||
+            stretch.first != from)
+            return; /* trimmed: every voter held it when it was */
+        if (!send_stretch(node, log, port, &message, &stretch, stream))
+            return;
+        stream->key = stretch.first + stretch.count - 1;
+        store_advance(&stream->cursor, &stretch);
+        core_sent(log->core, peer, from + stretch.count - 1, now_ns);
+    }
+}
+
+void
+send_entries(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    if (core_role(log->core) != ROLE_LEADER)
+        return;
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (peer != node->self)
+            stream_to(node, log, peer, now_ns);
+    }
+}
+
+/* The leader's own branch goes the same way, without a frame. */
+static void
+adopt(struct node *node, struct node_log *log, const struct message *message, const struct stretch *stretch,
+      uint64_t now_ns)
+{
+    struct sink sink = node_sink(node, log);
+    const uint8_t *at = stretch->records;
+
+    node->batch.records = stretch->records;
+    node->batch.block = part_of(stretch);
+    node->batch.count = stretch->count;
+    for (uint32_t i = 0; i < stretch->count; i++) {
+        const struct record *record = (const struct record *)(const void *)at;
+
+        node->batch.offsets[i] = (uint32_t)(at - stretch->records);
+        node->batch.ids[i] = (struct entry_id){record->producer, record->producer_seq};
+        at += record_size(record);
+    }
+    node->batch.offsets[stretch->count] = stretch->size_bytes;
+    core_receive(log->core, message, node->batch.ids, now_ns, &sink);
+    node_activate(node, log);
+}
+
+static struct message
+hand_off_message(const struct node *node, const struct node_log *log, uint8_t leader, uint64_t after_seq,
+                 const struct stretch *stretch)
+{
+    struct block block = part_of(stretch);
+    struct message message;
+
+    memset(&message, 0, sizeof(message));
+    message.type = MESSAGE_HAND_OFF;
+    message.from = node->self;
+    message.to = leader;
+    message.term = core_term(log->core);
+    message.hand_off.prev_seq = after_seq;
+    message.hand_off.run = (struct run){
+        .first_seq = block.first_seq,
+        .count = block.count,
+        .incarnation = block.incarnation,
+        .origin = block.origin,
+        .kind = ENTRY_DATA,
+    };
+    return message;
+}
+
+void
+send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    uint64_t after_seq;
+    uint8_t leader;
+
+    for (uint32_t frames = 0; frames < FRAMES_PER_TURN; frames++) {
+        struct stretch stretch;
+        struct message message;
+
+        if (!core_hand_off_window(log->core, &after_seq, &leader))
+            return;
+        stream_place(&log->hand_off, after_seq);
+        if (!store_look(&log->branch, &log->hand_off.cursor, UINT64_MAX, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch))
+            return;
+        message = hand_off_message(node, log, leader, after_seq, &stretch);
+        if (leader == node->self) {
+            if (!store_has_room(node, &log->trunk, stretch.size_bytes + stretch.count * sizeof(struct block)))
+                return;
+            adopt(node, log, &message, &stretch, now_ns);
+        } else {
+            struct port *port = &node->ports[leader];
+
+            if (port_room(port) < 4 || !send_stretch(node, log, port, &message, &stretch, &log->hand_off))
+                return;
+            core_handed(log->core, stretch.first + stretch.count - 1, stretch.count, now_ns);
+        }
+        log->hand_off.key = stretch.first + stretch.count - 1;
+        store_advance(&log->hand_off.cursor, &stretch);
+    }
+}
+
+static void
+send_heartbeat(struct node *node, uint8_t peer, const struct wire_row *rows, uint32_t count, uint64_t now_ns)
+{
+    struct wire_heartbeat heartbeat = {
+        .progress = node->worker.polls, .pace_ns = node->pace_ns, .hears = node->hears, .rows = count};
+    struct rte_mbuf *frame = port_frame(&node->ports[peer]);
+
+    if (frame == NULL)
+        return;
+    frame->data_len =
+        (uint16_t)codec_encode_heartbeat(&node->codec, &heartbeat, rows, rte_pktmbuf_mtod(frame, uint8_t *));
+    frame->pkt_len = frame->data_len;
+    port_send(&node->ports[peer], frame, now_ns, false);
+}
+
+static void
+heartbeat_all(struct node *node, const struct wire_row *rows, uint32_t count, uint64_t now_ns)
+{
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (peer != node->self)
+            send_heartbeat(node, peer, rows, count, now_ns);
+    }
+}
+
+void
+send_heartbeats(struct node *node, uint64_t now_ns)
+{
+    struct wire_row rows[CODEC_HEARTBEAT_ROWS_MAX];
+    uint32_t count = 0;
+    bool sent = false;
+
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        struct node_log *log = node->logs[i];
+
+        if (core_role(log->core) != ROLE_LEADER)
+            continue;
+        rows[count++] = (struct wire_row){
+            .term = core_term(log->core),
+            .commit_lsn = core_commit_lsn(log->core),
+            .digest = log->digest,
+            .trim_lsn = core_trim_limit(log->core),
+            .log = log->id,
+        };
+        if (count < CODEC_HEARTBEAT_ROWS_MAX)
+            continue;
+        heartbeat_all(node, rows, count, now_ns);
+        count = 0;
+        sent = true;
+    }
+    if (count > 0 || !sent)
+        heartbeat_all(node, rows, count, now_ns);
+}

@@ -1,0 +1,265 @@
+/* The inside of a node, shared by the files of this folder.
+ *
+ * Two threads touch a node: its worker's (the lcore that polls it) and its control thread. What
+ * crosses between them: the snapshot (QSBR), the command and event rings, a client's state, and the
+ * status blocks.
+ *
+ *   what                     writer    reader
+ *   node->snapshot           control   worker
+ *   node->commands           control   worker     rte_ring, SPSC
+ *   node->events             worker    control    rte_ring, SPSC
+ *   attachment->state        both, one step each: see below
+ *   log->status              worker    control    by sequence lock
+ *   everything else          worker, unless said otherwise
+ */
+#ifndef NODE_STATE_H
+#define NODE_STATE_H
+
+#include <stdatomic.h>
+
+#include <rte_ring.h>
+
+#include "byte_ring.h"
+#include "codec.h"
+#include "config.h"
+#include "core.h"
+#include "detector.h"
+#include "mode.h"
+#include "node.h"
+#include "store.h"
+#include "worker.h"
+
+#define ATTACHMENTS_MAX 64u
+#define READERS_MAX 64u
+#define REQUESTS_PER_TURN 64u
+#define FRAMES_PER_TURN 32u
+#define IN_FLIGHT_MAX 8192u
+#define WAITS_MAX 1024u
+#define ASSEMBLIES_PER_PEER 4u
+#define BATCH_RECORDS_MAX 64u
+#define CATALOG_LOG 0u
+#define LOGS_MAX 1024u
+/* Segments that only control entries may still take, so that a full log can change its leader. */
+#define SEGMENTS_RESERVED 3u
+
+/* A client's place at the worker. NEW -> ATTACHED (worker) -> LEAVING (control) -> GONE (worker),
+ * then the control thread frees it. */
+enum attachment_state { ATTACHMENT_NEW, ATTACHMENT_ATTACHED, ATTACHMENT_LEAVING, ATTACHMENT_GONE };
+
+struct attachment {
+    struct byte_channel channel; /* the worker's end */
+    _Atomic int state;
+    uint32_t serial;
+    uint32_t in_flight; /* appends not yet answered: each has its answer's room reserved */
+    uint8_t index;
+};
+
+struct pending {
+    uint64_t lsn, token;
+    uint32_t serial;
+    uint8_t attachment, ack, asked;
+};
+
+/* Appends waiting for their commit, by lsn: a ring. */
+struct pending_ring {
+    struct pending *items;
+    uint32_t mask, head, tail;
+};
+
+/* A large record under way from a peer. */
+struct assembly {
+    uint8_t *bytes; /* RECORD_BYTES_MAX */
+    struct block block;
+    uint32_t log, total_bytes, stride, received;
+    uint8_t type, from;
+    uint64_t used_ns;
+    uint64_t have[RECORD_BYTES_MAX / 1024 / 64 + 1];
+};
+
+/* Where one follower's stream of the trunk stands. */
+struct stream {
+    struct cursor cursor;
+    uint64_t key; /* what it goes on after; anything else starts it anew */
+    uint32_t fragment_offset;
+};
+
+struct reader {
+    bool used, waiting, follow, tentative, ended_trunk;
+    uint8_t attachment;
+    uint8_t level;
+    uint32_t serial, generation;
+    struct node_log *log;
+    uint64_t token, next, to, limit;
+    uint64_t asked_ns, since_ns;
+    struct cursor cursor, branch_cursor;
+};
+
+struct log_status {
+    enum role role;
+    enum cairn_mode mode;
+    uint8_t leader;
+    bool recovering;
+    uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, refused, appended, recovery_lsn;
+};
+
+struct node_log {
+    uint32_t id;
+    char name[CAIRN_NAME_BYTES];
+    enum cairn_policy policy; /* worker's copy */
+    enum cairn_deny deny;
+    uint64_t retain_bytes; /* 0: everything */
+    void *memory;
+    struct core *core;
+    struct store trunk, branch;
+    struct cursor commit_cursor, trim_cursor;
+    uint64_t digest, digest_lsn;
+    uint64_t branch_entries;
+    enum cairn_mode mode;
+    struct pending_ring pending, pending_all;
+    struct pending waits[WAITS_MAX]; /* repeats of what is still on its way */
+    uint32_t waits_count;
+    struct stream streams[CAIRN_NODES_MAX];
+    struct stream hand_off;
+    bool active;  /* in node->active */
+    bool touched; /* something happened since its last tick */
+    uint64_t hlc;
+    uint64_t appended, refused;
+    uint64_t diverged_lsn;
+    uint64_t trim_lsn; /* every voter holds what is at or below */
+    _Atomic uint32_t status_sequence;
+    struct log_status status;
+};
+
+/* What the control thread decided, as the worker sees it: never changed, only replaced. */
+struct snapshot {
+    uint32_t version;
+    uint32_t count;
+    struct {
+        struct node_log *log;
+        enum cairn_policy policy;
+        enum cairn_deny deny;
+    } logs[LOGS_MAX];
+    struct fault_rule faults[CAIRN_NODES_MAX];
+};
+
+/* The records that the event now in the core brought. */
+struct batch {
+    const uint8_t *records;
+    struct block block;
+    uint32_t offsets[BATCH_RECORDS_MAX + 1];
+    struct entry_id ids[BATCH_RECORDS_MAX];
+    uint32_t count;
+};
+
+struct node {
+    struct node_config config;
+    char name[CAIRN_NAME_BYTES];
+    uint8_t self, nodes;
+    struct codec codec;
+    struct worker worker;
+    struct rte_mempool *pool;
+    struct port ports[CAIRN_NODES_MAX]; /* by peer */
+    struct fault_rule fault_rules[CAIRN_NODES_MAX];
+    struct fault_queue faults[CAIRN_NODES_MAX];
+    struct doorbell *bell;
+    struct segment_pool segments;
+    struct detector detector;
+    cairn_node_set hears, reach;
+    uint64_t heartbeat_ns, suspect_ns, started_ns;
+    uint64_t pace_ns, worked_ns; /* heartbeats come less often while there is nothing to do */
+    bool drained;
+
+    struct snapshot *snapshot; /* QSBR */
+    uint32_t snapshot_version;
+    struct node_log *logs[LOGS_MAX]; /* worker's view */
+    uint64_t due_ns[LOGS_MAX];       /* of each, its next tick */
+    uint32_t logs_count;
+    struct node_log *active[LOGS_MAX];
+    uint32_t active_count;
+
+    struct rte_ring *commands, *events;
+    struct attachment *attachments[ATTACHMENTS_MAX];
+    uint32_t attachments_end; /* none at or above */
+    struct reader readers[READERS_MAX];
+    uint32_t readers_used;
+    struct assembly assemblies[CAIRN_NODES_MAX][ASSEMBLIES_PER_PEER];
+    uint8_t *scratch;
+    struct batch batch;
+    struct node_log *event_log; /* whose event is in the core */
+    uint64_t wall_offset_ns;
+    struct node_counters counters;
+
+    struct control *control;
+};
+
+struct answer;
+struct request;
+
+/* node.c */
+struct node_log *node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_policy policy,
+                                 enum cairn_deny deny, bool recovering);
+void node_log_free(struct node_log *log);
+void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
+                uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
+struct node_log *node_find_log(const struct node *node, uint32_t id);
+void node_activate(struct node *node, struct node_log *log);
+struct sink node_sink(struct node *node, struct node_log *log);
+struct mode_inputs node_mode_inputs(const struct node *node, const struct node_log *log);
+bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
+uint64_t node_hlc(struct node *node, struct node_log *log, uint64_t now_ns);
+
+/* apply.c */
+void apply_effect(void *context, const struct effect *effect);
+
+/* receive.c */
+bool node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
+
+/* send.c */
+void send_message(struct node *node, struct node_log *log, const struct message *message);
+void send_entries(struct node *node, struct node_log *log, uint64_t now_ns);
+void send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns);
+void send_heartbeats(struct node *node, uint64_t now_ns);
+
+/* requests.c */
+uint32_t requests_turn(struct node *node, uint64_t now_ns);
+void pending_committed(struct node *node, struct node_log *log);
+void pending_deposed(struct node *node, struct node_log *log);
+bool answer_put(struct node *node, uint8_t attachment, uint32_t serial, const struct answer *answer,
+                const struct record *record);
+
+/* readers.c */
+void reader_start(struct node *node, struct attachment *attachment, const struct request *request, uint64_t now_ns);
+void reader_cancel(struct node *node, const struct attachment *attachment, uint64_t token);
+void readers_drop(struct node *node, uint8_t attachment);
+void reader_ready(struct node *node, uint64_t token, uint64_t lsn);
+void reader_failed(struct node *node, uint64_t token);
+uint32_t readers_turn(struct node *node, uint64_t now_ns);
+
+/* attach.c */
+struct attachment *attachment_make(struct node *node);
+void attachment_leave(struct attachment *attachment);
+void attachments_reap(struct node *node);
+
+/* control.c */
+void snapshot_publish(struct node *node, struct snapshot *next);
+struct snapshot *snapshot_copy(const struct node *node);
+
+/* catalog.c */
+void catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_bytes);
+
+/* admin.c */
+struct admin_reply;
+void admin_command(void *context, void **connection, const void *request, struct admin_reply *reply);
+void admin_closed(void *context, void *connection);
+
+/* turn.c */
+uint32_t node_turn(void *context, uint64_t now_ns, bool drained);
+uint64_t node_deadline_ns(void *context);
+void node_wake_up(struct node *node, uint64_t now_ns);
+void node_reassess(struct node *node, uint64_t now_ns);
+void log_reassess(struct node *node, struct node_log *log);
+void trim(struct node_log *log);
+void status_publish(struct node_log *log);
+void status_read(const struct node_log *log, struct log_status *out);
+
+#endif

@@ -1,0 +1,304 @@
+/* A node's turn in its worker's poll: what the control thread sent, clients, timers, and what all
+ * that leaves to be acknowledged and sent. */
+#include <assert.h>
+#include <string.h>
+
+#include <urcu/urcu-qsbr.h>
+
+#include "state.h"
+
+/* Without work for this long a node rests: docs/operations.md, idle. */
+#define REST_AFTER_NS 50000000u
+
+static void
+mode_set(struct node *node, struct node_log *log, enum cairn_mode mode)
+{
+    struct mode_inputs inputs = node_mode_inputs(node, log);
+    char reason[96];
+
+    if (mode == log->mode)
+        return;
+    mode_reason(&inputs, CAIRN_ACK_POLICY, reason, sizeof(reason));
+    node_event(node, EVENT_MODE_CHANGED, log, node->self, (uint8_t)log->mode, (uint8_t)mode, "%s%s", reason,
+               mode == CAIRN_MODE_MERGING ? ", branch entries to hand off" : "");
+    log->mode = mode;
+    status_publish(log);
+}
+
+void
+log_reassess(struct node *node, struct node_log *log)
+{
+    struct mode_inputs inputs = node_mode_inputs(node, log);
+
+    mode_set(node, log, mode_decide(&inputs));
+}
+
+static void
+tell_reach(struct node *node, cairn_node_set before)
+{
+    cairn_node_set all = ((cairn_node_set)1 << node->nodes) - 1;
+    cairn_node_set lost = before & ~node->reach;
+
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (lost & ((cairn_node_set)1 << peer))
+            node_event(node, EVENT_PARTITION_SUSPECTED, NULL, peer, 0, 0, "%s %s", node->config.cluster->names[peer],
+                       node->hears & ((cairn_node_set)1 << peer) ? "does not hear this node" : "is not heard");
+    }
+    if (node->reach == all && before != all)
+        node_event(node, EVENT_HEALED, NULL, node->self, 0, 0, "reaching %u of %u", node->nodes, node->nodes);
+}
+
+/* Whom this node reaches may have changed: the cores first, then the modes that follow. */
+void
+node_reassess(struct node *node, uint64_t now_ns)
+{
+    cairn_node_set before = node->reach;
+
+    node->hears = detector_hears(&node->detector);
+    node->reach = detector_reach(&node->detector);
+    if (before != node->reach)
+        tell_reach(node, before);
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        struct node_log *log = node->logs[i];
+        struct sink sink = node_sink(node, log);
+
+        if (before != node->reach)
+            core_reach(log->core, node->reach, now_ns, &sink);
+        log_reassess(node, log);
+    }
+}
+
+static void
+adopt_snapshot(struct node *node, uint64_t now_ns)
+{
+    const struct snapshot *snapshot = rcu_dereference(node->snapshot);
+
+    if (snapshot->version == node->snapshot_version)
+        return;
+    node->snapshot_version = snapshot->version;
+    for (uint32_t i = 0; i < snapshot->count; i++) {
+        struct node_log *log = snapshot->logs[i].log;
+
+        if (i >= node->logs_count) {
+            struct sink sink = node_sink(node, log);
+
+            node->due_ns[node->logs_count] = 0;
+            node->logs[node->logs_count++] = log;
+            core_reach(log->core, node->reach, now_ns, &sink);
+        }
+        log->policy = snapshot->logs[i].policy;
+        log->deny = snapshot->logs[i].deny;
+        core_set_policy(log->core, log->policy);
+        log_reassess(node, log);
+        status_publish(log);
+    }
+    /* Copied: frames are sent before the next snapshot is looked at. */
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        node->fault_rules[peer] = snapshot->faults[peer];
+        node->ports[peer].fault = fault_rule_active(&node->fault_rules[peer]) ? &node->fault_rules[peer] : NULL;
+    }
+}
+
+/* Clients that the control thread has let in. */
+static void
+take_commands(struct node *node)
+{
+    void *command;
+
+    while (rte_ring_sc_dequeue(node->commands, &command) == 0) {
+        struct attachment *attachment = command;
+
+        assert(node->attachments[attachment->index] == NULL);
+        node->attachments[attachment->index] = attachment;
+        if (node->attachments_end <= attachment->index)
+            node->attachments_end = attachment->index + 1u;
+        /* Unless it is leaving already. */
+        int expected = ATTACHMENT_NEW;
+        atomic_compare_exchange_strong(&attachment->state, &expected, ATTACHMENT_ATTACHED);
+    }
+}
+
+void
+trim(struct node_log *log)
+{
+    if (log->retain_bytes == 0 || log->trunk.bytes <= log->retain_bytes)
+        return;
+    if (core_role(log->core) == ROLE_LEADER)
+        log->trim_lsn = core_trim_limit(log->core);
+    /* Committed as far as this node's digest has come, and held by all. */
+    if (log->trim_lsn > 0 && log->trim_lsn <= log->digest_lsn)
+        store_trim(&log->trunk, log->trim_lsn);
+}
+
+/* Something that may be sent now: to a follower, or of the branch. */
+static bool
+has_unsent(const struct node *node, const struct node_log *log)
+{
+    uint64_t from, to;
+    uint8_t leader;
+
+    if (core_hand_off_window(log->core, &from, &leader))
+        return true;
+    if (core_role(log->core) != ROLE_LEADER)
+        return false;
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (peer != node->self && core_send_window(log->core, peer, &from, &to))
+            return true;
+    }
+    return false;
+}
+
+/* Returns when the log wants the next one, if nothing happens to it before: logs that rest cost
+ * nothing but a look at that time. */
+static uint64_t
+tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    struct sink sink = node_sink(node, log);
+
+    core_tick(log->core, now_ns, &sink);
+    log_reassess(node, log);
+    trim(log);
+    status_publish(log);
+    if (has_unsent(node, log))
+        node_activate(node, log);
+    log->touched = log->active;
+    return core_deadline_ns(log->core);
+}
+
+static void
+timers(struct node *node, uint64_t now_ns, bool drained)
+{
+    cairn_node_set suspected = detector_tick(&node->detector, now_ns, drained);
+    bool beat = now_ns >= node->heartbeat_ns;
+
+    if (suspected != 0 || detector_reach(&node->detector) != node->reach)
+        node_reassess(node, now_ns);
+    if (beat) {
+        node->wall_offset_ns = clock_wall_ns() - now_ns;
+        node->pace_ns = now_ns - node->worked_ns > REST_AFTER_NS ? detector_rest_pace_ns(&node->detector)
+                                                                : node->detector.config.interval_ns;
+        send_heartbeats(node, now_ns);
+        /* On the same grid in every process of a machine: sleepers then wake together, and a core
+         * leaves its idle state once for all of them. */
+        node->heartbeat_ns = (now_ns / node->pace_ns + 1) * node->pace_ns;
+        for (uint32_t i = 0; i < node->logs_count; i++) {
+            if (node->due_ns[i] <= now_ns || node->logs[i]->touched)
+                node->due_ns[i] = tick_log(node, node->logs[i], now_ns);
+        }
+    }
+    node->suspect_ns = detector_deadline_ns(&node->detector);
+}
+
+/* One log's end of the turn: acknowledge what is held, send what may be sent. */
+static void
+finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    struct sink sink;
+
+    send_hand_off(node, log, now_ns);
+    store_seal(&log->trunk);
+    store_seal(&log->branch);
+    /* In memory an entry is held as soon as it is stored. */
+    sink = node_sink(node, log);
+    core_held(log->core, core_last_lsn(log->core), now_ns, &sink);
+    send_entries(node, log, now_ns);
+}
+
+static uint32_t
+finish(struct node *node, uint64_t now_ns)
+{
+    uint32_t count = node->active_count, kept = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct node_log *log = node->active[i];
+
+        finish_log(node, log, now_ns);
+        if (has_unsent(node, log))
+            node->active[kept++] = log;
+        else
+            log->active = false;
+    }
+    /* Effects of the last step may have activated logs anew behind the ones that were there. */
+    for (uint32_t i = count; i < node->active_count; i++)
+        node->active[kept++] = node->active[i];
+    node->active_count = kept;
+    return kept;
+}
+
+/* There is work again: the next heartbeat comes at the interval that belongs to it. */
+void
+node_wake_up(struct node *node, uint64_t now_ns)
+{
+    uint64_t next_ns = now_ns + node->detector.config.interval_ns;
+
+    node->worked_ns = now_ns;
+    if (node->heartbeat_ns > next_ns)
+        node->heartbeat_ns = next_ns;
+}
+
+uint32_t
+node_turn(void *context, uint64_t now_ns, bool drained)
+{
+    struct node *node = context;
+    uint32_t work;
+
+    adopt_snapshot(node, now_ns);
+    take_commands(node);
+    work = requests_turn(node, now_ns);
+    if (now_ns >= node->heartbeat_ns || now_ns >= node->suspect_ns)
+        timers(node, now_ns, drained);
+    work += readers_turn(node, now_ns);
+    if (node->active_count > 0)
+        work += finish(node, now_ns);
+    if (work > 0)
+        node_wake_up(node, now_ns);
+    return work;
+}
+
+uint64_t
+node_deadline_ns(void *context)
+{
+    const struct node *node = context;
+
+    return node->heartbeat_ns < node->suspect_ns ? node->heartbeat_ns : node->suspect_ns;
+}
+
+/* Sequence lock: odd while it is written. One writer. */
+void
+status_publish(struct node_log *log)
+{
+    uint32_t sequence = atomic_load_explicit(&log->status_sequence, memory_order_relaxed);
+
+    atomic_store_explicit(&log->status_sequence, sequence + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    log->status = (struct log_status){
+        .role = core_role(log->core),
+        .mode = log->mode,
+        .leader = core_leader(log->core),
+        .recovering = core_recovering(log->core),
+        .term = core_term(log->core),
+        .commit_lsn = core_commit_lsn(log->core),
+        .last_lsn = core_last_lsn(log->core),
+        .first_lsn = store_first(&log->trunk),
+        .branch_entries = log->branch_entries,
+        .digest = log->digest,
+        .recovery_lsn = core_recovery_lsn(log->core),
+        .refused = log->refused,
+        .appended = log->appended,
+    };
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&log->status_sequence, sequence + 2, memory_order_release);
+}
+
+void
+status_read(const struct node_log *log, struct log_status *out)
+{
+    uint32_t before, after;
+
+    do {
+        before = atomic_load_explicit(&log->status_sequence, memory_order_acquire);
+        *out = log->status;
+        atomic_thread_fence(memory_order_acquire);
+        after = atomic_load_explicit(&log->status_sequence, memory_order_relaxed);
+    } while ((before & 1) != 0 || before != after);
+}

@@ -1,0 +1,261 @@
+/* Entries onto the trunk: the leader's side of a client's append, the follower's side of the
+ * leader's (Raft figure 2, AppendEntries). */
+#include "state.h"
+
+/* What the leader owes the client of an lsn in the window. */
+uint8_t *
+level_of(struct core *core, uint64_t lsn)
+{
+    return &core->levels[lsn & (core->config.window_entries - 1)];
+}
+
+bool
+window_open(const struct core *core)
+{
+    return core->last_lsn - core->commit_lsn < core->config.window_entries - 2 && !runs_full(&core->runs) &&
+           producers_room(&core->producers);
+}
+
+/* The trunk grows by run: everything that follows from the log follows here. ids is NULL for
+ * entries that nobody produced. */
+void
+trunk_note(struct core *core, const struct run *run, const struct entry_id *ids)
+{
+    assert(run->first_lsn == core->last_lsn + 1);
+    assert(run->term >= history_term(&core->history, core->last_lsn));
+    history_add(&core->history, run->term, run->first_lsn);
+    runs_add(&core->runs, run);
+    marks_apply(&core->marks, run);
+    if (ids != NULL && run->kind == ENTRY_DATA) {
+        for (uint32_t i = 0; i < run->count; i++)
+            producers_note(&core->producers, &ids[i], run->first_lsn + i);
+    }
+    core->last_lsn += run->count;
+}
+
+void
+store_control(struct core *core, enum entry_kind kind, uint8_t origin, uint32_t incarnation, uint64_t seq,
+              const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_STORE_CONTROL};
+
+    assert(core->role == ROLE_LEADER);
+    effect.store.run = (struct run){
+        .term = core->term,
+        .first_lsn = core->last_lsn + 1,
+        .first_seq = seq,
+        .count = 1,
+        .incarnation = incarnation,
+        .origin = origin,
+        .kind = (uint8_t)kind,
+    };
+    trunk_note(core, &effect.store.run, NULL);
+    *level_of(core, core->last_lsn) = 0;
+    emit(sink, &effect);
+}
+
+/* A repeat is answered with the first copy's place, also where that is still on its way. */
+static enum cairn_error
+repeated(uint64_t lsn, const struct core *core, struct accepted *out)
+{
+    out->repeated = true;
+    out->lsn = lsn;
+    out->term = lsn == 0 ? 0 : history_term(&core->history, lsn);
+    return CAIRN_OK;
+}
+
+enum cairn_error
+core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, struct accepted *out)
+{
+    uint64_t known_lsn, known_seq;
+    struct run run;
+    enum cairn_error error;
+
+    if (core->role != ROLE_LEADER)
+        return core->leader == CAIRN_NODE_NONE ? CAIRN_NO_LEADER : CAIRN_NOT_LEADER;
+    memset(out, 0, sizeof(*out));
+    error = producers_check(&core->producers, id, &known_lsn, &known_seq);
+    if (error == CAIRN_AGAIN)
+        return repeated(known_lsn, core, out);
+    /* A node that becomes leader puts its own branch on the trunk before anything new. */
+    if (!branch_adopted(core) || !window_open(core))
+        return CAIRN_AGAIN;
+    if (error != CAIRN_OK)
+        return error;
+
+    run = (struct run){
+        .term = core->term,
+        .first_lsn = core->last_lsn + 1,
+        .first_seq = ++core->seq,
+        .count = 1,
+        .incarnation = core->config.incarnation,
+        .origin = core->config.self,
+        .kind = ENTRY_DATA,
+    };
+    trunk_note(core, &run, id);
+    *level_of(core, run.first_lsn) = (uint8_t)ack;
+    out->lsn = run.first_lsn;
+    out->term = run.term;
+    out->seq = run.first_seq;
+    return CAIRN_OK;
+}
+
+/* Drops what conflicts with the leader's trunk. Committed entries never do. */
+static void
+truncate_from(struct core *core, uint64_t from_lsn, const struct sink *sink)
+{
+    assert(from_lsn > core->commit_lsn);
+    assert(from_lsn <= core->last_lsn);
+    assert(core->role != ROLE_LEADER);
+    history_truncate(&core->history, from_lsn);
+    runs_truncate(&core->runs, from_lsn);
+    marks_rebuild(&core->marks, &core->committed_marks, &core->runs);
+    producers_truncate(&core->producers, from_lsn);
+    core->last_lsn = from_lsn - 1;
+    if (core->held_lsn > core->last_lsn)
+        core->held_lsn = core->last_lsn;
+    if (core->match_lsn > core->last_lsn)
+        core->match_lsn = core->last_lsn;
+    emit_lsn(sink, EFFECT_TRUNCATE, from_lsn);
+}
+
+/* Tells the leader where to go on. One lost frame makes every later one of the pipeline arrive
+ * out of place, so the same answer is not repeated at once. */
+static void
+refuse_append(struct core *core, const struct message *message, uint64_t hint_lsn, uint64_t now_ns,
+              const struct sink *sink)
+{
+    struct message reply = core_message(core, MESSAGE_APPEND_REPLY, message->from);
+
+    if (core->gap_reported_lsn == hint_lsn && now_ns - core->gap_reported_ns < core->config.retransmit_ns / 4)
+        return;
+    core->gap_reported_lsn = hint_lsn;
+    core->gap_reported_ns = now_ns;
+    reply.append_reply.match_lsn = core->match_lsn;
+    reply.append_reply.hint_lsn = hint_lsn;
+    core_send(&reply, sink);
+}
+
+/* Does the entry before the new ones match? Committed ones always do. */
+static bool
+previous_matches(const struct core *core, const struct message *message)
+{
+    if (message->append.prev_lsn <= core->commit_lsn)
+        return true;
+    return message->append.prev_lsn <= core->last_lsn &&
+           history_term(&core->history, message->append.prev_lsn) == message->append.prev_term;
+}
+
+/* Where the leader should try next: before this node's whole term that conflicts (Raft 5.3). */
+static uint64_t
+probe_hint(const struct core *core, const struct message *message)
+{
+    uint64_t hint;
+
+    if (message->append.prev_lsn > core->last_lsn)
+        return core->last_lsn;
+    hint = history_first_lsn(&core->history, message->append.prev_lsn);
+    assert(hint > 0);
+    return hint - 1 < core->commit_lsn ? core->commit_lsn : hint - 1;
+}
+
+/* Skips what is already held; truncates at the first conflict. Returns how many of the run's
+ * entries are held already. */
+static uint32_t
+skip_held(struct core *core, const struct run *run, const struct sink *sink)
+{
+    uint64_t end_lsn = run->first_lsn + run->count; /* one past */
+
+    for (uint64_t lsn = run->first_lsn; lsn < end_lsn && lsn <= core->last_lsn; lsn++) {
+        if (lsn <= core->commit_lsn || history_term(&core->history, lsn) == run->term)
+            continue;
+        truncate_from(core, lsn, sink);
+        return (uint32_t)(lsn - run->first_lsn);
+    }
+    return end_lsn <= core->last_lsn + 1 ? run->count : (uint32_t)(core->last_lsn + 1 - run->first_lsn);
+}
+
+/* Room for count more? A follower may lag in what it knows to be committed. */
+static uint32_t
+follower_room(const struct core *core, uint32_t count)
+{
+    uint64_t room = core->config.window_entries - (core->last_lsn - core->commit_lsn);
+    uint64_t undo = core->producers.undo_mask + 1 - (core->producers.undo_tail - core->producers.undo_head);
+
+    if (runs_full(&core->runs))
+        return 0;
+    if (room > undo)
+        room = undo;
+    return count < room ? count : (uint32_t)room;
+}
+
+static void
+store_run(struct core *core, const struct run *run, uint32_t skip, const struct entry_id *ids, const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_STORE};
+
+    /* Terms never fall along a log; a run that says so did not come from a leader's. */
+    if (run->term < history_term(&core->history, core->last_lsn) || run->term > core->term)
+        return;
+    effect.store.run = *run;
+    effect.store.index = skip;
+    effect.store.run.first_lsn += skip;
+    effect.store.run.first_seq += skip;
+    effect.store.run.count = follower_room(core, run->count - skip);
+    if (effect.store.run.count == 0)
+        return;
+    trunk_note(core, &effect.store.run, ids == NULL ? NULL : ids + skip);
+    emit(sink, &effect);
+}
+
+void
+receive_append(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
+               const struct sink *sink)
+{
+    const struct run *run = &message->append.run;
+    uint64_t end_lsn, commit_lsn;
+    uint32_t skip;
+
+    if (message->term < core->term) {
+        refuse_append(core, message, core->last_lsn, now_ns, sink);
+        return;
+    }
+    /* Two leaders of one term cannot be: whoever says so is not believed. */
+    if (message->term == core->term && core->role == ROLE_LEADER)
+        return;
+    follow(core, message->term, message->from, now_ns, sink);
+    if (!previous_matches(core, message)) {
+        refuse_append(core, message, probe_hint(core, message), now_ns, sink);
+        return;
+    }
+    end_lsn = message->append.prev_lsn + run->count;
+    if (run->count > 0) {
+        assert(run->first_lsn == message->append.prev_lsn + 1);
+        skip = skip_held(core, run, sink);
+        if (skip < run->count)
+            store_run(core, run, skip, ids, sink);
+    }
+    if (end_lsn > core->last_lsn)
+        end_lsn = core->last_lsn;
+    if (end_lsn > core->match_lsn)
+        core->match_lsn = end_lsn;
+    core->reply_to = message->from;
+    commit_lsn = message->append.commit_lsn;
+    commit_to(core, commit_lsn < core->match_lsn ? commit_lsn : core->match_lsn, sink);
+}
+
+/* One cumulative acknowledgement for all that arrived in this poll. */
+void
+append_acknowledge(struct core *core, const struct sink *sink)
+{
+    struct message reply;
+
+    if (core->reply_to == CAIRN_NODE_NONE)
+        return;
+    reply = core_message(core, MESSAGE_APPEND_REPLY, core->reply_to);
+    reply.yes = true;
+    reply.append_reply.match_lsn = core->match_lsn < core->held_lsn ? core->match_lsn : core->held_lsn;
+    reply.append_reply.hint_lsn = reply.append_reply.match_lsn;
+    core->reply_to = CAIRN_NODE_NONE;
+    core_send(&reply, sink);
+}

@@ -1,0 +1,163 @@
+/* Entries that this node accepted alone: docs/cap.md.
+ *
+ * Every entry a node accepts, as the trunk's leader or alone, gets the next sequence of its origin.
+ * The branch holds those that are not known to be on the trunk; they leave it only when the trunk's
+ * committed mark of this node reaches them. */
+#include "state.h"
+
+static uint64_t
+own_mark(const struct core *core, const struct marks *marks)
+{
+    return marks_get(marks, core->config.self, core->config.incarnation);
+}
+
+static void
+branch_open(struct core *core, uint64_t last_seq)
+{
+    struct branch *branch = &core->branch;
+
+    assert(last_seq > branch->last_seq);
+    if (branch->last_seq == 0) {
+        branch->base_seq = own_mark(core, &core->committed_marks);
+        branch->sent_seq = branch->marked_seq = branch->base_seq;
+        branch->in_flight = 0;
+    }
+    branch->last_seq = last_seq;
+}
+
+/* A producer's sequences are dense on the trunk and on every branch, counted from what is committed:
+ * so a sequence at or below the trunk's last is always a repeat, also when branches meet. What
+ * this node holds uncommitted does not count; it may yet go. */
+static enum cairn_error
+branch_check(struct core *core, const struct entry_id *id, struct accepted *out)
+{
+    uint64_t committed_seq, last_seq, lsn, seq;
+    enum cairn_error on_trunk;
+
+    on_trunk = producers_check(&core->producers, id, &lsn, &last_seq);
+    committed_seq = producers_committed_seq(&core->producers, id->producer);
+    if (id->producer_seq <= committed_seq) {
+        out->repeated = true;
+        out->lsn = lsn;
+        out->term = lsn == 0 ? 0 : history_term(&core->history, lsn);
+        return CAIRN_OK;
+    }
+    out->on_branch = true;
+    if (producers_check(&core->branch_producers, id, &seq, &last_seq) == CAIRN_AGAIN) {
+        out->repeated = true;
+        out->seq = seq;
+        return CAIRN_OK;
+    }
+    if (committed_seq == 0 && last_seq == 0 && on_trunk == CAIRN_PRODUCER_EVICTED)
+        return on_trunk;
+    if (last_seq < committed_seq)
+        last_seq = committed_seq;
+    return id->producer_seq == last_seq + 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
+}
+
+enum cairn_error
+core_append_branch(struct core *core, const struct entry_id *id, struct accepted *out)
+{
+    enum cairn_error error = CAIRN_OK;
+
+    assert(core->role != ROLE_LEADER);
+    if (core->config.recovering)
+        return CAIRN_RECOVERING;
+    memset(out, 0, sizeof(*out));
+    out->on_branch = true;
+    if (id->producer != 0)
+        error = branch_check(core, id, out);
+    if (error != CAIRN_OK || out->repeated)
+        return error;
+    out->seq = ++core->seq;
+    branch_open(core, out->seq);
+    producers_note(&core->branch_producers, id, out->seq);
+    return CAIRN_OK;
+}
+
+/* Is the entry at lsn to outlive its leader? What was acknowledged is, always; what was not, where
+ * the policy keeps accepting. */
+static bool
+outlives(struct core *core, uint64_t lsn)
+{
+    if (core->config.policy == CAIRN_POLICY_AP || core->config.policy == CAIRN_POLICY_ADAPTIVE)
+        return true;
+    return *level_of(core, lsn) == CAIRN_ACK_LOCAL;
+}
+
+static void
+keep(struct core *core, const struct run *run, const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_KEEP};
+
+    effect.store.run = *run;
+    branch_open(core, run->first_seq + run->count - 1);
+    producers_copy(&core->producers, run->first_lsn, run->count, &core->branch_producers, run->first_seq);
+    emit(sink, &effect);
+}
+
+/* The stretches of one run that outlive. */
+static void
+keep_run(struct core *core, const struct run *run, const struct sink *sink)
+{
+    uint32_t start = 0;
+
+    for (uint32_t i = 0; i <= run->count; i++) {
+        bool kept = i < run->count && run->first_seq + i > core->branch.last_seq && outlives(core, run->first_lsn + i);
+        struct run part = *run;
+
+        if (kept)
+            continue;
+        part.first_lsn += start;
+        part.first_seq += start;
+        part.count = i - start;
+        if (part.count > 0)
+            keep(core, &part, sink);
+        start = i + 1;
+    }
+}
+
+void
+branch_keep_deposed(struct core *core, const struct sink *sink)
+{
+    for (uint32_t i = core->runs.head; i != core->runs.tail; i++) {
+        const struct run *run = &core->runs.items[i & (RUNS_MAX - 1)];
+
+        /* What others handed off is theirs to keep until it is committed. */
+        if (run->kind == ENTRY_DATA && run->origin == core->config.self &&
+            run->incarnation == core->config.incarnation)
+            keep_run(core, run, sink);
+    }
+}
+
+bool
+branch_adopted(const struct core *core)
+{
+    return core->branch.last_seq == 0 || own_mark(core, &core->marks) >= core->branch.last_seq;
+}
+
+/* The trunk has committed more: what of the branch is on it now? */
+void
+branch_settle(struct core *core, const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_BRANCH_TRIM};
+    struct branch *branch = &core->branch;
+    uint64_t mark;
+
+    if (branch->last_seq == 0)
+        return;
+    mark = own_mark(core, &core->committed_marks);
+    if (mark <= branch->base_seq)
+        return;
+    branch->base_seq = mark;
+    if (branch->sent_seq < mark)
+        branch->sent_seq = mark;
+    if (branch->marked_seq < mark)
+        branch->marked_seq = mark;
+    if (mark >= branch->last_seq) {
+        *branch = (struct branch){0};
+        producers_clear(&core->branch_producers);
+    }
+    effect.seq = mark;
+    emit(sink, &effect);
+}

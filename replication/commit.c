@@ -1,0 +1,60 @@
+/* What is committed (Raft 5.3, 5.4.2). */
+#include "state.h"
+
+/* The highest lsn that a majority of the voters holds. A follower that is still recovering does not
+ * count: what it says it holds now says nothing about what it promised before. */
+static uint64_t
+majority_lsn(const struct core *core, uint64_t *all_lsn)
+{
+    uint64_t held[CAIRN_NODES_MAX];
+    uint32_t count = 0;
+
+    for (uint8_t node = 0; node < CAIRN_NODES_MAX; node++) {
+        uint64_t lsn;
+        uint32_t place;
+
+        if (!(core->config.voters & node_bit(node)))
+            continue;
+        lsn = node == core->config.self          ? core->held_lsn
+              : core->progress[node].recovering ? 0
+                                                 : core->progress[node].match_lsn;
+        for (place = count++; place > 0 && held[place - 1] < lsn; place--)
+            held[place] = held[place - 1];
+        held[place] = lsn;
+    }
+    assert(count == core->voters);
+    *all_lsn = held[count - 1];
+    return held[core->majority - 1];
+}
+
+void
+commit_to(struct core *core, uint64_t lsn, const struct sink *sink)
+{
+    if (lsn <= core->commit_lsn)
+        return;
+    assert(lsn <= core->last_lsn);
+    core->commit_lsn = lsn;
+    runs_commit(&core->runs, lsn, &core->committed_marks);
+    producers_commit(&core->producers, lsn);
+    emit_lsn(sink, EFFECT_COMMIT, lsn);
+    branch_settle(core, sink);
+}
+
+void
+commit_advance(struct core *core, const struct sink *sink)
+{
+    uint64_t all_lsn, lsn = majority_lsn(core, &all_lsn);
+
+    assert(core->role == ROLE_LEADER);
+    /* Only an entry of this term is committed by counting (Raft 5.4.2). */
+    if (lsn > core->commit_lsn && history_term(&core->history, lsn) == core->term) {
+        if (all_lsn > core->all_lsn)
+            core->all_lsn = all_lsn < lsn ? all_lsn : lsn;
+        commit_to(core, lsn, sink);
+        reads_serve(core, sink);
+    } else if (all_lsn > core->all_lsn) {
+        /* The slowest caught up with what is committed already. */
+        core->all_lsn = all_lsn < core->commit_lsn ? all_lsn : core->commit_lsn;
+        emit_lsn(sink, EFFECT_COMMIT, core->commit_lsn);
+    }
+}

@@ -1,0 +1,303 @@
+/* Construction, dispatch of events, and the invariants that hold between them. */
+#include "state.h"
+
+static size_t
+aligned(size_t size_bytes)
+{
+    return (size_bytes + 63) & ~(size_t)63;
+}
+
+static size_t
+producers_bytes(uint32_t producers_max, uint32_t undo_max)
+{
+    return aligned(sizeof(struct producer) * producers_max) + aligned(sizeof(struct undo) * undo_max);
+}
+
+/* A branch is never truncated by a trunk, so its producers need no undo. */
+#define BRANCH_UNDO 1u
+
+size_t
+core_footprint(const struct core_config *config)
+{
+    return aligned(sizeof(struct core)) + aligned(config->window_entries) +
+           producers_bytes(config->producers_max, config->window_entries) +
+           producers_bytes(config->producers_max, BRANCH_UNDO);
+}
+
+static char *
+producers_place(struct producers *producers, char *memory, uint32_t producers_max, uint32_t undo_max)
+{
+    producers->slots = (struct producer *)(void *)memory;
+    producers->undo = (struct undo *)(void *)(memory + aligned(sizeof(struct producer) * producers_max));
+    producers->capacity = producers_max;
+    producers->undo_mask = undo_max - 1;
+    return memory + producers_bytes(producers_max, undo_max);
+}
+
+struct core *
+core_init(void *memory, const struct core_config *config, uint64_t now_ns)
+{
+    struct core *core = memory;
+    char *rest = (char *)memory + aligned(sizeof(*core));
+
+    assert(config->voters & node_bit(config->self));
+    assert((config->window_entries & (config->window_entries - 1)) == 0);
+    assert((config->producers_max & (config->producers_max - 1)) == 0);
+
+    memset(memory, 0, core_footprint(config));
+    core->config = *config;
+    core->voters = set_size(config->voters);
+    core->majority = core->voters / 2 + 1;
+    core->random = config->seed * 0x9e3779b97f4a7c15u + config->self + 1;
+    core->voted_for = core->leader = core->reply_to = CAIRN_NODE_NONE;
+    core->reach = node_bit(config->self);
+    core->levels = (uint8_t *)rest;
+    rest = producers_place(&core->producers, rest + aligned(config->window_entries), config->producers_max,
+                           config->window_entries);
+    producers_place(&core->branch_producers, rest, config->producers_max, BRANCH_UNDO);
+    core->recovery_nonce = ((uint64_t)config->incarnation << 32) | 1;
+    election_reset(core, now_ns);
+    return core;
+}
+
+void
+core_set_policy(struct core *core, enum cairn_policy policy)
+{
+    core->config.policy = policy;
+}
+
+struct message
+core_message(const struct core *core, enum message_type type, uint8_t to)
+{
+    struct message message;
+
+    memset(&message, 0, sizeof(message));
+    message.type = (uint8_t)type;
+    message.from = core->config.self;
+    message.to = to;
+    message.term = core->term;
+    message.recovering = core->config.recovering;
+    return message;
+}
+
+void
+core_send(const struct message *message, const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_SEND, .message = *message};
+
+    assert(message->to != message->from);
+    emit(sink, &effect);
+}
+
+void
+core_broadcast(const struct core *core, struct message *message, const struct sink *sink)
+{
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if (peer == core->config.self || !(core->config.voters & node_bit(peer)))
+            continue;
+        message->to = peer;
+        core_send(message, sink);
+    }
+}
+
+/* What must hold between any two events. */
+void
+core_check(const struct core *core)
+{
+    assert(core->commit_lsn <= core->last_lsn);
+    assert(core->held_lsn <= core->last_lsn);
+    assert(core->match_lsn <= core->last_lsn);
+    assert(core->last_lsn - core->commit_lsn <= core->config.window_entries);
+    assert(core->role != ROLE_LEADER || core->leader == core->config.self);
+    assert(core->role == ROLE_LEADER || core->leader != core->config.self);
+    assert(!core->config.recovering || core->role == ROLE_FOLLOWER);
+}
+
+void
+core_receive(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
+             const struct sink *sink)
+{
+    assert(message->from < CAIRN_NODES_MAX);
+    assert(message->from != core->config.self || message->type == MESSAGE_HAND_OFF);
+    /* Only members are heard (thesis 4.2.3: a removed server must not disrupt). */
+    if (!(core->config.voters & node_bit(message->from)))
+        return;
+
+    switch ((enum message_type)message->type) {
+    case MESSAGE_PREVOTE:
+        receive_prevote(core, message, now_ns, sink);
+        break;
+    case MESSAGE_PREVOTE_REPLY:
+        receive_prevote_reply(core, message, now_ns, sink);
+        break;
+    case MESSAGE_VOTE:
+        receive_vote(core, message, now_ns, sink);
+        break;
+    case MESSAGE_VOTE_REPLY:
+        receive_vote_reply(core, message, now_ns, sink);
+        break;
+    case MESSAGE_APPEND:
+        receive_append(core, message, ids, now_ns, sink);
+        break;
+    case MESSAGE_APPEND_REPLY:
+        receive_append_reply(core, message, now_ns, sink);
+        break;
+    case MESSAGE_CONFIRM:
+        receive_confirm(core, message, now_ns, sink);
+        break;
+    case MESSAGE_CONFIRM_REPLY:
+        receive_confirm_reply(core, message, sink);
+        break;
+    case MESSAGE_READ_INDEX:
+        receive_read_index(core, message, now_ns, sink);
+        break;
+    case MESSAGE_READ_INDEX_REPLY:
+        receive_read_index_reply(core, message, sink);
+        break;
+    case MESSAGE_HAND_OFF:
+        receive_hand_off(core, message, ids, sink);
+        break;
+    case MESSAGE_HAND_OFF_REPLY:
+        receive_hand_off_reply(core, message, now_ns);
+        break;
+    case MESSAGE_RECOVER:
+        receive_recover(core, message, sink);
+        break;
+    case MESSAGE_RECOVER_REPLY:
+        receive_recover_reply(core, message, sink);
+        break;
+    case MESSAGE_NONE:
+    case MESSAGE_TYPES:
+        break;
+    }
+    core_check(core);
+}
+
+void
+core_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    if (core->config.recovering)
+        recovery_tick(core, now_ns, sink);
+    else
+        election_tick(core, now_ns, sink);
+    if (core->role == ROLE_LEADER)
+        progress_tick(core, now_ns);
+    reads_tick(core, now_ns, sink);
+    hand_off_tick(core, now_ns);
+    core_check(core);
+}
+
+uint64_t
+core_deadline_ns(const struct core *core)
+{
+    if (core->config.recovering || core->reads_count > 0 || core->branch.last_seq != 0)
+        return 0;
+    if (core->role == ROLE_LEADER)
+        return has_quorum(core, core->reach) && progress_is_quiet(core) ? UINT64_MAX : 0;
+    return core->election_ns;
+}
+
+void
+core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *sink)
+{
+    (void)now_ns;
+    assert(lsn <= core->last_lsn);
+    if (lsn > core->held_lsn)
+        core->held_lsn = lsn;
+    if (core->role == ROLE_LEADER)
+        commit_advance(core, sink);
+    else
+        append_acknowledge(core, sink);
+    if (core->config.recovering)
+        recovery_check(core, sink);
+}
+
+void
+core_peer_restarted(struct core *core, uint8_t peer)
+{
+    struct progress *progress = &core->progress[peer];
+
+    if (peer == core->leader)
+        core->leader_heard_ns = 0;
+    progress->match_lsn = 0;
+    progress->next_lsn = core->last_lsn + 1;
+    progress->state = PROGRESS_PROBE;
+    progress->probe_sent = false;
+    progress->recovering = true;
+    progress->confirmed_seq = 0;
+}
+
+enum role
+core_role(const struct core *core)
+{
+    return core->role;
+}
+
+uint8_t
+core_leader(const struct core *core)
+{
+    return core->leader;
+}
+
+uint64_t
+core_term(const struct core *core)
+{
+    return core->term;
+}
+
+uint64_t
+core_last_lsn(const struct core *core)
+{
+    return core->last_lsn;
+}
+
+uint64_t
+core_commit_lsn(const struct core *core)
+{
+    return core->commit_lsn;
+}
+
+uint64_t
+core_all_lsn(const struct core *core)
+{
+    return core->all_lsn;
+}
+
+uint64_t
+core_term_at(const struct core *core, uint64_t lsn)
+{
+    return history_term(&core->history, lsn);
+}
+
+bool
+core_recovering(const struct core *core)
+{
+    return core->config.recovering;
+}
+
+uint64_t
+core_recovery_lsn(const struct core *core)
+{
+    return core->recovery_lsn;
+}
+
+bool
+core_branch_pending(const struct core *core)
+{
+    return core->branch.last_seq != 0;
+}
+
+uint64_t
+core_trim_limit(const struct core *core)
+{
+    uint64_t limit = core->commit_lsn;
+
+    if (core->role != ROLE_LEADER)
+        return 0;
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if (peer != core->config.self && (core->config.voters & node_bit(peer)) &&
+            core->progress[peer].match_lsn < limit)
+            limit = core->progress[peer].match_lsn;
+    }
+    return limit;
+}

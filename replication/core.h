@@ -1,0 +1,237 @@
+/* The replication core of one log on one node: a deterministic state machine.
+ *
+ * In: one event (a message, an append, the time) and the time now. Out: effects, handed one by one
+ * to the sink the caller gives, which must not call back into the core. The core never sees a
+ * payload, a clock, a thread or an allocator; it handles runs of (term, first lsn, count) and the
+ * producer's identity of each entry. The same code runs in production and in the simulator.
+ *
+ * The algorithm is Raft (Ongaro & Ousterhout 2014; thesis 2014, section numbers in the .c files)
+ * with pre-vote and check-quorum, Viewstamped Replication's recovery (Liskov & Cowling 2012,
+ * section 4.3) for nodes that restart without their memory, and branches: docs/cap.md.
+ *
+ * Threads: one at a time; a core belongs to the worker that owns the log.
+ *
+ * One append, leader side:
+ *     core_append() for each entry of this poll, core_held() once they are stored, then the sender
+ *     asks core_send_window() per follower and says core_sent(); replies come in by core_receive()
+ *     and leave as EFFECT_COMMIT. */
+#ifndef REPLICATION_CORE_H
+#define REPLICATION_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cairn/error.h"
+#include "cairn/types.h"
+
+/* Who produced an entry; producer 0 is nobody, whose entries are never recognised again. */
+struct entry_id {
+    uint64_t producer;
+    uint64_t producer_seq;
+};
+
+enum entry_kind {
+    ENTRY_DATA = 0,
+    ENTRY_NOOP = 1, /* first entry of a leader's term (thesis 6.4) */
+    ENTRY_MARK = 2, /* moves an origin's mark over entries that the trunk already held */
+};
+
+/* Entries that follow each other in lsn and in origin sequence, of one term. */
+struct run {
+    uint64_t term;
+    uint64_t first_lsn;
+    uint64_t first_seq; /* origin sequence of the first; of a MARK, the mark reached; of a NOOP, 0 */
+    uint32_t count;
+    uint32_t incarnation; /* of the origin */
+    uint8_t origin;
+    uint8_t kind;
+};
+
+enum role { ROLE_FOLLOWER, ROLE_PRECANDIDATE, ROLE_CANDIDATE, ROLE_LEADER };
+
+enum message_type {
+    MESSAGE_NONE = 0,
+    MESSAGE_PREVOTE,
+    MESSAGE_PREVOTE_REPLY,
+    MESSAGE_VOTE,
+    MESSAGE_VOTE_REPLY,
+    MESSAGE_APPEND,
+    MESSAGE_APPEND_REPLY,
+    MESSAGE_CONFIRM,
+    MESSAGE_CONFIRM_REPLY,
+    MESSAGE_READ_INDEX,
+    MESSAGE_READ_INDEX_REPLY,
+    MESSAGE_HAND_OFF,
+    MESSAGE_HAND_OFF_REPLY,
+    MESSAGE_RECOVER,
+    MESSAGE_RECOVER_REPLY,
+    MESSAGE_TYPES,
+};
+
+struct message {
+    uint8_t type;
+    uint8_t from, to;
+    bool yes;        /* replies: granted, accepted */
+    bool recovering; /* the sender has no vote yet */
+    uint64_t term;
+    union {
+        struct {
+            uint64_t last_lsn, last_term;
+        } vote;
+        struct {
+            uint64_t prev_lsn, prev_term, commit_lsn;
+            struct run run; /* count 0: a probe */
+        } append;
+        struct {
+            uint64_t match_lsn; /* yes: held up to here */
+            uint64_t hint_lsn;  /* no: go on after this one */
+        } append_reply;
+        struct {
+            uint64_t seq; /* confirmation round */
+        } confirm;
+        struct {
+            uint64_t token, lsn;
+        } read_index;
+        struct {
+            uint64_t prev_seq; /* sequence handed off before the first of the run */
+            struct run run;
+        } hand_off;
+        struct {
+            uint64_t mark;
+            uint32_t incarnation;
+        } hand_off_reply;
+        struct {
+            uint64_t nonce, last_lsn;
+            bool leader;
+        } recover;
+    };
+};
+
+enum effect_type {
+    EFFECT_SEND,          /* message */
+    EFFECT_STORE,         /* entries [index, index + run.count) of the event's batch become run on the trunk */
+    EFFECT_STORE_CONTROL, /* run is one entry without payload */
+    EFFECT_TRUNCATE,      /* the trunk ends before lsn */
+    EFFECT_KEEP,          /* copy trunk entries from run.first_lsn to the branch, as run.first_seq on */
+    EFFECT_DEPOSED,       /* no longer leader: what is pending beyond the commit lsn must be answered */
+    EFFECT_COMMIT,        /* committed up to lsn */
+    EFFECT_ROLE,          /* role, term or leader changed */
+    EFFECT_READ_READY,    /* token may be served once lsn is committed here */
+    EFFECT_READ_FAILED,   /* token: ask again */
+    EFFECT_BRANCH_TRIM,   /* branch entries up to seq are committed on the trunk */
+    EFFECT_RECOVERED,     /* the node votes and counts again */
+};
+
+struct effect {
+    enum effect_type type;
+    union {
+        struct message message;
+        struct {
+            struct run run;
+            uint32_t index;
+        } store;
+        uint64_t lsn;
+        uint64_t seq;
+        struct {
+            uint64_t token, lsn;
+        } read;
+    };
+};
+
+/* Where effects go. apply() is called in order, from inside the event. */
+struct sink {
+    void (*apply)(void *context, const struct effect *effect);
+    void *context;
+};
+
+struct core_config {
+    uint8_t self;
+    cairn_node_set voters;
+    uint32_t incarnation; /* of this node, rising with each start, from 1 */
+    uint64_t seed;        /* of the election jitter */
+    uint64_t election_timeout_ns;
+    uint64_t retransmit_ns;
+    uint32_t window_entries; /* uncommitted entries at most, a power of two */
+    uint32_t producers_max;  /* producers remembered, a power of two */
+    enum cairn_policy policy;
+    bool recovering; /* this node may have acknowledged entries in a former life */
+};
+
+struct core;
+
+/* Bytes that a core with this configuration needs; 64-byte alignment. */
+size_t core_footprint(const struct core_config *config);
+
+/* Makes a core in memory (core_footprint bytes, owned by the caller, nothing to free). */
+struct core *core_init(void *memory, const struct core_config *config, uint64_t now_ns);
+
+void core_set_policy(struct core *core, enum cairn_policy policy);
+
+/* What an append became. */
+struct accepted {
+    bool on_branch;
+    bool repeated; /* was already held: lsn (0: position not remembered) or seq of the first copy */
+    uint64_t lsn, term, seq;
+};
+
+/* The leader takes one entry onto the trunk. CAIRN_OK: the caller stores its record at out->lsn
+ * before anything else happens (not when out->repeated). CAIRN_AGAIN: the window is full or the own
+ * branch comes first; offer it again. Others: refused. */
+enum cairn_error core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, struct accepted *out);
+
+/* A node that is cut off (or an `ap` follower) takes one entry onto its branch; the caller stores
+ * it. Whether the mode allows it is the caller's business. */
+enum cairn_error core_append_branch(struct core *core, const struct entry_id *id, struct accepted *out);
+
+/* Trunk entries up to lsn are now held as durably as the log asks. */
+void core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *sink);
+
+/* A message arrived. ids: of its entries (MESSAGE_APPEND, MESSAGE_HAND_OFF), run.count of them. */
+void core_receive(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
+                  const struct sink *sink);
+
+/* Time passes: call at least every few hundred microseconds. */
+void core_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
+
+/* When core_tick() has something to do at the earliest, if nothing happens before; 0: soon. */
+uint64_t core_deadline_ns(const struct core *core);
+
+/* The leader of term says, in a coalesced heartbeat, that it still leads and has committed lsn. */
+void core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
+                       const struct sink *sink);
+
+/* The detector's word: peers in `reach` and this node hear each other (self included). */
+void core_reach(struct core *core, cairn_node_set reach, uint64_t now_ns, const struct sink *sink);
+
+/* A peer started anew: what it held in memory is gone. */
+void core_peer_restarted(struct core *core, uint8_t peer);
+
+/* A linearizable read, anywhere: EFFECT_READ_READY or _FAILED with the token will follow, or
+ * CAIRN_NO_LEADER / CAIRN_AGAIN now (Raft thesis 6.4). */
+enum cairn_error core_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sink *sink);
+
+/* What may be sent to peer now: lsns [*from, *to]; false: nothing. core_sent() says what went out;
+ * a count of 0 is a probe that carries none. */
+bool core_send_window(const struct core *core, uint8_t peer, uint64_t *from, uint64_t *to);
+void core_sent(struct core *core, uint8_t peer, uint64_t last_lsn, uint64_t now_ns);
+
+/* What of the branch may be handed off now: entries with sequences after *after_seq; to *leader,
+ * which may be this node itself. false: nothing. core_handed() says what went out. */
+bool core_hand_off_window(const struct core *core, uint64_t *after_seq, uint8_t *leader);
+void core_handed(struct core *core, uint64_t last_seq, uint32_t count, uint64_t now_ns);
+
+/* The state, for senders, status and checkers. */
+enum role core_role(const struct core *core);
+uint8_t core_leader(const struct core *core);
+uint64_t core_term(const struct core *core);
+uint64_t core_last_lsn(const struct core *core);
+uint64_t core_commit_lsn(const struct core *core);
+uint64_t core_all_lsn(const struct core *core); /* leader: committed and held by every voter */
+uint64_t core_term_at(const struct core *core, uint64_t lsn);
+bool core_recovering(const struct core *core);
+uint64_t core_recovery_lsn(const struct core *core); /* the log's end as recovery found it */
+bool core_branch_pending(const struct core *core);
+/* The lowest lsn that every voter is known to hold: what may be trimmed. */
+uint64_t core_trim_limit(const struct core *core);
+
+#endif

@@ -1,0 +1,282 @@
+/* Who leads: pre-vote, votes, check-quorum (Raft section 5.2, 5.4.1; thesis 4.2.3, 6.2, 9.6). */
+#include "state.h"
+
+/* xorshift64*; deterministic for a seed. */
+static uint64_t
+random_below(struct core *core, uint64_t bound)
+{
+    core->random ^= core->random >> 12;
+    core->random ^= core->random << 25;
+    core->random ^= core->random >> 27;
+    return bound == 0 ? 0 : (core->random * 0x2545f4914f6cdd1du) % bound;
+}
+
+/* Waits between one and two timeouts before campaigning. */
+void
+election_reset(struct core *core, uint64_t now_ns)
+{
+    core->election_ns =
+        now_ns + core->config.election_timeout_ns + random_below(core, core->config.election_timeout_ns);
+}
+
+/* The detector has already waited a timeout for this leader: only the jitter remains. */
+static void
+election_soon(struct core *core, uint64_t now_ns)
+{
+    uint64_t soon_ns = now_ns + random_below(core, core->config.election_timeout_ns / 2);
+
+    if (core->election_ns > soon_ns)
+        core->election_ns = soon_ns;
+}
+
+bool
+has_quorum(const struct core *core, cairn_node_set set)
+{
+    return set_size(set & core->config.voters) >= core->majority;
+}
+
+static void
+role_changed(const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_ROLE};
+
+    emit(sink, &effect);
+}
+
+/* Leadership ends: what clients still wait for is settled, and what was acknowledged alone moves to
+ * the branch before anything can truncate it. */
+static void
+depose(struct core *core, const struct sink *sink)
+{
+    assert(core->role == ROLE_LEADER);
+    branch_keep_deposed(core, sink);
+    core->role = ROLE_FOLLOWER;
+    core->leader = CAIRN_NODE_NONE;
+    core->match_lsn = core->commit_lsn;
+    emit_lsn(sink, EFFECT_DEPOSED, core->commit_lsn);
+    reads_fail(core, sink);
+}
+
+/* Takes its place under term and leader (which may be nobody yet). */
+void
+follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink)
+{
+    bool changed = core->term != term || core->leader != leader || core->role != ROLE_FOLLOWER;
+
+    assert(term >= core->term);
+    assert(leader != core->config.self);
+    if (core->role == ROLE_LEADER)
+        depose(core, sink);
+    if (term > core->term) {
+        core->term = term;
+        core->voted_for = CAIRN_NODE_NONE;
+        core->match_lsn = core->commit_lsn;
+        core->reply_to = CAIRN_NODE_NONE;
+    }
+    core->role = ROLE_FOLLOWER;
+    if (leader != CAIRN_NODE_NONE) {
+        core->leader_heard_ns = now_ns;
+        election_reset(core, now_ns);
+    }
+    if (!changed)
+        return;
+    if (core->leader != leader)
+        hand_off_restart(core);
+    core->leader = leader;
+    reads_fail(core, sink);
+    role_changed(sink);
+}
+
+static void
+lead(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    assert(core->role == ROLE_CANDIDATE);
+    assert(!core->config.recovering);
+    core->role = ROLE_LEADER;
+    core->leader = core->config.self;
+    core->quorum_ns = now_ns;
+    core->term_first_lsn = core->last_lsn + 1;
+    memset(core->levels, 0, core->config.window_entries);
+    progress_start(core, now_ns);
+    hand_off_restart(core);
+    reads_fail(core, sink);
+    role_changed(sink);
+    /* Entries of earlier terms commit only through one of this term (Raft 5.4.2, figure 8). */
+    store_control(core, ENTRY_NOOP, core->config.self, core->config.incarnation, 0, sink);
+}
+
+static void
+ask_for_votes(struct core *core, enum message_type type, uint64_t term, const struct sink *sink)
+{
+    struct message message = core_message(core, type, CAIRN_NODE_NONE);
+
+    message.term = term;
+    message.vote.last_lsn = core->last_lsn;
+    message.vote.last_term = history_term(&core->history, core->last_lsn);
+    core_broadcast(core, &message, sink);
+}
+
+static void
+campaign(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    core->role = ROLE_CANDIDATE;
+    core->term++;
+    core->voted_for = core->config.self;
+    core->granted = node_bit(core->config.self);
+    election_reset(core, now_ns);
+    role_changed(sink);
+    if (has_quorum(core, core->granted)) {
+        lead(core, now_ns, sink);
+        return;
+    }
+    ask_for_votes(core, MESSAGE_VOTE, core->term, sink);
+}
+
+static void
+precampaign(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    bool changed = core->leader != CAIRN_NODE_NONE;
+
+    core->role = ROLE_PRECANDIDATE;
+    core->leader = CAIRN_NODE_NONE;
+    core->granted = node_bit(core->config.self);
+    election_reset(core, now_ns);
+    if (changed)
+        role_changed(sink);
+    if (has_quorum(core, core->granted)) {
+        campaign(core, now_ns, sink);
+        return;
+    }
+    ask_for_votes(core, MESSAGE_PREVOTE, core->term + 1, sink);
+}
+
+/* A leader that the detector never saw with a majority has one timeout to be seen. */
+static void
+check_quorum(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    if (has_quorum(core, core->reach))
+        core->quorum_ns = now_ns;
+    else if (now_ns - core->quorum_ns > core->config.election_timeout_ns)
+        follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
+}
+
+void
+election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    if (core->role == ROLE_LEADER)
+        check_quorum(core, now_ns, sink);
+    else if (now_ns >= core->election_ns)
+        precampaign(core, now_ns, sink);
+}
+
+static bool
+up_to_date(const struct core *core, const struct message *message)
+{
+    uint64_t last_term = history_term(&core->history, core->last_lsn);
+
+    if (message->vote.last_term != last_term)
+        return message->vote.last_term > last_term;
+    return message->vote.last_lsn >= core->last_lsn;
+}
+
+/* Whoever hears a leader does not help to depose it. */
+static bool
+leader_is_alive(const struct core *core, uint64_t now_ns)
+{
+    if (core->role == ROLE_LEADER)
+        return has_quorum(core, core->reach);
+    return core->leader != CAIRN_NODE_NONE && now_ns - core->leader_heard_ns < core->config.election_timeout_ns;
+}
+
+/* Nothing is promised by a pre-vote, so nothing is remembered of it. */
+void
+receive_prevote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    struct message reply = core_message(core, MESSAGE_PREVOTE_REPLY, message->from);
+
+    reply.yes = !core->config.recovering && message->term > core->term && up_to_date(core, message) &&
+                !leader_is_alive(core, now_ns);
+    /* A grant names the term asked for, so that one of an earlier round is not counted. */
+    if (reply.yes)
+        reply.term = message->term;
+    core_send(&reply, sink);
+}
+
+void
+receive_prevote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    if (!message->yes && message->term > core->term) {
+        follow(core, message->term, CAIRN_NODE_NONE, now_ns, sink);
+        return;
+    }
+    if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term != core->term + 1)
+        return;
+    core->granted |= node_bit(message->from);
+    if (has_quorum(core, core->granted))
+        campaign(core, now_ns, sink);
+}
+
+void
+receive_vote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    struct message reply;
+
+    /* A request that comes while a leader is alive is from someone who lost touch (thesis 4.2.3). */
+    if (message->term > core->term && !leader_is_alive(core, now_ns))
+        follow(core, message->term, CAIRN_NODE_NONE, now_ns, sink);
+
+    reply = core_message(core, MESSAGE_VOTE_REPLY, message->from);
+    reply.yes = !core->config.recovering && message->term == core->term &&
+                (core->role == ROLE_FOLLOWER || core->role == ROLE_PRECANDIDATE) &&
+                (core->voted_for == CAIRN_NODE_NONE || core->voted_for == message->from) && up_to_date(core, message);
+    if (reply.yes) {
+        core->voted_for = message->from;
+        core->role = ROLE_FOLLOWER;
+        election_reset(core, now_ns);
+    }
+    core_send(&reply, sink);
+}
+
+void
+receive_vote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    if (message->term > core->term) {
+        follow(core, message->term, CAIRN_NODE_NONE, now_ns, sink);
+        return;
+    }
+    if (core->role != ROLE_CANDIDATE || !message->yes || message->term != core->term)
+        return;
+    core->granted |= node_bit(message->from);
+    if (has_quorum(core, core->granted))
+        lead(core, now_ns, sink);
+}
+
+void
+core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
+                  const struct sink *sink)
+{
+    if (leader == core->config.self || !(core->config.voters & node_bit(leader)))
+        return;
+    if (term < core->term || (term == core->term && core->role == ROLE_LEADER))
+        return;
+    follow(core, term, leader, now_ns, sink);
+    if (commit_lsn > core->match_lsn)
+        commit_lsn = core->match_lsn;
+    commit_to(core, commit_lsn, sink);
+    core_check(core);
+}
+
+void
+core_reach(struct core *core, cairn_node_set reach, uint64_t now_ns, const struct sink *sink)
+{
+    bool had_quorum = has_quorum(core, core->reach);
+
+    core->reach = reach | node_bit(core->config.self);
+    if (core->role == ROLE_LEADER && had_quorum && !has_quorum(core, core->reach))
+        follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
+    if (core->role == ROLE_FOLLOWER && core->leader != CAIRN_NODE_NONE && !(core->reach & node_bit(core->leader))) {
+        core->leader_heard_ns = now_ns - core->config.election_timeout_ns;
+        election_soon(core, now_ns);
+    }
+    core_check(core);
+}

@@ -1,0 +1,178 @@
+/* A branch onto the trunk, in order and once, whatever is lost, repeated or crashes.
+ *
+ * Batches are chained: each names the sequence before its first, and a leader takes one only if its
+ * mark of that origin has reached it. The mark follows from the trunk itself, so a new leader knows
+ * it, and what survived by another way is recognised and skipped. */
+#include "state.h"
+
+void
+hand_off_restart(struct core *core)
+{
+    struct branch *branch = &core->branch;
+
+    branch->sent_seq = branch->marked_seq = branch->base_seq;
+    branch->in_flight = 0;
+}
+
+bool
+core_hand_off_window(const struct core *core, uint64_t *after_seq, uint8_t *leader)
+{
+    const struct branch *branch = &core->branch;
+
+    if (core->config.recovering || branch->last_seq == 0 || core->leader == CAIRN_NODE_NONE)
+        return false;
+    if (branch->sent_seq >= branch->last_seq || branch->in_flight >= HAND_OFF_WINDOW_ENTRIES)
+        return false;
+    if (core->role == ROLE_LEADER && !window_open(core))
+        return false;
+    *after_seq = branch->sent_seq;
+    *leader = core->leader;
+    return true;
+}
+
+void
+core_handed(struct core *core, uint64_t last_seq, uint32_t count, uint64_t now_ns)
+{
+    struct branch *branch = &core->branch;
+
+    /* Taking it may have settled the branch already, where this node leads alone. */
+    if (last_seq <= branch->sent_seq || branch->last_seq == 0)
+        return;
+    if (branch->in_flight == 0)
+        branch->sent_ns = now_ns;
+    branch->sent_seq = last_seq;
+    branch->in_flight += count;
+}
+
+void
+hand_off_tick(struct core *core, uint64_t now_ns)
+{
+    struct branch *branch = &core->branch;
+
+    /* Marks answered for but not yet committed may be lost with their leader, so in the end only
+     * the committed mark counts. */
+    if (branch->last_seq == 0 || branch->sent_seq == branch->base_seq ||
+        now_ns - branch->sent_ns < 2 * core->config.retransmit_ns)
+        return;
+    branch->sent_seq = branch->marked_seq;
+    branch->in_flight = 0;
+    branch->sent_ns = now_ns;
+    if (branch->sent_seq >= branch->last_seq)
+        branch->sent_seq = branch->marked_seq = branch->base_seq;
+}
+
+static void
+hand_off_reply(struct core *core, const struct message *message, uint64_t mark, const struct sink *sink)
+{
+    struct message reply;
+
+    if (message->from == core->config.self) {
+        core->branch.marked_seq = mark;
+        core->branch.sent_seq = mark;
+        core->branch.in_flight = 0;
+        return;
+    }
+    reply = core_message(core, MESSAGE_HAND_OFF_REPLY, message->from);
+    reply.yes = true;
+    reply.hand_off_reply.mark = mark;
+    reply.hand_off_reply.incarnation = message->hand_off.run.incarnation;
+    core_send(&reply, sink);
+}
+
+/* Takes entries [start, end) of the batch. */
+static void
+take(struct core *core, const struct run *batch, uint32_t start, uint32_t end, const struct entry_id *ids,
+     const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_STORE};
+
+    if (start == end)
+        return;
+    effect.store.index = start;
+    effect.store.run = *batch;
+    effect.store.run.term = core->term;
+    effect.store.run.kind = ENTRY_DATA;
+    effect.store.run.first_lsn = core->last_lsn + 1;
+    effect.store.run.first_seq = batch->first_seq + start;
+    effect.store.run.count = end - start;
+    for (uint32_t i = start; i < end; i++)
+        *level_of(core, effect.store.run.first_lsn + (i - start)) = 0;
+    trunk_note(core, &effect.store.run, ids + start);
+    emit(sink, &effect);
+}
+
+/* Would the trunk hold this producer's entry twice? An order that the branch's own node kept is not
+ * questioned: what it acknowledged is never refused. */
+static bool
+is_repeat(const struct core *core, const struct entry_id *id)
+{
+    uint64_t known_lsn, known_seq;
+
+    return producers_check(&core->producers, id, &known_lsn, &known_seq) == CAIRN_AGAIN;
+}
+
+/* Entries one by one: a repeat ends a stretch and is stepped over. Returns the mark reached. */
+static uint64_t
+take_batch(struct core *core, const struct run *batch, uint64_t mark, const struct entry_id *ids,
+           const struct sink *sink)
+{
+    uint64_t repeated_seq = 0;
+
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint64_t seq = batch->first_seq + i;
+
+        if (seq <= mark)
+            continue;
+        if (is_repeat(core, &ids[i])) {
+            repeated_seq = mark = seq;
+            continue;
+        }
+        if (!window_open(core))
+            break;
+        /* One at a time, so that a producer met twice in a batch is recognised; runs_add and the
+         * store join what follows on. */
+        take(core, batch, i, i + 1, ids, sink);
+        mark = seq;
+    }
+    /* Only stepped over at the end: the trunk must remember it, or the next batch's chain breaks. */
+    if (repeated_seq == mark && repeated_seq != 0)
+        store_control(core, ENTRY_MARK, batch->origin, batch->incarnation, mark, sink);
+    return mark;
+}
+
+void
+receive_hand_off(struct core *core, const struct message *message, const struct entry_id *ids, const struct sink *sink)
+{
+    const struct run *batch = &message->hand_off.run;
+    uint64_t mark;
+
+    if (core->role != ROLE_LEADER || batch->origin >= CAIRN_NODES_MAX)
+        return;
+    mark = marks_get(&core->marks, batch->origin, batch->incarnation);
+    if (mark >= message->hand_off.prev_seq)
+        mark = take_batch(core, batch, mark, ids, sink);
+    hand_off_reply(core, message, mark, sink);
+}
+
+void
+receive_hand_off_reply(struct core *core, const struct message *message, uint64_t now_ns)
+{
+    struct branch *branch = &core->branch;
+    uint64_t mark = message->hand_off_reply.mark;
+
+    if (branch->last_seq == 0 || message->from != core->leader || message->term != core->term ||
+        message->hand_off_reply.incarnation != core->config.incarnation)
+        return;
+    if (mark < branch->base_seq || mark < branch->marked_seq)
+        return;
+    branch->marked_seq = mark;
+    branch->sent_ns = now_ns;
+    if (mark >= branch->sent_seq) {
+        branch->sent_seq = mark;
+        branch->in_flight = 0;
+    } else {
+        uint64_t under_way = branch->sent_seq - mark;
+
+        branch->in_flight = under_way < branch->in_flight ? (uint32_t)under_way : branch->in_flight;
+    }
+}

@@ -1,0 +1,68 @@
+/* Which term an lsn belongs to. */
+#include "state.h"
+
+void
+history_add(struct history *history, uint64_t term, uint64_t first_lsn)
+{
+    assert(first_lsn > 0 && term > 0);
+    if (history->count > 0) {
+        assert(history->rows[history->count - 1].first_lsn < first_lsn ||
+               history->rows[history->count - 1].term == term);
+        assert(history->rows[history->count - 1].term <= term);
+        if (history->rows[history->count - 1].term == term)
+            return;
+    }
+    if (history->count == HISTORY_TERMS_MAX) {
+        memmove(history->rows, history->rows + 1, sizeof(history->rows[0]) * (HISTORY_TERMS_MAX - 1));
+        history->count--;
+    }
+    history->rows[history->count].term = term;
+    history->rows[history->count].first_lsn = first_lsn;
+    history->count++;
+}
+
+void
+history_truncate(struct history *history, uint64_t from_lsn)
+{
+    while (history->count > 0 && history->rows[history->count - 1].first_lsn >= from_lsn)
+        history->count--;
+}
+
+/* Index of the row that holds lsn, or count where none does. */
+static uint32_t
+find(const struct history *history, uint64_t lsn)
+{
+    uint32_t low = 0, high = history->count;
+
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+
+        if (history->rows[middle].first_lsn <= lsn)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == 0 ? history->count : low - 1;
+}
+
+/* 0 for lsn 0 and for what is older than the history. */
+uint64_t
+history_term(const struct history *history, uint64_t lsn)
+{
+    uint32_t row;
+
+    /* Nearly every question is about the newest term. */
+    if (history->count > 0 && history->rows[history->count - 1].first_lsn <= lsn)
+        return history->rows[history->count - 1].term;
+    row = find(history, lsn);
+    return row == history->count ? 0 : history->rows[row].term;
+}
+
+/* The first lsn of the term that lsn belongs to. */
+uint64_t
+history_first_lsn(const struct history *history, uint64_t lsn)
+{
+    uint32_t row = find(history, lsn);
+
+    return row == history->count ? 0 : history->rows[row].first_lsn;
+}

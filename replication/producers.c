@@ -1,0 +1,214 @@
+/* Exactly once: which sequence of each producer the log holds (Raft section 8).
+ *
+ * The table follows from the log alone, so every replica that holds the same entries has the same
+ * table; a truncation takes back what its entries changed. Bounded: when it is full the producer
+ * that has been silent longest is forgotten, and from then on no producer whose id is at or below
+ * the forgotten one's is taken as new: ids rise with time (see client/session.c), so a forgotten
+ * producer is refused rather than duplicated. */
+#include "state.h"
+
+static uint32_t
+slot_hash(const struct producers *producers, uint64_t id)
+{
+    return (uint32_t)((id * 0x9e3779b97f4a7c15u) >> 32) & (producers->capacity - 1);
+}
+
+/* Slot of id, or the free slot where it would go. At most 3/4 are used, so the walk ends. */
+static uint32_t
+slot_find(const struct producers *producers, uint64_t id)
+{
+    uint32_t slot = slot_hash(producers, id);
+
+    while (producers->slots[slot].id != 0 && producers->slots[slot].id != id)
+        slot = (slot + 1) & (producers->capacity - 1);
+    return slot;
+}
+
+static uint32_t
+slot_of(const struct producers *producers, uint64_t id)
+{
+    if (producers->slots[producers->last_slot].id == id)
+        return producers->last_slot;
+    return slot_find(producers, id);
+}
+
+/* Linear probing's removal: the chain behind the hole moves up. */
+static void
+slot_remove(struct producers *producers, uint32_t hole)
+{
+    uint32_t mask = producers->capacity - 1, next = hole;
+
+    for (;;) {
+        uint32_t home;
+
+        next = (next + 1) & mask;
+        if (producers->slots[next].id == 0)
+            break;
+        home = slot_hash(producers, producers->slots[next].id);
+        if (((next - home) & mask) < ((next - hole) & mask))
+            continue;
+        producers->slots[hole] = producers->slots[next];
+        hole = next;
+    }
+    producers->slots[hole] = (struct producer){0};
+    producers->used--;
+}
+
+static struct producer
+evict_one(struct producers *producers)
+{
+    uint32_t oldest = 0;
+    struct producer evicted;
+
+    for (uint32_t slot = 0; slot < producers->capacity; slot++) {
+        const struct producer *producer = &producers->slots[slot];
+
+        if (producer->id != 0 && (producers->slots[oldest].id == 0 || producer->lsn < producers->slots[oldest].lsn))
+            oldest = slot;
+    }
+    evicted = producers->slots[oldest];
+    slot_remove(producers, oldest);
+    if (evicted.id > producers->evicted_floor)
+        producers->evicted_floor = evicted.id;
+    return evicted;
+}
+
+bool
+producers_room(const struct producers *producers)
+{
+    return producers->undo_tail - producers->undo_head <= producers->undo_mask;
+}
+
+/* CAIRN_OK: new. CAIRN_AGAIN: a repeat; *known_lsn is its lsn, or 0 where that is not remembered.
+ * *known_seq is the last sequence held. */
+enum cairn_error
+producers_check(const struct producers *producers, const struct entry_id *id, uint64_t *known_lsn, uint64_t *known_seq)
+{
+    const struct producer *producer;
+
+    *known_lsn = *known_seq = 0;
+    if (id->producer == 0)
+        return CAIRN_OK;
+    producer = &producers->slots[slot_of(producers, id->producer)];
+    if (producer->id == 0) {
+        if (id->producer <= producers->evicted_floor)
+            return CAIRN_PRODUCER_EVICTED;
+        return id->producer_seq == 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
+    }
+    *known_seq = producer->seq;
+    if (id->producer_seq > producer->seq)
+        return id->producer_seq == producer->seq + 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
+    if (id->producer_seq >= producer->run_seq)
+        *known_lsn = producer->run_lsn + (id->producer_seq - producer->run_seq);
+    return CAIRN_AGAIN;
+}
+
+static void
+undo_push(struct producers *producers, const struct undo *undo)
+{
+    /* The branch's table keeps none: its single place is overwritten. */
+    if (producers->undo_mask == 0)
+        return;
+    assert(producers_room(producers));
+    producers->undo[producers->undo_tail++ & producers->undo_mask] = *undo;
+}
+
+/* An entry of this producer now stands at lsn. */
+void
+producers_note(struct producers *producers, const struct entry_id *id, uint64_t lsn)
+{
+    struct undo undo = {.lsn = lsn, .seq = id->producer_seq, .evicted_floor = producers->evicted_floor};
+    struct producer *producer;
+    uint32_t slot;
+
+    if (id->producer == 0)
+        return;
+    slot = slot_of(producers, id->producer);
+    producer = &producers->slots[slot];
+    undo.before = *producer;
+    undo.before.id = id->producer;
+    if (producer->id == 0) {
+        if (producers->used >= producers->capacity / 4 * 3) {
+            undo.evicted = evict_one(producers);
+            slot = slot_find(producers, id->producer);
+            producer = &producers->slots[slot];
+        }
+        producers->used++;
+        producer->id = id->producer;
+    }
+    if (producer->seq == 0 || id->producer_seq != producer->seq + 1 || lsn != producer->lsn + 1) {
+        producer->run_seq = id->producer_seq;
+        producer->run_lsn = lsn;
+    }
+    producer->seq = id->producer_seq;
+    producer->lsn = lsn;
+    producers->last_slot = slot;
+    undo_push(producers, &undo);
+}
+
+void
+producers_truncate(struct producers *producers, uint64_t from_lsn)
+{
+    while (producers->undo_tail != producers->undo_head) {
+        const struct undo *undo = &producers->undo[(producers->undo_tail - 1) & producers->undo_mask];
+        uint32_t slot;
+
+        if (undo->lsn < from_lsn)
+            return;
+        slot = slot_find(producers, undo->before.id);
+        assert(producers->slots[slot].id == undo->before.id);
+        if (undo->before.seq == 0)
+            slot_remove(producers, slot);
+        else
+            producers->slots[slot] = undo->before;
+        if (undo->evicted.id != 0) {
+            producers->slots[slot_find(producers, undo->evicted.id)] = undo->evicted;
+            producers->used++;
+        }
+        producers->evicted_floor = undo->evicted_floor;
+        producers->undo_tail--;
+    }
+}
+
+void
+producers_commit(struct producers *producers, uint64_t commit_lsn)
+{
+    while (producers->undo_head != producers->undo_tail &&
+           producers->undo[producers->undo_head & producers->undo_mask].lsn <= commit_lsn)
+        producers->undo_head++;
+}
+
+/* The last sequence of id that is committed: what the oldest uncommitted change found. */
+uint64_t
+producers_committed_seq(const struct producers *producers, uint64_t id)
+{
+    for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
+        const struct undo *undo = &producers->undo[i & producers->undo_mask];
+
+        if (undo->before.id == id)
+            return undo->before.seq;
+    }
+    return producers->slots[slot_find(producers, id)].seq;
+}
+
+/* Entries at [first_lsn, first_lsn + count), uncommitted, stand on the branch too, from first_seq. */
+void
+producers_copy(const struct producers *from, uint64_t first_lsn, uint32_t count, struct producers *to,
+               uint64_t first_seq)
+{
+    for (uint32_t i = from->undo_head; i != from->undo_tail; i++) {
+        const struct undo *undo = &from->undo[i & from->undo_mask];
+        struct entry_id id = {.producer = undo->before.id, .producer_seq = undo->seq};
+
+        if (undo->lsn >= first_lsn && undo->lsn < first_lsn + count)
+            producers_note(to, &id, first_seq + (undo->lsn - first_lsn));
+    }
+}
+
+void
+producers_clear(struct producers *producers)
+{
+    memset(producers->slots, 0, sizeof(*producers->slots) * producers->capacity);
+    producers->used = producers->last_slot = 0;
+    producers->undo_head = producers->undo_tail = 0;
+}

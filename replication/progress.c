@@ -1,0 +1,149 @@
+/* What the leader knows of each follower, and what it may send there (thesis 10.2.1).
+ *
+ * A follower is probed, one frame at a time, until a place is found from which it follows; then
+ * entries are pipelined without waiting. A hole reported, or silence for retransmit_ns with
+ * entries under way, goes back to the first one not acknowledged. */
+#include "state.h"
+
+void
+progress_start(struct core *core, uint64_t now_ns)
+{
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        struct progress *progress = &core->progress[peer];
+        bool recovering = progress->recovering;
+
+        *progress = (struct progress){
+            .next_lsn = core->last_lsn + 1,
+            .heard_ns = now_ns,
+            .recovering = recovering,
+        };
+    }
+    core->all_lsn = 0;
+}
+
+bool
+core_send_window(const struct core *core, uint8_t peer, uint64_t *from, uint64_t *to)
+{
+    const struct progress *progress = &core->progress[peer];
+
+    if (core->role != ROLE_LEADER || peer == core->config.self || !(core->config.voters & node_bit(peer)))
+        return false;
+    *from = progress->next_lsn;
+    *to = core->last_lsn;
+    if (progress->state == PROGRESS_PROBE)
+        return !progress->probe_sent;
+    if (*to - progress->match_lsn > core->config.window_entries)
+        *to = progress->match_lsn + core->config.window_entries;
+    return *from <= *to;
+}
+
+void
+core_sent(struct core *core, uint8_t peer, uint64_t last_lsn, uint64_t now_ns)
+{
+    struct progress *progress = &core->progress[peer];
+
+    assert(core->role == ROLE_LEADER);
+    assert(last_lsn <= core->last_lsn);
+    /* The retransmission clock runs from the oldest entry under way. */
+    if (progress->next_lsn == progress->match_lsn + 1 || progress->state == PROGRESS_PROBE)
+        progress->sent_ns = now_ns;
+    if (progress->state == PROGRESS_PROBE)
+        progress->probe_sent = true;
+    else if (last_lsn >= progress->next_lsn)
+        progress->next_lsn = last_lsn + 1;
+}
+
+/* Everything is with everybody: no clock runs. */
+bool
+progress_is_quiet(const struct core *core)
+{
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if (peer != core->config.self && (core->config.voters & node_bit(peer)) &&
+            core->progress[peer].match_lsn != core->last_lsn)
+            return false;
+    }
+    return true;
+}
+
+void
+progress_tick(struct core *core, uint64_t now_ns)
+{
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        struct progress *progress = &core->progress[peer];
+        bool under_way = progress->probe_sent || progress->next_lsn > progress->match_lsn + 1;
+
+        if (peer == core->config.self || !(core->config.voters & node_bit(peer)) || !under_way)
+            continue;
+        if (now_ns - progress->sent_ns < core->config.retransmit_ns ||
+            now_ns - progress->heard_ns < core->config.retransmit_ns)
+            continue;
+        /* Silence: go back, and do not flood whoever may be gone. */
+        if (progress->state == PROGRESS_REPLICATE)
+            progress->next_lsn = progress->match_lsn + 1;
+        progress->state = PROGRESS_PROBE;
+        progress->probe_sent = false;
+        progress->sent_ns = now_ns;
+    }
+}
+
+static void
+acknowledged(struct progress *progress, uint64_t match_lsn, uint64_t now_ns)
+{
+    if (match_lsn > progress->match_lsn) {
+        progress->match_lsn = match_lsn;
+        progress->sent_ns = now_ns;
+        progress->rewound_to_lsn = 0;
+    }
+    if (progress->next_lsn <= progress->match_lsn)
+        progress->next_lsn = progress->match_lsn + 1;
+    if (progress->state == PROGRESS_PROBE) {
+        /* The place is found: all after it is still to be sent. */
+        progress->next_lsn = progress->match_lsn + 1;
+        progress->state = PROGRESS_REPLICATE;
+        progress->probe_sent = false;
+    }
+}
+
+/* The follower misses what comes after hint_lsn. */
+static void
+rewind_to(struct core *core, struct progress *progress, uint64_t hint_lsn, uint64_t now_ns)
+{
+    uint64_t next_lsn = hint_lsn + 1;
+
+    if (next_lsn > core->last_lsn + 1)
+        next_lsn = core->last_lsn + 1;
+    if (next_lsn <= progress->match_lsn)
+        next_lsn = progress->match_lsn + 1;
+    /* Reports of the same hole keep coming until what was resent has arrived. */
+    if (progress->state == PROGRESS_REPLICATE && progress->rewound_to_lsn == next_lsn &&
+        now_ns - progress->rewound_ns < core->config.retransmit_ns / 4)
+        return;
+    progress->rewound_to_lsn = next_lsn;
+    progress->rewound_ns = now_ns;
+    progress->next_lsn = next_lsn;
+    progress->probe_sent = false;
+}
+
+void
+receive_append_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    struct progress *progress = &core->progress[message->from];
+
+    if (message->term > core->term) {
+        follow(core, message->term, CAIRN_NODE_NONE, now_ns, sink);
+        return;
+    }
+    if (core->role != ROLE_LEADER || message->term < core->term)
+        return;
+    progress->heard_ns = now_ns;
+    progress->recovering = message->recovering;
+    if (!message->yes) {
+        rewind_to(core, progress, message->append_reply.hint_lsn, now_ns);
+        return;
+    }
+    /* A follower cannot hold what this leader has not got. */
+    if (message->append_reply.match_lsn > core->last_lsn)
+        return;
+    acknowledged(progress, message->append_reply.match_lsn, now_ns);
+    commit_advance(core, sink);
+}

@@ -1,0 +1,182 @@
+/* Linearizable reads without a log entry (Raft thesis 6.4): the leader notes its commit lsn, makes
+ * sure by a round to a majority that it still led after the read came in, and only then lets the
+ * read be served, here or at the follower that asked. */
+#include "state.h"
+
+static void
+read_answer(struct core *core, const struct read *read, bool ready, const struct sink *sink)
+{
+    struct effect effect = {.type = ready ? EFFECT_READ_READY : EFFECT_READ_FAILED};
+    struct message reply;
+
+    if (read->from == core->config.self) {
+        effect.read.token = read->token;
+        effect.read.lsn = read->lsn;
+        emit(sink, &effect);
+        return;
+    }
+    reply = core_message(core, MESSAGE_READ_INDEX_REPLY, read->from);
+    reply.yes = ready;
+    reply.read_index.token = read->token;
+    reply.read_index.lsn = read->lsn;
+    core_send(&reply, sink);
+}
+
+void
+reads_fail(struct core *core, const struct sink *sink)
+{
+    for (uint32_t i = 0; i < core->reads_count; i++)
+        read_answer(core, &core->reads[i], false, sink);
+    core->reads_count = 0;
+}
+
+static void
+confirm(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    struct message message = core_message(core, MESSAGE_CONFIRM, CAIRN_NODE_NONE);
+
+    message.confirm.seq = core->confirm_seq;
+    core->confirm_sent_ns = now_ns;
+    core_broadcast(core, &message, sink);
+}
+
+/* Highest confirmation round that a majority has answered. */
+static uint64_t
+confirmed_seq(const struct core *core)
+{
+    uint64_t best = 0;
+
+    if (core->majority == 1)
+        return core->confirm_seq;
+    for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++) {
+        uint64_t seq = core->progress[i].confirmed_seq;
+        cairn_node_set set = node_bit(core->config.self);
+
+        if (seq <= best)
+            continue;
+        for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+            if (core->progress[peer].confirmed_seq >= seq && peer != core->config.self)
+                set |= node_bit(peer);
+        }
+        if (has_quorum(core, set))
+            best = seq;
+    }
+    return best;
+}
+
+/* A new leader does not know its commit lsn until an entry of its term is committed (thesis 6.4). */
+static bool
+commit_known(const struct core *core)
+{
+    return core->commit_lsn >= core->term_first_lsn;
+}
+
+void
+reads_serve(struct core *core, const struct sink *sink)
+{
+    uint64_t seq = confirmed_seq(core);
+    uint32_t kept = 0;
+
+    if (core->role != ROLE_LEADER || !commit_known(core))
+        return;
+    for (uint32_t i = 0; i < core->reads_count; i++) {
+        struct read *read = &core->reads[i];
+
+        if (read->lsn < core->term_first_lsn)
+            read->lsn = core->commit_lsn;
+        if (read->seq <= seq)
+            read_answer(core, read, true, sink);
+        else
+            core->reads[kept++] = *read;
+    }
+    core->reads_count = kept;
+}
+
+static enum cairn_error
+leader_read(struct core *core, uint64_t token, uint8_t from, uint64_t now_ns, const struct sink *sink)
+{
+    if (core->reads_count == READS_MAX)
+        return CAIRN_AGAIN;
+    core->confirm_seq++;
+    core->reads[core->reads_count++] = (struct read){
+        .token = token,
+        .lsn = core->commit_lsn,
+        .seq = core->confirm_seq,
+        .from = from,
+    };
+    confirm(core, now_ns, sink);
+    reads_serve(core, sink);
+    return CAIRN_OK;
+}
+
+enum cairn_error
+core_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sink *sink)
+{
+    struct message message;
+
+    if (core->role == ROLE_LEADER)
+        return leader_read(core, token, core->config.self, now_ns, sink);
+    if (core->leader == CAIRN_NODE_NONE)
+        return CAIRN_NO_LEADER;
+    /* Nothing is kept here: whoever waits asks again when no answer comes. */
+    message = core_message(core, MESSAGE_READ_INDEX, core->leader);
+    message.read_index.token = token;
+    core_send(&message, sink);
+    return CAIRN_OK;
+}
+
+void
+reads_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    if (core->role == ROLE_LEADER && core->reads_count > 0 &&
+        now_ns - core->confirm_sent_ns >= core->config.retransmit_ns)
+        confirm(core, now_ns, sink);
+}
+
+void
+receive_confirm(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    struct message reply;
+
+    if (message->term > core->term || (message->term == core->term && core->role != ROLE_LEADER))
+        follow(core, message->term, message->from, now_ns, sink);
+    reply = core_message(core, MESSAGE_CONFIRM_REPLY, message->from);
+    reply.yes = message->term == core->term && !core->config.recovering;
+    reply.confirm.seq = message->confirm.seq;
+    core_send(&reply, sink);
+}
+
+void
+receive_confirm_reply(struct core *core, const struct message *message, const struct sink *sink)
+{
+    struct progress *progress = &core->progress[message->from];
+
+    if (core->role != ROLE_LEADER || message->term != core->term || !message->yes)
+        return;
+    if (message->confirm.seq > core->confirm_seq)
+        return;
+    if (message->confirm.seq > progress->confirmed_seq)
+        progress->confirmed_seq = message->confirm.seq;
+    reads_serve(core, sink);
+}
+
+void
+receive_read_index(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    struct read read = {.token = message->read_index.token, .from = message->from};
+
+    if (core->role != ROLE_LEADER || leader_read(core, read.token, read.from, now_ns, sink) != CAIRN_OK)
+        read_answer(core, &read, false, sink);
+}
+
+void
+receive_read_index_reply(struct core *core, const struct message *message, const struct sink *sink)
+{
+    struct read read = {
+        .token = message->read_index.token,
+        .lsn = message->read_index.lsn,
+        .from = core->config.self,
+    };
+
+    read_answer(core, &read, message->yes, sink);
+}

@@ -1,0 +1,96 @@
+/* A node that restarts without its memory (Viewstamped Replication Revisited, section 4.3).
+ *
+ * It may have acknowledged entries, and granted votes, that it no longer knows of. Until it is sure
+ * to hold every entry it could have acknowledged it neither votes nor counts:
+ *   1. it asks every other member for its term, and waits until more than half of the whole
+ *      membership, itself not among them, have answered;
+ *   2. the answer with the highest term must come from the leader of that term;
+ *   3. it follows that leader until it holds what the leader held when it answered.
+ * Any entry it acknowledged went to a leader of some term t; any majority contains a member that
+ * took part in electing every committed term up to the highest, so the highest answer's leader has
+ * a term of at least t, and by leader completeness its log holds every entry that was committed
+ * with the lost acknowledgement's help. */
+#include "state.h"
+
+void
+recovery_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    struct message message;
+
+    if (core->recovery_known || now_ns - core->recovery_sent_ns < core->config.retransmit_ns)
+        return;
+    core->recovery_sent_ns = now_ns;
+    message = core_message(core, MESSAGE_RECOVER, CAIRN_NODE_NONE);
+    message.recover.nonce = core->recovery_nonce;
+    core_broadcast(core, &message, sink);
+}
+
+void
+receive_recover(struct core *core, const struct message *message, const struct sink *sink)
+{
+    struct message reply;
+
+    if (core->config.recovering)
+        return;
+    reply = core_message(core, MESSAGE_RECOVER_REPLY, message->from);
+    reply.recover.nonce = message->recover.nonce;
+    reply.recover.last_lsn = core->last_lsn;
+    reply.recover.leader = core->role == ROLE_LEADER;
+    core_send(&reply, sink);
+}
+
+void
+recovery_check(struct core *core, const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_RECOVERED};
+
+    assert(core->config.recovering);
+    if (!core->recovery_known || core->term < core->recovery_term || core->held_lsn < core->recovery_lsn ||
+        core->match_lsn < core->recovery_lsn)
+        return;
+    core->config.recovering = false;
+    /* Its vote in this term may have been given before the restart: it gives no second one. */
+    if (core->voted_for == CAIRN_NODE_NONE)
+        core->voted_for = core->leader;
+    emit(sink, &effect);
+}
+
+/* The node whose answer has the highest term, or nobody while too few have answered. */
+static uint8_t
+highest_answer(const struct core *core)
+{
+    uint8_t best = CAIRN_NODE_NONE;
+
+    if (set_size(core->recovery_replies) < core->majority)
+        return CAIRN_NODE_NONE;
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if (!(core->recovery_replies & node_bit(peer)))
+            continue;
+        if (best == CAIRN_NODE_NONE || core->recovery_terms[peer] > core->recovery_terms[best] ||
+            (core->recovery_terms[peer] == core->recovery_terms[best] && (core->recovery_leaders & node_bit(peer))))
+            best = peer;
+    }
+    return core->recovery_leaders & node_bit(best) ? best : CAIRN_NODE_NONE;
+}
+
+void
+receive_recover_reply(struct core *core, const struct message *message, const struct sink *sink)
+{
+    uint8_t leader;
+
+    if (!core->config.recovering || core->recovery_known || message->recover.nonce != core->recovery_nonce)
+        return;
+    core->recovery_replies |= node_bit(message->from);
+    core->recovery_terms[message->from] = message->term;
+    core->recovery_last_lsn[message->from] = message->recover.last_lsn;
+    core->recovery_leaders &= ~node_bit(message->from);
+    if (message->recover.leader)
+        core->recovery_leaders |= node_bit(message->from);
+    leader = highest_answer(core);
+    if (leader == CAIRN_NODE_NONE)
+        return;
+    core->recovery_known = true;
+    core->recovery_term = core->recovery_terms[leader];
+    core->recovery_lsn = core->recovery_last_lsn[leader];
+    recovery_check(core, sink);
+}

@@ -1,0 +1,142 @@
+/* The uncommitted end of the trunk by origin, and the marks that follow from it. */
+#include "state.h"
+
+static struct run *
+run_at(struct runs *runs, uint32_t index)
+{
+    return &runs->items[index & (RUNS_MAX - 1)];
+}
+
+/* Two kept free, so that a leader can always add its no-op and a mark. */
+bool
+runs_full(const struct runs *runs)
+{
+    return runs->tail - runs->head >= RUNS_MAX - 2;
+}
+
+static bool
+extends(const struct run *before, const struct run *run)
+{
+    return before->kind == ENTRY_DATA && run->kind == ENTRY_DATA && before->term == run->term &&
+           before->origin == run->origin && before->incarnation == run->incarnation &&
+           before->first_seq + before->count == run->first_seq;
+}
+
+void
+runs_add(struct runs *runs, const struct run *run)
+{
+    assert(run->count > 0);
+    assert(runs->tail - runs->head < RUNS_MAX);
+    if (runs->tail != runs->head) {
+        struct run *before = run_at(runs, runs->tail - 1);
+
+        assert(before->first_lsn + before->count == run->first_lsn);
+        if (extends(before, run)) {
+            before->count += run->count;
+            return;
+        }
+    }
+    *run_at(runs, runs->tail++) = *run;
+}
+
+void
+runs_truncate(struct runs *runs, uint64_t from_lsn)
+{
+    while (runs->tail != runs->head) {
+        struct run *run = run_at(runs, runs->tail - 1);
+
+        if (run->first_lsn < from_lsn) {
+            if (run->first_lsn + run->count > from_lsn)
+                run->count = (uint32_t)(from_lsn - run->first_lsn);
+            return;
+        }
+        runs->tail--;
+    }
+}
+
+/* Takes what is committed off the front and into the marks. */
+void
+runs_commit(struct runs *runs, uint64_t commit_lsn, struct marks *marks)
+{
+    while (runs->tail != runs->head) {
+        struct run *run = run_at(runs, runs->head);
+        struct run done = *run;
+
+        if (run->first_lsn > commit_lsn)
+            return;
+        if (run->first_lsn + run->count - 1 <= commit_lsn) {
+            marks_apply(marks, run);
+            runs->head++;
+            continue;
+        }
+        done.count = (uint32_t)(commit_lsn - run->first_lsn + 1);
+        marks_apply(marks, &done);
+        run->first_lsn += done.count;
+        run->first_seq += done.count;
+        run->count -= done.count;
+        return;
+    }
+}
+
+uint64_t
+marks_get(const struct marks *marks, uint8_t origin, uint32_t incarnation)
+{
+    for (uint32_t i = 0; i < marks->count; i++) {
+        if (marks->items[i].origin == origin && marks->items[i].incarnation == incarnation)
+            return marks->items[i].seq;
+    }
+    return 0;
+}
+
+/* The place for a new row; the oldest life of the same origin (or of the first) makes room. */
+static struct mark *
+mark_place(struct marks *marks, uint8_t origin)
+{
+    struct mark *oldest = &marks->items[0];
+
+    if (marks->count < MARKS_MAX)
+        return &marks->items[marks->count++];
+    for (uint32_t i = 0; i < marks->count; i++) {
+        struct mark *mark = &marks->items[i];
+
+        if (mark->origin == origin && (oldest->origin != origin || mark->incarnation < oldest->incarnation))
+            oldest = mark;
+    }
+    return oldest;
+}
+
+void
+marks_raise(struct marks *marks, uint8_t origin, uint32_t incarnation, uint64_t seq)
+{
+    struct mark *mark;
+
+    for (uint32_t i = 0; i < marks->count; i++) {
+        mark = &marks->items[i];
+        if (mark->origin == origin && mark->incarnation == incarnation) {
+            if (mark->seq < seq)
+                mark->seq = seq;
+            return;
+        }
+    }
+    mark = mark_place(marks, origin);
+    mark->origin = origin;
+    mark->incarnation = incarnation;
+    mark->seq = seq;
+}
+
+void
+marks_apply(struct marks *marks, const struct run *run)
+{
+    if (run->kind == ENTRY_DATA)
+        marks_raise(marks, run->origin, run->incarnation, run->first_seq + run->count - 1);
+    else if (run->kind == ENTRY_MARK)
+        marks_raise(marks, run->origin, run->incarnation, run->first_seq);
+}
+
+void
+marks_rebuild(struct marks *marks, const struct marks *committed, const struct runs *runs)
+{
+    *marks = *committed;
+    for (uint32_t i = runs->head; i != runs->tail; i++)
+        marks_apply(marks, &runs->items[i & (RUNS_MAX - 1)]);
+}

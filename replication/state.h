@@ -1,0 +1,252 @@
+/* The core's inside, shared by the files of this folder and nobody else. */
+#ifndef REPLICATION_STATE_H
+#define REPLICATION_STATE_H
+
+#include <assert.h>
+#include <string.h>
+
+#include "core.h"
+
+#define HISTORY_TERMS_MAX 1024u
+#define RUNS_MAX 4096u
+#define MARKS_MAX 64u
+#define READS_MAX 256u
+#define HAND_OFF_WINDOW_ENTRIES 4096u
+
+/* Which term each part of the trunk belongs to: one row per term. Rows that fall off the front are
+ * of committed entries, which are never compared. */
+struct history {
+    struct {
+        uint64_t term, first_lsn;
+    } rows[HISTORY_TERMS_MAX];
+    uint32_t count;
+};
+
+/* The highest sequence the trunk holds of each origin's life. */
+struct marks {
+    struct mark {
+        uint64_t seq;
+        uint32_t incarnation;
+        uint8_t origin;
+    } items[MARKS_MAX];
+    uint32_t count;
+};
+
+/* Runs beyond the commit lsn, oldest first: a ring. */
+struct runs {
+    struct run items[RUNS_MAX];
+    uint32_t head, tail; /* [head, tail) */
+};
+
+struct producer {
+    uint64_t id; /* 0: free */
+    uint64_t seq, lsn;
+    /* The run of sequences, ending at seq, whose lsns are dense too. */
+    uint64_t run_seq, run_lsn;
+};
+
+/* What one append changed, to be taken back by a truncation. */
+struct undo {
+    uint64_t lsn, seq;
+    struct producer before; /* id set, seq 0: was not in the table */
+    struct producer evicted;
+    uint64_t evicted_floor;
+};
+
+struct producers {
+    struct producer *slots;
+    struct undo *undo;
+    uint32_t capacity, used;
+    uint32_t undo_mask, undo_head, undo_tail;
+    uint64_t evicted_floor; /* no producer at or below this id is taken as new */
+    uint32_t last_slot;
+};
+
+enum progress_state { PROGRESS_PROBE, PROGRESS_REPLICATE };
+
+/* What the leader knows of one follower (thesis 10.2.1). */
+struct progress {
+    uint64_t match_lsn, next_lsn;
+    uint64_t heard_ns, sent_ns;
+    uint64_t rewound_to_lsn, rewound_ns;
+    uint64_t confirmed_seq;
+    enum progress_state state;
+    bool probe_sent;
+    bool recovering;
+};
+
+struct read {
+    uint64_t token, lsn, seq;
+    uint8_t from;
+};
+
+/* Entries this node holds alone. Sequences are not dense: what it led onto the trunk between. */
+struct branch {
+    uint64_t base_seq; /* everything up to here is settled on the trunk */
+    uint64_t last_seq; /* 0: the branch is empty */
+    uint64_t sent_seq; /* handed off up to here, not yet answered for */
+    uint64_t marked_seq;
+    uint32_t in_flight;
+    uint64_t sent_ns;
+};
+
+struct core {
+    struct core_config config;
+    uint32_t voters, majority;
+    uint64_t random;
+
+    enum role role;
+    uint64_t term;
+    uint8_t voted_for, leader;
+    uint64_t leader_heard_ns, election_ns;
+    cairn_node_set granted;
+    cairn_node_set reach;
+    uint64_t quorum_ns;
+
+    uint64_t last_lsn, held_lsn, commit_lsn, all_lsn;
+    uint64_t match_lsn; /* follower: known to equal the leader's trunk up to here */
+    uint8_t reply_to;   /* follower: owes the leader an acknowledgement */
+    uint64_t gap_reported_lsn, gap_reported_ns;
+    uint64_t term_first_lsn; /* leader: its no-op */
+
+    uint64_t seq; /* last origin sequence given */
+    struct history history;
+    struct runs runs;
+    struct marks committed_marks, marks;
+    struct producers producers, branch_producers;
+    uint8_t *levels; /* ack level by lsn of what clients appended here; see append.c */
+    struct progress progress[CAIRN_NODES_MAX];
+
+    struct read reads[READS_MAX];
+    uint32_t reads_count;
+    uint64_t confirm_seq;
+    uint64_t confirm_sent_ns;
+
+    struct branch branch;
+
+    uint64_t recovery_nonce, recovery_sent_ns, recovery_lsn, recovery_term;
+    cairn_node_set recovery_replies;
+    uint64_t recovery_last_lsn[CAIRN_NODES_MAX], recovery_terms[CAIRN_NODES_MAX];
+    cairn_node_set recovery_leaders;
+    bool recovery_known;
+};
+
+static inline cairn_node_set
+node_bit(uint8_t node)
+{
+    assert(node < CAIRN_NODES_MAX);
+    return (cairn_node_set)1 << node;
+}
+
+static inline uint32_t
+set_size(cairn_node_set set)
+{
+    return (uint32_t)__builtin_popcount(set);
+}
+
+static inline void
+emit(const struct sink *sink, const struct effect *effect)
+{
+    sink->apply(sink->context, effect);
+}
+
+static inline void
+emit_lsn(const struct sink *sink, enum effect_type type, uint64_t lsn)
+{
+    struct effect effect = {.type = type, .lsn = lsn};
+
+    emit(sink, &effect);
+}
+
+/* core.c */
+struct message core_message(const struct core *core, enum message_type type, uint8_t to);
+void core_send(const struct message *message, const struct sink *sink);
+void core_broadcast(const struct core *core, struct message *message, const struct sink *sink);
+void core_check(const struct core *core);
+
+/* history.c */
+void history_add(struct history *history, uint64_t term, uint64_t first_lsn);
+void history_truncate(struct history *history, uint64_t from_lsn);
+uint64_t history_term(const struct history *history, uint64_t lsn);
+uint64_t history_first_lsn(const struct history *history, uint64_t lsn);
+
+/* runs.c */
+bool runs_full(const struct runs *runs);
+void runs_add(struct runs *runs, const struct run *run);
+void runs_truncate(struct runs *runs, uint64_t from_lsn);
+void runs_commit(struct runs *runs, uint64_t commit_lsn, struct marks *marks);
+uint64_t marks_get(const struct marks *marks, uint8_t origin, uint32_t incarnation);
+void marks_raise(struct marks *marks, uint8_t origin, uint32_t incarnation, uint64_t seq);
+void marks_apply(struct marks *marks, const struct run *run);
+void marks_rebuild(struct marks *marks, const struct marks *committed, const struct runs *runs);
+
+/* producers.c */
+enum cairn_error producers_check(const struct producers *producers, const struct entry_id *id, uint64_t *known_lsn,
+                                 uint64_t *known_seq);
+void producers_note(struct producers *producers, const struct entry_id *id, uint64_t lsn);
+void producers_truncate(struct producers *producers, uint64_t from_lsn);
+void producers_commit(struct producers *producers, uint64_t commit_lsn);
+void producers_clear(struct producers *producers);
+bool producers_room(const struct producers *producers);
+uint64_t producers_committed_seq(const struct producers *producers, uint64_t id);
+void producers_copy(const struct producers *from, uint64_t first_lsn, uint32_t count, struct producers *to,
+                    uint64_t first_seq);
+
+/* election.c */
+void election_reset(struct core *core, uint64_t now_ns);
+void election_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
+void follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink);
+void receive_prevote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+void receive_prevote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+void receive_vote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+void receive_vote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+bool has_quorum(const struct core *core, cairn_node_set set);
+
+/* append.c */
+void trunk_note(struct core *core, const struct run *run, const struct entry_id *ids);
+void store_control(struct core *core, enum entry_kind kind, uint8_t origin, uint32_t incarnation, uint64_t seq,
+                   const struct sink *sink);
+bool window_open(const struct core *core);
+void receive_append(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
+                    const struct sink *sink);
+void append_acknowledge(struct core *core, const struct sink *sink);
+uint8_t *level_of(struct core *core, uint64_t lsn);
+
+/* progress.c */
+void progress_start(struct core *core, uint64_t now_ns);
+bool progress_is_quiet(const struct core *core);
+void progress_tick(struct core *core, uint64_t now_ns);
+void receive_append_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+
+/* commit.c */
+void commit_advance(struct core *core, const struct sink *sink);
+void commit_to(struct core *core, uint64_t lsn, const struct sink *sink);
+
+/* reads.c */
+void reads_fail(struct core *core, const struct sink *sink);
+void reads_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
+void reads_serve(struct core *core, const struct sink *sink);
+void receive_confirm(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+void receive_confirm_reply(struct core *core, const struct message *message, const struct sink *sink);
+void receive_read_index(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+void receive_read_index_reply(struct core *core, const struct message *message, const struct sink *sink);
+
+/* branch.c */
+void branch_keep_deposed(struct core *core, const struct sink *sink);
+void branch_settle(struct core *core, const struct sink *sink);
+bool branch_adopted(const struct core *core);
+
+/* hand_off.c */
+void hand_off_tick(struct core *core, uint64_t now_ns);
+void hand_off_restart(struct core *core);
+void receive_hand_off(struct core *core, const struct message *message, const struct entry_id *ids,
+                      const struct sink *sink);
+void receive_hand_off_reply(struct core *core, const struct message *message, uint64_t now_ns);
+
+/* recovery.c */
+void recovery_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
+void recovery_check(struct core *core, const struct sink *sink);
+void receive_recover(struct core *core, const struct message *message, const struct sink *sink);
+void receive_recover_reply(struct core *core, const struct message *message, const struct sink *sink);
+
+#endif
