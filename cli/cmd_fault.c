@@ -107,9 +107,9 @@ link_rule(struct rules *rules, const struct cluster_config *cluster, int argc, c
     return status;
 }
 
-/* Every node gets its whole set: what is not in it is healed. */
+/* A partition or a heal replaces all rules of every node; a link's rule joins those there are. */
 static int
-apply(const struct cluster_config *cluster, struct rules *rules, bool only_named)
+apply(const struct cluster_config *cluster, struct rules *rules, bool merge)
 {
     uint32_t told = 0;
     char detail[256] = "";
@@ -118,10 +118,10 @@ apply(const struct cluster_config *cluster, struct rules *rules, bool only_named
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         json_t *answer;
 
-        if (only_named && json_array_size(rules->by_node[i]) == 0)
+        if (merge && json_array_size(rules->by_node[i]) == 0)
             continue;
-        answer = cli_ask(cluster, i, json_pack("{s:s,s:O}", "cmd", "faults", "rules", rules->by_node[i]), detail,
-                         sizeof(detail));
+        answer = cli_ask(cluster, i, json_pack("{s:s,s:O,s:b}", "cmd", "faults", "rules", rules->by_node[i], "merge", merge),
+                         detail, sizeof(detail));
         told += answer != NULL;
         if (answer != NULL && !json_is_true(json_object_get(answer, "ok")))
             status = cli_fail("%s: %s (start the cluster with --allow-faults)", cluster->names[i],

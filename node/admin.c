@@ -135,6 +135,9 @@ faults(struct node *node, const json_t *request)
     if (!node->config.allow_faults)
         return failure("denied", "the node was not started with --allow-faults");
     memset(rules, 0, sizeof(rules));
+    /* "merge": links that are not named keep their rules. */
+    if (json_is_true(json_object_get(request, "merge")))
+        memcpy(rules, node->snapshot->faults, sizeof(rules));
     json_array_foreach (json_object_get(request, "rules"), i, rule) {
         const char *to = json_string_value(json_object_get(rule, "to"));
         uint8_t peer = to == NULL ? CAIRN_NODE_NONE : cluster_config_node(node->config.cluster, to);

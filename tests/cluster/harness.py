@@ -1,0 +1,137 @@
+"""A cluster of real processes for a test: `with Cluster() as c:`. Everything it starts it ends, also
+when the test fails."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.environ.get('CAIRN_BINARY', os.path.join(ROOT, 'build', 'cairn'))
+LIMIT_S = 60
+
+
+class Failed(Exception):
+    pass
+
+
+def check(condition, *what):
+    if not condition:
+        raise Failed(' '.join(str(w) for w in what) or 'check failed')
+
+
+def until(what, condition, limit_s=20):
+    """Waits until condition() is true; returns what it gave."""
+    end = time.monotonic() + limit_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failed(f'still not so after {limit_s} s: {what}')
+        time.sleep(0.01)
+
+
+class Result:
+    def __init__(self, done):
+        self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+    def rows(self):
+        return [json.loads(line) for line in self.out.splitlines() if line]
+
+
+def run(*args, env=None, stdin=b'', limit_s=LIMIT_S, **more):
+    done = subprocess.run([BINARY, *map(str, args)], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env={**os.environ, **(env or {})}, timeout=limit_s, **more)
+    return Result(done)
+
+
+class Cluster:
+    def __init__(self, nodes=3, *options):
+        self.nodes, self.options = nodes, options
+        self.names = [f'n{i + 1}' for i in range(nodes)]
+        self.started = []
+
+    def __enter__(self):
+        self.dir = tempfile.mkdtemp(prefix='cairn-test-')
+        self.file = os.path.join(self.dir, 'cluster.yaml')
+        try:
+            result = run('dev', '--detach', '--dir', self.dir, '--nodes', self.nodes, '--memory-mib', 512, '--allow-faults',
+                         *self.options)
+            check(result.status == 0 and b'ready' in result.out, 'dev did not start:', result.err.decode())
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run([BINARY, 'dev', '--stop', '--dir', self.dir], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def cairn(self, *args, **more):
+        return run(*args, env={'CAIRN_CLUSTER': self.file}, **more)
+
+    def ok(self, *args, **more):
+        result = self.cairn(*args, **more)
+        check(result.status == 0, args, 'ended with', result.status, result.err.decode())
+        return result
+
+    def start(self, *args, **more):
+        """A command in the background."""
+        process = subprocess.Popen([BINARY, *map(str, args)], env={**os.environ, 'CAIRN_CLUSTER': self.file}, **more)
+        self.started.append(process)
+        return process
+
+    def pid(self, node):
+        with open(os.path.join(self.dir, node + '.pid')) as file:
+            return int(file.read())
+
+    def kill(self, node):
+        pid = self.pid(node)
+        os.kill(pid, signal.SIGKILL)
+        until(f'{node} is gone', lambda: not os.path.exists(f'/proc/{pid}') or 'Z' in open(f'/proc/{pid}/stat').read().split()[2])
+
+    def restart(self, node):
+        return self.start('server', '--node', node, '--cluster', self.file, '--allow-faults', stderr=subprocess.DEVNULL)
+
+    def status(self, log):
+        """Row by node, of the nodes that answer."""
+        result = self.cairn('status', '--json')
+        return {row['node']: row for row in result.rows() if row['log'] == log}
+
+    def leader(self, log, among=None):
+        def find():
+            leaders = [row for row in self.status(log).values() if row['role'] == 'leader' and
+                       (among is None or row['node'] in among)]
+            return max(leaders, key=lambda row: row['term'])['node'] if leaders else None
+        return until(f'{log} has a leader', find)
+
+    def converged(self, log, nodes=None):
+        """All (these) nodes hold the same committed trunk and no branch; returns the digest."""
+        nodes = nodes or self.names
+
+        def same():
+            rows = self.status(log)
+            if not all(n in rows and rows[n]['mode'] in ('CP', 'AP') and rows[n]['branch_entries'] == 0 and
+                       rows[n]['role'] != 'recovering' for n in nodes):
+                return None
+            marks = {(rows[n]['commit_lsn'], rows[n]['last_lsn'], rows[n]['digest']) for n in nodes}
+            return marks.pop() if len(marks) == 1 and all(
+                rows[n]['commit_lsn'] == rows[n]['last_lsn'] for n in nodes) else None
+        try:
+            return until(f'{log} is the same on {nodes}', same)[2]
+        except Failed as failed:
+            raise Failed(f'{failed}: {json.dumps(self.status(log))}')
+
+    def read(self, log, node, *more):
+        return self.ok('read', log, '--via', node, *more).out
+
+    def events(self, event=None, since_ns=0):
+        return [row for row in self.ok('events', '--json').rows()
+                if (event is None or row['event'] == event) and row['t_ns'] >= since_ns]
