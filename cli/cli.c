@@ -299,9 +299,10 @@ cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, str
     return cli_fail("the cluster is down: %s", detail);
 }
 
-void
-cli_names(const struct cluster_config *cluster, const char **names)
+struct session_sockets
+cli_sockets(const struct cluster_config *cluster, const char **names)
 {
     for (uint32_t i = 0; i < cluster->nodes; i++)
         names[i] = cluster->names[i];
+    return (struct session_sockets){.directory = cluster->directory, .names = names};
 }

@@ -10,6 +10,7 @@
 
 #include "cairn/cairn.h"
 #include "config.h"
+#include "session.h"
 
 enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 3, EXIT_UNKNOWN = 4 };
 
@@ -63,8 +64,8 @@ json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *requ
 int cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client,
              uint32_t *id, uint8_t *node);
 
-/* A session's pieces from a cluster. */
-void cli_names(const struct cluster_config *cluster, const char **names);
+/* Where a cluster's sockets are, for sessions. names: CAIRN_NODES_MAX places that outlive the result. */
+struct session_sockets cli_sockets(const struct cluster_config *cluster, const char **names);
 
 uint64_t cli_now_ns(void);
 

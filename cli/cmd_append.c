@@ -9,7 +9,6 @@
 
 #include "cli.h"
 #include "lines.h"
-#include "session.h"
 
 struct append {
     struct cluster_config cluster;
@@ -17,6 +16,7 @@ struct append {
     struct session *session;
     struct lines lines;
     const char *names[CAIRN_NODES_MAX];
+    struct session_sockets sockets;
     bool json, whole;
     int status;
     uint64_t acked, refused, unknown;
@@ -229,11 +229,11 @@ cmd_append(int argc, char **argv)
         return status;
     if (!lines_open(&append.lines, file, append.whole))
         return cli_fail("input %s: %s", file, append.lines.detail);
-    cli_names(&append.cluster, append.names);
+    append.sockets = cli_sockets(&append.cluster, append.names);
     append.session_config = (struct session_config){
         .nodes = append.cluster.nodes,
-        .names = append.names,
-        .directory = append.cluster.directory,
+        .connect = session_connect_shm,
+        .connect_context = &append.sockets,
         .log = argv[first],
         .via = node,
         .ack = ack,

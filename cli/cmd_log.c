@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include "cli.h"
-#include "session.h"
 
 #define WAIT_NS 10000000000u
 
@@ -74,10 +73,11 @@ static int
 catalog_append(const struct cluster_config *cluster, json_t *entry)
 {
     const char *names[CAIRN_NODES_MAX];
+    struct session_sockets sockets = cli_sockets(cluster, names);
     struct session_config config = {
         .nodes = cluster->nodes,
-        .names = names,
-        .directory = cluster->directory,
+        .connect = session_connect_shm,
+        .connect_context = &sockets,
         .log = "_catalog",
         .via = CAIRN_NODE_NONE,
         .ack = CAIRN_ACK_MAJORITY,
@@ -89,7 +89,6 @@ catalog_append(const struct cluster_config *cluster, json_t *entry)
     enum cairn_error error;
 
     json_decref(entry);
-    cli_names(cluster, names);
     error = session_open(&config, &session, detail, sizeof(detail));
     if (error != CAIRN_OK) {
         free(text);

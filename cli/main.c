@@ -14,6 +14,7 @@ static const struct command commands[] = {
     {"status", "what every log is doing on every node", cmd_status},
     {"events", "what the nodes saw and decided, and why", cmd_events},
     {"fault", "inject partitions and lossy links", cmd_fault},
+    {"bench", "latency and throughput, beside the raw transport", cmd_bench},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(*commands))

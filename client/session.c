@@ -70,14 +70,22 @@ slot_at(struct session *session, uint64_t index)
     return &session->slots[index & session->mask];
 }
 
+enum cairn_error
+session_connect_shm(void *context, uint8_t node, struct cairn_client **out, char *detail, size_t detail_bytes)
+{
+    const struct session_sockets *sockets = context;
+    char path[384];
+
+    snprintf(path, sizeof(path), "%s/%s.sock", sockets->directory, sockets->names[node]);
+    return cairn_connect(path, out, detail, detail_bytes);
+}
+
 static enum cairn_error
 connect_to(struct session *session, uint8_t node)
 {
-    char path[384];
-    enum cairn_error error;
+    enum cairn_error error = session->config.connect(session->config.connect_context, node, &session->client,
+                                                     session->detail, sizeof(session->detail));
 
-    snprintf(path, sizeof(path), "%s/%s.sock", session->config.directory, session->config.names[node]);
-    error = cairn_connect(path, &session->client, session->detail, sizeof(session->detail));
     if (error != CAIRN_OK)
         return error;
     session->node = node;

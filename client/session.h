@@ -14,10 +14,21 @@
 
 struct session;
 
+/* Connects to a node; see cairn_connect(). */
+typedef enum cairn_error session_connect(void *context, uint8_t node, struct cairn_client **out, char *detail,
+                                         size_t detail_bytes);
+
+/* Where the sockets of nodes in other processes are: the context of session_connect_shm. */
+struct session_sockets {
+    const char *directory;
+    const char *const *names;
+};
+session_connect session_connect_shm;
+
 struct session_config {
     uint32_t nodes;
-    const char *const *names; /* of the nodes; outlive the session */
-    const char *directory;    /* where their sockets are */
+    session_connect *connect; /* how to reach one; with connect_context, which outlives the session */
+    void *connect_context;
     const char *log;
     uint8_t via; /* the node to talk to first; CAIRN_NODE_NONE: any */
     enum cairn_ack ack;

@@ -1,12 +1,14 @@
 #include "segment.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #define NONE UINT32_MAX
 #define TOUCH_AHEAD 6u
+#define TOUCH_BYTES (128u << 10)
 
 bool
 segment_pool_init(struct segment_pool *pool, size_t memory_bytes)
@@ -28,8 +30,6 @@ segment_pool_init(struct segment_pool *pool, size_t memory_bytes)
     pool->memory = memory;
     start = (uintptr_t)memory;
     aligned = (start + SEGMENT_BYTES - 1) & ~((uintptr_t)SEGMENT_BYTES - 1);
-    /* Huge pages where the kernel has them; without, it works as well. */
-    madvise(memory, pool->memory_bytes, MADV_HUGEPAGE);
     for (uint32_t i = 0; i < pool->count; i++) {
         pool->segments[i].base = (uint8_t *)aligned + (size_t)i * SEGMENT_BYTES;
         pool->segments[i].id = i;
@@ -47,16 +47,25 @@ segment_pool_fini(struct segment_pool *pool)
     memset(pool, 0, sizeof(*pool));
 }
 
+static void
+touch(struct segment *segment)
+{
+    for (size_t at = 0; at < SEGMENT_BYTES; at += TOUCH_BYTES) {
+        madvise(segment->base + at, TOUCH_BYTES, MADV_POPULATE_WRITE);
+        sched_yield();
+    }
+}
+
 void
-segment_pool_touch(struct segment_pool *pool)
+segment_pool_touch(struct segment_pool *pool, bool all)
 {
     uint32_t touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
     uint32_t fresh = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
 
     if (touched < fresh)
         touched = fresh;
-    while (touched < pool->count && touched < fresh + TOUCH_AHEAD) {
-        madvise(pool->segments[touched].base, SEGMENT_BYTES, MADV_POPULATE_WRITE);
+    while (touched < pool->count && (all || touched < fresh + TOUCH_AHEAD)) {
+        touch(&pool->segments[touched]);
         atomic_store_explicit(&pool->touched, ++touched, memory_order_relaxed);
     }
 }

@@ -45,8 +45,9 @@ struct segment_pool {
 bool segment_pool_init(struct segment_pool *pool, size_t memory_bytes);
 void segment_pool_fini(struct segment_pool *pool);
 
-/* The helper: makes pages of the next segments exist, a few ahead. Any one thread, now and then. */
-void segment_pool_touch(struct segment_pool *pool);
+/* The helper: makes pages of the next segments exist, a few ahead, or of all of them. Any one thread,
+ * now and then. It takes its time in small steps: where cores are few, it runs on the worker's. */
+void segment_pool_touch(struct segment_pool *pool, bool all);
 
 /* NULL when all are in use. */
 struct segment *segment_take(struct segment_pool *pool);

@@ -93,7 +93,7 @@ control_run(void *argument)
         else
             usleep(TICK_MS * 1000);
         maintain_ports(node, clock_monotonic_ns());
-        segment_pool_touch(&node->segments);
+        segment_pool_touch(&node->segments, false);
         follow_catalog(node);
         pthread_mutex_lock(&control->lock);
         collect_events(node);
@@ -143,7 +143,7 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
         return CAIRN_NO_MEMORY;
     node->control = control;
     pthread_mutex_init(&control->lock, NULL);
-    segment_pool_touch(&node->segments);
+    segment_pool_touch(&node->segments, node->config.touch_all);
     error = open_admin(node, detail, detail_bytes);
     if (error == CAIRN_OK) {
         error = create_catalog(node);

@@ -40,6 +40,7 @@ core_settings(const struct node *node, uint32_t id, enum cairn_policy policy, bo
         .incarnation = node->config.incarnation,
         .seed = node->config.seed + id,
         .election_timeout_ns = timing.timeout_ns,
+        .election_patience = node->config.election_patience == 0 ? 1 : node->config.election_patience,
         .retransmit_ns = timing.timeout_ns / 2,
         .window_entries = WINDOW_ENTRIES,
         .producers_max = PRODUCERS_MAX,
@@ -257,6 +258,12 @@ struct worker *
 node_worker(struct node *node)
 {
     return &node->worker;
+}
+
+struct port *
+node_port(struct node *node, uint8_t peer)
+{
+    return &node->ports[peer];
 }
 
 cairn_node_set

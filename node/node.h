@@ -22,7 +22,9 @@ struct node_config {
     struct doorbell *bell;                           /* the polling lcore's */
     struct doorbell *peer_bells[CAIRN_NODES_MAX];    /* NULL where a peer cannot be woken */
     uint32_t channel_bytes;                          /* ring size of each client */
+    uint32_t election_patience;                      /* 0, 1: as usual; n: waits n times as long to campaign */
     uint64_t retain_bytes;                           /* 0: everything; see store_trim */
+    bool touch_all;                                  /* all memory exists before the first entry */
     const char *directory;                           /* of the admin socket; NULL: none */
     bool allow_faults;
 };
@@ -93,6 +95,9 @@ bool node_view(struct node *node, const char *log, struct node_log_view *out);
 /* Events so far: copies those from number *next on, at most `most`, and moves *next. Any thread. */
 uint32_t node_events(struct node *node, uint64_t *next, struct node_event *out, uint32_t most);
 const char *event_name(enum event_kind kind);
+
+/* The port to a peer, for benches that measure it bare. */
+struct port *node_port(struct node *node, uint8_t peer);
 
 cairn_node_set node_hears(const struct node *node);
 

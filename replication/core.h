@@ -150,6 +150,7 @@ struct core_config {
     uint32_t incarnation; /* of this node, rising with each start, from 1 */
     uint64_t seed;        /* of the election jitter */
     uint64_t election_timeout_ns;
+    uint32_t election_patience; /* how many times as long this node waits to campaign; 0 is 1 */
     uint64_t retransmit_ns;
     uint32_t window_entries; /* uncommitted entries at most, a power of two */
     uint32_t producers_max;  /* producers remembered, a power of two */

@@ -15,8 +15,9 @@ random_below(struct core *core, uint64_t bound)
 void
 election_reset(struct core *core, uint64_t now_ns)
 {
-    core->election_ns =
-        now_ns + core->config.election_timeout_ns + random_below(core, core->config.election_timeout_ns);
+    uint64_t wait_ns = core->config.election_timeout_ns + random_below(core, core->config.election_timeout_ns);
+
+    core->election_ns = now_ns + wait_ns * (core->config.election_patience > 1 ? core->config.election_patience : 1);
 }
 
 /* The detector has already waited a timeout for this leader: only the jitter remains. */
@@ -24,6 +25,9 @@ static void
 election_soon(struct core *core, uint64_t now_ns)
 {
     uint64_t soon_ns = now_ns + random_below(core, core->config.election_timeout_ns / 2);
+
+    if (core->config.election_patience > 1)
+        soon_ns += core->config.election_timeout_ns;
 
     if (core->election_ns > soon_ns)
         core->election_ns = soon_ns;

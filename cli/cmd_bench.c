@@ -1,0 +1,550 @@
+/* cairn bench latency|throughput: a cluster made for the purpose, beside the raw transport of the same
+ * run. docs/performance.md says what is measured. */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <urcu/urcu-qsbr.h>
+
+#include "cli.h"
+#include "eal.h"
+#include "load.h"
+#include "local.h"
+#include "raw.h"
+
+#define MEMORY_MIB 96u
+#define RETAIN_BYTES (32u << 20)
+#define CHANNEL_BYTES (1u << 20)
+#define RAW_ROUND_TRIPS 100000u
+#define RAW_FLOOD_NS 200000000u
+#define WARM_UP_NS 300000000u
+#define READY_NS 10000000000u
+#define PATIENCE 1000u
+
+enum phase { PHASE_START, PHASE_ECHO, PHASE_SINK, PHASE_CLUSTER, PHASE_END };
+
+/* What the two processes of a memif bench tell each other. */
+struct shared {
+    _Atomic int phase;   /* written by the parent */
+    _Atomic int reached; /* by the child: the phase it is in */
+    _Atomic bool left[PHASE_END + 1]; /* by the parent: that phase is over */
+    _Atomic uint64_t received;
+    char error[256];
+};
+
+struct raw_figures {
+    uint64_t rtt_p50_ns, rtt_p99_ns, pps;
+};
+
+struct bench {
+    bool throughput, json;
+    const char *transport;
+    enum cairn_ack ack;
+    enum cluster_profile profile;
+    uint32_t payload_bytes, runs, in_flight;
+    uint64_t rate_per_s, seconds;
+    int cpus[2];
+    struct histogram *histogram;
+    struct raw_figures raw;
+    /* the place the load comes in */
+    struct node *leader;
+    struct cairn_client *client;
+    uint32_t log;
+    uint64_t producer, seq;
+    void (*poll)(void *context);
+    void *context;
+};
+
+static void
+pin(int cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* Two CPUs to use, the same one twice where there is but one. */
+static void
+choose_cpus(int cpus[2])
+{
+    cpu_set_t set;
+    int found = 0;
+
+    cpus[0] = cpus[1] = 0;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return;
+    for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++) {
+        if (CPU_ISSET(cpu, &set))
+            cpus[found++] = cpu;
+    }
+    if (found == 1)
+        cpus[1] = cpus[0];
+}
+
+static json_t *
+row_of(const struct bench *bench, uint32_t run, const struct load_result *load)
+{
+    const struct histogram *h = bench->histogram;
+    double seconds = (double)load->duration_ns / 1e9, per_s = (double)load->entries / seconds;
+    uint64_t p50 = histogram_at(h, 50);
+
+    return json_pack(
+        "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "bench",
+        bench->throughput ? "throughput" : "latency", "transport", bench->transport, "ack", cairn_ack_name(bench->ack),
+        "durability", "memory", "payload_bytes", (json_int_t)bench->payload_bytes, "rate_per_s",
+        (json_int_t)bench->rate_per_s, "in_flight", (json_int_t)bench->in_flight, "run", (int)run, "runs",
+        (int)bench->runs, "seconds", (json_int_t)bench->seconds, "samples", (json_int_t)histogram_count(h), "p50_ns",
+        (json_int_t)p50, "p90_ns", (json_int_t)histogram_at(h, 90), "p99_ns", (json_int_t)histogram_at(h, 99),
+        "p999_ns", (json_int_t)histogram_at(h, 99.9), "p9999_ns", (json_int_t)histogram_at(h, 99.99), "max_ns",
+        (json_int_t)histogram_max(h), "entries_per_s", (json_int_t)per_s, "bytes_per_s",
+        (json_int_t)(per_s * bench->payload_bytes), "raw_rtt_p50_ns", (json_int_t)bench->raw.rtt_p50_ns,
+        "raw_rtt_p99_ns", (json_int_t)bench->raw.rtt_p99_ns, "ratio_p50",
+        bench->raw.rtt_p50_ns == 0 ? 0.0 : (double)p50 / (double)bench->raw.rtt_p50_ns);
+}
+
+static void
+print_head(const struct bench *bench)
+{
+    printf("%s, %s, ack %s, %u-byte entries, %s; raw round trip p50 %lu ns, p99 %lu ns, %.1f M frames/s\n\n",
+           bench->throughput ? "throughput" : "latency", bench->transport, cairn_ack_name(bench->ack),
+           bench->payload_bytes, bench->throughput ? "as fast as it goes" : "open loop",
+           (unsigned long)bench->raw.rtt_p50_ns, (unsigned long)bench->raw.rtt_p99_ns, (double)bench->raw.pps / 1e6);
+    printf("%4s %10s %9s %9s %9s %9s %9s %10s %12s %6s\n", "run", "samples", "p50 us", "p90", "p99", "p99.9", "p99.99",
+           "max", "entries/s", "x raw");
+}
+
+static void
+print_row(const json_t *row)
+{
+    static const char *const keys[] = {"p50_ns", "p90_ns", "p99_ns", "p999_ns", "p9999_ns"};
+
+    printf("%4lld %10lld", json_integer_value(json_object_get(row, "run")),
+           json_integer_value(json_object_get(row, "samples")));
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        printf(" %9.2f", (double)json_integer_value(json_object_get(row, keys[i])) / 1000);
+    printf(" %10.2f %12lld %6.2f\n", (double)json_integer_value(json_object_get(row, "max_ns")) / 1000,
+           json_integer_value(json_object_get(row, "entries_per_s")), json_real_value(json_object_get(row, "ratio_p50")));
+}
+
+/* The load, as often as asked. The client, the leader's polling and the raw figures are in place. */
+static int
+run_load(struct bench *bench)
+{
+    if (!bench->json)
+        print_head(bench);
+    for (uint32_t run = 1; run <= bench->runs; run++) {
+        struct load_config config = {
+            .client = bench->client,
+            .log = bench->log,
+            .ack = bench->ack,
+            .payload_bytes = bench->payload_bytes,
+            .rate_per_s = bench->throughput ? 0 : bench->rate_per_s,
+            .in_flight = bench->in_flight,
+            .warm_up_ns = WARM_UP_NS,
+            .duration_ns = bench->seconds * 1000000000u,
+            .poll = bench->poll,
+            .context = bench->context,
+            .seq = &bench->seq,
+            .producer = bench->producer,
+        };
+        struct load_result result;
+        json_t *row;
+
+        histogram_reset(bench->histogram);
+        result = load_run(&config, bench->histogram);
+        if (result.error != CAIRN_OK)
+            return cli_fail("bench: an append was not acknowledged: %s (is the machine too busy?)",
+                            cairn_error_text(result.error));
+        row = row_of(bench, run, &result);
+        json_object_set_new(row, "raw_pps", json_integer((json_int_t)bench->raw.pps));
+        if (bench->json) {
+            cli_row(row);
+        } else {
+            print_row(row);
+            json_decref(row);
+        }
+        fflush(stdout);
+    }
+    return EXIT_DONE;
+}
+
+static int
+open_log(struct bench *bench)
+{
+    enum cairn_error error = local_create_log(bench->leader, "bench", CAIRN_POLICY_CP, bench->poll, bench->context,
+                                              &bench->log);
+
+    if (error == CAIRN_OK)
+        error = node_attach(bench->leader, &bench->client);
+    bench->producer = session_new_producer();
+    return error == CAIRN_OK ? 0 : cli_fail("bench: the cluster does not start: %s", cairn_error_text(error));
+}
+
+static int
+raw_round_trips_of(struct bench *bench, struct port *port)
+{
+    histogram_reset(bench->histogram);
+    if (!raw_round_trips(port, RAW_ROUND_TRIPS, bench->histogram))
+        return cli_fail("bench: the raw transport does not answer");
+    bench->raw.rtt_p50_ns = histogram_at(bench->histogram, 50);
+    bench->raw.rtt_p99_ns = histogram_at(bench->histogram, 99);
+    return 0;
+}
+
+/* --- ring: the nodes on one core, the client on the other --- */
+
+struct ring_far {
+    struct port port;
+    _Atomic bool stop;
+    _Atomic uint64_t received;
+    int cpu;
+    bool sink;
+};
+
+static void *
+ring_far_run(void *argument)
+{
+    struct ring_far *far = argument;
+
+    pin(far->cpu);
+    eal_enter_thread();
+    if (far->sink)
+        raw_sink(&far->port, &far->stop, &far->received);
+    else
+        raw_echo(&far->port, &far->stop);
+    eal_leave_thread();
+    return NULL;
+}
+
+static int
+ring_far_phase(struct bench *bench, struct port *near, struct ring_far *far, bool sink)
+{
+    pthread_t thread;
+    int status = 0;
+
+    far->sink = sink;
+    atomic_store(&far->stop, false);
+    if (pthread_create(&thread, NULL, ring_far_run, far) != 0)
+        return cli_fail("bench: no thread to be had");
+    if (sink)
+        raw_flood(near, RAW_FLOOD_NS);
+    else
+        status = raw_round_trips_of(bench, near);
+    atomic_store(&far->stop, true);
+    pthread_join(thread, NULL);
+    return status;
+}
+
+static int
+ring_raw(struct bench *bench)
+{
+    static struct port near;
+    static struct ring_far far;
+    struct rte_mempool *pool = port_pool_create("raw"), *far_pool = port_pool_create("raw-far");
+    char detail[256] = "no memory";
+    int status;
+
+    if (pool == NULL || far_pool == NULL ||
+        port_pair_create("raw", &near, pool, &far.port, far_pool, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("bench: %s", detail);
+    far.cpu = bench->cpus[1];
+    status = ring_far_phase(bench, &near, &far, false);
+    if (status == 0)
+        status = ring_far_phase(bench, &near, &far, true);
+    bench->raw.pps = atomic_load(&far.received) * 1000000000u / RAW_FLOOD_NS;
+    raw_drain(&near);
+    raw_drain(&far.port);
+    port_close(&near);
+    port_close(&far.port);
+    return status;
+}
+
+static void
+ring_poll(void *context)
+{
+    (void)context;
+    urcu_qsbr_quiescent_state();
+}
+
+static int
+bench_ring(struct bench *bench)
+{
+    static struct local_cluster local;
+    struct local_config config = {
+        .nodes = 3,
+        .memory_mib = MEMORY_MIB,
+        .retain_bytes = RETAIN_BYTES,
+        .touch_all = true,
+        .channel_bytes = CHANNEL_BYTES,
+        .profile = bench->profile,
+        .idle = bench->cpus[0] == bench->cpus[1] ? IDLE_YIELD : IDLE_SPIN,
+        .cpu = bench->cpus[1],
+    };
+    char detail[512];
+    int status;
+
+    if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    /* Threads that are not the load's float as they like. */
+    if (local_start(&config, &local, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    bench->leader = local.nodes[0];
+    status = open_log(bench);
+    lcore_stop(&local.lcore);
+    pin(bench->cpus[0]);
+    eal_enter_thread();
+    if (status == 0)
+        status = ring_raw(bench);
+    bench->poll = ring_poll;
+    if (status == 0 && !lcore_start(&local.lcore))
+        status = cli_fail("bench: no thread to be had");
+    if (status == 0)
+        status = run_load(bench);
+    if (bench->client != NULL)
+        cairn_disconnect(bench->client);
+    eal_leave_thread();
+    local_stop(&local);
+    return status;
+}
+
+/* --- memif: leader and client in this process on one core, the followers in another on the other --- */
+
+static struct node *
+memif_node(const struct cluster_config *cluster, uint8_t self, char *detail, size_t detail_bytes)
+{
+    struct node_config config = {
+        .cluster = cluster,
+        .self = self,
+        .incarnation = 1,
+        .seed = cluster->id + self,
+        .channel_bytes = CHANNEL_BYTES,
+        .election_patience = self == 0 ? 1 : PATIENCE,
+        .retain_bytes = RETAIN_BYTES,
+        .touch_all = true,
+    };
+    struct node *node;
+
+    if (node_create(&config, &node, detail, detail_bytes) != CAIRN_OK ||
+        node_control_start(node, detail, detail_bytes) != CAIRN_OK)
+        return NULL;
+    return node;
+}
+
+static void
+reach_phase(struct shared *shared, int phase)
+{
+    atomic_store(&shared->reached, phase);
+}
+
+static void
+followers_poll(struct shared *shared, struct node **nodes)
+{
+    while (!atomic_load_explicit(&shared->left[PHASE_CLUSTER], memory_order_relaxed)) {
+        worker_poll(node_worker(nodes[0]));
+        worker_poll(node_worker(nodes[1]));
+        urcu_qsbr_quiescent_state();
+    }
+}
+
+static void
+followers_run(const struct cluster_config *cluster, struct shared *shared, int cpu)
+{
+    struct node *nodes[2] = {NULL, NULL};
+    int phase;
+
+    if (eal_start(NULL, shared->error, sizeof(shared->error)) == CAIRN_OK) {
+        nodes[0] = memif_node(cluster, 1, shared->error, sizeof(shared->error));
+        nodes[1] = memif_node(cluster, 2, shared->error, sizeof(shared->error));
+    }
+    if (nodes[0] == NULL || nodes[1] == NULL) {
+        reach_phase(shared, -1);
+        _exit(1);
+    }
+    pin(cpu);
+    eal_enter_thread();
+    while ((phase = atomic_load(&shared->phase)) != PHASE_END) {
+        urcu_qsbr_quiescent_state();
+        if (atomic_load(&shared->reached) == phase)
+            continue;
+        reach_phase(shared, phase);
+        if (phase == PHASE_ECHO)
+            raw_echo(node_port(nodes[0], 0), &shared->left[PHASE_ECHO]);
+        else if (phase == PHASE_SINK)
+            raw_sink(node_port(nodes[0], 0), &shared->left[PHASE_SINK], &shared->received);
+        else if (phase == PHASE_CLUSTER)
+            followers_poll(shared, nodes);
+    }
+    _exit(0);
+}
+
+static void
+enter_phase(struct shared *shared, int phase)
+{
+    uint64_t end_ns = cli_now_ns() + READY_NS;
+
+    atomic_store(&shared->phase, phase);
+    for (int before = 0; before < phase; before++)
+        atomic_store(&shared->left[before], true);
+    while (phase != PHASE_END && atomic_load(&shared->reached) != phase && atomic_load(&shared->reached) != -1 &&
+           cli_now_ns() < end_ns)
+        urcu_qsbr_quiescent_state();
+}
+
+static bool
+links_up(struct node *leader)
+{
+    uint64_t end_ns = cli_now_ns() + READY_NS;
+    struct rte_eth_link link;
+    uint32_t up = 0;
+
+    while (up < 2 && cli_now_ns() < end_ns) {
+        up = 0;
+        for (uint8_t peer = 1; peer <= 2; peer++) {
+            memset(&link, 0, sizeof(link));
+            rte_eth_link_get_nowait(node_port(leader, peer)->port_id, &link);
+            up += link.link_status == RTE_ETH_LINK_UP;
+        }
+        urcu_qsbr_quiescent_state();
+        usleep(1000);
+    }
+    return up == 2;
+}
+
+static int
+memif_raw(struct bench *bench, struct shared *shared)
+{
+    struct port *port = node_port(bench->leader, 1);
+    int status;
+
+    if (!links_up(bench->leader))
+        return cli_fail("bench: the memif links do not come up");
+    enter_phase(shared, PHASE_ECHO);
+    status = raw_round_trips_of(bench, port);
+    if (status != 0)
+        return status;
+    enter_phase(shared, PHASE_SINK);
+    raw_flood(port, RAW_FLOOD_NS);
+    bench->raw.pps = atomic_load(&shared->received) * 1000000000u / RAW_FLOOD_NS;
+    enter_phase(shared, PHASE_CLUSTER);
+    raw_drain(port);
+    return 0;
+}
+
+static void
+memif_poll(void *context)
+{
+    worker_poll(node_worker(context));
+    urcu_qsbr_quiescent_state();
+}
+
+static int
+memif_parent(struct bench *bench, const struct cluster_config *cluster, struct shared *shared)
+{
+    char detail[512];
+    int status;
+
+    if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    bench->leader = memif_node(cluster, 0, detail, sizeof(detail));
+    if (bench->leader == NULL)
+        return cli_fail("%s", detail);
+    pin(bench->cpus[0]);
+    eal_enter_thread();
+    bench->poll = memif_poll;
+    bench->context = bench->leader;
+    status = memif_raw(bench, shared);
+    if (status == 0)
+        status = open_log(bench);
+    if (status == 0)
+        status = run_load(bench);
+    if (bench->client != NULL)
+        cairn_disconnect(bench->client);
+    enter_phase(shared, PHASE_END);
+    eal_leave_thread();
+    node_control_stop(bench->leader);
+    node_free(bench->leader);
+    return status;
+}
+
+static int
+bench_memif(struct bench *bench)
+{
+    struct cluster_config cluster = local_cluster_config(3, TRANSPORT_MEMIF, MEMORY_MIB, bench->profile);
+    struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int status;
+    pid_t child;
+
+    if (shared == MAP_FAILED)
+        return cli_fail("bench: no memory");
+    fflush(stdout);
+    child = fork();
+    if (child < 0)
+        return cli_fail("bench: no process to be had: %s", strerror(errno));
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        followers_run(&cluster, shared, bench->cpus[1]);
+    }
+    status = memif_parent(bench, &cluster, shared);
+    if (status != 0 && shared->error[0] != '\0')
+        cli_fail("bench: followers: %s", shared->error);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    return status;
+}
+
+int
+cmd_bench(int argc, char **argv)
+{
+    static struct bench bench = {.transport = "memif", .ack = CAIRN_ACK_MAJORITY, .payload_bytes = 64, .runs = 3};
+    const char *durability = NULL, *profile = "shared";
+    uint64_t seconds = 2;
+    const struct cli_option options[] = {
+        {"transport", OPTION_TEXT, &bench.transport, "memif (two processes, the default) or ring (one)"},
+        {"ack", OPTION_ACK, &bench.ack, "default majority"},
+        {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
+        {"payload-bytes", OPTION_U32, &bench.payload_bytes, "of each entry; default 64"},
+        {"rate", OPTION_U64, &bench.rate_per_s, "latency: intended entries a second; default 20000"},
+        {"in-flight", OPTION_U32, &bench.in_flight, "at most; default 4096"},
+        {"seconds", OPTION_U64, &seconds, "of each run, after 0.3 s of warm-up; default 2"},
+        {"runs", OPTION_U32, &bench.runs, "default 3"},
+        {"profile", OPTION_TEXT, &profile, "shared, dedicated or wan: heartbeat and timeout"},
+        {"json", OPTION_FLAG, &bench.json, "a JSON row for each run"},
+        OPTIONS_END,
+    };
+    int first, status;
+
+    if (!cli_parse(argc, argv, "bench latency|throughput [OPTIONS]", options, 1, 1, &first, &status))
+        return status;
+    bench.throughput = strcmp(argv[first], "throughput") == 0;
+    if (!bench.throughput && strcmp(argv[first], "latency") != 0)
+        return cli_usage("bench: unknown bench '%s' (latency, throughput)", argv[first]);
+    if (durability != NULL && strcmp(durability, "memory") != 0)
+        return cli_usage("bench: --durability %s is not available: this version keeps logs in memory", durability);
+    if (!cluster_profile_parse(profile, &bench.profile))
+        return cli_usage("bench: --profile does not take '%s' (shared, dedicated, wan)", profile);
+    if (bench.payload_bytes > CHANNEL_BYTES / 2 || seconds == 0 || seconds > 3600 || bench.runs == 0)
+        return cli_usage("bench: --payload-bytes is at most 524288, --seconds 1 to 3600, --runs at least 1");
+    bench.seconds = seconds;
+    bench.rate_per_s = bench.throughput ? 0 : bench.rate_per_s == 0 ? 20000 : bench.rate_per_s;
+    bench.in_flight = bench.in_flight == 0 ? 4096 : bench.in_flight > 8192 ? 8192 : bench.in_flight;
+    choose_cpus(bench.cpus);
+    bench.histogram = histogram_new();
+    if (bench.histogram == NULL)
+        return cli_fail("bench: no memory");
+    if (strcmp(bench.transport, "ring") == 0)
+        status = bench_ring(&bench);
+    else if (strcmp(bench.transport, "memif") == 0)
+        status = bench_memif(&bench);
+    else
+        status = cli_usage("bench: --transport is ring or memif, not '%s'", bench.transport);
+    histogram_free(bench.histogram);
+    return cli_end(status);
+}

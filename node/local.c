@@ -1,0 +1,168 @@
+#include "local.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "eal.h"
+
+#define CREATE_NS 10000000000u
+#define PATIENCE 100u
+
+struct cluster_config
+local_cluster_config(uint32_t nodes, enum cluster_transport transport, uint32_t memory_mib,
+                     enum cluster_profile profile)
+{
+    struct cluster_config config = {
+        .id = (uint32_t)clock_monotonic_ns() ^ ((uint32_t)getpid() << 16),
+        .transport = transport,
+        .profile = profile,
+        .memory_mib = memory_mib,
+        .nodes = nodes,
+    };
+
+    for (uint32_t i = 0; i < nodes; i++)
+        snprintf(config.names[i], sizeof(config.names[i]), "n%u", i + 1);
+    return config;
+}
+
+static enum cairn_error
+make_nodes(const struct local_config *config, struct local_cluster *local, char *detail, size_t detail_bytes)
+{
+    enum cairn_error error = CAIRN_OK;
+
+    for (uint8_t i = 0; i < config->nodes && error == CAIRN_OK; i++) {
+        struct node_config node = {
+            .cluster = &local->cluster,
+            .self = i,
+            .incarnation = 1,
+            .seed = local->cluster.id + i,
+            .bell = &local->lcore.own_bell,
+            .channel_bytes = config->channel_bytes,
+            .election_patience = i == 0 ? 1 : PATIENCE,
+            .retain_bytes = config->retain_bytes,
+            .touch_all = config->touch_all,
+            .allow_faults = true,
+        };
+
+        error = node_create(&node, &local->nodes[i], detail, detail_bytes);
+        for (uint8_t j = 0; j < i && error == CAIRN_OK; j++)
+            error = node_link(local->nodes[j], local->nodes[i], detail, detail_bytes);
+    }
+    for (uint8_t i = 0; i < config->nodes && error == CAIRN_OK; i++)
+        error = node_control_start(local->nodes[i], detail, detail_bytes);
+    return error;
+}
+
+enum cairn_error
+local_start(const struct local_config *config, struct local_cluster *local, char *detail, size_t detail_bytes)
+{
+    enum cairn_error error = eal_start(NULL, detail, detail_bytes);
+
+    memset(local, 0, sizeof(*local));
+    if (error != CAIRN_OK)
+        return error;
+    local->cluster = local_cluster_config(config->nodes, TRANSPORT_RING, config->memory_mib, config->profile);
+    error = make_nodes(config, local, detail, detail_bytes);
+    if (error == CAIRN_OK) {
+        local->lcore.idle = config->idle;
+        local->lcore.cpu = config->cpu;
+        for (uint32_t i = 0; i < config->nodes; i++)
+            local->lcore.workers[local->lcore.workers_count++] = node_worker(local->nodes[i]);
+        if (!lcore_start(&local->lcore)) {
+            snprintf(detail, detail_bytes, "no thread to be had for the workers");
+            error = CAIRN_NO_MEMORY;
+        }
+    }
+    if (error != CAIRN_OK)
+        local_stop(local);
+    return error;
+}
+
+void
+local_stop(struct local_cluster *local)
+{
+    lcore_stop(&local->lcore);
+    for (uint32_t i = 0; i < local->cluster.nodes; i++) {
+        if (local->nodes[i] == NULL)
+            continue;
+        node_control_stop(local->nodes[i]);
+        node_free(local->nodes[i]);
+        local->nodes[i] = NULL;
+    }
+}
+
+enum cairn_error
+local_connect(void *context, uint8_t node, struct cairn_client **out, char *detail, size_t detail_bytes)
+{
+    struct local_cluster *local = context;
+
+    (void)detail;
+    (void)detail_bytes;
+    return node_attach(local->nodes[node], out);
+}
+
+static void
+pause_or_poll(void (*poll)(void *context), void *context)
+{
+    struct timespec pause = {.tv_nsec = 200000};
+
+    if (poll != NULL)
+        poll(context);
+    else
+        nanosleep(&pause, NULL);
+}
+
+/* Repeats the catalog's entry with the same sequence until it is acknowledged. */
+static enum cairn_error
+write_catalog(struct cairn_client *client, const char *text, void (*poll)(void *context), void *context,
+              uint64_t end_ns)
+{
+    struct cairn_entry entry = {
+        .payload = text,
+        .payload_bytes = (uint32_t)strlen(text),
+        .producer = session_new_producer(),
+        .producer_seq = 1,
+    };
+    struct cairn_result result = {.error = CAIRN_NO_LEADER};
+
+    while (clock_monotonic_ns() < end_ns) {
+        if (cairn_append(client, 0, &entry, CAIRN_ACK_MAJORITY, 1) != CAIRN_OK)
+            return CAIRN_FULL;
+        cairn_flush(client);
+        while (cairn_poll(client, &result) == 0 && clock_monotonic_ns() < end_ns)
+            pause_or_poll(poll, context);
+        if (result.error == CAIRN_OK)
+            return CAIRN_OK;
+        pause_or_poll(poll, context);
+    }
+    return result.error;
+}
+
+enum cairn_error
+local_create_log(struct node *node, const char *name, enum cairn_policy policy, void (*poll)(void *context),
+                 void *context, uint32_t *log)
+{
+    uint64_t end_ns = clock_monotonic_ns() + CREATE_NS;
+    struct cairn_client *client;
+    struct node_log_view view;
+    char text[256];
+    enum cairn_error error = node_attach(node, &client);
+
+    if (error != CAIRN_OK)
+        return error;
+    snprintf(text, sizeof(text), "{\"op\":\"create\",\"name\":\"%s\",\"policy\":\"%s\"}", name,
+             cairn_policy_name(policy));
+    error = write_catalog(client, text, poll, context, end_ns);
+    while (error == CAIRN_OK && !(node_view(node, name, &view) && strcmp(view.role, "leader") == 0)) {
+        if (clock_monotonic_ns() > end_ns)
+            error = CAIRN_NO_LEADER;
+        pause_or_poll(poll, context);
+    }
+    *log = view.id;
+    cairn_disconnect(client);
+    return error;
+}

@@ -1,0 +1,43 @@
+/* All nodes of a cluster in this process, linked by rings, polled by one lcore of ours: what the demo
+ * and the benches run. The nodes are the same as in `cairn server`. */
+#ifndef NODE_LOCAL_H
+#define NODE_LOCAL_H
+
+#include "node.h"
+#include "session.h"
+
+struct local_config {
+    uint32_t nodes;
+    uint32_t memory_mib; /* of each node */
+    uint64_t retain_bytes;
+    bool touch_all;
+    uint32_t channel_bytes; /* of each client's rings */
+    enum cluster_profile profile;
+    enum idle_policy idle;
+    int cpu; /* of the lcore; -1: floats */
+};
+
+struct local_cluster {
+    struct cluster_config cluster;
+    struct node *nodes[CAIRN_NODES_MAX];
+    struct lcore lcore;
+};
+
+/* Starts EAL, nodes and lcore; the first node leads whatever log is made, while it can. */
+enum cairn_error local_start(const struct local_config *config, struct local_cluster *out, char *detail,
+                             size_t detail_bytes);
+void local_stop(struct local_cluster *local);
+
+/* session_connect for a session inside: the context is the local_cluster. */
+session_connect local_connect;
+
+/* A cluster file's worth of settings for a cluster that has no file. */
+struct cluster_config local_cluster_config(uint32_t nodes, enum cluster_transport transport, uint32_t memory_mib,
+                                           enum cluster_profile profile);
+
+/* Makes a log, by way of `node` (which must be able to lead), and waits until it leads it. poll, where
+ * given, is called meanwhile: whoever polls the node itself does it there. */
+enum cairn_error local_create_log(struct node *node, const char *name, enum cairn_policy policy,
+                                  void (*poll)(void *context), void *context, uint32_t *log);
+
+#endif
