@@ -134,6 +134,22 @@ print_row(const json_t *row)
            json_integer_value(json_object_get(row, "entries_per_s")), json_real_value(json_object_get(row, "ratio_p50")));
 }
 
+/* What the leader saw, when a run fails. */
+static void
+tell_events(const struct bench *bench)
+{
+    struct node_event events[32];
+    uint64_t next = 0;
+    uint32_t count;
+
+    usleep(50000);
+    while ((count = node_events(bench->leader, &next, events, 32)) > 0) {
+        for (uint32_t i = 0; i < count; i++)
+            fprintf(stderr, "cairn: bench: %.6f %s %s %s\n", (double)events[i].t_ns / 1e9, event_name(events[i].kind),
+                    events[i].log_name, events[i].reason);
+    }
+}
+
 /* The load, as often as asked. The client, the leader's polling and the raw figures are in place. */
 static int
 run_load(struct bench *bench)
@@ -160,9 +176,11 @@ run_load(struct bench *bench)
 
         histogram_reset(bench->histogram);
         result = load_run(&config, bench->histogram);
-        if (result.error != CAIRN_OK)
+        if (result.error != CAIRN_OK) {
+            tell_events(bench);
             return cli_fail("bench: an append was not acknowledged: %s (is the machine too busy?)",
                             cairn_error_text(result.error));
+        }
         row = row_of(bench, run, &result);
         json_object_set_new(row, "raw_pps", json_integer((json_int_t)bench->raw.pps));
         if (bench->json) {

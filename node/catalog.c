@@ -70,7 +70,7 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     const char *deny_name = json_string_value(json_object_get(entry, "deny"));
     enum cairn_policy policy;
     enum cairn_deny deny = CAIRN_DENY_WRITES;
-    struct snapshot *next;
+    struct snapshot *next, *former = NULL;
     bool changed;
 
     if (operation == NULL || name == NULL || strlen(name) >= CAIRN_NAME_BYTES || policy_name == NULL ||
@@ -86,10 +86,11 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
         changed = strcmp(operation, "create") == 0 ? create(node, next, lsn, name, policy, deny)
                                                    : change(next, name, policy, deny);
         if (changed)
-            snapshot_publish(node, next);
+            former = snapshot_publish(node, next);
         else
             free(next);
     }
     pthread_mutex_unlock(&node->control->lock);
+    snapshot_retire(former);
     json_decref(entry);
 }

@@ -25,8 +25,8 @@ snapshot_copy(const struct node *node)
     return copy;
 }
 
-/* Puts next in force; frees the old one once no worker can be looking at it. */
-void
+/* Puts next in force, with the control lock held; returns the former one, for snapshot_retire(). */
+struct snapshot *
 snapshot_publish(struct node *node, struct snapshot *next)
 {
     struct snapshot *before = node->snapshot;
@@ -35,8 +35,18 @@ snapshot_publish(struct node *node, struct snapshot *next)
     rcu_assign_pointer(node->snapshot, next);
     if (node->bell != NULL)
         doorbell_ring(node->bell);
+    return before;
+}
+
+/* Frees a former snapshot once no worker can be looking at it. Never with the lock held: whoever
+ * waits for the lock may be the very thread that polls. */
+void
+snapshot_retire(struct snapshot *former)
+{
+    if (former == NULL)
+        return;
     urcu_qsbr_synchronize_rcu();
-    free(before);
+    free(former);
 }
 
 static void
@@ -129,7 +139,7 @@ create_catalog(struct node *node)
     next->logs[next->count].log = log;
     next->logs[next->count].policy = log->policy;
     next->logs[next->count++].deny = log->deny;
-    snapshot_publish(node, next);
+    snapshot_retire(snapshot_publish(node, next));
     return node_attach(node, &node->control->catalog);
 }
 
@@ -188,15 +198,16 @@ node_control_stop(struct node *node)
 void
 node_set_faults(struct node *node, const struct fault_rule *rules)
 {
-    struct snapshot *next;
+    struct snapshot *next, *former = NULL;
 
     pthread_mutex_lock(&node->control->lock);
     next = snapshot_copy(node);
     if (next != NULL) {
         memcpy(next->faults, rules, sizeof(next->faults));
-        snapshot_publish(node, next);
+        former = snapshot_publish(node, next);
     }
     pthread_mutex_unlock(&node->control->lock);
+    snapshot_retire(former);
 }
 
 static const char *

@@ -241,7 +241,8 @@ void attachment_leave(struct attachment *attachment);
 void attachments_reap(struct node *node);
 
 /* control.c */
-void snapshot_publish(struct node *node, struct snapshot *next);
+struct snapshot *snapshot_publish(struct node *node, struct snapshot *next);
+void snapshot_retire(struct snapshot *former);
 struct snapshot *snapshot_copy(const struct node *node);
 
 /* catalog.c */
