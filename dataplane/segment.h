@@ -53,7 +53,6 @@ void segment_pool_touch(struct segment_pool *pool, bool all);
 struct segment *segment_take(struct segment_pool *pool);
 void segment_give(struct segment_pool *pool, struct segment *segment);
 
-/* The block at index, and room for bytes of records in a new block (or in the last, where extend). */
 static inline uint32_t *
 segment_offset(const struct segment *segment, uint32_t index)
 {
@@ -66,10 +65,13 @@ segment_block(const struct segment *segment, uint32_t index)
     return (struct block *)(void *)(segment->base + *segment_offset(segment, index));
 }
 
+/* Bytes between the blocks and their table, with a new block's place in the table set aside. */
 static inline size_t
 segment_room(const struct segment *segment)
 {
-    return SEGMENT_BYTES - segment->used_bytes - sizeof(uint32_t) * (segment->blocks + 1);
+    size_t taken = segment->used_bytes + sizeof(uint32_t) * (segment->blocks + 1);
+
+    return taken < SEGMENT_BYTES ? SEGMENT_BYTES - taken : 0;
 }
 
 #endif
