@@ -89,13 +89,13 @@ load_run(const struct load_config *config, struct histogram *histogram)
     while ((now_ns = clock_now_ns(&run.clock)) < run.end_ns && run.error == CAIRN_OK) {
         send_due(&run, now_ns);
         if (config->poll != NULL)
-            config->poll(config->context);
+            config->poll(config->context, now_ns);
         collect(&run);
     }
     /* What is under way is answered before the next run. */
-    while (run.done < run.sent && clock_now_ns(&run.clock) < run.end_ns + DRAIN_NS) {
+    while (run.done < run.sent && (now_ns = clock_now_ns(&run.clock)) < run.end_ns + DRAIN_NS) {
         if (config->poll != NULL)
-            config->poll(config->context);
+            config->poll(config->context, now_ns);
         collect(&run);
     }
     if (run.done < run.sent && run.error == CAIRN_OK)

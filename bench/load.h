@@ -14,7 +14,7 @@ struct load_config {
     uint32_t in_flight;
     uint64_t warm_up_ns, duration_ns;
     /* Called in every round: whoever polls the node in this thread does it here. May be NULL. */
-    void (*poll)(void *context);
+    void (*poll)(void *context, uint64_t now_ns);
     void *context;
     uint64_t *seq; /* of the producer, carried from run to run */
     uint64_t producer;

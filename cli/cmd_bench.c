@@ -57,7 +57,7 @@ struct bench {
     struct cairn_client *client;
     uint32_t log;
     uint64_t producer, seq;
-    void (*poll)(void *context);
+    void (*poll)(void *context, uint64_t now_ns);
     void *context;
 };
 
@@ -286,9 +286,10 @@ ring_raw(struct bench *bench)
 }
 
 static void
-ring_poll(void *context)
+ring_poll(void *context, uint64_t now_ns)
 {
     (void)context;
+    (void)now_ns;
     urcu_qsbr_quiescent_state();
 }
 
@@ -365,9 +366,14 @@ reach_phase(struct shared *shared, int phase)
 static void
 followers_poll(struct shared *shared, struct node **nodes)
 {
+    struct clock clock;
+
+    clock_start(&clock);
     while (!atomic_load_explicit(&shared->left[PHASE_CLUSTER], memory_order_relaxed)) {
-        worker_poll(node_worker(nodes[0]));
-        worker_poll(node_worker(nodes[1]));
+        uint64_t now_ns = clock_now_ns(&clock);
+
+        worker_poll(node_worker(nodes[0]), now_ns);
+        worker_poll(node_worker(nodes[1]), now_ns);
         urcu_qsbr_quiescent_state();
     }
 }
@@ -457,9 +463,9 @@ memif_raw(struct bench *bench, struct shared *shared)
 }
 
 static void
-memif_poll(void *context)
+memif_poll(void *context, uint64_t now_ns)
 {
-    worker_poll(node_worker(context));
+    worker_poll(node_worker(context), now_ns);
     urcu_qsbr_quiescent_state();
 }
 

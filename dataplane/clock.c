@@ -37,7 +37,7 @@ clock_start(struct clock *clock)
 {
     uint64_t hz = rte_get_tsc_hz();
 
-    clock->ns_per_tick = 1e9 / (double)hz;
+    clock->ns_per_tick = (uint64_t)(1e9 / (double)hz * 4294967296.0);
     clock->anchor_after_ticks = hz / 100;
     anchor(clock, rte_rdtsc());
     clock->last_ns = clock->base_ns;
@@ -50,7 +50,8 @@ clock_now_ns(struct clock *clock)
 
     if (ticks - clock->base_ticks > clock->anchor_after_ticks)
         anchor(clock, ticks);
-    now_ns = clock->base_ns + (uint64_t)((double)(ticks - clock->base_ticks) * clock->ns_per_tick);
+    /* At most 10 ms of ticks since the anchor: the product fits. */
+    now_ns = clock->base_ns + (((ticks - clock->base_ticks) * clock->ns_per_tick) >> 32);
     if (now_ns > clock->last_ns)
         clock->last_ns = now_ns;
     return clock->last_ns;

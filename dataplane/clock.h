@@ -10,7 +10,7 @@
 struct clock {
     uint64_t base_ticks, base_ns;
     uint64_t last_ns;
-    double ns_per_tick;
+    uint64_t ns_per_tick; /* in 1/2^32 */
     uint64_t anchor_after_ticks;
 };
 

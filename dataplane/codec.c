@@ -3,13 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include <isa-l.h>
-
-static uint32_t
-checksum(const uint8_t *bytes, size_t size_bytes)
-{
-    return crc32_iscsi((unsigned char *)(uintptr_t)bytes, (int)size_bytes, 0xffffffffu) ^ 0xffffffffu;
-}
+#include "crc32c.h"
 
 static size_t
 seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint64_t term, size_t body_bytes,
@@ -30,7 +24,7 @@ seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint6
     };
 
     memcpy(out, &header, sizeof(header));
-    header.crc32c = checksum(out, sizeof(header) + body_bytes);
+    header.crc32c = crc32c(0, out, sizeof(header) + body_bytes);
     memcpy(out, &header, sizeof(header));
     return sizeof(header) + body_bytes;
 }
@@ -264,12 +258,9 @@ static bool
 header_intact(const struct wire_header *header, const uint8_t *bytes)
 {
     struct wire_header blank = *header;
-    uint32_t crc;
 
     blank.crc32c = 0;
-    crc = crc32_iscsi((unsigned char *)&blank, sizeof(blank), 0xffffffffu);
-    crc = crc32_iscsi((unsigned char *)(uintptr_t)bytes + sizeof(blank), header->body_bytes, crc) ^ 0xffffffffu;
-    return crc == header->crc32c;
+    return crc32c(crc32c(0, &blank, sizeof(blank)), bytes + sizeof(blank), header->body_bytes) == header->crc32c;
 }
 
 enum codec_verdict

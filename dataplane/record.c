@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include <isa-l.h>
+#include "crc32c.h"
 
 #define CRC_FROM offsetof(struct record, producer)
 
@@ -12,7 +12,7 @@ checksum(const struct record *record)
 {
     size_t bytes = sizeof(*record) - CRC_FROM + record->key_bytes + record->payload_bytes;
 
-    return crc32_iscsi((unsigned char *)(uintptr_t)record + CRC_FROM, (int)bytes, 0xffffffffu) ^ 0xffffffffu;
+    return crc32c(0, (const uint8_t *)record + CRC_FROM, bytes);
 }
 
 void

@@ -17,7 +17,7 @@ worker_init(struct worker *worker, uint8_t number, const struct worker_applicati
     memset(worker, 0, sizeof(*worker));
     worker->number = number;
     worker->application = *application;
-    clock_start(&worker->clock);
+    worker->now_ns = clock_monotonic_ns();
 }
 
 static bool
@@ -66,13 +66,13 @@ receive(struct worker *worker, struct port *port, uint64_t now_ns, bool *drained
 }
 
 uint32_t
-worker_poll(struct worker *worker)
+worker_poll(struct worker *worker, uint64_t now_ns)
 {
-    uint64_t now_ns = clock_now_ns(&worker->clock);
     bool drained = true;
     uint32_t work = 0;
 
     worker->polls++;
+    worker->now_ns = now_ns;
     for (uint32_t i = 0; i < worker->ports_count; i++)
         work += receive(worker, worker->ports[i], now_ns, &drained);
     work += worker->application.turn(worker->application.context, now_ns, drained);
@@ -84,10 +84,11 @@ worker_poll(struct worker *worker)
 static uint32_t
 poll_all(struct lcore *lcore)
 {
+    uint64_t now_ns = clock_now_ns(&lcore->clock);
     uint32_t work = 0;
 
     for (uint32_t i = 0; i < lcore->workers_count; i++)
-        work += worker_poll(lcore->workers[i]);
+        work += worker_poll(lcore->workers[i], now_ns);
     urcu_qsbr_quiescent_state();
     return work;
 }
@@ -96,7 +97,7 @@ poll_all(struct lcore *lcore)
 static void
 sleep_until_due(struct lcore *lcore, uint32_t prepared)
 {
-    uint64_t deadline_ns = UINT64_MAX, now_ns = clock_now_ns(&lcore->workers[0]->clock);
+    uint64_t deadline_ns = UINT64_MAX, now_ns = clock_now_ns(&lcore->clock);
 
     for (uint32_t i = 0; i < lcore->workers_count; i++) {
         struct worker_application *application = &lcore->workers[i]->application;
@@ -119,11 +120,12 @@ static void *
 lcore_run(void *argument)
 {
     struct lcore *lcore = argument;
-    struct clock *clock = &lcore->workers[0]->clock;
+    struct clock *clock = &lcore->clock;
     uint64_t worked_ns;
     uint32_t idle_polls = 0;
 
     eal_enter_thread();
+    clock_start(clock);
     worked_ns = clock_now_ns(clock);
     while (!atomic_load_explicit(&lcore->stop, memory_order_relaxed)) {
         bool sleepy = lcore->idle == IDLE_SLEEP && clock->last_ns - worked_ns > YIELD_NS;

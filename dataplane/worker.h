@@ -29,15 +29,16 @@ struct worker {
     struct worker_application application;
     struct port *ports[WORKER_PORTS_MAX];
     uint32_t ports_count;
-    struct clock clock;
+    uint64_t now_ns; /* of the poll under way */
     uint64_t polls;
     uint64_t malformed; /* frames that are none of ours */
 };
 
 void worker_init(struct worker *worker, uint8_t number, const struct worker_application *application);
 
-/* Polls once. Returns how much work there was. */
-uint32_t worker_poll(struct worker *worker);
+/* Polls once, at now_ns (CLOCK_MONOTONIC, read once for all workers that are polled together).
+ * Returns how much work there was. */
+uint32_t worker_poll(struct worker *worker, uint64_t now_ns);
 
 enum idle_policy { IDLE_SLEEP, IDLE_YIELD, IDLE_SPIN };
 
@@ -49,6 +50,7 @@ struct lcore {
     int cpu; /* pinned there; -1: floats */
     struct doorbell *bell;
     struct doorbell own_bell;
+    struct clock clock;
     pthread_t thread;
     _Atomic bool stop;
     bool running;

@@ -85,13 +85,14 @@ committed(struct node *node, struct node_log *log, uint64_t lsn)
 {
     struct stretch stretch;
 
+    /* Whoever waits hears first. */
+    pending_committed(node, log);
     while (store_look(&log->trunk, &log->commit_cursor, lsn, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
         log->digest = digest_extend(log->digest, &stretch);
         store_advance(&log->commit_cursor, &stretch);
     }
     log->digest_lsn = lsn;
-    pending_committed(node, log);
-    node_activate(node, log);
+    log->touched = true;
 }
 
 static void

@@ -106,19 +106,19 @@ local_connect(void *context, uint8_t node, struct cairn_client **out, char *deta
 }
 
 static void
-pause_or_poll(void (*poll)(void *context), void *context)
+pause_or_poll(void (*poll)(void *context, uint64_t now_ns), void *context)
 {
     struct timespec pause = {.tv_nsec = 200000};
 
     if (poll != NULL)
-        poll(context);
+        poll(context, clock_monotonic_ns());
     else
         nanosleep(&pause, NULL);
 }
 
 /* Repeats the catalog's entry with the same sequence until it is acknowledged. */
 static enum cairn_error
-write_catalog(struct cairn_client *client, const char *text, void (*poll)(void *context), void *context,
+write_catalog(struct cairn_client *client, const char *text, void (*poll)(void *context, uint64_t now_ns), void *context,
               uint64_t end_ns)
 {
     struct cairn_entry entry = {
@@ -143,7 +143,7 @@ write_catalog(struct cairn_client *client, const char *text, void (*poll)(void *
 }
 
 enum cairn_error
-local_create_log(struct node *node, const char *name, enum cairn_policy policy, void (*poll)(void *context),
+local_create_log(struct node *node, const char *name, enum cairn_policy policy, void (*poll)(void *context, uint64_t now_ns),
                  void *context, uint32_t *log)
 {
     uint64_t end_ns = clock_monotonic_ns() + CREATE_NS;

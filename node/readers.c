@@ -102,6 +102,8 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     reader->log = node_find_log(node, request->log);
     reader->cursor.position = reader->next;
     node->readers_used++;
+    if (reader != &refused && node->readers_end <= (uint32_t)(reader - node->readers))
+        node->readers_end = (uint32_t)(reader - node->readers) + 1;
     if (reader == &refused)
         error = CAIRN_FULL;
     else if (reader->log == NULL)
@@ -255,6 +257,9 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
             ask(node, reader, now_ns);
         return 0;
     }
+    /* One that follows rests until more is committed. */
+    if (reader->follow && reader->next > core_commit_lsn(reader->log->core) && reader->next <= reader->to)
+        return 0;
     given = read_trunk(node, reader);
     if (given > 0)
         return given;
@@ -281,7 +286,7 @@ readers_turn(struct node *node, uint64_t now_ns)
 
     if (node->readers_used == 0)
         return 0;
-    for (uint32_t i = 0; i < READERS_MAX; i++) {
+    for (uint32_t i = 0; i < node->readers_end; i++) {
         if (node->readers[i].used)
             given += reader_turn(node, &node->readers[i], now_ns);
     }

@@ -41,7 +41,9 @@ feed(struct node *node, struct node_log *log, const struct message *message, uin
     struct sink sink = node_sink(node, log);
 
     core_receive(log->core, message, node->batch.ids, now_ns, &sink);
-    node_activate(node, log);
+    /* An acknowledgement, the commonest message, seldom leaves anything to do. */
+    if (message->type != MESSAGE_APPEND_REPLY || node_has_unsent(node, log))
+        node_activate(node, log);
 }
 
 /* Entries of a leader go straight to the end of the trunk, where the core's answer leaves them or

@@ -21,7 +21,7 @@ send_message(struct node *node, struct node_log *log, const struct message *mess
         return;
     frame->data_len = (uint16_t)codec_encode(&node->codec, log->id, message, rte_pktmbuf_mtod(frame, uint8_t *));
     frame->pkt_len = frame->data_len;
-    port_send(port, frame, node->worker.clock.last_ns, true);
+    port_send(port, frame, node->worker.now_ns, true);
 }
 
 /* One frame: head and bytes. false: no frame to be had, try again later. */
@@ -42,7 +42,7 @@ send_records(struct node *node, struct node_log *log, struct port *port, const s
         memcpy(out + head_bytes, records, size_bytes);
     frame->data_len = (uint16_t)(head_bytes + size_bytes);
     frame->pkt_len = frame->data_len;
-    port_send(port, frame, node->worker.clock.last_ns, true);
+    port_send(port, frame, node->worker.now_ns, true);
     return true;
 }
 

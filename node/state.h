@@ -181,7 +181,7 @@ struct node {
     struct attachment *attachments[ATTACHMENTS_MAX];
     uint32_t attachments_end; /* none at or above */
     struct reader readers[READERS_MAX];
-    uint32_t readers_used;
+    uint32_t readers_used, readers_end; /* none is used at or above */
     struct assembly assemblies[CAIRN_NODES_MAX][ASSEMBLIES_PER_PEER];
     uint8_t *scratch;
     struct batch batch;
@@ -256,6 +256,7 @@ void admin_closed(void *context, void *connection);
 /* turn.c */
 uint32_t node_turn(void *context, uint64_t now_ns, bool drained);
 uint64_t node_deadline_ns(void *context);
+bool node_has_unsent(const struct node *node, const struct node_log *log);
 void node_wake_up(struct node *node, uint64_t now_ns);
 void node_reassess(struct node *node, uint64_t now_ns);
 void log_reassess(struct node *node, struct node_log *log);

@@ -131,8 +131,8 @@ trim(struct node_log *log)
 }
 
 /* Something that may be sent now: to a follower, or of the branch. */
-static bool
-has_unsent(const struct node *node, const struct node_log *log)
+bool
+node_has_unsent(const struct node *node, const struct node_log *log)
 {
     uint64_t from, to;
     uint8_t leader;
@@ -159,7 +159,7 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
     log_reassess(node, log);
     trim(log);
     status_publish(log);
-    if (has_unsent(node, log))
+    if (node_has_unsent(node, log))
         node_activate(node, log);
     log->touched = log->active;
     return core_deadline_ns(log->core);
@@ -213,7 +213,7 @@ finish(struct node *node, uint64_t now_ns)
         struct node_log *log = node->active[i];
 
         finish_log(node, log, now_ns);
-        if (has_unsent(node, log))
+        if (node_has_unsent(node, log))
             node->active[kept++] = log;
         else
             log->active = false;
