@@ -5,9 +5,10 @@
 
 #include "crc32c.h"
 
+/* covered_bytes: how much behind the header the checksum covers. */
 static size_t
 seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint64_t term, size_t body_bytes,
-     uint8_t *out)
+     size_t covered_bytes, uint8_t *out)
 {
     struct wire_header header = {
         .magic = CODEC_MAGIC,
@@ -24,7 +25,7 @@ seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint6
     };
 
     memcpy(out, &header, sizeof(header));
-    header.crc32c = crc32c(0, out, sizeof(header) + body_bytes);
+    header.crc32c = crc32c(0, out, sizeof(header) + covered_bytes);
     memcpy(out, &header, sizeof(header));
     return sizeof(header) + body_bytes;
 }
@@ -76,13 +77,16 @@ codec_encode(const struct codec *codec, uint32_t log, const struct message *mess
     if ((message->type == MESSAGE_RECOVER || message->type == MESSAGE_RECOVER_REPLY) && message->recover.leader)
         flags |= WIRE_LEADER;
     memcpy(out + sizeof(struct wire_header), &body, sizeof(body));
-    return seal(codec, message->type, log, flags, message->term, sizeof(body), out);
+    return seal(codec, message->type, log, flags, message->term, sizeof(body), sizeof(body), out);
 }
 
 size_t
 codec_encode_entries(const struct codec *codec, uint32_t log, const struct message *message,
-                     const struct block *block, uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out)
+                     const struct block *block, const uint8_t *records, uint32_t records_bytes,
+                     uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out)
 {
+    uint8_t flags = message_flags(message);
+    size_t covered_bytes = sizeof(struct wire_entries);
     struct wire_entries body = {
         .fragment_offset = fragment_offset,
         .fragment_total = fragment_total,
@@ -98,7 +102,13 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
         body.prev = message->hand_off.prev_seq;
     }
     memcpy(out + sizeof(struct wire_header), &body, sizeof(body));
-    return seal(codec, message->type, log, message_flags(message), message->term, sizeof(body), out);
+    if (records_bytes > 0)
+        memcpy(out + CODEC_HEAD_BYTES, records, records_bytes);
+    if (fragment_total != 0) {
+        flags |= WIRE_COVERED;
+        covered_bytes += records_bytes;
+    }
+    return seal(codec, message->type, log, flags, message->term, sizeof(body), covered_bytes, out) + records_bytes;
 }
 
 size_t
@@ -112,7 +122,8 @@ codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *h
     memcpy(body, heartbeat, sizeof(*heartbeat));
     if (rows_bytes > 0)
         memcpy(body + sizeof(*heartbeat), rows, rows_bytes);
-    return seal(codec, CODEC_HEARTBEAT, 0, 0, 0, sizeof(*heartbeat) + rows_bytes, out);
+    return seal(codec, CODEC_HEARTBEAT, 0, 0, 0, sizeof(*heartbeat) + rows_bytes,
+                sizeof(*heartbeat) + rows_bytes, out);
 }
 
 static enum codec_verdict
@@ -184,7 +195,7 @@ records_fit(const uint8_t *records, uint32_t size_bytes, uint32_t count)
 }
 
 static bool
-entries_sane(const struct wire_entries *body, const struct decoded *out)
+entries_sane(const struct wire_entries *body, bool covered, const struct decoded *out)
 {
     const struct block *block = &body->block;
 
@@ -195,6 +206,9 @@ entries_sane(const struct wire_entries *body, const struct decoded *out)
     if (block->kind != ENTRY_DATA && block->count != 1)
         return false;
     if (block->first_seq >= UINT64_MAX / 2 || (block->kind == ENTRY_DATA && block->first_seq == 0))
+        return false;
+    /* Pieces of a record have no checksum of their own. */
+    if (body->fragment_total != 0 && !covered)
         return false;
     if (body->fragment_total == 0)
         return records_fit(out->records, out->records_bytes, block->count);
@@ -213,7 +227,7 @@ decode_entries(const struct wire_header *header, const uint8_t *bytes, struct de
     if (header->body_bytes != sizeof(body))
         return CODEC_SHORT;
     memcpy(&body, bytes, sizeof(body));
-    if (!entries_sane(&body, out))
+    if (!entries_sane(&body, (header->flags & WIRE_COVERED) != 0, out))
         return CODEC_FIELD;
     out->block = body.block;
     out->block.size_bytes = body.fragment_total != 0 ? body.fragment_total : out->records_bytes;
@@ -255,12 +269,13 @@ decode_heartbeat(const struct wire_header *header, const uint8_t *body, struct d
 }
 
 static bool
-header_intact(const struct wire_header *header, const uint8_t *bytes)
+header_intact(const struct wire_header *header, const uint8_t *bytes, size_t size_bytes)
 {
+    size_t covered_bytes = header->flags & WIRE_COVERED ? size_bytes - sizeof(*header) : header->body_bytes;
     struct wire_header blank = *header;
 
     blank.crc32c = 0;
-    return crc32c(crc32c(0, &blank, sizeof(blank)), bytes + sizeof(blank), header->body_bytes) == header->crc32c;
+    return crc32c(crc32c(0, &blank, sizeof(blank)), bytes + sizeof(blank), covered_bytes) == header->crc32c;
 }
 
 enum codec_verdict
@@ -276,7 +291,7 @@ codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes,
         return CODEC_FOREIGN;
     if (size_bytes < sizeof(header) + header.body_bytes)
         return CODEC_SHORT;
-    if (!header_intact(&header, bytes))
+    if (!header_intact(&header, bytes, size_bytes))
         return CODEC_CHECKSUM;
     if (header.from >= CAIRN_NODES_MAX || header.from == codec->self || header.worker != codec->worker)
         return CODEC_FIELD;

@@ -2,7 +2,8 @@
  * knows nothing of ports.
  *
  * A message is a header, a body whose form the type gives, and, of MESSAGE_APPEND and MESSAGE_HAND_OFF,
- * records. The header's checksum covers header and body; each record carries its own. */
+ * records. The header's checksum covers header and body; each record carries its own. Of a fragment,
+ * which carries none, it covers the bytes too. */
 #ifndef DATAPLANE_CODEC_H
 #define DATAPLANE_CODEC_H
 
@@ -33,6 +34,7 @@ struct wire_header {
 #define WIRE_YES 1u
 #define WIRE_RECOVERING 2u
 #define WIRE_LEADER 4u
+#define WIRE_COVERED 8u /* the checksum covers all that follows */
 
 /* Body of every message of the core that carries no entries. */
 struct wire_small {
@@ -100,11 +102,12 @@ enum codec_verdict {
     CODEC_VERDICTS,
 };
 
-/* Writes header and body; returns the bytes written. The records of MESSAGE_APPEND and MESSAGE_HAND_OFF are
- * put behind by the caller; block gives their description. */
+/* Writes a message; returns the bytes written. Of MESSAGE_APPEND and MESSAGE_HAND_OFF, block describes
+ * the records, whose bytes (or a fragment of them) are copied behind. */
 size_t codec_encode(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
 size_t codec_encode_entries(const struct codec *codec, uint32_t log, const struct message *message,
-                            const struct block *block, uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out);
+                            const struct block *block, const uint8_t *records, uint32_t records_bytes,
+                            uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out);
 size_t codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat,
                               const struct wire_row *rows, uint8_t *out);
 

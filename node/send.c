@@ -31,16 +31,12 @@ send_records(struct node *node, struct node_log *log, struct port *port, const s
              uint32_t fragment_total)
 {
     struct rte_mbuf *frame = port_frame(port);
-    uint8_t *out;
-    size_t head_bytes;
 
     if (frame == NULL)
         return false;
-    out = rte_pktmbuf_mtod(frame, uint8_t *);
-    head_bytes = codec_encode_entries(&node->codec, log->id, message, block, fragment_offset, fragment_total, out);
-    if (size_bytes > 0)
-        memcpy(out + head_bytes, records, size_bytes);
-    frame->data_len = (uint16_t)(head_bytes + size_bytes);
+    frame->data_len =
+        (uint16_t)codec_encode_entries(&node->codec, log->id, message, block, records, size_bytes, fragment_offset,
+                                       fragment_total, rte_pktmbuf_mtod(frame, uint8_t *));
     frame->pkt_len = frame->data_len;
     port_send(port, frame, node->worker.now_ns, true);
     return true;

@@ -9,6 +9,8 @@
 
 /* Without work for this long a node rests: docs/operations.md, idle. */
 #define REST_AFTER_NS 50000000u
+/* Nor while links come and go: then every heartbeat counts. */
+#define STEADY_AFTER_NS 1000000000u
 
 static void
 mode_set(struct node *node, struct node_log *log, enum cairn_mode mode)
@@ -56,8 +58,10 @@ node_reassess(struct node *node, uint64_t now_ns)
 
     node->hears = detector_hears(&node->detector);
     node->reach = detector_reach(&node->detector);
-    if (before != node->reach)
+    if (before != node->reach) {
+        node->reach_changed_ns = now_ns;
         tell_reach(node, before);
+    }
     for (uint32_t i = 0; i < node->logs_count; i++) {
         struct node_log *log = node->logs[i];
         struct sink sink = node_sink(node, log);
@@ -165,6 +169,14 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
     return core_deadline_ns(log->core);
 }
 
+static uint64_t
+pace(const struct node *node, uint64_t now_ns)
+{
+    if (now_ns - node->worked_ns > REST_AFTER_NS && now_ns - node->reach_changed_ns > STEADY_AFTER_NS)
+        return detector_rest_pace_ns(&node->detector);
+    return node->detector.config.interval_ns;
+}
+
 static void
 timers(struct node *node, uint64_t now_ns, bool drained)
 {
@@ -175,8 +187,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         node_reassess(node, now_ns);
     if (beat) {
         node->wall_offset_ns = clock_wall_ns() - now_ns;
-        node->pace_ns = now_ns - node->worked_ns > REST_AFTER_NS ? detector_rest_pace_ns(&node->detector)
-                                                                : node->detector.config.interval_ns;
+        node->pace_ns = pace(node, now_ns);
         send_heartbeats(node, now_ns);
         /* On the same grid in every process of a machine: sleepers then wake together, and a core
          * leaves its idle state once for all of them. */
