@@ -5,6 +5,7 @@
 #include "cli.h"
 
 static const struct command commands[] = {
+    {"demo", "a cluster inside this process: replicates a file, cuts a node off, heals, verifies", cmd_demo},
     {"dev", "a cluster of separate processes on this machine", cmd_dev},
     {"server", "one node of a cluster", cmd_server},
     {"log", "create, set, list: the logs and their policies", cmd_log},

@@ -6,38 +6,13 @@
 #include "control.h"
 #include "state.h"
 
-/* Called with the control lock held: one writer on the command ring. */
-struct attachment *
-attachment_make(struct node *node)
-{
-    struct control *control = node->control;
-    struct attachment *attachment = calloc(1, sizeof(*attachment));
-    uint32_t index = 0;
-
-    while (index < ATTACHMENTS_MAX && control->attachments[index] != NULL)
-        index++;
-    if (attachment == NULL || index == ATTACHMENTS_MAX ||
-        byte_channel_make(&attachment->channel, node->config.channel_bytes) != 0) {
-        free(attachment);
-        return NULL;
-    }
-    attachment->index = (uint8_t)index;
-    attachment->serial = ++control->attachment_serial;
-    atomic_store(&attachment->state, ATTACHMENT_NEW);
-    control->attachments[index] = attachment;
-    rte_ring_sp_enqueue(node->commands, attachment);
-    if (node->bell != NULL)
-        doorbell_ring(node->bell);
-    return attachment;
-}
-
 void
 attachment_leave(struct attachment *attachment)
 {
     atomic_store_explicit(&attachment->state, ATTACHMENT_LEAVING, memory_order_release);
 }
 
-/* Frees those that the worker has let go. */
+/* Frees those that the worker has let go. With the control lock held. */
 void
 attachments_reap(struct node *node)
 {
@@ -53,6 +28,32 @@ attachments_reap(struct node *node)
         free(attachment);
         control->attachments[i] = NULL;
     }
+}
+
+/* Called with the control lock held: one writer on the command ring. */
+struct attachment *
+attachment_make(struct node *node)
+{
+    struct control *control = node->control;
+    struct attachment *attachment = calloc(1, sizeof(*attachment));
+    uint32_t index = 0;
+
+    attachments_reap(node);
+    while (index < ATTACHMENTS_MAX && control->attachments[index] != NULL)
+        index++;
+    if (attachment == NULL || index == ATTACHMENTS_MAX ||
+        byte_channel_make(&attachment->channel, node->config.channel_bytes) != 0) {
+        free(attachment);
+        return NULL;
+    }
+    attachment->index = (uint8_t)index;
+    attachment->serial = ++control->attachment_serial;
+    atomic_store(&attachment->state, ATTACHMENT_NEW);
+    control->attachments[index] = attachment;
+    rte_ring_sp_enqueue(node->commands, attachment);
+    if (node->bell != NULL)
+        doorbell_ring(node->bell);
+    return attachment;
 }
 
 static enum cairn_error

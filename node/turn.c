@@ -68,6 +68,8 @@ node_reassess(struct node *node, uint64_t now_ns)
 
         if (before != node->reach)
             core_reach(log->core, node->reach, now_ns, &sink);
+        if (node_has_unsent(node, log))
+            node_activate(node, log);
         log_reassess(node, log);
     }
 }

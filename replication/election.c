@@ -275,6 +275,7 @@ core_reach(struct core *core, cairn_node_set reach, uint64_t now_ns, const struc
 {
     bool had_quorum = has_quorum(core, core->reach);
 
+    progress_reached(core, reach & ~core->reach);
     core->reach = reach | node_bit(core->config.self);
     if (core->role == ROLE_LEADER && had_quorum && !has_quorum(core, core->reach))
         follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);

@@ -53,6 +53,16 @@ core_sent(struct core *core, uint8_t peer, uint64_t last_lsn, uint64_t now_ns)
         progress->next_lsn = last_lsn + 1;
 }
 
+/* Peers that are in reach again are probed at once. */
+void
+progress_reached(struct core *core, cairn_node_set peers)
+{
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if (peers & node_bit(peer))
+            core->progress[peer].probe_sent = false;
+    }
+}
+
 /* Everything is with everybody: no clock runs. */
 bool
 progress_is_quiet(const struct core *core)

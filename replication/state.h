@@ -214,6 +214,7 @@ uint8_t *level_of(struct core *core, uint64_t lsn);
 
 /* progress.c */
 void progress_start(struct core *core, uint64_t now_ns);
+void progress_reached(struct core *core, cairn_node_set peers);
 bool progress_is_quiet(const struct core *core);
 void progress_tick(struct core *core, uint64_t now_ns);
 void receive_append_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);

@@ -1,0 +1,236 @@
+/* cairn demo: a cluster in this process replicates a file, is cut, heals, and is verified. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "demo.h"
+
+#define CHANNEL_BYTES (4u << 20)
+
+/* A real text that a machine has, where none is given. */
+static const char *const usual_inputs[] = {"/usr/share/dict/words", "/usr/share/common-licenses/GPL-3",
+                                           "/usr/share/perl/5.36.0/unicore/Name.pl", "/etc/services"};
+
+void
+demo_tell(const struct demo *demo, const char *step, const char *text, ...)
+{
+    char line[512];
+    va_list arguments;
+
+    va_start(arguments, text);
+    vsnprintf(line, sizeof(line), text, arguments);
+    va_end(arguments);
+    if (demo->json)
+        cli_row(json_pack("{s:s,s:s,s:I}", "step", step, "text", line, "t_ns", (json_int_t)cli_now_ns()));
+    else
+        printf("%-10s %s\n", step, line);
+    fflush(stdout);
+}
+
+bool
+demo_line(const struct demo_lines *lines, uint64_t index, const uint8_t **bytes, uint32_t *size_bytes)
+{
+    uint64_t start = index == 0 ? 0 : lines->ends[index - 1] + 1;
+
+    *bytes = lines->text + start;
+    *size_bytes = (uint32_t)(lines->ends[index] - start);
+    return index + 1 < lines->count || lines->terminated;
+}
+
+static int
+too_long(const char *path, uint64_t number)
+{
+    return cli_fail("input %s: line %" PRIu64 " is longer than 1 MiB, the limit of an entry", path, number);
+}
+
+static int
+index_lines(struct demo_lines *lines, const char *path)
+{
+    uint64_t capacity = 1024;
+    size_t start = 0;
+
+    lines->ends = malloc(capacity * sizeof(*lines->ends));
+    while (lines->ends != NULL && start < lines->size_bytes) {
+        const uint8_t *end = memchr(lines->text + start, '\n', lines->size_bytes - start);
+        size_t stop = end == NULL ? lines->size_bytes : (size_t)(end - lines->text);
+
+        if (stop - start > CAIRN_PAYLOAD_BYTES_MAX)
+            return too_long(path, lines->count + 1);
+        if (lines->count == capacity) {
+            uint64_t *more = realloc(lines->ends, (capacity *= 2) * sizeof(*lines->ends));
+
+            if (more == NULL)
+                free(lines->ends);
+            lines->ends = more;
+            if (more == NULL)
+                break;
+        }
+        lines->ends[lines->count++] = stop;
+        lines->terminated = end != NULL;
+        start = stop + 1;
+    }
+    return lines->ends != NULL ? 0 : cli_fail("no memory for the lines of %s", path);
+}
+
+static int
+load_input(struct demo *demo)
+{
+    struct stat status;
+    void *memory;
+    int fd;
+
+    for (size_t i = 0; demo->input == NULL && i < sizeof(usual_inputs) / sizeof(*usual_inputs); i++) {
+        if (access(usual_inputs[i], R_OK) == 0)
+            demo->input = usual_inputs[i];
+    }
+    if (demo->input == NULL)
+        return cli_usage("demo: name a text file with --input FILE");
+    fd = open(demo->input, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        return cli_fail("input %s: cannot be read: %s (give a readable file)", demo->input, strerror(errno));
+    if (!S_ISREG(status.st_mode) || status.st_size == 0) {
+        close(fd);
+        return cli_fail("input %s: %s (give a text file)", demo->input,
+                        S_ISREG(status.st_mode) ? "it is empty" : "it is not a regular file");
+    }
+    memory = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (memory == MAP_FAILED)
+        return cli_fail("input %s: cannot be mapped: %s", demo->input, strerror(errno));
+    demo->lines.text = memory;
+    demo->lines.size_bytes = (size_t)status.st_size;
+    return index_lines(&demo->lines, demo->input);
+}
+
+/* Room for the lines twice (trunk and branch), their headers, the other logs, and what is reserved. */
+static uint32_t
+memory_mib(const struct demo *demo)
+{
+    uint64_t bytes = 2 * (demo->lines.size_bytes + demo->lines.count * 128);
+
+    /* Large lines leave the end of a segment unused. */
+    return (uint32_t)((bytes + bytes / 2) >> 20) + 128;
+}
+
+static int
+start(struct demo *demo)
+{
+    cpu_set_t cpus;
+    bool spare = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
+    struct local_config config = {
+        .nodes = demo->nodes,
+        .memory_mib = memory_mib(demo),
+        .channel_bytes = CHANNEL_BYTES,
+        .profile = PROFILE_SHARED,
+        .idle = spare ? IDLE_SPIN : IDLE_YIELD,
+        .cpu = -1,
+    };
+    char detail[512];
+
+    if (local_start(&config, &demo->local, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("the cluster does not start: %s", detail);
+    return 0;
+}
+
+static double
+us(uint64_t ns)
+{
+    return (double)ns / 1000;
+}
+
+static void
+print_latency(const char *name, const struct histogram *histogram)
+{
+    printf("  %-22s %9.2f %9.2f %9.2f   %8" PRIu64 "\n", name, us(histogram_at(histogram, 50)),
+           us(histogram_at(histogram, 99)), us(histogram_at(histogram, 99.9)), histogram_count(histogram));
+}
+
+static void
+print_timeline(const struct demo *demo)
+{
+    const struct demo_figures *f = &demo->figures;
+
+    printf("\n  timeline, ms after the cut\n");
+    for (uint32_t i = 0; i < f->events_count; i++) {
+        const struct node_event *event = &f->events[i];
+
+        if (event->t_ns < f->cut_ns)
+            continue;
+        printf("  %9.3f  %-4s %-20s %-8s ", (double)(event->t_ns - f->cut_ns) / 1e6,
+               demo->local.cluster.names[f->event_nodes[i]], event_name(event->kind), event->log_name);
+        if (event->kind == EVENT_MODE_CHANGED)
+            printf("%s -> %s: ", cairn_mode_name(event->from), cairn_mode_name(event->to));
+        printf("%s\n", event->reason);
+    }
+    printf("\n  detection: %s denies %.2f ms and accepts alone %.2f ms after the cut (timeout 10 ms + interval 1 ms)\n",
+           demo->local.cluster.names[demo->away], (double)(f->denied_ns - f->cut_ns) / 1e6,
+           (double)(f->accepting_ns - f->cut_ns) / 1e6);
+}
+
+static void
+print_result(const struct demo *demo)
+{
+    const struct demo_figures *f = &demo->figures;
+
+    if (demo->json) {
+        cli_row(json_pack(
+            "{s:s,s:I,s:i,s:b,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "step", "result", "entries",
+            (json_int_t)f->entries, "nodes", (int)demo->nodes, "identical", f->identical, "acked",
+            (json_int_t)f->acked, "lost", (json_int_t)f->lost, "refused", (json_int_t)f->refused, "branch_entries",
+            (json_int_t)f->on_branch, "digest", f->digest, "local_p50_ns", (json_int_t)histogram_at(f->local, 50),
+            "majority_p50_ns", (json_int_t)histogram_at(f->majority, 50), "raw_rtt_p50_ns",
+            (json_int_t)histogram_at(f->raw, 50), "detection_ns", (json_int_t)(f->accepting_ns - f->cut_ns), "merge_ns",
+            (json_int_t)(f->merged_ns - f->heal_ns), "duration_ns", (json_int_t)(f->end_ns - f->start_ns)));
+        return;
+    }
+    printf("\n  append latency, us            p50       p99     p99.9    samples\n");
+    print_latency("raw transport, rings", f->raw);
+    print_latency("local", f->local);
+    print_latency("majority", f->majority);
+    print_timeline(demo);
+    printf("\n  %" PRIu64 " lines, %" PRIu64 " acknowledged, %" PRIu64 " lost; %u replicas %s, digest %s\n", f->entries,
+           f->acked, f->lost, demo->nodes, f->identical ? "hold the same bytes: the file's" : "DIFFER", f->digest);
+    if (demo->report != NULL)
+        printf("  report: %s\n", demo->report);
+}
+
+int
+cmd_demo(int argc, char **argv)
+{
+    static struct demo demo = {.nodes = 3};
+    const struct cli_option options[] = {
+        {"input", OPTION_TEXT, &demo.input, "the file whose lines are appended; default: one the machine has"},
+        {"nodes", OPTION_U32, &demo.nodes, "3 to 5; default 3"},
+        {"report", OPTION_TEXT, &demo.report, "leave an HTML page here"},
+        {"json", OPTION_FLAG, &demo.json, "JSON rows; the last one sums up"},
+        OPTIONS_END,
+    };
+    int first, status;
+
+    if (!cli_parse(argc, argv, "demo [OPTIONS]", options, 0, 0, &first, &status))
+        return status;
+    /* A cut-off node must leave a majority, and ethdevs (two a link) are at most 32. */
+    if (demo.nodes < 3 || demo.nodes > 5)
+        return cli_usage("demo: --nodes is 3 to 5");
+    if ((status = load_input(&demo)) != 0)
+        return status;
+    if ((status = start(&demo)) == 0) {
+        status = demo_play(&demo);
+        local_stop(&demo.local);
+    }
+    if (status == 0 && demo.report != NULL)
+        status = demo_report(&demo);
+    if (status == 0)
+        print_result(&demo);
+    if (status == 0 && (!demo.figures.identical || demo.figures.lost != 0))
+        status = cli_fail("the replicas are not what they must be: this is a defect of cairn, please report it");
+    return cli_end(status);
+}

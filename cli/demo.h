@@ -1,0 +1,65 @@
+/* The demo's pieces: the story it plays, and the page it leaves. */
+#ifndef CLI_DEMO_H
+#define CLI_DEMO_H
+
+#include "histogram.h"
+#include "local.h"
+
+#define DEMO_NODES_MAX 9
+#define DEMO_EVENTS_MAX 256
+
+/* The input, in memory: a line is text[start, end). */
+struct demo_lines {
+    const uint8_t *text;
+    size_t size_bytes;
+    uint64_t *ends; /* one past each line's last byte, its newline excluded */
+    uint64_t count;
+    bool terminated; /* the last line ends in a newline */
+};
+
+struct demo_moment {
+    uint64_t t_ns;
+    char what[96];
+};
+
+/* Everything that is shown at the end. */
+struct demo_figures {
+    struct histogram *raw, *local, *majority;
+    uint64_t start_ns, cut_ns, denied_ns, accepting_ns, heal_ns, merged_ns, end_ns;
+    struct node_event events[DEMO_EVENTS_MAX];
+    uint8_t event_nodes[DEMO_EVENTS_MAX];
+    uint32_t events_count;
+    uint64_t entries, acked, lost, refused, on_branch;
+    char refusal[128];
+    char digest[20];
+    bool identical;
+};
+
+struct demo {
+    struct local_cluster local;
+    struct demo_lines lines;
+    struct demo_figures figures;
+    const char *input, *report;
+    uint32_t nodes;
+    uint8_t away; /* the node that is cut off */
+    bool json;
+    uint32_t bank, feed, speed; /* logs */
+    struct session *together, *alone;
+    struct session *bank_at[2]; /* at the first node, and at the one that is cut off */
+    /* Which line each entry of a producer was, in the order of its sequences. */
+    uint64_t *together_lines, *alone_lines;
+    uint64_t together_count, alone_count;
+};
+
+bool demo_line(const struct demo_lines *lines, uint64_t index, const uint8_t **bytes, uint32_t *size_bytes);
+
+/* Plays it: 0, or an exit status, said. */
+int demo_play(struct demo *demo);
+
+/* Tells a step: text for people, a row for programs. */
+void demo_tell(const struct demo *demo, const char *step, const char *text, ...) __attribute__((format(printf, 3, 4)));
+
+/* Writes the page. 0, or an exit status, said. */
+int demo_report(const struct demo *demo);
+
+#endif
