@@ -29,7 +29,7 @@ struct demo_figures {
     struct node_event events[DEMO_EVENTS_MAX];
     uint8_t event_nodes[DEMO_EVENTS_MAX];
     uint32_t events_count;
-    uint64_t entries, acked, lost, refused, on_branch;
+    uint64_t entries, acked, lost, refused, on_branch, last_lsn;
     char refusal[128];
     char digest[20];
     bool identical;

@@ -202,8 +202,8 @@ write_window(FILE *out, const struct demo *demo, const char *title, double from_
     for (int tick = 0; tick <= 5; tick++) {
         double t = from_ns + (to_ns - from_ns) * tick / 5;
 
-        fprintf(out, "<text class='dim' x='%.1f' y='%g' text-anchor='middle'>%.1f ms</text>\n", t_of(&axis, t),
-                height + 16, (t - (double)f->cut_ns) / 1e6);
+        fprintf(out, "<text class='dim' x='%.1f' y='%g' text-anchor='%s'>%.1f ms</text>\n", t_of(&axis, t),
+                height + 16, tick == 5 ? "end" : "middle", (t - (double)f->cut_ns) / 1e6);
     }
     fprintf(out, "</svg>\n");
 }

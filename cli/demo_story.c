@@ -154,6 +154,8 @@ take_results(struct demo *demo, struct session *session)
                             cairn_error_text(result.error));
         demo->figures.acked++;
         demo->figures.on_branch += result.result.on_branch;
+        if (result.result.lsn > demo->figures.last_lsn)
+            demo->figures.last_lsn = result.result.lsn;
     }
     return 0;
 }
@@ -273,13 +275,13 @@ set_cut(struct demo *demo, bool cut)
 }
 
 static bool
-same_everywhere(struct demo *demo, const char *log, char digest[20])
+same_everywhere(struct demo *demo, const char *log, uint64_t least_lsn, char digest[20])
 {
     struct node_log_view first, view;
 
     for (uint32_t i = 0; i < demo->nodes; i++) {
         if (!node_view(demo->local.nodes[i], log, &view) || view.branch_entries != 0 ||
-            view.commit_lsn != view.last_lsn)
+            view.commit_lsn != view.last_lsn || view.commit_lsn < least_lsn)
             return false;
         if (i == 0)
             first = view;
@@ -291,11 +293,11 @@ same_everywhere(struct demo *demo, const char *log, char digest[20])
 }
 
 static int
-wait_same(struct demo *demo, const char *log, char digest[20])
+wait_same(struct demo *demo, const char *log, uint64_t least_lsn, char digest[20])
 {
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
 
-    while (!same_everywhere(demo, log, digest)) {
+    while (!same_everywhere(demo, log, least_lsn, digest)) {
         if (cli_now_ns() > end_ns)
             return cli_fail("the replicas of %s do not converge", log);
         usleep(500);
@@ -388,9 +390,9 @@ play_heal(struct demo *demo)
     demo->figures.heal_ns = cli_now_ns();
     set_cut(demo, false);
     demo_tell(demo, "heal", "the link is back");
-    status = wait_same(demo, "feed", demo->figures.digest);
+    status = wait_same(demo, "feed", demo->figures.last_lsn, demo->figures.digest);
     if (status == 0)
-        status = wait_same(demo, "bank", digest);
+        status = wait_same(demo, "bank", 0, digest);
     demo->figures.merged_ns = cli_now_ns();
     if (status == 0)
         demo_tell(demo, "merge", "the branch is on the trunk of every node, %.1f ms after the heal",
@@ -541,7 +543,7 @@ play_all(struct demo *demo)
     demo_tell(demo, "append", "%" PRIu64 " lines on every node, %u in the bank", third, BANK_LINES);
     if ((status = play_cut(demo, third, 2 * third)) != 0 || (status = play_heal(demo)) != 0 ||
         (status = append_together(demo, 2 * third, count)) != 0 ||
-        (status = wait_same(demo, "feed", demo->figures.digest)) != 0)
+        (status = wait_same(demo, "feed", demo->figures.last_lsn, demo->figures.digest)) != 0)
         return status;
     demo_tell(demo, "append", "%" PRIu64 " more lines on every node", count - 2 * third);
     return verify(demo);

@@ -92,7 +92,7 @@ committed(struct node *node, struct node_log *log, uint64_t lsn)
         store_advance(&log->commit_cursor, &stretch);
     }
     log->digest_lsn = lsn;
-    log->touched = true;
+    node_touch(node, log);
 }
 
 static void

@@ -282,11 +282,19 @@ node_find_log(const struct node *node, uint32_t id)
     return NULL;
 }
 
+/* Something happened to the log: its next tick is due, and its status. */
+void
+node_touch(struct node *node, struct node_log *log)
+{
+    log->touched = true;
+    node->status_due = true;
+}
+
 /* The log has something to send, to acknowledge or to commit this turn. */
 void
 node_activate(struct node *node, struct node_log *log)
 {
-    log->touched = true;
+    node_touch(node, log);
     if (log->active)
         return;
     log->active = true;

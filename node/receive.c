@@ -183,7 +183,7 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
             continue;
         sink = node_sink(node, log);
         if (row.commit_lsn != core_commit_lsn(log->core))
-            log->touched = true;
+            node_touch(node, log);
         core_leader_alive(log->core, decoded->from, row.term, row.commit_lsn, now_ns, &sink);
         compare_digest(node, log, &row, decoded->from);
         if (core_leader(log->core) == decoded->from && row.trim_lsn <= core_commit_lsn(log->core))

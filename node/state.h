@@ -167,7 +167,7 @@ struct node {
     cairn_node_set hears, reach;
     uint64_t heartbeat_ns, suspect_ns, started_ns;
     uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
-    bool drained;
+    bool status_due; /* something changed that no status block shows yet */
 
     struct snapshot *snapshot; /* QSBR */
     uint32_t snapshot_version;
@@ -203,6 +203,7 @@ void node_event(struct node *node, enum event_kind kind, const struct node_log *
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
 struct node_log *node_find_log(const struct node *node, uint32_t id);
 void node_activate(struct node *node, struct node_log *log);
+void node_touch(struct node *node, struct node_log *log);
 struct sink node_sink(struct node *node, struct node_log *log);
 struct mode_inputs node_mode_inputs(const struct node *node, const struct node_log *log);
 bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);

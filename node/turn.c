@@ -238,6 +238,18 @@ finish(struct node *node, uint64_t now_ns)
     return kept;
 }
 
+/* In the first quiet moment, so that whoever asks after an answer sees what it did. Under load the
+ * ticks do it. */
+static void
+publish_touched(struct node *node)
+{
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        if (node->logs[i]->touched)
+            status_publish(node->logs[i]);
+    }
+    node->status_due = false;
+}
+
 /* There is work again: the next heartbeat comes at the interval that belongs to it. */
 void
 node_wake_up(struct node *node, uint64_t now_ns)
@@ -265,6 +277,8 @@ node_turn(void *context, uint64_t now_ns, bool drained)
         work += finish(node, now_ns);
     if (work > 0)
         node_wake_up(node, now_ns);
+    else if (node->status_due)
+        publish_touched(node);
     return work;
 }
 
