@@ -412,6 +412,7 @@ session_wait(struct session *session)
 {
     uint64_t at_ns = now_ns();
 
+    send_some(session, at_ns);
     if (session->client == NULL || at_ns < session->retry_ns) {
         struct timespec pause = {.tv_nsec = BACKOFF_NS / 2};
 

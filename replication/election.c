@@ -276,6 +276,9 @@ core_reach(struct core *core, cairn_node_set reach, uint64_t now_ns, const struc
     bool had_quorum = has_quorum(core, core->reach);
 
     progress_reached(core, reach & ~core->reach);
+    /* What was handed off while the leader was out of reach is lost. */
+    if (core->leader != CAIRN_NODE_NONE && (reach & ~core->reach & node_bit(core->leader)))
+        hand_off_restart(core);
     core->reach = reach | node_bit(core->config.self);
     if (core->role == ROLE_LEADER && had_quorum && !has_quorum(core, core->reach))
         follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);

@@ -21,6 +21,8 @@ core_hand_off_window(const struct core *core, uint64_t *after_seq, uint8_t *lead
 
     if (core->config.recovering || branch->last_seq == 0 || core->leader == CAIRN_NODE_NONE)
         return false;
+    if (!(core->reach & node_bit(core->leader)))
+        return false;
     if (branch->sent_seq >= branch->last_seq || branch->in_flight >= HAND_OFF_WINDOW_ENTRIES)
         return false;
     if (core->role == ROLE_LEADER && !window_open(core))
