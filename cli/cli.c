@@ -272,8 +272,8 @@ cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, cha
 }
 
 int
-cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client,
-         uint32_t *id, uint8_t *node)
+cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client, uint32_t *id,
+         uint8_t *node)
 {
     enum cairn_error error = CAIRN_CLOSED;
     char path[384], detail[256] = "";

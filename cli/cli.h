@@ -20,7 +20,16 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_U64, OPTION_U32, OPTION_ACK, OPTION_POLICY, OPTION_DENY, OPTION_LEVEL };
+enum option_kind {
+    OPTION_FLAG,
+    OPTION_TEXT,
+    OPTION_U64,
+    OPTION_U32,
+    OPTION_ACK,
+    OPTION_POLICY,
+    OPTION_DENY,
+    OPTION_LEVEL
+};
 
 struct cli_option {
     const char *name; /* without the dashes */
@@ -29,12 +38,15 @@ struct cli_option {
     const char *help;
 };
 
-#define OPTIONS_END {NULL, OPTION_FLAG, NULL, NULL}
+#define OPTIONS_END                                                                                                    \
+    {                                                                                                                  \
+        NULL, OPTION_FLAG, NULL, NULL                                                                                  \
+    }
 
 /* Reads options; what is left are the arguments, from *first on, between min and max of them.
  * Returns true to go on; false: *status is what to exit with (help was shown, or usage was wrong). */
-bool cli_parse(int argc, char **argv, const char *usage, const struct cli_option *options, int min, int max,
-               int *first, int *status);
+bool cli_parse(int argc, char **argv, const char *usage, const struct cli_option *options, int min, int max, int *first,
+               int *status);
 
 /* Says "cairn: WHAT" on stderr; returns EXIT_FAILED, or EXIT_USAGE. */
 int cli_fail(const char *what, ...) __attribute__((format(printf, 1, 2)));

@@ -50,17 +50,16 @@ row_of(const struct append *append, const struct session_result *result)
 
     if (result->error == CAIRN_OK && answer->on_branch)
         return json_pack("{s:{s:s,s:I},s:I,s:s,s:b,s:I}", "branch", "origin",
-                         append->cluster.names[answer->origin % append->cluster.nodes], "seq",
-                         (json_int_t)answer->seq, "fork_lsn", (json_int_t)answer->fork_lsn, "ack",
-                         cairn_ack_name(answer->ack), "repeated", answer->repeated, "latency_ns",
-                         (json_int_t)result->latency_ns);
+                         append->cluster.names[answer->origin % append->cluster.nodes], "seq", (json_int_t)answer->seq,
+                         "fork_lsn", (json_int_t)answer->fork_lsn, "ack", cairn_ack_name(answer->ack), "repeated",
+                         answer->repeated, "latency_ns", (json_int_t)result->latency_ns);
     if (result->error == CAIRN_OK)
         return json_pack("{s:I,s:I,s:s,s:b,s:I}", "lsn", (json_int_t)answer->lsn, "term", (json_int_t)answer->term,
                          "ack", cairn_ack_name(answer->ack), "repeated", answer->repeated, "latency_ns",
                          (json_int_t)result->latency_ns);
     if (result->error == CAIRN_UNKNOWN)
-        return json_pack("{s:s,s:I,s:I}", "error", "unknown", "producer",
-                         (json_int_t)session_producer(append->session), "seq", (json_int_t)result->seq);
+        return json_pack("{s:s,s:I,s:I}", "error", "unknown", "producer", (json_int_t)session_producer(append->session),
+                         "seq", (json_int_t)result->seq);
     detail_of(result, detail, sizeof(detail));
     return json_pack("{s:s,s:s}", "error", cairn_error_name(result->error), "detail", detail);
 }
@@ -224,8 +223,7 @@ cmd_append(int argc, char **argv)
         return cli_usage("append: --durability %s is not available: this version keeps logs in memory", durability);
     if (producer == 0 && seq != 0)
         return cli_usage("append: --seq needs --producer");
-    if ((status = cli_cluster(cluster, &append.cluster)) != 0 ||
-        (status = cli_node(&append.cluster, via, &node)) != 0)
+    if ((status = cli_cluster(cluster, &append.cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)
         return status;
     if (!lines_open(&append.lines, file, append.whole))
         return cli_fail("input %s: %s", file, append.lines.detail);

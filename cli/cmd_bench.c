@@ -31,8 +31,8 @@ enum phase { PHASE_START, PHASE_ECHO, PHASE_SINK, PHASE_CLUSTER, PHASE_END };
 
 /* What the two processes of a memif bench tell each other. */
 struct shared {
-    _Atomic int phase;   /* written by the parent */
-    _Atomic int reached; /* by the child: the phase it is in */
+    _Atomic int phase;                /* written by the parent */
+    _Atomic int reached;              /* by the child: the phase it is in */
     _Atomic bool left[PHASE_END + 1]; /* by the parent: that phase is over */
     _Atomic uint64_t received;
     char error[256];
@@ -96,18 +96,18 @@ row_of(const struct bench *bench, uint32_t run, const struct load_result *load)
     double seconds = (double)load->duration_ns / 1e9, per_s = (double)load->entries / seconds;
     uint64_t p50 = histogram_at(h, 50);
 
-    return json_pack(
-        "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "bench",
-        bench->throughput ? "throughput" : "latency", "transport", bench->transport, "ack", cairn_ack_name(bench->ack),
-        "durability", "memory", "payload_bytes", (json_int_t)bench->payload_bytes, "rate_per_s",
-        (json_int_t)bench->rate_per_s, "in_flight", (json_int_t)bench->in_flight, "run", (int)run, "runs",
-        (int)bench->runs, "seconds", (json_int_t)bench->seconds, "samples", (json_int_t)histogram_count(h), "p50_ns",
-        (json_int_t)p50, "p90_ns", (json_int_t)histogram_at(h, 90), "p99_ns", (json_int_t)histogram_at(h, 99),
-        "p999_ns", (json_int_t)histogram_at(h, 99.9), "p9999_ns", (json_int_t)histogram_at(h, 99.99), "max_ns",
-        (json_int_t)histogram_max(h), "entries_per_s", (json_int_t)per_s, "bytes_per_s",
-        (json_int_t)(per_s * bench->payload_bytes), "raw_rtt_p50_ns", (json_int_t)bench->raw.rtt_p50_ns,
-        "raw_rtt_p99_ns", (json_int_t)bench->raw.rtt_p99_ns, "ratio_p50",
-        bench->raw.rtt_p50_ns == 0 ? 0.0 : (double)p50 / (double)bench->raw.rtt_p50_ns);
+    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
+                     "bench", bench->throughput ? "throughput" : "latency", "transport", bench->transport, "ack",
+                     cairn_ack_name(bench->ack), "durability", "memory", "payload_bytes",
+                     (json_int_t)bench->payload_bytes, "rate_per_s", (json_int_t)bench->rate_per_s, "in_flight",
+                     (json_int_t)bench->in_flight, "run", (int)run, "runs", (int)bench->runs, "seconds",
+                     (json_int_t)bench->seconds, "samples", (json_int_t)histogram_count(h), "p50_ns", (json_int_t)p50,
+                     "p90_ns", (json_int_t)histogram_at(h, 90), "p99_ns", (json_int_t)histogram_at(h, 99), "p999_ns",
+                     (json_int_t)histogram_at(h, 99.9), "p9999_ns", (json_int_t)histogram_at(h, 99.99), "max_ns",
+                     (json_int_t)histogram_max(h), "entries_per_s", (json_int_t)per_s, "bytes_per_s",
+                     (json_int_t)(per_s * bench->payload_bytes), "raw_rtt_p50_ns", (json_int_t)bench->raw.rtt_p50_ns,
+                     "raw_rtt_p99_ns", (json_int_t)bench->raw.rtt_p99_ns, "ratio_p50",
+                     bench->raw.rtt_p50_ns == 0 ? 0.0 : (double)p50 / (double)bench->raw.rtt_p50_ns);
 }
 
 static void
@@ -131,7 +131,8 @@ print_row(const json_t *row)
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         printf(" %9.2f", (double)json_integer_value(json_object_get(row, keys[i])) / 1000);
     printf(" %10.2f %12lld %6.2f\n", (double)json_integer_value(json_object_get(row, "max_ns")) / 1000,
-           json_integer_value(json_object_get(row, "entries_per_s")), json_real_value(json_object_get(row, "ratio_p50")));
+           json_integer_value(json_object_get(row, "entries_per_s")),
+           json_real_value(json_object_get(row, "ratio_p50")));
 }
 
 /* What the leader saw, when a run fails. */

@@ -183,11 +183,11 @@ print_result(const struct demo *demo)
     if (demo->json) {
         cli_row(json_pack(
             "{s:s,s:I,s:i,s:b,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "step", "result", "entries",
-            (json_int_t)f->entries, "nodes", (int)demo->nodes, "identical", f->identical, "acked",
-            (json_int_t)f->acked, "lost", (json_int_t)f->lost, "refused", (json_int_t)f->refused, "branch_entries",
-            (json_int_t)f->on_branch, "digest", f->digest, "local_p50_ns", (json_int_t)histogram_at(f->local, 50),
-            "majority_p50_ns", (json_int_t)histogram_at(f->majority, 50), "raw_rtt_p50_ns",
-            (json_int_t)histogram_at(f->raw, 50), "detection_ns", (json_int_t)(f->accepting_ns - f->cut_ns), "merge_ns",
+            (json_int_t)f->entries, "nodes", (int)demo->nodes, "identical", f->identical, "acked", (json_int_t)f->acked,
+            "lost", (json_int_t)f->lost, "refused", (json_int_t)f->refused, "branch_entries", (json_int_t)f->on_branch,
+            "digest", f->digest, "local_p50_ns", (json_int_t)histogram_at(f->local, 50), "majority_p50_ns",
+            (json_int_t)histogram_at(f->majority, 50), "raw_rtt_p50_ns", (json_int_t)histogram_at(f->raw, 50),
+            "detection_ns", (json_int_t)(f->accepting_ns - f->cut_ns), "merge_ns",
             (json_int_t)(f->merged_ns - f->heal_ns), "duration_ns", (json_int_t)(f->end_ns - f->start_ns)));
         return;
     }

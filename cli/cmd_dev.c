@@ -107,15 +107,15 @@ static void
 child(const struct dev *dev, uint32_t node)
 {
     char log[384];
-    char *arguments[] = {(char *)(uintptr_t)"cairn",
-                         (char *)(uintptr_t)"server",
-                         (char *)(uintptr_t)"--node",
+    char *arguments[] = {(char *)(uintptr_t) "cairn",
+                         (char *)(uintptr_t) "server",
+                         (char *)(uintptr_t) "--node",
                          (char *)(uintptr_t)dev->cluster.names[node],
-                         (char *)(uintptr_t)"--cluster",
+                         (char *)(uintptr_t) "--cluster",
                          (char *)(uintptr_t)dev->file,
-                         (char *)(uintptr_t)"--idle",
+                         (char *)(uintptr_t) "--idle",
                          (char *)(uintptr_t)dev->idle,
-                         dev->allow_faults ? (char *)(uintptr_t)"--allow-faults" : NULL,
+                         dev->allow_faults ? (char *)(uintptr_t) "--allow-faults" : NULL,
                          NULL};
     int fd, nothing = open("/dev/null", O_RDONLY);
 
@@ -218,8 +218,10 @@ watch(struct dev *dev, const sigset_t *signals)
             return stop_all(dev);
         for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
             if (dev->pids[i] > 0 && waitpid(dev->pids[i], NULL, WNOHANG) == dev->pids[i]) {
-                fprintf(stderr, "cairn: node %s (pid %d) has ended; 'cairn server --node %s --cluster %s' starts it "
-                        "again\n", dev->cluster.names[i], (int)dev->pids[i], dev->cluster.names[i], dev->file);
+                fprintf(stderr,
+                        "cairn: node %s (pid %d) has ended; 'cairn server --node %s --cluster %s' starts it "
+                        "again\n",
+                        dev->cluster.names[i], (int)dev->pids[i], dev->cluster.names[i], dev->file);
                 dev->pids[i] = 0;
             }
         }
@@ -268,8 +270,10 @@ make_cluster(struct dev *dev, uint32_t memory_mib)
                             dev->cluster.directory);
     }
     if (known && cluster_config_load(dev->file, &before, detail, sizeof(detail)) == CAIRN_OK)
-        fprintf(stderr, "cairn: the cluster that ran in %s kept its logs in memory: they ended with it, this one "
-                "starts empty\n", dev->cluster.directory);
+        fprintf(stderr,
+                "cairn: the cluster that ran in %s kept its logs in memory: they ended with it, this one "
+                "starts empty\n",
+                dev->cluster.directory);
     if (getrandom(&dev->cluster.id, sizeof(dev->cluster.id), 0) != sizeof(dev->cluster.id))
         dev->cluster.id = (uint32_t)cli_now_ns();
     dev->cluster.memory_mib = memory_mib != 0 ? memory_mib : default_memory_mib(dev->cluster.nodes);

@@ -120,7 +120,8 @@ apply(const struct cluster_config *cluster, struct rules *rules, bool merge)
 
         if (merge && json_array_size(rules->by_node[i]) == 0)
             continue;
-        answer = cli_ask(cluster, i, json_pack("{s:s,s:O,s:b}", "cmd", "faults", "rules", rules->by_node[i], "merge", merge),
+        answer = cli_ask(cluster, i,
+                         json_pack("{s:s,s:O,s:b}", "cmd", "faults", "rules", rules->by_node[i], "merge", merge),
                          detail, sizeof(detail));
         told += answer != NULL;
         if (answer != NULL && !json_is_true(json_object_get(answer, "ok")))

@@ -154,8 +154,8 @@ set_and_wait(const struct cluster_config *cluster, const char *name, const char 
         return cli_fail("the cluster is down: no node answers ('cairn dev' starts one)");
     if (standing.knowing == 0)
         return cli_fail("no log '%s' ('cairn log create' makes it)", name);
-    status = catalog_append(cluster, json_pack("{s:s,s:s,s:s,s:s}", "op", "set", "name", name, "policy", policy, "deny",
-                                               deny));
+    status = catalog_append(cluster,
+                            json_pack("{s:s,s:s,s:s,s:s}", "op", "set", "name", name, "policy", policy, "deny", deny));
     while (status == 0 && cli_now_ns() < end_ns) {
         struct standing now = standing_of(cluster, name, policy, deny);
 

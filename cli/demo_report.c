@@ -13,10 +13,12 @@
 #define TOP 20.0
 
 static const char style[] =
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#1d2733;background:#fff}"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 "
+    "1em;color:#1d2733;background:#fff}"
     "h1{font-size:1.6em;margin-bottom:.2em}h2{margin-top:1.6em;font-size:1.2em}"
     "table{border-collapse:collapse}td,th{padding:.25em 1em .25em 0;text-align:right;border-bottom:1px solid #dde3ea}"
-    "td:first-child,th:first-child{text-align:left}.good{color:#0a7d3c;font-weight:600}.bad{color:#b3261e;font-weight:600}"
+    "td:first-child,th:first-child{text-align:left}.good{color:#0a7d3c;font-weight:600}.bad{color:#b3261e;font-weight:"
+    "600}"
     "svg{width:100%;height:auto;font:12px system-ui,sans-serif}small,.dim{color:#5b6875}"
     "svg text{fill:#1d2733}svg text.dim{fill:#5b6875}";
 
@@ -59,8 +61,8 @@ static void
 write_curve(FILE *out, const struct histogram *histogram, const char *color, double low, double high)
 {
     fprintf(out, "<polyline fill='none' stroke='%s' stroke-width='2' points='", color);
-    for (double nines = 0; nines <= 4.0001; nines += 0.05) {
-        double percentile = 100 * (1 - pow(10, -nines));
+    for (int step = 0; step <= 80; step++) {
+        double percentile = 100 * (1 - pow(10, -step / 20.0));
         double ns = (double)histogram_at(histogram, percentile);
 
         fprintf(out, "%.1f,%.1f ", x_of(percentile < 99.9999 ? percentile : 99.9999), y_of(ns < 1 ? 1 : ns, low, high));
@@ -73,13 +75,16 @@ write_axes(FILE *out, double low, double high)
 {
     static const double percentiles[] = {0, 50, 90, 99, 99.9, 99.99};
 
-    for (double decade = low; decade <= high + 0.01; decade += 1) {
+    for (int decade = (int)low; decade <= (int)high; decade++) {
         double ns = pow(10, decade), y = y_of(ns, low, high);
         const char *unit = ns < 1000 ? "ns" : ns < 1e6 ? "us" : "ms";
 
         fprintf(out, "<line x1='%g' x2='%g' y1='%.1f' y2='%.1f' stroke='#dde3ea'/>", LEFT, PLOT_WIDTH - 20, y, y);
         fprintf(out, "<text class='dim' x='%g' y='%.1f' text-anchor='end'>%g %s</text>\n", LEFT - 8, y + 4,
-                ns < 1000 ? ns : ns < 1e6 ? ns / 1e3 : ns / 1e6, unit);
+                ns < 1000  ? ns
+                : ns < 1e6 ? ns / 1e3
+                           : ns / 1e6,
+                unit);
     }
     for (size_t i = 0; i < sizeof(percentiles) / sizeof(*percentiles); i++) {
         double x = x_of(percentiles[i]);
@@ -100,17 +105,21 @@ write_latency(FILE *out, const struct demo_figures *f)
 
     for (int i = 0; i < 3; i++)
         high = fmax(high, ceil(log10((double)histogram_at(curves[i], 99.99) + 1)));
-    fprintf(out, "<h2>Append latency</h2>\n<svg viewBox='0 0 %g %g' role='img' "
-                 "aria-label='latency by percentile'>\n", PLOT_WIDTH, PLOT_HEIGHT + 70);
+    fprintf(out,
+            "<h2>Append latency</h2>\n<svg viewBox='0 0 %g %g' role='img' "
+            "aria-label='latency by percentile'>\n",
+            PLOT_WIDTH, PLOT_HEIGHT + 70);
     write_axes(out, low, high);
     for (int i = 0; i < 3; i++) {
         double x = LEFT + i * 240;
 
         write_curve(out, curves[i], colors[i], low, high);
-        fprintf(out, "<line x1='%g' x2='%g' y1='%g' y2='%g' stroke='%s' stroke-width='3'/><text x='%g' y='%g'>%s</text>\n",
+        fprintf(out,
+                "<line x1='%g' x2='%g' y1='%g' y2='%g' stroke='%s' stroke-width='3'/><text x='%g' y='%g'>%s</text>\n",
                 x, x + 24, PLOT_HEIGHT + 58, PLOT_HEIGHT + 58, colors[i], x + 30, PLOT_HEIGHT + 62, names[i]);
     }
-    fprintf(out, "</svg>\n<table><tr><th>us</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>samples</th></tr>\n");
+    fprintf(out,
+            "</svg>\n<table><tr><th>us</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>samples</th></tr>\n");
     for (int i = 0; i < 3; i++)
         fprintf(out, "<tr><td>%s</td><td>%.2f</td><td>%.2f</td><td>%.2f</td><td>%.1f</td><td>%" PRIu64 "</td></tr>\n",
                 names[i], (double)histogram_at(curves[i], 50) / 1e3, (double)histogram_at(curves[i], 99) / 1e3,
@@ -157,8 +166,8 @@ write_lane(FILE *out, const struct demo *demo, const struct axis *axis, uint8_t 
         bool last = i == f->events_count;
         double t = last ? axis->to_ns : (double)event->t_ns;
 
-        if (!last && (f->event_nodes[i] != node || event->kind != EVENT_MODE_CHANGED ||
-                      strcmp(event->log_name, log) != 0))
+        if (!last &&
+            (f->event_nodes[i] != node || event->kind != EVENT_MODE_CHANGED || strcmp(event->log_name, log) != 0))
             continue;
         if (t > axis->from_ns && since < axis->to_ns)
             fprintf(out, "<rect x='%.1f' y='%g' width='%.1f' height='18' fill='%s'><title>%s</title></rect>\n",
@@ -175,8 +184,10 @@ write_marker(FILE *out, const struct axis *axis, uint64_t t_ns, const char *name
 {
     double x = t_of(axis, (double)t_ns);
 
-    fprintf(out, "<line x1='%.1f' x2='%.1f' y1='16' y2='%g' stroke='#1d2733' stroke-dasharray='3 3'/>"
-                 "<text x='%.1f' y='12' text-anchor='middle'>%s</text>\n", x, x, height, x, name);
+    fprintf(out,
+            "<line x1='%.1f' x2='%.1f' y1='16' y2='%g' stroke='#1d2733' stroke-dasharray='3 3'/>"
+            "<text x='%.1f' y='12' text-anchor='middle'>%s</text>\n",
+            x, x, height, x, name);
 }
 
 static void
@@ -202,8 +213,8 @@ write_window(FILE *out, const struct demo *demo, const char *title, double from_
     for (int tick = 0; tick <= 5; tick++) {
         double t = from_ns + (to_ns - from_ns) * tick / 5;
 
-        fprintf(out, "<text class='dim' x='%.1f' y='%g' text-anchor='%s'>%.1f ms</text>\n", t_of(&axis, t),
-                height + 16, tick == 5 ? "end" : "middle", (t - (double)f->cut_ns) / 1e6);
+        fprintf(out, "<text class='dim' x='%.1f' y='%g' text-anchor='%s'>%.1f ms</text>\n", t_of(&axis, t), height + 16,
+                tick == 5 ? "end" : "middle", (t - (double)f->cut_ns) / 1e6);
     }
     fprintf(out, "</svg>\n");
 }
@@ -216,8 +227,10 @@ write_timeline(FILE *out, const struct demo *demo)
 
     fprintf(out, "<h2>The partition</h2>\n<p>");
     for (int mode = 0; mode < 4; mode++)
-        fprintf(out, "<svg viewBox='0 0 14 14' style='width:14px;display:inline'><rect width='14' height='14' fill='%s'/>"
-                     "</svg> %s &nbsp; ", mode_color((enum cairn_mode)mode), cairn_mode_name((enum cairn_mode)mode));
+        fprintf(out,
+                "<svg viewBox='0 0 14 14' style='width:14px;display:inline'><rect width='14' height='14' fill='%s'/>"
+                "</svg> %s &nbsp; ",
+                mode_color((enum cairn_mode)mode), cairn_mode_name((enum cairn_mode)mode));
     fprintf(out, "<span class='dim'>times are after the cut</span></p>\n");
     write_window(out, demo, "From the cut to the heal and the merge", cut - (merged - cut) * 0.06,
                  merged + (merged - cut) * 0.06);
@@ -247,21 +260,25 @@ write_summary(FILE *out, const struct demo *demo)
     const struct demo_figures *f = &demo->figures;
     const char *away = demo->local.cluster.names[demo->away];
 
-    fprintf(out, "<h1>cairn: %" PRIu64 " lines on %u nodes, through a partition</h1>\n<p class='dim'>input: ", f->entries,
+    fprintf(out,
+            "<h1>cairn: %" PRIu64 " lines on %u nodes, through a partition</h1>\n<p class='dim'>input: ", f->entries,
             demo->nodes);
     write_text(out, demo->input);
-    fprintf(out, "</p>\n<p>Replicas: <span class='%s'>%s</span>, digest <code>%s</code>. Acknowledged %" PRIu64
-                 ", lost <span class='%s'>%" PRIu64 "</span>.</p>\n", f->identical ? "good" : "bad",
-            f->identical ? "identical, byte for byte the file's lines" : "different", f->digest, f->acked,
-            f->lost == 0 ? "good" : "bad", f->lost);
-    fprintf(out, "<ul><li>%s was cut off in the middle. Its <b>bank</b> log (policy cp) refused %" PRIu64 " appends: <i>",
+    fprintf(out,
+            "</p>\n<p>Replicas: <span class='%s'>%s</span>, digest <code>%s</code>. Acknowledged %" PRIu64
+            ", lost <span class='%s'>%" PRIu64 "</span>.</p>\n",
+            f->identical ? "good" : "bad", f->identical ? "identical, byte for byte the file's lines" : "different",
+            f->digest, f->acked, f->lost == 0 ? "good" : "bad", f->lost);
+    fprintf(out,
+            "<ul><li>%s was cut off in the middle. Its <b>bank</b> log (policy cp) refused %" PRIu64 " appends: <i>",
             away, f->refused);
     write_text(out, f->refusal);
-    fprintf(out, "</i>; the majority went on.</li>\n<li>Its <b>feed</b> log (policy adaptive) accepted %" PRIu64
-                 " lines on a branch meanwhile; after the heal they were merged, once and in order, in %.1f ms.</li>\n"
-                 "<li>From the cut to the switch of mode: %.2f ms (timeout 10 ms + one heartbeat interval of 1 ms).</li>"
-                 "</ul>\n", f->on_branch, (double)(f->merged_ns - f->heal_ns) / 1e6,
-            (double)(f->accepting_ns - f->cut_ns) / 1e6);
+    fprintf(out,
+            "</i>; the majority went on.</li>\n<li>Its <b>feed</b> log (policy adaptive) accepted %" PRIu64
+            " lines on a branch meanwhile; after the heal they were merged, once and in order, in %.1f ms.</li>\n"
+            "<li>From the cut to the switch of mode: %.2f ms (timeout 10 ms + one heartbeat interval of 1 ms).</li>"
+            "</ul>\n",
+            f->on_branch, (double)(f->merged_ns - f->heal_ns) / 1e6, (double)(f->accepting_ns - f->cut_ns) / 1e6);
 }
 
 int
@@ -272,8 +289,10 @@ demo_report(const struct demo *demo)
 
     if (out == NULL)
         return cli_fail("report %s: cannot be written: %s", demo->report, strerror(errno));
-    fprintf(out, "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
-                 "content='width=device-width'><title>cairn demo</title><style>%s</style></head><body>\n", style);
+    fprintf(out,
+            "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
+            "content='width=device-width'><title>cairn demo</title><style>%s</style></head><body>\n",
+            style);
     write_summary(out, demo);
     write_timeline(out, demo);
     write_latency(out, &demo->figures);

@@ -277,7 +277,7 @@ set_cut(struct demo *demo, bool cut)
 static bool
 same_everywhere(struct demo *demo, const char *log, uint64_t least_lsn, char digest[20])
 {
-    struct node_log_view first, view;
+    struct node_log_view first = {0}, view;
 
     for (uint32_t i = 0; i < demo->nodes; i++) {
         if (!node_view(demo->local.nodes[i], log, &view) || view.branch_entries != 0 ||
@@ -350,7 +350,7 @@ play_cut(struct demo *demo, uint64_t from, uint64_t to)
 {
     const char *away = demo->local.cluster.names[demo->away];
     struct demo_figures *f = &demo->figures;
-    struct session_result result;
+    struct session_result result = {0};
     int status = 0;
 
     f->cut_ns = cli_now_ns();
@@ -364,8 +364,8 @@ play_cut(struct demo *demo, uint64_t from, uint64_t to)
             return cli_fail("%s took an append to the cp log while cut off", away);
         f->refused++;
     }
-    snprintf(f->refusal, sizeof(f->refusal), "no quorum: reaching %u of %u, need %u", result.result.reached, demo->nodes,
-             result.result.needed);
+    snprintf(f->refusal, sizeof(f->refusal), "no quorum: reaching %u of %u, need %u", result.result.reached,
+             demo->nodes, result.result.needed);
     demo_tell(demo, "deny", "bank (cp): %s refuses %" PRIu64 " of %u appends: %s", away, f->refused, BANK_LINES,
               f->refusal);
     if (bank_append(demo, false, 1, &result) != CAIRN_OK)
@@ -376,8 +376,9 @@ play_cut(struct demo *demo, uint64_t from, uint64_t to)
         status = append_both(demo, from, to);
     if (status == 0)
         demo_tell(demo, "accept",
-                  "feed (adaptive): %s accepted %" PRIu64 " lines alone, %" PRIu64 " of them on its branch; the others %"
-                  PRIu64, away, demo->alone_count, f->on_branch, (to - from) - demo->alone_count);
+                  "feed (adaptive): %s accepted %" PRIu64 " lines alone, %" PRIu64
+                  " of them on its branch; the others %" PRIu64,
+                  away, demo->alone_count, f->on_branch, (to - from) - demo->alone_count);
     return status;
 }
 
@@ -482,7 +483,7 @@ verify(struct demo *demo)
     struct account account = {.good = true};
     int status = 0;
 
-    account.order = malloc(demo->lines.count * sizeof(*account.order));
+    account.order = calloc(demo->lines.count, sizeof(*account.order));
     if (account.order == NULL)
         return cli_fail("no memory to verify");
     f->identical = true;
@@ -511,8 +512,8 @@ make_logs(struct demo *demo)
     uint32_t *ids[] = {&demo->bank, &demo->feed, &demo->speed};
 
     for (uint32_t i = 0; i < 3; i++) {
-        enum cairn_error error =
-            local_create_log(demo->local.nodes[0], logs[i].name, logs[i].policy, NULL, NULL, ids[i]);
+        enum cairn_error error = local_create_log(demo->local.nodes[0], logs[i].name, logs[i].policy, NULL, NULL,
+                                                  ids[i]);
 
         if (error != CAIRN_OK)
             return cli_fail("log %s cannot be made: %s (is the machine too busy?)", logs[i].name,
@@ -525,7 +526,7 @@ static int
 play_all(struct demo *demo)
 {
     uint64_t third = demo->lines.count / 3, count = demo->lines.count;
-    struct session_result result;
+    struct session_result result = {0};
     int status = 0;
 
     demo_tell(demo, "start", "%u nodes in this process; %" PRIu64 " lines of %s", demo->nodes, count, demo->input);

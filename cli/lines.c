@@ -24,8 +24,10 @@ lines_open(struct lines *lines, const char *name, bool whole)
     lines->whole = whole;
     lines->fd = strcmp(name, "-") == 0 ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     if (lines->fd < 0 || fstat(lines->fd, &status) != 0 || S_ISDIR(status.st_mode)) {
-        snprintf(lines->detail, sizeof(lines->detail), "cannot be read: %s (give a readable file, or - for standard "
-                 "input)", lines->fd < 0 ? strerror(errno) : "it is a directory");
+        snprintf(lines->detail, sizeof(lines->detail),
+                 "cannot be read: %s (give a readable file, or - for standard "
+                 "input)",
+                 lines->fd < 0 ? strerror(errno) : "it is a directory");
         return false;
     }
     lines->buffer = malloc(BUFFER_BYTES);

@@ -23,7 +23,8 @@ static const struct command commands[] = {
 static void
 show_help(FILE *out)
 {
-    fprintf(out, "cairn: a replicated log whose data path never enters the kernel\n\nusage: cairn COMMAND [OPTIONS]\n\n");
+    fprintf(out,
+            "cairn: a replicated log whose data path never enters the kernel\n\nusage: cairn COMMAND [OPTIONS]\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "\n'cairn COMMAND --help' tells more. Start with 'cairn demo', then 'cairn dev'.\n");

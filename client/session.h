@@ -32,16 +32,16 @@ struct session_config {
     const char *log;
     uint8_t via; /* the node to talk to first; CAIRN_NODE_NONE: any */
     enum cairn_ack ack;
-    uint64_t deadline_ns;   /* for each entry, from when it is given */
-    uint64_t producer;      /* 0: a new one */
-    uint64_t first_seq;     /* 0: 1 */
+    uint64_t deadline_ns;    /* for each entry, from when it is given */
+    uint64_t producer;       /* 0: a new one */
+    uint64_t first_seq;      /* 0: 1 */
     uint32_t window_entries; /* 0: 1,024 in flight */
 };
 
 struct session_result {
     enum cairn_error error;
-    uint64_t index;   /* of the entry, from 0 */
-    uint64_t seq;     /* the producer's sequence that it had */
+    uint64_t index; /* of the entry, from 0 */
+    uint64_t seq;   /* the producer's sequence that it had */
     uint64_t latency_ns;
     struct cairn_result result;
     uint8_t node; /* that answered */

@@ -174,8 +174,8 @@ serve_line(struct admin *admin, struct connection *connection, const char *line)
 static void
 serve(struct admin *admin, struct connection *connection)
 {
-    ssize_t got = recv(connection->socket, connection->line + connection->used,
-                       LINE_BYTES_MAX - 1 - connection->used, MSG_DONTWAIT);
+    ssize_t got = recv(connection->socket, connection->line + connection->used, LINE_BYTES_MAX - 1 - connection->used,
+                       MSG_DONTWAIT);
     char *end;
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))

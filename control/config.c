@@ -34,7 +34,8 @@ static const cyaml_schema_field_t node_fields[] = {
     CYAML_FIELD_END,
 };
 
-static const cyaml_schema_value_t node_schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct yaml_node, node_fields)};
+static const cyaml_schema_value_t node_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct yaml_node, node_fields)};
 
 static const cyaml_schema_field_t cluster_fields[] = {
     CYAML_FIELD_UINT("cluster", CYAML_FLAG_DEFAULT, struct yaml_cluster, cluster),
@@ -161,8 +162,8 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
     for (unsigned i = 0; i < yaml->nodes_count; i++) {
         for (unsigned j = 0; j < i; j++) {
             if (strcmp(config.names[j], yaml->nodes[i].name) == 0) {
-                snprintf(detail, detail_bytes, "cluster file %s, line %u: node '%s' is listed twice (remove one)",
-                         path, line_of_name(path, config.names[j], 2), config.names[j]);
+                snprintf(detail, detail_bytes, "cluster file %s, line %u: node '%s' is listed twice (remove one)", path,
+                         line_of_name(path, config.names[j], 2), config.names[j]);
                 return CAIRN_INVALID;
             }
         }
@@ -187,14 +188,16 @@ cluster_config_load(const char *path, struct cluster_config *out, char *detail, 
     cyaml_err_t status;
 
     if (access(path, R_OK) != 0) {
-        snprintf(detail, detail_bytes, "cluster file %s: %s (give one with --cluster FILE or CAIRN_CLUSTER; "
-                 "'cairn dev' makes one)", path, strerror(errno));
+        snprintf(detail, detail_bytes,
+                 "cluster file %s: %s (give one with --cluster FILE or CAIRN_CLUSTER; "
+                 "'cairn dev' makes one)",
+                 path, strerror(errno));
         return CAIRN_IO;
     }
     status = cyaml_load_file(path, &settings, &cluster_schema, (cyaml_data_t **)&yaml, NULL);
     if (status != CYAML_OK) {
-        snprintf(detail, detail_bytes, "cluster file %s%s%s: %s", path, complaint.where[0] ? ", " : "",
-                 complaint.where, complaint.what[0] ? complaint.what : cyaml_strerror(status));
+        snprintf(detail, detail_bytes, "cluster file %s%s%s: %s", path, complaint.where[0] ? ", " : "", complaint.where,
+                 complaint.what[0] ? complaint.what : cyaml_strerror(status));
         return CAIRN_INVALID;
     }
     error = take(path, yaml, out, detail, detail_bytes);
@@ -212,7 +215,8 @@ cluster_config_save(const char *path, const struct cluster_config *config, char 
         return CAIRN_IO;
     }
     fprintf(file, "# cairn cluster file; docs/operations.md describes every key\n");
-    fprintf(file, "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\nauto_create: %s\ndirectory: %s\nnodes:\n",
+    fprintf(file,
+            "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\nauto_create: %s\ndirectory: %s\nnodes:\n",
             config->id, transports[config->transport].str, profiles[config->profile].str, config->memory_mib,
             config->auto_create ? "true" : "false", config->directory);
     for (uint32_t i = 0; i < config->nodes; i++)

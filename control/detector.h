@@ -25,7 +25,7 @@ struct detector_peer {
     uint32_t incarnation;
     cairn_node_set hears;
     uint64_t timeout_ns; /* see detector_observe() */
-    uint8_t beats; /* in a row since it was last unheard */
+    uint8_t beats;       /* in a row since it was last unheard */
     bool alive;
 };
 

@@ -28,8 +28,10 @@ read_count(const char *path, uint32_t cluster, uint32_t *count, char *detail, si
         return errno == ENOENT ? CAIRN_OK : refuse(detail, detail_bytes, path, "cannot be read");
     if (fscanf(file, "cluster %x starts %u", &known_cluster, &known) != 2) {
         fclose(file);
-        snprintf(detail, detail_bytes, "%s: damaged: it should read 'cluster ID starts N' (remove it only if this "
-                 "node has never acknowledged anything)", path);
+        snprintf(detail, detail_bytes,
+                 "%s: damaged: it should read 'cluster ID starts N' (remove it only if this "
+                 "node has never acknowledged anything)",
+                 path);
         return CAIRN_CORRUPT;
     }
     fclose(file);

@@ -81,9 +81,9 @@ codec_encode(const struct codec *codec, uint32_t log, const struct message *mess
 }
 
 size_t
-codec_encode_entries(const struct codec *codec, uint32_t log, const struct message *message,
-                     const struct block *block, const uint8_t *records, uint32_t records_bytes,
-                     uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out)
+codec_encode_entries(const struct codec *codec, uint32_t log, const struct message *message, const struct block *block,
+                     const uint8_t *records, uint32_t records_bytes, uint32_t fragment_offset, uint32_t fragment_total,
+                     uint8_t *out)
 {
     uint8_t flags = message_flags(message);
     size_t covered_bytes = sizeof(struct wire_entries);
@@ -112,8 +112,8 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
 }
 
 size_t
-codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat,
-                       const struct wire_row *rows, uint8_t *out)
+codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat, const struct wire_row *rows,
+                       uint8_t *out)
 {
     size_t rows_bytes = heartbeat->rows * sizeof(*rows);
     uint8_t *body = out + sizeof(struct wire_header);
@@ -122,8 +122,7 @@ codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *h
     memcpy(body, heartbeat, sizeof(*heartbeat));
     if (rows_bytes > 0)
         memcpy(body + sizeof(*heartbeat), rows, rows_bytes);
-    return seal(codec, CODEC_HEARTBEAT, 0, 0, 0, sizeof(*heartbeat) + rows_bytes,
-                sizeof(*heartbeat) + rows_bytes, out);
+    return seal(codec, CODEC_HEARTBEAT, 0, 0, 0, sizeof(*heartbeat) + rows_bytes, sizeof(*heartbeat) + rows_bytes, out);
 }
 
 static enum codec_verdict

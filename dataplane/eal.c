@@ -86,20 +86,20 @@ eal_start(const char *extra_args, char *detail, size_t detail_bytes)
     if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
         CPU_ZERO(&cpus);
     lcores_argument(&cpus, lcores, sizeof(lcores));
-    args[count++] = (char *)(uintptr_t)"cairn";
-    args[count++] = (char *)(uintptr_t)"--lcores";
+    args[count++] = (char *)(uintptr_t) "cairn";
+    args[count++] = (char *)(uintptr_t) "--lcores";
     args[count++] = lcores;
-    args[count++] = (char *)(uintptr_t)"--no-telemetry";
-    args[count++] = (char *)(uintptr_t)"--no-pci";
-    args[count++] = (char *)(uintptr_t)"--log-level=*:emergency";
+    args[count++] = (char *)(uintptr_t) "--no-telemetry";
+    args[count++] = (char *)(uintptr_t) "--no-pci";
+    args[count++] = (char *)(uintptr_t) "--log-level=*:emergency";
     if (free_hugepage_bytes() >= HUGE_BYTES_WANTED) {
-        args[count++] = (char *)(uintptr_t)"--in-memory";
+        args[count++] = (char *)(uintptr_t) "--in-memory";
     } else {
         /* --no-huge means legacy memory, which excludes --in-memory. */
-        args[count++] = (char *)(uintptr_t)"--no-huge";
-        args[count++] = (char *)(uintptr_t)"--no-shconf";
-        args[count++] = (char *)(uintptr_t)"-m";
-        args[count++] = (char *)(uintptr_t)"128";
+        args[count++] = (char *)(uintptr_t) "--no-huge";
+        args[count++] = (char *)(uintptr_t) "--no-shconf";
+        args[count++] = (char *)(uintptr_t) "-m";
+        args[count++] = (char *)(uintptr_t) "128";
     }
     if (extra_args == NULL)
         extra_args = getenv("CAIRN_EAL_ARGS");
@@ -108,8 +108,10 @@ eal_start(const char *extra_args, char *detail, size_t detail_bytes)
         count = split(extra, args, count);
     }
     if (rte_eal_init(count, args) < 0) {
-        snprintf(detail, detail_bytes, "DPDK's EAL does not start: %s (look at CAIRN_EAL_ARGS, or run with "
-                 "CAIRN_EAL_ARGS=--log-level=*:debug to see why)", rte_strerror(rte_errno));
+        snprintf(detail, detail_bytes,
+                 "DPDK's EAL does not start: %s (look at CAIRN_EAL_ARGS, or run with "
+                 "CAIRN_EAL_ARGS=--log-level=*:debug to see why)",
+                 rte_strerror(rte_errno));
         return CAIRN_IO;
     }
     sched_setaffinity(0, sizeof(cpus), &cpus);

@@ -31,8 +31,8 @@ bool fault_rule_active(const struct fault_rule *rule);
 
 /* Takes a frame; writes what is to be sent at once to out (at most 2) and returns how many. A frame
  * that is to wait is kept. */
-uint32_t fault_apply(struct fault_queue *queue, const struct fault_rule *rule, struct rte_mbuf *frame,
-                     uint64_t now_ns, struct rte_mbuf **out);
+uint32_t fault_apply(struct fault_queue *queue, const struct fault_rule *rule, struct rte_mbuf *frame, uint64_t now_ns,
+                     struct rte_mbuf **out);
 
 /* Frames whose time has come, at most `most`. */
 uint32_t fault_due(struct fault_queue *queue, uint64_t now_ns, struct rte_mbuf **out, uint32_t most);

@@ -104,8 +104,10 @@ port_memif_create(const char *name, const char *socket, bool listens, struct por
              listens ? "server" : "client", socket, PORT_FRAME_BYTES);
     error = rte_vdev_init(device, args);
     if (error != 0) {
-        snprintf(detail, detail_bytes, "port %s: its memif socket @%s is in use or cannot be made (is another node "
-                 "with this name and cluster running?)", name, socket);
+        snprintf(detail, detail_bytes,
+                 "port %s: its memif socket @%s is in use or cannot be made (is another node "
+                 "with this name and cluster running?)",
+                 name, socket);
         return CAIRN_IO;
     }
     if (rte_eth_dev_get_port_by_name(device, &port_id) != 0)

@@ -21,8 +21,7 @@ attachments_reap(struct node *node)
     for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
         struct attachment *attachment = control->attachments[i];
 
-        if (attachment == NULL ||
-            atomic_load_explicit(&attachment->state, memory_order_acquire) != ATTACHMENT_GONE)
+        if (attachment == NULL || atomic_load_explicit(&attachment->state, memory_order_acquire) != ATTACHMENT_GONE)
             continue;
         byte_channel_close(&attachment->channel);
         free(attachment);

@@ -67,8 +67,8 @@ follow_catalog(struct node *node)
     struct cairn_result result;
 
     if (!control->catalog_reading)
-        control->catalog_reading = cairn_read(control->catalog, CATALOG_LOG, 1, 0, CAIRN_READ_STALE,
-                                              CAIRN_READ_FOLLOW, CATALOG_TOKEN) == CAIRN_OK;
+        control->catalog_reading = cairn_read(control->catalog, CATALOG_LOG, 1, 0, CAIRN_READ_STALE, CAIRN_READ_FOLLOW,
+                                              CATALOG_TOKEN) == CAIRN_OK;
     while (cairn_poll(control->catalog, &result) > 0) {
         if (result.type == CAIRN_RESULT_END)
             control->catalog_reading = false;
@@ -128,8 +128,8 @@ open_admin(struct node *node, char *detail, size_t detail_bytes)
 static enum cairn_error
 create_catalog(struct node *node)
 {
-    struct node_log *log =
-        node_log_create(node, CATALOG_LOG, "_catalog", CAIRN_POLICY_CP, CAIRN_DENY_WRITES, node->config.recovering);
+    struct node_log *log = node_log_create(node, CATALOG_LOG, "_catalog", CAIRN_POLICY_CP, CAIRN_DENY_WRITES,
+                                           node->config.recovering);
     struct snapshot *next = snapshot_copy(node);
 
     if (log == NULL || next == NULL) {

@@ -118,8 +118,8 @@ pause_or_poll(void (*poll)(void *context, uint64_t now_ns), void *context)
 
 /* Repeats the catalog's entry with the same sequence until it is acknowledged. */
 static enum cairn_error
-write_catalog(struct cairn_client *client, const char *text, void (*poll)(void *context, uint64_t now_ns), void *context,
-              uint64_t end_ns)
+write_catalog(struct cairn_client *client, const char *text, void (*poll)(void *context, uint64_t now_ns),
+              void *context, uint64_t end_ns)
 {
     struct cairn_entry entry = {
         .payload = text,
@@ -143,12 +143,12 @@ write_catalog(struct cairn_client *client, const char *text, void (*poll)(void *
 }
 
 enum cairn_error
-local_create_log(struct node *node, const char *name, enum cairn_policy policy, void (*poll)(void *context, uint64_t now_ns),
-                 void *context, uint32_t *log)
+local_create_log(struct node *node, const char *name, enum cairn_policy policy,
+                 void (*poll)(void *context, uint64_t now_ns), void *context, uint32_t *log)
 {
     uint64_t end_ns = clock_monotonic_ns() + CREATE_NS;
     struct cairn_client *client;
-    struct node_log_view view;
+    struct node_log_view view = {0};
     char text[256];
     enum cairn_error error = node_attach(node, &client);
 
@@ -162,7 +162,8 @@ local_create_log(struct node *node, const char *name, enum cairn_policy policy, 
             error = CAIRN_NO_LEADER;
         pause_or_poll(poll, context);
     }
-    *log = view.id;
+    if (error == CAIRN_OK)
+        *log = view.id;
     cairn_disconnect(client);
     return error;
 }

@@ -66,8 +66,9 @@ node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_pol
     log->commit_cursor.position = log->trim_cursor.position = 1;
     log->mode = policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     log->memory = aligned_alloc(64, core_footprint(&settings));
-    if (log->memory == NULL || !store_init(&log->trunk, &node->segments) || !store_init(&log->branch, &node->segments) ||
-        !pending_ring_init(&log->pending) || !pending_ring_init(&log->pending_all)) {
+    if (log->memory == NULL || !store_init(&log->trunk, &node->segments) ||
+        !store_init(&log->branch, &node->segments) || !pending_ring_init(&log->pending) ||
+        !pending_ring_init(&log->pending_all)) {
         node_log_free(log);
         return NULL;
     }
@@ -107,8 +108,7 @@ rings_init(struct node *node, char *detail, size_t detail_bytes)
     char name[RTE_RING_NAMESIZE];
 
     snprintf(name, sizeof(name), "cmd%08x-%u", node->config.cluster->id, node->self);
-    node->commands =
-        rte_ring_create(name, COMMANDS_MAX, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    node->commands = rte_ring_create(name, COMMANDS_MAX, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     snprintf(name, sizeof(name), "evt%08x-%u", node->config.cluster->id, node->self);
     node->events = rte_ring_create_elem(name, sizeof(struct node_event), EVENTS_MAX, SOCKET_ID_ANY,
                                         RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -147,7 +147,8 @@ memif_ports_init(struct node *node, char *detail, size_t detail_bytes)
             continue;
         snprintf(name, sizeof(name), "%u_%u", node->self, peer);
         snprintf(socket, sizeof(socket), "cairn-%08x-%u-%u-w0", node->config.cluster->id, low, high);
-        error = port_memif_create(name, socket, node->self == low, &node->ports[peer], node->pool, detail, detail_bytes);
+        error = port_memif_create(name, socket, node->self == low, &node->ports[peer], node->pool, detail,
+                                  detail_bytes);
         if (error != CAIRN_OK)
             return error;
         port_attach(node, peer);

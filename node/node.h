@@ -19,13 +19,13 @@ struct node_config {
     uint32_t incarnation;
     bool recovering; /* started before, and has lost its memory since */
     uint64_t seed;
-    struct doorbell *bell;                           /* the polling lcore's */
-    struct doorbell *peer_bells[CAIRN_NODES_MAX];    /* NULL where a peer cannot be woken */
-    uint32_t channel_bytes;                          /* ring size of each client */
-    uint32_t election_patience;                      /* 0, 1: as usual; n: waits n times as long to campaign */
-    uint64_t retain_bytes;                           /* 0: everything; see store_trim */
-    bool touch_all;                                  /* all memory exists before the first entry */
-    const char *directory;                           /* of the admin socket; NULL: none */
+    struct doorbell *bell;                        /* the polling lcore's */
+    struct doorbell *peer_bells[CAIRN_NODES_MAX]; /* NULL where a peer cannot be woken */
+    uint32_t channel_bytes;                       /* ring size of each client */
+    uint32_t election_patience;                   /* 0, 1: as usual; n: waits n times as long to campaign */
+    uint64_t retain_bytes;                        /* 0: everything; see store_trim */
+    bool touch_all;                               /* all memory exists before the first entry */
+    const char *directory;                        /* of the admin socket; NULL: none */
     bool allow_faults;
 };
 

@@ -252,7 +252,8 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
 
     if (reader->waiting) {
         if (now_ns - reader->since_ns > GIVE_UP_NS)
-            reader_end(node, reader, core_leader(reader->log->core) == CAIRN_NODE_NONE ? CAIRN_NO_LEADER : CAIRN_TIMEOUT);
+            reader_end(node, reader,
+                       core_leader(reader->log->core) == CAIRN_NODE_NONE ? CAIRN_NO_LEADER : CAIRN_TIMEOUT);
         else if (now_ns - reader->asked_ns > ASK_AGAIN_NS)
             ask(node, reader, now_ns);
         return 0;

@@ -124,6 +124,7 @@ fragment_take(struct assembly *assembly, const struct decoded *decoded)
             return false;
         assembly->stride = decoded->records_bytes;
     }
+    assert(assembly->stride > 0);
     index = decoded->fragment_offset / assembly->stride;
     if (decoded->fragment_offset % assembly->stride != 0 || index >= sizeof(assembly->have) * 8)
         return false;
@@ -167,8 +168,7 @@ static void
 receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now_ns)
 {
     unsigned verdict = detector_observe(&node->detector, decoded->from, decoded->incarnation,
-                                        (cairn_node_set)decoded->heartbeat.hears,
-                                        decoded->heartbeat.pace_ns, now_ns);
+                                        (cairn_node_set)decoded->heartbeat.hears, decoded->heartbeat.pace_ns, now_ns);
 
     if (verdict & DETECTOR_HEARD || detector_reach(&node->detector) != node->reach)
         node_reassess(node, now_ns);

@@ -34,9 +34,9 @@ send_records(struct node *node, struct node_log *log, struct port *port, const s
 
     if (frame == NULL)
         return false;
-    frame->data_len =
-        (uint16_t)codec_encode_entries(&node->codec, log->id, message, block, records, size_bytes, fragment_offset,
-                                       fragment_total, rte_pktmbuf_mtod(frame, uint8_t *));
+    frame->data_len = (uint16_t)codec_encode_entries(&node->codec, log->id, message, block, records, size_bytes,
+                                                     fragment_offset, fragment_total,
+                                                     rte_pktmbuf_mtod(frame, uint8_t *));
     frame->pkt_len = frame->data_len;
     port_send(port, frame, node->worker.now_ns, true);
     return true;
@@ -237,8 +237,8 @@ send_heartbeat(struct node *node, uint8_t peer, const struct wire_row *rows, uin
 
     if (frame == NULL)
         return;
-    frame->data_len =
-        (uint16_t)codec_encode_heartbeat(&node->codec, &heartbeat, rows, rte_pktmbuf_mtod(frame, uint8_t *));
+    frame->data_len = (uint16_t)codec_encode_heartbeat(&node->codec, &heartbeat, rows,
+                                                       rte_pktmbuf_mtod(frame, uint8_t *));
     frame->pkt_len = frame->data_len;
     port_send(&node->ports[peer], frame, now_ns, false);
 }

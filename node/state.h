@@ -167,7 +167,7 @@ struct node {
     cairn_node_set hears, reach;
     uint64_t heartbeat_ns, suspect_ns, started_ns;
     uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
-    bool status_due; /* something changed that no status block shows yet */
+    bool status_due;                               /* something changed that no status block shows yet */
 
     struct snapshot *snapshot; /* QSBR */
     uint32_t snapshot_version;

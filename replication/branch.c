@@ -124,8 +124,7 @@ branch_keep_deposed(struct core *core, const struct sink *sink)
         const struct run *run = &core->runs.items[i & (RUNS_MAX - 1)];
 
         /* What others handed off is theirs to keep until it is committed. */
-        if (run->kind == ENTRY_DATA && run->origin == core->config.self &&
-            run->incarnation == core->config.incarnation)
+        if (run->kind == ENTRY_DATA && run->origin == core->config.self && run->incarnation == core->config.incarnation)
             keep_run(core, run, sink);
     }
 }

@@ -15,9 +15,9 @@ majority_lsn(const struct core *core, uint64_t *all_lsn)
 
         if (!(core->config.voters & node_bit(node)))
             continue;
-        lsn = node == core->config.self          ? core->held_lsn
+        lsn = node == core->config.self         ? core->held_lsn
               : core->progress[node].recovering ? 0
-                                                 : core->progress[node].match_lsn;
+                                                : core->progress[node].match_lsn;
         for (place = count++; place > 0 && held[place - 1] < lsn; place--)
             held[place] = held[place - 1];
         held[place] = lsn;

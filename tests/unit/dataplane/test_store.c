@@ -92,7 +92,8 @@ records_and_block_table_never_overlap(void **state)
         assert_true(append_sized(fixture, 8, 1));
     }
     store_seal(&fixture->store);
-    assert_true(append_sized(fixture, (uint32_t)(segment_room(segment) - sizeof(struct block) - sizeof(struct record)), 1));
+    assert_true(
+        append_sized(fixture, (uint32_t)(segment_room(segment) - sizeof(struct block) - sizeof(struct record)), 1));
     for (int i = 0; i < 1000; i++)
         assert_true(append_sized(fixture, 8, 1));
 

@@ -338,8 +338,8 @@ heartbeat(struct member *member)
         if (peer != self && !other->down && !cluster->cut[self][peer] && !cluster->cut[peer][self])
             reach |= 1u << peer;
         if (peer != self && !other->down && !cluster->cut[peer][self] && core_role(other->core) == ROLE_LEADER)
-            core_leader_alive(member->core, peer, core_term(other->core), core_commit_lsn(other->core),
-                              cluster->now_ns, &sink);
+            core_leader_alive(member->core, peer, core_term(other->core), core_commit_lsn(other->core), cluster->now_ns,
+                              &sink);
     }
     core_reach(member->core, reach, cluster->now_ns, &sink);
 }

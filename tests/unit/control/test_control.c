@@ -1,0 +1,182 @@
+/* The detector and the modes. */
+#include "../check.h"
+#include "detector.h"
+#include "mode.h"
+
+#define MS 1000000ull
+
+static struct detector
+detector_of_three(void)
+{
+    struct detector_config config = {
+        .self = 0, .nodes = 3, .rejoin_beats = 3, .interval_ns = MS, .timeout_ns = 10 * MS};
+    struct detector detector;
+
+    detector_init(&detector, &config, 1000 * MS);
+    return detector;
+}
+
+/* Both peers beat until `to`; returns the time. */
+static uint64_t
+beat(struct detector *detector, uint64_t from_ns, uint64_t to_ns, cairn_node_set peers)
+{
+    for (; from_ns <= to_ns; from_ns += MS) {
+        for (uint8_t peer = 1; peer < 3; peer++) {
+            if (peers & (1u << peer))
+                detector_observe(detector, peer, 1, 7, MS, from_ns);
+        }
+        detector_tick(detector, from_ns, true);
+    }
+    return to_ns;
+}
+
+static void
+a_silent_peer_is_suspected_after_the_timeout_and_not_before(void **state)
+{
+    struct detector detector = detector_of_three();
+    uint64_t cut = beat(&detector, 1001 * MS, 1020 * MS, 6);
+
+    (void)state;
+    assert_int_equal(detector_reach(&detector), 7);
+    beat(&detector, cut + MS, cut + 9 * MS, 2);
+    assert_int_equal(detector_reach(&detector), 7);
+    beat(&detector, cut + 10 * MS, cut + 10 * MS, 2);
+    assert_int_equal(detector_reach(&detector), 3);
+}
+
+static void
+a_peer_counts_again_after_beats_in_a_row(void **state)
+{
+    struct detector detector = detector_of_three();
+
+    (void)state;
+    assert_false(detector_observe(&detector, 1, 1, 7, MS, 1001 * MS) & DETECTOR_HEARD);
+    assert_false(detector_observe(&detector, 1, 1, 7, MS, 1002 * MS) & DETECTOR_HEARD);
+    assert_true(detector_observe(&detector, 1, 1, 7, MS, 1003 * MS) & DETECTOR_HEARD);
+    assert_int_equal(detector_hears(&detector), 3);
+}
+
+static void
+a_one_way_link_is_not_in_reach(void **state)
+{
+    struct detector detector = detector_of_three();
+
+    (void)state;
+    for (uint64_t at = 1001; at < 1010; at++)
+        detector_observe(&detector, 1, 1, 6, MS, at * MS); /* it does not hear node 0 */
+    assert_int_equal(detector_hears(&detector), 3);
+    assert_int_equal(detector_reach(&detector), 1);
+}
+
+static void
+ones_own_pause_is_not_the_peers(void **state)
+{
+    struct detector detector = detector_of_three();
+    uint64_t paused = beat(&detector, 1001 * MS, 1020 * MS, 6);
+
+    (void)state;
+    /* Not before all that waited is read. */
+    assert_int_equal(detector_tick(&detector, paused + 50 * MS, false), 0);
+    assert_int_equal(detector_tick(&detector, paused + 50 * MS, true), 0);
+    assert_int_equal(detector_reach(&detector), 7);
+    beat(&detector, paused + 51 * MS, paused + 70 * MS, 2);
+    assert_int_equal(detector_reach(&detector), 3);
+}
+
+static void
+a_resting_peer_is_waited_for_less(void **state)
+{
+    struct detector detector = detector_of_three();
+    uint64_t at = 1000 * MS;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        at += 2500000;
+        detector_observe(&detector, 1, 1, 7, detector_rest_pace_ns(&detector), at);
+        detector_tick(&detector, at, true);
+    }
+    assert_int_equal(detector_deadline_ns(&detector), at + 8500000);
+    /* The worst cut comes right after a beat: seen within timeout + interval all the same. */
+    assert_true(2500000 + 8500000 <= 11 * MS);
+}
+
+static void
+a_new_life_is_told_and_the_former_is_stale(void **state)
+{
+    struct detector detector = detector_of_three();
+
+    (void)state;
+    assert_int_equal(detector_incarnation(&detector, 1, 4), DETECTOR_SAME);
+    assert_int_equal(detector_incarnation(&detector, 1, 5), DETECTOR_RESTARTED);
+    assert_int_equal(detector_incarnation(&detector, 1, 4), DETECTOR_STALE);
+    assert_int_equal(detector.stale, 1);
+}
+
+static void
+modes_follow_policy_and_reach(void **state)
+{
+    static const struct {
+        enum cairn_policy policy;
+        uint32_t reached;
+        bool branch;
+        enum cairn_mode mode;
+    } rows[] = {
+        {CAIRN_POLICY_CP, 3, false, CAIRN_MODE_CP},        {CAIRN_POLICY_CP, 2, false, CAIRN_MODE_CP},
+        {CAIRN_POLICY_CP, 1, false, CAIRN_MODE_DENIED},    {CAIRN_POLICY_CP, 2, true, CAIRN_MODE_MERGING},
+        {CAIRN_POLICY_ADAPTIVE, 2, false, CAIRN_MODE_CP},  {CAIRN_POLICY_ADAPTIVE, 1, false, CAIRN_MODE_AP},
+        {CAIRN_POLICY_ADAPTIVE, 1, true, CAIRN_MODE_AP},   {CAIRN_POLICY_ADAPTIVE, 3, true, CAIRN_MODE_MERGING},
+        {CAIRN_POLICY_AP, 3, false, CAIRN_MODE_AP},        {CAIRN_POLICY_AP, 1, true, CAIRN_MODE_AP},
+        {CAIRN_POLICY_CA, 3, false, CAIRN_MODE_CP},        {CAIRN_POLICY_CA, 2, false, CAIRN_MODE_DENIED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct mode_inputs inputs = {
+            .policy = rows[i].policy, .nodes = 3, .reached = rows[i].reached, .branch_pending = rows[i].branch};
+
+        assert_int_equal(mode_decide(&inputs), rows[i].mode);
+    }
+}
+
+static void
+more_than_can_be_met_is_refused_and_less_is_never_given(void **state)
+{
+    struct mode_inputs alone = {.policy = CAIRN_POLICY_ADAPTIVE, .nodes = 3, .reached = 1};
+    struct mode_inputs two = {.policy = CAIRN_POLICY_CP, .nodes = 3, .reached = 2};
+    enum cairn_read_level level;
+    enum cairn_ack ack;
+    char text[64];
+
+    (void)state;
+    assert_int_equal(mode_admit_append(CAIRN_MODE_AP, &alone, CAIRN_ACK_POLICY, &ack), CAIRN_OK);
+    assert_int_equal(ack, CAIRN_ACK_LOCAL);
+    assert_int_equal(mode_admit_append(CAIRN_MODE_AP, &alone, CAIRN_ACK_MAJORITY, &ack), CAIRN_NO_QUORUM);
+    assert_int_equal(mode_admit_append(CAIRN_MODE_CP, &two, CAIRN_ACK_POLICY, &ack), CAIRN_OK);
+    assert_int_equal(ack, CAIRN_ACK_MAJORITY);
+    assert_int_equal(mode_admit_append(CAIRN_MODE_CP, &two, CAIRN_ACK_ALL, &ack), CAIRN_NO_QUORUM);
+    assert_int_equal(mode_admit_read(CAIRN_MODE_AP, &alone, CAIRN_DENY_WRITES, CAIRN_READ_POLICY, &level), CAIRN_OK);
+    assert_int_equal(level, CAIRN_READ_STALE);
+    assert_int_equal(mode_admit_read(CAIRN_MODE_AP, &alone, CAIRN_DENY_WRITES, CAIRN_READ_LINEARIZABLE, &level),
+                     CAIRN_NO_QUORUM);
+    assert_int_equal(mode_admit_read(CAIRN_MODE_DENIED, &alone, CAIRN_DENY_BOTH, CAIRN_READ_STALE, &level),
+                     CAIRN_DENIED);
+    mode_reason(&alone, CAIRN_ACK_POLICY, text, sizeof(text));
+    assert_string_equal(text, "no quorum: reaching 1 of 3, need 2");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_silent_peer_is_suspected_after_the_timeout_and_not_before),
+        cmocka_unit_test(a_peer_counts_again_after_beats_in_a_row),
+        cmocka_unit_test(a_one_way_link_is_not_in_reach),
+        cmocka_unit_test(ones_own_pause_is_not_the_peers),
+        cmocka_unit_test(a_resting_peer_is_waited_for_less),
+        cmocka_unit_test(a_new_life_is_told_and_the_former_is_stale),
+        cmocka_unit_test(modes_follow_policy_and_reach),
+        cmocka_unit_test(more_than_can_be_met_is_refused_and_less_is_never_given),
+    };
+
+    return RUN_TESTS(tests);
+}

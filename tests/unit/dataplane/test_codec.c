@@ -1,0 +1,227 @@
+/* The codec and the frame around it: what is written is read back; nothing hostile is believed. */
+#include "../check.h"
+#include "codec.h"
+#include "frame.h"
+
+static const struct codec sender = {.cluster = 7, .incarnation = 3, .self = 1, .worker = 0};
+static const struct codec receiver = {.cluster = 7, .incarnation = 9, .self = 2, .worker = 0};
+
+static struct message
+message_of(enum message_type type)
+{
+    struct message message;
+
+    memset(&message, 0, sizeof(message));
+    message.type = (uint8_t)type;
+    message.from = 1;
+    message.to = 2;
+    message.term = 42;
+    return message;
+}
+
+/* A message with two records; returns its size. */
+static size_t
+encode_two(uint8_t *out, struct block *block)
+{
+    struct message message = message_of(MESSAGE_APPEND);
+    struct record head = {.payload_bytes = 5, .producer = 11, .producer_seq = 1};
+    uint8_t records[128] __attribute__((aligned(8)));
+
+    record_build((struct record *)(void *)records, &head, NULL, "hello");
+    head.producer_seq = 2;
+    record_build((struct record *)(void *)(records + record_size(&head)), &head, NULL, "world");
+    *block = (struct block){.term = 42, .first_seq = 9, .count = 2, .incarnation = 3, .origin = 1};
+    message.append.prev_lsn = 99;
+    message.append.prev_term = 41;
+    message.append.commit_lsn = 98;
+    return codec_encode_entries(&sender, 5, &message, block, records, 2 * (uint32_t)record_size(&head), 0, 0, out);
+}
+
+static void
+every_small_message_comes_back(void **state)
+{
+    (void)state;
+    for (int type = MESSAGE_PREVOTE; type < MESSAGE_TYPES; type++) {
+        struct message message = message_of((enum message_type)type);
+        struct decoded decoded;
+        uint8_t bytes[512];
+        size_t size;
+
+        if (type == MESSAGE_APPEND || type == MESSAGE_HAND_OFF)
+            continue;
+        message.yes = type % 2 == 0;
+        message.recovering = type % 3 == 0;
+        message.vote.last_lsn = 1234567;
+        size = codec_encode(&sender, 5, &message, bytes);
+
+        assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+        assert_int_equal(decoded.log, 5);
+        assert_int_equal(decoded.from, 1);
+        assert_int_equal(decoded.incarnation, 3);
+        assert_int_equal(decoded.message.term, 42);
+        assert_int_equal(decoded.message.yes, message.yes);
+        assert_int_equal(decoded.message.recovering, message.recovering);
+        if (type != MESSAGE_PREVOTE_REPLY && type != MESSAGE_VOTE_REPLY)
+            assert_int_equal(decoded.message.vote.last_lsn, 1234567);
+    }
+}
+
+static void
+entries_come_back(void **state)
+{
+    struct decoded decoded;
+    struct block block;
+    uint8_t bytes[1024];
+    size_t size = encode_two(bytes, &block);
+
+    (void)state;
+    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(decoded.message.append.prev_lsn, 99);
+    assert_int_equal(decoded.message.append.run.first_lsn, 100);
+    assert_int_equal(decoded.message.append.run.count, 2);
+    assert_int_equal(decoded.block.first_lsn, 100);
+    assert_int_equal(decoded.records_bytes, 80);
+}
+
+static void
+a_heartbeat_comes_back(void **state)
+{
+    struct wire_heartbeat heartbeat = {.progress = 5, .pace_ns = 6, .hears = 7, .rows = 2};
+    struct wire_row rows[2] = {{.log = 1, .term = 2}, {.log = 3, .term = 4, .commit_lsn = 5}}, row;
+    struct decoded decoded;
+    uint8_t bytes[512];
+    size_t size = codec_encode_heartbeat(&sender, &heartbeat, rows, bytes);
+
+    (void)state;
+    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(decoded.heartbeat.hears, 7);
+    memcpy(&row, decoded.rows + 1, sizeof(row));
+    assert_int_equal(row.commit_lsn, 5);
+}
+
+static void
+others_clusters_and_versions_are_foreign(void **state)
+{
+    struct codec other = receiver;
+    struct decoded decoded;
+    struct block block;
+    uint8_t bytes[1024];
+    size_t size = encode_two(bytes, &block);
+
+    (void)state;
+    other.cluster = 8;
+    assert_int_equal(codec_decode(&other, bytes, size, &decoded), CODEC_FOREIGN);
+    bytes[1] = CODEC_VERSION + 1;
+    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_FOREIGN);
+}
+
+/* Header and body are covered by the checksum; records are by their own, checked by the node. */
+static void
+every_flipped_bit_of_the_head_is_noticed(void **state)
+{
+    struct decoded decoded;
+    struct block block;
+    uint8_t bytes[1024];
+    size_t size = encode_two(bytes, &block);
+
+    (void)state;
+    for (size_t bit = 0; bit < CODEC_HEAD_BYTES * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_not_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void
+every_flipped_bit_of_a_fragment_is_noticed(void **state)
+{
+    struct message message = message_of(MESSAGE_HAND_OFF);
+    struct block block = {.first_seq = 9, .count = 1, .incarnation = 3, .origin = 1};
+    uint8_t piece[64], bytes[1024];
+    struct decoded decoded;
+    size_t size;
+
+    (void)state;
+    memset(piece, 7, sizeof(piece));
+    size = codec_encode_entries(&sender, 5, &message, &block, piece, sizeof(piece), 64, 4096, bytes);
+    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_not_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void
+every_truncation_is_noticed(void **state)
+{
+    struct decoded decoded;
+    struct block block;
+    uint8_t bytes[1024];
+    size_t size = encode_two(bytes, &block);
+
+    (void)state;
+    for (size_t shorter = 0; shorter < size; shorter++)
+        assert_int_not_equal(codec_decode(&receiver, bytes, shorter, &decoded), CODEC_OK);
+}
+
+static void
+a_frame_carries_its_message_and_no_other(void **state)
+{
+    struct frame_template template;
+    uint8_t frame[FRAME_HEAD_BYTES + 100];
+    size_t size;
+
+    (void)state;
+    frame_template_init(&template, 0, 1, 0);
+    frame_write(&template, frame, 100);
+    assert_ptr_equal(frame_payload(frame, sizeof(frame), 0, &size), frame + FRAME_HEAD_BYTES);
+    assert_int_equal(size, 100);
+    assert_null(frame_payload(frame, sizeof(frame), 1, &size));
+    for (size_t shorter = 0; shorter < sizeof(frame); shorter++)
+        assert_null(frame_payload(frame, shorter, 0, &size));
+    for (size_t bit = 14 * 8; bit < 34 * 8; bit++) {
+        frame[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_null(frame_payload(frame, sizeof(frame), 0, &size));
+        frame[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void
+a_damaged_record_is_not_intact(void **state)
+{
+    struct record head = {.payload_bytes = 5, .key_bytes = 3, .producer = 1, .producer_seq = 2};
+    uint8_t bytes[64] __attribute__((aligned(8)));
+    struct record *record = (struct record *)(void *)bytes;
+    size_t size = record_size(&head);
+
+    (void)state;
+    record_build(record, &head, "key", "value");
+    assert_true(record_intact(record));
+    assert_int_equal(record_measure(bytes, sizeof(bytes)), size);
+    assert_int_equal(record_measure(bytes, size - 1), 0);
+    assert_memory_equal(record_payload(record), "value", 5);
+    for (size_t bit = 32; bit < (sizeof(head) + 8) * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_true(record_measure(bytes, sizeof(bytes)) == 0 || !record_intact(record));
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_small_message_comes_back),
+        cmocka_unit_test(entries_come_back),
+        cmocka_unit_test(a_heartbeat_comes_back),
+        cmocka_unit_test(others_clusters_and_versions_are_foreign),
+        cmocka_unit_test(every_flipped_bit_of_the_head_is_noticed),
+        cmocka_unit_test(every_flipped_bit_of_a_fragment_is_noticed),
+        cmocka_unit_test(every_truncation_is_noticed),
+        cmocka_unit_test(a_frame_carries_its_message_and_no_other),
+        cmocka_unit_test(a_damaged_record_is_not_intact),
+    };
+
+    return RUN_TESTS(tests);
+}
