@@ -59,6 +59,7 @@ cmd_status(int argc, char **argv)
     struct cluster_config cluster;
     char detail[256] = "";
     uint32_t answering = 0;
+    cairn_node_set silent = 0;
     uint8_t node;
     int first, status;
 
@@ -66,8 +67,6 @@ cmd_status(int argc, char **argv)
         return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0)
         return status;
-    if (!json)
-        print_header();
     for (uint8_t i = 0; i < cluster.nodes; i++) {
         json_t *answer;
 
@@ -75,15 +74,20 @@ cmd_status(int argc, char **argv)
             continue;
         answer = cli_ask(&cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
         if (answer == NULL) {
-            fflush(stdout);
-            fprintf(stderr, "cairn: %s does not answer\n", cluster.names[i]);
+            silent |= (cairn_node_set)1 << i;
             continue;
         }
-        answering++;
+        if (answering++ == 0 && !json)
+            print_header();
         print_rows(json_object_get(answer, "rows"), json);
         json_decref(answer);
     }
     if (answering == 0)
         return cli_fail("the cluster is down: %s", detail);
+    fflush(stdout);
+    for (uint8_t i = 0; i < cluster.nodes; i++) {
+        if (silent & ((cairn_node_set)1 << i))
+            fprintf(stderr, "cairn: %s does not answer\n", cluster.names[i]);
+    }
     return cli_end(EXIT_DONE);
 }

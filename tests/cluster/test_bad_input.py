@@ -1,0 +1,146 @@
+"""What users get wrong: one line that says what and what to do, the right exit status, no hang."""
+import os
+import subprocess
+import tempfile
+
+from harness import BINARY, Cluster, check, run
+
+GOOD = 'cluster: 7\ndirectory: /tmp/cairn-nowhere\nnodes:\n  - name: n1\n  - name: n2\n  - name: n3\n'
+
+
+def complains(result, status, *words):
+    lines = result.err.decode().strip().splitlines()
+    check(result.status == status, 'status', result.status, 'not', status, ':', result.err.decode())
+    check(len(lines) == 1 and lines[0].startswith('cairn: '), 'not one line:', lines)
+    for word in words:
+        check(word in lines[0], f'"{word}" is missing in:', lines[0])
+
+
+def with_file(text, suffix='.yaml'):
+    file = tempfile.NamedTemporaryFile('w', suffix=suffix, delete=False)
+    file.write(text)
+    file.close()
+    return file.name
+
+
+def checked(text):
+    name = with_file(text)
+    try:
+        return run('server', '--node', 'n1', '--cluster', name, '--check')
+    finally:
+        os.unlink(name)
+
+
+def test_unknown_commands_and_flags():
+    complains(run('frobnicate'), 2, 'frobnicate', '--help')
+    complains(run('append', 'x', '--colour', 'red'), 2, '--colour', '--help')
+    complains(run('append', 'x', '--ack', 'most'), 2, '--ack', 'most', 'majority')
+    complains(run('append'), 2, 'missing', 'usage')
+    complains(run('read', 'x', '--from', '-1'), 2, '--from')
+    complains(run('demo', '--nodes', 99), 2, '--nodes')
+    complains(run('log', 'destroy', 'x'), 2, 'destroy')
+    complains(run('bench', 'speed'), 2, 'speed')
+    complains(run('dev', '--durability', 'disk'), 2, 'disk')
+    check(run().status == 2)
+
+
+def test_help_is_there_for_every_command():
+    for command in ('demo', 'dev', 'server', 'log', 'append', 'read', 'tail', 'status', 'events', 'fault', 'bench'):
+        result = run(command, '--help')
+        check(result.status == 0 and b'usage: cairn ' + command.encode() in result.out, command)
+
+
+def test_cluster_files():
+    check(checked(GOOD).status == 0)
+    complains(run('status', '--cluster', '/no/such.yaml'), 1,
+              '/no/such.yaml', 'No such file')
+    complains(checked('cluster: 7\nnodes: [\n'), 1, 'line')
+    complains(checked(GOOD.replace('n3', 'n2')), 1, 'line 6', 'n2', 'twice')
+    complains(checked(GOOD + 'colour: red\n'), 1, 'line', 'colour')
+    complains(checked(GOOD.replace('cluster: 7', 'cluster: seven')), 1, 'line: 1')
+    complains(checked('cluster: 7\ndirectory: /tmp/x\n'), 1, 'nodes')
+    complains(checked(GOOD.replace('/tmp/cairn-nowhere', 'relative')), 1, 'absolute')
+    name = with_file(GOOD)
+    complains(run('server', '--node', 'n9', '--cluster', name, '--check'), 2, 'n9')
+    os.unlink(name)
+
+
+def test_no_cluster_named():
+    environment = {k: v for k, v in os.environ.items() if k != 'CAIRN_CLUSTER'}
+    done = subprocess.run([BINARY, 'status'], capture_output=True, env=environment, timeout=10)
+    check(done.returncode == 2 and b'CAIRN_CLUSTER' in done.stderr)
+
+
+def test_a_cluster_that_is_down():
+    name = with_file(GOOD)
+    for command in (('status',), ('append', 'x'), ('read', 'x'), ('tail', 'x'), ('log', 'list'), ('log', 'create', 'x', '--policy', 'cp'),
+                    ('events',), ('fault', 'heal')):
+        complains(run(*command, '--cluster', name), 1, 'down')
+    os.unlink(name)
+
+
+def test_unreadable_input():
+    with Cluster(1) as cluster:
+        complains(cluster.cairn('append', 'x', '--file', '/no/such'), 1, '/no/such', 'No such file')
+        complains(cluster.cairn('append', 'x', '--file', '/tmp'), 1, '/tmp', 'directory')
+        cluster.ok('log', 'create', 'x', '--policy', 'cp')
+        complains(cluster.cairn('append', 'x', stdin=b'a\n' + b'y' * ((1 << 20) + 1) + b'\n'), 1, 'line 2', '1 MiB')
+        complains(cluster.cairn('read', 'nothing'), 1, 'nothing', 'create')
+        complains(cluster.cairn('log', 'create', '../x', '--policy', 'cp'), 2, '../x')
+        complains(cluster.cairn('log', 'create', 'x', '--policy', 'ap'), 1, 'exists', 'cp')
+    complains(run('demo', '--input', '/no/such'), 1, '/no/such', 'No such file')
+    complains(run('demo', '--input', '/dev/null'), 1, '/dev/null')
+    complains(run('demo', '--report', '/no/such/place.html'), 1, '/no/such/place.html')
+
+
+def test_a_node_that_is_running_already():
+    with Cluster(1) as cluster:
+        complains(cluster.cairn('server', '--node', 'n1', '--cluster', cluster.file), 1, 'n1', 'running already')
+        complains(run('dev', '--detach', '--dir', cluster.dir, '--nodes', 1), 1, 'is running', '--stop')
+        check(cluster.cairn('status').status == 0)
+
+
+def test_a_port_in_use():
+    """The memif socket of a link is taken by somebody else."""
+    import socket
+    name = with_file(GOOD.replace('/tmp/cairn-nowhere', tempfile.mkdtemp(prefix='cairn-test-')))
+    taken = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    taken.bind('\0cairn-00000007-0-1-w0')
+    # DPDK takes the name with the zeroes that fill its structure.
+    padded = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    padded.bind(('\0cairn-00000007-0-1-w0').ljust(108, '\0'))
+    try:
+        complains(run('server', '--node', 'n1', '--cluster', name), 1, 'in use')
+    finally:
+        taken.close()
+        padded.close()
+        os.unlink(name)
+
+
+def test_a_closed_stdout():
+    with Cluster(1) as cluster:
+        cluster.ok('log', 'create', 'x', '--policy', 'cp')
+        cluster.ok('append', 'x', stdin=b'line\n' * 100000)
+        for command in (('read', 'x'), ('status',), ('events',)):
+            with open('/dev/full', 'wb') as full:
+                done = subprocess.run([BINARY, *command, '--cluster', cluster.file], stdout=full,
+                                      stderr=subprocess.PIPE, timeout=20)
+            check(done.returncode == 1 and b'standard output' in done.stderr, command, done.stderr)
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run([BINARY, 'read', 'x', '--cluster', cluster.file], stdout=writer, stderr=subprocess.PIPE,
+                              timeout=20)
+        os.close(writer)
+        check(done.returncode == 1 and done.stderr.count(b'\n') == 1, done.stderr)
+
+
+def test_a_full_log_refuses_and_keeps_what_it_has():
+    with Cluster(1, '--memory-mib', 64) as cluster:
+        cluster.ok('log', 'create', 'x', '--policy', 'cp')
+        line = b'z' * 100000 + b'\n'
+        result = cluster.cairn('append', 'x', '--json', stdin=line * 1000)
+        rows = result.rows()
+        acked = sum('lsn' in row for row in rows)
+        check(result.status == 1 and len(rows) == 1000, result.status, len(rows))
+        check(0 < acked < 1000 and {row['error'] for row in rows if 'error' in row} == {'full'}, acked)
+        check(cluster.read('x', 'n1') == line * acked)
