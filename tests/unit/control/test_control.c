@@ -121,12 +121,12 @@ modes_follow_policy_and_reach(void **state)
         bool branch;
         enum cairn_mode mode;
     } rows[] = {
-        {CAIRN_POLICY_CP, 3, false, CAIRN_MODE_CP},        {CAIRN_POLICY_CP, 2, false, CAIRN_MODE_CP},
-        {CAIRN_POLICY_CP, 1, false, CAIRN_MODE_DENIED},    {CAIRN_POLICY_CP, 2, true, CAIRN_MODE_MERGING},
-        {CAIRN_POLICY_ADAPTIVE, 2, false, CAIRN_MODE_CP},  {CAIRN_POLICY_ADAPTIVE, 1, false, CAIRN_MODE_AP},
-        {CAIRN_POLICY_ADAPTIVE, 1, true, CAIRN_MODE_AP},   {CAIRN_POLICY_ADAPTIVE, 3, true, CAIRN_MODE_MERGING},
-        {CAIRN_POLICY_AP, 3, false, CAIRN_MODE_AP},        {CAIRN_POLICY_AP, 1, true, CAIRN_MODE_AP},
-        {CAIRN_POLICY_CA, 3, false, CAIRN_MODE_CP},        {CAIRN_POLICY_CA, 2, false, CAIRN_MODE_DENIED},
+        {CAIRN_POLICY_CP, 3, false, CAIRN_MODE_CP},       {CAIRN_POLICY_CP, 2, false, CAIRN_MODE_CP},
+        {CAIRN_POLICY_CP, 1, false, CAIRN_MODE_DENIED},   {CAIRN_POLICY_CP, 2, true, CAIRN_MODE_MERGING},
+        {CAIRN_POLICY_ADAPTIVE, 2, false, CAIRN_MODE_CP}, {CAIRN_POLICY_ADAPTIVE, 1, false, CAIRN_MODE_AP},
+        {CAIRN_POLICY_ADAPTIVE, 1, true, CAIRN_MODE_AP},  {CAIRN_POLICY_ADAPTIVE, 3, true, CAIRN_MODE_MERGING},
+        {CAIRN_POLICY_AP, 3, false, CAIRN_MODE_AP},       {CAIRN_POLICY_AP, 1, true, CAIRN_MODE_AP},
+        {CAIRN_POLICY_CA, 3, false, CAIRN_MODE_CP},       {CAIRN_POLICY_CA, 2, false, CAIRN_MODE_DENIED},
     };
 
     (void)state;

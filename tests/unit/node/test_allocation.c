@@ -58,7 +58,8 @@ append(struct cairn_client *client, uint32_t log, uint64_t *seq, uint64_t count)
             .producer_seq = *seq + 1,
         };
 
-        if (sent < count && sent - done < 4000 && cairn_append(client, log, &entry, CAIRN_ACK_MAJORITY, sent) == CAIRN_OK) {
+        if (sent < count && sent - done < 4000 &&
+            cairn_append(client, log, &entry, CAIRN_ACK_MAJORITY, sent) == CAIRN_OK) {
             sent++;
             ++*seq;
         }
