@@ -100,7 +100,8 @@ codec_round(struct gbench *bench)
     record_build((struct record *)(void *)bytes, &head, NULL, bytes + 1024);
     while (gbench_next(bench)) {
         struct decoded decoded;
-        size_t size = codec_encode_entries(&sender, 1, &message, &block, bytes, (uint32_t)record_size(&head), 0, 0, frame);
+        size_t size = codec_encode_entries(&sender, 1, &message, &block, bytes, (uint32_t)record_size(&head), 0, 0,
+                                           frame);
         enum codec_verdict verdict = codec_decode(&receiver, frame, size, &decoded);
 
         gbench_keep(&verdict);
