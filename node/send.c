@@ -145,8 +145,11 @@ send_entries(struct node *node, struct node_log *log, uint64_t now_ns)
     if (core_role(log->core) != ROLE_LEADER)
         return;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self)
-            stream_to(node, log, peer, now_ns);
+        if (peer == node->self)
+            continue;
+        stream_to(node, log, peer, now_ns);
+        /* Not held back for the next one's frames: the first to answer may be the one that counts. */
+        port_flush(&node->ports[peer], now_ns);
     }
 }
 
