@@ -18,10 +18,14 @@ def units(pattern):
     names = subprocess.run(command + ['--list'], capture_output=True, text=True).stdout.split('\n')
     names = [n.split(' / ')[-1].strip() for n in names if n and not n.startswith('ninja')]
     chosen = [n for n in names if pattern in n]
+    if not names:
+        print('FAIL  the units are not built (scripts/build)')
+        return 0, 1
     if not chosen:
         return 0, 0
     done = subprocess.run(command + chosen, stdout=subprocess.PIPE, text=True)
-    passed = int(re.search(r'^Ok:\s+(\d+)', done.stdout, re.M).group(1))
+    ok = re.search(r'^Ok:\s+(\d+)', done.stdout, re.M)
+    passed = int(ok.group(1)) if ok else 0
     if passed != len(chosen):
         print(done.stdout)
     return passed, len(chosen) - passed
