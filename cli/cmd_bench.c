@@ -536,7 +536,7 @@ cmd_bench(int argc, char **argv)
         {"ack", OPTION_ACK, &bench.ack, "default majority"},
         {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
         {"payload-bytes", OPTION_U32, &bench.payload_bytes, "of each entry; default 64"},
-        {"rate", OPTION_U64, &bench.rate_per_s, "latency: intended entries a second; default 20000"},
+        {"rate", OPTION_U64, &bench.rate_per_s, "latency: intended entries a second; default 100000"},
         {"in-flight", OPTION_U32, &bench.in_flight, "at most; default 4096"},
         {"seconds", OPTION_U64, &seconds, "of each run, after 0.3 s of warm-up; default 2"},
         {"runs", OPTION_U32, &bench.runs, "default 3"},
@@ -558,7 +558,7 @@ cmd_bench(int argc, char **argv)
     if (bench.payload_bytes > CHANNEL_BYTES / 2 || seconds == 0 || seconds > 3600 || bench.runs == 0)
         return cli_usage("bench: --payload-bytes is at most 524288, --seconds 1 to 3600, --runs at least 1");
     bench.seconds = seconds;
-    bench.rate_per_s = bench.throughput ? 0 : bench.rate_per_s == 0 ? 20000 : bench.rate_per_s;
+    bench.rate_per_s = bench.throughput ? 0 : bench.rate_per_s == 0 ? 100000 : bench.rate_per_s;
     bench.in_flight = bench.in_flight == 0 ? 4096 : bench.in_flight > 8192 ? 8192 : bench.in_flight;
     choose_cpus(bench.cpus);
     bench.histogram = histogram_new();

@@ -132,6 +132,9 @@ apply_effect(void *context, const struct effect *effect)
     switch (effect->type) {
     case EFFECT_SEND:
         send_message(node, log, &effect->message);
+        /* The one thing that a client somewhere waits for leaves before what comes next is done. */
+        if (effect->message.type == MESSAGE_APPEND_REPLY && node->active_count <= 1)
+            port_flush(&node->ports[effect->message.to], node->worker.now_ns);
         break;
     case EFFECT_STORE:
         store_batch(node, log, &effect->store.run, effect->store.index);

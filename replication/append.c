@@ -213,7 +213,7 @@ receive_append(struct core *core, const struct message *message, const struct en
                const struct sink *sink)
 {
     const struct run *run = &message->append.run;
-    uint64_t end_lsn, commit_lsn;
+    uint64_t end_lsn;
     uint32_t skip;
 
     if (message->term < core->term) {
@@ -240,8 +240,17 @@ receive_append(struct core *core, const struct message *message, const struct en
     if (end_lsn > core->match_lsn)
         core->match_lsn = end_lsn;
     core->reply_to = message->from;
-    commit_lsn = message->append.commit_lsn;
-    commit_to(core, commit_lsn < core->match_lsn ? commit_lsn : core->match_lsn, sink);
+    if (message->append.commit_lsn > core->told_commit_lsn)
+        core->told_commit_lsn = message->append.commit_lsn;
+}
+
+/* What the leader said to be committed, as far as this trunk is known to be the leader's. */
+void
+append_commit(struct core *core, const struct sink *sink)
+{
+    uint64_t lsn = core->told_commit_lsn < core->match_lsn ? core->told_commit_lsn : core->match_lsn;
+
+    commit_to(core, lsn, sink);
 }
 
 /* One cumulative acknowledgement for all that arrived in this poll. */

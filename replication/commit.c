@@ -18,6 +18,7 @@ majority_lsn(const struct core *core, uint64_t *all_lsn)
         lsn = node == core->config.self         ? core->held_lsn
               : core->progress[node].recovering ? 0
                                                 : core->progress[node].match_lsn;
+        /* cppcheck-suppress uninitvar; places below count are filled */
         for (place = count++; place > 0 && held[place - 1] < lsn; place--)
             held[place] = held[place - 1];
         held[place] = lsn;

@@ -204,10 +204,13 @@ core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *s
     assert(lsn <= core->last_lsn);
     if (lsn > core->held_lsn)
         core->held_lsn = lsn;
-    if (core->role == ROLE_LEADER)
+    if (core->role == ROLE_LEADER) {
         commit_advance(core, sink);
-    else
+    } else {
+        /* The leader waits for the one, nobody for the other. */
         append_acknowledge(core, sink);
+        append_commit(core, sink);
+    }
     if (core->config.recovering)
         recovery_check(core, sink);
 }

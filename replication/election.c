@@ -75,12 +75,15 @@ follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const 
         core->term = term;
         core->voted_for = CAIRN_NODE_NONE;
         core->match_lsn = core->commit_lsn;
+        core->told_commit_lsn = 0;
         core->reply_to = CAIRN_NODE_NONE;
     }
     core->role = ROLE_FOLLOWER;
     if (leader != CAIRN_NODE_NONE) {
         core->leader_heard_ns = now_ns;
-        election_reset(core, now_ns);
+        /* Still a timeout away: as good as drawn anew. */
+        if (core->election_ns < now_ns + core->config.election_timeout_ns)
+            election_reset(core, now_ns);
     }
     if (!changed)
         return;

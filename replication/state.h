@@ -104,8 +104,9 @@ struct core {
     uint64_t quorum_ns;
 
     uint64_t last_lsn, held_lsn, commit_lsn, all_lsn;
-    uint64_t match_lsn; /* follower: known to equal the leader's trunk up to here */
-    uint8_t reply_to;   /* follower: owes the leader an acknowledgement */
+    uint64_t match_lsn;       /* follower: known to equal the leader's trunk up to here */
+    uint64_t told_commit_lsn; /* follower: the leader's commit lsn, as it last said */
+    uint8_t reply_to;         /* follower: owes the leader an acknowledgement */
     uint64_t gap_reported_lsn, gap_reported_ns;
     uint64_t term_first_lsn; /* leader: its no-op */
 
@@ -209,6 +210,7 @@ void store_control(struct core *core, enum entry_kind kind, uint8_t origin, uint
 bool window_open(const struct core *core);
 void receive_append(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
                     const struct sink *sink);
+void append_commit(struct core *core, const struct sink *sink);
 void append_acknowledge(struct core *core, const struct sink *sink);
 uint8_t *level_of(struct core *core, uint64_t lsn);
 
