@@ -43,7 +43,7 @@ detector_incarnation(struct detector *detector, uint8_t peer, uint32_t incarnati
 uint64_t
 detector_rest_pace_ns(const struct detector *detector)
 {
-    uint64_t pace_ns = detector->config.timeout_ns / 4;
+    uint64_t pace_ns = detector->config.timeout_ns / 3;
 
     return pace_ns > detector->config.interval_ns ? pace_ns : detector->config.interval_ns;
 }

@@ -56,7 +56,7 @@ enum detector_verdict detector_incarnation(struct detector *detector, uint8_t pe
 unsigned detector_observe(struct detector *detector, uint8_t peer, uint32_t incarnation, cairn_node_set hears,
                           uint64_t pace_ns, uint64_t now_ns);
 
-/* The slowest pace that a resting node may beat at: a quarter of the timeout, never faster than the
+/* The slowest pace that a resting node may beat at: a third of the timeout, never faster than the
  * interval. */
 uint64_t detector_rest_pace_ns(const struct detector *detector);
 

@@ -12,6 +12,7 @@
 #include "client.h"
 
 #define TICK_MS 20
+#define RESTING_TICK_MS 60
 #define MAINTAIN_NS 50000000u
 #define CATALOG_TOKEN 1u
 
@@ -98,10 +99,12 @@ control_run(void *argument)
     struct control *control = node->control;
 
     while (!atomic_load_explicit(&control->stop, memory_order_relaxed)) {
+        int tick_ms = atomic_load_explicit(&node->resting, memory_order_relaxed) ? RESTING_TICK_MS : TICK_MS;
+
         if (control->admin != NULL)
-            admin_poll(control->admin, TICK_MS);
+            admin_poll(control->admin, tick_ms);
         else
-            usleep(TICK_MS * 1000);
+            usleep((unsigned)tick_ms * 1000);
         maintain_ports(node, clock_monotonic_ns());
         segment_pool_touch(&node->segments, false);
         follow_catalog(node);

@@ -190,6 +190,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
     if (beat) {
         node->wall_offset_ns = clock_wall_ns() - now_ns;
         node->pace_ns = pace(node, now_ns);
+        atomic_store_explicit(&node->resting, node->pace_ns != node->detector.config.interval_ns, memory_order_relaxed);
         send_heartbeats(node, now_ns);
         /* On the same grid in every process of a machine: sleepers then wake together, and a core
          * leaves its idle state once for all of them. */
