@@ -151,7 +151,7 @@ fill_options(const struct cli_option *options, struct option *out)
 {
     int count = 0;
 
-    for (; options[count].name != NULL && count < OPTIONS_MAX - 2; count++)
+    for (; count < OPTIONS_MAX - 2 && options[count].name != NULL; count++)
         out[count] = (struct option){options[count].name, options[count].kind != OPTION_FLAG, NULL, 1000 + count};
     out[count] = (struct option){"help", 0, NULL, 'h'};
     out[count + 1] = (struct option){NULL, 0, NULL, 0};
