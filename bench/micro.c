@@ -99,11 +99,15 @@ codec_round(struct gbench *bench)
 
     record_build((struct record *)(void *)bytes, &head, NULL, bytes + 1024);
     while (gbench_next(bench)) {
+        enum codec_verdict verdict;
         struct decoded decoded;
-        size_t size = codec_encode_entries(&sender, 1, &message, &block, bytes, (uint32_t)record_size(&head), 0, 0,
-                                           frame);
-        enum codec_verdict verdict = codec_decode(&receiver, frame, size, &decoded);
+        uint32_t records_bytes = (uint32_t)record_size(&head);
+        size_t size = codec_encode_entries(&sender, 1, &message, &block, bytes, records_bytes, 0, 0, frame);
 
+        memcpy(frame + size, bytes, records_bytes);
+        size += records_bytes;
+
+        verdict = codec_decode(&receiver, frame, size, &decoded);
         gbench_keep(&verdict);
     }
 }

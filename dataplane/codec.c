@@ -5,10 +5,10 @@
 
 #include "crc32c.h"
 
-/* covered_bytes: how much behind the header the checksum covers. */
+/* tail: bytes behind the body that the checksum covers too. */
 static size_t
 seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint64_t term, size_t body_bytes,
-     size_t covered_bytes, uint8_t *out)
+     const uint8_t *tail, size_t tail_bytes, uint8_t *out)
 {
     struct wire_header header = {
         .magic = CODEC_MAGIC,
@@ -25,7 +25,9 @@ seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint6
     };
 
     memcpy(out, &header, sizeof(header));
-    header.crc32c = crc32c(0, out, sizeof(header) + covered_bytes);
+    header.crc32c = crc32c(0, out, sizeof(header) + body_bytes);
+    if (tail_bytes > 0)
+        header.crc32c = crc32c(header.crc32c, tail, tail_bytes);
     memcpy(out, &header, sizeof(header));
     return sizeof(header) + body_bytes;
 }
@@ -77,7 +79,7 @@ codec_encode(const struct codec *codec, uint32_t log, const struct message *mess
     if ((message->type == MESSAGE_RECOVER || message->type == MESSAGE_RECOVER_REPLY) && message->recover.leader)
         flags |= WIRE_LEADER;
     memcpy(out + sizeof(struct wire_header), &body, sizeof(body));
-    return seal(codec, message->type, log, flags, message->term, sizeof(body), sizeof(body), out);
+    return seal(codec, message->type, log, flags, message->term, sizeof(body), NULL, 0, out);
 }
 
 size_t
@@ -86,7 +88,6 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
                      uint8_t *out)
 {
     uint8_t flags = message_flags(message);
-    size_t covered_bytes = sizeof(struct wire_entries);
     struct wire_entries body = {
         .fragment_offset = fragment_offset,
         .fragment_total = fragment_total,
@@ -102,13 +103,12 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
         body.prev = message->hand_off.prev_seq;
     }
     memcpy(out + sizeof(struct wire_header), &body, sizeof(body));
-    if (records_bytes > 0)
-        memcpy(out + CODEC_HEAD_BYTES, records, records_bytes);
-    if (fragment_total != 0) {
+    /* Whole records carry their own checksums. */
+    if (fragment_total == 0)
+        records_bytes = 0;
+    else
         flags |= WIRE_COVERED;
-        covered_bytes += records_bytes;
-    }
-    return seal(codec, message->type, log, flags, message->term, sizeof(body), covered_bytes, out) + records_bytes;
+    return seal(codec, message->type, log, flags, message->term, sizeof(body), records, records_bytes, out);
 }
 
 size_t
@@ -122,7 +122,7 @@ codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *h
     memcpy(body, heartbeat, sizeof(*heartbeat));
     if (rows_bytes > 0)
         memcpy(body + sizeof(*heartbeat), rows, rows_bytes);
-    return seal(codec, CODEC_HEARTBEAT, 0, 0, 0, sizeof(*heartbeat) + rows_bytes, sizeof(*heartbeat) + rows_bytes, out);
+    return seal(codec, CODEC_HEARTBEAT, 0, 0, 0, sizeof(*heartbeat) + rows_bytes, NULL, 0, out);
 }
 
 static enum codec_verdict

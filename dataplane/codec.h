@@ -102,8 +102,8 @@ enum codec_verdict {
     CODEC_VERDICTS,
 };
 
-/* Writes a message; returns the bytes written. Of MESSAGE_APPEND and MESSAGE_HAND_OFF, block describes
- * the records, whose bytes (or a fragment of them) are copied behind. */
+/* Writes header and body; returns the bytes written. Of MESSAGE_APPEND and MESSAGE_HAND_OFF, block
+ * describes the records; the caller puts their bytes (or a fragment of them) behind, copied or chained. */
 size_t codec_encode(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
 size_t codec_encode_entries(const struct codec *codec, uint32_t log, const struct message *message,
                             const struct block *block, const uint8_t *records, uint32_t records_bytes,

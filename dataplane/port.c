@@ -36,17 +36,23 @@ port_reset(struct port *port, uint16_t port_id, struct rte_mempool *pool)
 }
 
 static int
-configure(uint16_t port_id, struct rte_mempool *pool)
+configure(struct port *port, struct rte_mempool *pool)
 {
     struct rte_eth_conf configuration;
+    struct rte_eth_dev_info info;
     int error;
 
     memset(&configuration, 0, sizeof(configuration));
-    error = rte_eth_dev_configure(port_id, 1, 1, &configuration);
+    error = rte_eth_dev_info_get(port->port_id, &info);
+    port->chains = error == 0 && (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+    if (port->chains)
+        configuration.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     if (error == 0)
-        error = rte_eth_rx_queue_setup(port_id, 0, PORT_RING_ENTRIES, SOCKET_ID_ANY, NULL, pool);
+        error = rte_eth_dev_configure(port->port_id, 1, 1, &configuration);
     if (error == 0)
-        error = rte_eth_tx_queue_setup(port_id, 0, PORT_RING_ENTRIES, SOCKET_ID_ANY, NULL);
+        error = rte_eth_rx_queue_setup(port->port_id, 0, PORT_RING_ENTRIES, SOCKET_ID_ANY, NULL, pool);
+    if (error == 0)
+        error = rte_eth_tx_queue_setup(port->port_id, 0, PORT_RING_ENTRIES, SOCKET_ID_ANY, NULL);
     return error;
 }
 
@@ -62,7 +68,7 @@ ring_end(const char *name, char side, struct rte_ring *receive, struct rte_ring 
     if (port_id < 0)
         return rte_errno;
     port_reset(port, (uint16_t)port_id, pool);
-    error = configure(port->port_id, pool);
+    error = configure(port, pool);
     if (error == 0)
         error = rte_eth_dev_start(port->port_id);
     if (error == 0)
@@ -114,7 +120,7 @@ port_memif_create(const char *name, const char *socket, bool listens, struct por
         return refuse(detail, detail_bytes, name, "net_memif", ENODEV);
     port_reset(port, port_id, pool);
     port->connects = !listens;
-    error = configure(port_id, pool);
+    error = configure(port, pool);
     if (error != 0)
         return refuse(detail, detail_bytes, name, "net_memif", error);
     if (listens) {
@@ -162,6 +168,25 @@ struct rte_mbuf *
 port_frame(struct port *port)
 {
     return rte_pktmbuf_alloc(port->pool);
+}
+
+bool
+port_chain(struct port *port, struct rte_mbuf *frame, const void *bytes, uint32_t size_bytes,
+           struct rte_mbuf_ext_shared_info *shared)
+{
+    struct rte_mbuf *tail = rte_pktmbuf_alloc(port->pool);
+
+    if (tail == NULL)
+        return false;
+    rte_mbuf_ext_refcnt_update(shared, 1);
+    rte_pktmbuf_attach_extbuf(tail, (void *)(uintptr_t)bytes, RTE_BAD_IOVA, (uint16_t)size_bytes, shared);
+    tail->data_off = 0;
+    tail->data_len = (uint16_t)size_bytes;
+    tail->pkt_len = size_bytes;
+    frame->next = tail;
+    frame->nb_segs = 2;
+    frame->pkt_len += size_bytes;
+    return true;
 }
 
 static void

@@ -29,6 +29,7 @@ struct port {
     uint16_t port_id, queue_id;
     uint8_t peer;
     bool connects; /* this end has to (re)connect: memif's client */
+    bool chains;   /* the ethdev sends frames of several segments */
     _Atomic bool up;
     struct rte_mempool *pool;
     struct frame_template template;
@@ -63,6 +64,11 @@ void port_close(struct port *port);
 /* An empty frame with room for headers, or NULL. */
 struct rte_mbuf *port_frame(struct port *port);
 
+/* Puts size_bytes of memory that is not an mbuf's behind the frame, uncopied. shared counts the frames
+ * that refer to that memory; it must not change or go while the count is above one. false: no mbuf. */
+bool port_chain(struct port *port, struct rte_mbuf *frame, const void *bytes, uint32_t size_bytes,
+                struct rte_mbuf_ext_shared_info *shared);
+
 /* How many frames may be given to port_send() before the next flush makes room. */
 static inline uint32_t
 port_room(const struct port *port)
@@ -70,7 +76,7 @@ port_room(const struct port *port)
     return PORT_QUEUE - port->queued;
 }
 
-/* Takes a frame whose message is complete (data_len / pkt_len of the message alone): puts the
+/* Takes a frame whose message is complete (data_len and pkt_len are the message's): puts the
  * headers in front and queues it. Without room it is dropped, as a network would. */
 void port_send(struct port *port, struct rte_mbuf *frame, uint64_t now_ns, bool wake);
 

@@ -173,6 +173,22 @@ detector_start(struct node *node)
     node->hears = node->reach = (cairn_node_set)1 << node->self;
 }
 
+/* Segments belong to the node; a frame that referred to one only ends its claim. */
+static void
+nothing_to_free(void *address, void *opaque)
+{
+    (void)address;
+    (void)opaque;
+}
+
+static bool
+segment_busy(void *context, uint32_t segment_id)
+{
+    const struct node *node = context;
+
+    return rte_mbuf_ext_refcnt_read(&node->shared[segment_id]) > 1;
+}
+
 static enum cairn_error
 memory_init(struct node *node, char *detail, size_t detail_bytes)
 {
@@ -182,6 +198,15 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
         return no_memory(detail, detail_bytes, "a node's buffers");
     if (!segment_pool_init(&node->segments, (size_t)node->config.cluster->memory_mib << 20))
         return no_memory(detail, detail_bytes, "the logs");
+    node->shared = calloc(node->segments.count, sizeof(*node->shared));
+    if (node->shared == NULL)
+        return no_memory(detail, detail_bytes, "the logs");
+    for (uint32_t i = 0; i < node->segments.count; i++) {
+        node->shared[i].free_cb = nothing_to_free;
+        rte_mbuf_ext_refcnt_set(&node->shared[i], 1);
+    }
+    node->segments.busy = segment_busy;
+    node->segments.busy_context = node;
     return CAIRN_OK;
 }
 
@@ -250,6 +275,7 @@ node_free(struct node *node)
     rte_ring_free(node->commands);
     rte_ring_free(node->events);
     rte_mempool_free(node->pool);
+    free(node->shared);
     free(node->scratch);
     free(node->snapshot);
     free(node);

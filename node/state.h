@@ -163,6 +163,7 @@ struct node {
     struct fault_queue faults[CAIRN_NODES_MAX];
     struct doorbell *bell;
     struct segment_pool segments;
+    struct rte_mbuf_ext_shared_info *shared; /* by segment: frames that refer to it */
     struct detector detector;
     cairn_node_set hears, reach;
     uint64_t heartbeat_ns, suspect_ns, started_ns;

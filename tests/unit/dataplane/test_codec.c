@@ -34,7 +34,9 @@ encode_two(uint8_t *out, struct block *block)
     message.append.prev_lsn = 99;
     message.append.prev_term = 41;
     message.append.commit_lsn = 98;
-    return codec_encode_entries(&sender, 5, &message, block, records, 2 * (uint32_t)record_size(&head), 0, 0, out);
+    memcpy(out + CODEC_HEAD_BYTES, records, 2 * record_size(&head));
+    return codec_encode_entries(&sender, 5, &message, block, records, 2 * (uint32_t)record_size(&head), 0, 0, out) +
+           2 * record_size(&head);
 }
 
 static void
@@ -144,6 +146,8 @@ every_flipped_bit_of_a_fragment_is_noticed(void **state)
     (void)state;
     memset(piece, 7, sizeof(piece));
     size = codec_encode_entries(&sender, 5, &message, &block, piece, sizeof(piece), 64, 4096, bytes);
+    memcpy(bytes + size, piece, sizeof(piece));
+    size += sizeof(piece);
     assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
     for (size_t bit = 0; bit < size * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
