@@ -1,5 +1,6 @@
 #include "raw.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include <urcu/urcu-qsbr.h>
@@ -20,7 +21,7 @@ small_frame(struct port *port)
 }
 
 void
-raw_echo(struct port *port, const _Atomic bool *stop)
+raw_echo(struct port *port, const _Atomic bool *stop, bool yields)
 {
     struct rte_mbuf *frames[PORT_BURST];
 
@@ -28,8 +29,11 @@ raw_echo(struct port *port, const _Atomic bool *stop)
         uint16_t count = rte_eth_rx_burst(port->port_id, port->queue_id, frames, PORT_BURST), sent;
 
         urcu_qsbr_quiescent_state();
-        if (count == 0)
+        if (count == 0) {
+            if (yields)
+                sched_yield();
             continue;
+        }
         sent = rte_eth_tx_burst(port->port_id, port->queue_id, frames, count);
         if (sent < count)
             rte_pktmbuf_free_bulk(frames + sent, count - sent);
@@ -37,7 +41,7 @@ raw_echo(struct port *port, const _Atomic bool *stop)
 }
 
 static bool
-one_round_trip(struct port *port, struct clock *clock, uint64_t *latency_ns)
+one_round_trip(struct port *port, struct clock *clock, bool yields, uint64_t *latency_ns)
 {
     struct rte_mbuf *frame = small_frame(port), *back;
     uint64_t start_ns = clock_now_ns(clock), now_ns;
@@ -53,6 +57,8 @@ one_round_trip(struct port *port, struct clock *clock, uint64_t *latency_ns)
     while (rte_eth_rx_burst(port->port_id, port->queue_id, &back, 1) == 0) {
         if (clock_now_ns(clock) - start_ns > ANSWER_NS)
             return false;
+        if (yields)
+            sched_yield();
     }
     now_ns = clock_now_ns(clock);
     rte_pktmbuf_free(back);
@@ -61,7 +67,7 @@ one_round_trip(struct port *port, struct clock *clock, uint64_t *latency_ns)
 }
 
 bool
-raw_round_trips(struct port *port, uint32_t count, struct histogram *histogram)
+raw_round_trips(struct port *port, uint32_t count, bool yields, struct histogram *histogram)
 {
     struct clock clock;
     uint64_t latency_ns;
@@ -69,7 +75,7 @@ raw_round_trips(struct port *port, uint32_t count, struct histogram *histogram)
     clock_start(&clock);
     /* The first tenth warms up. */
     for (uint32_t i = 0; i < count + count / 10; i++) {
-        if (!one_round_trip(port, &clock, &latency_ns))
+        if (!one_round_trip(port, &clock, yields, &latency_ns))
             return false;
         if (i >= count / 10)
             histogram_add(histogram, latency_ns);

@@ -9,11 +9,12 @@
 
 #define RAW_FRAME_BYTES 64u
 
-/* Sends back what comes in until *stop. The far end of raw_round_trips(). */
-void raw_echo(struct port *port, const _Atomic bool *stop);
+/* Sends back what comes in until *stop. The far end of raw_round_trips(). yields: both ends share a core, so
+ * who finds nothing lets the other run. */
+void raw_echo(struct port *port, const _Atomic bool *stop, bool yields);
 
 /* Round trips of one small frame, one at a time. false: the far end does not answer. */
-bool raw_round_trips(struct port *port, uint32_t count, struct histogram *histogram);
+bool raw_round_trips(struct port *port, uint32_t count, bool yields, struct histogram *histogram);
 
 /* Takes in and drops frames until *stop; counts them in *received. */
 void raw_sink(struct port *port, const _Atomic bool *stop, _Atomic uint64_t *received);

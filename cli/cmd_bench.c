@@ -89,6 +89,13 @@ choose_cpus(int cpus[2])
         cpus[1] = cpus[0];
 }
 
+/* One CPU for both ends. */
+static bool
+shares_core(const struct bench *bench)
+{
+    return bench->cpus[0] == bench->cpus[1];
+}
+
 static json_t *
 row_of(const struct bench *bench, uint32_t run, const struct load_result *load)
 {
@@ -211,7 +218,7 @@ static int
 raw_round_trips_of(struct bench *bench, struct port *port)
 {
     histogram_reset(bench->histogram);
-    if (!raw_round_trips(port, RAW_ROUND_TRIPS, bench->histogram))
+    if (!raw_round_trips(port, RAW_ROUND_TRIPS, shares_core(bench), bench->histogram))
         return cli_fail("bench: the raw transport does not answer");
     bench->raw.rtt_p50_ns = histogram_at(bench->histogram, 50);
     bench->raw.rtt_p99_ns = histogram_at(bench->histogram, 99);
@@ -225,7 +232,7 @@ struct ring_far {
     _Atomic bool stop;
     _Atomic uint64_t received;
     int cpu;
-    bool sink;
+    bool sink, yields;
 };
 
 static void *
@@ -238,7 +245,7 @@ ring_far_run(void *argument)
     if (far->sink)
         raw_sink(&far->port, &far->stop, &far->received);
     else
-        raw_echo(&far->port, &far->stop);
+        raw_echo(&far->port, &far->stop, far->yields);
     eal_leave_thread();
     return NULL;
 }
@@ -275,6 +282,7 @@ ring_raw(struct bench *bench)
         port_pair_create("raw", &near, pool, &far.port, far_pool, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("bench: %s", detail);
     far.cpu = bench->cpus[1];
+    far.yields = shares_core(bench);
     status = ring_far_phase(bench, &near, &far, false);
     if (status == 0)
         status = ring_far_phase(bench, &near, &far, true);
@@ -401,7 +409,7 @@ followers_run(const struct cluster_config *cluster, struct shared *shared, int c
             continue;
         reach_phase(shared, phase);
         if (phase == PHASE_ECHO)
-            raw_echo(node_port(nodes[0], 0), &shared->left[PHASE_ECHO]);
+            raw_echo(node_port(nodes[0], 0), &shared->left[PHASE_ECHO], false);
         else if (phase == PHASE_SINK)
             raw_sink(node_port(nodes[0], 0), &shared->left[PHASE_SINK], &shared->received);
         else if (phase == PHASE_CLUSTER)
@@ -565,7 +573,9 @@ cmd_bench(int argc, char **argv)
     bench.histogram = histogram_new();
     if (bench.histogram == NULL)
         return cli_fail("bench: no memory");
-    if (strcmp(bench.transport, "ring") == 0)
+    if (shares_core(&bench) && strcmp(bench.transport, "memif") == 0)
+        status = cli_fail("bench: memif needs two CPUs, one for each process (this one may use only one)");
+    else if (strcmp(bench.transport, "ring") == 0)
         status = bench_ring(&bench);
     else if (strcmp(bench.transport, "memif") == 0)
         status = bench_memif(&bench);

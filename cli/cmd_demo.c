@@ -135,6 +135,7 @@ start(struct demo *demo)
     };
     char detail[512];
 
+    demo->one_core = !spare;
     if (local_start(&config, &demo->local, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("the cluster does not start: %s", detail);
     return 0;

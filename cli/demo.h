@@ -43,6 +43,7 @@ struct demo {
     uint32_t nodes;
     uint8_t away; /* the node that is cut off */
     bool json;
+    bool one_core;              /* nodes and clients share it: who waits yields */
     uint32_t bank, feed, speed; /* logs */
     struct session *together, *alone;
     struct session *bank_at[2]; /* at the first node, and at the one that is cut off */

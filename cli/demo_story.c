@@ -5,6 +5,7 @@
  * `together`; while the node is away, line by line in turn by `together` on the majority's side and
  * by `alone` on the cut-off node; the last third by `together` again. */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +27,7 @@
 struct echo {
     struct port port;
     _Atomic bool stop;
+    bool yields;
 };
 
 static void *
@@ -34,7 +36,7 @@ echo_run(void *argument)
     struct echo *echo = argument;
 
     eal_enter_thread();
-    raw_echo(&echo->port, &echo->stop);
+    raw_echo(&echo->port, &echo->stop, echo->yields);
     eal_leave_thread();
     return NULL;
 }
@@ -53,10 +55,11 @@ measure_raw(struct demo *demo)
     if (near_pool == NULL || far_pool == NULL ||
         port_pair_create("raw", &near, near_pool, &far.port, far_pool, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("raw transport: %s", detail);
+    far.yields = demo->one_core;
     if (pthread_create(&thread, NULL, echo_run, &far) != 0)
         return cli_fail("no thread to be had");
     eal_enter_thread();
-    measured = raw_round_trips(&near, LATENCY_SAMPLES, demo->figures.raw);
+    measured = raw_round_trips(&near, LATENCY_SAMPLES, demo->one_core, demo->figures.raw);
     eal_leave_thread();
     atomic_store(&far.stop, true);
     pthread_join(thread, NULL);
@@ -86,8 +89,10 @@ measure_level(struct demo *demo, enum cairn_ack ack, struct histogram *histogram
             entry.payload_bytes = LATENCY_PAYLOAD_MAX;
         cairn_append(client, demo->speed, &entry, ack, i);
         cairn_flush(client);
-        while ((got = cairn_poll(client, &result)) == 0 && cli_now_ns() - start_ns < WAIT_NS)
-            ;
+        while ((got = cairn_poll(client, &result)) == 0 && cli_now_ns() - start_ns < WAIT_NS) {
+            if (demo->one_core)
+                sched_yield();
+        }
         if (got != 1 || result.error != CAIRN_OK)
             return cli_fail("an append while measuring was not acknowledged: %s (is the machine too busy?)",
                             cairn_error_text(got == 1 ? result.error : CAIRN_TIMEOUT));

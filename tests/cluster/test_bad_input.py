@@ -1,5 +1,6 @@
 """What users get wrong: one line that says what and what to do, the right exit status, no hang."""
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -103,7 +104,8 @@ def test_a_node_that_is_running_already():
 def test_a_port_in_use():
     """The memif socket of a link is taken by somebody else."""
     import socket
-    name = with_file(GOOD.replace('/tmp/cairn-nowhere', tempfile.mkdtemp(prefix='cairn-test-')))
+    directory = tempfile.mkdtemp(prefix='cairn-test-')
+    name = with_file(GOOD.replace('/tmp/cairn-nowhere', directory))
     taken = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     taken.bind('\0cairn-00000007-0-1-w0')
     # DPDK takes the name with the zeroes that fill its structure.
@@ -115,6 +117,7 @@ def test_a_port_in_use():
         taken.close()
         padded.close()
         os.unlink(name)
+        shutil.rmtree(directory)
 
 
 def test_a_closed_stdout():
