@@ -195,7 +195,7 @@ store_run(struct core *core, const struct run *run, uint32_t skip, const struct 
     struct effect effect = {.type = EFFECT_STORE};
 
     /* Terms never fall along a log; a run that says so did not come from a leader's. */
-    if (run->term < history_term(&core->history, core->last_lsn) || run->term > core->term)
+    if (run->term == 0 || run->term < history_term(&core->history, core->last_lsn) || run->term > core->term)
         return;
     effect.store.run = *run;
     effect.store.index = skip;

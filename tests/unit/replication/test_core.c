@@ -255,6 +255,28 @@ a_linearizable_read_needs_the_majority(void **state)
     cluster_free(cluster);
 }
 
+/* Found by the fuzzer: no leader's trunk has such an entry, and nothing may come of it. */
+static void
+an_entry_without_a_term_is_not_believed(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 10);
+    struct member *leader = cluster_leader(cluster);
+    struct member *follower = &cluster->members[(member_index(leader) + 1) % 3];
+    struct message message = {.type = MESSAGE_APPEND, .from = member_index(leader), .to = member_index(follower)};
+    struct sink sink = {.apply = cluster_apply, .context = follower};
+    struct entry_id id = {0};
+
+    (void)state;
+    cluster_run(cluster, TIMEOUT);
+    message.term = core_term(leader->core);
+    message.append.prev_lsn = core_last_lsn(follower->core);
+    message.append.run = (struct run){.first_lsn = message.append.prev_lsn + 1, .first_seq = 1, .count = 1};
+    core_receive(follower->core, &message, &id, cluster->now_ns, &sink);
+
+    assert_int_equal(core_last_lsn(follower->core), message.append.prev_lsn);
+    cluster_free(cluster);
+}
+
 /* One random schedule: clients on every node, cuts, losses, restarts; then quiet, and the accounts.
  * Producer p has a client of its own that repeats each sequence until it is acknowledged. */
 struct client {
@@ -382,6 +404,7 @@ main(void)
         cmocka_unit_test(what_a_deposed_leader_acknowledged_returns_by_its_branch),
         cmocka_unit_test(a_node_without_its_memory_does_not_vote),
         cmocka_unit_test(a_linearizable_read_needs_the_majority),
+        cmocka_unit_test(an_entry_without_a_term_is_not_believed),
         cmocka_unit_test(random_schedules_lose_and_double_nothing),
         cmocka_unit_test(random_restarts_lose_and_double_nothing),
     };

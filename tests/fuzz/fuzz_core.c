@@ -1,0 +1,118 @@
+/* Hostile messages to a core: whatever a decoder lets through must not trip an assertion. The input is a list
+ * of events: messages with fields of its own, ticks, appends. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct input {
+    const uint8_t *at;
+    size_t left;
+};
+
+static uint64_t
+take(struct input *input, size_t bytes)
+{
+    uint64_t value = 0;
+
+    if (bytes > input->left)
+        bytes = input->left;
+    memcpy(&value, input->at, bytes);
+    input->at += bytes;
+    input->left -= bytes;
+    return value;
+}
+
+static void
+ignore(void *context, const struct effect *effect)
+{
+    (void)context;
+    (void)effect;
+}
+
+/* The bounds are those that codec_decode() gives. */
+static void
+message(struct input *input, struct core *core, const struct sink *sink, uint64_t now_ns)
+{
+    static const struct entry_id ids[64];
+    struct message message;
+    struct run *run = &message.append.run;
+
+    memset(&message, 0, sizeof(message));
+    message.type = (uint8_t)(take(input, 1) % MESSAGE_TYPES);
+    message.from = 1 + (uint8_t)(take(input, 1) % 2);
+    message.to = 0;
+    message.term = take(input, 1);
+    message.yes = take(input, 1) & 1;
+    message.recovering = take(input, 1) & 1;
+    message.vote.last_lsn = take(input, 2);
+    message.vote.last_term = take(input, 1);
+    if (message.type == MESSAGE_HAND_OFF)
+        run = &message.hand_off.run;
+    if (message.type == MESSAGE_APPEND)
+        message.append.commit_lsn = take(input, 2);
+    if (message.type == MESSAGE_APPEND || message.type == MESSAGE_HAND_OFF) {
+        memset(run, 0, sizeof(*run));
+        run->term = take(input, 1);
+        run->kind = (uint8_t)(take(input, 1) % 3);
+        run->count = run->kind == ENTRY_DATA ? (uint32_t)take(input, 1) % 65 : 1;
+        run->first_seq = 1 + take(input, 2);
+        run->incarnation = (uint32_t)take(input, 1);
+        run->origin = (uint8_t)(take(input, 1) % CAIRN_NODES_MAX);
+        if (message.type == MESSAGE_APPEND)
+            run->first_lsn = message.append.prev_lsn + 1;
+    }
+    core_receive(core, &message, ids, now_ns, sink);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input input = {data, size};
+    struct sink sink = {.apply = ignore};
+    struct core_config config = {.voters = 7,
+                                 .incarnation = 1,
+                                 .seed = 1,
+                                 .election_timeout_ns = 1000,
+                                 .retransmit_ns = 500,
+                                 .window_entries = 256,
+                                 .producers_max = 16,
+                                 .policy = (enum cairn_policy)(size % 4),
+                                 .recovering = size % 8 == 7};
+    void *memory = aligned_alloc(64, (core_footprint(&config) + 63) & ~(size_t)63);
+    struct core *core = core_init(memory, &config, 1000000);
+    uint64_t now_ns = 1000000;
+
+    while (input.left > 0) {
+        struct entry_id id = {.producer = 1 + take(&input, 1) % 20, .producer_seq = 1 + take(&input, 1) % 4};
+        struct accepted accepted;
+
+        switch (take(&input, 1) % 8) {
+        case 0:
+            now_ns += take(&input, 2);
+            core_tick(core, now_ns, &sink);
+            break;
+        case 1:
+            core_append(core, &id, CAIRN_ACK_MAJORITY, &accepted);
+            break;
+        case 2:
+            if (core_role(core) != ROLE_LEADER)
+                core_append_branch(core, &id, &accepted);
+            break;
+        case 3:
+            core_reach(core, (cairn_node_set)take(&input, 1) & 7, now_ns, &sink);
+            break;
+        case 4:
+            core_leader_alive(core, 1 + (uint8_t)(take(&input, 1) % 2), take(&input, 1), take(&input, 2), now_ns,
+                              &sink);
+            break;
+        default:
+            message(&input, core, &sink, now_ns);
+        }
+        core_held(core, core_last_lsn(core), now_ns, &sink);
+    }
+    free(memory);
+    return 0;
+}
