@@ -40,7 +40,7 @@ text_of(const json_t *row, const char *key)
 
 /* How a log stands over the nodes that answer. */
 struct standing {
-    uint32_t answering, knowing, agreeing;
+    uint32_t answering, knowing, agreeing, logs;
     bool led;
     char policy[16], deny[16];
 };
@@ -56,6 +56,8 @@ standing_of(const struct cluster_config *cluster, const char *log, const char *p
         const json_t *row = find_row(json_object_get(answer, "rows"), log);
 
         standing.answering += answer != NULL;
+        if (json_array_size(json_object_get(answer, "rows")) > standing.logs + 1)
+            standing.logs = (uint32_t)json_array_size(json_object_get(answer, "rows")) - 1;
         if (row != NULL) {
             standing.knowing++;
             snprintf(standing.policy, sizeof(standing.policy), "%s", text_of(row, "policy"));
@@ -130,8 +132,12 @@ int
 log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,
                     enum cairn_deny deny)
 {
+    struct standing standing = standing_of(cluster, name, NULL, NULL);
     int status;
 
+    if (standing.knowing == 0 && standing.logs >= cluster_logs_max(cluster))
+        return cli_fail("log '%s': the cluster's memory_mib (%u) is enough for %u logs (raise it in the cluster file)",
+                        name, cluster->memory_mib, cluster_logs_max(cluster));
     if (!name_is_good(name))
         return cli_usage("'%s' is no name for a log (1 to 63 letters, digits, '.', '-' and '_', not starting with _)",
                          name);

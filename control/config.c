@@ -85,6 +85,12 @@ collect(cyaml_log_t level, void *context, const char *format, va_list arguments)
     }
 }
 
+uint32_t
+cluster_logs_max(const struct cluster_config *config)
+{
+    return config->memory_mib / 8 > 3 ? config->memory_mib / 8 - 3 : 1;
+}
+
 struct cluster_timing
 cluster_timing(enum cluster_profile profile)
 {
@@ -153,6 +159,11 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
         .nodes = yaml->nodes_count,
     };
 
+    if (config.memory_mib < 64) {
+        snprintf(detail, detail_bytes, "cluster file %s: memory_mib is %u, at least 64 is needed", path,
+                 config.memory_mib);
+        return CAIRN_INVALID;
+    }
     if (yaml->directory[0] != '/') {
         snprintf(detail, detail_bytes, "cluster file %s: directory '%s' must be an absolute path", path,
                  yaml->directory);

@@ -25,6 +25,9 @@ struct cluster_config {
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
 };
 
+/* How many logs fit a node's memory: each needs two segments of 4 MiB, and some are kept back. */
+uint32_t cluster_logs_max(const struct cluster_config *config);
+
 struct cluster_timing cluster_timing(enum cluster_profile profile);
 
 /* Reads and checks a file. On failure detail is one line that names file, place and mend. */

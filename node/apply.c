@@ -80,6 +80,16 @@ keep_on_branch(struct node_log *log, const struct run *run)
     store_seal(&log->branch);
 }
 
+/* size_bytes more of what clients appended here are settled; all of it, where that is more. */
+static void
+settle_uncommitted(struct node *node, struct node_log *log, uint64_t size_bytes)
+{
+    if (size_bytes > log->uncommitted_bytes)
+        size_bytes = log->uncommitted_bytes;
+    log->uncommitted_bytes -= size_bytes;
+    node->uncommitted_bytes -= size_bytes;
+}
+
 static void
 committed(struct node *node, struct node_log *log, uint64_t lsn)
 {
@@ -89,6 +99,7 @@ committed(struct node *node, struct node_log *log, uint64_t lsn)
     pending_committed(node, log);
     while (store_look(&log->trunk, &log->commit_cursor, lsn, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
         log->digest = digest_extend(log->digest, &stretch);
+        settle_uncommitted(node, log, stretch.size_bytes);
         store_advance(&log->commit_cursor, &stretch);
     }
     log->digest_lsn = lsn;
@@ -153,6 +164,7 @@ apply_effect(void *context, const struct effect *effect)
     case EFFECT_DEPOSED:
         node_event(node, EVENT_LEADER_LOST, log, node->self, 0, 0, "%s no longer leads", node->name);
         pending_deposed(node, log);
+        settle_uncommitted(node, log, UINT64_MAX);
         break;
     case EFFECT_COMMIT:
         committed(node, log, effect->lsn);

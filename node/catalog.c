@@ -37,7 +37,9 @@ create(struct node *node, struct snapshot *next, uint64_t lsn, const char *name,
 {
     struct node_log *log;
 
-    if (find(next, name) != UINT32_MAX || next->count == LOGS_MAX)
+    /* The same on every node, which all have the same memory. */
+    if (find(next, name) != UINT32_MAX || next->count == LOGS_MAX ||
+        next->count > cluster_logs_max(node->config.cluster))
         return false;
     log = node_log_create(node, (uint32_t)lsn, name, policy, deny, must_recover(node, lsn));
     if (log == NULL)

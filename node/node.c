@@ -351,15 +351,23 @@ node_mode_inputs(const struct node *node, const struct node_log *log)
 bool
 store_has_room(const struct node *node, const struct store *store, size_t size_bytes)
 {
-    const struct segment_pool *pool = &node->segments;
-
     if (store->tail != store->head) {
         const struct segment *segment = store->segments[(store->tail - 1) & store->mask];
 
         if (segment_room(segment) >= size_bytes + sizeof(struct block))
             return true;
     }
-    return pool->in_use + SEGMENTS_RESERVED < pool->count || pool->count <= SEGMENTS_RESERVED;
+    return segments_free(node) > 0;
+}
+
+/* Segments that data may take: each log keeps one for entries without which it could not change its
+ * leader. */
+uint32_t
+segments_free(const struct node *node)
+{
+    uint32_t kept = node->segments.in_use + SEGMENTS_RESERVED + node->logs_count;
+
+    return kept < node->segments.count ? node->segments.count - kept : 0;
 }
 
 uint64_t

@@ -205,6 +205,16 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
     return true;
 }
 
+/* If this node is deposed, what is not committed may have to be copied to branches: more than the free
+ * segments take is not let in. Half of their room, since large records leave the ends unused. */
+static bool
+keepable(const struct node *node, size_t size_bytes)
+{
+    uint64_t room_bytes = (uint64_t)segments_free(node) * (SEGMENT_BYTES / 2);
+
+    return node->uncommitted_bytes == 0 || node->uncommitted_bytes + size_bytes <= room_bytes;
+}
+
 /* false: not now, the request stays where it is. */
 static bool
 append_trunk(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
@@ -216,7 +226,7 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     enum cairn_error error;
     struct block block;
 
-    if (!pending_room(ring))
+    if (!pending_room(ring) || !keepable(node, record_size(record)))
         return false;
     if (!store_has_room(node, &log->trunk, record_size(record))) {
         answer_error(node, log, attachment, pending->token, CAIRN_FULL);
@@ -244,6 +254,8 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     };
     store_append(&log->trunk, &block, record);
     log->appended++;
+    log->uncommitted_bytes += block.size_bytes;
+    node->uncommitted_bytes += block.size_bytes;
     pending->lsn = accepted.lsn;
     if (pending->ack == CAIRN_ACK_LOCAL)
         answer_trunk(node, log, pending, false);

@@ -39,7 +39,7 @@
 #define BATCH_RECORDS_MAX 64u
 #define CATALOG_LOG 0u
 #define LOGS_MAX 1024u
-/* Segments that only control entries may still take, so that a full log can change its leader. */
+/* Segments that only control entries may still take, beside one for each log. */
 #define SEGMENTS_RESERVED 3u
 
 /* A client's place at the worker. NEW -> ATTACHED (worker) -> LEAVING (control) -> GONE (worker),
@@ -124,6 +124,7 @@ struct node_log {
     bool touched; /* something happened since its last tick */
     uint64_t hlc;
     uint64_t appended, refused;
+    uint64_t uncommitted_bytes; /* this log's part */
     uint64_t diverged_lsn;
     uint64_t trim_lsn; /* every voter holds what is at or below */
     _Atomic uint32_t status_sequence;
@@ -186,6 +187,7 @@ struct node {
     uint32_t readers_used, readers_end; /* none is used at or above */
     struct assembly assemblies[CAIRN_NODES_MAX][ASSEMBLIES_PER_PEER];
     uint8_t *scratch;
+    uint64_t uncommitted_bytes; /* of what clients appended here, all logs: may have to be kept on branches */
     struct batch batch;
     struct node_log *event_log; /* whose event is in the core */
     uint64_t wall_offset_ns;
@@ -208,6 +210,7 @@ void node_activate(struct node *node, struct node_log *log);
 void node_touch(struct node *node, struct node_log *log);
 struct sink node_sink(struct node *node, struct node_log *log);
 struct mode_inputs node_mode_inputs(const struct node *node, const struct node_log *log);
+uint32_t segments_free(const struct node *node);
 bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
 uint64_t node_hlc(struct node *node, struct node_log *log, uint64_t now_ns);
 

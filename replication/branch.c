@@ -90,6 +90,9 @@ keep(struct core *core, const struct run *run, const struct sink *sink)
 {
     struct effect effect = {.type = EFFECT_KEEP};
 
+    assert(core->role == ROLE_LEADER);
+    assert(run->first_seq > core->branch.last_seq);
+    assert(run->first_lsn > core->commit_lsn);
     effect.store.run = *run;
     branch_open(core, run->first_seq + run->count - 1);
     producers_copy(&core->producers, run->first_lsn, run->count, &core->branch_producers, run->first_seq);

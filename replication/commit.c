@@ -34,6 +34,7 @@ commit_to(struct core *core, uint64_t lsn, const struct sink *sink)
     if (lsn <= core->commit_lsn)
         return;
     assert(lsn <= core->last_lsn);
+    assert(core->role == ROLE_LEADER || lsn <= core->match_lsn);
     core->commit_lsn = lsn;
     runs_commit(&core->runs, lsn, &core->committed_marks);
     producers_commit(&core->producers, lsn);
@@ -47,6 +48,8 @@ commit_advance(struct core *core, const struct sink *sink)
     uint64_t all_lsn, lsn = majority_lsn(core, &all_lsn);
 
     assert(core->role == ROLE_LEADER);
+    assert(lsn <= core->last_lsn);
+    assert(all_lsn <= lsn);
     /* Only an entry of this term is committed by counting (Raft 5.4.2). */
     if (lsn > core->commit_lsn && history_term(&core->history, lsn) == core->term) {
         if (all_lsn > core->all_lsn)

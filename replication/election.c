@@ -126,6 +126,8 @@ ask_for_votes(struct core *core, enum message_type type, uint64_t term, const st
 static void
 campaign(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    assert(!core->config.recovering);
+    assert(core->role == ROLE_PRECANDIDATE);
     core->role = ROLE_CANDIDATE;
     core->term++;
     core->voted_for = core->config.self;

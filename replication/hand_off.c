@@ -37,6 +37,8 @@ core_handed(struct core *core, uint64_t last_seq, uint32_t count, uint64_t now_n
 {
     struct branch *branch = &core->branch;
 
+    assert(count > 0);
+    assert(core->role != ROLE_LEADER);
     /* Taking it may have settled the branch already, where this node leads alone. */
     if (last_seq <= branch->sent_seq || branch->last_seq == 0)
         return;
@@ -88,6 +90,8 @@ take(struct core *core, const struct run *batch, uint32_t start, uint32_t end, c
 {
     struct effect effect = {.type = EFFECT_STORE};
 
+    assert(core->role == ROLE_LEADER);
+    assert(start <= end && end <= batch->count);
     if (start == end)
         return;
     effect.store.index = start;

@@ -24,6 +24,7 @@ history_add(struct history *history, uint64_t term, uint64_t first_lsn)
 void
 history_truncate(struct history *history, uint64_t from_lsn)
 {
+    assert(from_lsn > 0);
     while (history->count > 0 && history->rows[history->count - 1].first_lsn >= from_lsn)
         history->count--;
 }
@@ -34,6 +35,7 @@ find(const struct history *history, uint64_t lsn)
 {
     uint32_t low = 0, high = history->count;
 
+    assert(history->count <= HISTORY_TERMS_MAX);
     while (low < high) {
         uint32_t middle = (low + high) / 2;
 

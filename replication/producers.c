@@ -66,7 +66,9 @@ evict_one(struct producers *producers)
         if (producer->id != 0 && (producers->slots[oldest].id == 0 || producer->lsn < producers->slots[oldest].lsn))
             oldest = slot;
     }
+    assert(producers->used > 0);
     evicted = producers->slots[oldest];
+    assert(evicted.id != 0);
     slot_remove(producers, oldest);
     if (evicted.id > producers->evicted_floor)
         producers->evicted_floor = evicted.id;
@@ -123,8 +125,10 @@ producers_note(struct producers *producers, const struct entry_id *id, uint64_t 
 
     if (id->producer == 0)
         return;
+    assert(producers->used < producers->capacity);
     slot = slot_of(producers, id->producer);
     producer = &producers->slots[slot];
+    assert(producer->id == 0 || producer->id == id->producer);
     undo.before = *producer;
     undo.before.id = id->producer;
     if (producer->id == 0) {
@@ -143,6 +147,8 @@ producers_note(struct producers *producers, const struct entry_id *id, uint64_t 
     producer->seq = id->producer_seq;
     producer->lsn = lsn;
     producers->last_slot = slot;
+    assert(producer->run_seq <= producer->seq);
+    assert(producer->run_lsn <= producer->lsn);
     undo_push(producers, &undo);
 }
 

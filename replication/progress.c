@@ -43,7 +43,9 @@ core_sent(struct core *core, uint8_t peer, uint64_t last_lsn, uint64_t now_ns)
     struct progress *progress = &core->progress[peer];
 
     assert(core->role == ROLE_LEADER);
+    assert(peer != core->config.self);
     assert(last_lsn <= core->last_lsn);
+    assert(progress->match_lsn < progress->next_lsn || progress->next_lsn == 0);
     /* The retransmission clock runs from the oldest entry under way. */
     if (progress->next_lsn == progress->match_lsn + 1 || progress->state == PROGRESS_PROBE)
         progress->sent_ns = now_ns;
@@ -78,6 +80,7 @@ progress_is_quiet(const struct core *core)
 void
 progress_tick(struct core *core, uint64_t now_ns)
 {
+    assert(core->role == ROLE_LEADER);
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         struct progress *progress = &core->progress[peer];
         bool under_way = progress->probe_sent || progress->next_lsn > progress->match_lsn + 1;
@@ -128,6 +131,8 @@ rewind_to(struct core *core, struct progress *progress, uint64_t hint_lsn, uint6
     if (progress->state == PROGRESS_REPLICATE && progress->rewound_to_lsn == next_lsn &&
         now_ns - progress->rewound_ns < core->config.retransmit_ns / 4)
         return;
+    assert(next_lsn > progress->match_lsn);
+    assert(next_lsn <= core->last_lsn + 1);
     progress->rewound_to_lsn = next_lsn;
     progress->rewound_ns = now_ns;
     progress->next_lsn = next_lsn;

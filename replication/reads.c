@@ -84,6 +84,7 @@ reads_serve(struct core *core, const struct sink *sink)
 
         if (read->lsn < core->term_first_lsn)
             read->lsn = core->commit_lsn;
+        assert(read->seq <= core->confirm_seq);
         if (read->seq <= seq)
             read_answer(core, read, true, sink);
         else
@@ -95,6 +96,8 @@ reads_serve(struct core *core, const struct sink *sink)
 static enum cairn_error
 leader_read(struct core *core, uint64_t token, uint8_t from, uint64_t now_ns, const struct sink *sink)
 {
+    assert(core->role == ROLE_LEADER);
+    assert(core->reads_count <= READS_MAX);
     if (core->reads_count == READS_MAX)
         return CAIRN_AGAIN;
     core->confirm_seq++;

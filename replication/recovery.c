@@ -61,6 +61,7 @@ highest_answer(const struct core *core)
 {
     uint8_t best = CAIRN_NODE_NONE;
 
+    assert(!(core->recovery_replies & node_bit(core->config.self)));
     if (set_size(core->recovery_replies) < core->majority)
         return CAIRN_NODE_NONE;
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {

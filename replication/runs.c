@@ -42,6 +42,8 @@ runs_add(struct runs *runs, const struct run *run)
 void
 runs_truncate(struct runs *runs, uint64_t from_lsn)
 {
+    assert(from_lsn > 0);
+    assert(runs->tail - runs->head <= RUNS_MAX);
     while (runs->tail != runs->head) {
         struct run *run = run_at(runs, runs->tail - 1);
 
@@ -62,6 +64,7 @@ runs_commit(struct runs *runs, uint64_t commit_lsn, struct marks *marks)
         struct run *run = run_at(runs, runs->head);
         struct run done = *run;
 
+        assert(run->count > 0);
         if (run->first_lsn > commit_lsn)
             return;
         if (run->first_lsn + run->count - 1 <= commit_lsn) {
@@ -118,6 +121,7 @@ marks_raise(struct marks *marks, uint8_t origin, uint32_t incarnation, uint64_t 
             return;
         }
     }
+    assert(marks->count <= MARKS_MAX);
     mark = mark_place(marks, origin);
     mark->origin = origin;
     mark->incarnation = incarnation;

@@ -137,6 +137,29 @@ def test_a_closed_stdout():
         check(done.returncode == 1 and done.stderr.count(b'\n') == 1, done.stderr)
 
 
+def test_more_logs_than_the_memory_takes():
+    with Cluster(3, '--memory-mib', 64) as cluster:
+        made = 0
+        while True:
+            result = cluster.cairn('log', 'create', f'log{made}', '--policy', 'adaptive')
+            if result.status != 0:
+                break
+            made += 1
+        complains(result, 1, 'memory_mib', '64')
+        check(made == 5, made)
+        for i in range(made):
+            cluster.cairn('append', f'log{i}', '--json', stdin=b'x' * 500000 + b'\n' + b'y' * 500000 + b'\n')
+        # With every segment taken, leaders still change.
+        leader = cluster.leader('log0')
+        cluster.ok('fault', 'partition', leader + '|' + ','.join(n for n in cluster.names if n != leader))
+        others = [n for n in cluster.names if n != leader]
+        for i in range(made):
+            check(cluster.leader(f'log{i}', others) in others)
+        cluster.ok('fault', 'heal')
+        for i in range(made):
+            cluster.converged(f'log{i}')
+
+
 def test_a_full_log_refuses_and_keeps_what_it_has():
     with Cluster(1, '--memory-mib', 64) as cluster:
         cluster.ok('log', 'create', 'x', '--policy', 'cp')
