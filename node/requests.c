@@ -95,6 +95,7 @@ pending_push(struct pending_ring *ring, const struct pending *pending)
 {
     assert(pending_room(ring));
     ring->items[ring->tail++ & ring->mask] = *pending;
+    __builtin_prefetch(&ring->items[ring->tail & ring->mask], 1);
 }
 
 static void
