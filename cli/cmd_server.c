@@ -163,6 +163,8 @@ cmd_server(int argc, char **argv)
     if ((status = parse_idle(idle_name, &idle)) != 0 || (status = cli_cluster(cluster_file, &server.cluster)) != 0 ||
         (status = cli_node(&server.cluster, name, &self)) != 0)
         return status;
+    if (server.cluster.transport != TRANSPORT_MEMIF)
+        return cli_fail("cluster file: transport ring joins nodes of one process only (a server needs memif)");
     if (check) {
         printf("%s: node %s of %u, fine\n", cluster_file, name, server.cluster.nodes);
         return cli_end(EXIT_DONE);
