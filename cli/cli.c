@@ -199,7 +199,7 @@ cli_parse(int argc, char **argv, const char *usage, const struct cli_option *opt
 void
 cli_row(json_t *row)
 {
-    json_dumpf(row, stdout, JSON_COMPACT | JSON_ENSURE_ASCII * 0);
+    json_dumpf(row, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(row);
 }

@@ -168,8 +168,7 @@ detector_start(struct node *node)
         .timeout_ns = timing.timeout_ns,
     };
 
-    node->started_ns = clock_monotonic_ns();
-    detector_init(&node->detector, &config, node->started_ns);
+    detector_init(&node->detector, &config, clock_monotonic_ns());
     node->hears = node->reach = (cairn_node_set)1 << node->self;
 }
 

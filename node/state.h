@@ -167,7 +167,7 @@ struct node {
     struct rte_mbuf_ext_shared_info *shared; /* by segment: frames that refer to it */
     struct detector detector;
     cairn_node_set hears, reach;
-    uint64_t heartbeat_ns, suspect_ns, started_ns;
+    uint64_t heartbeat_ns, suspect_ns;
     _Atomic bool resting;                          /* worker writes, control reads: nothing to do */
     uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
     bool status_due;                               /* something changed that no status block shows yet */
