@@ -80,6 +80,14 @@ keep_on_branch(struct node_log *log, const struct run *run)
     store_seal(&log->branch);
 }
 
+/* Did a client append these here, under the present leadership? Those alone are in uncommitted_bytes. */
+static bool
+appended_here(const struct node *node, const struct node_log *log, const struct block *block)
+{
+    return block->origin == node->self && block->kind == ENTRY_DATA && block->fork_lsn == FORK_TRUNK &&
+           block->term == core_term(log->core);
+}
+
 /* size_bytes more of what clients appended here are settled; all of it, where that is more. */
 static void
 settle_uncommitted(struct node *node, struct node_log *log, uint64_t size_bytes)
@@ -99,7 +107,8 @@ committed(struct node *node, struct node_log *log, uint64_t lsn)
     pending_committed(node, log);
     while (store_look(&log->trunk, &log->commit_cursor, lsn, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
         log->digest = digest_extend(log->digest, &stretch);
-        settle_uncommitted(node, log, stretch.size_bytes);
+        if (appended_here(node, log, stretch.block))
+            settle_uncommitted(node, log, stretch.size_bytes);
         store_advance(&log->commit_cursor, &stretch);
     }
     log->digest_lsn = lsn;
