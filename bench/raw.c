@@ -1,11 +1,13 @@
 #include "raw.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <urcu/urcu-qsbr.h>
 
 #include "clock.h"
+#include "eal.h"
 
 #define ANSWER_NS 2000000000u
 
@@ -131,4 +133,62 @@ raw_drain(struct port *port)
 
     while ((count = rte_eth_rx_burst(port->port_id, port->queue_id, frames, PORT_BURST)) > 0)
         rte_pktmbuf_free_bulk(frames, count);
+}
+
+enum cairn_error
+raw_pair_open(struct raw_pair *pair, char *detail, size_t detail_bytes)
+{
+    struct rte_mempool *near_pool = port_pool_create("raw-near"), *far_pool = port_pool_create("raw-far");
+
+    memset(pair, 0, sizeof(*pair));
+    pair->cpu = -1;
+    if (near_pool == NULL || far_pool == NULL) {
+        snprintf(detail, detail_bytes, "no memory for the raw transport's frames");
+        return CAIRN_NO_MEMORY;
+    }
+    return port_pair_create("raw", &pair->near, near_pool, &pair->far, far_pool, detail, detail_bytes);
+}
+
+static void *
+far_run(void *argument)
+{
+    struct raw_pair *pair = argument;
+    cpu_set_t cpus;
+
+    if (pair->cpu >= 0) {
+        CPU_ZERO(&cpus);
+        CPU_SET(pair->cpu, &cpus);
+        sched_setaffinity(0, sizeof(cpus), &cpus);
+    }
+    eal_enter_thread();
+    if (pair->sink)
+        raw_sink(&pair->far, &pair->stop, &pair->received);
+    else
+        raw_echo(&pair->far, &pair->stop, pair->yields);
+    eal_leave_thread();
+    return NULL;
+}
+
+bool
+raw_pair_start(struct raw_pair *pair, bool sink)
+{
+    pair->sink = sink;
+    atomic_store(&pair->stop, false);
+    return pthread_create(&pair->thread, NULL, far_run, pair) == 0;
+}
+
+void
+raw_pair_stop(struct raw_pair *pair)
+{
+    atomic_store(&pair->stop, true);
+    pthread_join(pair->thread, NULL);
+}
+
+void
+raw_pair_close(struct raw_pair *pair)
+{
+    raw_drain(&pair->near);
+    raw_drain(&pair->far);
+    port_close(&pair->near);
+    port_close(&pair->far);
 }

@@ -2,6 +2,7 @@
 #ifndef BENCH_RAW_H
 #define BENCH_RAW_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "histogram.h"
@@ -24,5 +25,22 @@ void raw_flood(struct port *port, uint64_t duration_ns);
 
 /* Empties the port. */
 void raw_drain(struct port *port);
+
+/* A pair of rings, with a thread of ours at the far end. */
+struct raw_pair {
+    struct port near, far;
+    pthread_t thread;
+    _Atomic bool stop;
+    _Atomic uint64_t received; /* by a far end that is a sink */
+    int cpu;                   /* of the far end; -1: floats */
+    bool sink, yields;
+};
+
+/* The pair lives until raw_pair_close(); cpu and yields are the caller's to set between. */
+enum cairn_error raw_pair_open(struct raw_pair *pair, char *detail, size_t detail_bytes);
+/* The far end echoes, or sinks, until raw_pair_stop(). false: no thread to be had. */
+bool raw_pair_start(struct raw_pair *pair, bool sink);
+void raw_pair_stop(struct raw_pair *pair);
+void raw_pair_close(struct raw_pair *pair);
 
 #endif

@@ -227,70 +227,29 @@ raw_round_trips_of(struct bench *bench, struct port *port)
 
 /* --- ring: the nodes on one core, the client on the other --- */
 
-struct ring_far {
-    struct port port;
-    _Atomic bool stop;
-    _Atomic uint64_t received;
-    int cpu;
-    bool sink, yields;
-};
-
-static void *
-ring_far_run(void *argument)
-{
-    struct ring_far *far = argument;
-
-    pin(far->cpu);
-    eal_enter_thread();
-    if (far->sink)
-        raw_sink(&far->port, &far->stop, &far->received);
-    else
-        raw_echo(&far->port, &far->stop, far->yields);
-    eal_leave_thread();
-    return NULL;
-}
-
-static int
-ring_far_phase(struct bench *bench, struct port *near, struct ring_far *far, bool sink)
-{
-    pthread_t thread;
-    int status = 0;
-
-    far->sink = sink;
-    atomic_store(&far->stop, false);
-    if (pthread_create(&thread, NULL, ring_far_run, far) != 0)
-        return cli_fail("bench: no thread to be had");
-    if (sink)
-        raw_flood(near, RAW_FLOOD_NS);
-    else
-        status = raw_round_trips_of(bench, near);
-    atomic_store(&far->stop, true);
-    pthread_join(thread, NULL);
-    return status;
-}
-
 static int
 ring_raw(struct bench *bench)
 {
-    static struct port near;
-    static struct ring_far far;
-    struct rte_mempool *pool = port_pool_create("raw"), *far_pool = port_pool_create("raw-far");
-    char detail[256] = "no memory";
+    static struct raw_pair pair;
+    char detail[256];
     int status;
 
-    if (pool == NULL || far_pool == NULL ||
-        port_pair_create("raw", &near, pool, &far.port, far_pool, detail, sizeof(detail)) != CAIRN_OK)
+    if (raw_pair_open(&pair, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("bench: %s", detail);
-    far.cpu = bench->cpus[1];
-    far.yields = shares_core(bench);
-    status = ring_far_phase(bench, &near, &far, false);
-    if (status == 0)
-        status = ring_far_phase(bench, &near, &far, true);
-    bench->raw.pps = atomic_load(&far.received) * 1000000000u / RAW_FLOOD_NS;
-    raw_drain(&near);
-    raw_drain(&far.port);
-    port_close(&near);
-    port_close(&far.port);
+    pair.cpu = bench->cpus[1];
+    pair.yields = shares_core(bench);
+    if (!raw_pair_start(&pair, false))
+        return cli_fail("bench: no thread to be had");
+    status = raw_round_trips_of(bench, &pair.near);
+    raw_pair_stop(&pair);
+    if (status == 0 && !raw_pair_start(&pair, true))
+        return cli_fail("bench: no thread to be had");
+    if (status == 0) {
+        raw_flood(&pair.near, RAW_FLOOD_NS);
+        raw_pair_stop(&pair);
+    }
+    bench->raw.pps = atomic_load(&pair.received) * 1000000000u / RAW_FLOOD_NS;
+    raw_pair_close(&pair);
     return status;
 }
 
@@ -313,14 +272,12 @@ bench_ring(struct bench *bench)
         .touch_all = true,
         .channel_bytes = CHANNEL_BYTES,
         .profile = bench->profile,
-        .idle = bench->cpus[0] == bench->cpus[1] ? IDLE_YIELD : IDLE_SPIN,
+        .idle = shares_core(bench) ? IDLE_YIELD : IDLE_SPIN,
         .cpu = bench->cpus[1],
     };
     char detail[512];
     int status;
 
-    if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK)
-        return cli_fail("%s", detail);
     /* Threads that are not the load's float as they like. */
     if (local_start(&config, &local, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);

@@ -24,47 +24,24 @@
 
 /* --- latency --- */
 
-struct echo {
-    struct port port;
-    _Atomic bool stop;
-    bool yields;
-};
-
-static void *
-echo_run(void *argument)
-{
-    struct echo *echo = argument;
-
-    eal_enter_thread();
-    raw_echo(&echo->port, &echo->stop, echo->yields);
-    eal_leave_thread();
-    return NULL;
-}
-
 /* A pair of rings between two threads, with nothing on top. */
 static int
 measure_raw(struct demo *demo)
 {
-    static struct port near;
-    static struct echo far;
-    struct rte_mempool *near_pool = port_pool_create("raw-near"), *far_pool = port_pool_create("raw-far");
-    char detail[256] = "no memory";
-    pthread_t thread;
+    static struct raw_pair pair;
+    char detail[256];
     bool measured;
 
-    if (near_pool == NULL || far_pool == NULL ||
-        port_pair_create("raw", &near, near_pool, &far.port, far_pool, detail, sizeof(detail)) != CAIRN_OK)
+    if (raw_pair_open(&pair, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("raw transport: %s", detail);
-    far.yields = demo->one_core;
-    if (pthread_create(&thread, NULL, echo_run, &far) != 0)
+    pair.yields = demo->one_core;
+    if (!raw_pair_start(&pair, false))
         return cli_fail("no thread to be had");
     eal_enter_thread();
-    measured = raw_round_trips(&near, LATENCY_SAMPLES, demo->one_core, demo->figures.raw);
+    measured = raw_round_trips(&pair.near, LATENCY_SAMPLES, demo->one_core, demo->figures.raw);
     eal_leave_thread();
-    atomic_store(&far.stop, true);
-    pthread_join(thread, NULL);
-    port_close(&near);
-    port_close(&far.port);
+    raw_pair_stop(&pair);
+    raw_pair_close(&pair);
     return measured ? 0 : cli_fail("the raw transport does not answer");
 }
 

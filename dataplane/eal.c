@@ -120,15 +120,6 @@ eal_start(const char *extra_args, char *detail, size_t detail_bytes)
 }
 
 void
-eal_stop(void)
-{
-    if (!started)
-        return;
-    started = false;
-    rte_eal_cleanup();
-}
-
-void
 eal_enter_thread(void)
 {
     if (rte_lcore_id() == LCORE_ID_ANY)

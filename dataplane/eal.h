@@ -13,7 +13,6 @@
 /* Starts EAL; a second call does nothing. The calling thread keeps its CPU affinity. On failure
  * detail says what EAL objected to. Takes 50 to 300 ms. */
 enum cairn_error eal_start(const char *extra_args, char *detail, size_t detail_bytes);
-void eal_stop(void);
 
 /* A thread of ours becomes one that DPDK knows (per-thread mempool caches). */
 void eal_enter_thread(void);

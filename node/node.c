@@ -292,12 +292,6 @@ node_port(struct node *node, uint8_t peer)
     return &node->ports[peer];
 }
 
-cairn_node_set
-node_hears(const struct node *node)
-{
-    return node->hears;
-}
-
 struct node_log *
 node_find_log(const struct node *node, uint32_t id)
 {

@@ -99,6 +99,4 @@ const char *event_name(enum event_kind kind);
 /* The port to a peer, for benches that measure it bare. */
 struct port *node_port(struct node *node, uint8_t peer);
 
-cairn_node_set node_hears(const struct node *node);
-
 #endif

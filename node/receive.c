@@ -99,7 +99,6 @@ assembly_for(struct node *node, const struct decoded *decoded, uint64_t now_ns)
     }
     oldest->log = decoded->log;
     oldest->type = decoded->type;
-    oldest->from = decoded->from;
     oldest->block = decoded->block;
     oldest->total_bytes = decoded->fragment_total;
     oldest->received = 0;

@@ -8,7 +8,8 @@
 /* Records that fit a frame behind its head; a multiple of 8, so that fragments stay aligned. */
 #define FRAME_ROOM ((PORT_FRAME_BYTES - FRAME_HEAD_BYTES - CODEC_HEAD_BYTES) & ~7u)
 
-/* From this many bytes on, a payload is not copied into the frame (bench/: ring, 1,400-byte entries). */
+/* From this many bytes on, a payload is not copied into the frame. Meant for NICs: what software ports gain and
+ * lose by it is in docs/performance.md. */
 #define CHAIN_BYTES_MIN 512u
 
 /* What of a segment goes into a frame. */

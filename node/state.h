@@ -71,7 +71,7 @@ struct assembly {
     uint8_t *bytes; /* RECORD_BYTES_MAX */
     struct block block;
     uint32_t log, total_bytes, stride, received;
-    uint8_t type, from;
+    uint8_t type;
     uint64_t used_ns;
     uint64_t have[RECORD_BYTES_MAX / 1024 / 64 + 1];
 };
