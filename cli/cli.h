@@ -95,6 +95,7 @@ int cmd_fault(int argc, char **argv);
 int cmd_server(int argc, char **argv);
 int cmd_dev(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
+int cmd_sim(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 
 #endif

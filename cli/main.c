@@ -15,6 +15,7 @@ static const struct command commands[] = {
     {"status", "what every log is doing on every node", cmd_status},
     {"events", "what the nodes saw and decided, and why", cmd_events},
     {"fault", "inject partitions and lossy links", cmd_fault},
+    {"sim", "production nodes in virtual time, under faults, checked", cmd_sim},
     {"bench", "latency and throughput, beside the raw transport", cmd_bench},
 };
 

@@ -10,12 +10,14 @@ struct cairn_client {
     struct doorbell *worker_bell; /* mapped; NULL: the worker never sleeps */
     void *bell_mapping;           /* owned, shm only */
     int socket;                   /* shm: owned, keeps the attachment alive; -1: embedded */
+    bool gone;                    /* embedded: the node is no more */
     size_t popped_bytes;          /* of the result last given out */
     /* embedded: asks the node, and gives the channel back */
     enum cairn_error (*open)(void *context, const char *name, uint32_t *log);
     void (*detach)(void *context, struct cairn_client *client);
     void *context;
     void *attachment;
+    void *owner; /* whose detach it is, where not the node's */
 };
 
 #endif

@@ -21,7 +21,9 @@ struct slot {
     uint32_t payload_bytes;
     uint8_t flags, node;
     enum slot_state state;
-    bool maybe; /* an attempt was made whose outcome is not known */
+    uint32_t attempts; /* at the present node, not yet answered */
+    bool maybe;        /* an attempt was made elsewhere whose outcome is not known */
+    bool told;         /* its time is up: unknown, the caller heard; still repeated, for those behind it */
     enum cairn_error error;
     uint64_t seq, given_ns, done_ns;
     struct cairn_result result;
@@ -35,7 +37,7 @@ struct session {
     uint16_t epoch; /* of attempts: answers to earlier ones are told apart */
     struct slot *slots;
     uint32_t mask;
-    uint64_t head, next, tail; /* entries [head, tail); those before next are sent */
+    uint64_t head, out, next, tail; /* entries [head, tail); told up to out; those before next are sent */
     uint64_t next_seq;
     uint64_t bytes;
     uint64_t retry_ns, heard_ns, looked_ns;
@@ -44,10 +46,12 @@ struct session {
 };
 
 static uint64_t
-now_ns(void)
+now_ns(const struct session *session)
 {
     struct timespec time;
 
+    if (session->config.now_ns != NULL)
+        return session->config.now_ns(session->config.connect_context);
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
@@ -62,6 +66,13 @@ session_new_producer(void)
     if (getrandom(&noise, sizeof(noise), 0) != (ssize_t)sizeof(noise))
         noise = (uint32_t)time.tv_nsec;
     return (((uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000) << 21) | (noise & 0x1fffff);
+}
+
+static uint64_t
+new_producer(void *context)
+{
+    (void)context;
+    return session_new_producer();
 }
 
 static struct slot *
@@ -101,11 +112,12 @@ connect_to(struct session *session, uint8_t node)
 static void
 leave(struct session *session)
 {
-    for (uint64_t i = session->head; i < session->next; i++) {
+    for (uint64_t i = session->head; i < session->tail; i++) {
         struct slot *slot = slot_at(session, i);
 
-        if (slot->state == SLOT_SENT)
+        if (slot->attempts > 0)
             slot->maybe = true;
+        slot->attempts = 0;
     }
     cairn_disconnect(session->client);
     session->client = NULL;
@@ -162,8 +174,10 @@ session_open(const struct session_config *config, struct session **out, char *de
         free(session);
         return CAIRN_NO_MEMORY;
     }
+    if (session->config.renew == NULL)
+        session->config.renew = new_producer;
     if (session->config.producer == 0)
-        session->config.producer = session_new_producer();
+        session->config.producer = session->config.renew(config->connect_context);
     session->next_seq = config->first_seq == 0 ? 1 : config->first_seq;
     for (uint32_t i = 0; i < config->nodes && error != CAIRN_OK; i++) {
         error = connect_to(session, (uint8_t)((first + i) % config->nodes));
@@ -175,7 +189,7 @@ session_open(const struct session_config *config, struct session **out, char *de
         session_close(session);
         return error;
     }
-    session->heard_ns = now_ns();
+    session->heard_ns = now_ns(session);
     *out = session;
     return CAIRN_OK;
 }
@@ -199,7 +213,7 @@ session_producer(const struct session *session)
 uint32_t
 session_in_flight(const struct session *session)
 {
-    return (uint32_t)(session->tail - session->head);
+    return (uint32_t)(session->tail - session->out);
 }
 
 enum cairn_error
@@ -220,7 +234,7 @@ session_append(struct session *session, const void *payload, uint32_t payload_by
         memcpy(slot->payload, payload, payload_bytes);
     slot->payload_bytes = payload_bytes;
     slot->flags = flags;
-    slot->given_ns = now_ns();
+    slot->given_ns = now_ns(session);
     slot->seq = session->next_seq++;
     session->bytes += payload_bytes;
     session->tail++;
@@ -233,7 +247,35 @@ finish(struct session *session, struct slot *slot, enum cairn_error error)
     slot->state = SLOT_DONE;
     slot->error = error;
     slot->node = session->node;
-    slot->done_ns = now_ns();
+    slot->done_ns = now_ns(session);
+}
+
+/* May an attempt have been taken, or be taken yet? */
+static bool
+uncertain(const struct slot *slot)
+{
+    return slot->maybe || slot->attempts > 0;
+}
+
+/* The log remembers the producer no longer, or not all of what it acknowledged: what may have been taken
+ * cannot be told any more. All that certainly was not goes on under a new name. */
+static void
+forgotten(struct session *session, uint64_t at_ns)
+{
+    session->config.producer = session->config.renew(session->config.connect_context);
+    session->next_seq = 1;
+    for (uint64_t i = session->head; i < session->tail; i++) {
+        struct slot *slot = slot_at(session, i);
+
+        if (slot->state == SLOT_DONE)
+            continue;
+        if (uncertain(slot))
+            finish(session, slot, CAIRN_UNKNOWN);
+        else
+            slot->seq = session->next_seq++;
+    }
+    session->allowed = 1;
+    send_anew(session, at_ns);
 }
 
 /* Refused for good, certainly not appended: the entries behind take its place in the sequence. They
@@ -244,8 +286,10 @@ refused(struct session *session, uint64_t index, enum cairn_error error, uint64_
     struct slot *slot = slot_at(session, index);
 
     finish(session, slot, error);
-    for (uint64_t i = index + 1; i < session->tail; i++)
+    for (uint64_t i = index + 1; i < session->tail; i++) {
         slot_at(session, i)->seq--;
+        slot_at(session, i)->maybe = false;
+    }
     session->next_seq--;
     session->allowed = 1;
     send_anew(session, at_ns);
@@ -260,7 +304,6 @@ final_refusal(enum cairn_error error)
     case CAIRN_FULL:
     case CAIRN_TOO_LARGE:
     case CAIRN_CORRUPT:
-    case CAIRN_PRODUCER_EVICTED:
     case CAIRN_INVALID:
         return true;
     default:
@@ -284,12 +327,16 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
         session->allowed = session->mask + 1;
         return;
     }
+    if (slot->attempts > 0)
+        slot->attempts--;
     if (result->error == CAIRN_UNKNOWN)
         slot->maybe = true;
     if (!current)
         return;
     slot->result = *result;
-    if (final_refusal(result->error) && !slot->maybe)
+    if (result->error == CAIRN_PRODUCER_EVICTED)
+        forgotten(session, at_ns);
+    else if (final_refusal(result->error) && !uncertain(slot))
         refused(session, index, result->error, at_ns);
     else if (result->error == CAIRN_NOT_LEADER && result->leader < session->config.nodes &&
              result->leader != session->node)
@@ -351,66 +398,98 @@ send_some(struct session *session, uint64_t at_ns)
             if (cairn_append(session->client, session->log, &entry, session->config.ack, token) != CAIRN_OK)
                 break;
             slot->state = SLOT_SENT;
+            slot->attempts++;
         }
         session->next++;
     }
     cairn_flush(session->client);
 }
 
-/* An entry whose time is up: unknown if any attempt may have gone through, else refused. */
+/* An unknown entry that is still refused for what should stand before it: that was acknowledged by a
+ * node alone, and is lost with it, or comes by a branch that is far from being merged. */
+static bool
+missing_for_good(struct session *session, uint64_t at_ns)
+{
+    const struct slot *slot = slot_at(session, session->head);
+
+    return session->head < session->out && slot->state != SLOT_DONE && slot->result.error == CAIRN_OUT_OF_ORDER &&
+           at_ns - slot->given_ns > 2 * session->config.deadline_ns;
+}
+
+/* An entry whose time is up: unknown if any attempt may have gone through, else refused. An unknown one
+ * is repeated until its fate is known: what is behind it in the sequence waits for that. */
 static void
 expire(struct session *session, uint64_t at_ns)
 {
-    struct slot *slot = slot_at(session, session->head);
+    struct slot *slot = slot_at(session, session->out);
+    enum cairn_error error = slot->result.error;
 
-    if (session->head == session->tail || slot->state == SLOT_DONE ||
+    if (missing_for_good(session, at_ns))
+        forgotten(session, at_ns);
+    if (session->out == session->tail || slot->state == SLOT_DONE ||
         at_ns - slot->given_ns < session->config.deadline_ns)
         return;
-    if (slot->maybe || slot->state == SLOT_SENT) {
-        finish(session, slot, CAIRN_UNKNOWN);
-        send_anew(session, at_ns);
+    if (uncertain(slot)) {
+        slot->maybe = slot->told = true;
+        slot->done_ns = at_ns;
+        slot->node = session->node;
     } else {
-        enum cairn_error error = slot->result.error;
-
-        refused(session, session->head, error == CAIRN_OK ? CAIRN_TIMEOUT : error, at_ns);
+        refused(session, session->out, error == CAIRN_OK ? CAIRN_TIMEOUT : error, at_ns);
+        if (error == CAIRN_OUT_OF_ORDER)
+            forgotten(session, at_ns);
     }
+}
+
+/* What is settled and told leaves the window. */
+static void
+release(struct session *session)
+{
+    while (session->head < session->out) {
+        struct slot *slot = slot_at(session, session->head);
+
+        if (slot->state != SLOT_DONE)
+            break;
+        free(slot->payload);
+        slot->payload = NULL;
+        session->bytes -= slot->payload_bytes;
+        session->head++;
+    }
+    if (session->next < session->head)
+        session->next = session->head;
 }
 
 bool
 session_poll(struct session *session, struct session_result *out)
 {
-    uint64_t at_ns = now_ns();
-    struct slot *slot = slot_at(session, session->head);
+    uint64_t at_ns = now_ns(session);
+    struct slot *slot;
 
     collect(session, at_ns);
-    if (session->head < session->tail && slot->state != SLOT_DONE) {
+    if (session->head < session->tail && slot_at(session, session->head)->state != SLOT_DONE)
         look_after_node(session, at_ns);
-        expire(session, at_ns);
-    }
+    expire(session, at_ns);
+    release(session);
     send_some(session, at_ns);
-    if (session->head == session->tail || slot->state != SLOT_DONE)
+    slot = slot_at(session, session->out);
+    if (session->out == session->tail || (slot->state != SLOT_DONE && !slot->told))
         return false;
     *out = (struct session_result){
-        .error = slot->error,
-        .index = session->head,
+        .error = slot->told ? CAIRN_UNKNOWN : slot->error,
+        .index = session->out,
         .seq = slot->seq,
         .latency_ns = slot->done_ns - slot->given_ns,
         .result = slot->result,
         .node = slot->node,
     };
-    free(slot->payload);
-    slot->payload = NULL;
-    session->bytes -= slot->payload_bytes;
-    session->head++;
-    if (session->next < session->head)
-        session->next = session->head;
+    session->out++;
+    release(session);
     return true;
 }
 
 void
 session_wait(struct session *session)
 {
-    uint64_t at_ns = now_ns();
+    uint64_t at_ns = now_ns(session);
 
     send_some(session, at_ns);
     if (session->client == NULL || at_ns < session->retry_ns) {

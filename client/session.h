@@ -4,7 +4,10 @@
  * The session keeps every entry until it is answered for. It follows the log's leader from node to
  * node, and repeats what was not answered with the same producer sequence, so that the log can tell
  * a repeat. Results come in the order of the entries. What is refused for good gives its sequence to
- * the entry behind it.
+ * the entry behind it. What the caller has been told is unknown is still repeated, until its fate is
+ * known: the entries behind it in the sequence wait for that, within their own deadlines. If the log has
+ * forgotten the producer, or what it acknowledged at `local` is lost with the node that held it, the
+ * session goes on under a new id.
  *
  * Threads: one at a time. */
 #ifndef CLIENT_SESSION_H
@@ -32,10 +35,12 @@ struct session_config {
     const char *log;
     uint8_t via; /* the node to talk to first; CAIRN_NODE_NONE: any */
     enum cairn_ack ack;
-    uint64_t deadline_ns;    /* for each entry, from when it is given */
-    uint64_t producer;       /* 0: a new one */
-    uint64_t first_seq;      /* 0: 1 */
-    uint32_t window_entries; /* 0: 1,024 in flight */
+    uint64_t deadline_ns;                      /* for each entry, from when it is given */
+    uint64_t producer;                         /* 0: a new one */
+    uint64_t first_seq;                        /* 0: 1 */
+    uint32_t window_entries;                   /* 0: 1,024 in flight */
+    uint64_t (*now_ns)(void *connect_context); /* NULL: CLOCK_MONOTONIC */
+    uint64_t (*renew)(void *connect_context);  /* a producer id, higher than before; NULL: session_new_producer() */
 };
 
 struct session_result {

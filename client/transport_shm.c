@@ -182,7 +182,7 @@ cairn_client_alive(struct cairn_client *client)
     char byte;
 
     if (client->socket < 0)
-        return true;
+        return !client->gone;
     return recv(client->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
 }
 

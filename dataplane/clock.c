@@ -25,6 +25,22 @@ clock_wall_ns(void)
     return read_ns(CLOCK_REALTIME);
 }
 
+static uint64_t
+machine_monotonic_ns(void *context)
+{
+    (void)context;
+    return clock_monotonic_ns();
+}
+
+static uint64_t
+machine_wall_ns(void *context)
+{
+    (void)context;
+    return clock_wall_ns();
+}
+
+const struct time_source time_of_machine = {.monotonic_ns = machine_monotonic_ns, .wall_ns = machine_wall_ns};
+
 static void
 anchor(struct clock *clock, uint64_t ticks)
 {

@@ -22,6 +22,17 @@ uint64_t clock_now_ns(struct clock *clock);
 /* Wall-clock nanoseconds since 1970, for the hybrid logical clock. */
 uint64_t clock_wall_ns(void);
 
+/* Where a node's time comes from when it is not read off the polling thread's clock: at its start, and
+ * for the wall clock. */
+struct time_source {
+    uint64_t (*monotonic_ns)(void *context);
+    uint64_t (*wall_ns)(void *context);
+    void *context;
+};
+
+/* The machine's own. */
+extern const struct time_source time_of_machine;
+
 /* CLOCK_MONOTONIC itself, for threads that have no clock of their own. */
 uint64_t clock_monotonic_ns(void);
 

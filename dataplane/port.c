@@ -56,24 +56,22 @@ configure(struct port *port, struct rte_mempool *pool)
     return error;
 }
 
-static int
-ring_end(const char *name, char side, struct rte_ring *receive, struct rte_ring *send, struct port *port,
-         struct rte_mempool *pool)
+enum cairn_error
+port_ring_create(const char *name, struct rte_ring *receive, struct rte_ring *send, struct port *port,
+                 struct rte_mempool *pool, char *detail, size_t detail_bytes)
 {
-    char end[RTE_ETH_NAME_MAX_LEN];
-    int port_id, error;
+    int port_id = rte_eth_from_rings(name, &receive, 1, &send, 1, SOCKET_ID_ANY), error;
 
-    snprintf(end, sizeof(end), "%s%c", name, side);
-    port_id = rte_eth_from_rings(end, &receive, 1, &send, 1, SOCKET_ID_ANY);
     if (port_id < 0)
-        return rte_errno;
+        return refuse(detail, detail_bytes, name, "net_ring", rte_errno);
     port_reset(port, (uint16_t)port_id, pool);
     error = configure(port, pool);
     if (error == 0)
         error = rte_eth_dev_start(port->port_id);
-    if (error == 0)
-        atomic_store(&port->up, true);
-    return error;
+    if (error != 0)
+        return refuse(detail, detail_bytes, name, "net_ring", error);
+    atomic_store(&port->up, true);
+    return CAIRN_OK;
 }
 
 enum cairn_error
@@ -82,8 +80,8 @@ port_pair_create(const char *name, struct port *left, struct rte_mempool *left_p
 {
     const unsigned flags = RING_F_SP_ENQ | RING_F_SC_DEQ;
     struct rte_ring *there, *back;
-    char ring_name[RTE_RING_NAMESIZE];
-    int error;
+    char ring_name[RTE_RING_NAMESIZE], end[RTE_RING_NAMESIZE];
+    enum cairn_error error;
 
     snprintf(ring_name, sizeof(ring_name), "%s>", name);
     there = rte_ring_create(ring_name, PORT_RING_ENTRIES, SOCKET_ID_ANY, flags);
@@ -91,10 +89,12 @@ port_pair_create(const char *name, struct port *left, struct rte_mempool *left_p
     back = rte_ring_create(ring_name, PORT_RING_ENTRIES, SOCKET_ID_ANY, flags);
     if (there == NULL || back == NULL)
         return refuse(detail, detail_bytes, name, "no memory for its rings", rte_errno);
-    error = ring_end(name, 'a', back, there, left, left_pool);
-    if (error == 0)
-        error = ring_end(name, 'b', there, back, right, right_pool);
-    return error == 0 ? CAIRN_OK : refuse(detail, detail_bytes, name, "net_ring", error);
+    snprintf(end, sizeof(end), "%sa", name);
+    error = port_ring_create(end, back, there, left, left_pool, detail, detail_bytes);
+    if (error != CAIRN_OK)
+        return error;
+    snprintf(end, sizeof(end), "%sb", name);
+    return port_ring_create(end, there, back, right, right_pool, detail, detail_bytes);
 }
 
 enum cairn_error
@@ -160,6 +160,8 @@ port_close(struct port *port)
     atomic_store(&port->up, false);
     while (port->queued > 0)
         rte_pktmbuf_free(port->queue[--port->queued]);
+    if (port->borrowed)
+        return;
     rte_eth_dev_stop(port->port_id);
     rte_eth_dev_close(port->port_id);
 }

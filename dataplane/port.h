@@ -30,6 +30,7 @@ struct port {
     uint8_t peer;
     bool connects; /* this end has to (re)connect: memif's client */
     bool chains;   /* the ethdev sends frames of several segments */
+    bool borrowed; /* somebody else closes the ethdev */
     _Atomic bool up;
     struct rte_mempool *pool;
     struct frame_template template;
@@ -49,6 +50,10 @@ struct rte_mempool *port_pool_create(const char *name);
 enum cairn_error port_pair_create(const char *name, struct port *left, struct rte_mempool *left_pool,
                                   struct port *right, struct rte_mempool *right_pool, char *detail,
                                   size_t detail_bytes);
+
+/* One end of a link by two rings that the caller owns (net_ring). */
+enum cairn_error port_ring_create(const char *name, struct rte_ring *receive, struct rte_ring *send, struct port *port,
+                                  struct rte_mempool *pool, char *detail, size_t detail_bytes);
 
 /* One end of a link to another process (net_memif); socket is an abstract name that both ends know,
  * listens tells which end waits for the other. */

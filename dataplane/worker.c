@@ -12,12 +12,12 @@
 #define YIELD_NS 300000u
 
 void
-worker_init(struct worker *worker, uint8_t number, const struct worker_application *application)
+worker_init(struct worker *worker, uint8_t number, const struct worker_application *application, uint64_t now_ns)
 {
     memset(worker, 0, sizeof(*worker));
     worker->number = number;
     worker->application = *application;
-    worker->now_ns = clock_monotonic_ns();
+    worker->now_ns = now_ns;
 }
 
 static bool

@@ -34,7 +34,7 @@ struct worker {
     uint64_t malformed; /* frames that are none of ours */
 };
 
-void worker_init(struct worker *worker, uint8_t number, const struct worker_application *application);
+void worker_init(struct worker *worker, uint8_t number, const struct worker_application *application, uint64_t now_ns);
 
 /* Polls once, at now_ns (CLOCK_MONOTONIC, read once for all workers that are polled together).
  * Returns how much work there was. */

@@ -92,6 +92,20 @@ maintain_ports(struct node *node, uint64_t now_ns)
     }
 }
 
+void
+node_control_step(struct node *node, uint64_t now_ns)
+{
+    struct control *control = node->control;
+
+    maintain_ports(node, now_ns);
+    segment_pool_touch(&node->segments, false);
+    follow_catalog(node);
+    pthread_mutex_lock(&control->lock);
+    collect_events(node);
+    attachments_reap(node);
+    pthread_mutex_unlock(&control->lock);
+}
+
 static void *
 control_run(void *argument)
 {
@@ -105,13 +119,7 @@ control_run(void *argument)
             admin_poll(control->admin, tick_ms);
         else
             usleep((unsigned)tick_ms * 1000);
-        maintain_ports(node, clock_monotonic_ns());
-        segment_pool_touch(&node->segments, false);
-        follow_catalog(node);
-        pthread_mutex_lock(&control->lock);
-        collect_events(node);
-        attachments_reap(node);
-        pthread_mutex_unlock(&control->lock);
+        node_control_step(node, node_now_ns(node));
     }
     return NULL;
 }
@@ -163,6 +171,8 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
         if (error != CAIRN_OK)
             snprintf(detail, detail_bytes, "no memory for the catalog of logs");
     }
+    if (error == CAIRN_OK && node->config.stepped)
+        return CAIRN_OK;
     if (error == CAIRN_OK && pthread_create(&control->thread, NULL, control_run, node) != 0) {
         snprintf(detail, detail_bytes, "no thread to be had");
         error = CAIRN_NO_MEMORY;

@@ -22,10 +22,10 @@ no_memory(char *detail, size_t detail_bytes, const char *what)
 }
 
 static bool
-pending_ring_init(struct pending_ring *ring)
+pending_ring_init(struct pending_ring *ring, uint32_t entries)
 {
-    ring->mask = WINDOW_ENTRIES - 1;
-    ring->items = calloc(WINDOW_ENTRIES, sizeof(*ring->items));
+    ring->mask = entries - 1;
+    ring->items = calloc(entries, sizeof(*ring->items));
     return ring->items != NULL;
 }
 
@@ -42,11 +42,17 @@ core_settings(const struct node *node, uint32_t id, enum cairn_policy policy, bo
         .election_timeout_ns = timing.timeout_ns,
         .election_patience = node->config.election_patience == 0 ? 1 : node->config.election_patience,
         .retransmit_ns = timing.timeout_ns / 2,
-        .window_entries = WINDOW_ENTRIES,
-        .producers_max = PRODUCERS_MAX,
+        .window_entries = node->config.window_entries,
+        .producers_max = node->config.producers_max,
         .policy = policy,
         .recovering = recovering,
     };
+}
+
+uint64_t
+node_now_ns(const struct node *node)
+{
+    return node->config.time->monotonic_ns(node->config.time->context);
 }
 
 struct node_log *
@@ -67,12 +73,12 @@ node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_pol
     log->mode = policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     log->memory = aligned_alloc(64, core_footprint(&settings));
     if (log->memory == NULL || !store_init(&log->trunk, &node->segments) ||
-        !store_init(&log->branch, &node->segments) || !pending_ring_init(&log->pending) ||
-        !pending_ring_init(&log->pending_all)) {
+        !store_init(&log->branch, &node->segments) || !pending_ring_init(&log->pending, settings.window_entries) ||
+        !pending_ring_init(&log->pending_all, settings.window_entries)) {
         node_log_free(log);
         return NULL;
     }
-    log->core = core_init(log->memory, &settings, clock_monotonic_ns());
+    log->core = core_init(log->memory, &settings, node_now_ns(node));
     return log;
 }
 
@@ -102,20 +108,32 @@ assemblies_init(struct node *node)
     return true;
 }
 
+/* A ring between the two threads of a node, in the heap. */
+static struct rte_ring *
+ring_make(const char *name, uint32_t item_bytes, uint32_t count)
+{
+    struct rte_ring *ring = aligned_alloc(RTE_CACHE_LINE_SIZE, (size_t)rte_ring_get_memsize_elem(item_bytes, count));
+
+    if (ring != NULL && rte_ring_init(ring, name, count, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
+        free(ring);
+        ring = NULL;
+    }
+    return ring;
+}
+
 static enum cairn_error
 rings_init(struct node *node, char *detail, size_t detail_bytes)
 {
     char name[RTE_RING_NAMESIZE];
 
-    snprintf(name, sizeof(name), "cmd%08x-%u", node->config.cluster->id, node->self);
-    node->commands = rte_ring_create(name, COMMANDS_MAX, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-    snprintf(name, sizeof(name), "evt%08x-%u", node->config.cluster->id, node->self);
-    node->events = rte_ring_create_elem(name, sizeof(struct node_event), EVENTS_MAX, SOCKET_ID_ANY,
-                                        RING_F_SP_ENQ | RING_F_SC_DEQ);
+    node->commands = ring_make("commands", sizeof(void *), COMMANDS_MAX);
+    node->events = ring_make("events", sizeof(struct node_event), EVENTS_MAX);
+    if (node->commands == NULL || node->events == NULL)
+        return no_memory(detail, detail_bytes, "a node's rings");
     snprintf(name, sizeof(name), "mb%08x-%u", node->config.cluster->id, node->self);
-    node->pool = port_pool_create(name);
-    if (node->commands == NULL || node->events == NULL || node->pool == NULL) {
-        snprintf(detail, detail_bytes, "node %s: no DPDK memory for its rings and frames: %s", node->name,
+    node->pool = node->config.pool == NULL ? port_pool_create(name) : node->config.pool;
+    if (node->pool == NULL) {
+        snprintf(detail, detail_bytes, "node %s: no DPDK memory for its frames: %s", node->name,
                  rte_strerror(rte_errno));
         return CAIRN_NO_MEMORY;
     }
@@ -168,7 +186,7 @@ detector_start(struct node *node)
         .timeout_ns = timing.timeout_ns,
     };
 
-    detector_init(&node->detector, &config, clock_monotonic_ns());
+    detector_init(&node->detector, &config, node_now_ns(node));
     node->hears = node->reach = (cairn_node_set)1 << node->self;
 }
 
@@ -221,6 +239,12 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
         return no_memory(detail, detail_bytes, "a node");
     memset(node, 0, sizeof(*node));
     node->config = *config;
+    if (config->time == NULL)
+        node->config.time = &time_of_machine;
+    if (config->window_entries == 0)
+        node->config.window_entries = WINDOW_ENTRIES;
+    if (config->producers_max == 0)
+        node->config.producers_max = PRODUCERS_MAX;
     node->self = config->self;
     node->nodes = (uint8_t)config->cluster->nodes;
     node->bell = config->bell;
@@ -228,7 +252,7 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     node->codec = (struct codec){
         .cluster = config->cluster->id, .incarnation = config->incarnation, .self = config->self, .worker = 0};
     application.context = node;
-    worker_init(&node->worker, 0, &application);
+    worker_init(&node->worker, 0, &application, node_now_ns(node));
     detector_start(node);
     error = memory_init(node, detail, detail_bytes);
     if (error == CAIRN_OK)
@@ -260,6 +284,14 @@ node_link(struct node *left, struct node *right, char *detail, size_t detail_byt
 }
 
 void
+node_plug(struct node *node, uint8_t peer, const struct port *port)
+{
+    node->ports[peer] = *port;
+    node->ports[peer].borrowed = true;
+    port_attach(node, peer);
+}
+
+void
 node_free(struct node *node)
 {
     for (uint32_t i = 0; i < node->worker.ports_count; i++)
@@ -271,9 +303,10 @@ node_free(struct node *node)
             free(node->assemblies[peer][i].bytes);
     }
     segment_pool_fini(&node->segments);
-    rte_ring_free(node->commands);
-    rte_ring_free(node->events);
-    rte_mempool_free(node->pool);
+    free(node->commands);
+    free(node->events);
+    if (node->config.pool == NULL)
+        rte_mempool_free(node->pool);
     free(node->shared);
     free(node->scratch);
     free(node->snapshot);

@@ -27,6 +27,12 @@ struct node_config {
     bool touch_all;                               /* all memory exists before the first entry */
     const char *directory;                        /* of the admin socket; NULL: none */
     bool allow_faults;
+    /* What a simulator gives: */
+    const struct time_source *time; /* NULL: the machine's */
+    struct rte_mempool *pool;       /* borrowed; NULL: its own */
+    bool stepped;                   /* no control thread: the caller calls node_control_step() */
+    uint32_t window_entries;        /* of each log, a power of two; 0: 16,384 */
+    uint32_t producers_max;         /* of each log, a power of two; 0: 4,096 */
 };
 
 enum event_kind {
@@ -63,6 +69,9 @@ enum cairn_error node_create(const struct node_config *config, struct node **out
 /* Connects two nodes of this process by rings. Before either is polled. */
 enum cairn_error node_link(struct node *left, struct node *right, char *detail, size_t detail_bytes);
 
+/* Gives the node a port to peer that the caller made and closes. Before it is polled. */
+void node_plug(struct node *node, uint8_t peer, const struct port *port);
+
 /* Ends it. Nothing polls it any more. */
 void node_free(struct node *node);
 
@@ -71,6 +80,9 @@ struct worker *node_worker(struct node *node);
 /* The control thread. */
 enum cairn_error node_control_start(struct node *node, char *detail, size_t detail_bytes);
 void node_control_stop(struct node *node);
+
+/* What the control thread does each time it wakes, for a node that has none. */
+void node_control_step(struct node *node, uint64_t now_ns);
 
 /* A client in this process. Any thread but the worker's. */
 enum cairn_error node_attach(struct node *node, struct cairn_client **out);

@@ -262,15 +262,21 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
     if (reader->follow && reader->next > core_commit_lsn(reader->log->core) && reader->next <= reader->to)
         return 0;
     given = read_trunk(node, reader);
-    if (given > 0)
+    if (given > 0) {
+        reader->since_ns = now_ns;
         return given;
+    }
     if (reader->follow) {
         if (reader->next > reader->to)
             reader_end(node, reader, CAIRN_OK);
         return 0;
     }
-    if (reader->limit > core_commit_lsn(reader->log->core))
-        return 0; /* promised, and on its way here */
+    if (reader->limit > core_commit_lsn(reader->log->core)) {
+        /* Promised, and on its way here; not waited for without end. */
+        if (now_ns - reader->since_ns > GIVE_UP_NS)
+            reader_end(node, reader, CAIRN_TIMEOUT);
+        return 0;
+    }
     if (reader->next <= reader->limit && store_first(&reader->log->trunk) <= reader->next &&
         core_commit_lsn(reader->log->core) >= reader->next)
         return 0; /* the client has no room */

@@ -266,6 +266,17 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     return true;
 }
 
+/* What stands on the branch comes again by the trunk before the branch can go: there must be room for
+ * both. */
+static bool
+branch_has_room(const struct node *node, const struct node_log *log, size_t size_bytes)
+{
+    uint64_t free_bytes = (uint64_t)segments_free(node) * (SEGMENT_BYTES / 2);
+
+    return store_has_room(node, &log->branch, size_bytes) &&
+           log->branch.bytes + size_bytes < free_bytes + SEGMENT_BYTES;
+}
+
 static bool
 append_branch(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
               const struct record *record, uint64_t now_ns)
@@ -275,7 +286,7 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
     enum cairn_error error;
     struct block block;
 
-    if (!store_has_room(node, &log->branch, record_size(record))) {
+    if (!branch_has_room(node, log, record_size(record))) {
         answer_error(node, log, attachment, pending->token, CAIRN_FULL);
         return true;
     }

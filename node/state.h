@@ -200,6 +200,7 @@ struct answer;
 struct request;
 
 /* node.c */
+uint64_t node_now_ns(const struct node *node);
 struct node_log *node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_policy policy,
                                  enum cairn_deny deny, bool recovering);
 void node_log_free(struct node_log *log);

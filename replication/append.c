@@ -50,7 +50,6 @@ store_control(struct core *core, enum entry_kind kind, uint8_t origin, uint32_t 
         .kind = (uint8_t)kind,
     };
     trunk_note(core, &effect.store.run, NULL);
-    *level_of(core, core->last_lsn) = 0;
     emit(sink, &effect);
 }
 
@@ -175,15 +174,18 @@ skip_held(struct core *core, const struct run *run, const struct sink *sink)
     return end_lsn <= core->last_lsn + 1 ? run->count : (uint32_t)(core->last_lsn + 1 - run->first_lsn);
 }
 
-/* Room for count more? A follower may lag in what it knows to be committed. */
+/* Room for the run's entries, or some of them? A follower may lag in what it knows to be committed. */
 static uint32_t
-follower_room(const struct core *core, uint32_t count)
+follower_room(const struct core *core, const struct run *run, uint32_t count)
 {
-    uint64_t room = core->config.window_entries - (core->last_lsn - core->commit_lsn);
+    uint64_t uncommitted = core->last_lsn - core->commit_lsn, room;
     uint64_t undo = core->producers.undo_mask + 1 - (core->producers.undo_tail - core->producers.undo_head);
 
-    if (runs_full(&core->runs))
+    if (run->kind != ENTRY_DATA)
+        return runs_exhausted(&core->runs) ? 0 : count;
+    if (runs_full(&core->runs) || uncommitted >= core->config.window_entries)
         return 0;
+    room = core->config.window_entries - uncommitted;
     if (room > undo)
         room = undo;
     return count < room ? count : (uint32_t)room;
@@ -201,7 +203,7 @@ store_run(struct core *core, const struct run *run, uint32_t skip, const struct 
     effect.store.index = skip;
     effect.store.run.first_lsn += skip;
     effect.store.run.first_seq += skip;
-    effect.store.run.count = follower_room(core, run->count - skip);
+    effect.store.run.count = follower_room(core, run, run->count - skip);
     if (effect.store.run.count == 0)
         return;
     trunk_note(core, &effect.store.run, ids == NULL ? NULL : ids + skip);

@@ -174,7 +174,7 @@ election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     if (core->role == ROLE_LEADER)
         check_quorum(core, now_ns, sink);
-    else if (now_ns >= core->election_ns)
+    else if (now_ns >= core->election_ns && !runs_exhausted(&core->runs))
         precampaign(core, now_ns, sink);
 }
 

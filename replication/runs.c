@@ -7,11 +7,17 @@ run_at(struct runs *runs, uint32_t index)
     return &runs->items[index & (RUNS_MAX - 1)];
 }
 
-/* Two kept free, so that a leader can always add its no-op and a mark. */
+/* For data; control entries, without which leadership could not change, have some kept for them. */
 bool
 runs_full(const struct runs *runs)
 {
-    return runs->tail - runs->head >= RUNS_MAX - 2;
+    return runs->tail - runs->head >= RUNS_MAX - RUNS_RESERVED;
+}
+
+bool
+runs_exhausted(const struct runs *runs)
+{
+    return runs->tail - runs->head >= RUNS_MAX;
 }
 
 static bool

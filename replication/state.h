@@ -9,6 +9,8 @@
 
 #define HISTORY_TERMS_MAX 1024u
 #define RUNS_MAX 4096u
+/* Of them, for control entries alone: leaderships in a row, each with its no-op, without one commit. */
+#define RUNS_RESERVED 1024u
 #define MARKS_MAX 64u
 #define READS_MAX 256u
 #define HAND_OFF_WINDOW_ENTRIES 4096u
@@ -173,6 +175,7 @@ uint64_t history_first_lsn(const struct history *history, uint64_t lsn);
 
 /* runs.c */
 bool runs_full(const struct runs *runs);
+bool runs_exhausted(const struct runs *runs);
 void runs_add(struct runs *runs, const struct run *run);
 void runs_truncate(struct runs *runs, uint64_t from_lsn);
 void runs_commit(struct runs *runs, uint64_t commit_lsn, struct marks *marks);

@@ -1,0 +1,399 @@
+/* cairn sim: production nodes in virtual time, under faults. A run follows from its seed. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "sim.h"
+
+#define JOBS_MAX 64u
+#define TRACE_ROWS 400u
+
+struct sim_options {
+    uint64_t seed, runs, ms, messages;
+    uint32_t jobs, without;
+    bool json, list, shrink, keep_going;
+    const char *scenario, *trace, *without_text, *profile;
+};
+
+/* What a job tells of a run: small enough for one atomic write. */
+struct run_row {
+    uint64_t seed, virtual_ms, digest;
+    struct sim_counts counts;
+    uint32_t nodes;
+    bool failed;
+    char reason[512];
+};
+
+static struct sim *aborting;
+static int aborting_out = -1; /* of a job */
+
+/* An assertion of the code under test is a violation like any other. */
+static void
+on_abort(int signal_number)
+{
+    (void)signal_number;
+    if (aborting_out >= 0) {
+        struct run_row row = {.seed = aborting->plan.seed, .counts = aborting->counts, .failed = true};
+
+        snprintf(row.reason, sizeof(row.reason), "an assertion failed");
+        if (write(aborting_out, &row, sizeof(row)) < 0)
+            _exit(EXIT_FAILED);
+    } else if (aborting != NULL) {
+        trace_print(aborting, stderr, TRACE_ROWS);
+        fprintf(stderr, "cairn: seed %lu: an assertion failed (its text is above)\n",
+                (unsigned long)aborting->plan.seed);
+    }
+    _exit(EXIT_FAILED);
+}
+
+static void
+draw(const struct sim_options *options, uint64_t seed, uint32_t without, struct plan *plan)
+{
+    plan_draw(plan, seed, without);
+    plan->until_ns = options->ms * MS;
+    if (options->messages != 0)
+        plan->messages_min = options->messages;
+}
+
+static void
+run_seed(const struct sim_options *options, struct sim *sim, uint64_t seed, uint32_t without, bool keep_trace,
+         struct run_row *row)
+{
+    struct plan plan;
+
+    draw(options, seed, without, &plan);
+    memset(row, 0, sizeof(*row));
+    row->seed = seed;
+    sim_begin(sim, &plan, keep_trace);
+    sim_run(sim);
+    row->virtual_ms = (sim->now_ns - sim->started_ns) / MS;
+    row->digest = sim->trace.digest;
+    row->counts = sim->counts;
+    row->nodes = plan.nodes;
+    row->failed = sim->failed;
+    memcpy(row->reason, sim->reason, sizeof(row->reason));
+}
+
+static json_t *
+fault_names(uint32_t kinds)
+{
+    json_t *names = json_array();
+
+    for (unsigned kind = 0; kind < FAULT_KINDS; kind++) {
+        if (kinds & (1u << kind))
+            json_array_append_new(names, json_string(fault_name((enum fault_kind)kind)));
+    }
+    return names;
+}
+
+static void
+show_row(const struct sim_options *options, const struct run_row *row)
+{
+    char digest[20];
+
+    snprintf(digest, sizeof(digest), "%016lx", (unsigned long)row->digest);
+    if (options->json) {
+        json_t *object = json_pack(
+            "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:o,s:s,s:i}", "seed", (json_int_t)row->seed,
+            "virtual_ms", (json_int_t)row->virtual_ms, "events", (json_int_t)row->counts.events, "messages",
+            (json_int_t)row->counts.messages, "acked", (json_int_t)row->counts.acked, "refused",
+            (json_int_t)row->counts.refused, "unknown", (json_int_t)row->counts.unknown, "reads",
+            (json_int_t)row->counts.reads, "partitions", (json_int_t)row->counts.partitions, "crashes",
+            (json_int_t)row->counts.crashes, "disk_faults", (json_int_t)row->counts.disk_faults, "nodes",
+            (int)row->nodes, "faults", fault_names(row->counts.kinds), "trace", digest, "violations", row->failed);
+
+        if (row->failed)
+            json_object_set_new(object, "reason", json_string(row->reason));
+        cli_row(object);
+        return;
+    }
+    printf("seed %-8lu %u nodes %6lu ms %8lu messages %7lu acked %5lu refused %4lu unknown %3lu cuts %3lu crashes "
+           "%2d faults  %s%s\n",
+           (unsigned long)row->seed, row->nodes, (unsigned long)row->virtual_ms, (unsigned long)row->counts.messages,
+           (unsigned long)row->counts.acked, (unsigned long)row->counts.refused, (unsigned long)row->counts.unknown,
+           (unsigned long)row->counts.partitions, (unsigned long)row->counts.crashes,
+           __builtin_popcount(row->counts.kinds), row->failed ? "VIOLATION: " : "ok", row->reason);
+}
+
+static struct sim *
+process_start(void)
+{
+    struct sim *sim = calloc(1, sizeof(*sim));
+    char detail[256] = "no memory";
+
+    if (sim == NULL || sim_process_start(detail, sizeof(detail)) != CAIRN_OK) {
+        cli_fail("%s", detail);
+        _exit(EXIT_FAILED);
+    }
+    aborting = sim;
+    signal(SIGABRT, on_abort);
+    return sim;
+}
+
+/* One job: every jobs-th seed, a row each into the pipe. */
+static void
+job(const struct sim_options *options, uint32_t number, int out)
+{
+    struct sim *sim = process_start();
+
+    aborting_out = out;
+    for (uint64_t run = number; run < options->runs; run += options->jobs) {
+        struct run_row row;
+
+        run_seed(options, sim, options->seed + run, options->without, false, &row);
+        sim_end(sim);
+        if (write(out, &row, sizeof(row)) != (ssize_t)sizeof(row))
+            break;
+    }
+    _exit(EXIT_DONE);
+}
+
+/* Plays a seed again with everything kept, and shows how it came to its end. */
+static int
+replay(const struct sim_options *options, uint64_t seed, uint32_t without)
+{
+    struct sim *sim = process_start();
+    struct run_row row;
+
+    run_seed(options, sim, seed, without, true, &row);
+    if (options->trace != NULL && !trace_write(sim, options->trace))
+        return cli_fail("%s: %s", options->trace, strerror(errno));
+    if (row.failed) {
+        trace_print(sim, stderr, TRACE_ROWS);
+        fprintf(stderr, "cairn: seed %lu: %s\n", (unsigned long)seed, row.reason);
+    }
+    show_row(options, &row);
+    sim_end(sim);
+    return row.failed ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* In a process of its own, since an assertion ends it. true: it fails. */
+static bool
+fails(const struct sim_options *options, uint64_t seed, uint32_t without)
+{
+    pid_t child = fork();
+    int status = 0;
+
+    if (child == 0) {
+        struct run_row row;
+        struct sim *sim;
+
+        if (freopen("/dev/null", "w", stderr) == NULL)
+            _exit(EXIT_DONE);
+        sim = process_start();
+        run_seed(options, sim, seed, without, false, &row);
+        _exit(row.failed ? EXIT_FAILED : EXIT_DONE);
+    }
+    waitpid(child, &status, 0);
+    return !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_DONE;
+}
+
+/* Leaves out kinds of fault one by one while the seed still fails, then halves its time. */
+static int
+shrink(struct sim_options *options)
+{
+    uint32_t without = options->without;
+    struct plan plan;
+
+    if (!fails(options, options->seed, without)) {
+        printf("seed %lu does not fail\n", (unsigned long)options->seed);
+        return EXIT_DONE;
+    }
+    draw(options, options->seed, without, &plan);
+    for (unsigned kind = 0; kind < FAULT_KINDS; kind++) {
+        if ((plan.faults & (1u << kind)) && fails(options, options->seed, without | 1u << kind))
+            without |= 1u << kind;
+    }
+    if (options->ms == 0)
+        options->ms = 4096;
+    while (options->ms > 2) {
+        options->ms /= 2;
+        if (fails(options, options->seed, without))
+            continue;
+        options->ms *= 2;
+        break;
+    }
+    printf("smallest: cairn sim --seed %lu --ms %lu", (unsigned long)options->seed, (unsigned long)options->ms);
+    for (unsigned kind = 0; kind < FAULT_KINDS; kind++) {
+        if (without & plan.faults & (1u << kind) || (without & (1u << kind)))
+            printf("%s%s", without & ((1u << kind) - 1) ? "," : " --without ", fault_name((enum fault_kind)kind));
+    }
+    printf("\n");
+    fflush(stdout);
+    return replay(options, options->seed, without);
+}
+
+struct totals {
+    uint64_t runs, failed, messages, acked, first_failed;
+    uint32_t fewest_kinds;
+    uint64_t fewest_messages;
+};
+
+static void
+count(struct totals *totals, const struct run_row *row)
+{
+    uint32_t kinds = (uint32_t)__builtin_popcount(row->counts.kinds);
+
+    totals->runs++;
+    totals->messages += row->counts.messages;
+    totals->acked += row->counts.acked;
+    if (kinds < totals->fewest_kinds)
+        totals->fewest_kinds = kinds;
+    if (row->counts.messages < totals->fewest_messages)
+        totals->fewest_messages = row->counts.messages;
+    if (row->failed && totals->failed++ == 0)
+        totals->first_failed = row->seed;
+}
+
+static bool
+start_jobs(const struct sim_options *options, pid_t *children, int *in)
+{
+    int ends[2];
+
+    if (pipe(ends) != 0)
+        return false;
+    fflush(stdout);
+    for (uint32_t i = 0; i < options->jobs; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            close(ends[0]);
+            job(options, i, ends[1]);
+        }
+    }
+    close(ends[1]);
+    *in = ends[0];
+    return true;
+}
+
+/* Rows as they come, until all have come or one has failed. Returns whether a job died of an assertion. */
+static bool
+collect(const struct sim_options *options, pid_t *children, int in, struct totals *totals)
+{
+    struct run_row row;
+    bool died = false;
+
+    while (read(in, &row, sizeof(row)) == (ssize_t)sizeof(row)) {
+        count(totals, &row);
+        show_row(options, &row);
+        if (row.failed && !options->keep_going)
+            break;
+    }
+    close(in);
+    for (uint32_t i = 0; i < options->jobs; i++) {
+        int status = 0;
+
+        if (totals->failed > 0 && !options->keep_going)
+            kill(children[i], SIGKILL);
+        waitpid(children[i], &status, 0);
+        died |= WIFEXITED(status) && WEXITSTATUS(status) != EXIT_DONE;
+    }
+    return died;
+}
+
+static int
+run_many(struct sim_options *options)
+{
+    struct totals totals = {.fewest_kinds = UINT32_MAX, .fewest_messages = UINT64_MAX};
+    uint64_t began_ns = cli_now_ns();
+    pid_t children[JOBS_MAX];
+    double seconds;
+    bool died;
+    int in;
+
+    if (!start_jobs(options, children, &in))
+        return cli_fail("no pipe to be had: %s", strerror(errno));
+    died = collect(options, children, in, &totals);
+    seconds = (double)(cli_now_ns() - began_ns) / 1e9;
+    fprintf(stderr,
+            "%lu runs, %lu violations, %.1f M messages in %.1f s on %u jobs: %.2f M/s a job; each run at least %lu "
+            "messages and %u kinds of fault\n",
+            (unsigned long)totals.runs, (unsigned long)totals.failed, (double)totals.messages / 1e6, seconds,
+            options->jobs, (double)totals.messages / 1e6 / seconds / options->jobs,
+            (unsigned long)totals.fewest_messages, totals.fewest_kinds);
+    if (totals.failed > 0 && !options->keep_going)
+        return replay(options, totals.first_failed, options->without);
+    return cli_end(totals.failed > 0 || died || totals.runs < options->runs ? EXIT_FAILED : EXIT_DONE);
+}
+
+static int
+read_without(struct sim_options *options)
+{
+    char text[512], *rest = NULL;
+
+    if (options->without_text == NULL)
+        return 0;
+    snprintf(text, sizeof(text), "%s", options->without_text);
+    for (char *word = strtok_r(text, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest)) {
+        enum fault_kind kind;
+
+        if (!fault_parse(word, &kind))
+            return cli_usage("there is no fault '%s' to leave out", word);
+        options->without |= 1u << kind;
+    }
+    return 0;
+}
+
+/* Which faults a profile leaves out. */
+static int
+read_profile(struct sim_options *options)
+{
+    const uint32_t nodes = 1u << FAULT_CRASH | 1u << FAULT_PAUSE | 1u << FAULT_DRIFT | 1u << FAULT_WALL_JUMP;
+
+    if (options->profile == NULL || strcmp(options->profile, "swarm") == 0)
+        return 0;
+    if (strcmp(options->profile, "network") == 0)
+        options->without |= nodes;
+    else if (strcmp(options->profile, "nodes") == 0)
+        options->without |= ((1u << FAULT_KINDS) - 1) & ~(nodes | 1u << FAULT_CLIENT_DEATH | 1u << FAULT_POLICY);
+    else
+        return cli_usage("--profile is swarm, network or nodes, not '%s'", options->profile);
+    return 0;
+}
+
+int
+cmd_sim(int argc, char **argv)
+{
+    struct sim_options options = {.seed = 1, .runs = 1};
+    const struct cli_option table[] = {
+        {"seed", OPTION_U64, &options.seed, "the first run's seed (1)"},
+        {"runs", OPTION_U64, &options.runs, "how many runs, each with the next seed (1)"},
+        {"jobs", OPTION_U32, &options.jobs, "processes to run them in (as many as there are cores)"},
+        {"profile", OPTION_TEXT, &options.profile, "which faults there may be: swarm (all), network, nodes"},
+        {"without", OPTION_TEXT, &options.without_text, "faults to leave out, by name, with commas"},
+        {"ms", OPTION_U64, &options.ms, "virtual milliseconds under faults (until enough messages)"},
+        {"messages", OPTION_U64, &options.messages, "messages under faults (100,000)"},
+        {"trace", OPTION_TEXT, &options.trace, "write the run's sequence of events to this file (.html or text)"},
+        {"shrink", OPTION_FLAG, &options.shrink, "look for a smaller run that fails too"},
+        {"keep-going", OPTION_FLAG, &options.keep_going, "do not stop at the first violation"},
+        {"scenario", OPTION_TEXT, &options.scenario, "play a scripted scenario; 'all': every one"},
+        {"list", OPTION_FLAG, &options.list, "list the scenarios"},
+        {"json", OPTION_FLAG, &options.json, "a JSON row per run"},
+        OPTIONS_END,
+    };
+    int first, status;
+
+    if (!cli_parse(argc, argv, "cairn sim [--seed N] [--runs N]", table, 0, 0, &first, &status))
+        return status;
+    status = read_without(&options);
+    if (status == 0)
+        status = read_profile(&options);
+    if (status != 0)
+        return status;
+    if (options.jobs == 0)
+        options.jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    if (options.jobs > options.runs)
+        options.jobs = (uint32_t)options.runs;
+    if (options.jobs == 0 || options.jobs > JOBS_MAX)
+        return cli_usage("--jobs must be from 1 to %u, and --runs at least 1", JOBS_MAX);
+    if (options.list || options.scenario != NULL)
+        return cli_usage("no scenarios yet");
+    if (options.shrink)
+        return shrink(&options);
+    if (options.runs == 1)
+        return cli_end(replay(&options, options.seed, options.without));
+    return run_many(&options);
+}

@@ -1,0 +1,472 @@
+/* What must hold, whatever happens: the promises of docs/cap.md, looked at after every poll of every
+ * node and at every answer to a client. */
+#include "sim.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A suspicion is judged by timers that run once an interval, by a worker that takes its turns. */
+#define MODE_SLACK_NS (3 * MS)
+
+static struct committed
+entry_of(const struct stretch *stretch, uint32_t offset, const struct record *record)
+{
+    const struct block *block = stretch->block;
+    struct committed entry = {
+        .client = UINT64_MAX,
+        .term = block->term,
+        .seq = block->kind == ENTRY_DATA ? block->first_seq + stretch->index + offset : block->first_seq,
+        .crc = record->crc32c,
+        .incarnation = block->incarnation,
+        .origin = block->origin,
+        .kind = block->kind,
+    };
+
+    if (block->kind == ENTRY_DATA && record->payload_bytes >= 16) {
+        memcpy(&entry.client, record_payload(record), 8);
+        memcpy(&entry.index, record_payload(record) + 8, 8);
+    }
+    return entry;
+}
+
+static bool
+same(const struct committed *left, const struct committed *right)
+{
+    return left->client == right->client && left->index == right->index && left->term == right->term &&
+           left->seq == right->seq && left->crc == right->crc && left->incarnation == right->incarnation &&
+           left->origin == right->origin && left->kind == right->kind;
+}
+
+static void
+check_order(struct sim *sim, uint32_t log, struct sim_client *client, uint64_t producer, uint64_t index, uint64_t lsn)
+{
+    for (uint32_t i = 0; i < client->lives_count; i++) {
+        struct life *life = &client->lives[i];
+
+        if (life->producer != producer)
+            continue;
+        if (index < life->last_index)
+            sim_violation(sim, "log %s, lsn %lu: entry %lu of client %u comes after its entry %lu", sim_log_name(log),
+                          (unsigned long)lsn, (unsigned long)index, client->index, (unsigned long)life->last_index - 1);
+        life->last_index = index + 1;
+        return;
+    }
+    sim_violation(sim, "log %s, lsn %lu: no client ever had producer %lx", sim_log_name(log), (unsigned long)lsn,
+                  (unsigned long)producer);
+}
+
+/* An entry is committed for the first time anywhere: is it one that a client gave, and only once? */
+static void
+check_history(struct sim *sim, uint32_t log, uint64_t lsn, const struct committed *entry, uint64_t producer)
+{
+    struct sim_client *client;
+    struct op *op;
+
+    if (log == 0 || entry->kind != ENTRY_DATA)
+        return;
+    if (entry->client >= SIM_CLIENTS || entry->index >= sim->clients[entry->client].given) {
+        sim_violation(sim, "log %s, lsn %lu: an entry that no client gave", sim_log_name(log), (unsigned long)lsn);
+        return;
+    }
+    client = &sim->clients[entry->client];
+    op = &client->ops[entry->index];
+    if (op->committed_lsn != 0)
+        sim_violation(sim, "log %s: entry %lu of client %u stands at lsn %lu and again at %lu", sim_log_name(log),
+                      (unsigned long)entry->index, client->index, (unsigned long)op->committed_lsn, (unsigned long)lsn);
+    if (op->state == OP_REFUSED)
+        sim_violation(sim, "log %s, lsn %lu: entry %lu of client %u was refused, and stands there", sim_log_name(log),
+                      (unsigned long)lsn, (unsigned long)entry->index, client->index);
+    op->committed_lsn = lsn;
+    check_order(sim, log, client, producer, entry->index, lsn);
+}
+
+static void
+trunk_add(struct sim *sim, uint32_t log, const struct committed *entry, uint64_t producer)
+{
+    struct trunk_check *trunk = &sim->trunks[log];
+
+    if (trunk->last + 1 >= trunk->capacity) {
+        trunk->capacity = trunk->capacity == 0 ? 4096 : 2 * trunk->capacity;
+        trunk->entries = realloc(trunk->entries, trunk->capacity * sizeof(*trunk->entries));
+    }
+    trunk->entries[++trunk->last] = *entry;
+    sim->counts.committed++;
+    check_history(sim, log, trunk->last, entry, producer);
+}
+
+static void
+check_entry(struct sim *sim, struct sim_node *node, uint32_t log, uint64_t lsn, const struct committed *entry,
+            uint64_t producer)
+{
+    struct trunk_check *trunk = &sim->trunks[log];
+
+    if (lsn == trunk->last + 1) {
+        trunk_add(sim, log, entry, producer);
+        return;
+    }
+    if (lsn <= trunk->last && same(entry, &trunk->entries[lsn]))
+        return;
+    sim_violation(sim,
+                  "log %s, lsn %lu: n%u has committed another entry (term %lu) than was committed first (term %lu)",
+                  sim_log_name(log), (unsigned long)lsn, node->self + 1, (unsigned long)entry->term,
+                  (unsigned long)(lsn <= trunk->last ? trunk->entries[lsn].term : 0));
+}
+
+/* Goes over the node's trunk up to lsn. Returns how far it came. */
+static uint64_t
+walk(struct sim *sim, struct sim_node *node, uint32_t log, struct cursor *cursor, uint64_t done, uint64_t lsn)
+{
+    struct node_log *held = node_log_of(node, log);
+    struct stretch stretch;
+
+    while (done < lsn && !sim->failed && store_look(&held->trunk, cursor, lsn, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
+        const uint8_t *at = stretch.records;
+
+        if (stretch.first != done + 1) {
+            /* It began behind a trimmed part, and knows it. */
+            if (stretch.first != store_first(&held->trunk) || done + 1 > stretch.first) {
+                sim_violation(sim, "log %s: n%u has a hole after lsn %lu", sim_log_name(log), node->self + 1,
+                              (unsigned long)done);
+                return done;
+            }
+            done = stretch.first - 1;
+        }
+        for (uint32_t i = 0; i < stretch.count; i++) {
+            const struct record *record = (const struct record *)(const void *)at;
+            struct committed entry = entry_of(&stretch, i, record);
+
+            check_entry(sim, node, log, ++done, &entry, record->producer);
+            at += record_size(record);
+        }
+        store_advance(cursor, &stretch);
+    }
+    return done;
+}
+
+static void
+check_digest(struct sim *sim, struct sim_node *node, uint32_t log, const struct node_log *held)
+{
+    struct trunk_check *trunk = &sim->trunks[log];
+    uint64_t lsn = held->digest_lsn;
+
+    if (lsn == 0 || lsn > trunk->last)
+        return;
+    if (trunk->entries[lsn].digest == 0)
+        trunk->entries[lsn].digest = held->digest;
+    if (trunk->entries[lsn].digest != held->digest)
+        sim_violation(sim, "log %s: n%u's digest at lsn %lu differs", sim_log_name(log), node->self + 1,
+                      (unsigned long)lsn);
+    if (held->diverged_lsn != 0)
+        sim_violation(sim, "log %s: n%u says that the trunks have diverged at lsn %lu", sim_log_name(log),
+                      node->self + 1, (unsigned long)held->diverged_lsn);
+}
+
+/* Election safety: one leader a term. */
+static void
+check_leader(struct sim *sim, struct sim_node *node, uint32_t log, uint64_t term)
+{
+    struct trunk_check *trunk = &sim->trunks[log];
+
+    if (term >= trunk->terms) {
+        uint64_t terms = term * 2 + 64;
+
+        trunk->leaders = realloc(trunk->leaders, terms * sizeof(*trunk->leaders));
+        memset(trunk->leaders + trunk->terms, 0, (terms - trunk->terms) * sizeof(*trunk->leaders));
+        trunk->terms = terms;
+    }
+    if (trunk->leaders[term].incarnation == 0) {
+        trunk->leaders[term].node = node->self;
+        trunk->leaders[term].incarnation = node->incarnation;
+    }
+    if (trunk->leaders[term].node != node->self || trunk->leaders[term].incarnation != node->incarnation)
+        sim_violation(sim, "log %s: n%u and n%u both led in term %lu", sim_log_name(log), trunk->leaders[term].node + 1,
+                      node->self + 1, (unsigned long)term);
+}
+
+/* Leader completeness (Raft figure 3): whoever comes to lead holds all that is committed. */
+static void
+check_complete(struct sim *sim, struct sim_node *node, uint32_t log, const struct node_log *held)
+{
+    const struct trunk_check *trunk = &sim->trunks[log];
+    struct cursor cursor = node->checks[log].cursor;
+    uint64_t done = walk(sim, node, log, &cursor, node->checks[log].checked_lsn, trunk->last);
+
+    if (done < trunk->last && !sim->failed)
+        sim_violation(sim, "log %s: n%u leads in term %lu without the committed lsn %lu", sim_log_name(log),
+                      node->self + 1, (unsigned long)core_term(held->core), (unsigned long)trunk->last);
+}
+
+static void
+check_log(struct sim *sim, struct sim_node *node, uint32_t log)
+{
+    struct log_check *check = &node->checks[log];
+    struct node_log *held = node_log_of(node, log);
+    uint64_t commit_lsn, term;
+    enum role role;
+
+    if (held == NULL)
+        return;
+    commit_lsn = core_commit_lsn(held->core);
+    role = core_role(held->core);
+    term = core_term(held->core);
+    if (commit_lsn > check->checked_lsn) {
+        check->checked_lsn = walk(sim, node, log, &check->cursor, check->checked_lsn, commit_lsn);
+        if (check->checked_lsn < commit_lsn && !sim->failed)
+            sim_violation(sim, "log %s: n%u has committed lsn %lu and does not hold it", sim_log_name(log),
+                          node->self + 1, (unsigned long)commit_lsn);
+        check_digest(sim, node, log, held);
+    }
+    if (role == ROLE_LEADER && (check->role != ROLE_LEADER || check->leader_term != term)) {
+        trace_add(sim, TRACE_ROLE, node->self, 0, "leads log %s in term %lu, last lsn %lu, committed %lu",
+                  sim_log_name(log), (unsigned long)term, (unsigned long)core_last_lsn(held->core),
+                  (unsigned long)commit_lsn);
+        check_leader(sim, node, log, term);
+        check_complete(sim, node, log, held);
+        check->leader_term = term;
+    }
+    check->role = role;
+}
+
+void
+check_node(struct sim *sim, struct sim_node *node)
+{
+    for (uint32_t log = 0; log <= sim->plan.logs; log++)
+        check_log(sim, node, log);
+}
+
+/* Whom the node can have in reach: whose heartbeats it has read lately. */
+static uint32_t
+reachable(const struct sim *sim, const struct sim_node *node)
+{
+    uint32_t count = 1;
+
+    for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
+        if (peer != node->self && node->heard_ns[peer] != 0 &&
+            sim->now_ns - node->heard_ns[peer] <= SIM_TIMEOUT_NS + SIM_INTERVAL_NS + MODE_SLACK_NS)
+            count++;
+    }
+    return count;
+}
+
+/* Modes change within timeout and interval of a cut. */
+static void
+check_mode(struct sim *sim, struct sim_node *node)
+{
+    uint32_t reached = reachable(sim, node);
+
+    for (uint32_t log = 0; log <= sim->plan.logs; log++) {
+        const struct node_log *held = node_log_of(node, log);
+
+        if (held == NULL || held->policy == CAIRN_POLICY_AP || reached >= mode_needs(held->policy, sim->plan.nodes))
+            continue;
+        if (held->mode == CAIRN_MODE_CP || held->mode == CAIRN_MODE_MERGING)
+            sim_violation(sim, "log %s: n%u heard %u of %u for longer than timeout and interval, and is in mode %s",
+                          sim_log_name(log), node->self + 1, reached, sim->plan.nodes, cairn_mode_name(held->mode));
+    }
+}
+
+void
+check_often(struct sim *sim)
+{
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        struct sim_node *node = &sim->nodes[i];
+
+        if (node_is_up(node) && sim->now_ns > node->resumed_ns + 3 * SIM_TIMEOUT_NS &&
+            sim->now_ns >= node->paused_until_ns)
+            check_mode(sim, node);
+    }
+}
+
+static bool
+stands_at(const struct sim *sim, const struct sim_client *client, uint64_t index, uint64_t lsn)
+{
+    const struct trunk_check *trunk = &sim->trunks[client->log];
+
+    return lsn >= 1 && lsn <= trunk->last && trunk->entries[lsn].client == client->index &&
+           trunk->entries[lsn].index == index;
+}
+
+static void
+check_acknowledged(struct sim *sim, struct sim_client *client, uint64_t index, const struct session_result *result)
+{
+    struct trunk_check *trunk = &sim->trunks[client->log];
+    struct op *op = &client->ops[index];
+
+    op->state = OP_ACKED;
+    op->ack = (uint8_t)result->result.ack;
+    op->on_branch = result->result.on_branch;
+    op->lsn = result->result.lsn;
+    op->holder = result->result.origin;
+    op->holder_incarnation = result->result.incarnation;
+    sim->counts.acked++;
+    if (op->on_branch || op->ack == CAIRN_ACK_LOCAL) {
+        if (client->ack > CAIRN_ACK_LOCAL)
+            sim_violation(sim, "client %u asked for %s and got %s", client->index, cairn_ack_name(client->ack),
+                          cairn_ack_name(result->result.ack));
+        return;
+    }
+    if (!stands_at(sim, client, index, op->lsn)) {
+        sim_violation(sim, "log %s: entry %lu of client %u is acknowledged (%s) at lsn %lu, and is not committed there",
+                      sim_log_name(client->log), (unsigned long)index, client->index,
+                      cairn_ack_name(result->result.ack), (unsigned long)op->lsn);
+        return;
+    }
+    /* Linearizable: behind all that was acknowledged before it was asked for. */
+    if (op->lsn <= op->floor_lsn)
+        sim_violation(sim,
+                      "log %s: entry %lu of client %u stands at lsn %lu, before lsn %lu that was acknowledged earlier",
+                      sim_log_name(client->log), (unsigned long)index, client->index, (unsigned long)op->lsn,
+                      (unsigned long)op->floor_lsn);
+    if (op->lsn > trunk->acked_lsn)
+        trunk->acked_lsn = op->lsn;
+}
+
+void
+check_append_result(struct sim *sim, struct sim_client *client, const struct session_result *result)
+{
+    uint64_t index = client->first_index + result->index;
+    struct op *op = &client->ops[index];
+
+    assert(index < client->given);
+    op->error = (uint8_t)result->error;
+    if (result->error != CAIRN_OK)
+        trace_add(sim, TRACE_CLIENT, result->node, 0, "client %u hears of entry %lu: %s", client->index,
+                  (unsigned long)index, cairn_error_name(result->error));
+    if (client->log == 0)
+        return;
+    if (result->error == CAIRN_OK) {
+        check_acknowledged(sim, client, index, result);
+    } else if (result->error == CAIRN_UNKNOWN) {
+        op->state = OP_UNKNOWN;
+        sim->counts.unknown++;
+    } else {
+        op->state = OP_REFUSED;
+        sim->counts.refused++;
+        if (op->committed_lsn != 0)
+            sim_violation(sim, "log %s: entry %lu of client %u is refused (%s), and stands at lsn %lu",
+                          sim_log_name(client->log), (unsigned long)index, client->index,
+                          cairn_error_name(result->error), (unsigned long)op->committed_lsn);
+    }
+}
+
+void
+check_read_entry(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result)
+{
+    const struct trunk_check *trunk = &sim->trunks[reader->log];
+    uint64_t head[2] = {UINT64_MAX, 0};
+
+    if (result->entry.payload_bytes >= sizeof(head))
+        memcpy(head, result->entry.payload, sizeof(head));
+    if (result->error != CAIRN_OK || result->lsn <= reader->seen_lsn || result->lsn > trunk->last ||
+        trunk->entries[result->lsn].client != head[0] || trunk->entries[result->lsn].index != head[1])
+        sim_violation(sim, "log %s: a read at n%u shows something else at lsn %lu than is committed there",
+                      sim_log_name(reader->log), reader->node + 1, (unsigned long)result->lsn);
+    /* What lies between are control entries. */
+    for (uint64_t lsn = reader->seen_lsn + 1; lsn < result->lsn && lsn <= trunk->last; lsn++) {
+        if (trunk->entries[lsn].kind == ENTRY_DATA)
+            sim_violation(sim, "log %s: a read at n%u leaves out lsn %lu", sim_log_name(reader->log), reader->node + 1,
+                          (unsigned long)lsn);
+    }
+    reader->seen_lsn = result->lsn;
+}
+
+void
+check_read_end(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result)
+{
+    struct trunk_check *trunk = &sim->trunks[reader->log];
+
+    sim->counts.reads++;
+    if (result->error != CAIRN_OK || !reader->linearizable)
+        return;
+    if (result->lsn < reader->floor_lsn)
+        sim_violation(sim, "log %s: a linearizable read at n%u ends at lsn %lu, and lsn %lu was known before it began",
+                      sim_log_name(reader->log), reader->node + 1, (unsigned long)result->lsn,
+                      (unsigned long)reader->floor_lsn);
+    if (result->lsn > trunk->read_lsn)
+        trunk->read_lsn = result->lsn;
+}
+
+static const char *
+log_settled(struct sim *sim, uint32_t log)
+{
+    uint32_t leaders = 0;
+
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        const struct node_log *held = node_log_of(&sim->nodes[i], log);
+
+        if (held == NULL)
+            return "a node without one of the logs";
+        if (core_recovering(held->core))
+            return "a node that still recovers";
+        leaders += core_role(held->core) == ROLE_LEADER;
+        if (core_commit_lsn(held->core) != sim->trunks[log].last || core_last_lsn(held->core) != sim->trunks[log].last)
+            return "a node that has not all that is committed, or more";
+        if (core_branch_pending(held->core) || held->branch_entries != 0)
+            return "a branch that is not merged";
+        if (held->mode != (held->policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_CP))
+            return "a mode of times of need";
+    }
+    return leaders == 1 ? NULL : "no single leader";
+}
+
+const char *
+check_settled(struct sim *sim)
+{
+    for (uint32_t log = 0; log <= sim->plan.logs; log++) {
+        const char *missing = log_settled(sim, log);
+
+        if (missing != NULL)
+            return missing;
+    }
+    return clients_quiet(sim) ? NULL : "a client that waits";
+}
+
+/* Did the holder of what was acknowledged at `local` live on? */
+static bool
+holder_lives(const struct sim *sim, const struct op *op)
+{
+    return sim->nodes[op->holder].incarnation == op->holder_incarnation;
+}
+
+static void
+check_client_final(struct sim *sim, const struct sim_client *client)
+{
+    for (uint64_t index = 0; index < client->given && !sim->failed; index++) {
+        const struct op *op = &client->ops[index];
+
+        if (op->state == OP_ACKED && op->committed_lsn == 0 &&
+            ((!op->on_branch && op->ack > CAIRN_ACK_LOCAL) || holder_lives(sim, op)))
+            sim_violation(sim, "log %s: entry %lu of client %u was acknowledged (%s%s) by n%u, and is lost",
+                          sim_log_name(client->log), (unsigned long)index, client->index,
+                          cairn_ack_name((enum cairn_ack)op->ack), op->on_branch ? ", on the branch" : "",
+                          op->holder + 1);
+    }
+    if (client->last_given && client->ops[client->given - 1].state != OP_ACKED)
+        sim_violation(sim, "client %u's append after all faults had ended was not acknowledged: %s", client->index,
+                      cairn_error_name((enum cairn_error)client->ops[client->given - 1].error));
+}
+
+void
+check_final(struct sim *sim)
+{
+    for (uint32_t i = 0; i < SIM_CLIENTS; i++)
+        check_client_final(sim, &sim->clients[i]);
+    for (uint32_t log = 0; log <= sim->plan.logs; log++) {
+        for (uint8_t i = 1; i < sim->plan.nodes && !sim->failed; i++) {
+            if (node_log_of(&sim->nodes[i], log)->digest != node_log_of(&sim->nodes[0], log)->digest)
+                sim_violation(sim, "log %s: n1's and n%u's digests differ in the end", sim_log_name(log), i + 1);
+        }
+    }
+}
+
+void
+checker_fini(struct sim *sim)
+{
+    for (uint32_t log = 0; log <= SIM_LOGS; log++) {
+        free(sim->trunks[log].entries);
+        free(sim->trunks[log].leaders);
+        sim->trunks[log].entries = NULL;
+        sim->trunks[log].leaders = NULL;
+    }
+}

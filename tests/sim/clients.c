@@ -1,0 +1,352 @@
+/* Who uses the logs: sessions that append (the production ones), an operator that writes the catalog,
+ * and readers. */
+#include "sim.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+
+#define CATALOG_CLIENT SIM_CLIENTS
+#define READ_BACK 64u
+#define UNANSWERED_NS (4000 * MS)
+
+static struct sim_node *
+node_via(struct sim *sim, uint8_t node)
+{
+    return &sim->nodes[node];
+}
+
+static enum cairn_error
+connect_session(void *context, uint8_t node, struct cairn_client **out, char *detail, size_t detail_bytes)
+{
+    struct sim_client *client = context;
+
+    *out = node_connect(node_via(client->sim, node));
+    if (*out == NULL) {
+        snprintf(detail, detail_bytes, "n%u is down", node + 1);
+        return CAIRN_CLOSED;
+    }
+    client->via = node;
+    return CAIRN_OK;
+}
+
+static uint64_t
+session_time_ns(void *context)
+{
+    const struct sim_client *client = context;
+
+    return client->sim->now_ns;
+}
+
+/* Ids rise with time, as real ones do. */
+static uint64_t
+new_producer(void *context)
+{
+    struct sim_client *client = context;
+    uint64_t producer = (client->sim->now_ns << 6) | client->index;
+
+    if (client->lives_count == client->lives_capacity) {
+        client->lives_capacity = client->lives_capacity == 0 ? 16 : 2 * client->lives_capacity;
+        client->lives = realloc(client->lives, client->lives_capacity * sizeof(*client->lives));
+    }
+    client->lives[client->lives_count++] = (struct life){.producer = producer, .last_index = client->first_index};
+    return producer;
+}
+
+static void
+session_begin(struct sim_client *client)
+{
+    struct sim *sim = client->sim;
+    struct session_config config = {
+        .nodes = sim->plan.nodes,
+        .connect = connect_session,
+        .connect_context = client,
+        .log = sim_log_name(client->log),
+        .via = (uint8_t)random_under(&sim->load, sim->plan.nodes),
+        .ack = client->ack,
+        .deadline_ns = 200 * MS + random_under(&sim->load, 1000 * MS),
+        .window_entries = sim->plan.session_window,
+        .now_ns = session_time_ns,
+        .renew = new_producer,
+    };
+    char detail[256];
+
+    client->first_index = client->given;
+    if (session_open(&config, &client->session, detail, sizeof(detail)) != CAIRN_OK) {
+        client->session = NULL;
+        client->lives_count--;
+    }
+}
+
+/* The process of a client is killed: what it was told until then is all it knows. */
+void
+client_die(struct sim *sim, struct sim_client *client)
+{
+    if (client->session == NULL)
+        return;
+    trace_add(sim, TRACE_CLIENT, client->via, 0, "client %u dies", client->index);
+    session_close(client->session);
+    client->session = NULL;
+    for (uint64_t index = client->first_index; index < client->given; index++) {
+        if (client->ops[index].state == OP_GIVEN)
+            client->ops[index].state = OP_UNKNOWN;
+    }
+}
+
+static struct op *
+op_new(struct sim_client *client)
+{
+    if (client->given == client->capacity) {
+        client->capacity = client->capacity == 0 ? 1024 : 2 * client->capacity;
+        client->ops = realloc(client->ops, client->capacity * sizeof(*client->ops));
+    }
+    client->ops[client->given] = (struct op){
+        .given_ns = client->sim->now_ns,
+        .floor_lsn = client->sim->trunks[client->log].acked_lsn,
+        .state = OP_GIVEN,
+    };
+    return &client->ops[client->given];
+}
+
+static bool
+give_one(struct sim *sim, struct sim_client *client)
+{
+    static uint8_t payload[200000];
+    uint64_t head[2] = {client->index, client->given};
+    uint32_t size = 16 + (uint32_t)random_under(&sim->load, sim->plan.payload_max);
+
+    if (random_chance(&sim->load, sim->plan.large_ppm))
+        size = 2000 + (uint32_t)random_under(&sim->load, sizeof(payload) - 2000);
+    memcpy(payload, head, sizeof(head));
+    op_new(client);
+    if (session_append(client->session, payload, size, 0) != CAIRN_OK)
+        return false;
+    client->given++;
+    return true;
+}
+
+static const char *
+policy_text(enum cairn_policy policy)
+{
+    return cairn_policy_name(policy);
+}
+
+/* The operator: creates the logs one by one, then changes policies. */
+void
+catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy)
+{
+    struct sim_client *client = &sim->clients[CATALOG_CLIENT];
+    char text[128];
+    int size;
+
+    if (client->session == NULL)
+        return;
+    size = snprintf(text, sizeof(text), "{\"op\":\"%s\",\"name\":\"%s\",\"policy\":\"%s\"}",
+                    sim->log_ids[log + 1] == 0 ? "create" : "set", sim_log_name(log + 1), policy_text(policy));
+    op_new(client);
+    if (session_append(client->session, text, (uint32_t)size, 0) == CAIRN_OK) {
+        client->given++;
+        trace_add(sim, TRACE_CLIENT, 0, 0, "operator writes %s", text);
+    }
+}
+
+/* A log's number, from any node that knows it. */
+static uint32_t
+log_number(const struct sim *sim, uint32_t log)
+{
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        const struct node *node = sim->nodes[i].node;
+
+        for (uint32_t j = 0; node != NULL && j < node->snapshot->count; j++) {
+            if (strcmp(node->snapshot->logs[j].log->name, sim_log_name(log)) == 0)
+                return node->snapshot->logs[j].log->id;
+        }
+    }
+    return 0;
+}
+
+static void
+create_missing(struct sim *sim, struct sim_client *client)
+{
+    for (uint32_t log = 0; log < sim->plan.logs && session_in_flight(client->session) == 0; log++) {
+        if (sim->log_ids[log + 1] == 0)
+            sim->log_ids[log + 1] = log_number(sim, log + 1);
+        if (sim->log_ids[log + 1] == 0)
+            catalog_change(sim, log, sim->plan.policies[log]);
+    }
+}
+
+static void
+take_results(struct sim *sim, struct sim_client *client)
+{
+    struct session_result result;
+
+    while (session_poll(client->session, &result)) {
+        check_append_result(sim, client, &result);
+    }
+}
+
+static void
+give_some(struct sim *sim, struct sim_client *client)
+{
+    uint64_t burst = 1 + random_under(&sim->load, sim->plan.session_window < 8 ? sim->plan.session_window : 8);
+
+    if (sim->healing) {
+        /* Peace has come: one more each, which must be taken. */
+        if (sim->asking_last && !client->last_given)
+            client->last_given = give_one(sim, client);
+        return;
+    }
+    while (burst-- > 0 && give_one(sim, client))
+        ;
+}
+
+void
+client_turn(struct sim *sim, struct sim_client *client)
+{
+    if (client->log == 0 || sim->log_ids[client->log] != 0) {
+        if (client->session == NULL)
+            session_begin(client);
+        if (client->session != NULL) {
+            take_results(sim, client);
+            if (client->log == 0)
+                create_missing(sim, client);
+            else
+                give_some(sim, client);
+            take_results(sim, client);
+            node_want_poll(&sim->nodes[client->via], US);
+        }
+    }
+    sim_plan_happening(sim, 1 + random_under(&sim->load, 2 * sim->plan.think_ns), HAPPEN_CLIENT, 0, 0, client->index,
+                       0);
+}
+
+static void
+reader_leave(struct sim_reader *reader)
+{
+    cairn_disconnect(reader->client);
+    reader->client = NULL;
+    reader->busy = false;
+}
+
+static void
+reader_ask(struct sim *sim, struct sim_reader *reader)
+{
+    const struct trunk_check *trunk;
+
+    reader->log = 1 + (uint32_t)random_under(&sim->load, sim->plan.logs);
+    if (sim->log_ids[reader->log] == 0)
+        return;
+    trunk = &sim->trunks[reader->log];
+    reader->linearizable = random_under(&sim->load, 2) == 0;
+    reader->from = trunk->last > READ_BACK ? trunk->last - READ_BACK : 1;
+    reader->seen_lsn = reader->from - 1;
+    reader->floor_lsn = trunk->acked_lsn > trunk->read_lsn ? trunk->acked_lsn : trunk->read_lsn;
+    reader->asked_ns = sim->now_ns;
+    reader->token++;
+    reader->busy = cairn_read(reader->client, sim->log_ids[reader->log], reader->from, 0,
+                              reader->linearizable ? CAIRN_READ_LINEARIZABLE : CAIRN_READ_STALE, 0,
+                              reader->token) == CAIRN_OK;
+}
+
+static void
+reader_collect(struct sim *sim, struct sim_reader *reader)
+{
+    struct cairn_result result;
+
+    while (cairn_poll(reader->client, &result) > 0) {
+        if (result.token != reader->token)
+            continue;
+        if (result.type == CAIRN_RESULT_ENTRY)
+            check_read_entry(sim, reader, &result);
+        else if (result.type == CAIRN_RESULT_END)
+            check_read_end(sim, reader, &result);
+        if (result.type == CAIRN_RESULT_END)
+            reader->busy = false;
+    }
+}
+
+void
+reader_step(struct sim *sim, struct sim_reader *reader)
+{
+    uint32_t index = (uint32_t)(reader - sim->readers);
+
+    if (reader->client != NULL && reader->client->gone)
+        reader_leave(reader);
+    if (reader->client == NULL) {
+        reader->node = (uint8_t)random_under(&sim->load, sim->plan.nodes);
+        reader->client = node_connect(&sim->nodes[reader->node]);
+    }
+    if (reader->client != NULL) {
+        struct sim_node *node = &sim->nodes[reader->node];
+
+        reader_collect(sim, reader);
+        if (reader->busy && sim->now_ns - reader->asked_ns > UNANSWERED_NS &&
+            sim->now_ns > node->resumed_ns + UNANSWERED_NS)
+            sim_violation(sim, "a %s read of %s from lsn %lu at n%u is at lsn %lu after %lu ms (committed: %lu)",
+                          reader->linearizable ? "linearizable" : "stale", sim_log_name(reader->log),
+                          (unsigned long)reader->from, reader->node + 1, (unsigned long)reader->seen_lsn,
+                          (unsigned long)((sim->now_ns - reader->asked_ns) / MS),
+                          (unsigned long)sim->trunks[reader->log].last);
+        if (!reader->busy && random_under(&sim->load, 16) == 0)
+            reader_leave(reader);
+        else if (!reader->busy)
+            reader_ask(sim, reader);
+        node_want_poll(node, US);
+    }
+    sim_plan_happening(sim, 1 + random_under(&sim->load, 4 * sim->plan.think_ns), HAPPEN_READER, 0, 0, index, 0);
+}
+
+void
+clients_start(struct sim *sim)
+{
+    static const enum cairn_ack acks[] = {CAIRN_ACK_POLICY, CAIRN_ACK_POLICY, CAIRN_ACK_MAJORITY, CAIRN_ACK_LOCAL,
+                                          CAIRN_ACK_ALL};
+
+    for (uint32_t i = 0; i <= SIM_CLIENTS; i++) {
+        struct sim_client *client = &sim->clients[i];
+
+        client->sim = sim;
+        client->index = i;
+        client->log = i == CATALOG_CLIENT ? 0 : 1 + i % sim->plan.logs;
+        client->ack = i == CATALOG_CLIENT ? CAIRN_ACK_MAJORITY
+                                          : acks[random_under(&sim->load, sizeof(acks) / sizeof(*acks))];
+        if (i == CATALOG_CLIENT || (!sim->scripted && i < sim->plan.sessions))
+            sim_plan_happening(sim, (1 + i) * MS, HAPPEN_CLIENT, 0, 0, i, 0);
+    }
+    for (uint32_t i = 0; !sim->scripted && i < sim->plan.readers; i++)
+        sim_plan_happening(sim, (1 + i) * MS, HAPPEN_READER, 0, 0, i, 0);
+}
+
+bool
+clients_quiet(struct sim *sim)
+{
+    for (uint32_t i = 0; i <= SIM_CLIENTS; i++) {
+        const struct sim_client *client = &sim->clients[i];
+
+        if (client->session != NULL && session_in_flight(client->session) > 0)
+            return false;
+        if (sim->asking_last && i < sim->plan.sessions && !sim->scripted && !client->last_given)
+            return false;
+    }
+    return true;
+}
+
+void
+clients_stop(struct sim *sim)
+{
+    for (uint32_t i = 0; i <= SIM_CLIENTS; i++) {
+        if (sim->clients[i].session != NULL)
+            session_close(sim->clients[i].session);
+        free(sim->clients[i].ops);
+        free(sim->clients[i].lives);
+        sim->clients[i].session = NULL;
+        sim->clients[i].ops = NULL;
+    }
+    for (uint32_t i = 0; i < SIM_READERS; i++) {
+        if (sim->readers[i].client != NULL)
+            reader_leave(&sim->readers[i]);
+    }
+}

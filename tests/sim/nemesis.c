@@ -1,0 +1,293 @@
+/* Faults and operations while a run goes on. Each strikes, lasts, and ends. */
+#include "sim.h"
+
+#include <assert.h>
+
+static uint64_t
+about(struct sim *sim, uint64_t mean_ns)
+{
+    return mean_ns / 4 + random_under(&sim->nemesis, mean_ns * 3 / 2);
+}
+
+static void
+end_later(struct sim *sim, enum fault_kind kind, uint8_t node, uint8_t peer, uint64_t value)
+{
+    sim_plan_happening(sim, about(sim, sim->plan.fault_for_ns), HAPPEN_FAULT_END, node, peer, (uint32_t)kind, value);
+}
+
+void
+nemesis_start(struct sim *sim)
+{
+    for (unsigned kind = FAULT_SLOW_LINK; kind < FAULT_KINDS; kind++) {
+        if (sim->plan.faults & (1u << kind))
+            sim_plan_happening(sim, about(sim, sim->plan.fault_every_ns), HAPPEN_FAULT, 0, 0, kind, 0);
+    }
+}
+
+static uint8_t
+any_node(struct sim *sim)
+{
+    return (uint8_t)random_under(&sim->nemesis, sim->plan.nodes);
+}
+
+static uint8_t
+other_node(struct sim *sim, uint8_t node)
+{
+    return (uint8_t)((node + 1 + random_under(&sim->nemesis, sim->plan.nodes - 1)) % sim->plan.nodes);
+}
+
+/* Cuts all links between the nodes of side and the others, out of it and, unless one_way, into it. */
+static void
+cut_side(struct sim *sim, uint32_t side, bool one_way, bool cut)
+{
+    for (uint8_t from = 0; from < sim->plan.nodes; from++) {
+        for (uint8_t to = 0; to < sim->plan.nodes; to++) {
+            bool out = (side >> from & 1) && !(side >> to & 1), in = !(side >> from & 1) && (side >> to & 1);
+
+            if (from != to && (out || (in && !one_way)))
+                network_cut(sim, from, to, cut);
+        }
+    }
+}
+
+/* Nodes whose memory does not count at the moment: down, or not yet recovered. */
+static uint32_t
+nodes_without_memory(const struct sim *sim)
+{
+    uint32_t count = 0;
+
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        const struct sim_node *node = &sim->nodes[i];
+        bool without = !node_is_up(node);
+
+        for (uint32_t log = 0; log <= sim->plan.logs && !without; log++) {
+            const struct node_log *held = node_log_of(node, log);
+
+            without = node->incarnation > 1 && (held == NULL || core_recovering(held->core));
+        }
+        count += without;
+    }
+    return count;
+}
+
+/* `memory` durability promises to survive any minority: more is not asked of it here. */
+static bool
+may_crash(const struct sim *sim)
+{
+    return nodes_without_memory(sim) < (sim->plan.nodes - 1) / 2;
+}
+
+static void
+crash(struct sim *sim)
+{
+    struct sim_node *node = &sim->nodes[any_node(sim)];
+
+    if (!node_is_up(node) || !may_crash(sim))
+        return;
+    node_crash(node);
+    sim->counts.crashes++;
+    sim->counts.kinds |= 1u << FAULT_CRASH;
+    end_later(sim, FAULT_CRASH, node->self, 0, 0);
+}
+
+static void
+pause_one(struct sim *sim)
+{
+    struct sim_node *node = &sim->nodes[any_node(sim)];
+
+    if (!node_is_up(node) || sim->now_ns < node->paused_until_ns)
+        return;
+    sim->counts.kinds |= 1u << FAULT_PAUSE;
+    node_pause(node, about(sim, sim->plan.fault_for_ns));
+}
+
+static void
+cut(struct sim *sim, enum fault_kind kind, uint32_t side)
+{
+    sim->counts.partitions++;
+    sim->counts.kinds |= 1u << kind;
+    trace_add(sim, TRACE_FAULT, 0, 0, "%s: nodes of set %x cut off", fault_name(kind), side);
+    cut_side(sim, side, kind == FAULT_ONE_WAY, true);
+    end_later(sim, kind, 0, 0, side);
+}
+
+static void
+cut_pair(struct sim *sim, enum fault_kind kind, uint8_t left, uint8_t right)
+{
+    sim->counts.partitions++;
+    sim->counts.kinds |= 1u << kind;
+    trace_add(sim, TRACE_FAULT, left, right, "%s: link to n%u cut", fault_name(kind), right + 1);
+    network_cut(sim, left, right, true);
+    network_cut(sim, right, left, true);
+    end_later(sim, kind, left, right, 0);
+}
+
+static void
+slow_down(struct sim *sim)
+{
+    uint8_t from = any_node(sim), to = other_node(sim, from);
+
+    if (sim->links[from][to].slow > 0)
+        return;
+    sim->counts.kinds |= 1u << FAULT_SLOW_LINK;
+    trace_add(sim, TRACE_FAULT, from, to, "link to n%u is slow", to + 1);
+    sim->links[from][to].slow = 2 + (uint32_t)random_under(&sim->nemesis, 100);
+    end_later(sim, FAULT_SLOW_LINK, from, to, 0);
+}
+
+/* Every 1.5 timeouts up and down, for a while: value counts the changes left. */
+static void
+flap(struct sim *sim, uint8_t left, uint8_t right, uint64_t left_over)
+{
+    bool down = left_over % 2 == 0;
+
+    network_cut(sim, left, right, down);
+    network_cut(sim, right, left, down);
+    if (left_over > 0)
+        sim_plan_happening(sim, SIM_TIMEOUT_NS * 3 / 2, HAPPEN_FAULT_END, left, right, FAULT_FLAP, left_over - 1);
+}
+
+static void
+drift(struct sim *sim)
+{
+    struct sim_node *node = &sim->nodes[any_node(sim)];
+    int64_t ppm = (int64_t)random_under(&sim->nemesis, 2 * sim->plan.drift_ppm + 1) - sim->plan.drift_ppm;
+
+    (void)node_clock_ns(node);
+    node->clock.base_ns = sim->now_ns;
+    node->clock.drift_ppm = ppm;
+    sim->counts.kinds |= 1u << FAULT_DRIFT;
+    trace_add(sim, TRACE_FAULT, node->self, 0, "its clock runs off by %ld ppm", (long)ppm);
+}
+
+static void
+wall_jump(struct sim *sim)
+{
+    struct sim_node *node = &sim->nodes[any_node(sim)];
+
+    node->clock.wall_offset_ns = (int64_t)random_under(&sim->nemesis, 7200000 * MS) - (int64_t)(3600000 * MS);
+    sim->counts.kinds |= 1u << FAULT_WALL_JUMP;
+    trace_add(sim, TRACE_FAULT, node->self, 0, "its wall clock jumps");
+}
+
+static void
+change_policy(struct sim *sim)
+{
+    static const enum cairn_policy policies[] = {CAIRN_POLICY_CP, CAIRN_POLICY_ADAPTIVE, CAIRN_POLICY_AP,
+                                                 CAIRN_POLICY_CA};
+    uint32_t log = (uint32_t)random_under(&sim->nemesis, sim->plan.logs);
+
+    sim->counts.kinds |= 1u << FAULT_POLICY;
+    catalog_change(sim, log, policies[random_under(&sim->nemesis, 4)]);
+}
+
+void
+nemesis_strike(struct sim *sim, enum fault_kind kind)
+{
+    uint8_t node = any_node(sim), other = other_node(sim, node);
+
+    if (sim->healing)
+        return;
+    switch (kind) {
+    case FAULT_SLOW_LINK:
+        slow_down(sim);
+        break;
+    case FAULT_ISOLATE:
+    case FAULT_ONE_WAY:
+        cut(sim, kind, 1u << node);
+        break;
+    case FAULT_SPLIT:
+        cut(sim, kind, 1 + (uint32_t)random_under(&sim->nemesis, (1u << sim->plan.nodes) - 2));
+        break;
+    case FAULT_PARTIAL:
+        cut_pair(sim, kind, node, other);
+        break;
+    case FAULT_FLAP:
+        sim->counts.partitions++;
+        sim->counts.kinds |= 1u << FAULT_FLAP;
+        flap(sim, node, other, 2 * (1 + random_under(&sim->nemesis, 8)));
+        break;
+    case FAULT_CRASH:
+        crash(sim);
+        break;
+    case FAULT_PAUSE:
+        pause_one(sim);
+        break;
+    case FAULT_DRIFT:
+        drift(sim);
+        break;
+    case FAULT_WALL_JUMP:
+        wall_jump(sim);
+        break;
+    case FAULT_POLICY:
+        change_policy(sim);
+        break;
+    case FAULT_CLIENT_DEATH:
+        sim->counts.kinds |= 1u << FAULT_CLIENT_DEATH;
+        client_die(sim, &sim->clients[random_under(&sim->nemesis, sim->plan.sessions)]);
+        break;
+    case FAULT_LOSS:
+    case FAULT_DUPLICATE:
+    case FAULT_REORDER:
+    case FAULT_CORRUPT:
+    case FAULT_DELAY_TAIL:
+    case FAULT_KINDS:
+        break;
+    }
+    sim_plan_happening(sim, about(sim, sim->plan.fault_every_ns), HAPPEN_FAULT, 0, 0, (uint32_t)kind, 0);
+}
+
+void
+nemesis_end(struct sim *sim, const struct happening *happening)
+{
+    enum fault_kind kind = (enum fault_kind)happening->index;
+
+    switch (kind) {
+    case FAULT_CRASH:
+        if (!node_is_up(&sim->nodes[happening->node]))
+            node_boot(&sim->nodes[happening->node]);
+        break;
+    case FAULT_SLOW_LINK:
+        sim->links[happening->node][happening->peer].slow = 0;
+        break;
+    case FAULT_FLAP:
+        if (!sim->healing)
+            flap(sim, happening->node, happening->peer, happening->value);
+        break;
+    case FAULT_ISOLATE:
+    case FAULT_ONE_WAY:
+    case FAULT_SPLIT:
+        if (sim->healing)
+            break;
+        trace_add(sim, TRACE_FAULT, 0, 0, "%s: set %x is back", fault_name(kind), (uint32_t)happening->value);
+        cut_side(sim, (uint32_t)happening->value, kind == FAULT_ONE_WAY, false);
+        break;
+    case FAULT_PARTIAL:
+        if (sim->healing)
+            break;
+        trace_add(sim, TRACE_FAULT, happening->node, happening->peer, "link to n%u is back", happening->peer + 1);
+        network_cut(sim, happening->node, happening->peer, false);
+        network_cut(sim, happening->peer, happening->node, false);
+        break;
+    default:
+        break;
+    }
+}
+
+/* All faults end. */
+void
+nemesis_peace(struct sim *sim)
+{
+    trace_add(sim, TRACE_FAULT, 0, 0, "peace");
+    sim->healing = true;
+    network_heal(sim);
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        struct sim_node *node = &sim->nodes[i];
+
+        node->paused_until_ns = 0;
+        if (!node_is_up(node))
+            node_boot(node);
+        else
+            node_want_poll(node, US);
+    }
+}

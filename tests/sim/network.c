@@ -1,0 +1,175 @@
+/* What lies between the nodes' ports. */
+#include "sim.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define FRAME_SLOTS 16384u
+#define LINK_BYTES_PER_US 1000u /* 8 Gbit/s */
+
+void
+network_release(struct sim *sim, uint32_t frame)
+{
+    sim->frames_free[sim->frames_free_count++] = frame;
+}
+
+static uint8_t *
+slot_bytes(struct sim *sim, uint32_t slot)
+{
+    return sim->frames + (size_t)slot * PORT_FRAME_BYTES;
+}
+
+static uint64_t
+draw_delay(struct sim *sim, const struct link_state *link)
+{
+    const struct plan *plan = &sim->plan;
+    uint64_t delay_ns = plan->delay_ns + random_under(&sim->network, plan->jitter_ns + 1);
+
+    if (!sim->healing && (plan->faults & (1u << FAULT_DELAY_TAIL)) && random_chance(&sim->network, plan->tail_ppm)) {
+        sim->counts.kinds |= 1u << FAULT_DELAY_TAIL;
+        delay_ns += random_under(&sim->network, plan->tail_ns);
+    }
+    return link->slow > 0 ? delay_ns * link->slow : delay_ns;
+}
+
+static bool
+strikes(struct sim *sim, enum fault_kind kind, uint32_t ppm)
+{
+    if (sim->healing || !(sim->plan.faults & (1u << kind)) || !random_chance(&sim->network, ppm))
+        return false;
+    sim->counts.kinds |= 1u << kind;
+    return true;
+}
+
+static void
+damage(struct sim *sim, uint8_t *bytes, uint32_t size_bytes)
+{
+    uint32_t flips = 1 + (uint32_t)random_under(&sim->network, 4);
+
+    for (uint32_t i = 0; i < flips; i++)
+        bytes[random_under(&sim->network, size_bytes)] ^= (uint8_t)(1u << random_under(&sim->network, 8));
+}
+
+static void
+put_on_the_way(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, uint32_t size_bytes)
+{
+    struct link_state *link = &sim->links[from][to];
+    uint64_t arrival_ns = sim->now_ns + draw_delay(sim, link);
+    uint32_t slot;
+
+    if (sim->frames_free_count == 0)
+        return; /* a switch's buffers are finite too */
+    if (link->busy_until_ns < sim->now_ns)
+        link->busy_until_ns = sim->now_ns;
+    link->busy_until_ns += size_bytes * (link->slow > 0 ? 100u : 1u) * 1000 / LINK_BYTES_PER_US;
+    if (arrival_ns < link->busy_until_ns)
+        arrival_ns = link->busy_until_ns;
+    /* A queue of a slow link is not endless. */
+    if (link->busy_until_ns > sim->now_ns + 50 * MS)
+        return;
+    if (strikes(sim, FAULT_REORDER, sim->plan.reorder_ppm))
+        arrival_ns += random_under(&sim->network, 300 * US);
+    else if (arrival_ns < link->arrival_ns)
+        arrival_ns = link->arrival_ns + 1;
+    if (arrival_ns > link->arrival_ns && arrival_ns < sim->now_ns + MS)
+        link->arrival_ns = arrival_ns;
+    slot = sim->frames_free[--sim->frames_free_count];
+    memcpy(slot_bytes(sim, slot), bytes, size_bytes);
+    if (strikes(sim, FAULT_CORRUPT, sim->plan.corrupt_ppm))
+        damage(sim, slot_bytes(sim, slot), size_bytes);
+    sim_plan_happening(sim, arrival_ns - sim->now_ns, HAPPEN_FRAME, to, from, slot, size_bytes);
+}
+
+static void
+transmit(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, uint32_t size_bytes)
+{
+    bool lost = sim->links[from][to].cuts > 0 || strikes(sim, FAULT_LOSS, sim->plan.loss_ppm);
+
+    sim->counts.messages++;
+    trace_frame(sim, lost ? TRACE_LOST : TRACE_SEND, from, to, bytes, size_bytes);
+    if (lost)
+        return;
+    put_on_the_way(sim, from, to, bytes, size_bytes);
+    if (strikes(sim, FAULT_DUPLICATE, sim->plan.duplicate_ppm))
+        put_on_the_way(sim, from, to, bytes, size_bytes);
+}
+
+/* Takes what the node's ports have sent. */
+void
+network_collect(struct sim *sim, struct sim_node *node)
+{
+    for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
+        struct rte_mbuf *frames[PORT_BURST];
+        uint32_t count;
+
+        if (peer == node->self)
+            continue;
+        while ((count = rte_ring_sc_dequeue_burst(sim->sockets[node->self][peer].send, (void **)frames, PORT_BURST,
+                                                  NULL)) > 0) {
+            for (uint32_t i = 0; i < count; i++) {
+                uint8_t joined[PORT_FRAME_BYTES];
+                const uint8_t *bytes = rte_pktmbuf_mtod(frames[i], const uint8_t *);
+
+                assert(frames[i]->pkt_len <= PORT_FRAME_BYTES);
+                if (frames[i]->nb_segs > 1)
+                    bytes = rte_pktmbuf_read(frames[i], 0, frames[i]->pkt_len, joined);
+                transmit(sim, node->self, peer, bytes, frames[i]->pkt_len);
+            }
+            rte_pktmbuf_free_bulk(frames, count);
+        }
+    }
+}
+
+static bool
+is_heartbeat(const uint8_t *bytes)
+{
+    struct wire_header header;
+
+    memcpy(&header, bytes + FRAME_HEAD_BYTES, sizeof(header));
+    return header.type == CODEC_HEARTBEAT;
+}
+
+void
+network_deliver(struct sim *sim, const struct happening *happening)
+{
+    struct sim_node *node = &sim->nodes[happening->node];
+    struct socket_hardware *socket = &sim->sockets[happening->node][happening->peer];
+    const uint8_t *bytes = slot_bytes(sim, happening->index);
+    uint32_t size_bytes = (uint32_t)happening->value;
+    struct rte_mbuf *frame = node_is_up(node) ? rte_pktmbuf_alloc(sim->pool) : NULL;
+
+    network_release(sim, happening->index);
+    /* What was under way when the link was cut does not arrive. */
+    if (frame == NULL || sim->links[happening->peer][happening->node].cuts > 0) {
+        rte_pktmbuf_free(frame);
+        return;
+    }
+    memcpy(rte_pktmbuf_append(frame, (uint16_t)size_bytes), bytes, size_bytes);
+    if (rte_ring_sp_enqueue(socket->receive, frame) != 0) {
+        rte_pktmbuf_free(frame);
+        return;
+    }
+    sim->counts.delivered++;
+    trace_frame(sim, TRACE_DELIVER, happening->peer, happening->node, bytes, size_bytes);
+    if (is_heartbeat(bytes))
+        node->heard_ns[happening->peer] = sim->now_ns;
+    node_want_poll(node, sim->plan.poll_delay_ns);
+}
+
+void
+network_cut(struct sim *sim, uint8_t from, uint8_t to, bool cut)
+{
+    struct link_state *link = &sim->links[from][to];
+
+    assert(cut || link->cuts > 0);
+    link->cuts += cut ? 1 : UINT32_MAX;
+}
+
+void
+network_heal(struct sim *sim)
+{
+    for (uint8_t from = 0; from < SIM_NODES; from++) {
+        for (uint8_t to = 0; to < SIM_NODES; to++)
+            sim->links[from][to].cuts = sim->links[from][to].slow = 0;
+    }
+}

@@ -1,0 +1,123 @@
+#include "sim.h"
+
+#include <string.h>
+
+uint64_t
+random_next(struct stream_random *random)
+{
+    uint64_t z = (random->state += 0x9e3779b97f4a7c15u); /* splitmix64 (Steele et al. 2014) */
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+uint64_t
+random_under(struct stream_random *random, uint64_t bound)
+{
+    return bound == 0 ? 0 : random_next(random) % bound;
+}
+
+bool
+random_chance(struct stream_random *random, uint32_t ppm)
+{
+    return ppm != 0 && random_under(random, 1000000) < ppm;
+}
+
+static const char *const names[FAULT_KINDS] = {
+#define FAULT_NAME(NAME, name) [FAULT_##NAME] = #name,
+    FAULTS(FAULT_NAME)
+#undef FAULT_NAME
+};
+
+const char *
+fault_name(enum fault_kind kind)
+{
+    return (unsigned)kind < FAULT_KINDS ? names[kind] : "?";
+}
+
+bool
+fault_parse(const char *name, enum fault_kind *out)
+{
+    for (unsigned kind = 0; kind < FAULT_KINDS; kind++) {
+        if (strcmp(name, names[kind]) == 0) {
+            *out = (enum fault_kind)kind;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Swarm testing (Groce et al. 2012): a run has some kinds of fault and not others, since one kind can
+ * hide what another would show. */
+static uint32_t
+draw_faults(struct stream_random *random)
+{
+    uint32_t faults = 0;
+
+    while (__builtin_popcount(faults) < 4) {
+        uint32_t share_ppm = 200000 + (uint32_t)random_under(random, 600000);
+
+        for (unsigned kind = 0; kind < FAULT_KINDS; kind++)
+            faults |= random_chance(random, share_ppm) ? 1u << kind : 0;
+    }
+    return faults;
+}
+
+static uint32_t
+strength(struct stream_random *random, uint32_t max)
+{
+    /* Weak more often than strong. */
+    uint64_t x = random_under(random, 1000), y = random_under(random, 1000);
+
+    return (uint32_t)(max * x * y / 1000000) + 1;
+}
+
+static void
+draw_network(struct plan *plan, struct stream_random *random)
+{
+    plan->loss_ppm = strength(random, 150000);
+    plan->duplicate_ppm = strength(random, 100000);
+    plan->reorder_ppm = strength(random, 300000);
+    plan->corrupt_ppm = strength(random, 50000);
+    plan->tail_ppm = strength(random, 20000);
+    plan->tail_ns = 1 * MS + random_under(random, 40 * MS);
+    plan->delay_ns = 2 * US + random_under(random, 100 * US);
+    plan->jitter_ns = random_under(random, 200 * US);
+    plan->drift_ppm = 1 + (uint32_t)random_under(random, 500);
+}
+
+static void
+draw_load(struct plan *plan, struct stream_random *random)
+{
+    plan->sessions = 2 + (uint32_t)random_under(random, SIM_CLIENTS - 3);
+    plan->readers = 1 + (uint32_t)random_under(random, SIM_READERS);
+    plan->session_window = 1u << random_under(random, 7);
+    plan->payload_max = 16 + (uint32_t)random_under(random, 200);
+    plan->large_ppm = random_under(random, 4) == 0 ? 2000 : 0;
+    plan->think_ns = 200 * US + random_under(random, 4 * MS);
+    plan->window_entries = 64u << random_under(random, 5);
+    plan->producers_max = 32u << random_under(random, 4);
+    plan->poll_delay_ns = random_under(random, 20 * US);
+}
+
+void
+plan_draw(struct plan *plan, uint64_t seed, uint32_t without)
+{
+    struct stream_random random = {seed * 0x2545f4914f6cdd1du + 1};
+    static const enum cairn_policy policies[] = {CAIRN_POLICY_CP, CAIRN_POLICY_ADAPTIVE, CAIRN_POLICY_ADAPTIVE,
+                                                 CAIRN_POLICY_AP, CAIRN_POLICY_CA,       CAIRN_POLICY_CP};
+
+    memset(plan, 0, sizeof(*plan));
+    plan->seed = seed;
+    plan->messages_min = 100000;
+    plan->nodes = random_under(&random, 4) == 0 ? 5 : 3;
+    plan->logs = 1 + (uint32_t)random_under(&random, SIM_LOGS);
+    for (uint32_t log = 0; log < SIM_LOGS; log++)
+        plan->policies[log] = policies[random_under(&random, sizeof(policies) / sizeof(*policies))];
+    plan->faults = draw_faults(&random) & ~without;
+    plan->fault_every_ns = 20 * MS + random_under(&random, 400 * MS);
+    plan->fault_for_ns = 5 * MS + random_under(&random, 150 * MS);
+    draw_network(plan, &random);
+    draw_load(plan, &random);
+}

@@ -1,0 +1,268 @@
+/* One run, from its first happening to its verdict. */
+#include "sim.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ring.h>
+#include <urcu/urcu-qsbr.h>
+
+#include "eal.h"
+
+#define FRAME_SLOTS 16384u
+#define POOL_FRAMES 8191u
+#define RING_ENTRIES 256u
+#define START_NS (1000 * MS)
+#define SETTLE_NS (60000 * MS)
+#define SERVE_NS (2000 * MS)
+#define UNDER_FAULTS_NS (600000 * MS)
+
+static struct socket_hardware sockets[SIM_NODES][SIM_NODES];
+static struct rte_mempool *pool;
+static uint8_t *frames;
+static uint32_t *frames_free;
+
+const char *
+sim_log_name(uint32_t log)
+{
+    static const char *const names[] = {"_catalog", "a", "b"};
+
+    return log < sizeof(names) / sizeof(*names) ? names[log] : "?";
+}
+
+static enum cairn_error
+socket_make(uint8_t node, uint8_t peer, char *detail, size_t detail_bytes)
+{
+    struct socket_hardware *socket = &sockets[node][peer];
+    char name[RTE_RING_NAMESIZE];
+
+    snprintf(name, sizeof(name), "sim%u%ur", node, peer);
+    socket->receive = rte_ring_create(name, RING_ENTRIES, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    snprintf(name, sizeof(name), "sim%u%us", node, peer);
+    socket->send = rte_ring_create(name, RING_ENTRIES, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    if (socket->receive == NULL || socket->send == NULL) {
+        snprintf(detail, detail_bytes, "no DPDK memory for the simulator's rings");
+        return CAIRN_NO_MEMORY;
+    }
+    snprintf(name, sizeof(name), "sim%u%u", node, peer);
+    return port_ring_create(name, socket->receive, socket->send, &socket->port, pool, detail, detail_bytes);
+}
+
+enum cairn_error
+sim_process_start(char *detail, size_t detail_bytes)
+{
+    enum cairn_error error = eal_start(NULL, detail, detail_bytes);
+
+    if (error != CAIRN_OK)
+        return error;
+    urcu_qsbr_register_thread();
+    pool = rte_pktmbuf_pool_create("sim", POOL_FRAMES, 128, 0, RTE_PKTMBUF_HEADROOM + PORT_FRAME_BYTES, SOCKET_ID_ANY);
+    frames = malloc((size_t)FRAME_SLOTS * PORT_FRAME_BYTES);
+    frames_free = malloc(FRAME_SLOTS * sizeof(*frames_free));
+    if (pool == NULL || frames == NULL || frames_free == NULL) {
+        snprintf(detail, detail_bytes, "no memory for the simulator's frames");
+        return CAIRN_NO_MEMORY;
+    }
+    for (uint8_t node = 0; node < SIM_NODES; node++) {
+        for (uint8_t peer = 0; peer < SIM_NODES && error == CAIRN_OK; peer++) {
+            if (peer != node)
+                error = socket_make(node, peer, detail, detail_bytes);
+        }
+    }
+    return error;
+}
+
+void
+sim_violation(struct sim *sim, const char *format, ...)
+{
+    va_list arguments;
+
+    if (sim->failed)
+        return;
+    sim->failed = true;
+    va_start(arguments, format);
+    vsnprintf(sim->reason, sizeof(sim->reason), format, arguments);
+    va_end(arguments);
+    trace_add(sim, TRACE_NOTE, 0, 0, "VIOLATION");
+}
+
+void
+sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kind, uint8_t node, uint8_t peer,
+                   uint32_t index, uint64_t value)
+{
+    queue_push(&sim->queue, (struct happening){
+                                .at_ns = sim->now_ns + in_ns,
+                                .value = value,
+                                .kind = (uint16_t)kind,
+                                .node = node,
+                                .peer = peer,
+                                .index = index,
+                            });
+}
+
+void
+sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
+{
+    bool scripted = sim->scripted;
+
+    memset(sim, 0, sizeof(*sim));
+    sim->scripted = scripted;
+    sim->plan = *plan;
+    sim->now_ns = sim->started_ns = START_NS;
+    sim->trace.keep_all = keep_trace;
+    sim->network.state = plan->seed * 3 + 1;
+    sim->nemesis.state = plan->seed * 5 + 2;
+    sim->load.state = plan->seed * 7 + 3;
+    sim->sockets = sockets;
+    sim->pool = pool;
+    sim->frames = frames;
+    sim->frames_free = frames_free;
+    for (uint32_t i = 0; i < FRAME_SLOTS; i++)
+        frames_free[sim->frames_free_count++] = i;
+    sim->cluster = (struct cluster_config){
+        .id = 0xca1u,
+        .transport = TRANSPORT_RING,
+        .profile = PROFILE_SHARED,
+        .memory_mib = 96,
+        .nodes = plan->nodes,
+    };
+    for (uint32_t i = 0; i < plan->nodes; i++)
+        snprintf(sim->cluster.names[i], sizeof(sim->cluster.names[i]), "n%u", i + 1);
+    for (uint8_t i = 0; i < SIM_NODES; i++) {
+        sim->nodes[i].sim = sim;
+        sim->nodes[i].self = i;
+        sim->nodes[i].clock.base_ns = sim->now_ns;
+        if (i < plan->nodes)
+            node_boot(&sim->nodes[i]);
+    }
+    clients_start(sim);
+    if (!scripted)
+        nemesis_start(sim);
+    sim_plan_happening(sim, MS, HAPPEN_CHECK, 0, 0, 0, 0);
+}
+
+void
+sim_end(struct sim *sim)
+{
+    clients_stop(sim);
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        if (node_is_up(&sim->nodes[i]))
+            node_crash(&sim->nodes[i]);
+    }
+    for (uint32_t i = 0; i < sim->buried_count; i++) {
+        byte_channel_close(&sim->buried[i]->channel);
+        free(sim->buried[i]);
+    }
+    checker_fini(sim);
+    queue_fini(&sim->queue);
+    free(sim->trace.rows);
+    sim->trace.rows = NULL;
+}
+
+static void
+happen(struct sim *sim, const struct happening *happening)
+{
+    struct sim_node *node = &sim->nodes[happening->node];
+
+    switch ((enum happening_kind)happening->kind) {
+    case HAPPEN_FRAME:
+        network_deliver(sim, happening);
+        break;
+    case HAPPEN_POLL:
+        if (node_is_up(node) && node->incarnation == happening->index && node->poll_at_ns == happening->value)
+            node_do_poll(node);
+        break;
+    case HAPPEN_CONTROL:
+        if (node_is_up(node) && node->incarnation == happening->index)
+            node_do_control(node);
+        break;
+    case HAPPEN_CLIENT:
+        client_turn(sim, &sim->clients[happening->index]);
+        break;
+    case HAPPEN_READER:
+        reader_step(sim, &sim->readers[happening->index]);
+        break;
+    case HAPPEN_FAULT:
+        nemesis_strike(sim, (enum fault_kind)happening->index);
+        break;
+    case HAPPEN_FAULT_END:
+        nemesis_end(sim, happening);
+        break;
+    case HAPPEN_CHECK:
+        check_often(sim);
+        sim_plan_happening(sim, MS, HAPPEN_CHECK, 0, 0, 0, 0);
+        break;
+    }
+}
+
+static bool
+step(struct sim *sim, uint64_t until_ns)
+{
+    struct happening happening;
+
+    if (sim->failed || sim->queue.count == 0 || sim->queue.items[0].at_ns > until_ns ||
+        !queue_pop(&sim->queue, &happening))
+        return false;
+    sim->now_ns = happening.at_ns;
+    sim->counts.events++;
+    happen(sim, &happening);
+    return true;
+}
+
+void
+sim_run_for(struct sim *sim, uint64_t duration_ns)
+{
+    uint64_t until_ns = sim->now_ns + duration_ns;
+
+    while (step(sim, until_ns))
+        ;
+    if (!sim->failed)
+        sim->now_ns = until_ns;
+}
+
+/* Under faults: as long as the plan says, or until enough messages have been sent. */
+static void
+run_under_faults(struct sim *sim)
+{
+    uint64_t until_ns = sim->started_ns + (sim->plan.until_ns != 0 ? sim->plan.until_ns : UNDER_FAULTS_NS);
+
+    while (!sim->failed && sim->now_ns < until_ns &&
+           (sim->plan.until_ns != 0 || sim->counts.messages < sim->plan.messages_min))
+        sim_run_for(sim, 10 * MS);
+}
+
+static void
+settle(struct sim *sim, uint64_t bound_ns)
+{
+    const char *missing = "time";
+    uint64_t end_ns = sim->now_ns + bound_ns;
+
+    while (!sim->failed && missing != NULL && sim->now_ns < end_ns) {
+        sim_run_for(sim, 10 * MS);
+        missing = check_settled(sim);
+    }
+    if (missing != NULL)
+        sim_violation(sim, "%lu ms after all faults had ended there is %s", (unsigned long)(bound_ns / MS), missing);
+}
+
+/* In peace the cluster comes to rest within a bound, and serves. */
+static void
+run_to_rest(struct sim *sim)
+{
+    nemesis_peace(sim);
+    settle(sim, SETTLE_NS);
+    sim->asking_last = true;
+    settle(sim, SERVE_NS);
+}
+
+bool
+sim_run(struct sim *sim)
+{
+    run_under_faults(sim);
+    if (!sim->failed)
+        run_to_rest(sim);
+    if (!sim->failed)
+        check_final(sim);
+    return !sim->failed;
+}

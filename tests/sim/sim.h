@@ -1,0 +1,334 @@
+/* The simulator: a cluster of production nodes in one thread and in virtual time.
+ *
+ * A node here is the node of node/, with its core, modes, codec, stores, clients' channels and
+ * net_ring ports, polled as a worker polls it. What is simulated: the time it is polled at, its
+ * clocks, and what lies between the rings of two ports. A run follows from its seed alone, bit for
+ * bit; the trace's digest proves it.
+ *
+ *   plan.c      what a seed draws: which faults, how strong, which load
+ *   world.c     nodes: start, crash, poll, clocks
+ *   network.c   links: loss, delay, damage, cuts
+ *   nemesis.c   faults and operations while a run goes on
+ *   clients.c   sessions that append, readers
+ *   checker.c   what must hold
+ *   trace.c     what happened, for people
+ *   run.c       one run from start to verdict
+ *   scenarios*.c  runs with exact steps */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "node/state.h"
+#include "queue.h"
+#include "session.h"
+
+#define SIM_NODES 5u
+#define SIM_LOGS 2u /* beside the catalog */
+#define SIM_CLIENTS 8u
+#define SIM_READERS 4u
+#define US 1000ull
+#define MS 1000000ull
+#define SIM_TIMEOUT_NS (10 * MS) /* of the profile `shared`, which runs here */
+#define SIM_INTERVAL_NS (1 * MS)
+
+/* Independent streams, so that switching one fault off does not change the others. */
+struct stream_random {
+    uint64_t state;
+};
+uint64_t random_next(struct stream_random *random);
+uint64_t random_under(struct stream_random *random, uint64_t bound);
+bool random_chance(struct stream_random *random, uint32_t ppm);
+
+/* What a plan can switch on. */
+#define FAULTS(X)                                                                                                      \
+    X(LOSS, loss)                                                                                                      \
+    X(DUPLICATE, duplicate)                                                                                            \
+    X(REORDER, reorder)                                                                                                \
+    X(CORRUPT, corrupt)                                                                                                \
+    X(DELAY_TAIL, delay_tail)                                                                                          \
+    X(SLOW_LINK, slow_link)                                                                                            \
+    X(ISOLATE, isolate)                                                                                                \
+    X(ONE_WAY, one_way)                                                                                                \
+    X(PARTIAL, partial)                                                                                                \
+    X(SPLIT, split)                                                                                                    \
+    X(FLAP, flap)                                                                                                      \
+    X(CRASH, crash)                                                                                                    \
+    X(PAUSE, pause)                                                                                                    \
+    X(DRIFT, drift)                                                                                                    \
+    X(WALL_JUMP, wall_jump)                                                                                            \
+    X(POLICY, policy)                                                                                                  \
+    X(CLIENT_DEATH, client_death)
+enum fault_kind {
+#define FAULT_ENUM(NAME, name) FAULT_##NAME,
+    FAULTS(FAULT_ENUM)
+#undef FAULT_ENUM
+        FAULT_KINDS
+};
+const char *fault_name(enum fault_kind kind);
+bool fault_parse(const char *name, enum fault_kind *out);
+
+struct plan {
+    uint64_t seed;
+    uint32_t nodes, logs, sessions, readers;
+    uint32_t faults;   /* set of enum fault_kind */
+    uint64_t until_ns; /* of virtual time under faults, 0: until messages_min have been sent */
+    uint64_t messages_min;
+    enum cairn_policy policies[SIM_LOGS];
+    uint32_t loss_ppm, duplicate_ppm, reorder_ppm, corrupt_ppm, tail_ppm, drift_ppm;
+    uint64_t delay_ns, jitter_ns, tail_ns;
+    uint64_t fault_every_ns, fault_for_ns; /* means */
+    uint64_t poll_delay_ns;
+    uint32_t window_entries, producers_max, session_window, payload_max, large_ppm;
+    uint64_t think_ns; /* a client's pause between turns */
+};
+
+/* Draws a plan; without: faults left out though the seed has them. */
+void plan_draw(struct plan *plan, uint64_t seed, uint32_t without);
+
+enum trace_kind {
+    TRACE_SEND,
+    TRACE_DELIVER,
+    TRACE_LOST,
+    TRACE_EVENT,
+    TRACE_FAULT,
+    TRACE_ROLE,
+    TRACE_COMMIT,
+    TRACE_MODE,
+    TRACE_CLIENT,
+    TRACE_NOTE,
+};
+
+struct trace_row {
+    uint64_t at_ns, term, a, b;
+    uint32_t log;
+    uint8_t kind, node, peer, type;
+    char text[88];
+};
+
+struct trace {
+    struct trace_row *rows; /* a ring, or all of them where everything is kept */
+    uint64_t count, capacity;
+    bool keep_all;
+    uint64_t digest;
+};
+
+/* A link's end as a node sees it: a port of its own between two rings. Made once a process. */
+struct socket_hardware {
+    struct port port;
+    struct rte_ring *receive, *send;
+};
+
+struct sim_clock {
+    int64_t drift_ppm, wall_offset_ns;
+    uint64_t base_ns, last_ns;
+};
+
+struct log_check {
+    struct cursor cursor;
+    uint64_t checked_lsn, leader_term;
+    enum role role;
+    enum cairn_mode mode;
+};
+
+struct sim_node {
+    struct sim *sim;
+    struct node *node; /* NULL: down */
+    uint8_t self;
+    uint32_t incarnation;
+    bool started;
+    struct sim_clock clock;
+    struct time_source time;
+    uint64_t poll_at_ns; /* 0: none planned */
+    uint64_t paused_until_ns, resumed_ns;
+    uint64_t heard_ns[SIM_NODES]; /* the last heartbeat of each that was read */
+    uint64_t events_seen;
+    struct log_check checks[SIM_LOGS + 1];
+};
+
+struct link_state {
+    uint32_t cuts;       /* as many faults hold it cut */
+    uint32_t slow;       /* factor of the delay; 0: none */
+    uint64_t arrival_ns; /* of the last frame, which the next does not overtake */
+    uint64_t busy_until_ns;
+};
+
+/* One entry of a trunk, as the first node that committed it had it. */
+struct committed {
+    uint64_t client, index; /* of data: whose, which */
+    uint64_t term, seq;
+    uint32_t crc, incarnation;
+    uint8_t origin, kind;
+    uint64_t digest; /* of the trunk up to here, 0: nobody has said yet */
+};
+
+struct trunk_check {
+    struct committed *entries; /* by lsn */
+    uint64_t last, capacity;
+    struct {
+        uint8_t node;
+        uint32_t incarnation;
+    } * leaders; /* by term */
+    uint64_t terms;
+    uint64_t acked_lsn; /* highest that a client knows to be committed */
+    uint64_t read_lsn;  /* highest that a linearizable read has shown */
+};
+
+/* A producer: a client from its start to its death. */
+struct life {
+    uint64_t producer;
+    uint64_t last_index; /* one past the last that is committed; rises */
+};
+
+enum op_state { OP_NONE, OP_GIVEN, OP_ACKED, OP_REFUSED, OP_UNKNOWN };
+
+struct op {
+    uint64_t given_ns, floor_lsn; /* what was acknowledged before it was given */
+    uint64_t lsn;                 /* of what was acknowledged, 0: branch */
+    uint64_t committed_lsn;
+    uint32_t holder_incarnation;
+    uint8_t state, ack, error, holder, on_branch;
+};
+
+struct sim_client {
+    struct sim *sim;
+    uint32_t index, log;
+    struct session *session;
+    enum cairn_ack ack;
+    uint8_t via;
+    uint64_t first_index; /* of this life's session */
+    struct life *lives;
+    uint32_t lives_count, lives_capacity;
+    struct op *ops;
+    uint64_t given, capacity;
+    bool last_given; /* the one that is asked for once all faults have ended */
+};
+
+struct sim_reader {
+    struct cairn_client *client;
+    uint8_t node;
+    uint32_t node_incarnation, log;
+    bool busy, linearizable;
+    uint64_t token, asked_ns, from, floor_lsn, seen_lsn;
+};
+
+struct sim_counts {
+    uint64_t events, messages, delivered, acked, refused, unknown, reads, partitions, crashes, disk_faults, committed;
+    uint32_t kinds; /* set of enum fault_kind that struck */
+};
+
+struct sim {
+    struct plan plan;
+    uint64_t now_ns, started_ns;
+    struct queue queue;
+    struct stream_random network, nemesis, load;
+    struct cluster_config cluster;
+    struct sim_node nodes[SIM_NODES];
+    struct link_state links[SIM_NODES][SIM_NODES];
+    struct socket_hardware (*sockets)[SIM_NODES];
+    struct rte_mempool *pool;
+    uint8_t *frames; /* bytes of what is on its way */
+    uint32_t *frames_free;
+    uint32_t frames_free_count;
+    struct sim_client clients[SIM_CLIENTS + 1]; /* the last writes the catalog */
+    struct sim_reader readers[SIM_READERS];
+    struct cairn_client *attached[256];
+    uint32_t attached_count;
+    struct attachment *buried[4096]; /* channels of nodes that are no more, for clients that still look */
+    uint32_t buried_count;
+    struct trunk_check trunks[SIM_LOGS + 1];
+    uint32_t log_ids[SIM_LOGS + 1];
+    struct trace trace;
+    struct sim_counts counts;
+    bool asking_last; /* every client appends once more, which must be taken */
+    bool healing;     /* no new faults; everything must come to rest */
+    bool failed;
+    char reason[512];
+    enum cairn_policy policies[SIM_LOGS];
+    bool scripted; /* no nemesis, no clients but those that the scenario runs */
+};
+
+/* run.c */
+/* EAL, frames, ports: once a process. */
+enum cairn_error sim_process_start(char *detail, size_t detail_bytes);
+void sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace);
+void sim_end(struct sim *sim);
+/* Lets virtual time pass; stops early where something failed. */
+void sim_run_for(struct sim *sim, uint64_t duration_ns);
+/* One whole run: faults, then peace, then the verdict. true: nothing was violated. */
+bool sim_run(struct sim *sim);
+/* Says what was violated; the first one counts. */
+void sim_violation(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *sim_log_name(uint32_t log);
+
+/* happenings */
+enum happening_kind {
+    HAPPEN_FRAME,
+    HAPPEN_POLL,
+    HAPPEN_CONTROL,
+    HAPPEN_CLIENT,
+    HAPPEN_READER,
+    HAPPEN_FAULT,
+    HAPPEN_FAULT_END,
+    HAPPEN_CHECK
+};
+void sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kind, uint8_t node, uint8_t peer,
+                        uint32_t index, uint64_t value);
+
+/* world.c */
+void node_boot(struct sim_node *node);
+void node_crash(struct sim_node *node);
+void node_pause(struct sim_node *node, uint64_t for_ns);
+void node_want_poll(struct sim_node *node, uint64_t in_ns);
+void node_do_poll(struct sim_node *node);
+void node_do_control(struct sim_node *node);
+uint64_t node_clock_ns(struct sim_node *node);
+struct cairn_client *node_connect(struct sim_node *node);
+struct node_log *node_log_of(const struct sim_node *node, uint32_t log);
+bool node_is_up(const struct sim_node *node);
+
+/* network.c */
+void network_collect(struct sim *sim, struct sim_node *node);
+void network_deliver(struct sim *sim, const struct happening *happening);
+void network_cut(struct sim *sim, uint8_t from, uint8_t to, bool cut);
+void network_heal(struct sim *sim);
+void network_release(struct sim *sim, uint32_t frame);
+
+/* nemesis.c */
+void nemesis_start(struct sim *sim);
+void nemesis_strike(struct sim *sim, enum fault_kind kind);
+void nemesis_end(struct sim *sim, const struct happening *happening);
+void nemesis_peace(struct sim *sim);
+
+/* clients.c */
+void clients_start(struct sim *sim);
+void client_turn(struct sim *sim, struct sim_client *client);
+void client_die(struct sim *sim, struct sim_client *client);
+void reader_step(struct sim *sim, struct sim_reader *reader);
+void clients_stop(struct sim *sim);
+bool clients_quiet(struct sim *sim);
+/* The operator creates the log, or changes its policy. */
+void catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy);
+
+/* checker.c */
+void check_node(struct sim *sim, struct sim_node *node);
+void check_often(struct sim *sim);
+void check_append_result(struct sim *sim, struct sim_client *client, const struct session_result *result);
+void check_read_entry(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
+void check_read_end(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
+/* At the end, in peace: nullptr where all is as promised so far, else what is still missing. */
+const char *check_settled(struct sim *sim);
+void check_final(struct sim *sim);
+void checker_fini(struct sim *sim);
+
+/* trace.c */
+void trace_add(struct sim *sim, enum trace_kind kind, uint8_t node, uint8_t peer, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+void trace_frame(struct sim *sim, enum trace_kind kind, uint8_t node, uint8_t peer, const uint8_t *frame,
+                 uint32_t size_bytes);
+void trace_print(const struct sim *sim, FILE *out, uint64_t last_rows);
+bool trace_write(const struct sim *sim, const char *path);
+
+#endif
