@@ -152,8 +152,11 @@ branch_settle(struct core *core, const struct sink *sink)
     if (mark <= branch->base_seq)
         return;
     branch->base_seq = mark;
-    if (branch->sent_seq < mark)
+    if (branch->sent_seq <= mark) {
         branch->sent_seq = mark;
+        branch->in_flight = 0;
+        branch->probing = false;
+    }
     if (branch->marked_seq < mark)
         branch->marked_seq = mark;
     if (mark >= branch->last_seq) {

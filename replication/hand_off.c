@@ -12,6 +12,7 @@ hand_off_restart(struct core *core)
 
     branch->sent_seq = branch->marked_seq = branch->base_seq;
     branch->in_flight = 0;
+    branch->probing = false;
 }
 
 bool
@@ -24,6 +25,8 @@ core_hand_off_window(const struct core *core, uint64_t *after_seq, uint8_t *lead
     if (!(core->reach & node_bit(core->leader)))
         return false;
     if (branch->sent_seq >= branch->last_seq || branch->in_flight >= HAND_OFF_WINDOW_ENTRIES)
+        return false;
+    if (branch->probing && branch->in_flight > 0)
         return false;
     if (core->role == ROLE_LEADER && !window_open(core))
         return false;
@@ -61,6 +64,7 @@ hand_off_tick(struct core *core, uint64_t now_ns)
     branch->sent_seq = branch->marked_seq;
     branch->in_flight = 0;
     branch->sent_ns = now_ns;
+    branch->probing = true;
     if (branch->sent_seq >= branch->last_seq)
         branch->sent_seq = branch->marked_seq = branch->base_seq;
 }
@@ -171,6 +175,8 @@ receive_hand_off_reply(struct core *core, const struct message *message, uint64_
         return;
     if (mark < branch->base_seq || mark < branch->marked_seq)
         return;
+    if (mark > branch->marked_seq)
+        branch->probing = false;
     branch->marked_seq = mark;
     branch->sent_ns = now_ns;
     if (mark >= branch->sent_seq) {

@@ -90,6 +90,7 @@ struct branch {
     uint64_t marked_seq;
     uint32_t in_flight;
     uint64_t sent_ns;
+    bool probing; /* no progress lately: one batch at a time */
 };
 
 struct core {

@@ -10,6 +10,9 @@
 
 #define CATALOG_CLIENT SIM_CLIENTS
 #define READ_BACK 64u
+/* A run's data fits the nodes' memory, also with every entry on a branch and on the trunk: full memory
+ * has scenarios of its own. */
+#define GIVEN_BYTES_MAX (16u << 20)
 #define UNANSWERED_NS (4000 * MS)
 
 static struct sim_node *
@@ -124,6 +127,7 @@ give_one(struct sim *sim, struct sim_client *client)
     if (session_append(client->session, payload, size, 0) != CAIRN_OK)
         return false;
     client->given++;
+    sim->given_bytes += size;
     return true;
 }
 
@@ -195,11 +199,11 @@ give_some(struct sim *sim, struct sim_client *client)
 
     if (sim->healing) {
         /* Peace has come: one more each, which must be taken. */
-        if (sim->asking_last && !client->last_given)
+        if (sim->asking_last && (!client->last_given || client->ops[client->given - 1].state == OP_REFUSED))
             client->last_given = give_one(sim, client);
         return;
     }
-    while (burst-- > 0 && give_one(sim, client))
+    while (burst-- > 0 && sim->given_bytes < GIVEN_BYTES_MAX && give_one(sim, client))
         ;
 }
 
@@ -328,7 +332,8 @@ clients_quiet(struct sim *sim)
 
         if (client->session != NULL && session_in_flight(client->session) > 0)
             return false;
-        if (sim->asking_last && i < sim->plan.sessions && !sim->scripted && !client->last_given)
+        if (sim->asking_last && i < sim->plan.sessions && !sim->scripted &&
+            (!client->last_given || client->ops[client->given - 1].state != OP_ACKED))
             return false;
     }
     return true;

@@ -15,7 +15,7 @@
 #define RING_ENTRIES 256u
 #define START_NS (1000 * MS)
 #define SETTLE_NS (60000 * MS)
-#define SERVE_NS (2000 * MS)
+#define SERVE_NS (10000 * MS)
 #define UNDER_FAULTS_NS (600000 * MS)
 
 static struct socket_hardware sockets[SIM_NODES][SIM_NODES];
@@ -124,7 +124,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         .id = 0xca1u,
         .transport = TRANSPORT_RING,
         .profile = PROFILE_SHARED,
-        .memory_mib = 96,
+        .memory_mib = 128,
         .nodes = plan->nodes,
     };
     for (uint32_t i = 0; i < plan->nodes; i++)

@@ -161,7 +161,8 @@ struct committed {
     uint64_t term, seq;
     uint32_t crc, incarnation;
     uint8_t origin, kind;
-    uint64_t digest; /* of the trunk up to here, 0: nobody has said yet */
+    uint64_t commit_term; /* of the node that first committed it, at that moment */
+    uint64_t digest;      /* of the trunk up to here, 0: nobody has said yet */
 };
 
 struct trunk_check {
@@ -242,6 +243,7 @@ struct sim {
     uint32_t log_ids[SIM_LOGS + 1];
     struct trace trace;
     struct sim_counts counts;
+    uint64_t given_bytes;
     bool asking_last; /* every client appends once more, which must be taken */
     bool healing;     /* no new faults; everything must come to rest */
     bool failed;
