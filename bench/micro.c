@@ -65,7 +65,7 @@ store_append_and_read(struct gbench *bench)
     struct store store;
     uint64_t next = 1;
 
-    segment_pool_init(&pool, 4 * SEGMENT_BYTES);
+    segment_pool_init(&pool, 4 * SEGMENT_BYTES, SEGMENT_BYTES);
     segment_pool_touch(&pool, true);
     store_init(&store, &pool);
     record_build((struct record *)(void *)bytes, &head, NULL, bytes + 1024);
@@ -181,7 +181,7 @@ trio_start(struct trio *trio, const struct sink *sink)
 {
     for (uint8_t i = 0; i < 3; i++) {
         struct core_config config = {.self = i,
-                                     .voters = 7,
+                                     .members.voters = 7,
                                      .incarnation = 1,
                                      .seed = i,
                                      .election_timeout_ns = 1000,

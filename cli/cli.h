@@ -83,7 +83,7 @@ uint64_t cli_now_ns(void);
 
 /* Makes the log known to every node that answers and waits for a leader. 0 or an exit status. */
 int log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,
-                        enum cairn_deny deny);
+                        enum cairn_deny deny, const char *members);
 
 int cmd_append(int argc, char **argv);
 int cmd_read(int argc, char **argv);
@@ -95,6 +95,7 @@ int cmd_fault(int argc, char **argv);
 int cmd_server(int argc, char **argv);
 int cmd_dev(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
+int cmd_member(int argc, char **argv);
 int cmd_sim(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 

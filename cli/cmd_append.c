@@ -185,7 +185,7 @@ open_session(struct append *append, const char *log, bool may_create)
         return cli_fail("the cluster is down: %s", detail);
     if (!may_create || !append->cluster.auto_create)
         return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it)", log, log);
-    status = log_create_and_wait(&append->cluster, log, CAIRN_POLICY_CP, CAIRN_DENY_WRITES);
+    status = log_create_and_wait(&append->cluster, log, CAIRN_POLICY_CP, CAIRN_DENY_WRITES, NULL);
     if (status != 0)
         return status;
     fprintf(stderr, "cairn: log '%s' created, policy cp\n", log);

@@ -128,12 +128,36 @@ wait_in_force(const struct cluster_config *cluster, const char *name, const char
     return cli_fail("log '%s' is agreed on, but no node leads it after 10 s ('cairn status' shows why)", name);
 }
 
+/* "n1,n2" as a list of names that the cluster has. */
+static int
+member_names(const struct cluster_config *cluster, const char *members, json_t *names)
+{
+    char text[512], *rest = NULL;
+
+    snprintf(text, sizeof(text), "%s", members == NULL ? "" : members);
+    for (char *word = strtok_r(text, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest)) {
+        uint8_t node;
+        int status = cli_node(cluster, word, &node);
+
+        if (status != 0)
+            return status;
+        json_array_append_new(names, json_string(word));
+    }
+    return 0;
+}
+
 int
 log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,
-                    enum cairn_deny deny)
+                    enum cairn_deny deny, const char *members)
 {
     struct standing standing = standing_of(cluster, name, NULL, NULL);
-    int status;
+    json_t *names = json_array(), *entry;
+    int status = member_names(cluster, members, names);
+
+    if (status != 0) {
+        json_decref(names);
+        return status;
+    }
 
     if (standing.knowing == 0 && standing.logs >= cluster_logs_max(cluster))
         return cli_fail("log '%s': the cluster's memory_mib (%u) is enough for %u logs (raise it in the cluster file)",
@@ -141,8 +165,12 @@ log_create_and_wait(const struct cluster_config *cluster, const char *name, enum
     if (!name_is_good(name))
         return cli_usage("'%s' is no name for a log (1 to 63 letters, digits, '.', '-' and '_', not starting with _)",
                          name);
-    status = catalog_append(cluster, json_pack("{s:s,s:s,s:s,s:s}", "op", "create", "name", name, "policy",
-                                               cairn_policy_name(policy), "deny", cairn_deny_name(deny)));
+    entry = json_pack("{s:s,s:s,s:s,s:s}", "op", "create", "name", name, "policy", cairn_policy_name(policy), "deny",
+                      cairn_deny_name(deny));
+    if (json_array_size(names) > 0)
+        json_object_set(entry, "members", names);
+    json_decref(names);
+    status = catalog_append(cluster, entry);
     return status != 0 ? status : wait_in_force(cluster, name, cairn_policy_name(policy), cairn_deny_name(deny));
 }
 
@@ -202,13 +230,14 @@ list(const struct cluster_config *cluster, bool json)
 int
 cmd_log(int argc, char **argv)
 {
-    const char *cluster_file = NULL, *durability = NULL;
+    const char *cluster_file = NULL, *durability = NULL, *members = NULL;
     int policy = -1, deny = 0;
     bool json = false;
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"policy", OPTION_POLICY, &policy, "what the log does when cut off from a majority"},
         {"deny", OPTION_DENY, &deny, "what a cut-off node denies; default writes"},
+        {"members", OPTION_TEXT, &members, "create: who votes in the beginning, e.g. n1,n2,n3 (all)"},
         {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
@@ -234,7 +263,7 @@ cmd_log(int argc, char **argv)
         return list(&cluster, json);
     if (strcmp(verb, "create") == 0)
         return log_create_and_wait(&cluster, argv[first + 1], (enum cairn_policy)policy,
-                                   deny == 0 ? CAIRN_DENY_WRITES : (enum cairn_deny)deny);
+                                   deny == 0 ? CAIRN_DENY_WRITES : (enum cairn_deny)deny, members);
     return set_and_wait(&cluster, argv[first + 1], policy < 0 ? NULL : cairn_policy_name((enum cairn_policy)policy),
                         deny == 0 ? NULL : cairn_deny_name((enum cairn_deny)deny));
 }

@@ -9,6 +9,7 @@ static const struct command commands[] = {
     {"dev", "a cluster of separate processes on this machine", cmd_dev},
     {"server", "one node of a cluster", cmd_server},
     {"log", "create, set, list: the logs and their policies", cmd_log},
+    {"member", "add, remove, promote nodes of a log, transfer leadership", cmd_member},
     {"append", "append lines to a log", cmd_append},
     {"read", "read a log", cmd_read},
     {"tail", "read a log and follow it", cmd_tail},

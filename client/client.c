@@ -20,6 +20,7 @@ cairn_append(struct cairn_client *client, uint32_t log, const struct cairn_entry
         .payload_bytes = entry->payload_bytes,
         .producer = entry->producer,
         .producer_seq = entry->producer_seq,
+        .epoch = entry->producer_epoch,
         .key_bytes = entry->key_bytes,
         .flags = entry->flags,
     };
@@ -75,6 +76,21 @@ cairn_read(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to
 }
 
 enum cairn_error
+cairn_member(struct cairn_client *client, uint32_t log, enum cairn_member_op op, uint8_t node, uint64_t token)
+{
+    struct request request = {
+        .size_bytes = sizeof(request),
+        .type = REQUEST_MEMBER,
+        .level = (uint8_t)op,
+        .log = log,
+        .token = token,
+        .from = node,
+    };
+
+    return put(client, &request);
+}
+
+enum cairn_error
 cairn_read_cancel(struct cairn_client *client, uint64_t token)
 {
     struct request request = {.size_bytes = sizeof(request), .type = REQUEST_CANCEL, .token = token};
@@ -117,6 +133,7 @@ fill(const struct answer *answer, struct cairn_result *result)
         .flags = record->flags,
         .producer = record->producer,
         .producer_seq = record->producer_seq,
+        .producer_epoch = record->epoch,
     };
 }
 

@@ -9,6 +9,7 @@ enum request_type {
     REQUEST_APPEND = 1, /* followed by a record */
     REQUEST_READ = 2,   /* lsns from..to; many ANSWER_ENTRY, then ANSWER_END */
     REQUEST_CANCEL = 3, /* ends the read with this token */
+    REQUEST_MEMBER = 4, /* level: enum cairn_member_op, from: the node; an ANSWER_APPEND once it is agreed on */
 };
 
 #define REQUEST_FOLLOW 1u    /* a read that goes on as the log grows */

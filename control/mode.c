@@ -14,7 +14,7 @@ mode_decide(const struct mode_inputs *inputs)
 {
     bool enough = inputs->reached >= mode_needs(inputs->policy, inputs->nodes);
 
-    assert(inputs->reached >= 1 && inputs->reached <= inputs->nodes);
+    assert(inputs->nodes >= 1 && inputs->reached <= inputs->nodes);
     switch (inputs->policy) {
     case CAIRN_POLICY_AP:
         return CAIRN_MODE_AP;

@@ -11,8 +11,8 @@
 
 struct mode_inputs {
     enum cairn_policy policy;
-    uint32_t nodes;      /* in the cluster */
-    uint32_t reached;    /* hear this node and are heard by it, itself included */
+    uint32_t nodes;      /* that vote */
+    uint32_t reached;    /* of them, hear this node and are heard by it, itself included */
     bool branch_pending; /* entries of this node's branch are not yet on the trunk */
     bool recovering;
 };

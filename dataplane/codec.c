@@ -35,39 +35,57 @@ seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint6
 static uint8_t
 message_flags(const struct message *message)
 {
-    return (uint8_t)((message->yes ? WIRE_YES : 0) | (message->recovering ? WIRE_RECOVERING : 0));
+    return (uint8_t)((message->yes ? WIRE_YES : 0) | (message->recovering ? WIRE_RECOVERING : 0) |
+                     (message->transfer ? WIRE_TRANSFER : 0));
 }
 
-/* The two numbers of a small message, by type. */
+static uint64_t
+members_word(const struct members *members)
+{
+    return (uint64_t)members->voters | (uint64_t)members->learners << 32;
+}
+
+static struct members
+members_of(uint64_t word)
+{
+    return (struct members){.voters = (cairn_node_set)word, .learners = (cairn_node_set)(word >> 32)};
+}
+
+/* The numbers of a small message, by type. */
 static struct wire_small
 small_of(const struct message *message)
 {
     switch ((enum message_type)message->type) {
     case MESSAGE_PREVOTE:
+    case MESSAGE_PREVOTE_REPLY:
     case MESSAGE_VOTE:
-        return (struct wire_small){message->vote.last_lsn, message->vote.last_term};
+    case MESSAGE_PULL:
+        return (struct wire_small){message->vote.last_lsn, message->vote.last_term, 0};
     case MESSAGE_APPEND_REPLY:
-        return (struct wire_small){message->append_reply.match_lsn, message->append_reply.hint_lsn};
+        return (struct wire_small){message->append_reply.match_lsn, message->append_reply.hint_lsn, 0};
     case MESSAGE_CONFIRM:
     case MESSAGE_CONFIRM_REPLY:
-        return (struct wire_small){message->confirm.seq, 0};
+        return (struct wire_small){message->confirm.seq, 0, 0};
     case MESSAGE_READ_INDEX:
     case MESSAGE_READ_INDEX_REPLY:
-        return (struct wire_small){message->read_index.token, message->read_index.lsn};
+        return (struct wire_small){message->read_index.token, message->read_index.lsn, 0};
     case MESSAGE_HAND_OFF_REPLY:
-        return (struct wire_small){message->hand_off_reply.mark, message->hand_off_reply.incarnation};
+        return (struct wire_small){message->hand_off_reply.mark, message->hand_off_reply.incarnation, 0};
     case MESSAGE_RECOVER:
     case MESSAGE_RECOVER_REPLY:
-        return (struct wire_small){message->recover.nonce, message->recover.last_lsn};
-    case MESSAGE_PREVOTE_REPLY:
+        return (struct wire_small){message->recover.nonce, message->recover.last_lsn,
+                                   members_word(&message->recover.members)};
+    case MESSAGE_TIMEOUT_NOW:
     case MESSAGE_VOTE_REPLY:
     case MESSAGE_NONE:
     case MESSAGE_APPEND:
+    case MESSAGE_LEND:
     case MESSAGE_HAND_OFF:
+    case MESSAGE_BASE:
     case MESSAGE_TYPES:
         break;
     }
-    return (struct wire_small){0, 0};
+    return (struct wire_small){0, 0, 0};
 }
 
 size_t
@@ -78,8 +96,41 @@ codec_encode(const struct codec *codec, uint32_t log, const struct message *mess
 
     if ((message->type == MESSAGE_RECOVER || message->type == MESSAGE_RECOVER_REPLY) && message->recover.leader)
         flags |= WIRE_LEADER;
+    if (message->type == MESSAGE_VOTE_REPLY) {
+        struct wire_vote_reply reply;
+
+        memcpy(reply.lives, message->vote_reply.lives, sizeof(reply.lives));
+        memcpy(out + sizeof(struct wire_header), &reply, sizeof(reply));
+        return seal(codec, message->type, log, flags, message->term, sizeof(reply), NULL, 0, out);
+    }
     memcpy(out + sizeof(struct wire_header), &body, sizeof(body));
     return seal(codec, message->type, log, flags, message->term, sizeof(body), NULL, 0, out);
+}
+
+size_t
+codec_encode_base(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out)
+{
+    struct wire_base body = {
+        .lsn = message->base.lsn,
+        .base_term = message->base.base_term,
+        .producer_floor = message->base.producer_floor,
+        .digest = message->base.digest,
+        .members = members_word(&message->base.members),
+        .marks = message->base.marks_count,
+    };
+    uint8_t *at = out + sizeof(struct wire_header);
+
+    assert(message->base.marks_count <= CODEC_MARKS_MAX);
+    memcpy(at, &body, sizeof(body));
+    at += sizeof(body);
+    for (uint32_t i = 0; i < body.marks; i++, at += sizeof(struct wire_mark)) {
+        const struct mark *mark = &message->base.marks[i];
+        struct wire_mark row = {.seq = mark->seq, .incarnation = mark->incarnation, .origin = mark->origin};
+
+        memcpy(at, &row, sizeof(row));
+    }
+    return seal(codec, MESSAGE_BASE, log, message_flags(message), message->term,
+                sizeof(body) + body.marks * sizeof(struct wire_mark), NULL, 0, out);
 }
 
 size_t
@@ -94,8 +145,13 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
         .block = *block,
     };
 
-    assert(message->type == MESSAGE_APPEND || message->type == MESSAGE_HAND_OFF);
-    if (message->type == MESSAGE_APPEND) {
+    assert(message->type == MESSAGE_APPEND || message->type == MESSAGE_HAND_OFF || message->type == MESSAGE_LEND);
+    if (message->type == MESSAGE_LEND) {
+        body.prev = message->append.prev_lsn;
+        body.prev_term = message->append.prev_term;
+        body.commit_lsn = message->append.last_lsn;
+        body.last_term = message->append.last_term;
+    } else if (message->type == MESSAGE_APPEND) {
         body.prev = message->append.prev_lsn;
         body.prev_term = message->append.prev_term;
         body.commit_lsn = message->append.commit_lsn;
@@ -131,12 +187,20 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     struct message *message = &out->message;
     struct wire_small small;
 
+    if (header->type == MESSAGE_VOTE_REPLY) {
+        if (header->body_bytes != sizeof(struct wire_vote_reply))
+            return CODEC_SHORT;
+        memcpy(message->vote_reply.lives, body, sizeof(message->vote_reply.lives));
+        return CODEC_OK;
+    }
     if (header->body_bytes != sizeof(small))
         return CODEC_SHORT;
     memcpy(&small, body, sizeof(small));
     switch ((enum message_type)header->type) {
     case MESSAGE_PREVOTE:
+    case MESSAGE_PREVOTE_REPLY:
     case MESSAGE_VOTE:
+    case MESSAGE_PULL:
         message->vote.last_lsn = small.a;
         message->vote.last_term = small.b;
         break;
@@ -161,14 +225,17 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_RECOVER_REPLY:
         message->recover.nonce = small.a;
         message->recover.last_lsn = small.b;
+        message->recover.members = members_of(small.c);
         message->recover.leader = (header->flags & WIRE_LEADER) != 0;
         break;
-    case MESSAGE_PREVOTE_REPLY:
-    case MESSAGE_VOTE_REPLY:
+    case MESSAGE_TIMEOUT_NOW:
         break;
+    case MESSAGE_VOTE_REPLY:
     case MESSAGE_NONE:
     case MESSAGE_APPEND:
+    case MESSAGE_LEND:
     case MESSAGE_HAND_OFF:
+    case MESSAGE_BASE:
     case MESSAGE_TYPES:
         return CODEC_FIELD;
     }
@@ -198,7 +265,7 @@ entries_sane(const struct wire_entries *body, bool covered, const struct decoded
 {
     const struct block *block = &body->block;
 
-    if (block->origin >= CAIRN_NODES_MAX || block->kind > ENTRY_MARK || body->prev >= UINT64_MAX / 2)
+    if (block->origin >= CAIRN_NODES_MAX || block->kind > ENTRY_CONFIG || body->prev >= UINT64_MAX / 2)
         return false;
     if (block->count == 0)
         return out->records_bytes == 0 && body->fragment_total == 0;
@@ -241,7 +308,14 @@ decode_entries(const struct wire_header *header, const uint8_t *bytes, struct de
         .origin = body.block.origin,
         .kind = body.block.kind,
     };
-    if (message->type == MESSAGE_APPEND) {
+    if (message->type == MESSAGE_LEND) {
+        out->block.first_lsn = body.prev + 1;
+        message->append.prev_lsn = body.prev;
+        message->append.prev_term = body.prev_term;
+        message->append.last_lsn = body.commit_lsn;
+        message->append.last_term = body.last_term;
+        message->append.run = run;
+    } else if (message->type == MESSAGE_APPEND) {
         out->block.first_lsn = body.prev + 1;
         message->append.prev_lsn = body.prev;
         message->append.prev_term = body.prev_term;
@@ -251,6 +325,37 @@ decode_entries(const struct wire_header *header, const uint8_t *bytes, struct de
         message->hand_off.prev_seq = body.prev;
         message->hand_off.run = run;
     }
+    return CODEC_OK;
+}
+
+static enum codec_verdict
+decode_base(const struct wire_header *header, const uint8_t *bytes, struct decoded *out)
+{
+    struct message *message = &out->message;
+    struct wire_base body;
+
+    if (header->body_bytes < sizeof(body))
+        return CODEC_SHORT;
+    memcpy(&body, bytes, sizeof(body));
+    if (body.marks > CODEC_MARKS_MAX || header->body_bytes != sizeof(body) + body.marks * sizeof(struct wire_mark))
+        return CODEC_SHORT;
+    if (body.lsn == 0 || body.lsn >= UINT64_MAX / 2)
+        return CODEC_FIELD;
+    for (uint32_t i = 0; i < body.marks; i++) {
+        struct wire_mark row;
+
+        memcpy(&row, bytes + sizeof(body) + i * sizeof(row), sizeof(row));
+        if (row.origin >= CAIRN_NODES_MAX)
+            return CODEC_FIELD;
+        out->marks[i] = (struct mark){.seq = row.seq, .incarnation = row.incarnation, .origin = (uint8_t)row.origin};
+    }
+    message->base.lsn = body.lsn;
+    message->base.base_term = body.base_term;
+    message->base.producer_floor = body.producer_floor;
+    message->base.digest = body.digest;
+    message->base.members = members_of(body.members);
+    message->base.marks = out->marks;
+    message->base.marks_count = body.marks;
     return CODEC_OK;
 }
 
@@ -294,7 +399,9 @@ codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes,
         return CODEC_CHECKSUM;
     if (header.from >= CAIRN_NODES_MAX || header.from == codec->self || header.worker != codec->worker)
         return CODEC_FIELD;
-    memset(out, 0, sizeof(*out));
+    memset(&out->message, 0, sizeof(out->message));
+    memset(&out->block, 0, sizeof(out->block));
+    out->fragment_offset = out->fragment_total = out->records_bytes = 0;
     out->type = header.type;
     out->from = header.from;
     out->incarnation = header.incarnation;
@@ -307,7 +414,11 @@ codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes,
     out->message.term = header.term;
     out->message.yes = (header.flags & WIRE_YES) != 0;
     out->message.recovering = (header.flags & WIRE_RECOVERING) != 0;
-    if (header.type != MESSAGE_APPEND && header.type != MESSAGE_HAND_OFF)
+    out->message.transfer = (header.flags & WIRE_TRANSFER) != 0;
+    out->message.incarnation = header.incarnation;
+    if (header.type == MESSAGE_BASE)
+        return decode_base(&header, body, out);
+    if (header.type != MESSAGE_APPEND && header.type != MESSAGE_HAND_OFF && header.type != MESSAGE_LEND)
         return decode_small(&header, body, out);
     out->records = body + header.body_bytes;
     out->records_bytes = (uint32_t)(size_bytes - sizeof(header) - header.body_bytes);

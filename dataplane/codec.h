@@ -2,7 +2,7 @@
  * knows nothing of ports.
  *
  * A message is a header, a body whose form the type gives, and, of MESSAGE_APPEND and MESSAGE_HAND_OFF,
- * records. The header's checksum covers header and body; each record carries its own. Of a fragment,
+ * records (of MESSAGE_LEND too). The header's checksum covers header and body; each record carries its own. Of a fragment,
  * which carries none, it covers the bytes too. */
 #ifndef DATAPLANE_CODEC_H
 #define DATAPLANE_CODEC_H
@@ -14,11 +14,12 @@
 #include "record.h"
 
 #define CODEC_MAGIC 0xca
-#define CODEC_VERSION 1
+#define CODEC_VERSION 2
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80
 #define CODEC_HEARTBEAT_ROWS_MAX 40
+#define CODEC_MARKS_MAX 64
 
 struct wire_header {
     uint8_t magic, version, type, from;
@@ -35,18 +36,36 @@ struct wire_header {
 #define WIRE_RECOVERING 2u
 #define WIRE_LEADER 4u
 #define WIRE_COVERED 8u /* the checksum covers all that follows */
+#define WIRE_TRANSFER 16u
 
 /* Body of every message of the core that carries no entries. */
 struct wire_small {
-    uint64_t a, b;
+    uint64_t a, b, c;
 };
 
-/* Body of MESSAGE_APPEND and MESSAGE_HAND_OFF. fragment_total 0: whole records follow. Otherwise the bytes
+/* Body of MESSAGE_VOTE_REPLY. */
+struct wire_vote_reply {
+    uint32_t lives[CAIRN_NODES_MAX];
+};
+
+/* Body of MESSAGE_BASE, followed by the marks. */
+struct wire_base {
+    uint64_t lsn, base_term, producer_floor, digest, members;
+    uint32_t marks, reserved;
+};
+
+struct wire_mark {
+    uint64_t seq;
+    uint32_t incarnation, origin;
+};
+
+/* Body of MESSAGE_APPEND, MESSAGE_LEND and MESSAGE_HAND_OFF. fragment_total 0: whole records follow. Otherwise the bytes
  * are a piece of the block's single record. */
 struct wire_entries {
-    uint64_t prev;      /* lsn, or sequence */
-    uint64_t prev_term; /* MESSAGE_APPEND */
-    uint64_t commit_lsn;
+    uint64_t prev;       /* lsn, or sequence */
+    uint64_t prev_term;  /* MESSAGE_APPEND, MESSAGE_LEND */
+    uint64_t commit_lsn; /* MESSAGE_LEND: last lsn of the lender */
+    uint64_t last_term;  /* MESSAGE_LEND: of that */
     uint32_t fragment_offset, fragment_total;
     struct block block;
 };
@@ -65,7 +84,7 @@ struct wire_row {
 };
 
 _Static_assert(sizeof(struct wire_header) == 32, "on the wire");
-_Static_assert(sizeof(struct wire_entries) == 96, "on the wire");
+_Static_assert(sizeof(struct wire_entries) == 104, "on the wire");
 
 /* Room that a message's header and body take at most (heartbeats aside). */
 #define CODEC_HEAD_BYTES (sizeof(struct wire_header) + sizeof(struct wire_entries))
@@ -85,6 +104,7 @@ struct decoded {
     struct message message;
     /* entries */
     struct block block;
+    struct mark marks[CODEC_MARKS_MAX]; /* MESSAGE_BASE; message.base.marks points here */
     uint32_t fragment_offset, fragment_total;
     const uint8_t *records;
     uint32_t records_bytes;
@@ -108,6 +128,7 @@ size_t codec_encode(const struct codec *codec, uint32_t log, const struct messag
 size_t codec_encode_entries(const struct codec *codec, uint32_t log, const struct message *message,
                             const struct block *block, const uint8_t *records, uint32_t records_bytes,
                             uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out);
+size_t codec_encode_base(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
 size_t codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat,
                               const struct wire_row *rows, uint8_t *out);
 

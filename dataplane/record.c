@@ -41,7 +41,7 @@ record_measure(const void *bytes, size_t size_bytes)
     if (size_bytes < sizeof(head))
         return 0;
     memcpy(&head, bytes, sizeof(head));
-    if (head.payload_bytes > CAIRN_PAYLOAD_BYTES_MAX || head.key_bytes > CAIRN_KEY_BYTES_MAX || head.reserved != 0)
+    if (head.payload_bytes > CAIRN_PAYLOAD_BYTES_MAX || head.key_bytes > CAIRN_KEY_BYTES_MAX)
         return 0;
     size = record_size(&head);
     return size <= size_bytes ? size : 0;

@@ -16,9 +16,9 @@ struct record {
     uint64_t producer;
     uint64_t producer_seq;
     uint16_t key_bytes;
-    uint8_t kind;  /* enum entry_kind of the core */
-    uint8_t flags; /* RECORD_ */
-    uint32_t reserved;
+    uint8_t kind;   /* enum entry_kind of the core */
+    uint8_t flags;  /* RECORD_ */
+    uint32_t epoch; /* of the producer: a higher one fences off whoever still uses a lower */
     /* key, then payload, then zeroes up to a multiple of 8 */
 };
 

@@ -11,16 +11,18 @@
 #define TOUCH_BYTES (128u << 10)
 
 bool
-segment_pool_init(struct segment_pool *pool, size_t memory_bytes)
+segment_pool_init(struct segment_pool *pool, size_t memory_bytes, uint32_t segment_bytes)
 {
     uintptr_t start, aligned;
     void *memory;
 
+    assert(segment_bytes > 0 && (segment_bytes & (segment_bytes - 1)) == 0);
     memset(pool, 0, sizeof(*pool));
-    pool->count = (uint32_t)((memory_bytes + SEGMENT_BYTES - 1) / SEGMENT_BYTES);
+    pool->segment_bytes = segment_bytes;
+    pool->count = (uint32_t)((memory_bytes + segment_bytes - 1) / segment_bytes);
     if (pool->count == 0)
         pool->count = 1;
-    pool->memory_bytes = ((size_t)pool->count + 1) * SEGMENT_BYTES;
+    pool->memory_bytes = ((size_t)pool->count + 1) * segment_bytes;
     pool->segments = calloc(pool->count, sizeof(*pool->segments));
     memory = mmap(NULL, pool->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pool->segments == NULL || memory == MAP_FAILED) {
@@ -29,9 +31,10 @@ segment_pool_init(struct segment_pool *pool, size_t memory_bytes)
     }
     pool->memory = memory;
     start = (uintptr_t)memory;
-    aligned = (start + SEGMENT_BYTES - 1) & ~((uintptr_t)SEGMENT_BYTES - 1);
+    aligned = (start + segment_bytes - 1) & ~((uintptr_t)segment_bytes - 1);
     for (uint32_t i = 0; i < pool->count; i++) {
-        pool->segments[i].base = (uint8_t *)aligned + (size_t)i * SEGMENT_BYTES;
+        pool->segments[i].base = (uint8_t *)aligned + (size_t)i * segment_bytes;
+        pool->segments[i].size_bytes = segment_bytes;
         pool->segments[i].id = i;
     }
     pool->first_free = NONE;
@@ -50,8 +53,10 @@ segment_pool_fini(struct segment_pool *pool)
 static void
 touch(struct segment *segment)
 {
-    for (size_t at = 0; at < SEGMENT_BYTES; at += TOUCH_BYTES) {
-        madvise(segment->base + at, TOUCH_BYTES, MADV_POPULATE_WRITE);
+    for (size_t at = 0; at < segment->size_bytes; at += TOUCH_BYTES) {
+        size_t rest = segment->size_bytes - at;
+
+        madvise(segment->base + at, rest < TOUCH_BYTES ? rest : TOUCH_BYTES, MADV_POPULATE_WRITE);
         sched_yield();
     }
 }

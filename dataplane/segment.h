@@ -18,21 +18,23 @@
 
 #include "record.h"
 
-#define SEGMENT_BYTES (4u << 20)
+#define SEGMENT_BYTES (4u << 20) /* of each, unless asked otherwise: two of the largest records fit */
 
 struct segment {
     uint8_t *base;
+    uint32_t size_bytes;
     uint32_t used_bytes; /* from the front */
     uint32_t blocks;
     uint32_t id;
     uint32_t next_free;
+    uint64_t digest_before; /* chain digest of the trunk up to the first entry here, once that is committed */
 };
 
 struct segment_pool {
     uint8_t *memory;
     size_t memory_bytes;
     struct segment *segments;
-    uint32_t count, in_use, first_free;
+    uint32_t count, in_use, first_free, segment_bytes;
     /* Is a frame under way that refers to the segment? It is not reused before. May be NULL. */
     bool (*busy)(void *context, uint32_t segment_id);
     void *busy_context;
@@ -40,9 +42,9 @@ struct segment_pool {
     _Alignas(64) _Atomic uint32_t touched;
 };
 
-/* Reserves memory_bytes (rounded to whole segments; at least one). CAIRN_NO_MEMORY where the machine
- * has not that many addresses. */
-bool segment_pool_init(struct segment_pool *pool, size_t memory_bytes);
+/* Reserves memory_bytes (rounded to whole segments; at least one) in segments of segment_bytes, a power
+ * of two; no record may be larger than half of one. false: the machine has not that many addresses. */
+bool segment_pool_init(struct segment_pool *pool, size_t memory_bytes, uint32_t segment_bytes);
 void segment_pool_fini(struct segment_pool *pool);
 
 /* The helper: makes pages of the next segments exist, a few ahead, or of all of them. Any one thread,
@@ -56,7 +58,7 @@ void segment_give(struct segment_pool *pool, struct segment *segment);
 static inline uint32_t *
 segment_offset(const struct segment *segment, uint32_t index)
 {
-    return (uint32_t *)(void *)(segment->base + SEGMENT_BYTES) - (index + 1);
+    return (uint32_t *)(void *)(segment->base + segment->size_bytes) - (index + 1);
 }
 
 static inline struct block *
@@ -71,7 +73,7 @@ segment_room(const struct segment *segment)
 {
     size_t taken = segment->used_bytes + sizeof(uint32_t) * (segment->blocks + 1);
 
-    return taken < SEGMENT_BYTES ? SEGMENT_BYTES - taken : 0;
+    return taken < segment->size_bytes ? segment->size_bytes - taken : 0;
 }
 
 #endif

@@ -53,7 +53,7 @@ room_for(struct store *store, size_t size_bytes)
 {
     struct segment *segment = last_segment(store);
 
-    assert(size_bytes + sizeof(struct block) + 64 <= SEGMENT_BYTES);
+    assert(size_bytes + sizeof(struct block) + 64 <= store->pool->segment_bytes);
     if (segment != NULL && segment_room(segment) >= sizeof(struct block) + size_bytes)
         return segment;
     segment = segment_take(store->pool);
@@ -218,6 +218,29 @@ store_trim(struct store *store, uint64_t below)
     }
 }
 
+void
+store_reset(struct store *store, uint64_t last)
+{
+    while (store->head != store->tail)
+        segment_give(store->pool, store->segments[store->head++ & store->mask]);
+    store->last = last;
+    store->entries = store->bytes = 0;
+    store->open = false;
+    store->generation++;
+}
+
+struct segment *
+store_segment(const struct store *store, const struct stretch *stretch)
+{
+    return &store->pool->segments[stretch->segment_id];
+}
+
+const struct segment *
+store_front(const struct store *store)
+{
+    return store->head == store->tail ? NULL : segment_at(store, store->head);
+}
+
 uint64_t
 store_first(const struct store *store)
 {
@@ -273,7 +296,7 @@ store_seek(const struct store *store, struct cursor *cursor, uint64_t position)
 
     cursor->placed = false;
     cursor->position = position;
-    if (store->last == 0 || position > store->last)
+    if (store->head == store->tail || position > store->last)
         return false;
     cursor->segment = find_segment(store, position);
     segment = segment_at(store, cursor->segment);

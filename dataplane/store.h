@@ -55,6 +55,15 @@ void store_seal(struct store *store);
 void store_truncate(struct store *store, uint64_t from);
 void store_trim(struct store *store, uint64_t below);
 
+/* Gives everything up; the next record stands after position `last`. */
+void store_reset(struct store *store, uint64_t last);
+
+/* The segment that a stretch lies in. */
+struct segment *store_segment(const struct store *store, const struct stretch *stretch);
+
+/* The first segment; NULL: none. */
+const struct segment *store_front(const struct store *store);
+
 /* The lowest position held; 0: empty. */
 uint64_t store_first(const struct store *store);
 

@@ -60,8 +60,7 @@ keep_on_branch(struct node_log *log, const struct run *run)
     uint64_t last_lsn = run->first_lsn + run->count - 1;
     struct stretch stretch;
 
-    while (cursor.position <= last_lsn &&
-           store_look(&log->trunk, &cursor, last_lsn, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
+    while (cursor.position <= last_lsn && store_look(&log->trunk, &cursor, last_lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
         struct block block = *stretch.block;
         bool stored;
 
@@ -99,14 +98,40 @@ settle_uncommitted(struct node *node, struct node_log *log, uint64_t size_bytes)
 }
 
 static void
+members_changed(struct node *node, struct node_log *log)
+{
+    const struct members *members = core_members(log->core);
+
+    node_event(node, EVENT_MEMBERS, log, node->self, 0, 0, "voters %x, learners %x (bit 0 is %s)", members->voters,
+               members->learners, node->config.cluster->names[0]);
+}
+
+/* The trunk begins anew behind what its leader has trimmed: nothing of before is here any more. */
+static void
+rebased(struct node *node, struct node_log *log, uint64_t lsn)
+{
+    store_reset(&log->trunk, lsn);
+    log->base_lsn = log->digest_lsn = lsn;
+    log->base_digest = log->digest = node->event_digest;
+    log->commit_cursor = (struct cursor){.position = lsn + 1};
+    node_event(node, EVENT_REBASED, log, node->self, 0, 0,
+               "%s begins anew after lsn %lu: the log is trimmed up to there", node->name, (unsigned long)lsn);
+    node_activate(node, log);
+}
+
+static void
 committed(struct node *node, struct node_log *log, uint64_t lsn)
 {
     struct stretch stretch;
 
     /* Whoever waits hears first. */
     pending_committed(node, log);
-    while (store_look(&log->trunk, &log->commit_cursor, lsn, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
+    while (store_look(&log->trunk, &log->commit_cursor, lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
+        if (stretch.first == segment_block(store_segment(&log->trunk, &stretch), 0)->first_lsn)
+            store_segment(&log->trunk, &stretch)->digest_before = log->digest;
         log->digest = digest_extend(log->digest, &stretch);
+        if (stretch.block->kind == ENTRY_CONFIG)
+            members_changed(node, log);
         if (appended_here(node, log, stretch.block))
             settle_uncommitted(node, log, stretch.size_bytes);
         store_advance(&log->commit_cursor, &stretch);
@@ -123,7 +148,7 @@ branch_trim(struct node *node, struct node_log *log, uint64_t seq)
     if (!log->trim_cursor.placed)
         log->trim_cursor.position = store_first(&log->branch);
     while (log->branch_entries > 0 &&
-           store_look(&log->branch, &log->trim_cursor, seq, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
+           store_look(&log->branch, &log->trim_cursor, seq, UINT32_MAX, SIZE_MAX, &stretch)) {
         log->branch_entries -= stretch.count;
         store_advance(&log->trim_cursor, &stretch);
     }
@@ -189,6 +214,14 @@ apply_effect(void *context, const struct effect *effect)
         break;
     case EFFECT_BRANCH_TRIM:
         branch_trim(node, log, effect->seq);
+        break;
+    case EFFECT_REBASE:
+        rebased(node, log, effect->lsn);
+        break;
+    case EFFECT_LEND:
+        log->lend_from_lsn = effect->lend.from_lsn;
+        log->lend_to = effect->lend.to;
+        node_activate(node, log);
         break;
     case EFFECT_RECOVERED:
         node_event(node, EVENT_RECOVERED, log, node->self, 0, 0, "%s holds all it could have promised again, lsn %lu",

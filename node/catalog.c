@@ -33,7 +33,7 @@ must_recover(const struct node *node, uint64_t lsn)
 
 static bool
 create(struct node *node, struct snapshot *next, uint64_t lsn, const char *name, enum cairn_policy policy,
-       enum cairn_deny deny)
+       enum cairn_deny deny, cairn_node_set voters)
 {
     struct node_log *log;
 
@@ -41,13 +41,31 @@ create(struct node *node, struct snapshot *next, uint64_t lsn, const char *name,
     if (find(next, name) != UINT32_MAX || next->count == LOGS_MAX ||
         next->count > cluster_logs_max(node->config.cluster))
         return false;
-    log = node_log_create(node, (uint32_t)lsn, name, policy, deny, must_recover(node, lsn));
+    log = node_log_create(node, (uint32_t)lsn, name, policy, deny, voters, must_recover(node, lsn));
     if (log == NULL)
         return false;
     next->logs[next->count].log = log;
     next->logs[next->count].policy = policy;
     next->logs[next->count++].deny = deny;
     return true;
+}
+
+/* Who votes from the beginning: all, unless the entry names them. */
+static cairn_node_set
+members_of(const struct node *node, const json_t *entry)
+{
+    cairn_node_set voters = 0;
+    const json_t *name;
+    size_t i;
+
+    json_array_foreach (json_object_get(entry, "members"), i, name) {
+        uint8_t member = json_is_string(name) ? cluster_config_node(node->config.cluster, json_string_value(name))
+                                              : CAIRN_NODE_NONE;
+
+        if (member != CAIRN_NODE_NONE)
+            voters |= (cairn_node_set)1 << member;
+    }
+    return voters;
 }
 
 static bool
@@ -85,8 +103,9 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     pthread_mutex_lock(&node->control->lock);
     next = snapshot_copy(node);
     if (next != NULL) {
-        changed = strcmp(operation, "create") == 0 ? create(node, next, lsn, name, policy, deny)
-                                                   : change(next, name, policy, deny);
+        changed = strcmp(operation, "create") == 0
+                      ? create(node, next, lsn, name, policy, deny, members_of(node, entry))
+                      : change(next, name, policy, deny);
         if (changed)
             former = snapshot_publish(node, next);
         else

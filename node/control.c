@@ -139,7 +139,7 @@ open_admin(struct node *node, char *detail, size_t detail_bytes)
 static enum cairn_error
 create_catalog(struct node *node)
 {
-    struct node_log *log = node_log_create(node, CATALOG_LOG, "_catalog", CAIRN_POLICY_CP, CAIRN_DENY_WRITES,
+    struct node_log *log = node_log_create(node, CATALOG_LOG, "_catalog", CAIRN_POLICY_CP, CAIRN_DENY_WRITES, 0,
                                            node->config.recovering);
     struct snapshot *next = snapshot_copy(node);
 
@@ -228,7 +228,11 @@ role_name(const struct log_status *status)
 {
     static const char *const names[] = {"follower", "candidate", "candidate", "leader"};
 
-    return status->recovering ? "recovering" : names[status->role];
+    if (status->recovering)
+        return "recovering";
+    if (status->role == ROLE_FOLLOWER && !(status->members.voters >> status->self & 1))
+        return status->members.learners >> status->self & 1 ? "learner" : "none";
+    return names[status->role];
 }
 
 static void
@@ -246,6 +250,8 @@ view_fill(const struct node_log *log, enum cairn_policy policy, enum cairn_deny 
     out->mode = status.mode;
     out->leader = status.leader;
     out->recovering = status.recovering;
+    out->voters = status.members.voters;
+    out->learners = status.members.learners;
     out->term = status.term;
     out->commit_lsn = status.commit_lsn;
     out->last_lsn = status.last_lsn;

@@ -30,13 +30,14 @@ pending_ring_init(struct pending_ring *ring, uint32_t entries)
 }
 
 static struct core_config
-core_settings(const struct node *node, uint32_t id, enum cairn_policy policy, bool recovering)
+core_settings(const struct node *node, uint32_t id, enum cairn_policy policy, cairn_node_set voters, bool recovering)
 {
     struct cluster_timing timing = cluster_timing(node->config.cluster->profile);
 
     return (struct core_config){
         .self = node->self,
-        .voters = ((cairn_node_set)1 << node->nodes) - 1,
+        .nodes = ((cairn_node_set)1 << node->nodes) - 1,
+        .members.voters = voters == 0 ? ((cairn_node_set)1 << node->nodes) - 1 : voters,
         .incarnation = node->config.incarnation,
         .seed = node->config.seed + id,
         .election_timeout_ns = timing.timeout_ns,
@@ -57,18 +58,20 @@ node_now_ns(const struct node *node)
 
 struct node_log *
 node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_policy policy, enum cairn_deny deny,
-                bool recovering)
+                cairn_node_set voters, bool recovering)
 {
-    struct core_config settings = core_settings(node, id, policy, recovering);
+    struct core_config settings = core_settings(node, id, policy, voters, recovering);
     struct node_log *log = calloc(1, sizeof(*log));
 
     if (log == NULL)
         return NULL;
     log->id = id;
+    log->self = node->self;
     snprintf(log->name, sizeof(log->name), "%s", name);
     log->policy = policy;
     log->deny = deny;
-    log->retain_bytes = node->config.retain_bytes;
+    /* The catalog is small, and read from its beginning by whoever starts. */
+    log->retain_bytes = id == CATALOG_LOG ? 0 : node->config.retain_bytes;
     log->commit_cursor.position = log->trim_cursor.position = 1;
     log->mode = policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     log->memory = aligned_alloc(64, core_footprint(&settings));
@@ -213,7 +216,7 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
     node->scratch = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
     if (node->snapshot == NULL || node->scratch == NULL || !assemblies_init(node))
         return no_memory(detail, detail_bytes, "a node's buffers");
-    if (!segment_pool_init(&node->segments, (size_t)node->config.cluster->memory_mib << 20))
+    if (!segment_pool_init(&node->segments, (size_t)node->config.cluster->memory_mib << 20, node->config.segment_bytes))
         return no_memory(detail, detail_bytes, "the logs");
     node->shared = calloc(node->segments.count, sizeof(*node->shared));
     if (node->shared == NULL)
@@ -243,6 +246,8 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
         node->config.time = &time_of_machine;
     if (config->window_entries == 0)
         node->config.window_entries = WINDOW_ENTRIES;
+    if (config->segment_bytes == 0)
+        node->config.segment_bytes = SEGMENT_BYTES;
     if (config->producers_max == 0)
         node->config.producers_max = PRODUCERS_MAX;
     node->self = config->self;
@@ -364,10 +369,12 @@ node_sink(struct node *node, struct node_log *log)
 struct mode_inputs
 node_mode_inputs(const struct node *node, const struct node_log *log)
 {
+    cairn_node_set voters = core_members(log->core)->voters;
+
     return (struct mode_inputs){
         .policy = log->policy,
-        .nodes = node->nodes,
-        .reached = (uint32_t)__builtin_popcount(node->reach),
+        .nodes = (uint32_t)__builtin_popcount(voters),
+        .reached = (uint32_t)__builtin_popcount(node->reach & voters),
         .branch_pending = core_branch_pending(log->core),
         .recovering = core_recovering(log->core),
     };
@@ -418,6 +425,8 @@ event_name(enum event_kind kind)
         [EVENT_PEER_RESTARTED] = "peer_restarted",
         [EVENT_RECOVERED] = "recovered",
         [EVENT_DIVERGED] = "diverged",
+        [EVENT_REBASED] = "rebased",
+        [EVENT_MEMBERS] = "members_changed",
     };
 
     return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";

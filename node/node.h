@@ -32,6 +32,7 @@ struct node_config {
     struct rte_mempool *pool;       /* borrowed; NULL: its own */
     bool stepped;                   /* no control thread: the caller calls node_control_step() */
     uint32_t window_entries;        /* of each log, a power of two; 0: 16,384 */
+    uint32_t segment_bytes;         /* 0: 4 MiB */
     uint32_t producers_max;         /* of each log, a power of two; 0: 4,096 */
 };
 
@@ -45,6 +46,8 @@ enum event_kind {
     EVENT_PEER_RESTARTED,
     EVENT_RECOVERED,
     EVENT_DIVERGED,
+    EVENT_REBASED,
+    EVENT_MEMBERS,
     EVENT_KINDS,
 };
 
@@ -100,6 +103,7 @@ struct node_log_view {
     enum cairn_mode mode;
     uint8_t leader;
     bool recovering;
+    cairn_node_set voters, learners;
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, appended, refused;
 };
 bool node_view(struct node *node, const char *log, struct node_log_view *out);

@@ -73,7 +73,12 @@ ask(struct node *node, struct reader *reader, uint64_t now_ns)
     struct sink sink = node_sink(node, reader->log);
 
     reader->asked_ns = now_ns;
-    core_read(reader->log->core, reader_token(node, reader), now_ns, &sink);
+    /* A lease is looked at by a clock read after the request was there: this poll's may be from before a
+     * pause in which another leader was elected. */
+    if (reader->level == CAIRN_READ_LEASE)
+        core_read(reader->log->core, reader_token(node, reader), true, node_now_ns(node), &sink);
+    else
+        core_read(reader->log->core, reader_token(node, reader), false, now_ns, &sink);
     node_activate(node, reader->log);
 }
 
@@ -94,6 +99,7 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     reader->attachment = attachment->index;
     reader->serial = attachment->serial;
     reader->token = request->token;
+    reader->earliest = request->from == 0;
     reader->next = request->from == 0 ? 1 : request->from;
     reader->to = request->to;
     reader->follow = (request->flags & REQUEST_FOLLOW) != 0;
@@ -209,12 +215,12 @@ read_trunk(struct node *node, struct reader *reader)
 
     if (last > commit_lsn)
         last = commit_lsn;
-    while (given < ENTRIES_PER_TURN &&
-           store_look(&reader->log->trunk, &reader->cursor, last, 1, SEGMENT_BYTES, &stretch)) {
+    while (given < ENTRIES_PER_TURN && store_look(&reader->log->trunk, &reader->cursor, last, 1, SIZE_MAX, &stretch)) {
         if (stretch.block->kind == ENTRY_DATA && !emit_entry(node, reader, &stretch, false))
             return given;
         store_advance(&reader->cursor, &stretch);
         reader->next = reader->cursor.position;
+        reader->earliest = false; /* it has begun: from here on nothing may be missing */
         given++;
     }
     return given;
@@ -234,7 +240,7 @@ read_branch(struct node *node, struct reader *reader)
             reader->branch_cursor.position = reader->log->trim_cursor.position;
     }
     while (given < ENTRIES_PER_TURN &&
-           store_look(&reader->log->branch, &reader->branch_cursor, UINT64_MAX, 1, SEGMENT_BYTES, &stretch)) {
+           store_look(&reader->log->branch, &reader->branch_cursor, UINT64_MAX, 1, SIZE_MAX, &stretch)) {
         if (!emit_entry(node, reader, &stretch, true))
             return given;
         store_advance(&reader->branch_cursor, &stretch);
@@ -243,6 +249,24 @@ read_branch(struct node *node, struct reader *reader)
     if (given == 0)
         reader->tentative = false;
     return given;
+}
+
+/* What the reader wants next may be gone. Who asked for whatever there is goes on where the log begins;
+ * who asked for an lsn is told. false: it has ended. */
+static bool
+reader_has_ground(struct node *node, struct reader *reader)
+{
+    uint64_t base_lsn = reader->log->base_lsn;
+
+    if (reader->next > base_lsn)
+        return true;
+    if (!reader->earliest) {
+        reader_end(node, reader, CAIRN_TRIMMED);
+        return false;
+    }
+    reader->next = base_lsn + 1;
+    reader->cursor = (struct cursor){.position = reader->next};
+    return true;
 }
 
 static uint32_t
@@ -258,6 +282,8 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
             ask(node, reader, now_ns);
         return 0;
     }
+    if (!reader_has_ground(node, reader))
+        return 0;
     /* One that follows rests until more is committed. */
     if (reader->follow && reader->next > core_commit_lsn(reader->log->core) && reader->next <= reader->to)
         return 0;
@@ -277,8 +303,7 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
             reader_end(node, reader, CAIRN_TIMEOUT);
         return 0;
     }
-    if (reader->next <= reader->limit && store_first(&reader->log->trunk) <= reader->next &&
-        core_commit_lsn(reader->log->core) >= reader->next)
+    if (reader->next <= reader->limit && core_commit_lsn(reader->log->core) >= reader->next)
         return 0; /* the client has no room */
     if (reader->tentative)
         return read_branch(node, reader) + 1;

@@ -21,7 +21,7 @@ batch_read(struct batch *batch, const uint8_t *records, const struct block *bloc
         if (!record_intact(record))
             return false;
         batch->offsets[i] = (uint32_t)(at - records);
-        batch->ids[i] = (struct entry_id){record->producer, record->producer_seq};
+        batch->ids[i] = (struct entry_id){record->producer, record->producer_seq, record->epoch};
         at += record_size(record);
     }
     batch->offsets[block->count] = (uint32_t)(at - records);
@@ -46,7 +46,7 @@ feed(struct node *node, struct node_log *log, const struct message *message, uin
         node_activate(node, log);
 }
 
-/* Entries of a leader go straight to the end of the trunk, where the core's answer leaves them or
+/* Entries of a leader (or a lender) go straight to the end of the trunk, where the core's answer leaves them or
  * not. A hand-off's may have to be split, and are read from a buffer. */
 static void
 receive_entries(struct node *node, struct node_log *log, const struct message *message, const struct block *block,
@@ -60,7 +60,7 @@ receive_entries(struct node *node, struct node_log *log, const struct message *m
             node->counters.no_room++;
             return;
         }
-        if (message->type == MESSAGE_APPEND)
+        if (message->type != MESSAGE_HAND_OFF)
             place = store_stage(&log->trunk, block->size_bytes);
         if (place == NULL) {
             node->counters.no_room++;
@@ -191,11 +191,11 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
 }
 
 static void
-peer_restarted(struct node *node, uint8_t peer)
+peer_restarted(struct node *node, uint8_t peer, uint32_t incarnation)
 {
     node_event(node, EVENT_PEER_RESTARTED, NULL, peer, 0, 0, "%s started anew", node->config.cluster->names[peer]);
     for (uint32_t i = 0; i < node->logs_count; i++)
-        core_peer_restarted(node->logs[i]->core, peer);
+        core_peer_restarted(node->logs[i]->core, peer, incarnation);
 }
 
 bool
@@ -218,7 +218,7 @@ node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t 
         return false;
     }
     if (life == DETECTOR_RESTARTED)
-        peer_restarted(node, decoded.from);
+        peer_restarted(node, decoded.from, decoded.incarnation);
     if (decoded.type == CODEC_HEARTBEAT) {
         receive_heartbeat(node, &decoded, now_ns);
         return false;
@@ -228,7 +228,8 @@ node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t 
         node->counters.no_log++;
         return false;
     }
-    if (decoded.type != MESSAGE_APPEND && decoded.type != MESSAGE_HAND_OFF)
+    node->event_digest = decoded.type == MESSAGE_BASE ? decoded.message.base.digest : 0;
+    if (decoded.type != MESSAGE_APPEND && decoded.type != MESSAGE_HAND_OFF && decoded.type != MESSAGE_LEND)
         feed(node, log, &decoded.message, now_ns);
     else if (decoded.fragment_total != 0)
         receive_fragment(node, log, &decoded, now_ns);

@@ -135,7 +135,7 @@ branch_seq_of(struct node_log *log, uint64_t lsn)
     struct cursor cursor = {.position = lsn};
     struct stretch stretch;
 
-    if (log->branch_entries == 0 || !store_look(&log->trunk, &cursor, lsn, 1, SEGMENT_BYTES, &stretch))
+    if (log->branch_entries == 0 || !store_look(&log->trunk, &cursor, lsn, 1, SIZE_MAX, &stretch))
         return 0;
     return stretch.block->first_seq + stretch.index;
 }
@@ -181,7 +181,7 @@ find_repeated(struct node_log *log, const struct record *wanted)
     struct cursor cursor = {.position = store_first(&log->trunk)};
     struct stretch stretch;
 
-    while (store_look(&log->trunk, &cursor, UINT64_MAX, 1, SEGMENT_BYTES, &stretch)) {
+    while (store_look(&log->trunk, &cursor, UINT64_MAX, 1, SIZE_MAX, &stretch)) {
         const struct record *record = (const struct record *)(const void *)stretch.records;
 
         if (record->producer == wanted->producer && record->producer_seq == wanted->producer_seq)
@@ -211,7 +211,7 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
 static bool
 keepable(const struct node *node, size_t size_bytes)
 {
-    uint64_t room_bytes = (uint64_t)segments_free(node) * (SEGMENT_BYTES / 2);
+    uint64_t room_bytes = (uint64_t)segments_free(node) * (node->segments.segment_bytes / 2);
 
     return node->uncommitted_bytes == 0 || node->uncommitted_bytes + size_bytes <= room_bytes;
 }
@@ -222,7 +222,7 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
              const struct record *record, uint64_t now_ns)
 {
     struct pending_ring *ring = pending->ack == CAIRN_ACK_ALL ? &log->pending_all : &log->pending;
-    struct entry_id id = {record->producer, record->producer_seq};
+    struct entry_id id = {record->producer, record->producer_seq, record->epoch};
     struct accepted accepted;
     enum cairn_error error;
     struct block block;
@@ -271,17 +271,17 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
 static bool
 branch_has_room(const struct node *node, const struct node_log *log, size_t size_bytes)
 {
-    uint64_t free_bytes = (uint64_t)segments_free(node) * (SEGMENT_BYTES / 2);
+    uint64_t free_bytes = (uint64_t)segments_free(node) * (node->segments.segment_bytes / 2);
 
     return store_has_room(node, &log->branch, size_bytes) &&
-           log->branch.bytes + size_bytes < free_bytes + SEGMENT_BYTES;
+           log->branch.bytes + size_bytes < free_bytes + node->segments.segment_bytes;
 }
 
 static bool
 append_branch(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
               const struct record *record, uint64_t now_ns)
 {
-    struct entry_id id = {record->producer, record->producer_seq};
+    struct entry_id id = {record->producer, record->producer_seq, record->epoch};
     struct accepted accepted;
     enum cairn_error error;
     struct block block;
@@ -387,6 +387,83 @@ handle_append(struct node *node, struct attachment *attachment, const struct req
     return true;
 }
 
+/* The membership that the operation asks for. */
+static struct members
+members_after(struct members members, enum cairn_member_op op, uint8_t node)
+{
+    cairn_node_set bit = (cairn_node_set)1 << node;
+
+    if (op == CAIRN_MEMBER_ADD && !(members.voters & bit))
+        members.learners |= bit;
+    if (op == CAIRN_MEMBER_PROMOTE && (members.learners & bit)) {
+        members.learners &= ~bit;
+        members.voters |= bit;
+    }
+    if (op == CAIRN_MEMBER_REMOVE) {
+        members.learners &= ~bit;
+        members.voters &= ~bit;
+    }
+    return members;
+}
+
+static enum cairn_error
+change_members(struct node *node, struct node_log *log, enum cairn_member_op op, uint8_t target, uint64_t now_ns,
+               uint64_t *lsn)
+{
+    struct members now = *core_members(log->core), next = members_after(now, op, target);
+    struct sink sink = node_sink(node, log);
+
+    if (op == CAIRN_MEMBER_PROMOTE && !((now.learners | now.voters) >> target & 1))
+        return CAIRN_INVALID;
+    /* As asked already. */
+    if (next.voters == now.voters && next.learners == now.learners && core_role(log->core) == ROLE_LEADER) {
+        *lsn = core_commit_lsn(log->core);
+        return CAIRN_OK;
+    }
+    return core_change_members(log->core, &next, now_ns, &sink, lsn);
+}
+
+/* A change is answered when it is agreed on, a transfer when it has begun. */
+static bool
+handle_member(struct node *node, struct attachment *attachment, const struct request *request, uint64_t now_ns)
+{
+    struct node_log *log = node_find_log(node, request->log);
+    enum cairn_member_op op = (enum cairn_member_op)request->level;
+    uint8_t target = request->from < node->nodes ? (uint8_t)request->from : CAIRN_NODE_NONE;
+    struct pending pending = {.token = request->token,
+                              .serial = attachment->serial,
+                              .attachment = attachment->index,
+                              .ack = CAIRN_ACK_MAJORITY,
+                              .asked = CAIRN_ACK_MAJORITY};
+    enum cairn_error error = CAIRN_OK;
+
+    if (attachment->in_flight >= IN_FLIGHT_MAX || (log != NULL && log->waits_count == WAITS_MAX))
+        return false;
+    attachment->in_flight++;
+    if (log == NULL)
+        error = CAIRN_NO_LOG;
+    else if (target == CAIRN_NODE_NONE || op > CAIRN_MEMBER_TRANSFER)
+        error = CAIRN_INVALID;
+    else if (op == CAIRN_MEMBER_TRANSFER && core_role(log->core) == ROLE_LEADER && target == node->self)
+        error = CAIRN_OK;
+    else if (op == CAIRN_MEMBER_TRANSFER)
+        error = core_transfer(log->core, target, now_ns);
+    else
+        error = change_members(node, log, op, target, now_ns, &pending.lsn);
+    if (error == CAIRN_NOT_LEADER && core_leader(log->core) == CAIRN_NODE_NONE)
+        error = CAIRN_NO_LEADER;
+    if (error != CAIRN_OK) {
+        answer_error(node, log, attachment, request->token, error);
+        return true;
+    }
+    node_activate(node, log);
+    if (pending.lsn <= core_commit_lsn(log->core))
+        answer_trunk(node, log, &pending, false);
+    else
+        log->waits[log->waits_count++] = pending;
+    return true;
+}
+
 /* One request. 0: none, or not now; else the bytes it took. */
 static size_t
 handle_one(struct node *node, struct attachment *attachment, uint64_t now_ns)
@@ -407,6 +484,10 @@ handle_one(struct node *node, struct attachment *attachment, uint64_t now_ns)
         break;
     case REQUEST_READ:
         reader_start(node, attachment, &request, now_ns);
+        break;
+    case REQUEST_MEMBER:
+        if (!handle_member(node, attachment, &request, now_ns))
+            return 0;
         break;
     case REQUEST_CANCEL:
         reader_cancel(node, attachment, request.token);

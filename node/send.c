@@ -131,6 +131,53 @@ append_message(const struct node *node, const struct node_log *log, uint8_t peer
     return message;
 }
 
+/* A follower behind the trimmed part is told where to begin anew. */
+static void
+send_base(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns)
+{
+    struct port *port = &node->ports[peer];
+    struct rte_mbuf *frame = port_frame(port);
+    struct message message;
+
+    if (frame == NULL)
+        return;
+    core_base_message(log->core, peer, &message);
+    message.base.digest = log->base_digest;
+    frame->data_len = (uint16_t)codec_encode_base(&node->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *));
+    frame->pkt_len = frame->data_len;
+    port_send(port, frame, now_ns, true);
+    core_base_sent(log->core, peer, now_ns);
+}
+
+/* What somebody who cannot be led asked to borrow, as far as one turn's frames go. */
+void
+send_lent(struct node *node, struct node_log *log)
+{
+    struct port *port = &node->ports[log->lend_to];
+    uint64_t from_lsn = log->lend_from_lsn;
+    struct stretch stretch;
+
+    log->lend_from_lsn = 0;
+    if (from_lsn == 0 || log->lend_to >= node->nodes || log->lend_to == node->self)
+        return;
+    log->lending = (struct stream){.cursor = {.position = from_lsn}};
+    for (uint32_t frames = 0; frames < FRAMES_PER_TURN && port_room(port) >= 4; frames++) {
+        struct message message;
+
+        if (!store_look(&log->trunk, &log->lending.cursor, core_last_lsn(log->core), BATCH_RECORDS_MAX, FRAME_ROOM,
+                        &stretch) ||
+            stretch.first != from_lsn)
+            return;
+        core_lend_message(log->core, log->lend_to, &message);
+        message.append.prev_lsn = from_lsn - 1;
+        message.append.prev_term = core_term_at(log->core, from_lsn - 1);
+        if (!send_stretch(node, log, port, &message, &stretch, &log->lending))
+            return;
+        from_lsn += stretch.count;
+        store_advance(&log->lending.cursor, &stretch);
+    }
+}
+
 static void
 stream_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns)
 {
@@ -156,7 +203,7 @@ stream_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
         }
         if (!store_look(&log->trunk, &stream->cursor, to, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch) ||
             stretch.first != from)
-            return; /* trimmed: every voter held it when it was */
+            return;
         if (!send_stretch(node, log, port, &message, &stretch, stream))
             return;
         stream->key = stretch.first + stretch.count - 1;
@@ -173,6 +220,8 @@ send_entries(struct node *node, struct node_log *log, uint64_t now_ns)
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
         if (peer == node->self)
             continue;
+        if (core_wants_base(log->core, peer))
+            send_base(node, log, peer, now_ns);
         stream_to(node, log, peer, now_ns);
         /* Not held back for the next one's frames: the first to answer may be the one that counts. */
         port_flush(&node->ports[peer], now_ns);
@@ -194,7 +243,7 @@ adopt(struct node *node, struct node_log *log, const struct message *message, co
         const struct record *record = (const struct record *)(const void *)at;
 
         node->batch.offsets[i] = (uint32_t)(at - stretch->records);
-        node->batch.ids[i] = (struct entry_id){record->producer, record->producer_seq};
+        node->batch.ids[i] = (struct entry_id){record->producer, record->producer_seq, record->epoch};
         at += record_size(record);
     }
     node->batch.offsets[stretch->count] = stretch->size_bytes;

@@ -85,6 +85,7 @@ struct stream {
 
 struct reader {
     bool used, waiting, follow, tentative, ended_trunk;
+    bool earliest; /* from wherever the log begins */
     uint8_t attachment;
     uint8_t level;
     uint32_t serial, generation;
@@ -97,13 +98,15 @@ struct reader {
 struct log_status {
     enum role role;
     enum cairn_mode mode;
-    uint8_t leader;
+    uint8_t self, leader;
     bool recovering;
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, refused, appended, recovery_lsn;
+    struct members members;
 };
 
 struct node_log {
     uint32_t id;
+    uint8_t self;
     char name[CAIRN_NAME_BYTES];
     enum cairn_policy policy; /* worker's copy */
     enum cairn_deny deny;
@@ -115,6 +118,7 @@ struct node_log {
     uint64_t digest, digest_lsn;
     uint64_t branch_entries;
     enum cairn_mode mode;
+    cairn_node_set voters; /* when the mode was last decided */
     struct pending_ring pending, pending_all;
     struct pending waits[WAITS_MAX]; /* repeats of what is still on its way */
     uint32_t waits_count;
@@ -126,7 +130,12 @@ struct node_log {
     uint64_t appended, refused;
     uint64_t uncommitted_bytes; /* this log's part */
     uint64_t diverged_lsn;
-    uint64_t trim_lsn; /* every voter holds what is at or below */
+    uint64_t trim_lsn;              /* every member in reach holds what is at or below */
+    uint64_t ticked_lsn;            /* committed at the tick before: what readers at the end have had time for */
+    uint64_t base_lsn, base_digest; /* what is trimmed: up to here, and the chain digest there */
+    uint64_t lend_from_lsn;         /* 0: nothing to lend; else what lend_to asked for */
+    uint8_t lend_to;
+    struct stream lending;
     _Atomic uint32_t status_sequence;
     struct log_status status;
 };
@@ -189,6 +198,7 @@ struct node {
     uint8_t *scratch;
     uint64_t uncommitted_bytes; /* of what clients appended here, all logs: may have to be kept on branches */
     struct batch batch;
+    uint64_t event_digest;      /* of the base that the event brings */
     struct node_log *event_log; /* whose event is in the core */
     uint64_t wall_offset_ns;
     struct node_counters counters;
@@ -202,7 +212,7 @@ struct request;
 /* node.c */
 uint64_t node_now_ns(const struct node *node);
 struct node_log *node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_policy policy,
-                                 enum cairn_deny deny, bool recovering);
+                                 enum cairn_deny deny, cairn_node_set voters, bool recovering);
 void node_log_free(struct node_log *log);
 void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
@@ -224,6 +234,7 @@ bool node_receive(void *context, const uint8_t *message, size_t size_bytes, uint
 /* send.c */
 void send_message(struct node *node, struct node_log *log, const struct message *message);
 void send_entries(struct node *node, struct node_log *log, uint64_t now_ns);
+void send_lent(struct node *node, struct node_log *log);
 void send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns);
 void send_heartbeats(struct node *node, uint64_t now_ns);
 

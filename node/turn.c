@@ -32,6 +32,7 @@ log_reassess(struct node *node, struct node_log *log)
 {
     struct mode_inputs inputs = node_mode_inputs(node, log);
 
+    log->voters = core_members(log->core)->voters;
     mode_set(node, log, mode_decide(&inputs));
 }
 
@@ -124,16 +125,34 @@ take_commands(struct node *node)
     }
 }
 
+/* Gives up whole segments below lsn, and notes where the trunk begins now. */
+static void
+trim_to(struct node_log *log, uint64_t lsn)
+{
+    uint64_t first_lsn = store_first(&log->trunk);
+
+    store_trim(&log->trunk, lsn);
+    if (store_first(&log->trunk) == first_lsn)
+        return;
+    first_lsn = store_first(&log->trunk);
+    log->base_lsn = first_lsn == 0 ? log->digest_lsn : first_lsn - 1;
+    log->base_digest = log->base_lsn == log->digest_lsn ? log->digest : store_front(&log->trunk)->digest_before;
+    core_trimmed(log->core, log->base_lsn);
+}
+
 void
 trim(struct node_log *log)
 {
-    if (log->retain_bytes == 0 || log->trunk.bytes <= log->retain_bytes)
+    if (log->retain_bytes == 0 || log->trunk.bytes <= log->retain_bytes) {
+        log->ticked_lsn = log->digest_lsn;
         return;
+    }
     if (core_role(log->core) == ROLE_LEADER)
         log->trim_lsn = core_trim_limit(log->core);
-    /* Committed as far as this node's digest has come, and held by all. */
+    /* Committed as far as this node's digest has come, and held by all in reach. */
     if (log->trim_lsn > 0 && log->trim_lsn <= log->digest_lsn)
-        store_trim(&log->trunk, log->trim_lsn);
+        trim_to(log, log->trim_lsn < log->ticked_lsn ? log->trim_lsn : log->ticked_lsn);
+    log->ticked_lsn = log->digest_lsn;
 }
 
 /* Something that may be sent now: to a follower, or of the branch. */
@@ -145,10 +164,12 @@ node_has_unsent(const struct node *node, const struct node_log *log)
 
     if (core_hand_off_window(log->core, &from, &leader))
         return true;
+    if (log->lend_from_lsn != 0)
+        return true;
     if (core_role(log->core) != ROLE_LEADER)
         return false;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self && core_send_window(log->core, peer, &from, &to))
+        if (peer != node->self && (core_send_window(log->core, peer, &from, &to) || core_wants_base(log->core, peer)))
             return true;
     }
     return false;
@@ -209,6 +230,8 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     struct sink sink;
 
+    if (log->voters != core_members(log->core)->voters)
+        log_reassess(node, log);
     send_hand_off(node, log, now_ns);
     store_seal(&log->trunk);
     store_seal(&log->branch);
@@ -216,6 +239,7 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
     sink = node_sink(node, log);
     core_held(log->core, core_last_lsn(log->core), now_ns, &sink);
     send_entries(node, log, now_ns);
+    send_lent(node, log);
 }
 
 static uint32_t
@@ -307,10 +331,12 @@ status_publish(struct node_log *log)
         .term = core_term(log->core),
         .commit_lsn = core_commit_lsn(log->core),
         .last_lsn = core_last_lsn(log->core),
-        .first_lsn = store_first(&log->trunk),
+        .first_lsn = log->base_lsn + 1,
         .branch_entries = log->branch_entries,
         .digest = log->digest,
         .recovery_lsn = core_recovery_lsn(log->core),
+        .members = *core_members(log->core),
+        .self = log->self,
         .refused = log->refused,
         .appended = log->appended,
     };

@@ -12,7 +12,8 @@ level_of(struct core *core, uint64_t lsn)
 bool
 window_open(const struct core *core)
 {
-    return core->last_lsn - core->commit_lsn < core->config.window_entries - 2 && !runs_full(&core->runs) &&
+    return core->transfer_target == CAIRN_NODE_NONE &&
+           core->last_lsn - core->commit_lsn < core->config.window_entries - 2 && !runs_full(&core->runs) &&
            producers_room(&core->producers);
 }
 
@@ -26,6 +27,8 @@ trunk_note(struct core *core, const struct run *run, const struct entry_id *ids)
     history_add(&core->history, run->term, run->first_lsn);
     runs_add(&core->runs, run);
     marks_apply(&core->marks, run);
+    if (run->kind == ENTRY_CONFIG)
+        membership_note(core, run);
     if (ids != NULL && run->kind == ENTRY_DATA) {
         for (uint32_t i = 0; i < run->count; i++)
             producers_note(&core->producers, &ids[i], run->first_lsn + i);
@@ -110,6 +113,7 @@ truncate_from(struct core *core, uint64_t from_lsn, const struct sink *sink)
     runs_truncate(&core->runs, from_lsn);
     marks_rebuild(&core->marks, &core->committed_marks, &core->runs);
     producers_truncate(&core->producers, from_lsn);
+    membership_truncate(core, from_lsn);
     core->last_lsn = from_lsn - 1;
     if (core->held_lsn > core->last_lsn)
         core->held_lsn = core->last_lsn;
@@ -136,8 +140,8 @@ refuse_append(struct core *core, const struct message *message, uint64_t hint_ls
 }
 
 /* Does the entry before the new ones match? Committed ones always do. */
-static bool
-previous_matches(const struct core *core, const struct message *message)
+bool
+append_fits(const struct core *core, const struct message *message)
 {
     if (message->append.prev_lsn <= core->commit_lsn)
         return true;
@@ -181,6 +185,8 @@ follower_room(const struct core *core, const struct run *run, uint32_t count)
     uint64_t uncommitted = core->last_lsn - core->commit_lsn, room;
     uint64_t undo = core->producers.undo_mask + 1 - (core->producers.undo_tail - core->producers.undo_head);
 
+    if (run->kind == ENTRY_CONFIG && (!membership_run_sane(run) || !membership_room(core)))
+        return 0;
     if (run->kind != ENTRY_DATA)
         return runs_exhausted(&core->runs) ? 0 : count;
     if (runs_full(&core->runs) || uncommitted >= core->config.window_entries)
@@ -210,13 +216,30 @@ store_run(struct core *core, const struct run *run, uint32_t skip, const struct 
     emit(sink, &effect);
 }
 
+/* Takes what of the message's run is not held yet, and cuts off what conflicts. Returns up to where this
+ * trunk is now the sender's. */
+uint64_t
+append_take(struct core *core, const struct message *message, const struct entry_id *ids, const struct sink *sink)
+{
+    const struct run *run = &message->append.run;
+    uint64_t end_lsn = message->append.prev_lsn + run->count;
+    uint32_t skip;
+
+    assert(append_fits(core, message));
+    if (run->count > 0) {
+        assert(run->first_lsn == message->append.prev_lsn + 1);
+        skip = skip_held(core, run, sink);
+        if (skip < run->count)
+            store_run(core, run, skip, ids, sink);
+    }
+    return end_lsn < core->last_lsn ? end_lsn : core->last_lsn;
+}
+
 void
 receive_append(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
                const struct sink *sink)
 {
-    const struct run *run = &message->append.run;
     uint64_t end_lsn;
-    uint32_t skip;
 
     if (message->term < core->term) {
         refuse_append(core, message, core->last_lsn, now_ns, sink);
@@ -226,19 +249,11 @@ receive_append(struct core *core, const struct message *message, const struct en
     if (message->term == core->term && core->role == ROLE_LEADER)
         return;
     follow(core, message->term, message->from, now_ns, sink);
-    if (!previous_matches(core, message)) {
+    if (!append_fits(core, message)) {
         refuse_append(core, message, probe_hint(core, message), now_ns, sink);
         return;
     }
-    end_lsn = message->append.prev_lsn + run->count;
-    if (run->count > 0) {
-        assert(run->first_lsn == message->append.prev_lsn + 1);
-        skip = skip_held(core, run, sink);
-        if (skip < run->count)
-            store_run(core, run, skip, ids, sink);
-    }
-    if (end_lsn > core->last_lsn)
-        end_lsn = core->last_lsn;
+    end_lsn = append_take(core, message, ids, sink);
     if (end_lsn > core->match_lsn)
         core->match_lsn = end_lsn;
     core->reply_to = message->from;

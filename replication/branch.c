@@ -25,34 +25,45 @@ branch_open(struct core *core, uint64_t last_seq)
     branch->last_seq = last_seq;
 }
 
+/* Is the entry the next after what its producer has at `last`? */
+static enum cairn_error
+follows(const struct producer *last, const struct entry_id *id)
+{
+    if (last->seq != 0 && id->epoch < last->epoch)
+        return CAIRN_FENCED;
+    if (last->seq == 0 || id->epoch > last->epoch)
+        return id->producer_seq == 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
+    return id->producer_seq == last->seq + 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
+}
+
 /* A producer's sequences are dense on the trunk and on every branch, counted from what is committed:
  * so a sequence at or below the trunk's last is always a repeat, also when branches meet. What
  * this node holds uncommitted does not count; it may yet go. */
 static enum cairn_error
 branch_check(struct core *core, const struct entry_id *id, struct accepted *out)
 {
-    uint64_t committed_seq, last_seq, lsn, seq;
-    enum cairn_error on_trunk;
+    struct producer committed = producers_committed(&core->producers, id->producer);
+    struct producer here = producers_last(&core->branch_producers, id->producer);
+    uint64_t lsn, seq, unused;
+    enum cairn_error on_trunk = producers_check(&core->producers, id, &lsn, &unused);
 
-    on_trunk = producers_check(&core->producers, id, &lsn, &last_seq);
-    committed_seq = producers_committed_seq(&core->producers, id->producer);
-    if (id->producer_seq <= committed_seq) {
+    if (committed.seq != 0 && id->epoch == committed.epoch && id->producer_seq <= committed.seq) {
         out->repeated = true;
         out->lsn = lsn;
         out->term = lsn == 0 ? 0 : history_term(&core->history, lsn);
         return CAIRN_OK;
     }
     out->on_branch = true;
-    if (producers_check(&core->branch_producers, id, &seq, &last_seq) == CAIRN_AGAIN) {
+    if (producers_check(&core->branch_producers, id, &seq, &unused) == CAIRN_AGAIN) {
         out->repeated = true;
         out->seq = seq;
         return CAIRN_OK;
     }
-    if (committed_seq == 0 && last_seq == 0 && on_trunk == CAIRN_PRODUCER_EVICTED)
+    if (committed.seq == 0 && here.seq == 0 && on_trunk == CAIRN_PRODUCER_EVICTED)
         return on_trunk;
-    if (last_seq < committed_seq)
-        last_seq = committed_seq;
-    return id->producer_seq == last_seq + 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
+    if (here.seq == 0 || here.epoch < committed.epoch || (here.epoch == committed.epoch && here.seq < committed.seq))
+        here = committed;
+    return follows(&here, id);
 }
 
 enum cairn_error

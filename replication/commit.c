@@ -13,7 +13,7 @@ majority_lsn(const struct core *core, uint64_t *all_lsn)
         uint64_t lsn;
         uint32_t place;
 
-        if (!(core->config.voters & node_bit(node)))
+        if (!is_voter(core, node))
             continue;
         lsn = node == core->config.self         ? core->held_lsn
               : core->progress[node].recovering ? 0
@@ -23,9 +23,9 @@ majority_lsn(const struct core *core, uint64_t *all_lsn)
             held[place] = held[place - 1];
         held[place] = lsn;
     }
-    assert(count == core->voters);
+    assert(count == set_size(voters_of(core)) && count > 0);
     *all_lsn = held[count - 1];
-    return held[core->majority - 1];
+    return held[count / 2];
 }
 
 void
@@ -38,6 +38,7 @@ commit_to(struct core *core, uint64_t lsn, const struct sink *sink)
     core->commit_lsn = lsn;
     runs_commit(&core->runs, lsn, &core->committed_marks);
     producers_commit(&core->producers, lsn);
+    membership_commit(core, lsn);
     emit_lsn(sink, EFFECT_COMMIT, lsn);
     branch_settle(core, sink);
 }

@@ -40,21 +40,27 @@ core_init(void *memory, const struct core_config *config, uint64_t now_ns)
     struct core *core = memory;
     char *rest = (char *)memory + aligned(sizeof(*core));
 
-    assert(config->voters & node_bit(config->self));
     assert((config->window_entries & (config->window_entries - 1)) == 0);
     assert((config->producers_max & (config->producers_max - 1)) == 0);
 
     memset(memory, 0, core_footprint(config));
     core->config = *config;
-    core->voters = set_size(config->voters);
-    core->majority = core->voters / 2 + 1;
+    if (core->config.nodes == 0)
+        core->config.nodes = config->members.voters | config->members.learners;
+    assert(core->config.nodes & node_bit(config->self));
+    membership_start(core, &config->members);
+    core->transfer_target = CAIRN_NODE_NONE;
     core->random = config->seed * 0x9e3779b97f4a7c15u + config->self + 1;
-    core->voted_for = core->leader = core->reply_to = CAIRN_NODE_NONE;
+    core->voted_for = core->leader = core->reply_to = core->ahead = CAIRN_NODE_NONE;
     core->reach = node_bit(config->self);
     core->levels = (uint8_t *)rest;
     rest = producers_place(&core->producers, rest + aligned(config->window_entries), config->producers_max,
                            config->window_entries);
     producers_place(&core->branch_producers, rest, config->producers_max, BRANCH_UNDO);
+    core->lives[config->self] = config->incarnation;
+    /* A former life may have promised a lease. */
+    if (config->incarnation > 1)
+        core->promise_until_ns = now_ns + config->election_timeout_ns;
     core->recovery_nonce = ((uint64_t)config->incarnation << 32) | 1;
     election_reset(core, now_ns);
     return core;
@@ -75,6 +81,7 @@ core_message(const struct core *core, enum message_type type, uint8_t to)
     message.type = (uint8_t)type;
     message.from = core->config.self;
     message.to = to;
+    message.incarnation = core->config.incarnation;
     message.term = core->term;
     message.recovering = core->config.recovering;
     return message;
@@ -89,11 +96,12 @@ core_send(const struct message *message, const struct sink *sink)
     emit(sink, &effect);
 }
 
+/* To every other voter. */
 void
 core_broadcast(const struct core *core, struct message *message, const struct sink *sink)
 {
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-        if (peer == core->config.self || !(core->config.voters & node_bit(peer)))
+        if (peer == core->config.self || !is_voter(core, peer))
             continue;
         message->to = peer;
         core_send(message, sink);
@@ -107,6 +115,7 @@ core_check(const struct core *core)
     assert(core->commit_lsn <= core->last_lsn);
     assert(core->held_lsn <= core->last_lsn);
     assert(core->match_lsn <= core->last_lsn);
+    assert(core->base_lsn <= core->commit_lsn);
     assert(core->last_lsn - core->commit_lsn <= core->config.window_entries + RUNS_RESERVED);
     assert(core->role != ROLE_LEADER || core->leader == core->config.self);
     assert(core->role == ROLE_LEADER || core->leader != core->config.self);
@@ -119,9 +128,16 @@ core_receive(struct core *core, const struct message *message, const struct entr
 {
     assert(message->from < CAIRN_NODES_MAX);
     assert(message->from != core->config.self || message->type == MESSAGE_HAND_OFF);
-    /* Only members are heard (thesis 4.2.3: a removed server must not disrupt). */
-    if (!(core->config.voters & node_bit(message->from)))
+    /* Whoever is of the cluster is heard, member or not: a node that lags in what it knows of the
+     * membership must still follow a leader, and vote for one, that it does not count yet (thesis 4.1).
+     * That one who was removed does no harm is what pre-vote and loyalty to a live leader see to. */
+    if (!(core->config.nodes & node_bit(message->from)))
         return;
+    /* Nor is what a former life said (0: the life is not told). */
+    if (message->incarnation != 0 && message->incarnation < core->lives[message->from])
+        return;
+    if (message->incarnation > core->lives[message->from])
+        core->lives[message->from] = message->incarnation;
 
     switch ((enum message_type)message->type) {
     case MESSAGE_PREVOTE:
@@ -165,6 +181,18 @@ core_receive(struct core *core, const struct message *message, const struct entr
         break;
     case MESSAGE_RECOVER_REPLY:
         receive_recover_reply(core, message, sink);
+        break;
+    case MESSAGE_TIMEOUT_NOW:
+        receive_timeout_now(core, message, now_ns, sink);
+        break;
+    case MESSAGE_BASE:
+        receive_base(core, message, now_ns, sink);
+        break;
+    case MESSAGE_PULL:
+        receive_pull(core, message, sink);
+        break;
+    case MESSAGE_LEND:
+        receive_lend(core, message, ids, now_ns, sink);
         break;
     case MESSAGE_NONE:
     case MESSAGE_TYPES:
@@ -216,18 +244,14 @@ core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *s
 }
 
 void
-core_peer_restarted(struct core *core, uint8_t peer)
+core_peer_restarted(struct core *core, uint8_t peer, uint32_t incarnation)
 {
-    struct progress *progress = &core->progress[peer];
-
+    if (core->lives[peer] < incarnation)
+        core->lives[peer] = incarnation;
     if (peer == core->leader)
         core->leader_heard_ns = 0;
-    progress->match_lsn = 0;
-    progress->next_lsn = core->last_lsn + 1;
-    progress->state = PROGRESS_PROBE;
-    progress->probe_sent = false;
-    progress->recovering = true;
-    progress->confirmed_seq = 0;
+    progress_reset(core, peer, 0);
+    core->progress[peer].recovering = true;
 }
 
 enum role
@@ -298,7 +322,7 @@ core_trim_limit(const struct core *core)
     if (core->role != ROLE_LEADER)
         return 0;
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-        if (peer != core->config.self && (core->config.voters & node_bit(peer)) &&
+        if (peer != core->config.self && (core->reach & node_bit(peer)) && is_member(core, peer) &&
             core->progress[peer].match_lsn < limit)
             limit = core->progress[peer].match_lsn;
     }

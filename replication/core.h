@@ -28,23 +28,31 @@
 struct entry_id {
     uint64_t producer;
     uint64_t producer_seq;
+    uint32_t epoch; /* of the producer: a higher one fences off whoever still uses a lower */
 };
 
 enum entry_kind {
     ENTRY_DATA = 0,
-    ENTRY_NOOP = 1, /* first entry of a leader's term (thesis 6.4) */
-    ENTRY_MARK = 2, /* moves an origin's mark over entries that the trunk already held */
+    ENTRY_NOOP = 1,   /* first entry of a leader's term (thesis 6.4) */
+    ENTRY_MARK = 2,   /* moves an origin's mark over entries that the trunk already held */
+    ENTRY_CONFIG = 3, /* a membership, in force from here on */
 };
 
 /* Entries that follow each other in lsn and in origin sequence, of one term. */
 struct run {
     uint64_t term;
     uint64_t first_lsn;
-    uint64_t first_seq; /* origin sequence of the first; of a MARK, the mark reached; of a NOOP, 0 */
+    uint64_t first_seq; /* origin sequence of the first; of a MARK, the mark reached; of a NOOP, 0; of a
+                           CONFIG, the voters in the lower half, the learners in the upper */
     uint32_t count;
     uint32_t incarnation; /* of the origin */
     uint8_t origin;
     uint8_t kind;
+};
+
+/* Who belongs to a log. Learners hold the trunk and neither vote nor count. */
+struct members {
+    cairn_node_set voters, learners;
 };
 
 enum role { ROLE_FOLLOWER, ROLE_PRECANDIDATE, ROLE_CANDIDATE, ROLE_LEADER };
@@ -65,23 +73,41 @@ enum message_type {
     MESSAGE_HAND_OFF_REPLY,
     MESSAGE_RECOVER,
     MESSAGE_RECOVER_REPLY,
+    MESSAGE_TIMEOUT_NOW,
+    MESSAGE_BASE,
+    MESSAGE_PULL,
+    MESSAGE_LEND,
     MESSAGE_TYPES,
+};
+
+/* The highest sequence the trunk holds of one origin's life. */
+struct mark {
+    uint64_t seq;
+    uint32_t incarnation;
+    uint8_t origin;
 };
 
 struct message {
     uint8_t type;
     uint8_t from, to;
-    bool yes;        /* replies: granted, accepted */
-    bool recovering; /* the sender has no vote yet */
+    bool yes;             /* replies: granted, accepted; READ_INDEX: a lease is good enough */
+    bool recovering;      /* the sender has no vote yet */
+    bool transfer;        /* VOTE: the leader itself asked for this campaign */
+    uint32_t incarnation; /* of the sender */
     uint64_t term;
     union {
         struct {
-            uint64_t last_lsn, last_term;
-        } vote;
+            uint64_t last_lsn, last_term; /* of the sender's trunk; in a PREVOTE_REPLY 0 where that is not why */
+        } vote;                           /* PREVOTE, PREVOTE_REPLY, VOTE, PULL */
+        struct {
+            uint32_t lives[CAIRN_NODES_MAX]; /* the highest incarnation the voter knows of each node */
+        } vote_reply;
         struct {
             uint64_t prev_lsn, prev_term, commit_lsn;
             struct run run; /* count 0: a probe */
-        } append;
+            /* LEND: the lender's trunk ends here */
+            uint64_t last_lsn, last_term;
+        } append; /* APPEND, LEND */
         struct {
             uint64_t match_lsn; /* yes: held up to here */
             uint64_t hint_lsn;  /* no: go on after this one */
@@ -102,8 +128,17 @@ struct message {
         } hand_off_reply;
         struct {
             uint64_t nonce, last_lsn;
+            struct members members; /* in force at who answers */
             bool leader;
         } recover;
+        struct {
+            uint64_t lsn, base_term; /* everything up to lsn is gone; of that entry */
+            uint64_t producer_floor; /* producers up to here may have been met */
+            uint64_t digest;         /* of the trunk up to lsn; the node's, not the core's */
+            struct members members;
+            const struct mark *marks; /* at most 64; the caller's */
+            uint32_t marks_count;
+        } base;
     };
 };
 
@@ -120,6 +155,8 @@ enum effect_type {
     EFFECT_READ_FAILED,   /* token: ask again */
     EFFECT_BRANCH_TRIM,   /* branch entries up to seq are committed on the trunk */
     EFFECT_RECOVERED,     /* the node votes and counts again */
+    EFFECT_REBASE,        /* the trunk begins anew after lsn; whatever was held is void */
+    EFFECT_LEND,          /* send lend.to what stands from lend.from_lsn on, as MESSAGE_LEND */
 };
 
 struct effect {
@@ -135,6 +172,10 @@ struct effect {
         struct {
             uint64_t token, lsn;
         } read;
+        struct {
+            uint64_t from_lsn;
+            uint8_t to;
+        } lend;
     };
 };
 
@@ -146,9 +187,10 @@ struct sink {
 
 struct core_config {
     uint8_t self;
-    cairn_node_set voters;
-    uint32_t incarnation; /* of this node, rising with each start, from 1 */
-    uint64_t seed;        /* of the election jitter */
+    cairn_node_set nodes;   /* all that a message may come from; 0: the members */
+    struct members members; /* that the log begins with */
+    uint32_t incarnation;   /* of this node, rising with each start, from 1 */
+    uint64_t seed;          /* of the election jitter */
     uint64_t election_timeout_ns;
     uint32_t election_patience; /* how many times as long this node waits to campaign; 0 is 1 */
     uint64_t retransmit_ns;
@@ -204,12 +246,31 @@ void core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_
 /* The detector's word: peers in `reach` and this node hear each other (self included). */
 void core_reach(struct core *core, cairn_node_set reach, uint64_t now_ns, const struct sink *sink);
 
-/* A peer started anew: what it held in memory is gone. */
-void core_peer_restarted(struct core *core, uint8_t peer);
+/* A peer started anew, for the incarnation-th time: what it held in memory is gone. */
+void core_peer_restarted(struct core *core, uint8_t peer, uint32_t incarnation);
 
 /* A linearizable read, anywhere: EFFECT_READ_READY or _FAILED with the token will follow, or
- * CAIRN_NO_LEADER / CAIRN_AGAIN now (Raft thesis 6.4). */
-enum cairn_error core_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sink *sink);
+ * CAIRN_NO_LEADER / CAIRN_AGAIN now (Raft thesis 6.4). lease: the leader's lease will do where it runs,
+ * which spares the round to a majority; linearizable as long as no two clocks drift apart by more than
+ * 1 %. now_ns must then be read after the request was there. */
+enum cairn_error core_read(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink);
+
+/* The leader hands leadership to target, which must be a voter in reach and not far behind
+ * (CAIRN_BEHIND): until it leads, or an election timeout has passed, core_append() says CAIRN_AGAIN. */
+enum cairn_error core_transfer(struct core *core, uint8_t target, uint64_t now_ns);
+
+/* The caller no longer holds entries up to lsn, which are committed. */
+void core_trimmed(struct core *core, uint64_t lsn);
+uint64_t core_base_lsn(const struct core *core);
+
+/* A follower needs entries that are trimmed: it is to be sent the base (core_base_message(), to which the
+ * caller adds the digest), and core_base_sent() said. */
+bool core_wants_base(const struct core *core, uint8_t peer);
+void core_base_message(const struct core *core, uint8_t peer, struct message *out);
+void core_base_sent(struct core *core, uint8_t peer, uint64_t now_ns);
+
+/* A MESSAGE_LEND to `to`, to which the caller adds prev_lsn, prev_term and the run. */
+void core_lend_message(const struct core *core, uint8_t to, struct message *out);
 
 /* What may be sent to peer now: lsns [*from, *to]; false: nothing. core_sent() says what went out;
  * a count of 0 is a probe that carries none. */
@@ -220,6 +281,17 @@ void core_sent(struct core *core, uint8_t peer, uint64_t last_lsn, uint64_t now_
  * which may be this node itself. false: nothing. core_handed() says what went out. */
 bool core_hand_off_window(const struct core *core, uint64_t *after_seq, uint8_t *leader);
 void core_handed(struct core *core, uint64_t last_seq, uint32_t count, uint64_t now_ns);
+
+/* The leader asks for another membership: at most one voter more or fewer. *lsn: of the entry that says
+ * so; it is in force at once and agreed on when that is committed. CAIRN_AGAIN: another change, a
+ * transfer or the leader's first entry is under way. CAIRN_BEHIND: a node that is to vote has to catch up
+ * as a learner first. CAIRN_NO_QUORUM: the voters that are well now would be no majority of it. CAIRN_INVALID: too large a step, or nobody left. A leader that is no longer a voter
+ * leads until that is committed, and steps down. */
+enum cairn_error core_change_members(struct core *core, const struct members *next, uint64_t now_ns,
+                                     const struct sink *sink, uint64_t *lsn);
+
+/* The membership in force. */
+const struct members *core_members(const struct core *core);
 
 /* The state, for senders, status and checkers. */
 enum role core_role(const struct core *core);
@@ -232,7 +304,8 @@ uint64_t core_term_at(const struct core *core, uint64_t lsn);
 bool core_recovering(const struct core *core);
 uint64_t core_recovery_lsn(const struct core *core); /* the log's end as recovery found it */
 bool core_branch_pending(const struct core *core);
-/* The lowest lsn that every voter is known to hold: what may be trimmed. */
+/* The lowest lsn that every member in reach is known to hold: what may be trimmed. One that is out of reach
+ * has to begin anew at the base when it comes back. */
 uint64_t core_trim_limit(const struct core *core);
 
 #endif

@@ -33,12 +33,6 @@ election_soon(struct core *core, uint64_t now_ns)
         core->election_ns = soon_ns;
 }
 
-bool
-has_quorum(const struct core *core, cairn_node_set set)
-{
-    return set_size(set & core->config.voters) >= core->majority;
-}
-
 static void
 role_changed(const struct sink *sink)
 {
@@ -57,6 +51,7 @@ depose(struct core *core, const struct sink *sink)
     core->role = ROLE_FOLLOWER;
     core->leader = CAIRN_NODE_NONE;
     core->match_lsn = core->commit_lsn;
+    core->transfer_target = CAIRN_NODE_NONE;
     emit_lsn(sink, EFFECT_DEPOSED, core->commit_lsn);
     reads_fail(core, sink);
 }
@@ -80,6 +75,7 @@ follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const 
     }
     core->role = ROLE_FOLLOWER;
     if (leader != CAIRN_NODE_NONE) {
+        core->ahead = CAIRN_NODE_NONE;
         core->leader_heard_ns = now_ns;
         /* Still a timeout away: as good as drawn anew. */
         if (core->election_ns < now_ns + core->config.election_timeout_ns)
@@ -103,6 +99,9 @@ lead(struct core *core, uint64_t now_ns, const struct sink *sink)
     core->leader = core->config.self;
     core->quorum_ns = now_ns;
     core->term_first_lsn = core->last_lsn + 1;
+    core->lease_over = false;
+    core->lease_floor_seq = core->confirm_seq;
+    core->transfer_target = CAIRN_NODE_NONE;
     memset(core->levels, 0, core->config.window_entries);
     progress_start(core, now_ns);
     hand_off_restart(core);
@@ -113,18 +112,34 @@ lead(struct core *core, uint64_t now_ns, const struct sink *sink)
 }
 
 static void
-ask_for_votes(struct core *core, enum message_type type, uint64_t term, const struct sink *sink)
+ask_for_votes(struct core *core, enum message_type type, uint64_t term, bool transfer, const struct sink *sink)
 {
     struct message message = core_message(core, type, CAIRN_NODE_NONE);
 
     message.term = term;
+    message.transfer = transfer;
     message.vote.last_lsn = core->last_lsn;
     message.vote.last_term = history_term(&core->history, core->last_lsn);
     core_broadcast(core, &message, sink);
 }
 
+/* Votes that count: none of a life that a node has had since. A node that lost its memory may have voted
+ * before in the term that it votes in now; whoever answered its recovery knows of the new life, and at
+ * least one of any quorum without it has. */
+static cairn_node_set
+votes(const struct core *core)
+{
+    cairn_node_set set = node_bit(core->config.self);
+
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if ((core->granted & node_bit(peer)) && core->granted_lives[peer] >= core->lives[peer])
+            set |= node_bit(peer);
+    }
+    return set;
+}
+
 static void
-campaign(struct core *core, uint64_t now_ns, const struct sink *sink)
+campaign(struct core *core, bool transfer, uint64_t now_ns, const struct sink *sink)
 {
     assert(!core->config.recovering);
     assert(core->role == ROLE_PRECANDIDATE);
@@ -138,7 +153,17 @@ campaign(struct core *core, uint64_t now_ns, const struct sink *sink)
         lead(core, now_ns, sink);
         return;
     }
-    ask_for_votes(core, MESSAGE_VOTE, core->term, sink);
+    ask_for_votes(core, MESSAGE_VOTE, core->term, transfer, sink);
+}
+
+/* The leader of this term has asked for it: nobody has to be asked whether it still lives. */
+void
+campaign_at_once(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    assert(core->role != ROLE_LEADER);
+    core->role = ROLE_PRECANDIDATE;
+    core->leader = CAIRN_NODE_NONE;
+    campaign(core, true, now_ns, sink);
 }
 
 static void
@@ -153,10 +178,12 @@ precampaign(struct core *core, uint64_t now_ns, const struct sink *sink)
     if (changed)
         role_changed(sink);
     if (has_quorum(core, core->granted)) {
-        campaign(core, now_ns, sink);
+        campaign(core, false, now_ns, sink);
         return;
     }
-    ask_for_votes(core, MESSAGE_PREVOTE, core->term + 1, sink);
+    lend_ask(core, now_ns, sink);
+    core->ahead = CAIRN_NODE_NONE;
+    ask_for_votes(core, MESSAGE_PREVOTE, core->term + 1, false, sink);
 }
 
 /* A leader that the detector never saw with a majority has one timeout to be seen. */
@@ -169,29 +196,56 @@ check_quorum(struct core *core, uint64_t now_ns, const struct sink *sink)
         follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
 }
 
+/* A leader that is no voter any more has led as long as it had to (thesis 4.2.2). */
+static void
+leave_when_removed(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    uint8_t next = transfer_best_target(core);
+
+    if (core->changes_count > 0 || is_voter(core, core->config.self))
+        return;
+    if (next != CAIRN_NODE_NONE)
+        transfer_send(core, next, sink);
+    follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
+}
+
+static void
+leader_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    check_quorum(core, now_ns, sink);
+    if (core->role == ROLE_LEADER)
+        transfer_tick(core, now_ns, sink);
+    if (core->role == ROLE_LEADER)
+        leave_when_removed(core, now_ns, sink);
+}
+
 void
 election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     if (core->role == ROLE_LEADER)
-        check_quorum(core, now_ns, sink);
-    else if (now_ns >= core->election_ns && !runs_exhausted(&core->runs))
+        leader_tick(core, now_ns, sink);
+    else if (now_ns >= core->election_ns && now_ns >= core->promise_until_ns && is_voter(core, core->config.self) &&
+             !runs_exhausted(&core->runs))
         precampaign(core, now_ns, sink);
 }
 
-static bool
-up_to_date(const struct core *core, const struct message *message)
+/* Is a trunk that ends so at least as far as this one (Raft 5.4.1)? */
+bool
+up_to_date(const struct core *core, uint64_t last_term, uint64_t last_lsn)
 {
-    uint64_t last_term = history_term(&core->history, core->last_lsn);
+    uint64_t own_term = history_term(&core->history, core->last_lsn);
 
-    if (message->vote.last_term != last_term)
-        return message->vote.last_term > last_term;
-    return message->vote.last_lsn >= core->last_lsn;
+    if (last_term != own_term)
+        return last_term > own_term;
+    return last_lsn >= core->last_lsn;
 }
 
-/* Whoever hears a leader does not help to depose it. */
+/* Whoever hears a leader, or has promised it a lease, does not help to depose it. */
 static bool
 leader_is_alive(const struct core *core, uint64_t now_ns)
 {
+    if (now_ns < core->promise_until_ns)
+        return true;
     if (core->role == ROLE_LEADER)
         return has_quorum(core, core->reach);
     return core->leader != CAIRN_NODE_NONE && now_ns - core->leader_heard_ns < core->config.election_timeout_ns;
@@ -202,9 +256,14 @@ void
 receive_prevote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
 {
     struct message reply = core_message(core, MESSAGE_PREVOTE_REPLY, message->from);
+    bool alive = leader_is_alive(core, now_ns);
+    bool enough = up_to_date(core, message->vote.last_term, message->vote.last_lsn);
 
-    reply.yes = !core->config.recovering && message->term > core->term && up_to_date(core, message) &&
-                !leader_is_alive(core, now_ns);
+    reply.yes = !core->config.recovering && message->term > core->term && enough && !alive;
+    if (!core->config.recovering && !enough && !alive) {
+        reply.vote.last_lsn = core->last_lsn;
+        reply.vote.last_term = history_term(&core->history, core->last_lsn);
+    }
     /* A grant names the term asked for, so that one of an earlier round is not counted. */
     if (reply.yes)
         reply.term = message->term;
@@ -214,15 +273,18 @@ receive_prevote(struct core *core, const struct message *message, uint64_t now_n
 void
 receive_prevote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
 {
-    if (!message->yes && message->term > core->term) {
+    bool ahead = !message->yes && message->vote.last_lsn > 0 && core->role == ROLE_PRECANDIDATE &&
+                 up_to_date(core, message->vote.last_term, message->vote.last_lsn);
+
+    if (!message->yes && message->term > core->term)
         follow(core, message->term, CAIRN_NODE_NONE, now_ns, sink);
-        return;
-    }
+    if (ahead)
+        core->ahead = message->from;
     if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term != core->term + 1)
         return;
     core->granted |= node_bit(message->from);
     if (has_quorum(core, core->granted))
-        campaign(core, now_ns, sink);
+        campaign(core, false, now_ns, sink);
 }
 
 void
@@ -231,13 +293,16 @@ receive_vote(struct core *core, const struct message *message, uint64_t now_ns, 
     struct message reply;
 
     /* A request that comes while a leader is alive is from someone who lost touch (thesis 4.2.3). */
-    if (message->term > core->term && !leader_is_alive(core, now_ns))
+    if (message->term > core->term && (message->transfer || !leader_is_alive(core, now_ns)))
         follow(core, message->term, CAIRN_NODE_NONE, now_ns, sink);
 
     reply = core_message(core, MESSAGE_VOTE_REPLY, message->from);
     reply.yes = !core->config.recovering && message->term == core->term &&
+                (message->transfer || now_ns >= core->promise_until_ns) &&
                 (core->role == ROLE_FOLLOWER || core->role == ROLE_PRECANDIDATE) &&
-                (core->voted_for == CAIRN_NODE_NONE || core->voted_for == message->from) && up_to_date(core, message);
+                (core->voted_for == CAIRN_NODE_NONE || core->voted_for == message->from) &&
+                up_to_date(core, message->vote.last_term, message->vote.last_lsn);
+    memcpy(reply.vote_reply.lives, core->lives, sizeof(core->lives));
     if (reply.yes) {
         core->voted_for = message->from;
         core->role = ROLE_FOLLOWER;
@@ -256,7 +321,12 @@ receive_vote_reply(struct core *core, const struct message *message, uint64_t no
     if (core->role != ROLE_CANDIDATE || !message->yes || message->term != core->term)
         return;
     core->granted |= node_bit(message->from);
-    if (has_quorum(core, core->granted))
+    core->granted_lives[message->from] = message->incarnation;
+    for (uint8_t node = 0; node < CAIRN_NODES_MAX; node++) {
+        if (core->lives[node] < message->vote_reply.lives[node])
+            core->lives[node] = message->vote_reply.lives[node];
+    }
+    if (has_quorum(core, votes(core)))
         lead(core, now_ns, sink);
 }
 
@@ -264,7 +334,7 @@ void
 core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
                   const struct sink *sink)
 {
-    if (leader == core->config.self || !(core->config.voters & node_bit(leader)))
+    if (leader == core->config.self || !(core->config.nodes & node_bit(leader)))
         return;
     if (term < core->term || (term == core->term && core->role == ROLE_LEADER))
         return;

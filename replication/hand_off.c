@@ -116,9 +116,7 @@ take(struct core *core, const struct run *batch, uint32_t start, uint32_t end, c
 static bool
 is_repeat(const struct core *core, const struct entry_id *id)
 {
-    uint64_t known_lsn, known_seq;
-
-    return producers_check(&core->producers, id, &known_lsn, &known_seq) == CAIRN_AGAIN;
+    return producers_holds(&core->producers, id);
 }
 
 /* Entries one by one: a repeat ends a stretch and is stepped over. Returns the mark reached. */

@@ -97,12 +97,30 @@ producers_check(const struct producers *producers, const struct entry_id *id, ui
             return CAIRN_PRODUCER_EVICTED;
         return id->producer_seq == 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
     }
+    /* A new holder of the id begins at 1; the former one is done with. */
+    if (id->epoch < producer->epoch)
+        return CAIRN_FENCED;
+    if (id->epoch > producer->epoch)
+        return id->producer_seq == 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
     *known_seq = producer->seq;
     if (id->producer_seq > producer->seq)
         return id->producer_seq == producer->seq + 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
     if (id->producer_seq >= producer->run_seq)
         *known_lsn = producer->run_lsn + (id->producer_seq - producer->run_seq);
     return CAIRN_AGAIN;
+}
+
+/* Does the log hold this very entry? */
+bool
+producers_holds(const struct producers *producers, const struct entry_id *id)
+{
+    struct producer producer = producers_last(producers, id->producer);
+
+    if (id->producer == 0 || producer.seq == 0)
+        return false;
+    if (id->epoch == producer.epoch)
+        return id->producer_seq <= producer.seq;
+    return id->epoch == producer.former_epoch && id->producer_seq <= producer.former_seq;
 }
 
 static void
@@ -122,7 +140,8 @@ undo_push(struct producers *producers, const struct undo *undo)
 void
 producers_note(struct producers *producers, const struct entry_id *id, uint64_t lsn)
 {
-    struct undo undo = {.lsn = lsn, .seq = id->producer_seq, .evicted_floor = producers->evicted_floor};
+    struct undo undo = {
+        .lsn = lsn, .seq = id->producer_seq, .epoch = id->epoch, .evicted_floor = producers->evicted_floor};
     struct producer *producer;
     uint32_t slot;
 
@@ -143,10 +162,23 @@ producers_note(struct producers *producers, const struct entry_id *id, uint64_t 
         producers->used++;
         producer->id = id->producer;
     }
-    if (producer->seq == 0 || id->producer_seq != producer->seq + 1 || lsn != producer->lsn + 1) {
+    if (producer->seq != 0 && id->epoch < producer->epoch) {
+        /* By a branch, from before another took the id over. */
+        if (id->epoch == producer->former_epoch && id->producer_seq > producer->former_seq)
+            producer->former_seq = id->producer_seq;
+        undo_push(producers, &undo);
+        return;
+    }
+    if (producer->seq != 0 && id->epoch > producer->epoch) {
+        producer->former_epoch = producer->epoch;
+        producer->former_seq = producer->seq;
+    }
+    if (producer->seq == 0 || id->epoch != producer->epoch || id->producer_seq != producer->seq + 1 ||
+        lsn != producer->lsn + 1) {
         producer->run_seq = id->producer_seq;
         producer->run_lsn = lsn;
     }
+    producer->epoch = id->epoch;
     producer->seq = id->producer_seq;
     producer->lsn = lsn;
     producers->last_slot = slot;
@@ -187,17 +219,24 @@ producers_commit(struct producers *producers, uint64_t commit_lsn)
         producers->undo_head++;
 }
 
-/* The last sequence of id that is committed: what the oldest uncommitted change found. */
-uint64_t
-producers_committed_seq(const struct producers *producers, uint64_t id)
+/* What is known of id; seq 0: nothing. */
+struct producer
+producers_last(const struct producers *producers, uint64_t id)
+{
+    return producers->slots[slot_of(producers, id)];
+}
+
+/* The same, of what is committed: what the oldest uncommitted change found. */
+struct producer
+producers_committed(const struct producers *producers, uint64_t id)
 {
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
         const struct undo *undo = &producers->undo[i & producers->undo_mask];
 
         if (undo->before.id == id)
-            return undo->before.seq;
+            return undo->before;
     }
-    return producers->slots[slot_find(producers, id)].seq;
+    return producers_last(producers, id);
 }
 
 /* Entries at [first_lsn, first_lsn + count), uncommitted, stand on the branch too, from first_seq. */
@@ -207,7 +246,7 @@ producers_copy(const struct producers *from, uint64_t first_lsn, uint32_t count,
 {
     for (uint32_t i = from->undo_head; i != from->undo_tail; i++) {
         const struct undo *undo = &from->undo[i & from->undo_mask];
-        struct entry_id id = {.producer = undo->before.id, .producer_seq = undo->seq};
+        struct entry_id id = {.producer = undo->before.id, .producer_seq = undo->seq, .epoch = undo->epoch};
 
         if (undo->lsn >= first_lsn && undo->lsn < first_lsn + count)
             producers_note(to, &id, first_seq + (undo->lsn - first_lsn));
@@ -220,4 +259,17 @@ producers_clear(struct producers *producers)
     memset(producers->slots, 0, sizeof(*producers->slots) * producers->capacity);
     producers->used = producers->last_slot = 0;
     producers->undo_head = producers->undo_tail = 0;
+}
+
+/* No producer with a higher id was ever met. */
+uint64_t
+producers_highest(const struct producers *producers)
+{
+    uint64_t highest = producers->evicted_floor;
+
+    for (uint32_t slot = 0; slot < producers->capacity; slot++) {
+        if (producers->slots[slot].id > highest)
+            highest = producers->slots[slot].id;
+    }
+    return highest;
 }

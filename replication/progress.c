@@ -5,19 +5,25 @@
  * entries under way, goes back to the first one not acknowledged. */
 #include "state.h"
 
+/* Nothing is known of what the peer holds. */
+void
+progress_reset(struct core *core, uint8_t peer, uint64_t now_ns)
+{
+    struct progress *progress = &core->progress[peer];
+    bool recovering = progress->recovering;
+
+    *progress = (struct progress){
+        .next_lsn = core->last_lsn + 1,
+        .heard_ns = now_ns,
+        .recovering = recovering,
+    };
+}
+
 void
 progress_start(struct core *core, uint64_t now_ns)
 {
-    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-        struct progress *progress = &core->progress[peer];
-        bool recovering = progress->recovering;
-
-        *progress = (struct progress){
-            .next_lsn = core->last_lsn + 1,
-            .heard_ns = now_ns,
-            .recovering = recovering,
-        };
-    }
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++)
+        progress_reset(core, peer, now_ns);
     core->all_lsn = 0;
 }
 
@@ -26,10 +32,12 @@ core_send_window(const struct core *core, uint8_t peer, uint64_t *from, uint64_t
 {
     const struct progress *progress = &core->progress[peer];
 
-    if (core->role != ROLE_LEADER || peer == core->config.self || !(core->config.voters & node_bit(peer)))
+    if (core->role != ROLE_LEADER || peer == core->config.self || !is_member(core, peer))
         return false;
     *from = progress->next_lsn;
     *to = core->last_lsn;
+    if (progress->next_lsn <= core->base_lsn)
+        return false; /* core_wants_base() */
     if (progress->state == PROGRESS_PROBE)
         return !progress->probe_sent;
     if (*to - progress->match_lsn > core->config.window_entries)
@@ -70,8 +78,8 @@ bool
 progress_is_quiet(const struct core *core)
 {
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-        if (peer != core->config.self && (core->config.voters & node_bit(peer)) &&
-            core->progress[peer].match_lsn != core->last_lsn)
+        if (peer != core->config.self && is_member(core, peer) &&
+            (core->progress[peer].match_lsn != core->last_lsn || core->progress[peer].recovering))
             return false;
     }
     return true;
@@ -83,9 +91,10 @@ progress_tick(struct core *core, uint64_t now_ns)
     assert(core->role == ROLE_LEADER);
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         struct progress *progress = &core->progress[peer];
-        bool under_way = progress->probe_sent || progress->next_lsn > progress->match_lsn + 1;
+        /* One that recovers is asked until it says that it has. */
+        bool under_way = progress->probe_sent || progress->next_lsn > progress->match_lsn + 1 || progress->recovering;
 
-        if (peer == core->config.self || !(core->config.voters & node_bit(peer)) || !under_way)
+        if (peer == core->config.self || !is_member(core, peer) || !under_way)
             continue;
         if (now_ns - progress->sent_ns < core->config.retransmit_ns ||
             now_ns - progress->heard_ns < core->config.retransmit_ns)

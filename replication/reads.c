@@ -30,11 +30,13 @@ reads_fail(struct core *core, const struct sink *sink)
     core->reads_count = 0;
 }
 
+/* Sends the newest round, anew where its answers do not come. */
 static void
 confirm(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     struct message message = core_message(core, MESSAGE_CONFIRM, CAIRN_NODE_NONE);
 
+    assert(core->role == ROLE_LEADER);
     message.confirm.seq = core->confirm_seq;
     core->confirm_sent_ns = now_ns;
     core_broadcast(core, &message, sink);
@@ -46,7 +48,7 @@ confirmed_seq(const struct core *core)
 {
     uint64_t best = 0;
 
-    if (core->majority == 1)
+    if (has_quorum(core, node_bit(core->config.self)))
         return core->confirm_seq;
     for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++) {
         uint64_t seq = core->progress[i].confirmed_seq;
@@ -93,6 +95,31 @@ reads_serve(struct core *core, const struct sink *sink)
     core->reads_count = kept;
 }
 
+/* The lease (thesis 6.4.1): whoever answers a round promises to help nobody else to lead for an election
+ * timeout. It runs from when the round was first sent, by the leader's clock, less what two clocks may
+ * drift apart. Rounds before the newest change of membership do not count: the voters may be others. */
+static bool
+lease_runs(const struct core *core, uint64_t now_ns)
+{
+    uint64_t seq = confirmed_seq(core), lease_ns = core->config.election_timeout_ns;
+
+    assert(core->role == ROLE_LEADER);
+    if (core->lease_over || seq <= core->lease_floor_seq || seq + ROUNDS_KEPT <= core->confirm_seq)
+        return false;
+    return now_ns < core->confirm_began_ns[seq % ROUNDS_KEPT] + lease_ns - lease_ns / LEASE_DRIFT_SHARE;
+}
+
+static bool
+lease_read(struct core *core, uint64_t token, uint8_t from, uint64_t now_ns, const struct sink *sink)
+{
+    struct read read = {.token = token, .lsn = core->commit_lsn, .from = from};
+
+    if (!commit_known(core) || !lease_runs(core, now_ns))
+        return false;
+    read_answer(core, &read, true, sink);
+    return true;
+}
+
 static enum cairn_error
 leader_read(struct core *core, uint64_t token, uint8_t from, uint64_t now_ns, const struct sink *sink)
 {
@@ -101,6 +128,7 @@ leader_read(struct core *core, uint64_t token, uint8_t from, uint64_t now_ns, co
     if (core->reads_count == READS_MAX)
         return CAIRN_AGAIN;
     core->confirm_seq++;
+    core->confirm_began_ns[core->confirm_seq % ROUNDS_KEPT] = now_ns;
     core->reads[core->reads_count++] = (struct read){
         .token = token,
         .lsn = core->commit_lsn,
@@ -113,10 +141,12 @@ leader_read(struct core *core, uint64_t token, uint8_t from, uint64_t now_ns, co
 }
 
 enum cairn_error
-core_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sink *sink)
+core_read(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink)
 {
     struct message message;
 
+    if (core->role == ROLE_LEADER && lease && lease_read(core, token, core->config.self, now_ns, sink))
+        return CAIRN_OK;
     if (core->role == ROLE_LEADER)
         return leader_read(core, token, core->config.self, now_ns, sink);
     if (core->leader == CAIRN_NODE_NONE)
@@ -124,6 +154,7 @@ core_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sink 
     /* Nothing is kept here: whoever waits asks again when no answer comes. */
     message = core_message(core, MESSAGE_READ_INDEX, core->leader);
     message.read_index.token = token;
+    message.yes = lease;
     core_send(&message, sink);
     return CAIRN_OK;
 }
@@ -144,7 +175,9 @@ receive_confirm(struct core *core, const struct message *message, uint64_t now_n
     if (message->term > core->term || (message->term == core->term && core->role != ROLE_LEADER))
         follow(core, message->term, message->from, now_ns, sink);
     reply = core_message(core, MESSAGE_CONFIRM_REPLY, message->from);
-    reply.yes = message->term == core->term && !core->config.recovering;
+    reply.yes = message->term == core->term && !core->config.recovering && core->leader == message->from;
+    if (reply.yes && core->promise_until_ns < now_ns + core->config.election_timeout_ns)
+        core->promise_until_ns = now_ns + core->config.election_timeout_ns;
     reply.confirm.seq = message->confirm.seq;
     core_send(&reply, sink);
 }
@@ -168,6 +201,8 @@ receive_read_index(struct core *core, const struct message *message, uint64_t no
 {
     struct read read = {.token = message->read_index.token, .from = message->from};
 
+    if (core->role == ROLE_LEADER && message->yes && lease_read(core, read.token, read.from, now_ns, sink))
+        return;
     if (core->role != ROLE_LEADER || leader_read(core, read.token, read.from, now_ns, sink) != CAIRN_OK)
         read_answer(core, &read, false, sink);
 }

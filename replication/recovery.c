@@ -2,9 +2,11 @@
  *
  * It may have acknowledged entries, and granted votes, that it no longer knows of. Until it is sure
  * to hold every entry it could have acknowledged it neither votes nor counts:
- *   1. it asks every other member for its term, and waits until more than half of the whole
- *      membership, itself not among them, have answered;
- *   2. the answer with the highest term must come from the leader of that term;
+ *   1. it asks every other node for its term and membership;
+ *   2. the answer with the highest term must come from the leader of that term, and more than half of
+ *      the voters of that leader's membership, this node not among them, must have answered: a leader
+ *      that does not know the membership in force has a lower term than one of them, since two
+ *      memberships in a row have a majority in common;
  *   3. it follows that leader until it holds what the leader held when it answered.
  * Any entry it acknowledged went to a leader of some term t; any majority contains a member that
  * took part in electing every committed term up to the highest, so the highest answer's leader has
@@ -22,7 +24,12 @@ recovery_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
     core->recovery_sent_ns = now_ns;
     message = core_message(core, MESSAGE_RECOVER, CAIRN_NODE_NONE);
     message.recover.nonce = core->recovery_nonce;
-    core_broadcast(core, &message, sink);
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if (peer == core->config.self || !(core->config.nodes & node_bit(peer)))
+            continue;
+        message.to = peer;
+        core_send(&message, sink);
+    }
 }
 
 void
@@ -35,6 +42,7 @@ receive_recover(struct core *core, const struct message *message, const struct s
     reply = core_message(core, MESSAGE_RECOVER_REPLY, message->from);
     reply.recover.nonce = message->recover.nonce;
     reply.recover.last_lsn = core->last_lsn;
+    reply.recover.members = *core_members(core);
     reply.recover.leader = core->role == ROLE_LEADER;
     core_send(&reply, sink);
 }
@@ -60,10 +68,9 @@ static uint8_t
 highest_answer(const struct core *core)
 {
     uint8_t best = CAIRN_NODE_NONE;
+    cairn_node_set voters;
 
     assert(!(core->recovery_replies & node_bit(core->config.self)));
-    if (set_size(core->recovery_replies) < core->majority)
-        return CAIRN_NODE_NONE;
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         if (!(core->recovery_replies & node_bit(peer)))
             continue;
@@ -71,7 +78,12 @@ highest_answer(const struct core *core)
             (core->recovery_terms[peer] == core->recovery_terms[best] && (core->recovery_leaders & node_bit(peer))))
             best = peer;
     }
-    return core->recovery_leaders & node_bit(best) ? best : CAIRN_NODE_NONE;
+    if (best == CAIRN_NODE_NONE || !(core->recovery_leaders & node_bit(best)))
+        return CAIRN_NODE_NONE;
+    voters = core->recovery_voters[best];
+    if (set_size(core->recovery_replies & voters) < set_size(voters) / 2 + 1)
+        return CAIRN_NODE_NONE;
+    return best;
 }
 
 void
@@ -84,6 +96,7 @@ receive_recover_reply(struct core *core, const struct message *message, const st
     core->recovery_replies |= node_bit(message->from);
     core->recovery_terms[message->from] = message->term;
     core->recovery_last_lsn[message->from] = message->recover.last_lsn;
+    core->recovery_voters[message->from] = message->recover.members.voters;
     core->recovery_leaders &= ~node_bit(message->from);
     if (message->recover.leader)
         core->recovery_leaders |= node_bit(message->from);

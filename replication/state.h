@@ -13,6 +13,9 @@
 #define RUNS_RESERVED 1024u
 #define MARKS_MAX 64u
 #define READS_MAX 256u
+#define ROUNDS_KEPT 64u
+#define LEASE_DRIFT_SHARE 100u /* of a lease: what two clocks may drift apart meanwhile */
+#define CHANGES_MAX 16u
 #define HAND_OFF_WINDOW_ENTRIES 4096u
 
 /* Which term each part of the trunk belongs to: one row per term. Rows that fall off the front are
@@ -24,13 +27,8 @@ struct history {
     uint32_t count;
 };
 
-/* The highest sequence the trunk holds of each origin's life. */
 struct marks {
-    struct mark {
-        uint64_t seq;
-        uint32_t incarnation;
-        uint8_t origin;
-    } items[MARKS_MAX];
+    struct mark items[MARKS_MAX];
     uint32_t count;
 };
 
@@ -43,6 +41,8 @@ struct runs {
 struct producer {
     uint64_t id; /* 0: free */
     uint64_t seq, lsn;
+    uint64_t former_seq; /* the last of former_epoch, whose entries may still come by a branch */
+    uint32_t epoch, former_epoch;
     /* The run of sequences, ending at seq, whose lsns are dense too. */
     uint64_t run_seq, run_lsn;
 };
@@ -50,6 +50,7 @@ struct producer {
 /* What one append changed, to be taken back by a truncation. */
 struct undo {
     uint64_t lsn, seq;
+    uint32_t epoch;
     struct producer before; /* id set, seq 0: was not in the table */
     struct producer evicted;
     uint64_t evicted_floor;
@@ -95,8 +96,26 @@ struct branch {
 
 struct core {
     struct core_config config;
-    uint32_t voters, majority;
     uint64_t random;
+
+    struct members committed_members;
+    struct {
+        uint64_t lsn;
+        struct members members;
+    } changes[CHANGES_MAX]; /* not known to be committed, oldest first */
+    uint32_t changes_count;
+
+    uint8_t transfer_target; /* leader: who is to lead next */
+    bool transfer_sent;
+    uint64_t transfer_until_ns;
+
+    /* Everything up to base_lsn is trimmed; base_term is that entry's. */
+    uint64_t base_lsn, base_term;
+
+    /* Which life of each node is known of, and which the votes now counted came from. */
+    uint32_t lives[CAIRN_NODES_MAX], granted_lives[CAIRN_NODES_MAX];
+    uint8_t ahead; /* somebody refused a pre-vote because its trunk is further */
+    uint64_t pulled_ns;
 
     enum role role;
     uint64_t term;
@@ -125,12 +144,17 @@ struct core {
     uint32_t reads_count;
     uint64_t confirm_seq;
     uint64_t confirm_sent_ns;
+    uint64_t confirm_began_ns[ROUNDS_KEPT]; /* by round: when it was first sent */
+    uint64_t lease_floor_seq;               /* later rounds alone count for the lease: the membership changed */
+    bool lease_over;                        /* for this term: somebody was told to campaign */
+    uint64_t promise_until_ns;              /* follower: no vote and no campaign before */
 
     struct branch branch;
 
     uint64_t recovery_nonce, recovery_sent_ns, recovery_lsn, recovery_term;
     cairn_node_set recovery_replies;
     uint64_t recovery_last_lsn[CAIRN_NODES_MAX], recovery_terms[CAIRN_NODES_MAX];
+    cairn_node_set recovery_voters[CAIRN_NODES_MAX];
     cairn_node_set recovery_leaders;
     bool recovery_known;
 };
@@ -192,20 +216,36 @@ void producers_note(struct producers *producers, const struct entry_id *id, uint
 void producers_truncate(struct producers *producers, uint64_t from_lsn);
 void producers_commit(struct producers *producers, uint64_t commit_lsn);
 void producers_clear(struct producers *producers);
+uint64_t producers_highest(const struct producers *producers);
 bool producers_room(const struct producers *producers);
-uint64_t producers_committed_seq(const struct producers *producers, uint64_t id);
+bool producers_holds(const struct producers *producers, const struct entry_id *id);
+struct producer producers_last(const struct producers *producers, uint64_t id);
+struct producer producers_committed(const struct producers *producers, uint64_t id);
 void producers_copy(const struct producers *from, uint64_t first_lsn, uint32_t count, struct producers *to,
                     uint64_t first_seq);
+
+/* membership.c */
+void membership_start(struct core *core, const struct members *members);
+cairn_node_set voters_of(const struct core *core);
+bool is_member(const struct core *core, uint8_t node);
+bool is_voter(const struct core *core, uint8_t node);
+bool has_quorum(const struct core *core, cairn_node_set set);
+bool membership_run_sane(const struct run *run);
+bool membership_room(const struct core *core);
+void membership_note(struct core *core, const struct run *run);
+void membership_truncate(struct core *core, uint64_t from_lsn);
+void membership_commit(struct core *core, uint64_t lsn);
 
 /* election.c */
 void election_reset(struct core *core, uint64_t now_ns);
 void election_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
+void campaign_at_once(struct core *core, uint64_t now_ns, const struct sink *sink);
+bool up_to_date(const struct core *core, uint64_t last_term, uint64_t last_lsn);
 void follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink);
 void receive_prevote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_prevote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_vote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_vote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
-bool has_quorum(const struct core *core, cairn_node_set set);
 
 /* append.c */
 void trunk_note(struct core *core, const struct run *run, const struct entry_id *ids);
@@ -214,12 +254,16 @@ void store_control(struct core *core, enum entry_kind kind, uint8_t origin, uint
 bool window_open(const struct core *core);
 void receive_append(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
                     const struct sink *sink);
+bool append_fits(const struct core *core, const struct message *message);
+uint64_t append_take(struct core *core, const struct message *message, const struct entry_id *ids,
+                     const struct sink *sink);
 void append_commit(struct core *core, const struct sink *sink);
 void append_acknowledge(struct core *core, const struct sink *sink);
 uint8_t *level_of(struct core *core, uint64_t lsn);
 
 /* progress.c */
 void progress_start(struct core *core, uint64_t now_ns);
+void progress_reset(struct core *core, uint8_t peer, uint64_t now_ns);
 void progress_reached(struct core *core, cairn_node_set peers);
 bool progress_is_quiet(const struct core *core);
 void progress_tick(struct core *core, uint64_t now_ns);
@@ -249,6 +293,21 @@ void hand_off_restart(struct core *core);
 void receive_hand_off(struct core *core, const struct message *message, const struct entry_id *ids,
                       const struct sink *sink);
 void receive_hand_off_reply(struct core *core, const struct message *message, uint64_t now_ns);
+
+/* transfer.c */
+void transfer_send(struct core *core, uint8_t target, const struct sink *sink);
+void transfer_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
+uint8_t transfer_best_target(const struct core *core);
+void receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+
+/* base.c */
+void receive_base(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+
+/* lend.c */
+void lend_ask(struct core *core, uint64_t now_ns, const struct sink *sink);
+void receive_pull(struct core *core, const struct message *message, const struct sink *sink);
+void receive_lend(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
+                  const struct sink *sink);
 
 /* recovery.c */
 void recovery_tick(struct core *core, uint64_t now_ns, const struct sink *sink);

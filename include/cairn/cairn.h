@@ -27,12 +27,13 @@ struct cairn_client;
 
 struct cairn_entry {
     const void *payload;
-    uint32_t payload_bytes; /* at most CAIRN_PAYLOAD_BYTES_MAX */
-    const void *key;        /* may be NULL */
-    uint16_t key_bytes;     /* at most CAIRN_KEY_BYTES_MAX */
-    uint8_t flags;          /* CAIRN_ENTRY_ */
-    uint64_t producer;      /* 0: nobody; then a repeat cannot be recognised */
-    uint64_t producer_seq;  /* from 1, without gaps */
+    uint32_t payload_bytes;  /* at most CAIRN_PAYLOAD_BYTES_MAX */
+    const void *key;         /* may be NULL */
+    uint16_t key_bytes;      /* at most CAIRN_KEY_BYTES_MAX */
+    uint8_t flags;           /* CAIRN_ENTRY_ */
+    uint64_t producer;       /* 0: nobody; then a repeat cannot be recognised */
+    uint64_t producer_seq;   /* from 1, without gaps */
+    uint32_t producer_epoch; /* who takes a producer's id over uses a higher one, and begins at 1 again */
 };
 
 #define CAIRN_ENTRY_UNTERMINATED 1u /* a text line without its newline */
@@ -75,6 +76,19 @@ enum cairn_error cairn_append(struct cairn_client *client, uint32_t log, const s
 enum cairn_error cairn_read(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to,
                             enum cairn_read_level level, unsigned flags, uint64_t token);
 enum cairn_error cairn_read_cancel(struct cairn_client *client, uint64_t token);
+
+/* Changes who belongs to the log, or who leads it; the client must talk to the log's leader
+ * (CAIRN_NOT_LEADER names it). CAIRN_RESULT_APPEND follows: of a transfer when it has begun, of the others
+ * when the change is agreed on. CAIRN_AGAIN: another change is under way. CAIRN_BEHIND: the node has to
+ * catch up first. */
+enum cairn_member_op {
+    CAIRN_MEMBER_ADD = 0,     /* as a learner: holds the log, neither votes nor counts */
+    CAIRN_MEMBER_PROMOTE = 1, /* a learner that has caught up votes from then on */
+    CAIRN_MEMBER_REMOVE = 2,
+    CAIRN_MEMBER_TRANSFER = 3, /* the voter is to lead */
+};
+enum cairn_error cairn_member(struct cairn_client *client, uint32_t log, enum cairn_member_op op, uint8_t node,
+                              uint64_t token);
 
 /* Takes one result, if there is one: returns 1, else 0; -1 when the node has gone away. */
 int cairn_poll(struct cairn_client *client, struct cairn_result *result);

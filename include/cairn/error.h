@@ -22,6 +22,9 @@ enum cairn_error {
     CAIRN_NO_LOG,           /* no log of that name or number */
     CAIRN_TIMEOUT,          /* no answer within the deadline */
     CAIRN_CLOSED,           /* the node went away */
+    CAIRN_BEHIND,           /* the node has to catch up first */
+    CAIRN_FENCED,           /* a newer holder of this producer's id has taken over */
+    CAIRN_TRIMMED,          /* what was asked for is older than what the log still has */
     CAIRN_INVALID,          /* a value out of its range */
     CAIRN_NO_MEMORY,
     CAIRN_IO, /* the operating system refused; the detail says what */

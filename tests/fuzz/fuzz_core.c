@@ -56,7 +56,7 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
     if (message.type == MESSAGE_APPEND || message.type == MESSAGE_HAND_OFF) {
         memset(run, 0, sizeof(*run));
         run->term = take(input, 1);
-        run->kind = (uint8_t)(take(input, 1) % 3);
+        run->kind = (uint8_t)(take(input, 1) % 4);
         run->count = run->kind == ENTRY_DATA ? (uint32_t)take(input, 1) % 65 : 1;
         run->first_seq = 1 + take(input, 2);
         run->incarnation = (uint32_t)take(input, 1);
@@ -72,7 +72,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, size};
     struct sink sink = {.apply = ignore};
-    struct core_config config = {.voters = 7,
+    struct core_config config = {.members.voters = 7,
                                  .incarnation = 1,
                                  .seed = 1,
                                  .election_timeout_ns = 1000,

@@ -121,17 +121,18 @@ walk(struct sim *sim, struct sim_node *node, uint32_t log, struct cursor *cursor
     struct node_log *held = node_log_of(node, log);
     struct stretch stretch;
 
-    while (done < lsn && !sim->failed && store_look(&held->trunk, cursor, lsn, UINT32_MAX, SEGMENT_BYTES, &stretch)) {
+    /* What is trimmed cannot be looked at any more. */
+    if (done < held->base_lsn) {
+        done = held->base_lsn;
+        *cursor = (struct cursor){.position = done + 1};
+    }
+    while (done < lsn && !sim->failed && store_look(&held->trunk, cursor, lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
         const uint8_t *at = stretch.records;
 
         if (stretch.first != done + 1) {
-            /* It began behind a trimmed part, and knows it. */
-            if (stretch.first != store_first(&held->trunk) || done + 1 > stretch.first) {
-                sim_violation(sim, "log %s: n%u has a hole after lsn %lu", sim_log_name(log), node->self + 1,
-                              (unsigned long)done);
-                return done;
-            }
-            done = stretch.first - 1;
+            sim_violation(sim, "log %s: n%u has a hole after lsn %lu", sim_log_name(log), node->self + 1,
+                          (unsigned long)done);
+            return done;
         }
         for (uint32_t i = 0; i < stretch.count; i++) {
             const struct record *record = (const struct record *)(const void *)at;
@@ -240,33 +241,36 @@ check_node(struct sim *sim, struct sim_node *node)
 }
 
 /* Whom the node can have in reach: whose heartbeats it has read lately. */
-static uint32_t
+static cairn_node_set
 reachable(const struct sim *sim, const struct sim_node *node)
 {
-    uint32_t count = 1;
+    cairn_node_set set = (cairn_node_set)1 << node->self;
 
     for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
         if (peer != node->self && node->heard_ns[peer] != 0 &&
             sim->now_ns - node->heard_ns[peer] <= SIM_TIMEOUT_NS + SIM_INTERVAL_NS + MODE_SLACK_NS)
-            count++;
+            set |= (cairn_node_set)1 << peer;
     }
-    return count;
+    return set;
 }
 
 /* Modes change within timeout and interval of a cut. */
 static void
 check_mode(struct sim *sim, struct sim_node *node)
 {
-    uint32_t reached = reachable(sim, node);
+    cairn_node_set reach = reachable(sim, node);
 
     for (uint32_t log = 0; log <= sim->plan.logs; log++) {
         const struct node_log *held = node_log_of(node, log);
+        cairn_node_set voters = held == NULL ? 0 : core_members(held->core)->voters;
+        uint32_t reached = (uint32_t)__builtin_popcount(reach & voters);
+        uint32_t nodes = (uint32_t)__builtin_popcount(voters);
 
-        if (held == NULL || held->policy == CAIRN_POLICY_AP || reached >= mode_needs(held->policy, sim->plan.nodes))
+        if (held == NULL || held->policy == CAIRN_POLICY_AP || reached >= mode_needs(held->policy, nodes))
             continue;
         if (held->mode == CAIRN_MODE_CP || held->mode == CAIRN_MODE_MERGING)
             sim_violation(sim, "log %s: n%u heard %u of %u for longer than timeout and interval, and is in mode %s",
-                          sim_log_name(log), node->self + 1, reached, sim->plan.nodes, cairn_mode_name(held->mode));
+                          sim_log_name(log), node->self + 1, reached, nodes, cairn_mode_name(held->mode));
     }
 }
 
@@ -310,6 +314,9 @@ check_acknowledged(struct sim *sim, struct sim_client *client, uint64_t index, c
                           cairn_ack_name(result->result.ack));
         return;
     }
+    /* Where the first copy stood may have been trimmed and forgotten. */
+    if (op->lsn == 0 && result->result.repeated)
+        op->lsn = op->committed_lsn;
     if (!stands_at(sim, client, index, op->lsn)) {
         sim_violation(sim, "log %s: entry %lu of client %u is acknowledged (%s) at lsn %lu, and is not committed there",
                       sim_log_name(client->log), (unsigned long)index, client->index,
@@ -403,6 +410,8 @@ log_settled(struct sim *sim, uint32_t log)
             return "a node without one of the logs";
         if (core_recovering(held->core))
             return "a node that still recovers";
+        if (__builtin_popcount(core_members(held->core)->voters) != (int)sim->plan.nodes)
+            return "a node that is not a voter again";
         leaders += core_role(held->core) == ROLE_LEADER;
         if (core_commit_lsn(held->core) != sim->trunks[log].last || core_last_lsn(held->core) != sim->trunks[log].last)
             return "a node that has not all that is committed, or more";

@@ -303,6 +303,99 @@ reader_step(struct sim *sim, struct sim_reader *reader)
     sim_plan_happening(sim, 1 + random_under(&sim->load, 4 * sim->plan.think_ns), HAPPEN_READER, 0, 0, index, 0);
 }
 
+uint8_t
+sim_leader(const struct sim *sim, uint32_t log)
+{
+    uint8_t leader = CAIRN_NODE_NONE;
+    uint64_t term = 0;
+
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        const struct node_log *held = node_log_of(&sim->nodes[i], log);
+
+        if (held != NULL && core_role(held->core) == ROLE_LEADER && core_term(held->core) > term) {
+            leader = i;
+            term = core_term(held->core);
+        }
+    }
+    return leader;
+}
+
+static void
+steward_leave(struct sim_steward *steward)
+{
+    if (steward->client != NULL)
+        cairn_disconnect(steward->client);
+    steward->client = NULL;
+    steward->busy = false;
+}
+
+bool
+steward_ask(struct sim *sim, uint8_t via, uint32_t log, enum cairn_member_op op, uint8_t target)
+{
+    static const char *const names[] = {"add", "promote", "remove", "transfer to"};
+    struct sim_steward *steward = &sim->steward;
+
+    if (steward->busy || via >= sim->plan.nodes || (log > 0 && sim->log_ids[log] == 0))
+        return false;
+    if (steward->client == NULL || steward->node != via || steward->client->gone) {
+        steward_leave(steward);
+        steward->client = node_connect(&sim->nodes[via]);
+        steward->node = via;
+    }
+    if (steward->client == NULL)
+        return false;
+    steward->asked_ns = sim->now_ns;
+    steward->busy = cairn_member(steward->client, sim->log_ids[log], op, target, ++steward->token) == CAIRN_OK;
+    trace_add(sim, TRACE_CLIENT, via, 0, "steward asks for log %s: %s n%u", sim_log_name(log), names[op], target + 1);
+    node_want_poll(&sim->nodes[via], US);
+    return steward->busy;
+}
+
+/* In peace every node is made a voter of every log again. */
+static void
+restore_members(struct sim *sim)
+{
+    for (uint32_t log = 0; log <= sim->plan.logs; log++) {
+        uint8_t leader = sim_leader(sim, log);
+        const struct members *members;
+
+        if (leader == CAIRN_NODE_NONE)
+            continue;
+        members = core_members(node_log_of(&sim->nodes[leader], log)->core);
+        for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+            if (members->voters >> i & 1)
+                continue;
+            steward_ask(sim, leader, log, members->learners >> i & 1 ? CAIRN_MEMBER_PROMOTE : CAIRN_MEMBER_ADD, i);
+            return;
+        }
+    }
+}
+
+void
+steward_step(struct sim *sim)
+{
+    struct sim_steward *steward = &sim->steward;
+    struct cairn_result result;
+
+    if (steward->client != NULL && steward->client->gone)
+        steward_leave(steward);
+    while (steward->client != NULL && cairn_poll(steward->client, &result) > 0) {
+        if (result.token != steward->token)
+            continue;
+        steward->busy = false;
+        trace_add(sim, TRACE_CLIENT, steward->node, 0, "steward hears: %s", cairn_error_name(result.error));
+    }
+    if (steward->busy && sim->now_ns - steward->asked_ns > UNANSWERED_NS &&
+        sim->now_ns > sim->nodes[steward->node].resumed_ns + UNANSWERED_NS)
+        sim_violation(sim, "a change of members at n%u is not answered after %lu ms", steward->node + 1,
+                      (unsigned long)((sim->now_ns - steward->asked_ns) / MS));
+    if (sim->healing)
+        restore_members(sim);
+    if (steward->client != NULL)
+        node_want_poll(&sim->nodes[steward->node], US);
+    sim_plan_happening(sim, MS + random_under(&sim->load, 4 * MS), HAPPEN_STEWARD, 0, 0, 0, 0);
+}
+
 void
 clients_start(struct sim *sim)
 {
@@ -320,6 +413,7 @@ clients_start(struct sim *sim)
         if (i == CATALOG_CLIENT || (!sim->scripted && i < sim->plan.sessions))
             sim_plan_happening(sim, (1 + i) * MS, HAPPEN_CLIENT, 0, 0, i, 0);
     }
+    sim_plan_happening(sim, MS, HAPPEN_STEWARD, 0, 0, 0, 0);
     for (uint32_t i = 0; !sim->scripted && i < sim->plan.readers; i++)
         sim_plan_happening(sim, (1 + i) * MS, HAPPEN_READER, 0, 0, i, 0);
 }
@@ -350,6 +444,7 @@ clients_stop(struct sim *sim)
         sim->clients[i].session = NULL;
         sim->clients[i].ops = NULL;
     }
+    steward_leave(&sim->steward);
     for (uint32_t i = 0; i < SIM_READERS; i++) {
         if (sim->readers[i].client != NULL)
             reader_leave(&sim->readers[i]);

@@ -50,31 +50,42 @@ cut_side(struct sim *sim, uint32_t side, bool one_way, bool cut)
     }
 }
 
-/* Nodes whose memory does not count at the moment: down, or not yet recovered. */
-static uint32_t
-nodes_without_memory(const struct sim *sim)
+/* Nodes whose memory of the log does not count at the moment: down, or not yet recovered. */
+static cairn_node_set
+without_memory(const struct sim *sim, uint32_t log)
 {
-    uint32_t count = 0;
+    cairn_node_set set = 0;
 
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
         const struct sim_node *node = &sim->nodes[i];
-        bool without = !node_is_up(node);
+        const struct node_log *held = node_log_of(node, log);
 
-        for (uint32_t log = 0; log <= sim->plan.logs && !without; log++) {
-            const struct node_log *held = node_log_of(node, log);
-
-            without = node->incarnation > 1 && (held == NULL || core_recovering(held->core));
-        }
-        count += without;
+        if (!node_is_up(node) || (node->incarnation > 1 && (held == NULL || core_recovering(held->core))))
+            set |= (cairn_node_set)1 << i;
     }
-    return count;
+    return set;
 }
 
-/* `memory` durability promises to survive any minority: more is not asked of it here. */
+/* `memory` durability promises to survive any minority: more is not asked of it here. A minority of every
+ * membership that any node has in force. */
 static bool
-may_crash(const struct sim *sim)
+may_crash(const struct sim *sim, uint8_t node)
 {
-    return nodes_without_memory(sim) < (sim->plan.nodes - 1) / 2;
+    if (sim->steward.busy)
+        return false;
+    for (uint32_t log = 0; log <= sim->plan.logs; log++) {
+        cairn_node_set lost = without_memory(sim, log) | (cairn_node_set)1 << node;
+
+        for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+            const struct node_log *held = node_log_of(&sim->nodes[i], log);
+            cairn_node_set voters = held == NULL ? (1u << sim->plan.nodes) - 1 : core_members(held->core)->voters;
+            uint32_t minority = ((uint32_t)__builtin_popcount(voters) - 1) / 2;
+
+            if ((uint32_t)__builtin_popcount(lost & voters) > minority)
+                return false;
+        }
+    }
+    return true;
 }
 
 static void
@@ -82,7 +93,7 @@ crash(struct sim *sim)
 {
     struct sim_node *node = &sim->nodes[any_node(sim)];
 
-    if (!node_is_up(node) || !may_crash(sim))
+    if (!node_is_up(node) || !may_crash(sim, node->self))
         return;
     node_crash(node);
     sim->counts.crashes++;
@@ -181,6 +192,41 @@ change_policy(struct sim *sim)
     catalog_change(sim, log, policies[random_under(&sim->nemesis, 4)]);
 }
 
+/* Mostly at the leader, where it can succeed. */
+static uint8_t
+where_to_ask(struct sim *sim, uint32_t log)
+{
+    uint8_t leader = sim_leader(sim, log);
+
+    return leader == CAIRN_NODE_NONE || random_under(&sim->nemesis, 8) == 0 ? any_node(sim) : leader;
+}
+
+static void
+change_members(struct sim *sim)
+{
+    static const enum cairn_member_op ops[] = {CAIRN_MEMBER_REMOVE, CAIRN_MEMBER_ADD, CAIRN_MEMBER_PROMOTE,
+                                               CAIRN_MEMBER_PROMOTE};
+    uint32_t log = (uint32_t)random_under(&sim->nemesis, sim->plan.logs + 1);
+    uint8_t target = any_node(sim), via = where_to_ask(sim, log);
+    enum cairn_member_op op = ops[random_under(&sim->nemesis, 4)];
+
+    /* Nor is it asked to survive that a voter is taken away while another has lost its memory. */
+    if (op == CAIRN_MEMBER_REMOVE && without_memory(sim, log) != 0)
+        return;
+    if (steward_ask(sim, via, log, op, target))
+        sim->counts.kinds |= 1u << FAULT_MEMBERS;
+}
+
+static void
+transfer(struct sim *sim)
+{
+    uint32_t log = (uint32_t)random_under(&sim->nemesis, sim->plan.logs + 1);
+    uint8_t target = any_node(sim), via = where_to_ask(sim, log);
+
+    if (steward_ask(sim, via, log, CAIRN_MEMBER_TRANSFER, target))
+        sim->counts.kinds |= 1u << FAULT_TRANSFER;
+}
+
 void
 nemesis_strike(struct sim *sim, enum fault_kind kind)
 {
@@ -222,6 +268,12 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     case FAULT_POLICY:
         change_policy(sim);
         break;
+    case FAULT_MEMBERS:
+        change_members(sim);
+        break;
+    case FAULT_TRANSFER:
+        transfer(sim);
+        break;
     case FAULT_CLIENT_DEATH:
         sim->counts.kinds |= 1u << FAULT_CLIENT_DEATH;
         client_die(sim, &sim->clients[random_under(&sim->nemesis, sim->plan.sessions)]);
@@ -231,6 +283,7 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     case FAULT_REORDER:
     case FAULT_CORRUPT:
     case FAULT_DELAY_TAIL:
+    case FAULT_TRIM:
     case FAULT_KINDS:
         break;
     }

@@ -183,6 +183,9 @@ happen(struct sim *sim, const struct happening *happening)
     case HAPPEN_READER:
         reader_step(sim, &sim->readers[happening->index]);
         break;
+    case HAPPEN_STEWARD:
+        steward_step(sim);
+        break;
     case HAPPEN_FAULT:
         nemesis_strike(sim, (enum fault_kind)happening->index);
         break;

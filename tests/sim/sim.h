@@ -59,6 +59,9 @@ bool random_chance(struct stream_random *random, uint32_t ppm);
     X(PAUSE, pause)                                                                                                    \
     X(DRIFT, drift)                                                                                                    \
     X(WALL_JUMP, wall_jump)                                                                                            \
+    X(MEMBERS, members)                                                                                                \
+    X(TRANSFER, transfer)                                                                                              \
+    X(TRIM, trim)                                                                                                      \
     X(POLICY, policy)                                                                                                  \
     X(CLIENT_DEATH, client_death)
 enum fault_kind {
@@ -81,6 +84,7 @@ struct plan {
     uint64_t delay_ns, jitter_ns, tail_ns;
     uint64_t fault_every_ns, fault_for_ns; /* means */
     uint64_t poll_delay_ns;
+    uint32_t segment_bytes, retain_bytes;
     uint32_t window_entries, producers_max, session_window, payload_max, large_ppm;
     uint64_t think_ns; /* a client's pause between turns */
 };
@@ -215,6 +219,14 @@ struct sim_reader {
     uint64_t token, asked_ns, from, floor_lsn, seen_lsn;
 };
 
+/* Who changes memberships and hands leadership over. */
+struct sim_steward {
+    struct cairn_client *client;
+    uint8_t node;
+    bool busy;
+    uint64_t token, asked_ns;
+};
+
 struct sim_counts {
     uint64_t events, messages, delivered, acked, refused, unknown, reads, partitions, crashes, disk_faults, committed;
     uint32_t kinds; /* set of enum fault_kind that struck */
@@ -235,6 +247,7 @@ struct sim {
     uint32_t frames_free_count;
     struct sim_client clients[SIM_CLIENTS + 1]; /* the last writes the catalog */
     struct sim_reader readers[SIM_READERS];
+    struct sim_steward steward;
     struct cairn_client *attached[256];
     uint32_t attached_count;
     struct attachment *buried[4096]; /* channels of nodes that are no more, for clients that still look */
@@ -272,6 +285,7 @@ enum happening_kind {
     HAPPEN_CONTROL,
     HAPPEN_CLIENT,
     HAPPEN_READER,
+    HAPPEN_STEWARD,
     HAPPEN_FAULT,
     HAPPEN_FAULT_END,
     HAPPEN_CHECK
@@ -308,6 +322,11 @@ void nemesis_peace(struct sim *sim);
 void clients_start(struct sim *sim);
 void client_turn(struct sim *sim, struct sim_client *client);
 void client_die(struct sim *sim, struct sim_client *client);
+void steward_step(struct sim *sim);
+/* Asks for a change at a node; false: the steward is busy, or the node is down. */
+bool steward_ask(struct sim *sim, uint8_t via, uint32_t log, enum cairn_member_op op, uint8_t target);
+/* The node that leads the log in the highest term, or CAIRN_NODE_NONE. */
+uint8_t sim_leader(const struct sim *sim, uint32_t log);
 void reader_step(struct sim *sim, struct sim_reader *reader);
 void clients_stop(struct sim *sim);
 bool clients_quiet(struct sim *sim);

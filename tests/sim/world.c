@@ -75,6 +75,8 @@ node_boot(struct sim_node *node)
         .stepped = true,
         .window_entries = sim->plan.window_entries,
         .producers_max = sim->plan.producers_max,
+        .segment_bytes = sim->plan.segment_bytes,
+        .retain_bytes = sim->plan.retain_bytes,
     };
     char detail[256] = "";
 

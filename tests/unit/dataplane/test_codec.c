@@ -49,7 +49,7 @@ every_small_message_comes_back(void **state)
         uint8_t bytes[512];
         size_t size;
 
-        if (type == MESSAGE_APPEND || type == MESSAGE_HAND_OFF)
+        if (type == MESSAGE_APPEND || type == MESSAGE_HAND_OFF || type == MESSAGE_LEND || type == MESSAGE_BASE)
             continue;
         message.yes = type % 2 == 0;
         message.recovering = type % 3 == 0;
@@ -63,7 +63,7 @@ every_small_message_comes_back(void **state)
         assert_int_equal(decoded.message.term, 42);
         assert_int_equal(decoded.message.yes, message.yes);
         assert_int_equal(decoded.message.recovering, message.recovering);
-        if (type != MESSAGE_PREVOTE_REPLY && type != MESSAGE_VOTE_REPLY)
+        if (type != MESSAGE_TIMEOUT_NOW)
             assert_int_equal(decoded.message.vote.last_lsn, 1234567);
     }
 }
@@ -83,6 +83,81 @@ entries_come_back(void **state)
     assert_int_equal(decoded.message.append.run.count, 2);
     assert_int_equal(decoded.block.first_lsn, 100);
     assert_int_equal(decoded.records_bytes, 80);
+}
+
+static void
+a_votes_lives_come_back(void **state)
+{
+    struct message message = message_of(MESSAGE_VOTE_REPLY);
+    struct decoded decoded;
+    uint8_t bytes[512];
+
+    (void)state;
+    message.transfer = true;
+    for (uint32_t i = 0; i < CAIRN_NODES_MAX; i++)
+        message.vote_reply.lives[i] = 100 + i;
+
+    assert_int_equal(codec_decode(&receiver, bytes, codec_encode(&sender, 5, &message, bytes), &decoded), CODEC_OK);
+    assert_true(decoded.message.transfer);
+    assert_int_equal(decoded.message.incarnation, 3);
+    assert_memory_equal(decoded.message.vote_reply.lives, message.vote_reply.lives, sizeof(message.vote_reply.lives));
+}
+
+static void
+a_base_comes_back(void **state)
+{
+    static const struct mark marks[2] = {{.seq = 7, .incarnation = 2, .origin = 1}, {.seq = 9, .origin = 15}};
+    struct message message = message_of(MESSAGE_BASE);
+    struct decoded decoded;
+    uint8_t bytes[2048];
+    size_t size;
+
+    (void)state;
+    message.base.lsn = 1000;
+    message.base.base_term = 41;
+    message.base.digest = 0xd19e57;
+    message.base.producer_floor = 77;
+    message.base.members = (struct members){.voters = 5, .learners = 2};
+    message.base.marks = marks;
+    message.base.marks_count = 2;
+    size = codec_encode_base(&sender, 5, &message, bytes);
+
+    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(decoded.message.base.lsn, 1000);
+    assert_int_equal(decoded.message.base.digest, 0xd19e57);
+    assert_int_equal(decoded.message.base.members.voters, 5);
+    assert_int_equal(decoded.message.base.members.learners, 2);
+    assert_int_equal(decoded.message.base.marks_count, 2);
+    assert_int_equal(decoded.message.base.marks[1].seq, 9);
+    for (size_t cut = 1; cut < size; cut++)
+        assert_int_not_equal(codec_decode(&receiver, bytes, size - cut, &decoded), CODEC_OK);
+}
+
+static void
+what_is_lent_comes_back(void **state)
+{
+    struct message message = message_of(MESSAGE_LEND);
+    struct block block = {.term = 40, .first_seq = 9, .count = 1, .incarnation = 3, .origin = 1};
+    struct record head = {.payload_bytes = 5, .producer = 11, .producer_seq = 1};
+    struct decoded decoded;
+    uint8_t bytes[512];
+    size_t size;
+
+    (void)state;
+    message.append.prev_lsn = 99;
+    message.append.prev_term = 39;
+    message.append.last_lsn = 200;
+    message.append.last_term = 41;
+    record_build((struct record *)(void *)(bytes + CODEC_HEAD_BYTES), &head, NULL, "hello");
+    size = codec_encode_entries(&sender, 5, &message, &block, bytes + CODEC_HEAD_BYTES, (uint32_t)record_size(&head), 0,
+                                0, bytes) +
+           record_size(&head);
+
+    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(decoded.message.append.prev_lsn, 99);
+    assert_int_equal(decoded.message.append.last_lsn, 200);
+    assert_int_equal(decoded.message.append.last_term, 41);
+    assert_int_equal(decoded.message.append.run.count, 1);
 }
 
 static void
@@ -218,6 +293,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_small_message_comes_back),
         cmocka_unit_test(entries_come_back),
+        cmocka_unit_test(a_votes_lives_come_back),
+        cmocka_unit_test(a_base_comes_back),
+        cmocka_unit_test(what_is_lent_comes_back),
         cmocka_unit_test(a_heartbeat_comes_back),
         cmocka_unit_test(others_clusters_and_versions_are_foreign),
         cmocka_unit_test(every_flipped_bit_of_the_head_is_noticed),

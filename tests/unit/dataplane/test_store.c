@@ -15,7 +15,7 @@ fixture_new(uint32_t segments)
     struct fixture *fixture = aligned_alloc(64, (sizeof(*fixture) + 63) & ~63ul);
 
     memset(fixture, 0, sizeof(*fixture));
-    assert_true(segment_pool_init(&fixture->pool, (size_t)segments * SEGMENT_BYTES));
+    assert_true(segment_pool_init(&fixture->pool, (size_t)segments * SEGMENT_BYTES, SEGMENT_BYTES));
     assert_true(store_init(&fixture->store, &fixture->pool));
     fixture->next = 1;
     return fixture;

@@ -147,6 +147,8 @@ cluster_apply(void *context, const struct effect *effect)
         member->depositions++;
         break;
     case EFFECT_ROLE:
+    case EFFECT_REBASE:
+    case EFFECT_LEND:
         break;
     }
 }
@@ -163,7 +165,7 @@ member_start(struct member *member, bool recovering)
     struct cluster *cluster = member->cluster;
     struct core_config config = {
         .self = member_index(member),
-        .voters = (1u << cluster->count) - 1,
+        .members.voters = (1u << cluster->count) - 1,
         .incarnation = ++member->incarnation,
         .seed = cluster_random(cluster, UINT64_MAX),
         .election_timeout_ns = TIMEOUT,
@@ -411,7 +413,7 @@ cluster_restart(struct cluster *cluster, uint32_t node)
     cluster->members[node].down = false;
     for (uint32_t i = 0; i < cluster->count; i++) {
         if (i != node)
-            core_peer_restarted(cluster->members[i].core, (uint8_t)node);
+            core_peer_restarted(cluster->members[i].core, (uint8_t)node, cluster->members[node].incarnation);
     }
 }
 

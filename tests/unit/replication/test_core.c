@@ -238,16 +238,16 @@ a_linearizable_read_needs_the_majority(void **state)
     append_many(cluster, leader, 7, 1, 20);
     cluster_run(cluster, TIMEOUT);
     sink.context = leader;
-    assert_int_equal(core_read(leader->core, 1, cluster->now_ns, &sink), CAIRN_OK);
+    assert_int_equal(core_read(leader->core, 1, false, cluster->now_ns, &sink), CAIRN_OK);
     sink.context = follower;
-    assert_int_equal(core_read(follower->core, 2, cluster->now_ns, &sink), CAIRN_OK);
+    assert_int_equal(core_read(follower->core, 2, false, cluster->now_ns, &sink), CAIRN_OK);
     cluster_run(cluster, TIMEOUT);
     assert_int_equal(leader->reads_ready, 1);
     assert_int_equal(follower->reads_ready, 1);
     assert_int_equal(follower->read_lsn, 21);
     cluster_cut(cluster, member_index(leader), true);
     sink.context = leader;
-    assert_int_equal(core_read(leader->core, 3, cluster->now_ns, &sink), CAIRN_OK);
+    assert_int_equal(core_read(leader->core, 3, false, cluster->now_ns, &sink), CAIRN_OK);
     cluster_run(cluster, 5 * TIMEOUT);
 
     assert_int_equal(leader->reads_ready, 1);

@@ -1,0 +1,237 @@
+/* cairn member add|remove|promote|transfer: who holds a log, who votes, who leads. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+
+#define WAIT_NS 20000000000u
+#define ATTEMPT_NS 2000000000u
+
+struct change {
+    const struct cluster_config *cluster;
+    enum cairn_member_op op;
+    uint8_t node;
+    uint64_t end_ns;
+};
+
+static void
+rest(void)
+{
+    struct timespec pause = {.tv_nsec = 5000000};
+
+    nanosleep(&pause, NULL);
+}
+
+/* One attempt at one node. */
+static enum cairn_error
+attempt(const struct change *change, uint8_t via, const char *log, struct cairn_result *result)
+{
+    uint64_t end_ns = cli_now_ns() + ATTEMPT_NS;
+    struct cairn_client *client;
+    char path[384], detail[256];
+    enum cairn_error error;
+    uint32_t id;
+
+    snprintf(path, sizeof(path), "%s/%s.sock", change->cluster->directory, change->cluster->names[via]);
+    error = cairn_connect(path, &client, detail, sizeof(detail));
+    if (error != CAIRN_OK)
+        return error;
+    error = cairn_open(client, log, &id, detail, sizeof(detail));
+    if (error == CAIRN_OK)
+        error = cairn_member(client, id, change->op, change->node, 1);
+    if (error == CAIRN_OK) {
+        error = CAIRN_TIMEOUT;
+        while (error == CAIRN_TIMEOUT && cli_now_ns() < end_ns) {
+            int found = cairn_poll(client, result);
+
+            if (found != 0)
+                error = found < 0 ? CAIRN_CLOSED : result->error;
+            else
+                cairn_wait(client, 2000000);
+        }
+    }
+    cairn_disconnect(client);
+    return error;
+}
+
+/* Goes to the leader, wherever that is by now, and waits out what is only a matter of time. */
+static enum cairn_error
+change_log(const struct change *change, const char *log)
+{
+    enum cairn_error error = CAIRN_NO_LEADER;
+    uint8_t via = 0;
+
+    while (cli_now_ns() < change->end_ns) {
+        struct cairn_result result = {.leader = CAIRN_NODE_NONE};
+
+        error = attempt(change, via, log, &result);
+        switch (error) {
+        case CAIRN_NOT_LEADER:
+            if (result.leader < change->cluster->nodes && result.leader != via) {
+                via = result.leader;
+                continue;
+            }
+            break;
+        case CAIRN_AGAIN:
+        case CAIRN_BEHIND:
+        case CAIRN_NO_LEADER:
+        case CAIRN_UNKNOWN:
+        case CAIRN_TIMEOUT:
+        case CAIRN_RECOVERING:
+            break;
+        case CAIRN_CLOSED:
+        case CAIRN_IO:
+            via = (uint8_t)((via + 1) % change->cluster->nodes);
+            break;
+        default:
+            return error;
+        }
+        rest();
+    }
+    return error;
+}
+
+static const char *
+leader_of(const struct cluster_config *cluster, const char *log, char *name, size_t name_bytes)
+{
+    char detail[256];
+
+    name[0] = '\0';
+    for (uint8_t i = 0; i < cluster->nodes && name[0] == '\0'; i++) {
+        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail)), *row;
+        size_t j;
+
+        json_array_foreach (json_object_get(answer, "rows"), j, row) {
+            if (strcmp(json_string_value(json_object_get(row, "log")), log) == 0 &&
+                strcmp(json_string_value(json_object_get(row, "role")), "leader") == 0)
+                snprintf(name, name_bytes, "%s", json_string_value(json_object_get(row, "node")));
+        }
+        json_decref(answer);
+    }
+    return name;
+}
+
+/* A transfer has only begun when it is answered. */
+static enum cairn_error
+wait_for_leader(const struct change *change, const char *log)
+{
+    char name[CAIRN_NAME_BYTES];
+    uint64_t end_ns = cli_now_ns() + ATTEMPT_NS;
+
+    while (cli_now_ns() < end_ns) {
+        if (strcmp(leader_of(change->cluster, log, name, sizeof(name)), change->cluster->names[change->node]) == 0)
+            return CAIRN_OK;
+        rest();
+    }
+    return CAIRN_TIMEOUT;
+}
+
+static enum cairn_error
+apply_to(struct change *change, const char *log, bool learner)
+{
+    enum cairn_error error = change_log(change, log);
+
+    if (error == CAIRN_OK && change->op == CAIRN_MEMBER_TRANSFER)
+        return wait_for_leader(change, log);
+    /* A new voter is a learner first, until it has caught up. */
+    if (error == CAIRN_OK && change->op == CAIRN_MEMBER_ADD && !learner) {
+        struct change promote = *change;
+
+        promote.op = CAIRN_MEMBER_PROMOTE;
+        return change_log(&promote, log);
+    }
+    return error;
+}
+
+/* Every log that the first answering node knows. */
+static json_t *
+all_logs(const struct cluster_config *cluster, char *detail, size_t detail_bytes)
+{
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, detail_bytes), *row;
+        json_t *names;
+        size_t j;
+
+        if (answer == NULL)
+            continue;
+        names = json_array();
+        json_array_foreach (json_object_get(answer, "rows"), j, row)
+            json_array_append(names, json_object_get(row, "log"));
+        json_decref(answer);
+        return names;
+    }
+    return NULL;
+}
+
+static int
+apply_to_all(struct change *change, const json_t *names, bool learner, bool json)
+{
+    const json_t *name;
+    int status = EXIT_DONE;
+    size_t i;
+
+    json_array_foreach (names, i, name) {
+        const char *log = json_string_value(name);
+        enum cairn_error error = apply_to(change, log, learner);
+
+        if (json)
+            cli_row(json_pack("{s:s,s:s,s:b,s:s}", "log", log, "node", change->cluster->names[change->node], "ok",
+                              error == CAIRN_OK, "error", error == CAIRN_OK ? "" : cairn_error_name(error)));
+        else if (error == CAIRN_OK)
+            printf("%s: done\n", log);
+        if (error != CAIRN_OK && status == EXIT_DONE) {
+            cli_fail("log '%s': %s", log, cairn_error_text(error));
+            status = cli_exit_status(error);
+        }
+    }
+    return status;
+}
+
+static bool
+parse_op(const char *word, enum cairn_member_op *out)
+{
+    static const char *const words[] = {"add", "promote", "remove", "transfer"};
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            *out = (enum cairn_member_op)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+int
+cmd_member(int argc, char **argv)
+{
+    const char *cluster_file = NULL, *log = NULL;
+    bool json = false, learner = false;
+    const struct cli_option options[] = {
+        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"log", OPTION_TEXT, &log, "only this log (all of them)"},
+        {"learner", OPTION_FLAG, &learner, "add: leave it a learner, which holds the log and does not vote"},
+        {"json", OPTION_FLAG, &json, "JSON rows"},
+        OPTIONS_END,
+    };
+    struct cluster_config cluster;
+    struct change change = {.cluster = &cluster};
+    char detail[256] = "";
+    json_t *names;
+    int first, status;
+
+    if (!cli_parse(argc, argv, "member add|remove|promote|transfer NODE [OPTIONS]", options, 2, 2, &first, &status))
+        return status;
+    if (!parse_op(argv[first], &change.op))
+        return cli_usage("member: unknown verb '%s' (add, remove, promote, transfer)", argv[first]);
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 ||
+        (status = cli_node(&cluster, argv[first + 1], &change.node)) != 0)
+        return status;
+    change.end_ns = cli_now_ns() + WAIT_NS;
+    names = log != NULL ? json_pack("[s]", log) : all_logs(&cluster, detail, sizeof(detail));
+    if (names == NULL)
+        return cli_fail("the cluster is down: %s", detail);
+    status = apply_to_all(&change, names, learner, json);
+    json_decref(names);
+    return cli_end(status);
+}

@@ -1,0 +1,104 @@
+/* Where the trunk begins, and how a follower that is behind it goes on.
+ *
+ * What is trimmed is committed, and is not sent any more. A follower that still needs some of it begins
+ * anew at the base: the last lsn that is gone, with all that follows from the entries up to there. It is
+ * told so, and says so. The marks it gets may be of later entries too: those are committed, so whoever
+ * comes to lead holds them. What is known of single producers stays behind; ids up to the floor that
+ * are not met again are refused, not taken twice. */
+#include "state.h"
+
+void
+core_trimmed(struct core *core, uint64_t lsn)
+{
+    assert(lsn <= core->commit_lsn);
+    if (lsn <= core->base_lsn)
+        return;
+    core->base_term = history_term(&core->history, lsn);
+    core->base_lsn = lsn;
+}
+
+uint64_t
+core_base_lsn(const struct core *core)
+{
+    return core->base_lsn;
+}
+
+bool
+core_wants_base(const struct core *core, uint8_t peer)
+{
+    const struct progress *progress = &core->progress[peer];
+
+    if (core->role != ROLE_LEADER || peer == core->config.self || !is_member(core, peer))
+        return false;
+    return progress->next_lsn <= core->base_lsn && !progress->probe_sent;
+}
+
+void
+core_base_message(const struct core *core, uint8_t peer, struct message *out)
+{
+    assert(core->role == ROLE_LEADER);
+    *out = core_message(core, MESSAGE_BASE, peer);
+    out->base.lsn = core->base_lsn;
+    out->base.base_term = core->base_term;
+    out->base.producer_floor = producers_highest(&core->producers);
+    out->base.members = core->committed_members;
+    out->base.marks = core->committed_marks.items;
+    out->base.marks_count = core->committed_marks.count;
+}
+
+void
+core_base_sent(struct core *core, uint8_t peer, uint64_t now_ns)
+{
+    struct progress *progress = &core->progress[peer];
+
+    assert(core->role == ROLE_LEADER);
+    progress->state = PROGRESS_PROBE;
+    progress->probe_sent = true;
+    progress->sent_ns = now_ns;
+}
+
+/* Everything held is given up for the leader's base. What of it was acknowledged is on this node's
+ * branch, or committed and in the base. */
+static void
+begin_anew(struct core *core, const struct message *message, const struct sink *sink)
+{
+    assert(core->role == ROLE_FOLLOWER);
+    assert(message->base.lsn > core->commit_lsn);
+    memset(&core->history, 0, sizeof(core->history));
+    core->runs.head = core->runs.tail = 0;
+    history_add(&core->history, message->base.base_term, message->base.lsn);
+    producers_clear(&core->producers);
+    core->producers.evicted_floor = message->base.producer_floor;
+    core->committed_marks.count = message->base.marks_count;
+    memcpy(core->committed_marks.items, message->base.marks, message->base.marks_count * sizeof(struct mark));
+    core->marks = core->committed_marks;
+    membership_start(core, &message->base.members);
+    core->base_lsn = message->base.lsn;
+    core->base_term = message->base.base_term;
+    core->last_lsn = core->held_lsn = core->commit_lsn = core->match_lsn = message->base.lsn;
+    emit_lsn(sink, EFFECT_REBASE, message->base.lsn);
+    branch_settle(core, sink);
+}
+
+static bool
+base_sane(const struct core *core, const struct message *message)
+{
+    return message->base.lsn > 0 && message->base.base_term > 0 && message->base.base_term <= core->term &&
+           message->base.marks_count <= MARKS_MAX && message->base.members.voters != 0 &&
+           (message->base.members.voters & message->base.members.learners) == 0;
+}
+
+void
+receive_base(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    if (message->term < core->term || (message->term == core->term && core->role == ROLE_LEADER))
+        return;
+    follow(core, message->term, message->from, now_ns, sink);
+    if (!base_sane(core, message))
+        return;
+    if (message->base.lsn > core->commit_lsn)
+        begin_anew(core, message, sink);
+    else if (core->match_lsn < message->base.lsn)
+        core->match_lsn = message->base.lsn;
+    core->reply_to = message->from;
+}

@@ -1,0 +1,176 @@
+/* Who belongs to the log: voters, and learners, which hold the trunk and neither vote nor count
+ * (Raft thesis 4.1 to 4.3, 4.2.1 for learners).
+ *
+ * The membership is an entry of the trunk and in force from the moment it is held, committed or not; a
+ * truncation puts the former one in force again. One voter comes or goes at a time, so that any two
+ * memberships in a row have a majority in common; and a leader changes nothing before an entry of its
+ * own term is committed, since else two leaders of different terms could each take one step from the
+ * same place and have none (Ongaro, raft-dev 2015, "bug in single-server membership changes"). */
+#include "state.h"
+
+/* Of a ENTRY_CONFIG, run.first_seq is the membership. */
+static uint64_t
+members_encode(const struct members *members)
+{
+    return (uint64_t)members->voters | (uint64_t)members->learners << 32;
+}
+
+static struct members
+members_decode(uint64_t word)
+{
+    return (struct members){.voters = (cairn_node_set)word, .learners = (cairn_node_set)(word >> 32)};
+}
+
+static bool
+members_sane(const struct members *members)
+{
+    cairn_node_set all = ((cairn_node_set)1 << CAIRN_NODES_MAX) - 1;
+
+    return members->voters != 0 && (members->voters & members->learners) == 0 &&
+           ((members->voters | members->learners) & ~all) == 0;
+}
+
+void
+membership_start(struct core *core, const struct members *members)
+{
+    assert(members_sane(members));
+    core->committed_members = *members;
+    core->changes_count = 0;
+}
+
+const struct members *
+core_members(const struct core *core)
+{
+    return core->changes_count == 0 ? &core->committed_members : &core->changes[core->changes_count - 1].members;
+}
+
+cairn_node_set
+voters_of(const struct core *core)
+{
+    return core_members(core)->voters;
+}
+
+bool
+is_member(const struct core *core, uint8_t node)
+{
+    const struct members *members = core_members(core);
+
+    return ((members->voters | members->learners) & node_bit(node)) != 0;
+}
+
+bool
+is_voter(const struct core *core, uint8_t node)
+{
+    return (voters_of(core) & node_bit(node)) != 0;
+}
+
+bool
+has_quorum(const struct core *core, cairn_node_set set)
+{
+    return set_size(set & voters_of(core)) >= set_size(voters_of(core)) / 2 + 1;
+}
+
+bool
+membership_run_sane(const struct run *run)
+{
+    struct members members = members_decode(run->first_seq);
+
+    return members_sane(&members);
+}
+
+bool
+membership_room(const struct core *core)
+{
+    return core->changes_count < CHANGES_MAX;
+}
+
+/* The trunk holds a change now. */
+void
+membership_note(struct core *core, const struct run *run)
+{
+    assert(run->kind == ENTRY_CONFIG);
+    assert(membership_room(core));
+    core->changes[core->changes_count].lsn = run->first_lsn;
+    core->changes[core->changes_count++].members = members_decode(run->first_seq);
+    assert(members_sane(core_members(core)));
+}
+
+void
+membership_truncate(struct core *core, uint64_t from_lsn)
+{
+    while (core->changes_count > 0 && core->changes[core->changes_count - 1].lsn >= from_lsn)
+        core->changes_count--;
+}
+
+void
+membership_commit(struct core *core, uint64_t lsn)
+{
+    uint32_t done = 0;
+
+    while (done < core->changes_count && core->changes[done].lsn <= lsn)
+        core->committed_members = core->changes[done++].members;
+    core->changes_count -= done;
+    memmove(core->changes, core->changes + done, core->changes_count * sizeof(core->changes[0]));
+}
+
+/* At most one voter comes or goes. */
+static bool
+one_step(const struct members *now, const struct members *next)
+{
+    return set_size(now->voters ^ next->voters) <= 1;
+}
+
+/* Would a new voter hold back commits? It has to have come close as a learner first. */
+static bool
+caught_up(const struct core *core, cairn_node_set added)
+{
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if ((added & node_bit(peer)) && peer != core->config.self &&
+            (core->progress[peer].recovering ||
+             core->progress[peer].match_lsn + core->config.window_entries / 2 < core->commit_lsn ||
+             core->progress[peer].match_lsn == 0))
+            return false;
+    }
+    return true;
+}
+
+/* Would the new membership be able to agree on anything, with the voters that are well now? */
+static bool
+can_serve(const struct core *core, cairn_node_set voters)
+{
+    cairn_node_set well = 0;
+
+    for (uint8_t node = 0; node < CAIRN_NODES_MAX; node++) {
+        if ((core->reach & node_bit(node)) && (node == core->config.self || !core->progress[node].recovering))
+            well |= node_bit(node);
+    }
+    return set_size(well & voters) >= set_size(voters) / 2 + 1;
+}
+
+enum cairn_error
+core_change_members(struct core *core, const struct members *next, uint64_t now_ns, const struct sink *sink,
+                    uint64_t *lsn)
+{
+    const struct members now = *core_members(core);
+    cairn_node_set arriving = (next->voters | next->learners) & ~(now.voters | now.learners);
+
+    if (core->role != ROLE_LEADER)
+        return CAIRN_NOT_LEADER;
+    if (!members_sane(next) || !one_step(&now, next) || ((next->voters | next->learners) & ~core->config.nodes) != 0)
+        return CAIRN_INVALID;
+    if (core->changes_count > 0 || core->commit_lsn < core->term_first_lsn ||
+        core->transfer_target != CAIRN_NODE_NONE || runs_exhausted(&core->runs))
+        return CAIRN_AGAIN;
+    if (!caught_up(core, next->voters & ~now.voters))
+        return CAIRN_BEHIND;
+    if (!can_serve(core, next->voters))
+        return CAIRN_NO_QUORUM;
+    store_control(core, ENTRY_CONFIG, core->config.self, core->config.incarnation, members_encode(next), sink);
+    *lsn = core->last_lsn;
+    core->lease_floor_seq = core->confirm_seq;
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if (arriving & node_bit(peer))
+            progress_reset(core, peer, now_ns);
+    }
+    return CAIRN_OK;
+}

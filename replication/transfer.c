@@ -1,0 +1,77 @@
+/* Leadership handed over on purpose (Raft thesis 3.10): the leader takes nothing new, waits until the
+ * target holds all it has, and tells it to campaign at once, without asking first whether it may. If
+ * nothing has come of that within an election timeout the leader goes on as before. */
+#include "state.h"
+
+enum cairn_error
+core_transfer(struct core *core, uint8_t target, uint64_t now_ns)
+{
+    const struct progress *progress;
+
+    if (core->role != ROLE_LEADER)
+        return CAIRN_NOT_LEADER;
+    if (target >= CAIRN_NODES_MAX || target == core->config.self || !is_voter(core, target))
+        return CAIRN_INVALID;
+    if (core->transfer_target != CAIRN_NODE_NONE || core->changes_count > 0)
+        return CAIRN_AGAIN;
+    progress = &core->progress[target];
+    if (progress->recovering || !(core->reach & node_bit(target)) ||
+        progress->match_lsn + core->config.window_entries / 2 < core->last_lsn)
+        return CAIRN_BEHIND;
+    core->transfer_target = target;
+    core->transfer_until_ns = now_ns + core->config.election_timeout_ns;
+    core->transfer_sent = false;
+    return CAIRN_OK;
+}
+
+/* It may campaign from now on whenever that arrives, so this leader's lease is over for its term. */
+void
+transfer_send(struct core *core, uint8_t target, const struct sink *sink)
+{
+    struct message message = core_message(core, MESSAGE_TIMEOUT_NOW, target);
+
+    assert(core->role == ROLE_LEADER);
+    core->lease_over = true;
+    core_send(&message, sink);
+}
+
+void
+transfer_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    uint8_t target = core->transfer_target;
+
+    if (target == CAIRN_NODE_NONE)
+        return;
+    if (now_ns >= core->transfer_until_ns) {
+        core->transfer_target = CAIRN_NODE_NONE;
+        return;
+    }
+    if (core->transfer_sent || core->progress[target].match_lsn < core->last_lsn)
+        return;
+    core->transfer_sent = true;
+    transfer_send(core, target, sink);
+}
+
+/* The voter that holds most: whoever was removed and still leads hands over to it. */
+uint8_t
+transfer_best_target(const struct core *core)
+{
+    uint8_t best = CAIRN_NODE_NONE;
+
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if (peer == core->config.self || !is_voter(core, peer) || core->progress[peer].recovering)
+            continue;
+        if (best == CAIRN_NODE_NONE || core->progress[peer].match_lsn > core->progress[best].match_lsn)
+            best = peer;
+    }
+    return best;
+}
+
+void
+receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    if (message->term != core->term || core->role == ROLE_LEADER || core->leader != message->from ||
+        !is_voter(core, core->config.self) || core->config.recovering || runs_exhausted(&core->runs))
+        return;
+    campaign_at_once(core, now_ns, sink);
+}
