@@ -98,7 +98,9 @@ node_control_step(struct node *node, uint64_t now_ns)
     struct control *control = node->control;
 
     maintain_ports(node, now_ns);
-    segment_pool_touch(&node->segments, false);
+    /* In virtual time nobody waits for a page. */
+    if (!node->config.stepped)
+        segment_pool_touch(&node->segments, false);
     follow_catalog(node);
     pthread_mutex_lock(&control->lock);
     collect_events(node);
@@ -164,7 +166,8 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
         return CAIRN_NO_MEMORY;
     node->control = control;
     pthread_mutex_init(&control->lock, NULL);
-    segment_pool_touch(&node->segments, node->config.touch_all);
+    if (!node->config.stepped)
+        segment_pool_touch(&node->segments, node->config.touch_all);
     error = open_admin(node, detail, detail_bytes);
     if (error == CAIRN_OK) {
         error = create_catalog(node);

@@ -7,8 +7,8 @@
 #define ENTRIES_PER_TURN 64u
 #define ASK_AGAIN_NS 5000000u
 #define GIVE_UP_NS 2000000000u
-/* Answers to appends always find room behind what readers may fill. */
-#define ANSWERS_RESERVED_BYTES (IN_FLIGHT_MAX * sizeof(struct answer) / 4)
+/* Answers to appends always find room behind what readers may fill: one part of so many. */
+#define ANSWERS_RESERVED_SHARE 4u
 
 static void
 reader_end(struct node *node, struct reader *reader, enum cairn_error error)
@@ -199,7 +199,8 @@ emit_entry(struct node *node, struct reader *reader, const struct stretch *stret
     const struct record *record = (const struct record *)(const void *)stretch->records;
 
     if (attachment == NULL ||
-        byte_ring_room(&attachment->channel.out) < sizeof(answer) + record_size(record) + ANSWERS_RESERVED_BYTES)
+        byte_ring_room(&attachment->channel.out) <
+            sizeof(answer) + record_size(record) + attachment->channel.out.size_bytes / ANSWERS_RESERVED_SHARE)
         return false;
     return answer_put(node, reader->attachment, reader->serial, &answer, record);
 }

@@ -9,7 +9,7 @@
 #include "client.h"
 
 #define CATALOG_CLIENT SIM_CLIENTS
-#define READ_BACK 64u
+#define READ_BACK 12u
 /* A run's data fits the nodes' memory, also with every entry on a branch and on the trunk: full memory
  * has scenarios of its own. */
 #define GIVEN_BYTES_MAX (16u << 20)
@@ -238,21 +238,23 @@ reader_leave(struct sim_reader *reader)
 static void
 reader_ask(struct sim *sim, struct sim_reader *reader)
 {
+    static const enum cairn_read_level levels[] = {CAIRN_READ_STALE, CAIRN_READ_LINEARIZABLE, CAIRN_READ_LEASE};
+    enum cairn_read_level level;
     const struct trunk_check *trunk;
 
     reader->log = 1 + (uint32_t)random_under(&sim->load, sim->plan.logs);
     if (sim->log_ids[reader->log] == 0)
         return;
     trunk = &sim->trunks[reader->log];
-    reader->linearizable = random_under(&sim->load, 2) == 0;
+    level = levels[random_under(&sim->load, sizeof(levels) / sizeof(*levels))];
+    reader->linearizable = level != CAIRN_READ_STALE;
     reader->from = trunk->last > READ_BACK ? trunk->last - READ_BACK : 1;
     reader->seen_lsn = reader->from - 1;
     reader->floor_lsn = trunk->acked_lsn > trunk->read_lsn ? trunk->acked_lsn : trunk->read_lsn;
     reader->asked_ns = sim->now_ns;
     reader->token++;
     reader->busy = cairn_read(reader->client, sim->log_ids[reader->log], reader->from, 0,
-                              reader->linearizable ? CAIRN_READ_LINEARIZABLE : CAIRN_READ_STALE, 0,
-                              reader->token) == CAIRN_OK;
+level, 0, reader->token) == CAIRN_OK;
 }
 
 static void

@@ -10,7 +10,7 @@ about(struct sim *sim, uint64_t mean_ns)
 }
 
 static void
-end_later(struct sim *sim, enum fault_kind kind, uint8_t node, uint8_t peer, uint64_t value)
+end_later(struct sim *sim, enum fault_kind kind, uint8_t node, uint8_t peer, uint32_t value)
 {
     sim_plan_happening(sim, about(sim, sim->plan.fault_for_ns), HAPPEN_FAULT_END, node, peer, (uint32_t)kind, value);
 }
@@ -148,7 +148,7 @@ slow_down(struct sim *sim)
 
 /* Every 1.5 timeouts up and down, for a while: value counts the changes left. */
 static void
-flap(struct sim *sim, uint8_t left, uint8_t right, uint64_t left_over)
+flap(struct sim *sim, uint8_t left, uint8_t right, uint32_t left_over)
 {
     bool down = left_over % 2 == 0;
 
@@ -251,7 +251,7 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     case FAULT_FLAP:
         sim->counts.partitions++;
         sim->counts.kinds |= 1u << FAULT_FLAP;
-        flap(sim, node, other, 2 * (1 + random_under(&sim->nemesis, 8)));
+        flap(sim, node, other, 2 * (1 + (uint32_t)random_under(&sim->nemesis, 8)));
         break;
     case FAULT_CRASH:
         crash(sim);

@@ -95,7 +95,7 @@ draw_load(struct plan *plan, struct stream_random *random)
     plan->session_window = 1u << random_under(random, 7);
     plan->payload_max = 16 + (uint32_t)random_under(random, 200);
     plan->large_ppm = random_under(random, 4) == 0 ? 2000 : 0;
-    plan->think_ns = 200 * US + random_under(random, 4 * MS);
+    plan->think_ns = 300 * US + random_under(random, 5 * MS);
     plan->segment_bytes = plan->large_ppm > 0 ? 4u << 20 : 64u << 10 << random_under(random, 7);
     if (plan->faults & (1u << FAULT_TRIM))
         plan->retain_bytes = plan->segment_bytes * (1 + (uint32_t)random_under(random, 4));

@@ -6,23 +6,23 @@
 #include <stdint.h>
 
 struct happening {
-    uint64_t at_ns, order;
-    uint64_t value;
-    uint16_t kind;
-    uint8_t node, peer;
-    uint32_t index;
+    uint64_t key; /* time and order: see queue.c */
+    uint32_t value, index;
+    uint8_t kind, node, peer;
 };
 
-/* A binary heap. */
+/* A heap. */
 struct queue {
     struct happening *items;
     uint32_t count, capacity;
     uint64_t order;
 };
 
-void queue_push(struct queue *queue, struct happening happening);
+/* at_ns: below 2^40, some 18 minutes. */
+void queue_push(struct queue *queue, uint64_t at_ns, struct happening happening);
 bool queue_pop(struct queue *queue, struct happening *out);
-void queue_clear(struct queue *queue);
+uint64_t queue_next_ns(const struct queue *queue); /* UINT64_MAX: nothing will happen */
+uint64_t happening_ns(const struct happening *happening);
 void queue_fini(struct queue *queue);
 
 #endif

@@ -89,16 +89,11 @@ sim_violation(struct sim *sim, const char *format, ...)
 
 void
 sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kind, uint8_t node, uint8_t peer,
-                   uint32_t index, uint64_t value)
+                   uint32_t index, uint32_t value)
 {
-    queue_push(&sim->queue, (struct happening){
-                                .at_ns = sim->now_ns + in_ns,
-                                .value = value,
-                                .kind = (uint16_t)kind,
-                                .node = node,
-                                .peer = peer,
-                                .index = index,
-                            });
+    queue_push(&sim->queue, sim->now_ns + in_ns,
+               (struct happening){
+                   .value = value, .index = index, .kind = (uint8_t)kind, .node = node, .peer = peer});
 }
 
 void
@@ -170,7 +165,7 @@ happen(struct sim *sim, const struct happening *happening)
         network_deliver(sim, happening);
         break;
     case HAPPEN_POLL:
-        if (node_is_up(node) && node->incarnation == happening->index && node->poll_at_ns == happening->value)
+        if (node_is_up(node) && node->incarnation == happening->index && (uint32_t)node->poll_at_ns == happening->value)
             node_do_poll(node);
         break;
     case HAPPEN_CONTROL:
@@ -204,10 +199,9 @@ step(struct sim *sim, uint64_t until_ns)
 {
     struct happening happening;
 
-    if (sim->failed || sim->queue.count == 0 || sim->queue.items[0].at_ns > until_ns ||
-        !queue_pop(&sim->queue, &happening))
+    if (sim->failed || queue_next_ns(&sim->queue) > until_ns || !queue_pop(&sim->queue, &happening))
         return false;
-    sim->now_ns = happening.at_ns;
+    sim->now_ns = happening_ns(&happening);
     sim->counts.events++;
     happen(sim, &happening);
     return true;

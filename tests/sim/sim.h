@@ -291,7 +291,7 @@ enum happening_kind {
     HAPPEN_CHECK
 };
 void sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kind, uint8_t node, uint8_t peer,
-                        uint32_t index, uint64_t value);
+                        uint32_t index, uint32_t value);
 
 /* world.c */
 void node_boot(struct sim_node *node);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_KEPT 8192u
+#define ROWS_KEPT 512u /* of a run that is not looked at: enough to show how it ended; small, for the cache */
 
 static const char *const types[] = {
     "none",           "prevote", "prevote_reply", "vote",       "vote_reply",       "append",

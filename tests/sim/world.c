@@ -8,8 +8,10 @@
 #include "client.h"
 #include "node/control.h"
 
-#define CHANNEL_BYTES (512u << 10)
-#define AGAIN_NS (5 * US)
+#define CHANNEL_BYTES (64u << 10)
+#define CHANNEL_BYTES_LARGE (1u << 20)
+/* A worker that had work polls on; what it finds then seldom cannot wait for the next frame. */
+#define AGAIN_NS (25 * US)
 
 static uint64_t
 clock_at(struct sim_node *node, uint64_t now_ns)
@@ -68,7 +70,7 @@ node_boot(struct sim_node *node)
         .incarnation = ++node->incarnation,
         .recovering = node->started,
         .seed = sim->plan.seed * 64 + node->self + node->incarnation * 8,
-        .channel_bytes = CHANNEL_BYTES,
+        .channel_bytes = sim->plan.large_ppm > 0 ? CHANNEL_BYTES_LARGE : CHANNEL_BYTES,
         .allow_faults = true,
         .time = &node->time,
         .pool = sim->pool,
@@ -170,7 +172,7 @@ node_want_poll(struct sim_node *node, uint64_t in_ns)
     if (node->node == NULL || (node->poll_at_ns != 0 && node->poll_at_ns <= at_ns))
         return;
     node->poll_at_ns = at_ns;
-    sim_plan_happening(node->sim, in_ns, HAPPEN_POLL, node->self, 0, node->incarnation, at_ns);
+    sim_plan_happening(node->sim, in_ns, HAPPEN_POLL, node->self, 0, node->incarnation, (uint32_t)at_ns);
 }
 
 static void
