@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "scene.h"
 #include "sim.h"
 
 #define JOBS_MAX 64u
@@ -319,6 +320,84 @@ run_many(struct sim_options *options)
     return cli_end(totals.failed > 0 || died || totals.runs < options->runs ? EXIT_FAILED : EXIT_DONE);
 }
 
+static const struct scenario *const chapters[] = {scenarios_elections, scenarios_connectivity, scenarios_log,
+                                                  scenarios_members, scenarios_branches};
+
+#define CHAPTERS (sizeof(chapters) / sizeof(*chapters))
+
+static int
+list_scenarios(bool json)
+{
+    for (size_t i = 0; i < CHAPTERS; i++) {
+        for (const struct scenario *scenario = chapters[i]; scenario->name != NULL; scenario++) {
+            if (json)
+                cli_row(json_pack("{s:s,s:s}", "scenario", scenario->name, "holds", scenario->holds));
+            else
+                printf("%-28s %s\n", scenario->name, scenario->holds);
+        }
+    }
+    return cli_end(EXIT_DONE);
+}
+
+/* In a process of its own: an assertion of the code under test must not end the others. */
+static bool
+play(const struct sim_options *options, const struct scenario *scenario)
+{
+    struct run_row row = {.seed = options->seed};
+    pid_t child;
+    int status = 0;
+
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        struct sim *sim = process_start();
+
+        sim->plan.seed = options->seed;
+        scenario->play(sim);
+        row.counts = sim->counts;
+        if (options->trace != NULL && !trace_write(sim, options->trace))
+            _exit(cli_fail("%s: %s", options->trace, strerror(errno)));
+        if (sim->failed)
+            trace_print(sim, stderr, TRACE_ROWS);
+        if (sim->failed)
+            fprintf(stderr, "cairn: scenario %s, seed %lu: %s\n", scenario->name, (unsigned long)options->seed,
+                    sim->reason);
+        if (options->json)
+            cli_row(json_pack("{s:s,s:I,s:I,s:I,s:i}", "scenario", scenario->name, "seed", (json_int_t)options->seed,
+                              "virtual_ms", (json_int_t)((sim->now_ns - sim->started_ns) / MS), "messages",
+                              (json_int_t)sim->counts.messages, "violations", (int)sim->failed));
+        else
+            printf("%-28s %7lu ms %8lu messages  %s\n", scenario->name,
+                   (unsigned long)((sim->now_ns - sim->started_ns) / MS), (unsigned long)sim->counts.messages,
+                   sim->failed ? "VIOLATION" : "ok");
+        fflush(stdout);
+        _exit(sim->failed ? EXIT_FAILED : EXIT_DONE);
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
+}
+
+static int
+play_scenarios(const struct sim_options *options)
+{
+    bool all = strcmp(options->scenario, "all") == 0;
+    uint32_t played = 0, failed = 0;
+
+    for (size_t i = 0; i < CHAPTERS; i++) {
+        for (const struct scenario *scenario = chapters[i]; scenario->name != NULL; scenario++) {
+            if (!all && strcmp(options->scenario, scenario->name) != 0)
+                continue;
+            played++;
+            failed += !play(options, scenario);
+        }
+    }
+    if (played == 0)
+        return cli_usage("there is no scenario '%s' ('cairn sim --list' shows them)", options->scenario);
+    if (all)
+        fprintf(stderr, "%u scenarios, %u failed\n", played, failed);
+    return cli_end(failed > 0 ? EXIT_FAILED : EXIT_DONE);
+}
+
 static int
 read_without(struct sim_options *options)
 {
@@ -389,8 +468,10 @@ cmd_sim(int argc, char **argv)
         options.jobs = (uint32_t)options.runs;
     if (options.jobs == 0 || options.jobs > JOBS_MAX)
         return cli_usage("--jobs must be from 1 to %u, and --runs at least 1", JOBS_MAX);
-    if (options.list || options.scenario != NULL)
-        return cli_usage("no scenarios yet");
+    if (options.list)
+        return list_scenarios(options.json);
+    if (options.scenario != NULL)
+        return play_scenarios(&options);
     if (options.shrink)
         return shrink(&options);
     if (options.runs == 1)

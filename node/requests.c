@@ -111,6 +111,13 @@ answer_up_to(struct node *node, struct node_log *log, struct pending_ring *ring,
     }
 }
 
+/* Up to where entries are held as the level asks. */
+static uint64_t
+settled_lsn(const struct node_log *log, enum cairn_ack ack)
+{
+    return ack == CAIRN_ACK_ALL ? core_all_lsn(log->core) : core_commit_lsn(log->core);
+}
+
 void
 pending_committed(struct node *node, struct node_log *log)
 {
@@ -120,7 +127,7 @@ pending_committed(struct node *node, struct node_log *log)
     answer_up_to(node, log, &log->pending, commit_lsn);
     answer_up_to(node, log, &log->pending_all, core_all_lsn(log->core));
     for (uint32_t i = 0; i < log->waits_count; i++) {
-        if (log->waits[i].lsn <= commit_lsn)
+        if (log->waits[i].lsn <= settled_lsn(log, (enum cairn_ack)log->waits[i].ack))
             answer_trunk(node, log, &log->waits[i], true);
         else
             log->waits[kept++] = log->waits[i];
@@ -196,7 +203,7 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
                 const struct accepted *accepted)
 {
     pending->lsn = accepted->lsn != 0 ? accepted->lsn : find_repeated(log, record);
-    if (pending->lsn <= core_commit_lsn(log->core)) {
+    if (pending->lsn <= settled_lsn(log, (enum cairn_ack)pending->ack)) {
         answer_trunk(node, log, pending, true);
         return true;
     }

@@ -218,10 +218,13 @@ core_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 uint64_t
 core_deadline_ns(const struct core *core)
 {
-    if (core->config.recovering || core->reads_count > 0 || core->branch.last_seq != 0)
+    if (core->config.recovering || core->reads_count > 0 || core->branch.last_seq != 0 ||
+        core->transfer_target != CAIRN_NODE_NONE)
         return 0;
     if (core->role == ROLE_LEADER)
-        return has_quorum(core, core->reach) && progress_is_quiet(core) ? UINT64_MAX : 0;
+        return has_quorum(core, core->reach) && progress_is_quiet(core) && is_voter(core, core->config.self)
+                   ? UINT64_MAX
+                   : 0;
     return core->election_ns;
 }
 

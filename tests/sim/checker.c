@@ -63,7 +63,7 @@ check_history(struct sim *sim, uint32_t log, uint64_t lsn, const struct committe
     struct sim_client *client;
     struct op *op;
 
-    if (log == 0 || entry->kind != ENTRY_DATA)
+    if (log == 0 || entry->kind != ENTRY_DATA || entry->client == SIM_PROBE)
         return;
     if (entry->client >= SIM_CLIENTS || entry->index >= sim->clients[entry->client].given) {
         sim_violation(sim, "log %s, lsn %lu: an entry that no client gave", sim_log_name(log), (unsigned long)lsn);
@@ -186,6 +186,30 @@ check_leader(struct sim *sim, struct sim_node *node, uint32_t log, uint64_t term
                       node->self + 1, (unsigned long)term);
 }
 
+/* One vote a term, of each life. */
+void
+check_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log_id, uint64_t term)
+{
+    for (uint32_t log = 0; log <= sim->plan.logs; log++) {
+        uint64_t *terms = &sim->votes_terms[log][node];
+
+        if (sim->log_ids[log] != log_id || (log > 0 && log_id == 0))
+            continue;
+        if (term >= *terms) {
+            sim->votes[log][node] = realloc(sim->votes[log][node], term * 2 + 64);
+            memset(sim->votes[log][node] + *terms, 0, term * 2 + 64 - *terms);
+            *terms = term * 2 + 64;
+        }
+        if (sim->votes_life[log][node] != sim->nodes[node].incarnation)
+            memset(sim->votes[log][node], 0, *terms);
+        sim->votes_life[log][node] = sim->nodes[node].incarnation;
+        if (sim->votes[log][node][term] != 0 && sim->votes[log][node][term] != candidate + 1)
+            sim_violation(sim, "log %s: n%u voted for n%u and for n%u in term %lu", sim_log_name(log), node + 1,
+                          sim->votes[log][node][term], candidate + 1, (unsigned long)term);
+        sim->votes[log][node][term] = candidate + 1;
+    }
+}
+
 /* Leader completeness (Raft figure 3): whoever leads in a term holds all that was committed in earlier
  * ones. A leader of a former term, which does not know yet that it is one, need not. */
 static void
@@ -227,6 +251,8 @@ check_log(struct sim *sim, struct sim_node *node, uint32_t log)
                   sim_log_name(log), (unsigned long)term, (unsigned long)core_last_lsn(held->core),
                   (unsigned long)commit_lsn);
         check_leader(sim, node, log, term);
+        if (!(core_members(held->core)->voters >> node->self & 1))
+            sim_violation(sim, "log %s: n%u leads and is no voter", sim_log_name(log), node->self + 1);
         check_complete(sim, node, log, held);
         check->leader_term = term;
     }
@@ -286,6 +312,25 @@ check_often(struct sim *sim)
     }
 }
 
+/* Acknowledged by all: every voter that has lived since it could hold it does. */
+static bool
+held_by_all(const struct sim *sim, uint32_t log, uint64_t lsn)
+{
+    uint8_t leader = sim_leader(sim, log);
+    cairn_node_set voters;
+
+    if (leader == CAIRN_NODE_NONE)
+        return true;
+    voters = core_members(node_log_of(&sim->nodes[leader], log)->core)->voters;
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        const struct node_log *held = node_log_of(&sim->nodes[i], log);
+
+        if ((voters >> i & 1) && held != NULL && !core_recovering(held->core) && core_last_lsn(held->core) < lsn)
+            return false;
+    }
+    return true;
+}
+
 static bool
 stands_at(const struct sim *sim, const struct sim_client *client, uint64_t index, uint64_t lsn)
 {
@@ -323,6 +368,9 @@ check_acknowledged(struct sim *sim, struct sim_client *client, uint64_t index, c
                       cairn_ack_name(result->result.ack), (unsigned long)op->lsn);
         return;
     }
+    if (op->ack == CAIRN_ACK_ALL && !held_by_all(sim, client->log, op->lsn))
+        sim_violation(sim, "log %s: lsn %lu is acknowledged by all, and one of them does not hold it",
+                      sim_log_name(client->log), (unsigned long)op->lsn);
     /* Linearizable: behind all that was acknowledged before it was asked for. */
     if (op->lsn <= op->floor_lsn)
         sim_violation(sim,
@@ -477,6 +525,8 @@ void
 checker_fini(struct sim *sim)
 {
     for (uint32_t log = 0; log <= SIM_LOGS; log++) {
+        for (uint32_t i = 0; i < SIM_NODES; i++)
+            free(sim->votes[log][i]);
         free(sim->trunks[log].entries);
         free(sim->trunks[log].leaders);
         sim->trunks[log].entries = NULL;

@@ -235,6 +235,24 @@ reader_leave(struct sim_reader *reader)
     reader->busy = false;
 }
 
+/* One append of a producer that nobody hears of again. */
+static void
+reader_append(struct sim *sim, struct sim_reader *reader)
+{
+    uint64_t payload[2] = {SIM_PROBE, ++reader->probes};
+    struct cairn_entry entry = {
+        .payload = payload,
+        .payload_bytes = sizeof(payload),
+        .producer = (sim->now_ns << 6) | (32 + (uint64_t)(reader - sim->readers)),
+        .producer_seq = 1,
+    };
+
+    reader->asked_ns = sim->now_ns;
+    reader->from = reader->seen_lsn = 0;
+    reader->busy = cairn_append(reader->client, sim->log_ids[reader->log], &entry,
+                                (enum cairn_ack)random_under(&sim->load, 4), ++reader->token) == CAIRN_OK;
+}
+
 static void
 reader_ask(struct sim *sim, struct sim_reader *reader)
 {
@@ -245,6 +263,11 @@ reader_ask(struct sim *sim, struct sim_reader *reader)
     reader->log = 1 + (uint32_t)random_under(&sim->load, sim->plan.logs);
     if (sim->log_ids[reader->log] == 0)
         return;
+    reader->appends = random_under(&sim->load, 4) == 0;
+    if (reader->appends) {
+        reader_append(sim, reader);
+        return;
+    }
     trunk = &sim->trunks[reader->log];
     level = levels[random_under(&sim->load, sizeof(levels) / sizeof(*levels))];
     reader->linearizable = level != CAIRN_READ_STALE;
@@ -265,7 +288,9 @@ reader_collect(struct sim *sim, struct sim_reader *reader)
     while (cairn_poll(reader->client, &result) > 0) {
         if (result.token != reader->token)
             continue;
-        if (result.type == CAIRN_RESULT_ENTRY)
+        if (result.type == CAIRN_RESULT_APPEND)
+            reader->busy = false;
+        else if (result.type == CAIRN_RESULT_ENTRY)
             check_read_entry(sim, reader, &result);
         else if (result.type == CAIRN_RESULT_END)
             check_read_end(sim, reader, &result);
@@ -291,8 +316,10 @@ reader_step(struct sim *sim, struct sim_reader *reader)
         reader_collect(sim, reader);
         if (reader->busy && sim->now_ns - reader->asked_ns > UNANSWERED_NS &&
             sim->now_ns > node->resumed_ns + UNANSWERED_NS)
-            sim_violation(sim, "a %s read of %s from lsn %lu at n%u is at lsn %lu after %lu ms (committed: %lu)",
-                          reader->linearizable ? "linearizable" : "stale", sim_log_name(reader->log),
+            sim_violation(sim, "a %s of %s from lsn %lu at n%u is at lsn %lu after %lu ms (committed: %lu)",
+                          reader->appends        ? "single append"
+                          : reader->linearizable ? "linearizable read"
+                                                 : "stale read", sim_log_name(reader->log),
                           (unsigned long)reader->from, reader->node + 1, (unsigned long)reader->seen_lsn,
                           (unsigned long)((sim->now_ns - reader->asked_ns) / MS),
                           (unsigned long)sim->trunks[reader->log].last);
@@ -447,6 +474,10 @@ clients_stop(struct sim *sim)
         sim->clients[i].ops = NULL;
     }
     steward_leave(&sim->steward);
+    for (uint32_t i = 0; i < SIM_NODES; i++) {
+        if (sim->scene_clients[i].client != NULL)
+            reader_leave(&sim->scene_clients[i]);
+    }
     for (uint32_t i = 0; i < SIM_READERS; i++) {
         if (sim->readers[i].client != NULL)
             reader_leave(&sim->readers[i]);

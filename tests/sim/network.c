@@ -29,6 +29,7 @@ draw_delay(struct sim *sim, const struct link_state *link)
         sim->counts.kinds |= 1u << FAULT_DELAY_TAIL;
         delay_ns += random_under(&sim->network, plan->tail_ns);
     }
+    delay_ns += link->extra_ns;
     return link->slow > 0 ? delay_ns * link->slow : delay_ns;
 }
 
@@ -70,8 +71,8 @@ put_on_the_way(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, 
     if (strikes(sim, FAULT_REORDER, sim->plan.reorder_ppm))
         arrival_ns += random_under(&sim->network, 300 * US);
     else if (arrival_ns < link->arrival_ns)
-        arrival_ns = link->arrival_ns + 1;
-    if (arrival_ns > link->arrival_ns && arrival_ns < sim->now_ns + MS)
+        arrival_ns = link->extra_ns > 0 ? arrival_ns : link->arrival_ns + 1;
+    if (link->extra_ns == 0 && arrival_ns > link->arrival_ns && arrival_ns < sim->now_ns + MS)
         link->arrival_ns = arrival_ns;
     slot = sim->frames_free[--sim->frames_free_count];
     memcpy(slot_bytes(sim, slot), bytes, size_bytes);
@@ -83,8 +84,14 @@ put_on_the_way(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, 
 static void
 transmit(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, uint32_t size_bytes)
 {
-    bool lost = sim->links[from][to].cuts > 0 || strikes(sim, FAULT_LOSS, sim->plan.loss_ppm);
+    struct wire_header header;
+    bool lost;
 
+    memcpy(&header, bytes + FRAME_HEAD_BYTES, sizeof(header));
+    if (header.type == MESSAGE_VOTE_REPLY && (header.flags & WIRE_YES))
+        check_vote(sim, from, to, header.log, header.term);
+    lost = sim->links[from][to].cuts > 0 || strikes(sim, FAULT_LOSS, sim->plan.loss_ppm) ||
+           (sim->links[from][to].lost_type != 0 && sim->links[from][to].lost_type == header.type);
     sim->counts.messages++;
     trace_frame(sim, lost ? TRACE_LOST : TRACE_SEND, from, to, bytes, size_bytes);
     if (lost)
@@ -170,6 +177,6 @@ network_heal(struct sim *sim)
 {
     for (uint8_t from = 0; from < SIM_NODES; from++) {
         for (uint8_t to = 0; to < SIM_NODES; to++)
-            sim->links[from][to].cuts = sim->links[from][to].slow = 0;
+            sim->links[from][to] = (struct link_state){.arrival_ns = sim->links[from][to].arrival_ns};
     }
 }

@@ -99,10 +99,11 @@ sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kind, ui
 void
 sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
 {
-    bool scripted = sim->scripted;
+    bool scripted = sim->scripted, equal_seeds = sim->equal_seeds;
 
     memset(sim, 0, sizeof(*sim));
     sim->scripted = scripted;
+    sim->equal_seeds = equal_seeds;
     sim->plan = *plan;
     sim->now_ns = sim->started_ns = START_NS;
     sim->trace.keep_all = keep_trace;
@@ -229,8 +230,8 @@ run_under_faults(struct sim *sim)
         sim_run_for(sim, 10 * MS);
 }
 
-static void
-settle(struct sim *sim, uint64_t bound_ns)
+void
+sim_settle(struct sim *sim, uint64_t bound_ns)
 {
     const char *missing = "time";
     uint64_t end_ns = sim->now_ns + bound_ns;
@@ -248,9 +249,9 @@ static void
 run_to_rest(struct sim *sim)
 {
     nemesis_peace(sim);
-    settle(sim, SETTLE_NS);
+    sim_settle(sim, SETTLE_NS);
     sim->asking_last = true;
-    settle(sim, SERVE_NS);
+    sim_settle(sim, SERVE_NS);
 }
 
 bool

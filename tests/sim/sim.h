@@ -154,7 +154,9 @@ struct sim_node {
 
 struct link_state {
     uint32_t cuts;       /* as many faults hold it cut */
-    uint32_t slow;       /* factor of the delay; 0: none */
+    uint32_t slow; /* factor of the delay; 0: none */
+    uint64_t extra_ns; /* longer than the others */
+    uint8_t lost_type; /* messages of this type do not arrive; 0: all do */
     uint64_t arrival_ns; /* of the last frame, which the next does not overtake */
     uint64_t busy_until_ns;
 };
@@ -187,6 +189,10 @@ struct life {
     uint64_t last_index; /* one past the last that is committed; rises */
 };
 
+/* The `client` of entries that readers append now and then, to see that they are answered. */
+#define SCENE_ANSWERS 64u
+#define SIM_PROBE 0xffffu
+
 enum op_state { OP_NONE, OP_GIVEN, OP_ACKED, OP_REFUSED, OP_UNKNOWN };
 
 struct op {
@@ -215,7 +221,8 @@ struct sim_reader {
     struct cairn_client *client;
     uint8_t node;
     uint32_t node_incarnation, log;
-    bool busy, linearizable;
+    bool busy, linearizable, appends;
+    uint64_t probes;
     uint64_t token, asked_ns, from, floor_lsn, seen_lsn;
 };
 
@@ -248,6 +255,13 @@ struct sim {
     struct sim_client clients[SIM_CLIENTS + 1]; /* the last writes the catalog */
     struct sim_reader readers[SIM_READERS];
     struct sim_steward steward;
+    struct sim_reader scene_clients[SIM_NODES]; /* of a scenario, by node */
+    uint64_t scene_token;
+    struct cairn_result answers[SCENE_ANSWERS]; /* a ring: to what has not been asked after yet */
+    uint32_t answers_count;
+    uint8_t *votes[SIM_LOGS + 1][SIM_NODES]; /* by term: whom the node's present life voted for, plus one */
+    uint64_t votes_terms[SIM_LOGS + 1][SIM_NODES];
+    uint32_t votes_life[SIM_LOGS + 1][SIM_NODES];
     struct cairn_client *attached[256];
     uint32_t attached_count;
     struct attachment *buried[4096]; /* channels of nodes that are no more, for clients that still look */
@@ -262,6 +276,7 @@ struct sim {
     bool failed;
     char reason[512];
     enum cairn_policy policies[SIM_LOGS];
+    bool equal_seeds; /* every node draws the same numbers */
     bool scripted; /* no nemesis, no clients but those that the scenario runs */
 };
 
@@ -274,6 +289,8 @@ void sim_end(struct sim *sim);
 void sim_run_for(struct sim *sim, uint64_t duration_ns);
 /* One whole run: faults, then peace, then the verdict. true: nothing was violated. */
 bool sim_run(struct sim *sim);
+/* In peace: everything comes to rest within the bound. */
+void sim_settle(struct sim *sim, uint64_t bound_ns);
 /* Says what was violated; the first one counts. */
 void sim_violation(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *sim_log_name(uint32_t log);
@@ -339,7 +356,9 @@ void check_often(struct sim *sim);
 void check_append_result(struct sim *sim, struct sim_client *client, const struct session_result *result);
 void check_read_entry(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
 void check_read_end(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
-/* At the end, in peace: nullptr where all is as promised so far, else what is still missing. */
+/* A node grants its vote. */
+void check_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log_id, uint64_t term);
+/* At the end, in peace: NULL where all is as promised so far, else what is still missing. */
 const char *check_settled(struct sim *sim);
 void check_final(struct sim *sim);
 void checker_fini(struct sim *sim);

@@ -69,7 +69,7 @@ node_boot(struct sim_node *node)
         .self = node->self,
         .incarnation = ++node->incarnation,
         .recovering = node->started,
-        .seed = sim->plan.seed * 64 + node->self + node->incarnation * 8,
+        .seed = sim->equal_seeds ? 1 : sim->plan.seed * 64 + node->self + node->incarnation * 8,
         .channel_bytes = sim->plan.large_ppm > 0 ? CHANNEL_BYTES_LARGE : CHANNEL_BYTES,
         .allow_faults = true,
         .time = &node->time,

@@ -1,0 +1,220 @@
+/* Partial connectivity. */
+#include "scene.h"
+
+/* Five nodes; only the links to one follower hold. */
+static void
+quorum_loss_star(struct sim *sim)
+{
+    uint8_t leader, hub;
+
+    scene_start(sim, 5, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    hub = follower(sim, leader, 1);
+    for (uint8_t i = 0; i < 5; i++) {
+        for (uint8_t j = (uint8_t)(i + 1); j < 5; j++) {
+            if (i != hub && j != hub)
+                link_cut(sim, i, j, true);
+        }
+    }
+    eventually(sim, 20 * SIM_TIMEOUT_NS, core_role(core_of(sim, hub)) == ROLE_LEADER);
+    expect(sim, append(sim, hub, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
+    expect(sim, core_role(core_of(sim, hub)) == ROLE_LEADER);
+    scene_end(sim);
+}
+
+/* Five nodes; the leader is gone, and the only one that reaches a majority is behind. */
+static void
+constrained_election(struct sim *sim)
+{
+    uint8_t leader, hub;
+    uint64_t behind_lsn;
+
+    scene_start(sim, 5, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    hub = follower(sim, leader, 1);
+    sim->links[leader][hub].lost_type = MESSAGE_APPEND;
+    append_many(sim, leader, 7, 300, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 4 * MS);
+    behind_lsn = core_last_lsn(core_of(sim, hub));
+    expect(sim, behind_lsn + 200 < core_commit_lsn(core_of(sim, leader)));
+    isolate(sim, leader, true);
+    for (uint8_t i = 0; i < 5; i++) {
+        for (uint8_t j = (uint8_t)(i + 1); j < 5; j++) {
+            if (i != hub && j != hub && i != leader && j != leader)
+                link_cut(sim, i, j, true);
+        }
+    }
+    eventually(sim, 40 * SIM_TIMEOUT_NS, core_role(core_of(sim, hub)) == ROLE_LEADER);
+    expect(sim, append(sim, hub, 8, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, copies(sim, 7, 300) == 1);
+    scene_end(sim);
+}
+
+static void
+chained(struct sim *sim)
+{
+    uint8_t leader, middle, end;
+    uint64_t term;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    middle = follower(sim, leader, 1);
+    end = follower(sim, leader, 2);
+    link_cut(sim, leader, end, true);
+    sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
+    term = core_term(core_of(sim, middle));
+    leader = scene_leader(sim);
+    for (uint64_t i = 1; i <= 50 && !sim->failed; i++) {
+        expect(sim, append(sim, leader, 7, i, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+        sim_run_for(sim, SIM_TIMEOUT_NS);
+    }
+    /* No race of terms, and the one who led leads on. */
+    expect(sim, core_term(core_of(sim, middle)) <= term + 1 && scene_leader(sim) == leader);
+    scene_end(sim);
+}
+
+static void
+one_way(struct sim *sim, bool out)
+{
+    uint8_t leader;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    for (uint8_t peer = 0; peer < 3; peer++) {
+        if (peer != leader)
+            network_cut(sim, out ? peer : leader, out ? leader : peer, true);
+    }
+    eventually(sim, 20 * SIM_TIMEOUT_NS, core_role(core_of(sim, leader)) != ROLE_LEADER);
+    eventually(sim, 20 * SIM_TIMEOUT_NS, sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    expect(sim, append(sim, sim_leader(sim, LOG), 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, append(sim, leader, 8, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_NO_QUORUM);
+    scene_end(sim);
+}
+
+static void
+one_way_out(struct sim *sim)
+{
+    one_way(sim, true);
+}
+
+static void
+one_way_in(struct sim *sim)
+{
+    one_way(sim, false);
+}
+
+/* A follower's worker gets no turn for five timeouts; the heartbeats of that time wait in its ring. */
+static void
+self_paused(struct sim *sim)
+{
+    uint8_t leader, paused;
+    uint64_t term;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    paused = follower(sim, leader, 1);
+    term = core_term(core_of(sim, leader));
+    node_pause(&sim->nodes[paused], 5 * SIM_TIMEOUT_NS);
+    sim_run_for(sim, 5 * SIM_TIMEOUT_NS - 1);
+    for (int step = 0; step < 300 && !sim->failed; step++) {
+        sim_run_for(sim, 100 * US);
+        expect(sim, __builtin_popcount(sim->nodes[paused].node->hears) == 3);
+        expect(sim, core_role(core_of(sim, paused)) == ROLE_FOLLOWER);
+    }
+    expect(sim, core_term(core_of(sim, leader)) == term && core_role(core_of(sim, leader)) == ROLE_LEADER);
+    scene_end(sim);
+}
+
+/* Up and down every one and a half timeouts for a minute. */
+static void
+flapping_link(struct sim *sim)
+{
+    uint8_t leader, other;
+    uint64_t term, changes = 0;
+    enum cairn_mode mode;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    other = follower(sim, leader, 1);
+    term = core_term(core_of(sim, leader));
+    mode = node_log_of(&sim->nodes[other], LOG)->mode;
+    for (uint32_t turn = 0; turn < 4000 && !sim->failed; turn++) {
+        link_cut(sim, leader, other, turn % 2 == 0);
+        sim_run_for(sim, SIM_TIMEOUT_NS * 3 / 2);
+        changes += node_log_of(&sim->nodes[other], LOG)->mode != mode;
+        mode = node_log_of(&sim->nodes[other], LOG)->mode;
+        if (turn % 100 == 0)
+            expect(sim, append(sim, scene_leader(sim), 100 + turn, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    }
+    /* The third node holds both: nobody is ever without a majority. */
+    expect(sim, changes == 0);
+    expect(sim, core_term(core_of(sim, scene_leader(sim))) <= term + 4);
+    scene_end(sim);
+}
+
+/* One follower behind a link of a hundredth of the rate and a hundred times the delay. */
+static void
+slow_link(struct sim *sim)
+{
+    uint8_t leader, slow;
+    uint64_t before_ns, after_ns;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    slow = follower(sim, leader, 1);
+    /* What the other follower alone gives. */
+    isolate(sim, slow, true);
+    sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
+    before_ns = sim->now_ns;
+    for (uint64_t i = 1; i <= 100; i++)
+        expect(sim, append(sim, leader, 7, i, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    before_ns = sim->now_ns - before_ns;
+    isolate(sim, slow, false);
+    sim->links[leader][slow].slow = sim->links[slow][leader].slow = 100;
+    sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
+    after_ns = sim->now_ns;
+    for (uint64_t i = 101; i <= 200; i++)
+        expect(sim, append(sim, leader, 7, i, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    after_ns = sim->now_ns - after_ns;
+    expect(sim, after_ns <= before_ns * 11 / 10);
+    /* Under load it falls behind, and nothing grows without bound. */
+    append_many(sim, leader, 8, 3000, CAIRN_ACK_MAJORITY);
+    expect(sim, scene_leader(sim) == leader);
+    expect(sim, core_last_lsn(core_of(sim, leader)) - core_commit_lsn(core_of(sim, leader)) <= sim->plan.window_entries);
+    expect(sim, sim->frames_free_count > 8000);
+    scene_end(sim);
+}
+
+/* Five nodes in two halves that share one. */
+static void
+bridge_node(struct sim *sim)
+{
+    uint8_t bridge = 2, committing = 0;
+
+    scene_start(sim, 5, CAIRN_POLICY_CP);
+    for (uint8_t i = 0; i < 2; i++) {
+        for (uint8_t j = 3; j < 5; j++)
+            link_cut(sim, i, j, true);
+    }
+    (void)bridge;
+    sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
+    for (uint8_t i = 0; i < 5; i++)
+        committing += append(sim, i, 10 + i, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK;
+    /* Two leaders of one time would both have answered. */
+    expect(sim, committing == 1);
+    scene_end(sim);
+}
+
+const struct scenario scenarios_connectivity[] = {
+    {"quorum-loss-star", "the one that everybody reaches leads", quorum_loss_star},
+    {"constrained-election", "the only one with a majority leads, though it was behind", constrained_election},
+    {"chained", "a chain has a stable leader", chained},
+    {"one-way-out", "a leader that hears nobody steps down", one_way_out},
+    {"one-way-in", "a leader that nobody hears is replaced, and learns it", one_way_in},
+    {"self-paused", "who was not scheduled reads what has arrived, and suspects nobody", self_paused},
+    {"flapping-link", "a link up and down for a minute costs next to nothing", flapping_link},
+    {"slow-link", "a slow follower does not slow the majority", slow_link},
+    {"bridge-node", "of two halves that share a node one commits", bridge_node},
+    {0},
+};

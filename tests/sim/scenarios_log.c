@@ -1,0 +1,312 @@
+/* The log and its replication. */
+#include "scene.h"
+
+#include <string.h>
+
+/* Uncommitted suffixes of three terms on three nodes. */
+static void
+truncate_conflict(struct sim *sim)
+{
+    uint8_t nodes[3];
+
+    scene_start(sim, 5, CAIRN_POLICY_ADAPTIVE);
+    for (int i = 0; i < 3 && !sim->failed; i++) {
+        uint8_t leader = scene_leader(sim);
+        struct cairn_result result;
+        uint64_t token;
+
+        nodes[i] = leader;
+        /* Its appends reach nobody; what it acknowledges alone outlives it by its branch. */
+        for (uint8_t peer = 0; peer < 5; peer++) {
+            if (peer != leader)
+                sim->links[leader][peer].lost_type = MESSAGE_APPEND;
+        }
+        token = give(sim, leader, 10 + (uint64_t)i, 1, 0, CAIRN_ACK_LOCAL, 16);
+        give(sim, leader, 20 + (uint64_t)i, 1, 0, CAIRN_ACK_MAJORITY, 16);
+        eventually(sim, WITHIN, take(sim, leader, token, &result));
+        expect(sim, result.error == CAIRN_OK && result.ack == CAIRN_ACK_LOCAL);
+        isolate(sim, leader, true);
+        for (uint8_t peer = 0; peer < 5; peer++)
+            sim->links[leader][peer].lost_type = 0;
+        if (i < 2)
+            eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    }
+    (void)nodes;
+    scene_end(sim);
+    for (uint64_t i = 0; i < 3; i++)
+        expect(sim, copies(sim, 10 + i, 1) == 1 && copies(sim, 20 + i, 1) == 1);
+}
+
+static void
+commit_beyond_tail(struct sim *sim)
+{
+    uint8_t leader, behind;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    behind = follower(sim, leader, 1);
+    /* Heartbeats tell it the commit lsn; the entries do not come. */
+    sim->links[leader][behind].lost_type = MESSAGE_APPEND;
+    append_many(sim, leader, 7, 50, CAIRN_ACK_MAJORITY);
+    for (int step = 0; step < 50 && !sim->failed; step++) {
+        sim_run_for(sim, MS);
+        expect(sim, core_commit_lsn(core_of(sim, behind)) <= core_last_lsn(core_of(sim, behind)));
+    }
+    expect(sim, core_commit_lsn(core_of(sim, leader)) > core_commit_lsn(core_of(sim, behind)));
+    scene_end(sim);
+}
+
+/* The same with a tail of an old leader that is not the new one's. */
+static void
+commit_beyond_match(struct sim *sim)
+{
+    uint8_t old, new;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    old = scene_leader(sim);
+    isolate(sim, old, true);
+    for (uint64_t i = 1; i <= 20; i++)
+        give(sim, old, 7, i, 0, CAIRN_ACK_MAJORITY, 16);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) != old && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    new = sim_leader(sim, LOG);
+    append_many(sim, new, 8, 30, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 5 * MS);
+    sim->links[new][old].lost_type = MESSAGE_APPEND;
+    isolate(sim, old, false);
+    /* It hears how far the new leader has committed, and holds other entries there. */
+    sim_run_for(sim, 100 * MS);
+    expect(sim, core_leader(core_of(sim, old)) == new);
+    expect(sim, core_commit_lsn(core_of(sim, old)) < core_commit_lsn(core_of(sim, new)));
+    scene_end(sim);
+    expect(sim, copies(sim, 7, 1) == 0);
+}
+
+static void
+retransmit_storm(struct sim *sim)
+{
+    uint64_t began_ns, messages;
+    uint8_t leader;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    sim->plan.faults = 1u << FAULT_LOSS | 1u << FAULT_DUPLICATE | 1u << FAULT_REORDER;
+    sim->plan.loss_ppm = 300000;
+    sim->plan.duplicate_ppm = 100000;
+    sim->plan.reorder_ppm = 500000;
+    began_ns = sim->now_ns;
+    messages = sim->counts.messages;
+    for (uint64_t i = 1; i <= 300 && !sim->failed; i++) {
+        enum cairn_error error = append(sim, scene_leader(sim), 100 + i, 1, CAIRN_ACK_MAJORITY, NULL);
+
+        expect(sim, error == CAIRN_OK || error == CAIRN_UNKNOWN || error == CAIRN_NO_QUORUM ||
+                        error == CAIRN_NOT_LEADER || error == CAIRN_NO_LEADER);
+    }
+    (void)leader;
+    /* Nothing is sent without bound: retransmission has its clock. */
+    expect(sim, sim->counts.messages - messages < (sim->now_ns - began_ns) / MS * 60);
+    scene_end(sim);
+}
+
+/* An entry of as many fragments as there can be; the leader dies in between. */
+static void
+large_entry_cut(struct sim *sim)
+{
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    for (uint32_t step = 0; step < 24 && !sim->failed; step++) {
+        uint8_t leader = scene_leader(sim);
+        uint64_t token = give(sim, leader, 10 + step, 1, 0, CAIRN_ACK_MAJORITY, 900000);
+
+        expect(sim, token != 0);
+        sim_run_for(sim, 30 * US + step * 45 * US);
+        isolate(sim, leader, true);
+        eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+        isolate(sim, leader, false);
+        scene_leader(sim);
+        /* Whole or not at all: every record on the trunk has been compared by its checksum. */
+        expect(sim, copies(sim, 10 + step, 1) <= 1);
+    }
+    scene_end(sim);
+}
+
+static void
+slow_follower_trim(struct sim *sim)
+{
+    uint8_t leader, away;
+    uint64_t lsn = 0, base_lsn;
+
+    sim->plan.segment_bytes = 64u << 10;
+    sim->plan.retain_bytes = 128u << 10;
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    away = follower(sim, leader, 1);
+    append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
+    isolate(sim, away, true);
+    sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
+    append_many(sim, leader, 8, 4000, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 10 * MS);
+    expect(sim, core_base_lsn(core_of(sim, leader)) > core_last_lsn(core_of(sim, away)));
+    isolate(sim, away, false);
+    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, away)) == core_commit_lsn(core_of(sim, leader)));
+    base_lsn = core_base_lsn(core_of(sim, away));
+    expect(sim, base_lsn >= core_base_lsn(core_of(sim, leader)) || base_lsn > 100);
+    /* It knows where it begins, and says so to whoever asks for more. */
+    expect(sim, scene_read(sim, away, CAIRN_READ_STALE, 50, &lsn) == CAIRN_TRIMMED);
+    expect(sim, scene_read(sim, away, CAIRN_READ_STALE, 0, &lsn) == CAIRN_OK);
+    /* It knows the old producers are not new ones. */
+    scene_lead(sim, away);
+    expect(sim, append(sim, away, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_PRODUCER_EVICTED);
+    expect(sim, copies(sim, 7, 1) == 1);
+    scene_end(sim);
+}
+
+/* A follower with more entries of an old term than the leader of the new one has. */
+static void
+epoch_truncation(struct sim *sim)
+{
+    uint8_t old, helper, new;
+
+    scene_start(sim, 5, CAIRN_POLICY_CP);
+    old = scene_leader(sim);
+    helper = follower(sim, old, 1);
+    /* Only one follower gets the last entries of this term. */
+    for (uint8_t peer = 0; peer < 5; peer++) {
+        if (peer != old && peer != helper)
+            sim->links[old][peer].lost_type = MESSAGE_APPEND;
+    }
+    for (uint64_t i = 1; i <= 30; i++)
+        give(sim, old, 7, i, 0, CAIRN_ACK_MAJORITY, 16);
+    sim_run_for(sim, 2 * MS);
+    isolate(sim, old, true);
+    isolate(sim, helper, true);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) != old && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    new = sim_leader(sim, LOG);
+    append_many(sim, new, 8, 10, CAIRN_ACK_MAJORITY);
+    isolate(sim, helper, false);
+    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, helper)) == core_commit_lsn(core_of(sim, new)));
+    scene_end(sim);
+    expect(sim, copies(sim, 7, 1) == 0 && copies(sim, 8, 10) == 1);
+}
+
+/* A leader without a quorum takes appends until its window is full, and no more. */
+static void
+append_window_full(struct sim *sim)
+{
+    uint8_t leader;
+
+    sim->plan.window_entries = 256;
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    /* Heartbeats pass, so it goes on leading; acknowledgements do not. */
+    for (uint8_t peer = 0; peer < 3; peer++) {
+        if (peer != leader)
+            sim->links[peer][leader].lost_type = MESSAGE_APPEND_REPLY;
+    }
+    for (uint64_t i = 1; i <= 20000 && !sim->failed; i++) {
+        give(sim, leader, 7, i, 0, CAIRN_ACK_MAJORITY, 16);
+        if (i % 50 == 0)
+            sim_run_for(sim, 10 * MS);
+        expect(sim, core_last_lsn(core_of(sim, leader)) - core_commit_lsn(core_of(sim, leader)) <= 256);
+    }
+    expect(sim, core_role(core_of(sim, leader)) == ROLE_LEADER);
+    scene_end(sim);
+}
+
+static void
+exactly_once_failover(struct sim *sim)
+{
+    struct cairn_result result;
+    uint8_t old, new;
+    uint64_t lsn, token;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    old = scene_leader(sim);
+    /* Appended and committed; the acknowledgement is lost with the leader. */
+    token = give(sim, old, 7, 1, 0, CAIRN_ACK_MAJORITY, 16);
+    (void)token;
+    eventually(sim, WITHIN, copies(sim, 7, 1) == 1);
+    lsn = place(sim, 7, 1);
+    node_crash(&sim->nodes[old]);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) != old && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    new = scene_leader(sim);
+    expect(sim, append(sim, new, 7, 1, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK);
+    expect(sim, result.repeated && result.lsn == lsn);
+    node_boot(&sim->nodes[old]);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[old], LOG) != NULL && !core_recovering(core_of(sim, old)));
+    scene_lead(sim, old);
+    expect(sim, append(sim, old, 7, 1, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK);
+    expect(sim, result.repeated && result.lsn == lsn && copies(sim, 7, 1) == 1);
+    scene_end(sim);
+}
+
+static void
+exactly_once_evicted(struct sim *sim)
+{
+    uint8_t leader;
+
+    sim->plan.producers_max = 32;
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    for (uint64_t producer = 1; producer <= 60; producer++)
+        expect(sim, append(sim, leader, producer, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, append(sim, leader, 1, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_PRODUCER_EVICTED);
+    expect(sim, append(sim, leader, 1, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_PRODUCER_EVICTED);
+    expect(sim, append(sim, leader, 60, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    /* So says every node that comes to lead. */
+    scene_lead(sim, follower(sim, leader, 1));
+    expect(sim, append(sim, scene_leader(sim), 2, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_PRODUCER_EVICTED);
+    expect(sim, copies(sim, 1, 1) == 1 && copies(sim, 2, 1) == 1);
+    scene_end(sim);
+}
+
+static enum cairn_error
+append_as(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, uint32_t epoch)
+{
+    struct cairn_result result = {.error = CAIRN_TIMEOUT};
+    uint64_t token = give(sim, node, producer, seq, epoch, CAIRN_ACK_POLICY, 16);
+
+    eventually(sim, WITHIN, take(sim, node, token, &result));
+    return result.error;
+}
+
+static void
+duplicate_producers(struct sim *sim)
+{
+    uint8_t leader, cut;
+
+    scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
+    leader = scene_leader(sim);
+    cut = follower(sim, leader, 1);
+    expect(sim, append_as(sim, leader, 7, 1, 1) == CAIRN_OK);
+    expect(sim, append_as(sim, leader, 7, 2, 1) == CAIRN_OK);
+    /* Another takes the id over; the older is fenced, on the trunk and on a branch. */
+    expect(sim, append_as(sim, leader, 7, 2, 2) == CAIRN_OUT_OF_ORDER);
+    expect(sim, append_as(sim, leader, 7, 1, 2) == CAIRN_OK);
+    expect(sim, append_as(sim, leader, 7, 3, 1) == CAIRN_FENCED);
+    sim_run_for(sim, 5 * MS);
+    isolate(sim, cut, true);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[cut], LOG)->mode == CAIRN_MODE_AP);
+    expect(sim, append_as(sim, cut, 7, 3, 1) == CAIRN_FENCED);
+    expect(sim, append_as(sim, cut, 7, 2, 2) == CAIRN_OK);
+    /* Meanwhile a third takes it over at the majority; what was acknowledged on the branch is kept. */
+    expect(sim, append_as(sim, leader, 7, 1, 3) == CAIRN_OK);
+    isolate(sim, cut, false);
+    scene_end(sim);
+    expect(sim, append_as(sim, scene_leader(sim), 7, 3, 2) == CAIRN_FENCED);
+    expect(sim, append_as(sim, scene_leader(sim), 7, 2, 3) == CAIRN_OK);
+    expect(sim, copies(sim, 7, 3) == 0 && copies(sim, 7, 1) == 3);
+}
+
+const struct scenario scenarios_log[] = {
+    {"truncate-conflict", "conflicting suffixes converge; what was acknowledged returns by branches", truncate_conflict},
+    {"commit-beyond-tail", "a commit lsn beyond what is held commits what matched", commit_beyond_tail},
+    {"commit-beyond-match", "nor does it commit what is held but is another's", commit_beyond_match},
+    {"retransmit-storm", "heavy loss, duplicates and reordering stay within bounds", retransmit_storm},
+    {"large-entry-cut", "never half an entry", large_entry_cut},
+    {"slow-follower-trim", "a follower behind the trim point begins anew there, and says so", slow_follower_trim},
+    {"epoch-truncation", "a longer tail of an old term is found by the history of terms", epoch_truncation},
+    {"append-window-full", "a leader that cannot commit takes a bounded number of appends", append_window_full},
+    {"exactly-once-failover", "a repeat gets the first place, also from another leader", exactly_once_failover},
+    {"exactly-once-evicted", "a producer that is forgotten is refused, never doubled", exactly_once_evicted},
+    {"duplicate-producers", "of two that claim one producer id the older is fenced", duplicate_producers},
+    {0},
+};

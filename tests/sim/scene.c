@@ -1,0 +1,284 @@
+#include "scene.h"
+
+#include <string.h>
+
+#include "client.h"
+
+struct core *
+core_of(struct sim *sim, uint8_t node)
+{
+    return node_log_of(&sim->nodes[node], LOG)->core;
+}
+
+static bool
+followed(struct sim *sim, uint8_t leader)
+{
+    cairn_node_set voters = core_members(core_of(sim, leader))->voters;
+    uint32_t following = 0;
+
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        const struct node_log *held = node_log_of(&sim->nodes[i], LOG);
+
+        following += held != NULL && (voters >> i & 1) && core_leader(held->core) == leader &&
+                     core_term(held->core) == core_term(core_of(sim, leader));
+    }
+    return following > (uint32_t)__builtin_popcount(voters) / 2;
+}
+
+static uint8_t
+found_leader(struct sim *sim)
+{
+    uint8_t leader = sim_leader(sim, LOG);
+
+    if (leader == CAIRN_NODE_NONE || !followed(sim, leader) ||
+        core_commit_lsn(core_of(sim, leader)) != core_last_lsn(core_of(sim, leader)))
+        return CAIRN_NODE_NONE;
+    return leader;
+}
+
+uint8_t
+scene_leader(struct sim *sim)
+{
+    eventually(sim, WITHIN, found_leader(sim) != CAIRN_NODE_NONE);
+    return sim->failed ? 0 : found_leader(sim);
+}
+
+static bool
+all_follow(struct sim *sim)
+{
+    uint8_t leader = found_leader(sim);
+
+    for (uint8_t i = 0; leader != CAIRN_NODE_NONE && i < sim->plan.nodes; i++) {
+        const struct node_log *held = node_log_of(&sim->nodes[i], LOG);
+
+        if (held == NULL || core_leader(held->core) != leader || __builtin_popcount(sim->nodes[i].node->reach) != (int)sim->plan.nodes)
+            return false;
+    }
+    return leader != CAIRN_NODE_NONE;
+}
+
+void
+scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy)
+{
+    struct plan plan = {
+        .seed = sim->plan.seed,
+        .nodes = nodes,
+        .logs = 1,
+        .policies = {policy, policy},
+        .delay_ns = 20 * US,
+        .jitter_ns = 10 * US,
+        .poll_delay_ns = US,
+        .window_entries = sim->plan.window_entries != 0 ? sim->plan.window_entries : 1024,
+        .producers_max = sim->plan.producers_max != 0 ? sim->plan.producers_max : 64,
+        .segment_bytes = sim->plan.segment_bytes != 0 ? sim->plan.segment_bytes : 4u << 20,
+        .retain_bytes = sim->plan.retain_bytes,
+        .session_window = 16,
+        .payload_max = 64,
+        .large_ppm = 1, /* for the size of the channels */
+        .think_ns = MS,
+    };
+
+    sim->scripted = true;
+    sim_begin(sim, &plan, true);
+    eventually(sim, WITHIN, sim->log_ids[LOG] != 0 && all_follow(sim));
+}
+
+uint8_t
+follower(struct sim *sim, uint8_t leader, uint32_t nth)
+{
+    return (uint8_t)((leader + nth) % sim->plan.nodes);
+}
+
+void
+link_cut(struct sim *sim, uint8_t left, uint8_t right, bool cut)
+{
+    network_cut(sim, left, right, cut);
+    network_cut(sim, right, left, cut);
+}
+
+void
+isolate(struct sim *sim, uint8_t node, bool cut)
+{
+    trace_add(sim, TRACE_FAULT, node, 0, cut ? "is cut off" : "is back");
+    for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
+        if (peer != node)
+            link_cut(sim, node, peer, cut);
+    }
+}
+
+static struct cairn_client *
+client_at(struct sim *sim, uint8_t node)
+{
+    struct sim_reader *reader = &sim->scene_clients[node];
+
+    if (reader->client != NULL && reader->client->gone) {
+        cairn_disconnect(reader->client);
+        reader->client = NULL;
+    }
+    if (reader->client == NULL)
+        reader->client = node_connect(&sim->nodes[node]);
+    return reader->client;
+}
+
+uint64_t
+give(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, uint32_t epoch, enum cairn_ack ack,
+     uint32_t payload_bytes)
+{
+    static uint8_t payload[CAIRN_PAYLOAD_BYTES_MAX];
+    uint64_t head[2] = {SIM_PROBE, producer << 32 | seq};
+    struct cairn_entry entry = {
+        .payload = payload,
+        .payload_bytes = payload_bytes < sizeof(head) ? (uint32_t)sizeof(head) : payload_bytes,
+        .producer = producer,
+        .producer_seq = seq,
+        .producer_epoch = epoch,
+    };
+    struct cairn_client *client = client_at(sim, node);
+
+    memcpy(payload, head, sizeof(head));
+    if (client == NULL || cairn_append(client, sim->log_ids[LOG], &entry, ack, ++sim->scene_token) != CAIRN_OK)
+        return 0;
+    node_want_poll(&sim->nodes[node], US);
+    return sim->scene_token;
+}
+
+bool
+take(struct sim *sim, uint8_t node, uint64_t token, struct cairn_result *out)
+{
+    struct cairn_client *client = client_at(sim, node);
+
+    node_want_poll(&sim->nodes[node], US);
+    for (uint32_t i = 0; i < SCENE_ANSWERS; i++) {
+        if (sim->answers[i].token != token || token == 0)
+            continue;
+        *out = sim->answers[i];
+        return true;
+    }
+    while (client != NULL && cairn_poll(client, out) > 0) {
+        if (out->type == CAIRN_RESULT_ENTRY)
+            continue;
+        if (out->token == token)
+            return true;
+        /* Somebody will ask for it. */
+        sim->answers[sim->answers_count++ % SCENE_ANSWERS] = *out;
+    }
+    return false;
+}
+
+static enum cairn_error
+wait_for(struct sim *sim, uint8_t node, uint64_t token, struct cairn_result *out)
+{
+    uint64_t end_ns = sim->now_ns + WITHIN;
+
+    while (token != 0 && !sim->failed && sim->now_ns < end_ns) {
+        if (take(sim, node, token, out))
+            return out->error;
+        sim_run_for(sim, 50 * US);
+    }
+    return CAIRN_TIMEOUT;
+}
+
+enum cairn_error
+append(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack, struct cairn_result *out)
+{
+    struct cairn_result unused;
+
+    return wait_for(sim, node, give(sim, node, producer, seq, 0, ack, 16), out == NULL ? &unused : out);
+}
+
+enum cairn_error
+scene_read(struct sim *sim, uint8_t node, enum cairn_read_level level, uint64_t from, uint64_t *lsn)
+{
+    struct cairn_client *client = client_at(sim, node);
+    struct cairn_result result = {0};
+    enum cairn_error error;
+
+    if (client == NULL ||
+        cairn_read(client, sim->log_ids[LOG], from, 0, level, 0, ++sim->scene_token) != CAIRN_OK)
+        return CAIRN_TIMEOUT;
+    node_want_poll(&sim->nodes[node], US);
+    error = wait_for(sim, node, sim->scene_token, &result);
+    if (lsn != NULL)
+        *lsn = result.lsn;
+    return error;
+}
+
+void
+append_many(struct sim *sim, uint8_t node, uint64_t producer, uint32_t count, enum cairn_ack ack)
+{
+    for (uint32_t i = 0; i < count && !sim->failed; i++) {
+        while (give(sim, node, producer, i + 1, 0, ack, 64) == 0 && !sim->failed)
+            sim_run_for(sim, 100 * US);
+        if (i % 32 == 31) {
+            struct cairn_result unused;
+
+            sim_run_for(sim, 200 * US);
+            take(sim, node, 0, &unused);
+        }
+    }
+}
+
+uint64_t
+place(const struct sim *sim, uint64_t producer, uint64_t seq)
+{
+    const struct trunk_check *trunk = &sim->trunks[LOG];
+
+    for (uint64_t lsn = 1; lsn <= trunk->last; lsn++) {
+        if (trunk->entries[lsn].client == SIM_PROBE && trunk->entries[lsn].index == (producer << 32 | seq))
+            return lsn;
+    }
+    return 0;
+}
+
+uint32_t
+copies(const struct sim *sim, uint64_t producer, uint64_t seq)
+{
+    const struct trunk_check *trunk = &sim->trunks[LOG];
+    uint32_t count = 0;
+
+    for (uint64_t lsn = 1; lsn <= trunk->last; lsn++)
+        count += trunk->entries[lsn].client == SIM_PROBE && trunk->entries[lsn].index == (producer << 32 | seq);
+    return count;
+}
+
+void
+set_policy(struct sim *sim, enum cairn_policy policy)
+{
+    catalog_change(sim, LOG - 1, policy);
+}
+
+void
+scene_lead(struct sim *sim, uint8_t node)
+{
+    for (int tries = 0; tries < 20 && scene_leader(sim) != node && !sim->failed; tries++) {
+        steward_ask(sim, scene_leader(sim), LOG, CAIRN_MEMBER_TRANSFER, node);
+        sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
+    }
+    expect(sim, scene_leader(sim) == node);
+}
+
+enum cairn_error
+member(struct sim *sim, enum cairn_member_op op, uint8_t node)
+{
+    struct sim_reader *reader;
+    struct cairn_result result = {0};
+    uint8_t leader = scene_leader(sim);
+    struct cairn_client *client = client_at(sim, leader);
+
+    reader = &sim->scene_clients[leader];
+    if (client == NULL || cairn_member(reader->client, sim->log_ids[LOG], op, node, ++sim->scene_token) != CAIRN_OK)
+        return CAIRN_TIMEOUT;
+    node_want_poll(&sim->nodes[leader], US);
+    return wait_for(sim, leader, sim->scene_token, &result);
+}
+
+void
+scene_end(struct sim *sim)
+{
+    if (sim->failed)
+        return;
+    nemesis_peace(sim);
+    sim_settle(sim, 10000 * MS);
+    if (!sim->failed)
+        check_final(sim);
+}

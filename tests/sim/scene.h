@@ -1,0 +1,75 @@
+/* What scenarios are written with: a calm cluster of production nodes and exact steps.
+ *
+ * A step that has to come true within a time says so; what does not hold is a violation of the run. */
+#ifndef TESTS_SIM_SCENE_H
+#define TESTS_SIM_SCENE_H
+
+#include "sim.h"
+
+struct scenario {
+    const char *name;
+    const char *holds; /* what it shows, in a sentence */
+    void (*play)(struct sim *sim);
+};
+
+extern const struct scenario scenarios_elections[], scenarios_connectivity[], scenarios_log[], scenarios_members[],
+    scenarios_branches[];
+
+/* The log that scenarios work on. */
+#define LOG 1u
+#define WITHIN (40 * SIM_TIMEOUT_NS)
+
+/* A cluster at peace with one log; returns when a leader is followed by all. */
+void scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy);
+
+#define expect(sim, condition)                                                                                         \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            sim_violation(sim, "%s:%d: not so: %s", __FILE_NAME__, __LINE__, #condition);                              \
+    } while (0)
+#ifndef __FILE_NAME__
+#define __FILE_NAME__ __FILE__
+#endif
+
+/* Lets time pass until the condition holds, `within` at most; then it is a violation. */
+#define eventually(sim, within, condition)                                                                             \
+    do {                                                                                                               \
+        uint64_t end_ns_ = (sim)->now_ns + (within);                                                                   \
+        bool so_ = false;                                                                                              \
+        while (!(sim)->failed && !(so_ = (condition)) && (sim)->now_ns < end_ns_)                                      \
+            sim_run_for(sim, 100 * US);                                                                                \
+        if (!so_)                                                                                                      \
+            sim_violation(sim, "%s:%d: not in time: %s", __FILE_NAME__, __LINE__, #condition);                         \
+    } while (0)
+
+struct core *core_of(struct sim *sim, uint8_t node);
+/* The leader that a majority follows; waits for one. */
+uint8_t scene_leader(struct sim *sim);
+/* Hands leadership to the node. */
+void scene_lead(struct sim *sim, uint8_t node);
+/* A node that does not lead, the nth from the leader on. */
+uint8_t follower(struct sim *sim, uint8_t leader, uint32_t nth);
+void isolate(struct sim *sim, uint8_t node, bool cut);
+void link_cut(struct sim *sim, uint8_t left, uint8_t right, bool cut);
+
+/* Appends entry `seq` of the producer at the node, and waits for the answer; CAIRN_TIMEOUT: none came. */
+enum cairn_error append(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack,
+                        struct cairn_result *out);
+/* In two steps. */
+uint64_t give(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, uint32_t epoch, enum cairn_ack ack,
+              uint32_t payload_bytes);
+bool take(struct sim *sim, uint8_t node, uint64_t token, struct cairn_result *out);
+/* Reads at a level; *lsn: where it ended. */
+enum cairn_error scene_read(struct sim *sim, uint8_t node, enum cairn_read_level level, uint64_t from, uint64_t *lsn);
+/* Appends many at the leader, without waiting for each. */
+void append_many(struct sim *sim, uint8_t node, uint64_t producer, uint32_t count, enum cairn_ack ack);
+/* How often the entry stands on the committed trunk. */
+uint32_t copies(const struct sim *sim, uint64_t producer, uint64_t seq);
+/* Where, 0: nowhere. */
+uint64_t place(const struct sim *sim, uint64_t producer, uint64_t seq);
+void set_policy(struct sim *sim, enum cairn_policy policy);
+enum cairn_error member(struct sim *sim, enum cairn_member_op op, uint8_t node);
+/* All links whole, all nodes up: everything comes to rest, and everything that must hold does. */
+void scene_end(struct sim *sim);
+
+#endif
