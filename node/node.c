@@ -363,7 +363,7 @@ struct sink
 node_sink(struct node *node, struct node_log *log)
 {
     node->event_log = log;
-    return (struct sink){.apply = apply_effect, .context = node};
+    return (struct sink){.apply = apply_effect, .holds = apply_holds, .context = node};
 }
 
 struct mode_inputs

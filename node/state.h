@@ -227,6 +227,7 @@ uint64_t node_hlc(struct node *node, struct node_log *log, uint64_t now_ns);
 
 /* apply.c */
 void apply_effect(void *context, const struct effect *effect);
+bool apply_holds(void *context, const struct entry_id *id);
 
 /* receive.c */
 bool node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns);

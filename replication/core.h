@@ -182,6 +182,9 @@ struct effect {
 /* Where effects go. apply() is called in order, from inside the event. */
 struct sink {
     void (*apply)(void *context, const struct effect *effect);
+    /* Does the trunk hold this entry, somewhere after where the hand-off's batch forked off? Asked only of
+     * producers that are forgotten. NULL: it does not. */
+    bool (*holds)(void *context, const struct entry_id *id);
     void *context;
 };
 

@@ -56,6 +56,19 @@ depose(struct core *core, const struct sink *sink)
     reads_fail(core, sink);
 }
 
+/* What was known of a former term's leader says nothing of the next one's: not what of this trunk is its
+ * trunk too, nor how far it has committed. */
+static void
+enter_term(struct core *core, uint64_t term, uint8_t voted_for)
+{
+    assert(term > core->term);
+    core->term = term;
+    core->voted_for = voted_for;
+    core->match_lsn = core->commit_lsn;
+    core->told_commit_lsn = 0;
+    core->reply_to = CAIRN_NODE_NONE;
+}
+
 /* Takes its place under term and leader (which may be nobody yet). */
 void
 follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink)
@@ -66,13 +79,8 @@ follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const 
     assert(leader != core->config.self);
     if (core->role == ROLE_LEADER)
         depose(core, sink);
-    if (term > core->term) {
-        core->term = term;
-        core->voted_for = CAIRN_NODE_NONE;
-        core->match_lsn = core->commit_lsn;
-        core->told_commit_lsn = 0;
-        core->reply_to = CAIRN_NODE_NONE;
-    }
+    if (term > core->term)
+        enter_term(core, term, CAIRN_NODE_NONE);
     core->role = ROLE_FOLLOWER;
     if (leader != CAIRN_NODE_NONE) {
         core->ahead = CAIRN_NODE_NONE;
@@ -144,8 +152,7 @@ campaign(struct core *core, bool transfer, uint64_t now_ns, const struct sink *s
     assert(!core->config.recovering);
     assert(core->role == ROLE_PRECANDIDATE);
     core->role = ROLE_CANDIDATE;
-    core->term++;
-    core->voted_for = core->config.self;
+    enter_term(core, core->term + 1, core->config.self);
     core->granted = node_bit(core->config.self);
     election_reset(core, now_ns);
     role_changed(sink);

@@ -114,8 +114,10 @@ take(struct core *core, const struct run *batch, uint32_t start, uint32_t end, c
 /* Would the trunk hold this producer's entry twice? An order that the branch's own node kept is not
  * questioned: what it acknowledged is never refused. */
 static bool
-is_repeat(const struct core *core, const struct entry_id *id)
+is_repeat(const struct core *core, const struct entry_id *id, const struct sink *sink)
 {
+    if (producers_forgot(&core->producers, id))
+        return sink->holds != NULL && sink->holds(sink->context, id);
     return producers_holds(&core->producers, id);
 }
 
@@ -131,7 +133,7 @@ take_batch(struct core *core, const struct run *batch, uint64_t mark, const stru
 
         if (seq <= mark)
             continue;
-        if (is_repeat(core, &ids[i])) {
+        if (is_repeat(core, &ids[i], sink)) {
             repeated_seq = mark = seq;
             continue;
         }

@@ -123,6 +123,14 @@ producers_holds(const struct producers *producers, const struct entry_id *id)
     return id->epoch == producer.former_epoch && id->producer_seq <= producer.former_seq;
 }
 
+/* May the log hold entries of this producer that the table no longer tells of? */
+bool
+producers_forgot(const struct producers *producers, const struct entry_id *id)
+{
+    return id->producer != 0 && id->producer <= producers->evicted_floor &&
+           producers_last(producers, id->producer).seq == 0;
+}
+
 static void
 undo_push(struct producers *producers, const struct undo *undo)
 {

@@ -219,6 +219,7 @@ void producers_clear(struct producers *producers);
 uint64_t producers_highest(const struct producers *producers);
 bool producers_room(const struct producers *producers);
 bool producers_holds(const struct producers *producers, const struct entry_id *id);
+bool producers_forgot(const struct producers *producers, const struct entry_id *id);
 struct producer producers_last(const struct producers *producers, uint64_t id);
 struct producer producers_committed(const struct producers *producers, uint64_t id);
 void producers_copy(const struct producers *from, uint64_t first_lsn, uint32_t count, struct producers *to,
