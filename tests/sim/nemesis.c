@@ -206,7 +206,8 @@ change_members(struct sim *sim)
 {
     static const enum cairn_member_op ops[] = {CAIRN_MEMBER_REMOVE, CAIRN_MEMBER_ADD, CAIRN_MEMBER_PROMOTE,
                                                CAIRN_MEMBER_PROMOTE};
-    uint32_t log = (uint32_t)random_under(&sim->nemesis, sim->plan.logs + 1);
+    /* Not the catalog: a node that does not follow it knows of no log. */
+    uint32_t log = 1 + (uint32_t)random_under(&sim->nemesis, sim->plan.logs);
     uint8_t target = any_node(sim), via = where_to_ask(sim, log);
     enum cairn_member_op op = ops[random_under(&sim->nemesis, 4)];
 

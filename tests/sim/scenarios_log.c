@@ -81,6 +81,48 @@ commit_beyond_match(struct sim *sim)
     expect(sim, copies(sim, 7, 1) == 0);
 }
 
+/* A follower that held more of a former leader than the new one, and campaigned in the very term that the
+ * new one won: what matched before is not the new leader's. */
+static void
+match_of_a_former_term(struct sim *sim)
+{
+    uint8_t old, ahead, new, other;
+
+    scene_start(sim, 5, CAIRN_POLICY_CP);
+    old = scene_leader(sim);
+    ahead = follower(sim, old, 1);
+    new = follower(sim, old, 2);
+    other = follower(sim, old, 3);
+    for (uint8_t peer = 0; peer < 5; peer++) {
+        if (peer != old && peer != ahead)
+            sim->links[old][peer].lost_type = MESSAGE_APPEND;
+    }
+    for (uint64_t i = 1; i <= 5; i++)
+        give(sim, old, 7, i, 0, CAIRN_ACK_MAJORITY, 16);
+    sim_run_for(sim, 2 * MS);
+    isolate(sim, old, true);
+    /* It is granted pre-votes and asks for votes; nobody gets the request. */
+    for (uint8_t peer = 0; peer < 5; peer++)
+        sim->links[ahead][peer].lost_type = peer == ahead ? 0 : MESSAGE_VOTE;
+    eventually(sim, WITHIN, core_role(core_of(sim, ahead)) == ROLE_CANDIDATE);
+    /* One of the others wins this term; its entries do not come, its heartbeats do. */
+    for (uint8_t peer = 0; peer < 5; peer++) {
+        if (peer != ahead && peer != old)
+            sim->links[peer][ahead].lost_type = MESSAGE_APPEND;
+    }
+    for (uint8_t peer = 0; peer < 5; peer++)
+        sim->links[ahead][peer].lost_type = peer == ahead ? 0 : MESSAGE_PREVOTE;
+    eventually(sim, WITHIN, sim_leader(sim, LOG) != CAIRN_NODE_NONE && sim_leader(sim, LOG) != old &&
+                                core_commit_lsn(core_of(sim, sim_leader(sim, LOG))) >
+                                    core_commit_lsn(core_of(sim, ahead)));
+    (void)new;
+    (void)other;
+    append_many(sim, sim_leader(sim, LOG), 8, 3, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
+    expect(sim, copies(sim, 7, 1) == 0);
+    scene_end(sim);
+}
+
 static void
 retransmit_storm(struct sim *sim)
 {
@@ -300,6 +342,7 @@ const struct scenario scenarios_log[] = {
     {"truncate-conflict", "conflicting suffixes converge; what was acknowledged returns by branches", truncate_conflict},
     {"commit-beyond-tail", "a commit lsn beyond what is held commits what matched", commit_beyond_tail},
     {"commit-beyond-match", "nor does it commit what is held but is another's", commit_beyond_match},
+    {"match-of-a-former-term", "what matched a former leader is not committed for the next", match_of_a_former_term},
     {"retransmit-storm", "heavy loss, duplicates and reordering stay within bounds", retransmit_storm},
     {"large-entry-cut", "never half an entry", large_entry_cut},
     {"slow-follower-trim", "a follower behind the trim point begins anew there, and says so", slow_follower_trim},
