@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+"""Deliberately broken variants of the deciding code, each of which the simulator has to catch.
+
+    mutants.py [NAME...] [--list] [--table FILE]
+
+For each row below the change is made in a copy of the tree, `cairn` is built there, and scenarios and
+random runs are played until something is violated, for a minute at most. A variant that survives is a
+hole in the checker (or no mistake at all): exit status 1.
+"""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SECONDS = 60
+
+# name, file, what stands there (exactly once), what the variant has instead, what it does wrong
+MUTANTS = [
+    ("vote-twice", "replication/election.c",
+     "(core->voted_for == CAIRN_NODE_NONE || core->voted_for == message->from) &&", "",
+     "votes for every candidate of a term"),
+    ("vote-for-shorter-log", "replication/election.c",
+     "                up_to_date(core, message->vote.last_term, message->vote.last_lsn);\n    memcpy",
+     "                true;\n    memcpy",
+     "votes for who lacks what it holds"),
+    ("prevote-disloyal", "replication/election.c",
+     "message->term > core->term && enough && !alive;", "message->term > core->term && enough;",
+     "grants pre-votes while it hears the leader"),
+    ("vote-disloyal", "replication/election.c",
+     "if (message->term > core->term && (message->transfer || !leader_is_alive(core, now_ns)))",
+     "if (message->term > core->term)",
+     "lets a candidate's term depose a leader it hears"),
+    ("prevote-stale-grant", "replication/election.c",
+     "if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term != core->term + 1)",
+     "if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term > core->term + 1)",
+     "counts pre-votes of earlier rounds"),
+    ("no-noop", "replication/election.c",
+     "    store_control(core, ENTRY_NOOP, core->config.self, core->config.incarnation, 0, sink);\n", "",
+     "a new leader appends no entry of its own term"),
+    ("no-check-quorum", "replication/election.c",
+     "if (core->role == ROLE_LEADER && had_quorum && !has_quorum(core, core->reach))",
+     "if (false && had_quorum)",
+     "a leader that loses its majority from sight leads on"),
+    ("match-of-a-former-term", "replication/election.c",
+     "    core->voted_for = voted_for;\n    core->match_lsn = core->commit_lsn;\n",
+     "    core->voted_for = voted_for;\n",
+     "takes what matched a former leader for the next one's"),
+    ("quorum-of-half", "replication/membership.c",
+     "    return set_size(set & voters_of(core)) >= set_size(voters_of(core)) / 2 + 1;\n}\n\nbool\nmembership_run_sane",
+     "    return set_size(set & voters_of(core)) >= set_size(voters_of(core)) / 2;\n}\n\nbool\nmembership_run_sane",
+     "half of the voters are a majority"),
+    ("commit-old-term", "replication/commit.c",
+     "if (lsn > core->commit_lsn && history_term(&core->history, lsn) == core->term) {",
+     "if (lsn > core->commit_lsn) {",
+     "commits entries of earlier terms by counting (figure 8)"),
+    ("commit-by-one-less", "replication/commit.c",
+     "    return held[count / 2];", "    return held[(count - 1) / 2 - (count > 2 ? 1 : 0)];",
+     "commits what one node too few holds"),
+    ("count-recovering", "replication/commit.c",
+     ": core->progress[node].recovering ? 0\n", ": false ? 0\n",
+     "counts acknowledgements of a node that has lost its memory"),
+    ("all-is-majority", "replication/commit.c",
+     "*all_lsn = held[count - 1];", "*all_lsn = held[count / 2];",
+     "says that all hold what a majority holds"),
+    ("accept-stale-append", "replication/append.c",
+     "    if (message->term < core->term) {\n        refuse_append",
+     "    if (message->term + 1 < core->term) {\n        refuse_append",
+     "takes appends of a former term"),
+    ("no-previous-check", "replication/append.c",
+     "           history_term(&core->history, message->append.prev_lsn) == message->append.prev_term;",
+     "           message->append.prev_term > 0;",
+     "does not compare the entry before the new ones"),
+    ("no-truncation", "replication/append.c",
+     "if (lsn <= core->commit_lsn || history_term(&core->history, lsn) == run->term)",
+     "if (lsn <= core->commit_lsn || history_term(&core->history, lsn) > 0)",
+     "keeps entries that conflict with the leader's"),
+    ("commit-unmatched", "replication/append.c",
+     "    uint64_t lsn = core->told_commit_lsn < core->match_lsn ? core->told_commit_lsn : core->match_lsn;\n",
+     "    uint64_t lsn = core->told_commit_lsn < core->last_lsn ? core->told_commit_lsn : core->last_lsn;\n    core->match_lsn = lsn > core->match_lsn ? lsn : core->match_lsn;\n",
+     "commits up to what it was told, whatever it holds there"),
+    ("acknowledge-unmatched", "replication/append.c",
+     "    reply.append_reply.match_lsn = core->match_lsn < core->held_lsn ? core->match_lsn : core->held_lsn;",
+     "    reply.append_reply.match_lsn = core->held_lsn;",
+     "acknowledges what it holds, not what is the leader's"),
+    ("window-without-end", "replication/append.c",
+     "           core->last_lsn - core->commit_lsn < core->config.window_entries - 2 && !runs_full(&core->runs) &&\n",
+     "           !runs_full(&core->runs) &&\n",
+     "a leader that cannot commit takes appends without bound"),
+    ("read-unconfirmed", "replication/reads.c",
+     "        if (read->seq <= seq)\n", "        if (read->seq <= seq + 1000000)\n",
+     "serves linearizable reads before a majority has confirmed"),
+    ("read-commit-unknown", "replication/reads.c",
+     "    return core->commit_lsn >= core->term_first_lsn;", "    return true;",
+     "a new leader serves reads before it knows what is committed"),
+    ("lease-too-long", "replication/reads.c",
+     "core->confirm_began_ns[seq % ROUNDS_KEPT] + lease_ns - lease_ns / LEASE_DRIFT_SHARE;",
+     "core->confirm_began_ns[seq % ROUNDS_KEPT] + 20 * lease_ns;",
+     "believes in its lease longer than it was promised"),
+    ("lease-after-transfer", "replication/transfer.c",
+     "    core->lease_over = true;\n", "",
+     "keeps its lease though it told another to campaign"),
+    ("transfer-without-end", "replication/transfer.c",
+     "    if (now_ns >= core->transfer_until_ns) {\n        core->transfer_target = CAIRN_NODE_NONE;\n        return;\n    }\n", "",
+     "waits for ever for a target that died"),
+    ("restart-votes", "replication/election.c",
+     "    reply.yes = !core->config.recovering && message->term == core->term &&",
+     "    reply.yes = message->term == core->term &&",
+     "votes though it has lost its memory"),
+    ("recovered-too-early", "replication/recovery.c",
+     "    if (!core->recovery_known || core->term < core->recovery_term || core->held_lsn < core->recovery_lsn ||\n        core->match_lsn < core->recovery_lsn)\n        return;",
+     "    if (!core->recovery_known)\n        return;",
+     "counts again before it holds what it may have acknowledged"),
+    ("change-before-noop", "replication/membership.c",
+     "    if (core->changes_count > 0 || core->commit_lsn < core->term_first_lsn ||\n        core->transfer_target",
+     "    if (core->changes_count > 0 ||\n        core->transfer_target",
+     "changes the membership before an entry of its own term is committed"),
+    ("change-not-rolled-back", "replication/membership.c",
+     "    while (core->changes_count > 0 && core->changes[core->changes_count - 1].lsn >= from_lsn)\n        core->changes_count--;",
+     "    (void)from_lsn;",
+     "keeps a membership whose entry was cut off"),
+    ("learner-campaigns", "replication/election.c",
+     "now_ns >= core->promise_until_ns && is_voter(core, core->config.self) &&", "now_ns >= core->promise_until_ns &&",
+     "a learner, or a removed node, campaigns"),
+    ("removed-leads-on", "replication/election.c",
+     "    if (core->changes_count > 0 || is_voter(core, core->config.self))\n        return;",
+     "    if (core->config.self < CAIRN_NODES_MAX)\n        return;",
+     "a leader that was removed leads on"),
+    ("promote-empty", "replication/membership.c",
+     "    if (!caught_up(core, next->voters & ~now.voters))\n        return CAIRN_BEHIND;\n", "",
+     "makes a voter of a node that holds nothing"),
+    ("branch-dropped", "replication/branch.c",
+     "        if (run->kind == ENTRY_DATA && run->origin == core->config.self &&\n            run->incarnation == core->config.incarnation)\n            keep_run(core, run, sink);\n",
+     "        (void)run;\n        (void)sink;\n",
+     "a deposed leader drops what it had acknowledged alone"),
+    ("branch-trimmed-early", "replication/branch.c",
+     "    mark = own_mark(core, &core->committed_marks);\n    if (mark <= branch->base_seq)",
+     "    mark = own_mark(core, &core->marks);\n    if (mark <= branch->base_seq)",
+     "trims the branch by what is not committed yet"),
+    ("hand-off-twice", "replication/hand_off.c",
+     "        if (seq <= mark)\n            continue;\n", "",
+     "takes a batch again that it holds already"),
+    ("hand-off-gap", "replication/hand_off.c",
+     "    if (mark >= message->hand_off.prev_seq)\n", "    if (mark + 1000000 >= message->hand_off.prev_seq)\n",
+     "takes a batch though one before it is missing"),
+    ("hand-off-repeats", "replication/hand_off.c",
+     "    return producers_holds(&core->producers, id);", "    return false;",
+     "takes by a branch what the producer has repeated elsewhere"),
+    ("hand-off-without-mark", "replication/hand_off.c",
+     "        store_control(core, ENTRY_MARK, batch->origin, batch->incarnation, mark, sink);\n", "        (void)repeated_seq;\n",
+     "forgets that it stepped over a repeat"),
+    ("own-branch-last", "replication/append.c",
+     "    if (!branch_adopted(core) || !window_open(core))", "    if (!window_open(core))",
+     "a new leader takes new entries before its own branch"),
+    ("repeat-appended", "replication/append.c",
+     "    if (error == CAIRN_AGAIN)\n        return repeated(known_lsn, core, out);\n",
+     "    if (error == CAIRN_AGAIN)\n        error = CAIRN_OK;\n",
+     "appends a producer's repeat a second time"),
+    ("producers-not-undone", "replication/append.c",
+     "    producers_truncate(&core->producers, from_lsn);\n", "",
+     "takes a producer's entry for held though it was cut off"),
+    ("evicted-is-new", "replication/producers.c",
+     "        if (id->producer <= producers->evicted_floor)\n            return CAIRN_PRODUCER_EVICTED;\n", "",
+     "takes a forgotten producer's repeat for a new one's first"),
+    ("not-fenced", "replication/producers.c",
+     "    if (id->epoch < producer->epoch)\n        return CAIRN_FENCED;\n", "",
+     "lets a producer's former holder go on"),
+    ("base-without-floor", "replication/base.c",
+     "    core->producers.evicted_floor = message->base.producer_floor;\n", "",
+     "a follower that begins anew takes old producers for new"),
+    ("borrow-worse", "replication/lend.c",
+     "    if (!up_to_date(core, message->append.last_term, message->append.last_lsn) || !append_fits(core, message))",
+     "    if (!append_fits(core, message))",
+     "gives up its trunk for one that is not as far"),
+    ("never-borrow", "replication/lend.c",
+     "    if (core->ahead == CAIRN_NODE_NONE)\n        return;", "    if (core->ahead != CAIRN_NODE_NONE || true)\n        return;",
+     "the only node with a majority does not catch up"),
+    ("mode-stays", "control/mode.c",
+     "    bool enough = inputs->reached >= mode_needs(inputs->policy, inputs->nodes);", "    bool enough = inputs->reached >= 1;",
+     "a cut-off node goes on as if nothing had happened"),
+    ("never-suspect", "control/detector.c",
+     "        if (peer == detector->config.self || now_ns - known->heard_ns < known->timeout_ns)\n            continue;",
+     "        if (peer == detector->config.self || now_ns - known->heard_ns < 50 * known->timeout_ns)\n            continue;",
+     "notices a silence fifty times too late"),
+]
+
+
+def sh(args, cwd, timeout=None):
+    return subprocess.run(args, cwd=cwd, timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def prepare(place):
+    tree = os.path.join(place, "tree")
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    for name in names:
+        source = os.path.join(ROOT, name)
+        if os.path.isfile(source):
+            os.makedirs(os.path.dirname(os.path.join(tree, name)), exist_ok=True)
+            shutil.copy2(source, os.path.join(tree, name))
+    made = sh(["meson", "setup", "build", "--buildtype=debugoptimized", "-Db_ndebug=false"], tree)
+    if made.returncode != 0:
+        sys.exit("mutants: the copy does not configure:\n" + made.stdout[-2000:])
+    return tree
+
+
+def build(tree):
+    return sh(["ninja", "-C", "build", "cli/cairn"], tree)
+
+
+def play(tree, seconds):
+    """How the simulator caught it, or None."""
+    cairn = os.path.join(tree, "build/cli/cairn")
+    began = time.monotonic()
+    for args in (["--scenario", "all"], ["--runs", "100000", "--messages", "40000"]):
+        left = seconds - (time.monotonic() - began)
+        try:
+            done = sh([cairn, "sim"] + args, tree, timeout=max(left, 1))
+        except subprocess.TimeoutExpired:
+            continue
+        if done.returncode != 0:
+            reasons = [line for line in done.stdout.splitlines()
+                       if line.startswith("cairn: s") or "Assertion" in line or "VIOLATION: " in line]
+            return (reasons or ["exit status %d" % done.returncode])[0], time.monotonic() - began
+    return None
+
+
+def short(reason):
+    for before in ("VIOLATION: ", "cairn: "):
+        if before in reason:
+            reason = reason.split(before, 1)[1]
+    if "Assertion" in reason:
+        reason = "assertion: " + reason.split("Assertion", 1)[1].strip()
+    return reason.replace("|", "\\|")[:110]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--table", help="write the rows of docs/mutants.md here")
+    options = parser.parse_args()
+    if options.list:
+        for name, path, _, _, wrong in MUTANTS:
+            print("%-24s %-28s %s" % (name, path, wrong))
+        return 0
+    chosen = [row for row in MUTANTS if not options.names or row[0] in options.names]
+    place = tempfile.mkdtemp(prefix="cairn-mutants-")
+    killed, survived, rows = 0, [], []
+    try:
+        tree = prepare(place)
+        made = build(tree)
+        if made.returncode != 0:
+            sys.exit("mutants: the copy does not build:\n" + made.stdout[-2000:])
+        for name, path, old, new, wrong in chosen:
+            file = os.path.join(tree, path)
+            with open(file) as source:
+                text = source.read()
+            if text.count(old) != 1:
+                sys.exit("mutants: %s: what it changes stands %d times in %s" % (name, text.count(old), path))
+            with open(file, "w") as target:
+                target.write(text.replace(old, new))
+            made = build(tree)
+            if made.returncode != 0:
+                sys.exit("mutants: %s does not build:\n%s" % (name, made.stdout[-2000:]))
+            caught = play(tree, SECONDS)
+            with open(file, "w") as target:
+                target.write(text)
+            if caught is None:
+                survived.append(name)
+                print("%-24s SURVIVED (%s)" % (name, wrong), flush=True)
+            else:
+                killed += 1
+                print("%-24s killed in %4.1f s: %s" % (name, caught[1], short(caught[0])), flush=True)
+                rows.append("| `%s` | %s | `%s` | %.1f | %s |" % (name, wrong, path, caught[1], short(caught[0])))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    if options.table:
+        with open(options.table, "w") as table:
+            table.write("\n".join(rows) + "\n")
+    print("%d killed, %d survived" % (killed, len(survived)))
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
