@@ -60,7 +60,7 @@ small_of(const struct message *message)
     case MESSAGE_PREVOTE_REPLY:
     case MESSAGE_VOTE:
     case MESSAGE_PULL:
-        return (struct wire_small){message->vote.last_lsn, message->vote.last_term, 0};
+        return (struct wire_small){message->vote.last_lsn, message->vote.last_term, message->vote.round};
     case MESSAGE_APPEND_REPLY:
         return (struct wire_small){message->append_reply.match_lsn, message->append_reply.hint_lsn, 0};
     case MESSAGE_CONFIRM:
@@ -203,6 +203,7 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_PULL:
         message->vote.last_lsn = small.a;
         message->vote.last_term = small.b;
+        message->vote.round = small.c;
         break;
     case MESSAGE_APPEND_REPLY:
         message->append_reply.match_lsn = small.a;

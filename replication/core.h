@@ -98,6 +98,7 @@ struct message {
     union {
         struct {
             uint64_t last_lsn, last_term; /* of the sender's trunk; in a PREVOTE_REPLY 0 where that is not why */
+            uint64_t round;               /* of pre-votes, given back in the reply */
         } vote;                           /* PREVOTE, PREVOTE_REPLY, VOTE, PULL */
         struct {
             uint32_t lives[CAIRN_NODES_MAX]; /* the highest incarnation the voter knows of each node */

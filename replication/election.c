@@ -128,6 +128,7 @@ ask_for_votes(struct core *core, enum message_type type, uint64_t term, bool tra
     message.transfer = transfer;
     message.vote.last_lsn = core->last_lsn;
     message.vote.last_term = history_term(&core->history, core->last_lsn);
+    message.vote.round = core->prevote_round;
     core_broadcast(core, &message, sink);
 }
 
@@ -190,6 +191,7 @@ precampaign(struct core *core, uint64_t now_ns, const struct sink *sink)
     }
     lend_ask(core, now_ns, sink);
     core->ahead = CAIRN_NODE_NONE;
+    core->prevote_round++;
     ask_for_votes(core, MESSAGE_PREVOTE, core->term + 1, false, sink);
 }
 
@@ -266,12 +268,13 @@ receive_prevote(struct core *core, const struct message *message, uint64_t now_n
     bool alive = leader_is_alive(core, now_ns);
     bool enough = up_to_date(core, message->vote.last_term, message->vote.last_lsn);
 
+    reply.vote.round = message->vote.round;
     reply.yes = !core->config.recovering && message->term > core->term && enough && !alive;
     if (!core->config.recovering && !enough && !alive) {
         reply.vote.last_lsn = core->last_lsn;
         reply.vote.last_term = history_term(&core->history, core->last_lsn);
     }
-    /* A grant names the term asked for, so that one of an earlier round is not counted. */
+    /* A grant names the term asked for, and the round: one of an earlier round is not counted. */
     if (reply.yes)
         reply.term = message->term;
     core_send(&reply, sink);
@@ -287,7 +290,8 @@ receive_prevote_reply(struct core *core, const struct message *message, uint64_t
         follow(core, message->term, CAIRN_NODE_NONE, now_ns, sink);
     if (ahead)
         core->ahead = message->from;
-    if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term != core->term + 1)
+    if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term != core->term + 1 ||
+        message->vote.round != core->prevote_round)
         return;
     core->granted |= node_bit(message->from);
     if (has_quorum(core, core->granted))

@@ -114,6 +114,7 @@ struct core {
 
     /* Which life of each node is known of, and which the votes now counted came from. */
     uint32_t lives[CAIRN_NODES_MAX], granted_lives[CAIRN_NODES_MAX];
+    uint64_t prevote_round;
     uint8_t ahead; /* somebody refused a pre-vote because its trunk is further */
     uint64_t pulled_ns;
 

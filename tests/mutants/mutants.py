@@ -24,8 +24,8 @@ MUTANTS = [
      "(core->voted_for == CAIRN_NODE_NONE || core->voted_for == message->from) &&", "",
      "votes for every candidate of a term"),
     ("vote-for-shorter-log", "replication/election.c",
-     "                up_to_date(core, message->vote.last_term, message->vote.last_lsn);\n    memcpy",
-     "                true;\n    memcpy",
+     "    if (last_term != own_term)\n        return last_term > own_term;\n    return last_lsn >= core->last_lsn;",
+     "    (void)last_lsn;\n    return last_term + 1 > own_term || true;",
      "votes for who lacks what it holds"),
     ("prevote-disloyal", "replication/election.c",
      "message->term > core->term && enough && !alive;", "message->term > core->term && enough;",
@@ -35,8 +35,8 @@ MUTANTS = [
      "if (message->term > core->term)",
      "lets a candidate's term depose a leader it hears"),
     ("prevote-stale-grant", "replication/election.c",
-     "if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term != core->term + 1)",
-     "if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term > core->term + 1)",
+     "    if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term != core->term + 1 ||\n        message->vote.round != core->prevote_round)",
+     "    if (core->role != ROLE_PRECANDIDATE || !message->yes)",
      "counts pre-votes of earlier rounds"),
     ("no-noop", "replication/election.c",
      "    store_control(core, ENTRY_NOOP, core->config.self, core->config.incarnation, 0, sink);\n", "",
@@ -106,10 +106,12 @@ MUTANTS = [
     ("transfer-without-end", "replication/transfer.c",
      "    if (now_ns >= core->transfer_until_ns) {\n        core->transfer_target = CAIRN_NODE_NONE;\n        return;\n    }\n", "",
      "waits for ever for a target that died"),
-    ("restart-votes", "replication/election.c",
-     "    reply.yes = !core->config.recovering && message->term == core->term &&",
-     "    reply.yes = message->term == core->term &&",
-     "votes though it has lost its memory"),
+    ("restart-as-new-born", "replication/core.c",
+     "    core->config = *config;\n", "    core->config = *config;\n    core->config.recovering = false;\n",
+     "votes and counts though it has lost its memory"),
+    ("former-lifes-vote", "replication/election.c",
+     "core->granted_lives[peer] >= core->lives[peer])", "core->granted_lives[peer] + 9 >= core->lives[peer])",
+     "counts a vote that was given before a restart"),
     ("recovered-too-early", "replication/recovery.c",
      "    if (!core->recovery_known || core->term < core->recovery_term || core->held_lsn < core->recovery_lsn ||\n        core->match_lsn < core->recovery_lsn)\n        return;",
      "    if (!core->recovery_known)\n        return;",
@@ -133,7 +135,7 @@ MUTANTS = [
      "    if (!caught_up(core, next->voters & ~now.voters))\n        return CAIRN_BEHIND;\n", "",
      "makes a voter of a node that holds nothing"),
     ("branch-dropped", "replication/branch.c",
-     "        if (run->kind == ENTRY_DATA && run->origin == core->config.self &&\n            run->incarnation == core->config.incarnation)\n            keep_run(core, run, sink);\n",
+     "        if (run->kind == ENTRY_DATA && run->origin == core->config.self && run->incarnation == core->config.incarnation)\n            keep_run(core, run, sink);\n",
      "        (void)run;\n        (void)sink;\n",
      "a deposed leader drops what it had acknowledged alone"),
     ("branch-trimmed-early", "replication/branch.c",
@@ -254,6 +256,10 @@ def main():
         made = build(tree)
         if made.returncode != 0:
             sys.exit("mutants: the copy does not build:\n" + made.stdout[-2000:])
+        caught = play(tree, SECONDS)
+        if caught is not None:
+            sys.exit("mutants: what ships is caught itself: " + caught[0])
+        print("%-24s nothing found in %d s" % ("(as shipped)", SECONDS), flush=True)
         for name, path, old, new, wrong in chosen:
             file = os.path.join(tree, path)
             with open(file) as source:

@@ -380,7 +380,8 @@ check_acknowledged(struct sim *sim, struct sim_client *client, uint64_t index, c
         return;
     }
     /* Whoever came to vote since then need not. */
-    if (op->ack == CAIRN_ACK_ALL && !(sim->plan.faults & 1u << FAULT_MEMBERS) && !held_by_all(sim, client->log, op->lsn))
+    if (op->ack == CAIRN_ACK_ALL && !(sim->plan.faults & 1u << FAULT_MEMBERS) &&
+        !held_by_all(sim, client->log, op->lsn))
         sim_violation(sim, "log %s: lsn %lu is acknowledged by all, and one of them does not hold it",
                       sim_log_name(client->log), (unsigned long)op->lsn);
     /* Linearizable: behind all that was acknowledged before it was asked for. */

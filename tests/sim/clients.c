@@ -276,8 +276,8 @@ reader_ask(struct sim *sim, struct sim_reader *reader)
     reader->floor_lsn = trunk->acked_lsn > trunk->read_lsn ? trunk->acked_lsn : trunk->read_lsn;
     reader->asked_ns = sim->now_ns;
     reader->token++;
-    reader->busy = cairn_read(reader->client, sim->log_ids[reader->log], reader->from, 0,
-level, 0, reader->token) == CAIRN_OK;
+    reader->busy = cairn_read(reader->client, sim->log_ids[reader->log], reader->from, 0, level, 0, reader->token) ==
+                   CAIRN_OK;
 }
 
 static void
@@ -319,9 +319,9 @@ reader_step(struct sim *sim, struct sim_reader *reader)
             sim_violation(sim, "a %s of %s from lsn %lu at n%u is at lsn %lu after %lu ms (committed: %lu)",
                           reader->appends        ? "single append"
                           : reader->linearizable ? "linearizable read"
-                                                 : "stale read", sim_log_name(reader->log),
-                          (unsigned long)reader->from, reader->node + 1, (unsigned long)reader->seen_lsn,
-                          (unsigned long)((sim->now_ns - reader->asked_ns) / MS),
+                                                 : "stale read",
+                          sim_log_name(reader->log), (unsigned long)reader->from, reader->node + 1,
+                          (unsigned long)reader->seen_lsn, (unsigned long)((sim->now_ns - reader->asked_ns) / MS),
                           (unsigned long)sim->trunks[reader->log].last);
         if (!reader->busy && random_under(&sim->load, 16) == 0)
             reader_leave(reader);

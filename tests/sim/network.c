@@ -81,6 +81,18 @@ put_on_the_way(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, 
     sim_plan_happening(sim, arrival_ns - sim->now_ns, HAPPEN_FRAME, to, from, slot, size_bytes);
 }
 
+/* As a scenario has it. */
+static bool
+is_lost(struct link_state *link, uint8_t type)
+{
+    if (link->lost_type == 0 || link->lost_type != type)
+        return false;
+    if (link->pass == 0)
+        return true;
+    link->pass--;
+    return false;
+}
+
 static void
 transmit(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, uint32_t size_bytes)
 {
@@ -91,7 +103,7 @@ transmit(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, uint32
     if (header.type == MESSAGE_VOTE_REPLY && (header.flags & WIRE_YES))
         check_vote(sim, from, to, header.log, header.term);
     lost = sim->links[from][to].cuts > 0 || strikes(sim, FAULT_LOSS, sim->plan.loss_ppm) ||
-           (sim->links[from][to].lost_type != 0 && sim->links[from][to].lost_type == header.type);
+           is_lost(&sim->links[from][to], header.type);
     sim->counts.messages++;
     trace_frame(sim, lost ? TRACE_LOST : TRACE_SEND, from, to, bytes, size_bytes);
     if (lost)

@@ -92,8 +92,7 @@ sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kind, ui
                    uint32_t index, uint32_t value)
 {
     queue_push(&sim->queue, sim->now_ns + in_ns,
-               (struct happening){
-                   .value = value, .index = index, .kind = (uint8_t)kind, .node = node, .peer = peer});
+               (struct happening){.value = value, .index = index, .kind = (uint8_t)kind, .node = node, .peer = peer});
 }
 
 void

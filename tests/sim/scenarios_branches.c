@@ -71,8 +71,8 @@ social(struct sim *sim)
             sim_run_for(sim, (uint64_t)(round % 4) * 12 * MS);
         }
         network_heal(sim);
-        eventually(sim, WITHIN, copies(sim, base, 20) == 1 && copies(sim, base + 1, 20) == 1 &&
-                                    copies(sim, base + 2, 20) == 1);
+        eventually(sim, WITHIN,
+                   copies(sim, base, 20) == 1 && copies(sim, base + 1, 20) == 1 && copies(sim, base + 2, 20) == 1);
         for (uint8_t i = 0; i < 3; i++) {
             for (uint64_t post = 2; post <= 20; post++)
                 expect(sim, place(sim, base + i, post) > place(sim, base + i, post - 1));
@@ -198,7 +198,8 @@ nested_cut(struct sim *sim)
         sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
         if (round == 0)
             link_cut(sim, a, b, false);
-        eventually(sim, WITHIN, copies(sim, 100 + (uint64_t)round, 20) == 1 && copies(sim, 200 + (uint64_t)round, 20) == 1);
+        eventually(sim, WITHIN,
+                   copies(sim, 100 + (uint64_t)round, 20) == 1 && copies(sim, 200 + (uint64_t)round, 20) == 1);
         sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
     }
     scene_end(sim);

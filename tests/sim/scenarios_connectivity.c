@@ -181,7 +181,8 @@ slow_link(struct sim *sim)
     /* Under load it falls behind, and nothing grows without bound. */
     append_many(sim, leader, 8, 3000, CAIRN_ACK_MAJORITY);
     expect(sim, scene_leader(sim) == leader);
-    expect(sim, core_last_lsn(core_of(sim, leader)) - core_commit_lsn(core_of(sim, leader)) <= sim->plan.window_entries);
+    expect(sim,
+           core_last_lsn(core_of(sim, leader)) - core_commit_lsn(core_of(sim, leader)) <= sim->plan.window_entries);
     expect(sim, sim->frames_free_count > 8000);
     scene_end(sim);
 }

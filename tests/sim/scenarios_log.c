@@ -112,9 +112,9 @@ match_of_a_former_term(struct sim *sim)
     }
     for (uint8_t peer = 0; peer < 5; peer++)
         sim->links[ahead][peer].lost_type = peer == ahead ? 0 : MESSAGE_PREVOTE;
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != CAIRN_NODE_NONE && sim_leader(sim, LOG) != old &&
-                                core_commit_lsn(core_of(sim, sim_leader(sim, LOG))) >
-                                    core_commit_lsn(core_of(sim, ahead)));
+    eventually(sim, WITHIN,
+               sim_leader(sim, LOG) != CAIRN_NODE_NONE && sim_leader(sim, LOG) != old &&
+                   core_commit_lsn(core_of(sim, sim_leader(sim, LOG))) > core_commit_lsn(core_of(sim, ahead)));
     (void)new;
     (void)other;
     append_many(sim, sim_leader(sim, LOG), 8, 3, CAIRN_ACK_MAJORITY);
@@ -339,7 +339,8 @@ duplicate_producers(struct sim *sim)
 }
 
 const struct scenario scenarios_log[] = {
-    {"truncate-conflict", "conflicting suffixes converge; what was acknowledged returns by branches", truncate_conflict},
+    {"truncate-conflict", "conflicting suffixes converge; what was acknowledged returns by branches",
+     truncate_conflict},
     {"commit-beyond-tail", "a commit lsn beyond what is held commits what matched", commit_beyond_tail},
     {"commit-beyond-match", "nor does it commit what is held but is another's", commit_beyond_match},
     {"match-of-a-former-term", "what matched a former leader is not committed for the next", match_of_a_former_term},

@@ -147,9 +147,9 @@ config_rolled_back(struct sim *sim)
     isolate(sim, leader, true);
     eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
     network_heal(sim);
-    eventually(sim, WITHIN, core_leader(core_of(sim, leader)) == sim_leader(sim, LOG) &&
-                                core_commit_lsn(core_of(sim, leader)) ==
-                                    core_commit_lsn(core_of(sim, sim_leader(sim, LOG))));
+    eventually(sim, WITHIN,
+               core_leader(core_of(sim, leader)) == sim_leader(sim, LOG) &&
+                   core_commit_lsn(core_of(sim, leader)) == core_commit_lsn(core_of(sim, sim_leader(sim, LOG))));
     expect(sim, __builtin_popcount(core_members(core_of(sim, leader))->voters) == 3);
     scene_end(sim);
 }

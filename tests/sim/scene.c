@@ -51,7 +51,8 @@ all_follow(struct sim *sim)
     for (uint8_t i = 0; leader != CAIRN_NODE_NONE && i < sim->plan.nodes; i++) {
         const struct node_log *held = node_log_of(&sim->nodes[i], LOG);
 
-        if (held == NULL || core_leader(held->core) != leader || __builtin_popcount(sim->nodes[i].node->reach) != (int)sim->plan.nodes)
+        if (held == NULL || core_leader(held->core) != leader ||
+            __builtin_popcount(sim->nodes[i].node->reach) != (int)sim->plan.nodes)
             return false;
     }
     return leader != CAIRN_NODE_NONE;
@@ -193,8 +194,7 @@ scene_read(struct sim *sim, uint8_t node, enum cairn_read_level level, uint64_t 
     struct cairn_result result = {0};
     enum cairn_error error;
 
-    if (client == NULL ||
-        cairn_read(client, sim->log_ids[LOG], from, 0, level, 0, ++sim->scene_token) != CAIRN_OK)
+    if (client == NULL || cairn_read(client, sim->log_ids[LOG], from, 0, level, 0, ++sim->scene_token) != CAIRN_OK)
         return CAIRN_TIMEOUT;
     node_want_poll(&sim->nodes[node], US);
     error = wait_for(sim, node, sim->scene_token, &result);

@@ -154,9 +154,10 @@ struct sim_node {
 
 struct link_state {
     uint32_t cuts;       /* as many faults hold it cut */
-    uint32_t slow; /* factor of the delay; 0: none */
-    uint64_t extra_ns; /* longer than the others */
-    uint8_t lost_type; /* messages of this type do not arrive; 0: all do */
+    uint32_t slow;       /* factor of the delay; 0: none */
+    uint64_t extra_ns;   /* longer than the others */
+    uint8_t lost_type;   /* messages of this type do not arrive; 0: all do */
+    uint32_t pass;       /* of them, so many still do */
     uint64_t arrival_ns; /* of the last frame, which the next does not overtake */
     uint64_t busy_until_ns;
 };
@@ -277,7 +278,7 @@ struct sim {
     char reason[512];
     enum cairn_policy policies[SIM_LOGS];
     bool equal_seeds; /* every node draws the same numbers */
-    bool scripted; /* no nemesis, no clients but those that the scenario runs */
+    bool scripted;    /* no nemesis, no clients but those that the scenario runs */
 };
 
 /* run.c */

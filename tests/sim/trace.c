@@ -7,10 +7,25 @@
 #define ROWS_KEPT 512u /* of a run that is not looked at: enough to show how it ended; small, for the cache */
 
 static const char *const types[] = {
-    "none",           "prevote", "prevote_reply", "vote",       "vote_reply",       "append",
-    "append_reply",   "confirm", "confirm_reply", "read_index", "read_index_reply", "hand_off",
-    "hand_off_reply", "recover", "recover_reply",
-    "timeout_now", "base", "pull", "lend",
+    "none",
+    "prevote",
+    "prevote_reply",
+    "vote",
+    "vote_reply",
+    "append",
+    "append_reply",
+    "confirm",
+    "confirm_reply",
+    "read_index",
+    "read_index_reply",
+    "hand_off",
+    "hand_off_reply",
+    "recover",
+    "recover_reply",
+    "timeout_now",
+    "base",
+    "pull",
+    "lend",
 };
 
 static uint64_t
