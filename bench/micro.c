@@ -203,9 +203,8 @@ trio_start(struct trio *trio, const struct sink *sink)
 
 /* Append, replicate to both, acknowledge, commit: `batch` entries in four messages. */
 static void
-core_replicate(struct gbench *bench)
+replicate(struct gbench *bench, uint32_t batch, uint32_t items)
 {
-    uint32_t batch = (uint32_t)gbench_argument(bench);
     struct trio *trio = calloc(1, sizeof(*trio));
     struct sink sink = {.apply = collect, .context = trio};
     uint64_t seq = 0;
@@ -221,12 +220,29 @@ core_replicate(struct gbench *bench)
         core_held(trio->cores[0], core_last_lsn(trio->cores[0]), 1010000, &sink);
         send_entries(trio, &sink, 1010000);
     }
-    gbench_items(bench, batch);
+    gbench_items(bench, items);
     for (int i = 0; i < 3; i++)
         free(trio->memory[i]);
     free(trio);
 }
-GBENCH_ARGS(core_replicate, 1, 64)
+
+/* What it costs by entry, */
+static void
+core_per_entry(struct gbench *bench)
+{
+    uint32_t batch = (uint32_t)gbench_argument(bench);
+
+    replicate(bench, batch, batch);
+}
+GBENCH_ARGS(core_per_entry, 1, 64)
+
+/* and by message. */
+static void
+core_per_message(struct gbench *bench)
+{
+    replicate(bench, (uint32_t)gbench_argument(bench), 4);
+}
+GBENCH_ARGS(core_per_message, 1, 64)
 
 static void
 histogram_record(struct gbench *bench)

@@ -150,7 +150,7 @@ job(const struct sim_options *options, uint32_t number, int out)
         if (write(out, &row, sizeof(row)) != (ssize_t)sizeof(row))
             break;
     }
-    _exit(EXIT_DONE);
+    exit(EXIT_DONE);
 }
 
 /* Plays a seed again with everything kept, and shows how it came to its end. */
@@ -371,7 +371,7 @@ play(const struct sim_options *options, const struct scenario *scenario)
                    (unsigned long)((sim->now_ns - sim->started_ns) / MS), (unsigned long)sim->counts.messages,
                    sim->failed ? "VIOLATION" : "ok");
         fflush(stdout);
-        _exit(sim->failed ? EXIT_FAILED : EXIT_DONE);
+        exit(sim->failed ? EXIT_FAILED : EXIT_DONE);
     }
     waitpid(child, &status, 0);
     return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;

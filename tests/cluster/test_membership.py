@@ -1,0 +1,45 @@
+"""Who leads and who votes, changed while real processes run."""
+from harness import Cluster, check, until
+
+
+def test_leadership_is_handed_over():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'a', '--policy', 'cp')
+        for name in ('n2', 'n3', 'n1', 'n1'):
+            cluster.ok('member', 'transfer', name, '--log', 'a')
+            check(cluster.leader('a') == name)
+            cluster.ok('append', 'a', '--via', name, stdin=name.encode())
+        check(cluster.cairn('member', 'transfer', 'n9').status == 2)
+        check(cluster.cairn('member', 'destroy', 'n1').status == 2)
+
+
+def test_a_member_goes_and_comes_back():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'a', '--policy', 'cp')
+        cluster.ok('append', 'a', stdin=b'before\n')
+        leader = cluster.leader('a')
+        cluster.ok('member', 'remove', leader, '--log', 'a')
+        rest = [name for name in cluster.names if name != leader]
+        check(cluster.leader('a', rest) in rest)
+        row = until('it knows', lambda: cluster.status('a')[rest[0]] if leader not in cluster.status('a')[rest[0]]['voters'] else None)
+        check(sorted(row['voters']) == sorted(rest), row)
+        cluster.ok('append', 'a', stdin=b'without it\n')
+        cluster.ok('member', 'add', leader, '--log', 'a', '--learner')
+        until('it learns', lambda: cluster.status('a')[leader]['role'] == 'learner')
+        cluster.ok('append', 'a', stdin=b'with a learner\n')
+        cluster.ok('member', 'promote', leader, '--log', 'a')
+        until('it votes', lambda: sorted(cluster.status('a')[leader]['voters']) == cluster.names)
+        cluster.ok('append', 'a', stdin=b'with it\n')
+        cluster.converged('a')
+        check(cluster.read('a', leader) == b'before\nwithout it\nwith a learner\nwith it\n', cluster.read('a', leader))
+
+
+def test_a_log_of_two_takes_a_third():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'two', '--policy', 'cp', '--members', 'n1,n2')
+        check(cluster.status('two')['n1']['voters'] == ['n1', 'n2'])
+        cluster.ok('append', 'two', stdin=b'one\ntwo\n')
+        cluster.ok('member', 'add', 'n3', '--log', 'two')
+        until('all vote', lambda: cluster.status('two')['n3']['voters'] == cluster.names)
+        cluster.converged('two')
+        check(cluster.cairn('log', 'create', 'x', '--policy', 'cp', '--members', 'n1,n9').status == 2)

@@ -1,0 +1,241 @@
+/* What a core is told or asked that makes no sense changes nothing, and what cannot be done now is
+ * refused with the reason. */
+#include "cluster.h"
+
+static struct sink
+sink_of(struct member *member)
+{
+    return (struct sink){.apply = cluster_apply, .context = member};
+}
+
+static struct member *
+another(struct cluster *cluster, const struct member *member, uint32_t nth)
+{
+    return &cluster->members[(member_index(member) + nth) % cluster->count];
+}
+
+static struct message
+base_message(const struct member *from, const struct member *to, uint64_t lsn)
+{
+    static const struct mark marks[1] = {{.seq = 1, .incarnation = 1, .origin = 0}};
+    struct message message;
+
+    memset(&message, 0, sizeof(message));
+    message.type = MESSAGE_BASE;
+    message.from = member_index(from);
+    message.to = member_index(to);
+    message.term = core_term(from->core);
+    message.base.lsn = lsn;
+    message.base.base_term = core_term(from->core);
+    message.base.members.voters = 7;
+    message.base.marks = marks;
+    message.base.marks_count = 1;
+    return message;
+}
+
+static void
+receive(struct cluster *cluster, struct member *member, const struct message *message)
+{
+    struct sink sink = sink_of(member);
+
+    core_receive(member->core, message, NULL, cluster->now_ns, &sink);
+}
+
+static void
+a_base_that_makes_no_sense_changes_nothing(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct message message;
+    uint64_t last_lsn;
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    last_lsn = core_last_lsn(follower->core);
+
+    message = base_message(leader, follower, 1000);
+    message.base.base_term = 0;
+    receive(cluster, follower, &message);
+    message.base.base_term = core_term(leader->core) + 1;
+    receive(cluster, follower, &message);
+    message = base_message(leader, follower, 0);
+    receive(cluster, follower, &message);
+    message = base_message(leader, follower, 1000);
+    message.base.marks_count = 65;
+    receive(cluster, follower, &message);
+    message = base_message(leader, follower, 1000);
+    message.base.members.voters = 0;
+    receive(cluster, follower, &message);
+    message.base.members = (struct members){.voters = 3, .learners = 1};
+    receive(cluster, follower, &message);
+    message = base_message(leader, follower, 1000);
+    message.term--;
+    receive(cluster, follower, &message);
+    /* Of what it has committed already: nothing is given up. */
+    message = base_message(leader, follower, last_lsn);
+    receive(cluster, follower, &message);
+    /* From somebody who says to lead the leader's own term. */
+    message = base_message(leader, leader, 1000);
+    message.from = member_index(follower);
+    receive(cluster, leader, &message);
+
+    assert_int_equal(core_last_lsn(follower->core), last_lsn);
+    assert_int_equal(core_base_lsn(follower->core), 0);
+    assert_int_equal(core_base_lsn(leader->core), 0);
+    cluster_free(cluster);
+}
+
+static enum cairn_error
+change(struct cluster *cluster, struct member *member, cairn_node_set voters, cairn_node_set learners)
+{
+    struct members next = {.voters = voters, .learners = learners};
+    struct sink sink = sink_of(member);
+    uint64_t lsn = 0;
+
+    return core_change_members(member->core, &next, cluster->now_ns, &sink, &lsn);
+}
+
+static void
+members_that_make_no_sense_are_refused(void **state)
+{
+    struct cluster *cluster = cluster_new(5, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    cairn_node_set self = 1u << member_index(leader), other = 1u << member_index(follower);
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+
+    assert_int_equal(change(cluster, follower, 31 & ~self, 0), CAIRN_NOT_LEADER);
+    assert_int_equal(change(cluster, leader, 0, 0), CAIRN_INVALID);
+    assert_int_equal(change(cluster, leader, 31, 1), CAIRN_INVALID);
+    assert_int_equal(change(cluster, leader, 31 & ~self & ~other, 0), CAIRN_INVALID);
+    assert_int_equal(change(cluster, leader, 63, 0), CAIRN_INVALID);
+    assert_int_equal(change(cluster, leader, 1u << 20 | 31, 0), CAIRN_INVALID);
+    assert_int_equal(change(cluster, leader, 31 & ~other, other), CAIRN_OK);
+    assert_int_equal(change(cluster, leader, 31 & ~other, 0), CAIRN_AGAIN);
+    cluster_free(cluster);
+}
+
+static void
+a_change_needs_voters_that_are_well(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *gone = another(cluster, leader, 1);
+    struct member *well = another(cluster, leader, 2);
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    cluster_cut(cluster, member_index(gone), true);
+    cluster_run(cluster, 5 * TIMEOUT);
+
+    /* The one that is well goes: two are left, and one of them is not there. */
+    assert_int_equal(change(cluster, leader, 7u & ~(1u << member_index(well)), 0), CAIRN_NO_QUORUM);
+    assert_int_equal(change(cluster, leader, 7u & ~(1u << member_index(gone)), 0), CAIRN_OK);
+    cluster_free(cluster);
+}
+
+static void
+a_transfer_that_makes_no_sense_is_refused(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct message message = {.type = MESSAGE_TIMEOUT_NOW};
+    uint64_t term;
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    term = core_term(leader->core);
+
+    assert_int_equal(core_transfer(follower->core, member_index(leader), cluster->now_ns), CAIRN_NOT_LEADER);
+    assert_int_equal(core_transfer(leader->core, member_index(leader), cluster->now_ns), CAIRN_INVALID);
+    assert_int_equal(core_transfer(leader->core, 9, cluster->now_ns), CAIRN_INVALID);
+    assert_int_equal(core_transfer(leader->core, CAIRN_NODE_NONE, cluster->now_ns), CAIRN_INVALID);
+    /* Nobody is told to campaign by who does not lead, or did in another term. */
+    message.from = member_index(another(cluster, leader, 2));
+    message.to = member_index(follower);
+    message.term = term;
+    receive(cluster, follower, &message);
+    message.from = member_index(leader);
+    message.term = term - 1;
+    receive(cluster, follower, &message);
+    assert_int_equal(core_term(follower->core), term);
+    assert_int_equal(core_transfer(leader->core, member_index(follower), cluster->now_ns), CAIRN_OK);
+    assert_int_equal(core_transfer(leader->core, member_index(follower), cluster->now_ns), CAIRN_AGAIN);
+    cluster_run(cluster, 5 * TIMEOUT);
+    assert_ptr_equal(cluster_leader(cluster), follower);
+    cluster_free(cluster);
+}
+
+/* A core remembers the marks of 64 lives; of more, the oldest of the same origin go first. */
+static void
+more_lives_than_fit_push_out_the_oldest(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster);
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    for (uint32_t life = 1; life <= 80; life++) {
+        struct entry_id id = {.producer = 1000 + life, .producer_seq = 1};
+        struct stored entry = {.id = id};
+        struct message message = {.type = MESSAGE_HAND_OFF, .from = member_index(another(cluster, leader, 1))};
+        struct sink sink = sink_of(leader);
+
+        message.to = member_index(leader);
+        message.term = core_term(leader->core);
+        message.hand_off.run = (struct run){
+            .first_seq = 1, .count = 1, .incarnation = life, .origin = message.from, .kind = ENTRY_DATA};
+        leader->event_entries = &entry;
+        core_receive(leader->core, &message, &id, cluster->now_ns, &sink);
+        /* Repeated at once, it is known. */
+        core_receive(leader->core, &message, &id, cluster->now_ns, &sink);
+        leader->event_entries = NULL;
+        cluster_run(cluster, TIMEOUT / 5);
+    }
+    cluster_run(cluster, 5 * TIMEOUT);
+    for (uint32_t life = 1; life <= 80; life++)
+        assert_int_equal(cluster_copies(cluster, 1000 + life, 1), 1);
+    cluster_free(cluster);
+}
+
+/* Messages of a former life, of strangers, and of types that a core does not know. */
+static void
+messages_of_nobody_change_nothing(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct message message = {.type = MESSAGE_VOTE, .term = 1000};
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    message.from = 9;
+    receive(cluster, leader, &message);
+    message.from = member_index(follower);
+    message.incarnation = 1;
+    core_peer_restarted(leader->core, member_index(follower), 2);
+    receive(cluster, leader, &message);
+    message.incarnation = 2;
+    message.type = MESSAGE_NONE;
+    receive(cluster, leader, &message);
+    message.type = MESSAGE_TYPES;
+    receive(cluster, leader, &message);
+
+    assert_int_equal(core_role(leader->core), ROLE_LEADER);
+    assert_true(core_term(leader->core) < 1000);
+    cluster_free(cluster);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_base_that_makes_no_sense_changes_nothing),
+        cmocka_unit_test(members_that_make_no_sense_are_refused),
+        cmocka_unit_test(a_change_needs_voters_that_are_well),
+        cmocka_unit_test(a_transfer_that_makes_no_sense_is_refused),
+        cmocka_unit_test(more_lives_than_fit_push_out_the_oldest),
+        cmocka_unit_test(messages_of_nobody_change_nothing),
+    };
+
+    return RUN_TESTS(tests);
+}
