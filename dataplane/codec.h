@@ -70,13 +70,21 @@ struct wire_entries {
     struct block block;
 };
 
-/* Body of a heartbeat, followed by its rows: the logs that the sender leads. */
+/* Body of a heartbeat, followed by its rows: logs that the sender leads. Which ones those are has an
+ * epoch, and a receiver that knows all of it is sent only rows that have changed: resting logs cost
+ * nothing. */
 struct wire_heartbeat {
     uint64_t progress; /* polls of the sending worker */
     uint64_t pace_ns;  /* when the next one comes */
     uint32_t hears;
     uint32_t rows;
+    uint32_t epoch; /* of what the sender leads */
+    uint32_t seen;  /* the receiver's epoch, as far as the sender knows all of it */
+    uint32_t led;   /* how many logs the sender leads */
+    uint32_t first; /* of all of them, the first row here; HEARTBEAT_CHANGES: only what has changed */
 };
+
+#define HEARTBEAT_CHANGES UINT32_MAX
 
 struct wire_row {
     uint64_t term, commit_lsn, digest, trim_lsn;

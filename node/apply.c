@@ -162,6 +162,8 @@ static void
 role_changed(struct node *node, struct node_log *log)
 {
     if (core_role(log->core) == ROLE_LEADER)
+        node->lead_epoch++;
+    if (core_role(log->core) == ROLE_LEADER)
         node_event(node, EVENT_LEADER, log, node->self, 0, 0, "%s leads in term %lu", node->name,
                    (unsigned long)core_term(log->core));
     node_activate(node, log);
@@ -222,6 +224,7 @@ apply_effect(void *context, const struct effect *effect)
         keep_on_branch(log, &effect->store.run);
         break;
     case EFFECT_DEPOSED:
+        node->lead_epoch++;
         node_event(node, EVENT_LEADER_LOST, log, node->self, 0, 0, "%s no longer leads", node->name);
         pending_deposed(node, log);
         settle_uncommitted(node, log, UINT64_MAX);

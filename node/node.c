@@ -67,6 +67,7 @@ node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_pol
         return NULL;
     log->id = id;
     log->self = node->self;
+    log->led_by = CAIRN_NODE_NONE;
     snprintf(log->name, sizeof(log->name), "%s", name);
     log->policy = policy;
     log->deny = deny;
@@ -251,6 +252,8 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     if (config->producers_max == 0)
         node->config.producers_max = PRODUCERS_MAX;
     node->self = config->self;
+    /* No epoch of a former life comes again. */
+    node->lead_epoch = config->incarnation << 12 | 1;
     node->nodes = (uint8_t)config->cluster->nodes;
     node->bell = config->bell;
     snprintf(node->name, sizeof(node->name), "%s", config->cluster->names[config->self]);

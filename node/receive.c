@@ -38,11 +38,15 @@ worst_bytes(const struct block *block)
 static void
 feed(struct node *node, struct node_log *log, const struct message *message, uint64_t now_ns)
 {
-    struct sink sink = node_sink(node, log);
+    struct sink sink;
 
+    /* Before it is asked whether it would help another. */
+    if (message->type == MESSAGE_PREVOTE || message->type == MESSAGE_VOTE)
+        leader_refresh(node, log);
+    sink = node_sink(node, log);
     core_receive(log->core, message, node->batch.ids, now_ns, &sink);
     /* An acknowledgement, the commonest message, seldom leaves anything to do. */
-    if (message->type != MESSAGE_APPEND_REPLY || node_has_unsent(node, log))
+    if (message->type != MESSAGE_APPEND_REPLY || message->recovering || node_has_unsent(node, log))
         node_activate(node, log);
 }
 
@@ -163,6 +167,63 @@ compare_digest(struct node *node, struct node_log *log, const struct wire_row *r
                (unsigned long)row->commit_lsn, node->config.cluster->names[from]);
 }
 
+/* What the peer knows of this node's logs, and whether this node knows all of the peer's. A full list may
+ * come in several frames; one that is missing makes the next one's start over. */
+static void
+acquaint(struct acquaintance *peer, const struct wire_heartbeat *heartbeat, uint64_t now_ns)
+{
+    peer->seen = heartbeat->seen;
+    if (peer->epoch != heartbeat->epoch)
+        peer->expected = 0;
+    peer->epoch = heartbeat->epoch;
+    if (heartbeat->first != HEARTBEAT_CHANGES) {
+        if (heartbeat->first == 0)
+            peer->expected = 0;
+        if (heartbeat->first == peer->expected)
+            peer->expected += heartbeat->rows;
+        if (peer->expected == heartbeat->led)
+            peer->complete = heartbeat->epoch;
+    }
+    if (peer->complete == heartbeat->epoch)
+        peer->beat_ns = now_ns;
+}
+
+void
+leader_refresh(struct node *node, struct node_log *log)
+{
+    uint8_t leader = core_leader(log->core);
+    const struct acquaintance *peer;
+    struct sink sink;
+
+    if (leader >= node->nodes || leader == node->self || log->led_by != leader)
+        return;
+    peer = &node->peers[leader];
+    if (log->led_epoch != peer->complete || peer->epoch != peer->complete || log->led_term != core_term(log->core))
+        return;
+    sink = node_sink(node, log);
+    core_leader_alive(log->core, leader, log->led_term, 0, peer->beat_ns, &sink);
+}
+
+static void
+receive_row(struct node *node, const struct decoded *decoded, const struct wire_row *row, uint64_t now_ns)
+{
+    struct node_log *log = node_find_log(node, row->log);
+    struct sink sink;
+
+    if (log == NULL)
+        return;
+    sink = node_sink(node, log);
+    if (row->commit_lsn != core_commit_lsn(log->core))
+        node_touch(node, log);
+    core_leader_alive(log->core, decoded->from, row->term, row->commit_lsn, now_ns, &sink);
+    compare_digest(node, log, row, decoded->from);
+    log->led_by = decoded->from;
+    log->led_term = row->term;
+    log->led_epoch = decoded->heartbeat.epoch;
+    if (core_leader(log->core) == decoded->from && row->trim_lsn <= core_commit_lsn(log->core))
+        log->trim_lsn = row->trim_lsn;
+}
+
 static void
 receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now_ns)
 {
@@ -172,28 +233,19 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
     if (verdict & DETECTOR_HEARD || detector_reach(&node->detector) != node->reach)
         node_reassess(node, now_ns);
     for (uint32_t i = 0; i < decoded->heartbeat.rows; i++) {
-        struct node_log *log;
         struct wire_row row;
-        struct sink sink;
 
         memcpy(&row, decoded->rows + i, sizeof(row));
-        log = node_find_log(node, row.log);
-        if (log == NULL)
-            continue;
-        sink = node_sink(node, log);
-        if (row.commit_lsn != core_commit_lsn(log->core))
-            node_touch(node, log);
-        core_leader_alive(log->core, decoded->from, row.term, row.commit_lsn, now_ns, &sink);
-        compare_digest(node, log, &row, decoded->from);
-        if (core_leader(log->core) == decoded->from && row.trim_lsn <= core_commit_lsn(log->core))
-            log->trim_lsn = row.trim_lsn;
+        receive_row(node, decoded, &row, now_ns);
     }
+    acquaint(&node->peers[decoded->from], &decoded->heartbeat, now_ns);
 }
 
 static void
 peer_restarted(struct node *node, uint8_t peer, uint32_t incarnation)
 {
     node_event(node, EVENT_PEER_RESTARTED, NULL, peer, 0, 0, "%s started anew", node->config.cluster->names[peer]);
+    node->peers[peer] = (struct acquaintance){0};
     for (uint32_t i = 0; i < node->logs_count; i++)
         core_peer_restarted(node->logs[i]->core, peer, incarnation);
 }

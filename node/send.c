@@ -306,55 +306,103 @@ send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns)
     }
 }
 
+/* Changes are said a few times over, since a heartbeat may be lost; everything else now and then. */
+#define ROW_BEATS 4u
+#define ROW_REFRESH_BEATS 64u
+
 static void
-send_heartbeat(struct node *node, uint8_t peer, const struct wire_row *rows, uint32_t count, uint64_t now_ns)
+send_heartbeat(struct node *node, uint8_t peer, struct wire_heartbeat *heartbeat, const struct wire_row *rows,
+               uint64_t now_ns)
 {
-    struct wire_heartbeat heartbeat = {
-        .progress = node->worker.polls, .pace_ns = node->pace_ns, .hears = node->hears, .rows = count};
     struct rte_mbuf *frame = port_frame(&node->ports[peer]);
 
     if (frame == NULL)
         return;
-    frame->data_len = (uint16_t)codec_encode_heartbeat(&node->codec, &heartbeat, rows,
+    frame->data_len = (uint16_t)codec_encode_heartbeat(&node->codec, heartbeat, rows,
                                                        rte_pktmbuf_mtod(frame, uint8_t *));
     frame->pkt_len = frame->data_len;
     port_send(&node->ports[peer], frame, now_ns, false);
 }
 
-static void
-heartbeat_all(struct node *node, const struct wire_row *rows, uint32_t count, uint64_t now_ns)
+static bool
+leads(const struct node_log *log)
 {
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self)
-            send_heartbeat(node, peer, rows, count, now_ns);
-    }
+    return core_role(log->core) == ROLE_LEADER;
 }
 
-void
-send_heartbeats(struct node *node, uint64_t now_ns)
+/* Which rows have changed since the last heartbeat. */
+static uint32_t
+rows_review(struct node *node)
 {
+    uint32_t led = 0;
+
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        struct node_log *log = node->logs[i];
+        uint64_t trim_lsn;
+
+        if (!leads(log))
+            continue;
+        trim_lsn = core_trim_limit(log->core);
+        if (log->row_commit_lsn != core_commit_lsn(log->core) || log->row_trim_lsn != trim_lsn ||
+            (node->beats + i) % ROW_REFRESH_BEATS == 0)
+            log->row_beats = ROW_BEATS;
+        else if (log->row_beats > 0)
+            log->row_beats--;
+        log->row_commit_lsn = core_commit_lsn(log->core);
+        log->row_trim_lsn = trim_lsn;
+        led++;
+    }
+    return led;
+}
+
+/* One peer's heartbeat, in as many frames as the rows that it needs take. */
+static void
+heartbeat_to(struct node *node, uint8_t peer, uint32_t led, uint64_t now_ns)
+{
+    bool full = node->peers[peer].seen != node->lead_epoch;
     struct wire_row rows[CODEC_HEARTBEAT_ROWS_MAX];
-    uint32_t count = 0;
+    struct wire_heartbeat heartbeat = {
+        .progress = node->worker.polls,
+        .pace_ns = node->pace_ns,
+        .hears = node->hears,
+        .epoch = node->lead_epoch,
+        .seen = node->peers[peer].complete,
+        .led = led,
+        .first = full ? 0 : HEARTBEAT_CHANGES,
+    };
     bool sent = false;
 
     for (uint32_t i = 0; i < node->logs_count; i++) {
         struct node_log *log = node->logs[i];
 
-        if (core_role(log->core) != ROLE_LEADER)
+        if (!leads(log) || (!full && log->row_beats == 0))
             continue;
-        rows[count++] = (struct wire_row){
+        rows[heartbeat.rows++] = (struct wire_row){
             .term = core_term(log->core),
             .commit_lsn = core_commit_lsn(log->core),
             .digest = log->digest,
-            .trim_lsn = core_trim_limit(log->core),
+            .trim_lsn = log->row_trim_lsn,
             .log = log->id,
         };
-        if (count < CODEC_HEARTBEAT_ROWS_MAX)
+        if (heartbeat.rows < CODEC_HEARTBEAT_ROWS_MAX)
             continue;
-        heartbeat_all(node, rows, count, now_ns);
-        count = 0;
+        send_heartbeat(node, peer, &heartbeat, rows, now_ns);
+        heartbeat.first += full ? heartbeat.rows : 0;
+        heartbeat.rows = 0;
         sent = true;
     }
-    if (count > 0 || !sent)
-        heartbeat_all(node, rows, count, now_ns);
+    if (heartbeat.rows > 0 || !sent)
+        send_heartbeat(node, peer, &heartbeat, rows, now_ns);
+}
+
+void
+send_heartbeats(struct node *node, uint64_t now_ns)
+{
+    uint32_t led = rows_review(node);
+
+    node->beats++;
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (peer != node->self)
+            heartbeat_to(node, peer, led, now_ns);
+    }
 }

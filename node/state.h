@@ -104,6 +104,15 @@ struct log_status {
     struct members members;
 };
 
+/* What is known between this node and a peer of which logs each leads. */
+struct acquaintance {
+    uint32_t seen;     /* this node's epoch that the peer knows all of */
+    uint32_t epoch;    /* the peer's, as its last heartbeat had it */
+    uint32_t complete; /* the peer's that this node knows all of; 0: none */
+    uint32_t expected; /* next row of the peer's full list */
+    uint64_t beat_ns;  /* its last heartbeat of a complete epoch */
+};
+
 struct node_log {
     uint32_t id;
     uint8_t self;
@@ -130,7 +139,14 @@ struct node_log {
     uint64_t appended, refused;
     uint64_t uncommitted_bytes; /* this log's part */
     uint64_t diverged_lsn;
-    uint64_t trim_lsn;              /* every member in reach holds what is at or below */
+    uint64_t trim_lsn; /* every member in reach holds what is at or below */
+    /* Leader: what its last rows said, and for how many heartbeats more it is said again. */
+    uint64_t row_commit_lsn, row_trim_lsn;
+    uint32_t row_beats;
+    /* Follower: who said to lead it, in which term, in which of its epochs. */
+    uint64_t led_term;
+    uint32_t led_epoch;
+    uint8_t led_by;
     uint64_t ticked_lsn;            /* committed at the tick before: what readers at the end have had time for */
     uint64_t base_lsn, base_digest; /* what is trimmed: up to here, and the chain digest there */
     uint64_t lend_from_lsn;         /* 0: nothing to lend; else what lend_to asked for */
@@ -176,6 +192,9 @@ struct node {
     struct rte_mbuf_ext_shared_info *shared; /* by segment: frames that refer to it */
     struct detector detector;
     cairn_node_set hears, reach;
+    struct acquaintance peers[CAIRN_NODES_MAX];
+    uint32_t lead_epoch; /* changes with the set of logs that this node leads */
+    uint64_t beats;
     uint64_t heartbeat_ns, suspect_ns;
     _Atomic bool resting;                          /* worker writes, control reads: nothing to do */
     uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
@@ -230,6 +249,8 @@ void apply_effect(void *context, const struct effect *effect);
 bool apply_holds(void *context, const struct entry_id *id);
 
 /* receive.c */
+/* Tells the core that its leader lives, where a heartbeat without a row for this log says so. */
+void leader_refresh(struct node *node, struct node_log *log);
 bool node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
 
 /* send.c */

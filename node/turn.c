@@ -92,6 +92,9 @@ adopt_snapshot(struct node *node, uint64_t now_ns)
             node->due_ns[node->logs_count] = 0;
             node->logs[node->logs_count++] = log;
             core_reach(log->core, node->reach, now_ns, &sink);
+            /* Who leads it may have said so already, when it was not known here. */
+            for (uint8_t peer = 0; peer < node->nodes; peer++)
+                node->peers[peer].complete = 0;
         }
         log->policy = snapshot->logs[i].policy;
         log->deny = snapshot->logs[i].deny;
@@ -180,8 +183,10 @@ node_has_unsent(const struct node *node, const struct node_log *log)
 static uint64_t
 tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
 {
-    struct sink sink = node_sink(node, log);
+    struct sink sink;
 
+    leader_refresh(node, log);
+    sink = node_sink(node, log);
     core_tick(log->core, now_ns, &sink);
     log_reassess(node, log);
     trim(log);

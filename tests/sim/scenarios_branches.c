@@ -111,9 +111,9 @@ local_ack_deposed(struct sim *sim)
     scene_end(sim);
 }
 
-/* Cut off, with 50 entries on its branch. */
+/* Cut off, with 50 entries of the producer on its branch. */
 static uint8_t
-with_branch(struct sim *sim, uint32_t nodes)
+with_branch(struct sim *sim, uint32_t nodes, uint64_t producer)
 {
     uint8_t leader, cut;
 
@@ -123,44 +123,57 @@ with_branch(struct sim *sim, uint32_t nodes)
     isolate(sim, cut, true);
     eventually(sim, WITHIN, mode_of(sim, cut) == CAIRN_MODE_AP);
     for (uint64_t i = 1; i <= 50; i++)
-        expect(sim, append(sim, cut, 7, i, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
+        expect(sim, append(sim, cut, producer, i, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
     return cut;
 }
 
 static void
-expect_once(struct sim *sim)
+expect_once(struct sim *sim, uint64_t producer)
 {
     for (uint64_t i = 1; i <= 50; i++)
-        expect(sim, copies(sim, 7, i) == 1);
+        expect(sim, copies(sim, producer, i) == 1);
 }
 
 static void
-hand_off_twice(struct sim *sim)
+hand_off_repeated(struct sim *sim, uint64_t producer)
 {
-    uint8_t cut = with_branch(sim, 3), leader = scene_leader(sim);
+    uint8_t cut = with_branch(sim, 3, producer), leader = scene_leader(sim);
 
     /* The hand-off arrives; that it did does not come back, and then the leader changes. */
     sim->links[leader][cut].lost_type = MESSAGE_HAND_OFF_REPLY;
     isolate(sim, cut, false);
-    eventually(sim, WITHIN, copies(sim, 7, 50) == 1);
+    eventually(sim, WITHIN, copies(sim, producer, 50) == 1);
     sim_run_for(sim, 30 * MS);
     isolate(sim, leader, true);
     eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
     scene_end(sim);
-    expect_once(sim);
+    expect_once(sim, producer);
+}
+
+/* Of a producer that the log knows, and of nobody, where the origin's mark alone can tell. */
+static void
+hand_off_twice(struct sim *sim)
+{
+    hand_off_repeated(sim, 7);
+}
+
+static void
+hand_off_twice_anonymous(struct sim *sim)
+{
+    hand_off_repeated(sim, ANONYMOUS + 7);
 }
 
 /* A client repeats at the majority what stands on the branch already. */
 static void
 hand_off_two_holders(struct sim *sim)
 {
-    uint8_t cut = with_branch(sim, 3), leader = scene_leader(sim);
+    uint8_t cut = with_branch(sim, 3, 7), leader = scene_leader(sim);
 
     for (uint64_t i = 1; i <= 25; i++)
         expect(sim, append(sim, leader, 7, i, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     isolate(sim, cut, false);
     scene_end(sim);
-    expect_once(sim);
+    expect_once(sim, 7);
 }
 
 /* A cut inside the minority; outer and inner heal in either order. */
@@ -276,7 +289,7 @@ switch_race(struct sim *sim)
 static void
 policy_change_cut(struct sim *sim)
 {
-    uint8_t cut = with_branch(sim, 3);
+    uint8_t cut = with_branch(sim, 3, 7);
 
     set_policy(sim, CAIRN_POLICY_CP);
     eventually(sim, WITHIN, node_log_of(&sim->nodes[scene_leader(sim)], LOG)->policy == CAIRN_POLICY_CP);
@@ -284,7 +297,7 @@ policy_change_cut(struct sim *sim)
     isolate(sim, cut, false);
     scene_end(sim);
     expect(sim, node_log_of(&sim->nodes[cut], LOG)->policy == CAIRN_POLICY_CP);
-    expect_once(sim);
+    expect_once(sim, 7);
 }
 
 const struct scenario scenarios_branches[] = {
@@ -292,6 +305,7 @@ const struct scenario scenarios_branches[] = {
     {"social", "posts of three isolated nodes, each once, in every order of healing", social},
     {"local-ack-deposed", "what a deposed leader acknowledged alone returns by its branch", local_ack_deposed},
     {"hand-off-twice", "a hand-off that is repeated to another leader is taken once", hand_off_twice},
+    {"hand-off-twice-anonymous", "nor entries that no producer numbered", hand_off_twice_anonymous},
     {"hand-off-two-holders", "what comes by a repeat and by a branch is taken once", hand_off_two_holders},
     {"nested-cut", "a cut inside the minority, healed in either order", nested_cut},
     {"cut-while-merging", "a merge that is cut resumes", cut_while_merging},

@@ -130,8 +130,8 @@ give(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, uint32_t ep
     struct cairn_entry entry = {
         .payload = payload,
         .payload_bytes = payload_bytes < sizeof(head) ? (uint32_t)sizeof(head) : payload_bytes,
-        .producer = producer,
-        .producer_seq = seq,
+        .producer = producer >= ANONYMOUS ? 0 : producer,
+        .producer_seq = producer >= ANONYMOUS ? 0 : seq,
         .producer_epoch = epoch,
     };
     struct cairn_client *client = client_at(sim, node);

@@ -55,6 +55,8 @@ void link_cut(struct sim *sim, uint8_t left, uint8_t right, bool cut);
 /* Appends entry `seq` of the producer at the node, and waits for the answer; CAIRN_TIMEOUT: none came. */
 enum cairn_error append(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack,
                         struct cairn_result *out);
+/* Producers from here on are nobody to the log, which then cannot tell a repeat. */
+#define ANONYMOUS (1u << 20)
 /* In two steps. */
 uint64_t give(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, uint32_t epoch, enum cairn_ack ack,
               uint32_t payload_bytes);
