@@ -156,8 +156,9 @@ all_logs(const struct cluster_config *cluster, char *detail, size_t detail_bytes
         if (answer == NULL)
             continue;
         names = json_array();
-        json_array_foreach (json_object_get(answer, "rows"), j, row)
+        json_array_foreach (json_object_get(answer, "rows"), j, row) {
             json_array_append(names, json_object_get(row, "log"));
+        }
         json_decref(answer);
         return names;
     }

@@ -211,8 +211,8 @@ change_members(struct sim *sim)
     uint8_t target = any_node(sim), via = where_to_ask(sim, log);
     enum cairn_member_op op = ops[random_under(&sim->nemesis, 4)];
 
-    /* Nor is it asked to survive that a voter is taken away while another has lost its memory. */
-    if (op == CAIRN_MEMBER_REMOVE && without_memory(sim, log) != 0)
+    /* Nor is it asked to survive that voters change while one has lost its memory. */
+    if (op != CAIRN_MEMBER_ADD && without_memory(sim, log) != 0)
         return;
     if (steward_ask(sim, via, log, op, target))
         sim->counts.kinds |= 1u << FAULT_MEMBERS;

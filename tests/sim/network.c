@@ -118,7 +118,7 @@ void
 network_collect(struct sim *sim, struct sim_node *node)
 {
     for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
-        struct rte_mbuf *frames[PORT_BURST];
+        struct rte_mbuf *frames[PORT_BURST] = {0};
         uint32_t count;
 
         if (peer == node->self)
@@ -127,8 +127,10 @@ network_collect(struct sim *sim, struct sim_node *node)
                                                   NULL)) > 0) {
             for (uint32_t i = 0; i < count; i++) {
                 uint8_t joined[PORT_FRAME_BYTES];
-                const uint8_t *bytes = rte_pktmbuf_mtod(frames[i], const uint8_t *);
+                const uint8_t *bytes;
 
+                assert(frames[i] != NULL);
+                bytes = rte_pktmbuf_mtod(frames[i], const uint8_t *);
                 assert(frames[i]->pkt_len <= PORT_FRAME_BYTES);
                 if (frames[i]->nb_segs > 1)
                     bytes = rte_pktmbuf_read(frames[i], 0, frames[i]->pkt_len, joined);

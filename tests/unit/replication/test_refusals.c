@@ -225,6 +225,99 @@ messages_of_nobody_change_nothing(void **state)
     cluster_free(cluster);
 }
 
+/* Of five: a candidate has its own vote and two more. One was given in a former life, as the other voter
+ * knows: the node may have voted since for somebody else. */
+static void
+a_vote_of_a_former_life_does_not_count(void **state)
+{
+    (void)state;
+    for (uint32_t known_life = 1; known_life <= 2; known_life++) {
+        struct core_config config = {.self = 0,
+                                     .members.voters = 31,
+                                     .incarnation = 1,
+                                     .election_timeout_ns = TIMEOUT,
+                                     .retransmit_ns = TIMEOUT / 4,
+                                     .window_entries = 64,
+                                     .producers_max = 16};
+        struct cluster *cluster = cluster_new(5, CAIRN_POLICY_CP, 1);
+        struct member *member = &cluster->members[0];
+        struct sink sink = sink_of(member);
+        struct message message;
+
+        core_init(member->memory, &config, 1);
+        core_tick(member->core, 1 + 3 * TIMEOUT, &sink);
+        memset(&message, 0, sizeof(message));
+        message.type = MESSAGE_PREVOTE_REPLY;
+        message.term = 1;
+        message.yes = true;
+        message.vote.round = 1;
+        message.incarnation = 1;
+        for (message.from = 1; message.from <= 2; message.from++)
+            core_receive(member->core, &message, NULL, 1 + 3 * TIMEOUT, &sink);
+        assert_int_equal(core_role(member->core), ROLE_CANDIDATE);
+        memset(&message, 0, sizeof(message));
+        message.type = MESSAGE_VOTE_REPLY;
+        message.term = 1;
+        message.yes = true;
+        message.incarnation = 1;
+        message.from = 1;
+        core_receive(member->core, &message, NULL, 1 + 3 * TIMEOUT, &sink);
+        message.from = 2;
+        message.vote_reply.lives[1] = known_life;
+
+        core_receive(member->core, &message, NULL, 1 + 3 * TIMEOUT, &sink);
+
+        assert_int_equal(core_role(member->core), known_life == 1 ? ROLE_LEADER : ROLE_CANDIDATE);
+        cluster_free(cluster);
+    }
+}
+
+/* What is lent by somebody whose trunk is not as far, or comes when there is a leader, is not taken. */
+static void
+what_is_lent_by_who_has_less_is_not_taken(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct entry_id id = {.producer = 9, .producer_seq = 1};
+    struct stored entry = {.id = id};
+    struct message message;
+    struct sink sink;
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    memset(&message, 0, sizeof(message));
+    message.type = MESSAGE_LEND;
+    message.from = member_index(another(cluster, leader, 2));
+    message.to = member_index(follower);
+    message.term = core_term(leader->core);
+    message.append.prev_lsn = core_last_lsn(follower->core);
+    message.append.prev_term = core_term_at(follower->core, message.append.prev_lsn);
+    message.append.run = (struct run){.term = message.term,
+                                      .first_lsn = message.append.prev_lsn + 1,
+                                      .first_seq = 1,
+                                      .count = 1,
+                                      .incarnation = 1,
+                                      .origin = message.from,
+                                      .kind = ENTRY_DATA};
+    message.append.last_lsn = message.append.prev_lsn + 1;
+    message.append.last_term = message.term;
+    sink = sink_of(follower);
+    follower->event_entries = &entry;
+    core_receive(follower->core, &message, &id, cluster->now_ns, &sink);
+    assert_int_equal(core_last_lsn(follower->core), message.append.prev_lsn);
+
+    cluster_cut(cluster, member_index(follower), true);
+    cluster_run(cluster, 10 * TIMEOUT);
+    message.append.last_term = message.term - 1;
+    core_receive(follower->core, &message, &id, cluster->now_ns, &sink);
+    assert_int_equal(core_last_lsn(follower->core), message.append.prev_lsn);
+    message.append.last_term = message.term;
+    core_receive(follower->core, &message, &id, cluster->now_ns, &sink);
+    assert_int_equal(core_last_lsn(follower->core), message.append.prev_lsn + 1);
+    follower->event_entries = NULL;
+    cluster_free(cluster);
+}
+
 int
 main(void)
 {
@@ -235,6 +328,8 @@ main(void)
         cmocka_unit_test(a_transfer_that_makes_no_sense_is_refused),
         cmocka_unit_test(more_lives_than_fit_push_out_the_oldest),
         cmocka_unit_test(messages_of_nobody_change_nothing),
+        cmocka_unit_test(a_vote_of_a_former_life_does_not_count),
+        cmocka_unit_test(what_is_lent_by_who_has_less_is_not_taken),
     };
 
     return RUN_TESTS(tests);
