@@ -37,6 +37,7 @@ static void
 message(struct input *input, struct core *core, const struct sink *sink, uint64_t now_ns)
 {
     static const struct entry_id ids[64];
+    static const struct mark marks[70];
     struct message message;
     struct run *run = &message.append.run;
 
@@ -51,9 +52,20 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
     message.vote.last_term = take(input, 1);
     if (message.type == MESSAGE_HAND_OFF)
         run = &message.hand_off.run;
+    message.transfer = message.type == MESSAGE_VOTE && message.vote.last_lsn % 2 == 0;
     if (message.type == MESSAGE_APPEND)
         message.append.commit_lsn = take(input, 2);
-    if (message.type == MESSAGE_APPEND || message.type == MESSAGE_HAND_OFF) {
+    if (message.type == MESSAGE_LEND) {
+        message.append.last_lsn = take(input, 2);
+        message.append.last_term = take(input, 1);
+    }
+    if (message.type == MESSAGE_BASE) {
+        message.base.members.voters = (cairn_node_set)take(input, 1);
+        message.base.members.learners = (cairn_node_set)take(input, 1);
+        message.base.marks = marks;
+        message.base.marks_count = (uint32_t)take(input, 1) % 70;
+    }
+    if (message.type == MESSAGE_APPEND || message.type == MESSAGE_LEND || message.type == MESSAGE_HAND_OFF) {
         memset(run, 0, sizeof(*run));
         run->term = take(input, 1);
         run->kind = (uint8_t)(take(input, 1) % 4);
@@ -61,7 +73,7 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
         run->first_seq = 1 + take(input, 2);
         run->incarnation = (uint32_t)take(input, 1);
         run->origin = (uint8_t)(take(input, 1) % CAIRN_NODES_MAX);
-        if (message.type == MESSAGE_APPEND)
+        if (message.type != MESSAGE_HAND_OFF)
             run->first_lsn = message.append.prev_lsn + 1;
     }
     core_receive(core, &message, ids, now_ns, sink);
@@ -89,7 +101,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct entry_id id = {.producer = 1 + take(&input, 1) % 20, .producer_seq = 1 + take(&input, 1) % 4};
         struct accepted accepted;
 
-        switch (take(&input, 1) % 8) {
+        switch (take(&input, 1) % 11) {
         case 0:
             now_ns += take(&input, 2);
             core_tick(core, now_ns, &sink);
@@ -103,6 +115,20 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         case 3:
             core_reach(core, (cairn_node_set)take(&input, 1) & 7, now_ns, &sink);
+            break;
+        case 5:
+            core_transfer(core, (uint8_t)(take(&input, 1) % 4), now_ns);
+            break;
+        case 6: {
+            struct members next = {.voters = (cairn_node_set)take(&input, 1) & 15,
+                                   .learners = (cairn_node_set)take(&input, 1) & 15};
+            uint64_t lsn;
+
+            core_change_members(core, &next, now_ns, &sink, &lsn);
+            break;
+        }
+        case 7:
+            core_trimmed(core, core_commit_lsn(core) == 0 ? 0 : take(&input, 2) % core_commit_lsn(core));
             break;
         case 4:
             core_leader_alive(core, 1 + (uint8_t)(take(&input, 1) % 2), take(&input, 1), take(&input, 2), now_ns,
