@@ -42,7 +42,7 @@ feed(struct node *node, struct node_log *log, const struct message *message, uin
 
     /* Before it is asked whether it would help another. */
     if (message->type == MESSAGE_PREVOTE || message->type == MESSAGE_VOTE)
-        leader_refresh(node, log);
+        leader_refresh(node, log, now_ns);
     sink = node_sink(node, log);
     core_receive(log->core, message, node->batch.ids, now_ns, &sink);
     /* An acknowledgement, the commonest message, seldom leaves anything to do. */
@@ -189,19 +189,20 @@ acquaint(struct acquaintance *peer, const struct wire_heartbeat *heartbeat, uint
 }
 
 void
-leader_refresh(struct node *node, struct node_log *log)
+leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     uint8_t leader = core_leader(log->core);
     const struct acquaintance *peer;
     struct sink sink;
 
-    if (leader >= node->nodes || leader == node->self || log->led_by != leader)
+    if (log->led_by >= node->nodes || (leader != log->led_by && leader != CAIRN_NODE_NONE))
         return;
-    peer = &node->peers[leader];
-    if (log->led_epoch != peer->complete || peer->epoch != peer->complete || log->led_term != core_term(log->core))
+    peer = &node->peers[log->led_by];
+    if (log->led_epoch != peer->complete || peer->epoch != peer->complete || log->led_term < core_term(log->core) ||
+        now_ns - peer->beat_ns >= node->detector.config.timeout_ns)
         return;
     sink = node_sink(node, log);
-    core_leader_alive(log->core, leader, log->led_term, 0, peer->beat_ns, &sink);
+    core_leader_alive(log->core, log->led_by, log->led_term, 0, peer->beat_ns, &sink);
 }
 
 static void
@@ -230,6 +231,7 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
     unsigned verdict = detector_observe(&node->detector, decoded->from, decoded->incarnation,
                                         (cairn_node_set)decoded->heartbeat.hears, decoded->heartbeat.pace_ns, now_ns);
 
+    acquaint(&node->peers[decoded->from], &decoded->heartbeat, now_ns);
     if (verdict & DETECTOR_HEARD || detector_reach(&node->detector) != node->reach)
         node_reassess(node, now_ns);
     for (uint32_t i = 0; i < decoded->heartbeat.rows; i++) {
@@ -238,7 +240,6 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
         memcpy(&row, decoded->rows + i, sizeof(row));
         receive_row(node, decoded, &row, now_ns);
     }
-    acquaint(&node->peers[decoded->from], &decoded->heartbeat, now_ns);
 }
 
 static void

@@ -250,7 +250,7 @@ bool apply_holds(void *context, const struct entry_id *id);
 
 /* receive.c */
 /* Tells the core that its leader lives, where a heartbeat without a row for this log says so. */
-void leader_refresh(struct node *node, struct node_log *log);
+void leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns);
 bool node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
 
 /* send.c */

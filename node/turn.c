@@ -69,6 +69,7 @@ node_reassess(struct node *node, uint64_t now_ns)
 
         if (before != node->reach)
             core_reach(log->core, node->reach, now_ns, &sink);
+        leader_refresh(node, log, now_ns);
         if (node_has_unsent(node, log))
             node_activate(node, log);
         log_reassess(node, log);
@@ -185,7 +186,7 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     struct sink sink;
 
-    leader_refresh(node, log);
+    leader_refresh(node, log, now_ns);
     sink = node_sink(node, log);
     core_tick(log->core, now_ns, &sink);
     log_reassess(node, log);

@@ -139,11 +139,11 @@ hand_off_repeated(struct sim *sim, uint64_t producer)
 {
     uint8_t cut = with_branch(sim, 3, producer), leader = scene_leader(sim);
 
-    /* The hand-off arrives; that it did does not come back, and then the leader changes. */
-    sim->links[leader][cut].lost_type = MESSAGE_HAND_OFF_REPLY;
+    /* The hand-off arrives; that it did is long on its way back, and then the leader changes. */
+    sim->links[leader][cut].extra_ns = 60 * MS;
     isolate(sim, cut, false);
-    eventually(sim, WITHIN, copies(sim, producer, 50) == 1);
-    sim_run_for(sim, 30 * MS);
+    eventually(sim, WITHIN, copies(sim, producer, 50) >= 1);
+    sim_run_for(sim, 40 * MS);
     isolate(sim, leader, true);
     eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
     scene_end(sim);
