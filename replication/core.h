@@ -294,6 +294,9 @@ void core_handed(struct core *core, uint64_t last_seq, uint32_t count, uint64_t 
 enum cairn_error core_change_members(struct core *core, const struct members *next, uint64_t now_ns,
                                      const struct sink *sink, uint64_t *lsn);
 
+/* Does this node vote, or did it until a change that is not known to be agreed on? */
+bool core_may_lead(const struct core *core);
+
 /* The membership in force. */
 const struct members *core_members(const struct core *core);
 

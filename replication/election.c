@@ -233,7 +233,7 @@ election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     if (core->role == ROLE_LEADER)
         leader_tick(core, now_ns, sink);
-    else if (now_ns >= core->election_ns && now_ns >= core->promise_until_ns && is_voter(core, core->config.self) &&
+    else if (now_ns >= core->election_ns && now_ns >= core->promise_until_ns && core_may_lead(core) &&
              !runs_exhausted(&core->runs))
         precampaign(core, now_ns, sink);
 }

@@ -64,6 +64,14 @@ is_voter(const struct core *core, uint8_t node)
     return (voters_of(core) & node_bit(node)) != 0;
 }
 
+/* A node that a change takes out is needed until that is agreed on: its trunk may be the only one that is
+ * far enough (thesis 4.2.2). */
+bool
+core_may_lead(const struct core *core)
+{
+    return is_voter(core, core->config.self) || (core->committed_members.voters & node_bit(core->config.self)) != 0;
+}
+
 bool
 has_quorum(const struct core *core, cairn_node_set set)
 {

@@ -262,7 +262,7 @@ check_log(struct sim *sim, struct sim_node *node, uint32_t log)
                   sim_log_name(log), (unsigned long)term, (unsigned long)core_last_lsn(held->core),
                   (unsigned long)commit_lsn);
         check_leader(sim, node, log, term);
-        if (!(core_members(held->core)->voters >> node->self & 1))
+        if (!core_may_lead(held->core))
             sim_violation(sim, "log %s: n%u leads and is no voter", sim_log_name(log), node->self + 1);
         check_complete(sim, node, log, held);
         check->leader_term = term;

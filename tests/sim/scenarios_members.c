@@ -103,6 +103,27 @@ remove_leader(struct sim *sim)
     scene_end(sim);
 }
 
+/* A leader that was about to be removed holds what nobody else does, that change among it; without it the
+ * others are not enough. */
+static void
+removed_still_needed(struct sim *sim)
+{
+    uint8_t leader, first;
+
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = scene_leader(sim);
+    first = follower(sim, leader, 1);
+    expect(sim, member(sim, CAIRN_MEMBER_REMOVE, first) == CAIRN_OK);
+    sim->links[leader][follower(sim, leader, 2)].lost_type = MESSAGE_APPEND;
+    steward_ask(sim, leader, LOG, CAIRN_MEMBER_REMOVE, leader);
+    sim_run_for(sim, MS);
+    isolate(sim, leader, true);
+    sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
+    network_heal(sim);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    scene_end(sim);
+}
+
 /* Two voters under load, and a third that comes with nothing. */
 static void
 add_empty_node(struct sim *sim)
@@ -231,6 +252,7 @@ const struct scenario scenarios_members[] = {
     {"single-step-bug", "no two disjoint majorities from overlapping changes", single_step_bug},
     {"noop-first", "a leader changes no membership before its first entry is committed", noop_first},
     {"remove-leader", "a leader that is removed leaves when that is agreed on", remove_leader},
+    {"removed-still-needed", "who is being removed leads until that is agreed on", removed_still_needed},
     {"add-empty-node", "a node that comes with nothing holds nobody back", add_empty_node},
     {"config-rolled-back", "with a change cut off the former membership is in force again", config_rolled_back},
     {"memory-restart-vote", "a node without its memory does not vote an entry away", memory_restart_vote},
