@@ -92,10 +92,7 @@ local_ack_deposed(struct sim *sim)
         uint8_t leader = scene_leader(sim);
         struct cairn_result result;
 
-        for (uint8_t peer = 0; peer < 3; peer++) {
-            if (peer != leader)
-                sim->links[leader][peer].lost_type = MESSAGE_APPEND;
-        }
+        lose_from(sim, leader, MESSAGE_APPEND);
         for (uint64_t i = 1; i <= 5; i++)
             expect(sim, append(sim, leader, 10 + round, i, CAIRN_ACK_LOCAL, &result) == CAIRN_OK);
         isolate(sim, leader, true);

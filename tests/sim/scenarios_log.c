@@ -17,10 +17,7 @@ truncate_conflict(struct sim *sim)
 
         nodes[i] = leader;
         /* Its appends reach nobody; what it acknowledges alone outlives it by its branch. */
-        for (uint8_t peer = 0; peer < 5; peer++) {
-            if (peer != leader)
-                sim->links[leader][peer].lost_type = MESSAGE_APPEND;
-        }
+        lose_from(sim, leader, MESSAGE_APPEND);
         token = give(sim, leader, 10 + (uint64_t)i, 1, 0, CAIRN_ACK_LOCAL, 16);
         give(sim, leader, 20 + (uint64_t)i, 1, 0, CAIRN_ACK_MAJORITY, 16);
         eventually(sim, WITHIN, take(sim, leader, token, &result));
@@ -239,10 +236,7 @@ append_window_full(struct sim *sim)
     scene_start(sim, 3, CAIRN_POLICY_CP);
     leader = scene_leader(sim);
     /* Heartbeats pass, so it goes on leading; acknowledgements do not. */
-    for (uint8_t peer = 0; peer < 3; peer++) {
-        if (peer != leader)
-            sim->links[peer][leader].lost_type = MESSAGE_APPEND_REPLY;
-    }
+    lose_to(sim, leader, MESSAGE_APPEND_REPLY);
     for (uint64_t i = 1; i <= 20000 && !sim->failed; i++) {
         give(sim, leader, 7, i, 0, CAIRN_ACK_MAJORITY, 16);
         if (i % 50 == 0)

@@ -16,10 +16,7 @@ single_step_bug(struct sim *sim)
     expect(sim, member(sim, CAIRN_MEMBER_REMOVE, follower(sim, scene_leader(sim), 4)) == CAIRN_OK);
     /* Of four voters: the leader's change is held by itself alone. */
     first = scene_leader(sim);
-    for (uint8_t peer = 0; peer < 5; peer++) {
-        if (peer != first)
-            sim->links[first][peer].lost_type = MESSAGE_APPEND;
-    }
+    lose_from(sim, first, MESSAGE_APPEND);
     steward_ask(sim, first, LOG, CAIRN_MEMBER_REMOVE, follower(sim, first, 1));
     sim_run_for(sim, MS);
     isolate(sim, first, true);
@@ -30,18 +27,12 @@ single_step_bug(struct sim *sim)
     sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
     /* A leader that has committed nothing of its own changes nothing. */
     second = scene_leader(sim);
-    for (uint8_t peer = 0; peer < 5; peer++) {
-        if (peer != second)
-            sim->links[peer][second].lost_type = MESSAGE_APPEND_REPLY;
-    }
+    lose_to(sim, second, MESSAGE_APPEND_REPLY);
     scene_lead(sim, second);
     network_heal(sim);
     first = scene_leader(sim);
     second = follower(sim, first, 1);
-    for (uint8_t peer = 0; peer < 5; peer++) {
-        if (peer != second)
-            sim->links[peer][second].lost_type = MESSAGE_APPEND_REPLY;
-    }
+    lose_to(sim, second, MESSAGE_APPEND_REPLY);
     client = node_connect(&sim->nodes[second]);
     isolate(sim, first, true);
     eventually(sim, WITHIN, sim_leader(sim, LOG) != first && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
@@ -68,10 +59,7 @@ noop_first(struct sim *sim)
     scene_start(sim, 3, CAIRN_POLICY_CP);
     old = scene_leader(sim);
     second = follower(sim, old, 1);
-    for (uint8_t peer = 0; peer < 3; peer++) {
-        if (peer != second)
-            sim->links[second][peer].lost_type = MESSAGE_APPEND;
-    }
+    lose_from(sim, second, MESSAGE_APPEND);
     steward_ask(sim, old, LOG, CAIRN_MEMBER_TRANSFER, second);
     eventually(sim, 3 * SIM_TIMEOUT_NS, core_role(core_of(sim, second)) == ROLE_LEADER);
     client = node_connect(&sim->nodes[second]);
@@ -158,10 +146,7 @@ config_rolled_back(struct sim *sim)
     scene_start(sim, 3, CAIRN_POLICY_CP);
     leader = scene_leader(sim);
     other = follower(sim, leader, 1);
-    for (uint8_t peer = 0; peer < 3; peer++) {
-        if (peer != leader)
-            sim->links[leader][peer].lost_type = MESSAGE_APPEND;
-    }
+    lose_from(sim, leader, MESSAGE_APPEND);
     steward_ask(sim, leader, LOG, CAIRN_MEMBER_REMOVE, other);
     sim_run_for(sim, MS);
     expect(sim, __builtin_popcount(core_members(core_of(sim, leader))->voters) == 2);

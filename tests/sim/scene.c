@@ -98,6 +98,20 @@ link_cut(struct sim *sim, uint8_t left, uint8_t right, bool cut)
 }
 
 void
+lose_from(struct sim *sim, uint8_t node, enum message_type type)
+{
+    for (uint8_t peer = 0; peer < sim->plan.nodes; peer++)
+        sim->links[node][peer].lost_type = (uint8_t)type;
+}
+
+void
+lose_to(struct sim *sim, uint8_t node, enum message_type type)
+{
+    for (uint8_t peer = 0; peer < sim->plan.nodes; peer++)
+        sim->links[peer][node].lost_type = (uint8_t)type;
+}
+
+void
 isolate(struct sim *sim, uint8_t node, bool cut)
 {
     trace_add(sim, TRACE_FAULT, node, 0, cut ? "is cut off" : "is back");

@@ -50,6 +50,9 @@ void scene_lead(struct sim *sim, uint8_t node);
 /* A node that does not lead, the nth from the leader on. */
 uint8_t follower(struct sim *sim, uint8_t leader, uint32_t nth);
 void isolate(struct sim *sim, uint8_t node, bool cut);
+/* Messages of the type that the node sends to, or gets from, any other are lost. */
+void lose_from(struct sim *sim, uint8_t node, enum message_type type);
+void lose_to(struct sim *sim, uint8_t node, enum message_type type);
 void link_cut(struct sim *sim, uint8_t left, uint8_t right, bool cut);
 
 /* Appends entry `seq` of the producer at the node, and waits for the answer; CAIRN_TIMEOUT: none came. */
