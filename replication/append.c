@@ -66,6 +66,20 @@ repeated(uint64_t lsn, const struct core *core, struct accepted *out)
     return CAIRN_OK;
 }
 
+/* Is the producer's entry before this one another node's, and not committed yet? If this leader were deposed
+ * the two would go to the trunk by different branches, in either order. */
+static bool
+follows_anothers(const struct core *core, const struct entry_id *id)
+{
+    struct producer producer = producers_last(&core->producers, id->producer);
+    const struct run *run;
+
+    if (id->producer == 0 || producer.seq == 0 || producer.lsn <= core->commit_lsn)
+        return false;
+    run = runs_find(&core->runs, producer.lsn);
+    return run == NULL || run->origin != core->config.self || run->incarnation != core->config.incarnation;
+}
+
 enum cairn_error
 core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, struct accepted *out)
 {
@@ -84,6 +98,8 @@ core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, st
         return CAIRN_AGAIN;
     if (error != CAIRN_OK)
         return error;
+    if (follows_anothers(core, id))
+        return CAIRN_AGAIN;
 
     run = (struct run){
         .term = core->term,

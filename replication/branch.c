@@ -86,14 +86,23 @@ core_append_branch(struct core *core, const struct entry_id *id, struct accepted
     return CAIRN_OK;
 }
 
-/* Is the entry at lsn to outlive its leader? What was acknowledged is, always; what was not, where
- * the policy keeps accepting. */
-static bool
-outlives(struct core *core, uint64_t lsn)
+/* Up to where do entries outlive their leader? What was acknowledged does, always; what was not, where
+ * the policy keeps accepting, and where something acknowledged stands behind it: a producer's entries
+ * must not reach the trunk with one missing before them. */
+static uint64_t
+outliving_lsn(struct core *core)
 {
+    uint64_t lsn = core->last_lsn;
+
     if (core->config.policy == CAIRN_POLICY_AP || core->config.policy == CAIRN_POLICY_ADAPTIVE)
-        return true;
-    return *level_of(core, lsn) == CAIRN_ACK_LOCAL;
+        return lsn;
+    for (; lsn > core->commit_lsn; lsn--) {
+        const struct run *run = runs_find(&core->runs, lsn);
+
+        if (run->kind == ENTRY_DATA && run->origin == core->config.self && *level_of(core, lsn) == CAIRN_ACK_LOCAL)
+            break;
+    }
+    return lsn;
 }
 
 static void
@@ -112,12 +121,12 @@ keep(struct core *core, const struct run *run, const struct sink *sink)
 
 /* The stretches of one run that outlive. */
 static void
-keep_run(struct core *core, const struct run *run, const struct sink *sink)
+keep_run(struct core *core, const struct run *run, uint64_t up_to_lsn, const struct sink *sink)
 {
     uint32_t start = 0;
 
     for (uint32_t i = 0; i <= run->count; i++) {
-        bool kept = i < run->count && run->first_seq + i > core->branch.last_seq && outlives(core, run->first_lsn + i);
+        bool kept = i < run->count && run->first_seq + i > core->branch.last_seq && run->first_lsn + i <= up_to_lsn;
         struct run part = *run;
 
         if (kept)
@@ -134,12 +143,14 @@ keep_run(struct core *core, const struct run *run, const struct sink *sink)
 void
 branch_keep_deposed(struct core *core, const struct sink *sink)
 {
+    uint64_t up_to_lsn = outliving_lsn(core);
+
     for (uint32_t i = core->runs.head; i != core->runs.tail; i++) {
         const struct run *run = &core->runs.items[i & (RUNS_MAX - 1)];
 
         /* What others handed off is theirs to keep until it is committed. */
         if (run->kind == ENTRY_DATA && run->origin == core->config.self && run->incarnation == core->config.incarnation)
-            keep_run(core, run, sink);
+            keep_run(core, run, up_to_lsn, sink);
     }
 }
 

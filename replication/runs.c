@@ -62,6 +62,19 @@ runs_truncate(struct runs *runs, uint64_t from_lsn)
     }
 }
 
+/* The run that holds lsn; NULL: none. Nearly always it is the last. */
+const struct run *
+runs_find(const struct runs *runs, uint64_t lsn)
+{
+    for (uint32_t i = runs->tail; i != runs->head; i--) {
+        const struct run *run = &runs->items[(i - 1) & (RUNS_MAX - 1)];
+
+        if (run->first_lsn <= lsn)
+            return lsn < run->first_lsn + run->count ? run : NULL;
+    }
+    return NULL;
+}
+
 /* Takes what is committed off the front and into the marks. */
 void
 runs_commit(struct runs *runs, uint64_t commit_lsn, struct marks *marks)

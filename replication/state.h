@@ -203,6 +203,7 @@ uint64_t history_first_lsn(const struct history *history, uint64_t lsn);
 bool runs_full(const struct runs *runs);
 bool runs_exhausted(const struct runs *runs);
 void runs_add(struct runs *runs, const struct run *run);
+const struct run *runs_find(const struct runs *runs, uint64_t lsn);
 void runs_truncate(struct runs *runs, uint64_t from_lsn);
 void runs_commit(struct runs *runs, uint64_t commit_lsn, struct marks *marks);
 uint64_t marks_get(const struct marks *marks, uint8_t origin, uint32_t incarnation);

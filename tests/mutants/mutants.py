@@ -131,7 +131,7 @@ MUTANTS = [
      "    if (!caught_up(core, next->voters & ~now.voters))\n        return CAIRN_BEHIND;\n", "",
      "makes a voter of a node that holds nothing"),
     ("branch-dropped", "replication/branch.c",
-     "        if (run->kind == ENTRY_DATA && run->origin == core->config.self && run->incarnation == core->config.incarnation)\n            keep_run(core, run, sink);\n",
+     "        if (run->kind == ENTRY_DATA && run->origin == core->config.self && run->incarnation == core->config.incarnation)\n            keep_run(core, run, up_to_lsn, sink);\n",
      "        (void)run;\n        (void)sink;\n",
      "a deposed leader drops what it had acknowledged alone"),
     ("branch-trimmed-early", "replication/branch.c",
