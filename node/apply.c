@@ -68,8 +68,9 @@ keep_on_branch(struct node_log *log, const struct run *run)
         block.size_bytes = stretch.size_bytes;
         block.first_seq = run->first_seq + (stretch.first - run->first_lsn);
         block.first_lsn = block.first_seq;
+        /* What stood before it here and is not committed may go the same way: its place says nothing. */
         if (block.fork_lsn == FORK_TRUNK)
-            block.fork_lsn = stretch.first - 1;
+            block.fork_lsn = core_commit_lsn(log->core);
         stored = store_append(&log->branch, &block, stretch.records);
         assert(stored);
         (void)stored;
