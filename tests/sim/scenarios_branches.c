@@ -60,7 +60,7 @@ social(struct sim *sim)
         sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
         for (uint64_t post = 1; post <= 20; post++) {
             for (uint8_t i = 0; i < 3; i++) {
-                struct cairn_result result;
+                struct cairn_result result = {0};
 
                 expect(sim, append(sim, i, base + i, post, CAIRN_ACK_POLICY, &result) == CAIRN_OK);
                 expect(sim, result.on_branch || result.ack == CAIRN_ACK_LOCAL);
@@ -90,7 +90,7 @@ local_ack_deposed(struct sim *sim)
     scene_start(sim, 3, CAIRN_POLICY_CP);
     for (uint64_t round = 0; round < 2 && !sim->failed; round++) {
         uint8_t leader = scene_leader(sim);
-        struct cairn_result result;
+        struct cairn_result result = {0};
 
         lose_from(sim, leader, MESSAGE_APPEND);
         for (uint64_t i = 1; i <= 5; i++)
@@ -267,7 +267,7 @@ switch_race(struct sim *sim)
         sim_run_for(sim, 20 * US);
     }
     for (int step = 0; step < 2000 && !sim->failed; step++) {
-        struct cairn_result result;
+        struct cairn_result result = {0};
 
         node_want_poll(&sim->nodes[leader], US);
         while (cairn_poll(sim->scene_clients[leader].client, &result) > 0) {

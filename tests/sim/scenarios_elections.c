@@ -46,7 +46,7 @@ vote_of_a_former_life(struct sim *sim)
 static void
 stale_leader_append(struct sim *sim)
 {
-    struct cairn_result result;
+    struct cairn_result result = {0};
     uint8_t old, new;
     uint64_t token, term;
 
@@ -396,7 +396,7 @@ leader_paused(struct sim *sim)
 {
     uint8_t leader, new;
     uint64_t lsn = 0, token;
-    struct cairn_result result;
+    struct cairn_result result = {0};
 
     scene_start(sim, 3, CAIRN_POLICY_CP);
     leader = scene_leader(sim);

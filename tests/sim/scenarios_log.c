@@ -12,7 +12,7 @@ truncate_conflict(struct sim *sim)
     scene_start(sim, 5, CAIRN_POLICY_ADAPTIVE);
     for (int i = 0; i < 3 && !sim->failed; i++) {
         uint8_t leader = scene_leader(sim);
-        struct cairn_result result;
+        struct cairn_result result = {0};
         uint64_t token;
 
         nodes[i] = leader;
@@ -250,7 +250,7 @@ append_window_full(struct sim *sim)
 static void
 exactly_once_failover(struct sim *sim)
 {
-    struct cairn_result result;
+    struct cairn_result result = {0};
     uint8_t old, new;
     uint64_t lsn, token;
 

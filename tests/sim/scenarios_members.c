@@ -7,7 +7,7 @@
 static void
 single_step_bug(struct sim *sim)
 {
-    struct cairn_result result;
+    struct cairn_result result = {0};
     struct cairn_client *client;
     uint8_t first, second;
     uint64_t token;
@@ -53,7 +53,7 @@ static void
 noop_first(struct sim *sim)
 {
     uint8_t old, second;
-    struct cairn_result result;
+    struct cairn_result result = {0};
     struct cairn_client *client;
 
     scene_start(sim, 3, CAIRN_POLICY_CP);
