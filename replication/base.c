@@ -84,8 +84,7 @@ static bool
 base_sane(const struct core *core, const struct message *message)
 {
     return message->base.lsn > 0 && message->base.base_term > 0 && message->base.base_term <= core->term &&
-           message->base.marks_count <= MARKS_MAX && message->base.members.voters != 0 &&
-           (message->base.members.voters & message->base.members.learners) == 0;
+           message->base.marks_count <= MARKS_MAX && members_sane(&message->base.members);
 }
 
 void

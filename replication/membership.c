@@ -21,7 +21,8 @@ members_decode(uint64_t word)
     return (struct members){.voters = (cairn_node_set)word, .learners = (cairn_node_set)(word >> 32)};
 }
 
-static bool
+/* Somebody votes, nobody is both, and all are nodes that there can be. */
+bool
 members_sane(const struct members *members)
 {
     cairn_node_set all = ((cairn_node_set)1 << CAIRN_NODES_MAX) - 1;

@@ -228,6 +228,7 @@ void producers_copy(const struct producers *from, uint64_t first_lsn, uint32_t c
                     uint64_t first_seq);
 
 /* membership.c */
+bool members_sane(const struct members *members);
 void membership_start(struct core *core, const struct members *members);
 cairn_node_set voters_of(const struct core *core);
 bool is_member(const struct core *core, uint8_t node);

@@ -68,6 +68,10 @@ a_base_that_makes_no_sense_changes_nothing(void **state)
     receive(cluster, follower, &message);
     message.base.members = (struct members){.voters = 3, .learners = 1};
     receive(cluster, follower, &message);
+    message.base.members = (struct members){.voters = 7 | 1u << 20};
+    receive(cluster, follower, &message);
+    message.base.members = (struct members){.voters = 7, .learners = 1u << 31};
+    receive(cluster, follower, &message);
     message = base_message(leader, follower, 1000);
     message.term--;
     receive(cluster, follower, &message);
