@@ -39,18 +39,6 @@ message_flags(const struct message *message)
                      (message->transfer ? WIRE_TRANSFER : 0));
 }
 
-static uint64_t
-members_word(const struct members *members)
-{
-    return (uint64_t)members->voters | (uint64_t)members->learners << 32;
-}
-
-static struct members
-members_of(uint64_t word)
-{
-    return (struct members){.voters = (cairn_node_set)word, .learners = (cairn_node_set)(word >> 32)};
-}
-
 /* The numbers of a small message, by type. */
 static struct wire_small
 small_of(const struct message *message)
@@ -74,7 +62,7 @@ small_of(const struct message *message)
     case MESSAGE_RECOVER:
     case MESSAGE_RECOVER_REPLY:
         return (struct wire_small){message->recover.nonce, message->recover.last_lsn,
-                                   members_word(&message->recover.members)};
+                                   members_encode(&message->recover.members)};
     case MESSAGE_TIMEOUT_NOW:
     case MESSAGE_VOTE_REPLY:
     case MESSAGE_NONE:
@@ -115,7 +103,7 @@ codec_encode_base(const struct codec *codec, uint32_t log, const struct message 
         .base_term = message->base.base_term,
         .producer_floor = message->base.producer_floor,
         .digest = message->base.digest,
-        .members = members_word(&message->base.members),
+        .members = members_encode(&message->base.members),
         .marks = message->base.marks_count,
     };
     uint8_t *at = out + sizeof(struct wire_header);
@@ -226,7 +214,7 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_RECOVER_REPLY:
         message->recover.nonce = small.a;
         message->recover.last_lsn = small.b;
-        message->recover.members = members_of(small.c);
+        message->recover.members = members_decode(small.c);
         message->recover.leader = (header->flags & WIRE_LEADER) != 0;
         break;
     case MESSAGE_TIMEOUT_NOW:
@@ -354,7 +342,7 @@ decode_base(const struct wire_header *header, const uint8_t *bytes, struct decod
     message->base.base_term = body.base_term;
     message->base.producer_floor = body.producer_floor;
     message->base.digest = body.digest;
-    message->base.members = members_of(body.members);
+    message->base.members = members_decode(body.members);
     message->base.marks = out->marks;
     message->base.marks_count = body.marks;
     return CODEC_OK;

@@ -171,30 +171,14 @@ role_changed(struct node *node, struct node_log *log)
     status_publish(log);
 }
 
-/* A walk over the trunk from where the batch forked off: what was put there before, the branch's node knew
- * of. What is trimmed meanwhile cannot be seen any more. */
+/* What was put on the trunk before the batch forked off, the branch's node knew of. What is trimmed
+ * meanwhile cannot be seen any more. */
 bool
 apply_holds(void *context, const struct entry_id *id)
 {
     const struct node *node = context;
-    const struct node_log *log = node->event_log;
-    struct cursor cursor = {.position = node->batch.block.fork_lsn + 1};
-    struct stretch stretch;
 
-    while (store_look(&log->trunk, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
-        const uint8_t *at = stretch.records;
-
-        for (uint32_t i = 0; i < stretch.count; i++) {
-            const struct record *record = (const struct record *)(const void *)at;
-
-            if (record->producer == id->producer && record->producer_seq == id->producer_seq &&
-                record->epoch == id->epoch)
-                return true;
-            at += record_size(record);
-        }
-        store_advance(&cursor, &stretch);
-    }
-    return false;
+    return trunk_find(node->event_log, id, node->batch.block.fork_lsn + 1) != 0;
 }
 
 void

@@ -333,6 +333,28 @@ node_port(struct node *node, uint8_t peer)
     return &node->ports[peer];
 }
 
+uint64_t
+trunk_find(const struct node_log *log, const struct entry_id *id, uint64_t from_lsn)
+{
+    struct cursor cursor = {.position = from_lsn};
+    struct stretch stretch;
+
+    while (store_look(&log->trunk, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
+        const uint8_t *at = stretch.records;
+
+        for (uint32_t i = 0; i < stretch.count; i++) {
+            const struct record *record = (const struct record *)(const void *)at;
+
+            if (record->producer == id->producer && record->producer_seq == id->producer_seq &&
+                record->epoch == id->epoch)
+                return stretch.first + i;
+            at += record_size(record);
+        }
+        store_advance(&cursor, &stretch);
+    }
+    return 0;
+}
+
 struct node_log *
 node_find_log(const struct node *node, uint32_t id)
 {

@@ -21,7 +21,7 @@ batch_read(struct batch *batch, const uint8_t *records, const struct block *bloc
         if (!record_intact(record))
             return false;
         batch->offsets[i] = (uint32_t)(at - records);
-        batch->ids[i] = (struct entry_id){record->producer, record->producer_seq, record->epoch};
+        batch->ids[i] = record_id(record);
         at += record_size(record);
     }
     batch->offsets[block->count] = (uint32_t)(at - records);

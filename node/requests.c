@@ -181,28 +181,14 @@ pending_deposed(struct node *node, struct node_log *log)
     log->waits_count = 0;
 }
 
-/* Where a producer's old entry stands, when the core no longer remembers: a walk back from the end. */
-static uint64_t
-find_repeated(struct node_log *log, const struct record *wanted)
-{
-    struct cursor cursor = {.position = store_first(&log->trunk)};
-    struct stretch stretch;
-
-    while (store_look(&log->trunk, &cursor, UINT64_MAX, 1, SIZE_MAX, &stretch)) {
-        const struct record *record = (const struct record *)(const void *)stretch.records;
-
-        if (record->producer == wanted->producer && record->producer_seq == wanted->producer_seq)
-            return stretch.first;
-        store_advance(&cursor, &stretch);
-    }
-    return 0;
-}
-
 static bool
 answer_repeated(struct node *node, struct node_log *log, struct pending *pending, const struct record *record,
                 const struct accepted *accepted)
 {
-    pending->lsn = accepted->lsn != 0 ? accepted->lsn : find_repeated(log, record);
+    struct entry_id id = record_id(record);
+
+    /* The core does not remember the places of all that it knows to be held. */
+    pending->lsn = accepted->lsn != 0 ? accepted->lsn : trunk_find(log, &id, 1);
     if (pending->lsn <= settled_lsn(log, (enum cairn_ack)pending->ack)) {
         answer_trunk(node, log, pending, true);
         return true;
@@ -229,7 +215,7 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
              const struct record *record, uint64_t now_ns)
 {
     struct pending_ring *ring = pending->ack == CAIRN_ACK_ALL ? &log->pending_all : &log->pending;
-    struct entry_id id = {record->producer, record->producer_seq, record->epoch};
+    struct entry_id id = record_id(record);
     struct accepted accepted;
     enum cairn_error error;
     struct block block;
@@ -288,7 +274,7 @@ static bool
 append_branch(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
               const struct record *record, uint64_t now_ns)
 {
-    struct entry_id id = {record->producer, record->producer_seq, record->epoch};
+    struct entry_id id = record_id(record);
     struct accepted accepted;
     enum cairn_error error;
     struct block block;

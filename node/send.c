@@ -19,6 +19,15 @@ struct piece {
     uint32_t fragment_offset, fragment_total; /* 0, 0: whole records */
 };
 
+/* A frame that is all head. */
+static void
+send_head(struct port *port, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns, bool wake)
+{
+    frame->data_len = (uint16_t)size_bytes;
+    frame->pkt_len = frame->data_len;
+    port_send(port, frame, now_ns, wake);
+}
+
 void
 send_message(struct node *node, struct node_log *log, const struct message *message)
 {
@@ -30,9 +39,8 @@ send_message(struct node *node, struct node_log *log, const struct message *mess
     frame = port_frame(port);
     if (frame == NULL)
         return;
-    frame->data_len = (uint16_t)codec_encode(&node->codec, log->id, message, rte_pktmbuf_mtod(frame, uint8_t *));
-    frame->pkt_len = frame->data_len;
-    port_send(port, frame, node->worker.now_ns, true);
+    send_head(port, frame, codec_encode(&node->codec, log->id, message, rte_pktmbuf_mtod(frame, uint8_t *)),
+              node->worker.now_ns, true);
 }
 
 /* One frame: head and bytes. Many bytes are chained from the segment they lie in, few are copied: that is
@@ -143,9 +151,8 @@ send_base(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
         return;
     core_base_message(log->core, peer, &message);
     message.base.digest = log->base_digest;
-    frame->data_len = (uint16_t)codec_encode_base(&node->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *));
-    frame->pkt_len = frame->data_len;
-    port_send(port, frame, now_ns, true);
+    send_head(port, frame, codec_encode_base(&node->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *)),
+              now_ns, true);
     core_base_sent(log->core, peer, now_ns);
 }
 
@@ -155,26 +162,26 @@ send_lent(struct node *node, struct node_log *log)
 {
     struct port *port = &node->ports[log->lend_to];
     uint64_t from_lsn = log->lend_from_lsn;
+    struct stream stream = {.cursor = {.position = from_lsn}};
     struct stretch stretch;
 
     log->lend_from_lsn = 0;
     if (from_lsn == 0 || log->lend_to >= node->nodes || log->lend_to == node->self)
         return;
-    log->lending = (struct stream){.cursor = {.position = from_lsn}};
     for (uint32_t frames = 0; frames < FRAMES_PER_TURN && port_room(port) >= 4; frames++) {
         struct message message;
 
-        if (!store_look(&log->trunk, &log->lending.cursor, core_last_lsn(log->core), BATCH_RECORDS_MAX, FRAME_ROOM,
+        if (!store_look(&log->trunk, &stream.cursor, core_last_lsn(log->core), BATCH_RECORDS_MAX, FRAME_ROOM,
                         &stretch) ||
             stretch.first != from_lsn)
             return;
         core_lend_message(log->core, log->lend_to, &message);
         message.append.prev_lsn = from_lsn - 1;
         message.append.prev_term = core_term_at(log->core, from_lsn - 1);
-        if (!send_stretch(node, log, port, &message, &stretch, &log->lending))
+        if (!send_stretch(node, log, port, &message, &stretch, &stream))
             return;
         from_lsn += stretch.count;
-        store_advance(&log->lending.cursor, &stretch);
+        store_advance(&stream.cursor, &stretch);
     }
 }
 
@@ -243,7 +250,7 @@ adopt(struct node *node, struct node_log *log, const struct message *message, co
         const struct record *record = (const struct record *)(const void *)at;
 
         node->batch.offsets[i] = (uint32_t)(at - stretch->records);
-        node->batch.ids[i] = (struct entry_id){record->producer, record->producer_seq, record->epoch};
+        node->batch.ids[i] = record_id(record);
         at += record_size(record);
     }
     node->batch.offsets[stretch->count] = stretch->size_bytes;
@@ -318,10 +325,8 @@ send_heartbeat(struct node *node, uint8_t peer, struct wire_heartbeat *heartbeat
 
     if (frame == NULL)
         return;
-    frame->data_len = (uint16_t)codec_encode_heartbeat(&node->codec, heartbeat, rows,
-                                                       rte_pktmbuf_mtod(frame, uint8_t *));
-    frame->pkt_len = frame->data_len;
-    port_send(&node->ports[peer], frame, now_ns, false);
+    send_head(&node->ports[peer], frame,
+              codec_encode_heartbeat(&node->codec, heartbeat, rows, rte_pktmbuf_mtod(frame, uint8_t *)), now_ns, false);
 }
 
 static bool

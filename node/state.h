@@ -151,7 +151,6 @@ struct node_log {
     uint64_t base_lsn, base_digest; /* what is trimmed: up to here, and the chain digest there */
     uint64_t lend_from_lsn;         /* 0: nothing to lend; else what lend_to asked for */
     uint8_t lend_to;
-    struct stream lending;
     _Atomic uint32_t status_sequence;
     struct log_status status;
 };
@@ -228,6 +227,12 @@ struct node {
 struct answer;
 struct request;
 
+static inline struct entry_id
+record_id(const struct record *record)
+{
+    return (struct entry_id){record->producer, record->producer_seq, record->epoch};
+}
+
 /* node.c */
 uint64_t node_now_ns(const struct node *node);
 struct node_log *node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_policy policy,
@@ -235,6 +240,8 @@ struct node_log *node_log_create(struct node *node, uint32_t id, const char *nam
 void node_log_free(struct node_log *log);
 void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
+/* Where an entry stands on the trunk, looked for from from_lsn on; 0: nowhere. A walk. */
+uint64_t trunk_find(const struct node_log *log, const struct entry_id *id, uint64_t from_lsn);
 struct node_log *node_find_log(const struct node *node, uint32_t id);
 void node_activate(struct node *node, struct node_log *log);
 void node_touch(struct node *node, struct node_log *log);

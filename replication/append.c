@@ -23,7 +23,7 @@ void
 trunk_note(struct core *core, const struct run *run, const struct entry_id *ids)
 {
     assert(run->first_lsn == core->last_lsn + 1);
-    assert(run->term >= history_term(&core->history, core->last_lsn));
+    assert(run->term >= last_term(core));
     history_add(&core->history, run->term, run->first_lsn);
     runs_add(&core->runs, run);
     marks_apply(&core->marks, run);
@@ -219,7 +219,7 @@ store_run(struct core *core, const struct run *run, uint32_t skip, const struct 
     struct effect effect = {.type = EFFECT_STORE};
 
     /* Terms never fall along a log; a run that says so did not come from a leader's. */
-    if (run->term == 0 || run->term < history_term(&core->history, core->last_lsn) || run->term > core->term)
+    if (run->term == 0 || run->term < last_term(core) || run->term > core->term)
         return;
     effect.store.run = *run;
     effect.store.index = skip;

@@ -6,6 +6,7 @@
 static uint64_t
 majority_lsn(const struct core *core, uint64_t *all_lsn)
 {
+    cairn_node_set voters = voters_of(core);
     uint64_t held[CAIRN_NODES_MAX];
     uint32_t count = 0;
 
@@ -13,7 +14,7 @@ majority_lsn(const struct core *core, uint64_t *all_lsn)
         uint64_t lsn;
         uint32_t place;
 
-        if (!is_voter(core, node))
+        if (!(voters & node_bit(node)))
             continue;
         lsn = node == core->config.self         ? core->held_lsn
               : core->progress[node].recovering ? 0
@@ -23,7 +24,7 @@ majority_lsn(const struct core *core, uint64_t *all_lsn)
             held[place] = held[place - 1];
         held[place] = lsn;
     }
-    assert(count == set_size(voters_of(core)) && count > 0);
+    assert(count == set_size(voters) && count > 0);
     *all_lsn = held[count - 1];
     return held[count / 2];
 }

@@ -55,6 +55,19 @@ struct members {
     cairn_node_set voters, learners;
 };
 
+/* A membership as a number, as the trunk and the wire have it: voters in the lower half. */
+static inline uint64_t
+members_encode(const struct members *members)
+{
+    return (uint64_t)members->voters | (uint64_t)members->learners << 32;
+}
+
+static inline struct members
+members_decode(uint64_t word)
+{
+    return (struct members){.voters = (cairn_node_set)word, .learners = (cairn_node_set)(word >> 32)};
+}
+
 enum role { ROLE_FOLLOWER, ROLE_PRECANDIDATE, ROLE_CANDIDATE, ROLE_LEADER };
 
 enum message_type {

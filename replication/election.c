@@ -127,7 +127,7 @@ ask_for_votes(struct core *core, enum message_type type, uint64_t term, bool tra
     message.term = term;
     message.transfer = transfer;
     message.vote.last_lsn = core->last_lsn;
-    message.vote.last_term = history_term(&core->history, core->last_lsn);
+    message.vote.last_term = last_term(core);
     message.vote.round = core->prevote_round;
     core_broadcast(core, &message, sink);
 }
@@ -240,12 +240,12 @@ election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 
 /* Is a trunk that ends so at least as far as this one (Raft 5.4.1)? */
 bool
-up_to_date(const struct core *core, uint64_t last_term, uint64_t last_lsn)
+up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn)
 {
-    uint64_t own_term = history_term(&core->history, core->last_lsn);
+    uint64_t own_term = last_term(core);
 
-    if (last_term != own_term)
-        return last_term > own_term;
+    if (term != own_term)
+        return term > own_term;
     return last_lsn >= core->last_lsn;
 }
 
@@ -272,7 +272,7 @@ receive_prevote(struct core *core, const struct message *message, uint64_t now_n
     reply.yes = !core->config.recovering && message->term > core->term && enough && !alive;
     if (!core->config.recovering && !enough && !alive) {
         reply.vote.last_lsn = core->last_lsn;
-        reply.vote.last_term = history_term(&core->history, core->last_lsn);
+        reply.vote.last_term = last_term(core);
     }
     /* A grant names the term asked for, and the round: one of an earlier round is not counted. */
     if (reply.yes)

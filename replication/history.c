@@ -60,6 +60,13 @@ history_term(const struct history *history, uint64_t lsn)
     return row == history->count ? 0 : history->rows[row].term;
 }
 
+/* Of this trunk's last entry. */
+uint64_t
+last_term(const struct core *core)
+{
+    return history_term(&core->history, core->last_lsn);
+}
+
 /* The first lsn of the term that lsn belongs to. */
 uint64_t
 history_first_lsn(const struct history *history, uint64_t lsn)

@@ -18,7 +18,7 @@ lend_ask(struct core *core, uint64_t now_ns, const struct sink *sink)
         return;
     message = core_message(core, MESSAGE_PULL, core->ahead);
     message.vote.last_lsn = core->last_lsn;
-    message.vote.last_term = history_term(&core->history, core->last_lsn);
+    message.vote.last_term = last_term(core);
     core->pulled_ns = now_ns;
     core_send(&message, sink);
 }
@@ -51,7 +51,7 @@ core_lend_message(const struct core *core, uint8_t to, struct message *out)
 {
     *out = core_message(core, MESSAGE_LEND, to);
     out->append.last_lsn = core->last_lsn;
-    out->append.last_term = history_term(&core->history, core->last_lsn);
+    out->append.last_term = last_term(core);
 }
 
 void

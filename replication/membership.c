@@ -8,19 +8,6 @@
  * same place and have none (Ongaro, raft-dev 2015, "bug in single-server membership changes"). */
 #include "state.h"
 
-/* Of a ENTRY_CONFIG, run.first_seq is the membership. */
-static uint64_t
-members_encode(const struct members *members)
-{
-    return (uint64_t)members->voters | (uint64_t)members->learners << 32;
-}
-
-static struct members
-members_decode(uint64_t word)
-{
-    return (struct members){.voters = (cairn_node_set)word, .learners = (cairn_node_set)(word >> 32)};
-}
-
 /* Somebody votes, nobody is both, and all are nodes that there can be. */
 bool
 members_sane(const struct members *members)
@@ -76,7 +63,7 @@ core_may_lead(const struct core *core)
 bool
 has_quorum(const struct core *core, cairn_node_set set)
 {
-    return set_size(set & voters_of(core)) >= set_size(voters_of(core)) / 2 + 1;
+    return is_majority(set, voters_of(core));
 }
 
 bool
@@ -153,7 +140,7 @@ can_serve(const struct core *core, cairn_node_set voters)
         if ((core->reach & node_bit(node)) && (node == core->config.self || !core->progress[node].recovering))
             well |= node_bit(node);
     }
-    return set_size(well & voters) >= set_size(voters) / 2 + 1;
+    return is_majority(well, voters);
 }
 
 enum cairn_error

@@ -81,9 +81,7 @@ highest_answer(const struct core *core)
     if (best == CAIRN_NODE_NONE || !(core->recovery_leaders & node_bit(best)))
         return CAIRN_NODE_NONE;
     voters = core->recovery_voters[best];
-    if (set_size(core->recovery_replies & voters) < set_size(voters) / 2 + 1)
-        return CAIRN_NODE_NONE;
-    return best;
+    return is_majority(core->recovery_replies, voters) ? best : CAIRN_NODE_NONE;
 }
 
 void

@@ -173,6 +173,13 @@ set_size(cairn_node_set set)
     return (uint32_t)__builtin_popcount(set);
 }
 
+/* Are those of set more than half of all? */
+static inline bool
+is_majority(cairn_node_set set, cairn_node_set all)
+{
+    return set_size(set & all) >= set_size(all) / 2 + 1;
+}
+
 static inline void
 emit(const struct sink *sink, const struct effect *effect)
 {
@@ -198,6 +205,7 @@ void history_add(struct history *history, uint64_t term, uint64_t first_lsn);
 void history_truncate(struct history *history, uint64_t from_lsn);
 uint64_t history_term(const struct history *history, uint64_t lsn);
 uint64_t history_first_lsn(const struct history *history, uint64_t lsn);
+uint64_t last_term(const struct core *core);
 
 /* runs.c */
 bool runs_full(const struct runs *runs);
@@ -244,7 +252,7 @@ void membership_commit(struct core *core, uint64_t lsn);
 void election_reset(struct core *core, uint64_t now_ns);
 void election_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 void campaign_at_once(struct core *core, uint64_t now_ns, const struct sink *sink);
-bool up_to_date(const struct core *core, uint64_t last_term, uint64_t last_lsn);
+bool up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn);
 void follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink);
 void receive_prevote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_prevote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
