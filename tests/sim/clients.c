@@ -131,12 +131,6 @@ give_one(struct sim *sim, struct sim_client *client)
     return true;
 }
 
-static const char *
-policy_text(enum cairn_policy policy)
-{
-    return cairn_policy_name(policy);
-}
-
 /* The operator: creates the logs one by one, then changes policies. */
 void
 catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy)
@@ -148,7 +142,7 @@ catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy)
     if (client->session == NULL)
         return;
     size = snprintf(text, sizeof(text), "{\"op\":\"%s\",\"name\":\"%s\",\"policy\":\"%s\"}",
-                    sim->log_ids[log + 1] == 0 ? "create" : "set", sim_log_name(log + 1), policy_text(policy));
+                    sim->log_ids[log + 1] == 0 ? "create" : "set", sim_log_name(log + 1), cairn_policy_name(policy));
     op_new(client);
     if (session_append(client->session, text, (uint32_t)size, 0) == CAIRN_OK) {
         client->given++;

@@ -4,14 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define FRAME_SLOTS 16384u
 #define LINK_BYTES_PER_US 1000u /* 8 Gbit/s */
-
-void
-network_release(struct sim *sim, uint32_t frame)
-{
-    sim->frames_free[sim->frames_free_count++] = frame;
-}
 
 static uint8_t *
 slot_bytes(struct sim *sim, uint32_t slot)
@@ -159,7 +152,7 @@ network_deliver(struct sim *sim, const struct happening *happening)
     uint32_t size_bytes = (uint32_t)happening->value;
     struct rte_mbuf *frame = node_is_up(node) ? rte_pktmbuf_alloc(sim->pool) : NULL;
 
-    network_release(sim, happening->index);
+    sim->frames_free[sim->frames_free_count++] = happening->index;
     /* What was under way when the link was cut does not arrive. */
     if (frame == NULL || sim->links[happening->peer][happening->node].cuts > 0) {
         rte_pktmbuf_free(frame);

@@ -1,8 +1,6 @@
 /* Partition modes and branches. */
 #include "scene.h"
 
-#include <string.h>
-
 static enum cairn_mode
 mode_of(struct sim *sim, uint8_t node)
 {
@@ -85,8 +83,6 @@ social(struct sim *sim)
 static void
 local_ack_deposed(struct sim *sim)
 {
-    static const enum cairn_policy policies[] = {CAIRN_POLICY_CP, CAIRN_POLICY_ADAPTIVE};
-
     scene_start(sim, 3, CAIRN_POLICY_CP);
     for (uint64_t round = 0; round < 2 && !sim->failed; round++) {
         uint8_t leader = scene_leader(sim);
@@ -96,13 +92,13 @@ local_ack_deposed(struct sim *sim)
         for (uint64_t i = 1; i <= 5; i++)
             expect(sim, append(sim, leader, 10 + round, i, CAIRN_ACK_LOCAL, &result) == CAIRN_OK);
         isolate(sim, leader, true);
-        eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+        scene_successor(sim, leader, WITHIN);
         expect(sim, copies(sim, 10 + round, 1) == 0);
         network_heal(sim);
         eventually(sim, WITHIN, copies(sim, 10 + round, 5) == 1);
         for (uint64_t i = 1; i <= 5; i++)
             expect(sim, copies(sim, 10 + round, i) == 1);
-        set_policy(sim, policies[1]);
+        set_policy(sim, CAIRN_POLICY_ADAPTIVE);
         sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
     }
     scene_end(sim);
@@ -114,8 +110,7 @@ with_branch(struct sim *sim, uint32_t nodes, uint64_t producer)
 {
     uint8_t leader, cut;
 
-    scene_start(sim, nodes, CAIRN_POLICY_ADAPTIVE);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, nodes, CAIRN_POLICY_ADAPTIVE);
     cut = follower(sim, leader, 1);
     isolate(sim, cut, true);
     eventually(sim, WITHIN, mode_of(sim, cut) == CAIRN_MODE_AP);
@@ -142,7 +137,7 @@ hand_off_repeated(struct sim *sim, uint64_t producer)
     eventually(sim, WITHIN, copies(sim, producer, 50) >= 1);
     sim_run_for(sim, 40 * MS);
     isolate(sim, leader, true);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    scene_successor(sim, leader, WITHIN);
     scene_end(sim);
     expect_once(sim, producer);
 }
@@ -221,8 +216,7 @@ cut_while_merging(struct sim *sim)
     bool merging = false, ap = false;
     uint8_t leader, cut;
 
-    scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
     cut = follower(sim, leader, 1);
     isolate(sim, cut, true);
     eventually(sim, WITHIN, mode_of(sim, cut) == CAIRN_MODE_AP);
@@ -258,8 +252,7 @@ switch_race(struct sim *sim)
     uint8_t answers[400] = {0};
     uint8_t leader;
 
-    scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
     isolate(sim, leader, true);
     sim_run_for(sim, SIM_TIMEOUT_NS - 3 * MS);
     for (uint64_t i = 0; i < 400 && !sim->failed; i++) {

@@ -7,8 +7,7 @@ quorum_loss_star(struct sim *sim)
 {
     uint8_t leader, hub;
 
-    scene_start(sim, 5, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 5, CAIRN_POLICY_CP);
     hub = follower(sim, leader, 1);
     for (uint8_t i = 0; i < 5; i++) {
         for (uint8_t j = (uint8_t)(i + 1); j < 5; j++) {
@@ -30,8 +29,7 @@ constrained_election(struct sim *sim)
     uint8_t leader, hub;
     uint64_t behind_lsn;
 
-    scene_start(sim, 5, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 5, CAIRN_POLICY_CP);
     hub = follower(sim, leader, 1);
     sim->links[leader][hub].lost_type = MESSAGE_APPEND;
     append_many(sim, leader, 7, 300, CAIRN_ACK_MAJORITY);
@@ -57,8 +55,7 @@ chained(struct sim *sim)
     uint8_t leader, middle, end;
     uint64_t term;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     middle = follower(sim, leader, 1);
     end = follower(sim, leader, 2);
     link_cut(sim, leader, end, true);
@@ -79,8 +76,7 @@ one_way(struct sim *sim, bool out)
 {
     uint8_t leader;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     for (uint8_t peer = 0; peer < 3; peer++) {
         if (peer != leader)
             network_cut(sim, out ? peer : leader, out ? leader : peer, true);
@@ -111,8 +107,7 @@ self_paused(struct sim *sim)
     uint8_t leader, paused;
     uint64_t term;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     paused = follower(sim, leader, 1);
     term = core_term(core_of(sim, leader));
     node_pause(&sim->nodes[paused], 5 * SIM_TIMEOUT_NS);
@@ -134,8 +129,7 @@ flapping_link(struct sim *sim)
     uint64_t term, changes = 0;
     enum cairn_mode mode;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     other = follower(sim, leader, 1);
     term = core_term(core_of(sim, leader));
     mode = node_log_of(&sim->nodes[other], LOG)->mode;
@@ -160,8 +154,7 @@ slow_link(struct sim *sim)
     uint8_t leader, slow;
     uint64_t before_ns, after_ns;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     slow = follower(sim, leader, 1);
     /* What the other follower alone gives. */
     isolate(sim, slow, true);
@@ -187,18 +180,17 @@ slow_link(struct sim *sim)
     scene_end(sim);
 }
 
-/* Five nodes in two halves that share one. */
+/* Five nodes in two halves that share the one in the middle. */
 static void
 bridge_node(struct sim *sim)
 {
-    uint8_t bridge = 2, committing = 0;
+    uint8_t committing = 0;
 
     scene_start(sim, 5, CAIRN_POLICY_CP);
     for (uint8_t i = 0; i < 2; i++) {
         for (uint8_t j = 3; j < 5; j++)
             link_cut(sim, i, j, true);
     }
-    (void)bridge;
     sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
     for (uint8_t i = 0; i < 5; i++)
         committing += append(sim, i, 10 + i, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK;

@@ -8,8 +8,7 @@ double_vote_restart(struct sim *sim)
     uint8_t leader, voter;
     uint64_t term;
 
-    scene_start(sim, 5, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 5, CAIRN_POLICY_CP);
     voter = follower(sim, leader, 1);
     term = core_term(core_of(sim, leader));
     isolate(sim, leader, true);
@@ -18,7 +17,7 @@ double_vote_restart(struct sim *sim)
     sim_run_for(sim, MS);
     node_boot(&sim->nodes[voter]);
     /* check_vote() watches every vote that is given; two leaders of a term are a violation too. */
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    scene_successor(sim, leader, WITHIN);
     isolate(sim, leader, false);
     scene_end(sim);
 }
@@ -29,8 +28,7 @@ vote_of_a_former_life(struct sim *sim)
 {
     uint8_t leader, candidate, voter;
 
-    scene_start(sim, 5, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 5, CAIRN_POLICY_CP);
     candidate = follower(sim, leader, 1);
     voter = follower(sim, leader, 2);
     sim->links[voter][candidate].extra_ns = 60 * MS;
@@ -50,15 +48,13 @@ stale_leader_append(struct sim *sim)
     uint8_t old, new;
     uint64_t token, term;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    old = scene_leader(sim);
+    old = scene_start(sim, 3, CAIRN_POLICY_CP);
     term = core_term(core_of(sim, old));
     /* What it sends arrives long after it has been replaced. */
     for (uint8_t peer = 0; peer < 3; peer++)
         sim->links[old][peer].extra_ns = peer == old ? 0 : 80 * MS;
     token = give(sim, old, 7, 1, 0, CAIRN_ACK_MAJORITY, 16);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != old && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
-    new = sim_leader(sim, LOG);
+    new = scene_successor(sim, old, WITHIN);
     expect(sim, core_term(core_of(sim, new)) > term);
     expect(sim, append(sim, new, 8, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     sim_run_for(sim, 200 * MS);
@@ -73,11 +69,10 @@ stale_leader_append(struct sim *sim)
 static void
 old_term_commit(struct sim *sim)
 {
-    uint8_t s1, s5 = CAIRN_NODE_NONE, again;
+    uint8_t s1, s5, again;
 
-    scene_start(sim, 5, CAIRN_POLICY_CP);
     /* (a) s1 leads, and one other holds its entry. */
-    s1 = scene_leader(sim);
+    s1 = scene_start(sim, 5, CAIRN_POLICY_CP);
     for (uint8_t peer = 0; peer < 5; peer++) {
         if (peer != s1 && peer != follower(sim, s1, 1))
             sim->links[s1][peer].lost_type = MESSAGE_APPEND;
@@ -88,12 +83,9 @@ old_term_commit(struct sim *sim)
     isolate(sim, s1, true);
     isolate(sim, follower(sim, s1, 1), true);
     link_cut(sim, s1, follower(sim, s1, 1), false);
-    for (uint8_t node = 0; node < 5; node++) {
-        for (uint8_t peer = 0; peer < 5; peer++)
-            sim->links[node][peer].lost_type = MESSAGE_APPEND;
-    }
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != s1 && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
-    s5 = sim_leader(sim, LOG);
+    for (uint8_t node = 0; node < 5; node++)
+        lose_from(sim, node, MESSAGE_APPEND);
+    s5 = scene_successor(sim, s1, WITHIN);
     sim_run_for(sim, MS);
     /* (c) s5 is gone; one of the first two leads again, and gets the old entry, and no more than that, to
      * two others. */
@@ -153,8 +145,7 @@ prevote_rejoin(struct sim *sim)
     uint8_t leader, away;
     uint64_t term;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     away = follower(sim, leader, 1);
     term = core_term(core_of(sim, leader));
     isolate(sim, away, true);
@@ -173,8 +164,7 @@ prevote_loyalty(struct sim *sim)
     uint8_t leader, away;
     uint64_t term;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     away = follower(sim, leader, 1);
     term = core_term(core_of(sim, leader));
     link_cut(sim, leader, away, true);
@@ -190,8 +180,7 @@ prevote_stale_grants(struct sim *sim)
     uint8_t leader, asker, other;
     uint64_t term;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     asker = follower(sim, leader, 1);
     other = follower(sim, leader, 2);
     term = core_term(core_of(sim, leader));
@@ -221,8 +210,7 @@ prevote_higher_term_deadlock(struct sim *sim)
 {
     uint8_t leader, first, second;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     first = follower(sim, leader, 1);
     second = follower(sim, leader, 2);
     /* first and second elect one of them, which is cut off from the other before that holds its entry. */
@@ -242,8 +230,7 @@ disruptive_removed(struct sim *sim)
     uint8_t leader, removed;
     uint64_t term;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     removed = follower(sim, leader, 1);
     isolate(sim, removed, true);
     sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
@@ -260,17 +247,16 @@ disruptive_removed(struct sim *sim)
 static void
 split_vote_storm(struct sim *sim)
 {
-    uint64_t term, highest = 0;
+    uint64_t highest = 0;
 
     scene_start(sim, 5, CAIRN_POLICY_CP);
     for (int round = 0; round < 50 && !sim->failed; round++) {
         uint8_t leader = scene_leader(sim);
+        uint64_t term = core_term(core_of(sim, leader));
 
-        term = core_term(core_of(sim, leader));
         /* All lose the leader at once. */
         isolate(sim, leader, true);
-        eventually(sim, 20 * SIM_TIMEOUT_NS, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
-        expect(sim, core_term(core_of(sim, sim_leader(sim, LOG))) <= term + 10);
+        expect(sim, core_term(core_of(sim, scene_successor(sim, leader, 20 * SIM_TIMEOUT_NS))) <= term + 10);
         isolate(sim, leader, false);
     }
     if (!sim->failed)
@@ -288,7 +274,7 @@ equal_timeouts(struct sim *sim)
         uint8_t leader = scene_leader(sim);
 
         isolate(sim, leader, true);
-        eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+        scene_successor(sim, leader, WITHIN);
         isolate(sim, leader, false);
     }
     scene_end(sim);
@@ -327,8 +313,7 @@ transfer_behind(struct sim *sim)
     uint8_t leader, target;
     uint64_t token, asked_ns;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     target = follower(sim, leader, 1);
     sim->links[leader][target].lost_type = MESSAGE_APPEND;
     append_many(sim, leader, 7, 900, CAIRN_ACK_MAJORITY);
@@ -357,8 +342,7 @@ lease_after_transfer(struct sim *sim)
     uint8_t leader, target;
     uint64_t lsn;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     target = follower(sim, leader, 1);
     expect(sim, scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK);
     /* From the target nothing reaches the old leader: it does not hear that it is one no more. */
@@ -378,13 +362,11 @@ leader_paused_alone(struct sim *sim)
     uint8_t leader, new;
     uint64_t lsn;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     expect(sim, scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK);
     isolate(sim, leader, true);
     node_pause(&sim->nodes[leader], 6 * SIM_TIMEOUT_NS);
-    eventually(sim, 6 * SIM_TIMEOUT_NS, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
-    new = sim_leader(sim, LOG);
+    new = scene_successor(sim, leader, 6 * SIM_TIMEOUT_NS);
     expect(sim, append(sim, new, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     expect(sim, core_role(core_of(sim, leader)) == ROLE_LEADER);
     expect(sim, scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) != CAIRN_OK || lsn >= place(sim, 7, 1));
@@ -398,8 +380,7 @@ leader_paused(struct sim *sim)
     uint64_t lsn = 0, token;
     struct cairn_result result = {0};
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     expect(sim, scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK);
     node_pause(&sim->nodes[leader], 10 * SIM_TIMEOUT_NS);
     eventually(sim, WITHIN,
@@ -436,8 +417,7 @@ clock_jump(struct sim *sim)
         expect(sim, append(sim, leader, 10 + (uint64_t)round, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
         expect(sim, scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK);
         isolate(sim, leader, true);
-        eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
-        new = sim_leader(sim, LOG);
+        new = scene_successor(sim, leader, WITHIN);
         expect(sim, append(sim, new, 20 + (uint64_t)round, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
         expect(sim, scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) != CAIRN_OK);
         isolate(sim, leader, false);
@@ -450,8 +430,7 @@ learner_never_leads(struct sim *sim)
 {
     uint8_t leader, learner;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     learner = follower(sim, leader, 1);
     expect(sim, member(sim, CAIRN_MEMBER_REMOVE, learner) == CAIRN_OK);
     expect(sim, member(sim, CAIRN_MEMBER_ADD, learner) == CAIRN_OK);
@@ -478,8 +457,7 @@ retry_pauses(struct sim *sim)
 
     sim->plan.segment_bytes = 64u << 10;
     sim->plan.retain_bytes = 128u << 10;
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     lost = follower(sim, leader, 1);
     isolate(sim, lost, true);
     sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
@@ -503,8 +481,7 @@ two_stop_one_returns(struct sim *sim)
 {
     uint8_t leader, first, second;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     first = follower(sim, leader, 1);
     second = follower(sim, leader, 2);
     node_pause(&sim->nodes[first], 400 * MS);

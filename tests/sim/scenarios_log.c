@@ -1,21 +1,16 @@
 /* The log and its replication. */
 #include "scene.h"
 
-#include <string.h>
-
 /* Uncommitted suffixes of three terms on three nodes. */
 static void
 truncate_conflict(struct sim *sim)
 {
-    uint8_t nodes[3];
-
     scene_start(sim, 5, CAIRN_POLICY_ADAPTIVE);
     for (int i = 0; i < 3 && !sim->failed; i++) {
         uint8_t leader = scene_leader(sim);
         struct cairn_result result = {0};
         uint64_t token;
 
-        nodes[i] = leader;
         /* Its appends reach nobody; what it acknowledges alone outlives it by its branch. */
         lose_from(sim, leader, MESSAGE_APPEND);
         token = give(sim, leader, 10 + (uint64_t)i, 1, 0, CAIRN_ACK_LOCAL, 16);
@@ -23,12 +18,10 @@ truncate_conflict(struct sim *sim)
         eventually(sim, WITHIN, take(sim, leader, token, &result));
         expect(sim, result.error == CAIRN_OK && result.ack == CAIRN_ACK_LOCAL);
         isolate(sim, leader, true);
-        for (uint8_t peer = 0; peer < 5; peer++)
-            sim->links[leader][peer].lost_type = 0;
+        lose_from(sim, leader, MESSAGE_NONE);
         if (i < 2)
-            eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+            scene_successor(sim, leader, WITHIN);
     }
-    (void)nodes;
     scene_end(sim);
     for (uint64_t i = 0; i < 3; i++)
         expect(sim, copies(sim, 10 + i, 1) == 1 && copies(sim, 20 + i, 1) == 1);
@@ -39,8 +32,7 @@ commit_beyond_tail(struct sim *sim)
 {
     uint8_t leader, behind;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     behind = follower(sim, leader, 1);
     /* Heartbeats tell it the commit lsn; the entries do not come. */
     sim->links[leader][behind].lost_type = MESSAGE_APPEND;
@@ -59,13 +51,11 @@ commit_beyond_match(struct sim *sim)
 {
     uint8_t old, new;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    old = scene_leader(sim);
+    old = scene_start(sim, 3, CAIRN_POLICY_CP);
     isolate(sim, old, true);
     for (uint64_t i = 1; i <= 20; i++)
         give(sim, old, 7, i, 0, CAIRN_ACK_MAJORITY, 16);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != old && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
-    new = sim_leader(sim, LOG);
+    new = scene_successor(sim, old, WITHIN);
     append_many(sim, new, 8, 30, CAIRN_ACK_MAJORITY);
     sim_run_for(sim, 5 * MS);
     sim->links[new][old].lost_type = MESSAGE_APPEND;
@@ -83,13 +73,10 @@ commit_beyond_match(struct sim *sim)
 static void
 match_of_a_former_term(struct sim *sim)
 {
-    uint8_t old, ahead, new, other;
+    uint8_t old, ahead;
 
-    scene_start(sim, 5, CAIRN_POLICY_CP);
-    old = scene_leader(sim);
+    old = scene_start(sim, 5, CAIRN_POLICY_CP);
     ahead = follower(sim, old, 1);
-    new = follower(sim, old, 2);
-    other = follower(sim, old, 3);
     for (uint8_t peer = 0; peer < 5; peer++) {
         if (peer != old && peer != ahead)
             sim->links[old][peer].lost_type = MESSAGE_APPEND;
@@ -99,21 +86,17 @@ match_of_a_former_term(struct sim *sim)
     sim_run_for(sim, 2 * MS);
     isolate(sim, old, true);
     /* It is granted pre-votes and asks for votes; nobody gets the request. */
-    for (uint8_t peer = 0; peer < 5; peer++)
-        sim->links[ahead][peer].lost_type = peer == ahead ? 0 : MESSAGE_VOTE;
+    lose_from(sim, ahead, MESSAGE_VOTE);
     eventually(sim, WITHIN, core_role(core_of(sim, ahead)) == ROLE_CANDIDATE);
     /* One of the others wins this term; its entries do not come, its heartbeats do. */
     for (uint8_t peer = 0; peer < 5; peer++) {
         if (peer != ahead && peer != old)
             sim->links[peer][ahead].lost_type = MESSAGE_APPEND;
     }
-    for (uint8_t peer = 0; peer < 5; peer++)
-        sim->links[ahead][peer].lost_type = peer == ahead ? 0 : MESSAGE_PREVOTE;
+    lose_from(sim, ahead, MESSAGE_PREVOTE);
     eventually(sim, WITHIN,
                sim_leader(sim, LOG) != CAIRN_NODE_NONE && sim_leader(sim, LOG) != old &&
                    core_commit_lsn(core_of(sim, sim_leader(sim, LOG))) > core_commit_lsn(core_of(sim, ahead)));
-    (void)new;
-    (void)other;
     append_many(sim, sim_leader(sim, LOG), 8, 3, CAIRN_ACK_MAJORITY);
     sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
     expect(sim, copies(sim, 7, 1) == 0);
@@ -124,10 +107,8 @@ static void
 retransmit_storm(struct sim *sim)
 {
     uint64_t began_ns, messages;
-    uint8_t leader;
 
     scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
     sim->plan.faults = 1u << FAULT_LOSS | 1u << FAULT_DUPLICATE | 1u << FAULT_REORDER;
     sim->plan.loss_ppm = 300000;
     sim->plan.duplicate_ppm = 100000;
@@ -140,7 +121,6 @@ retransmit_storm(struct sim *sim)
         expect(sim, error == CAIRN_OK || error == CAIRN_UNKNOWN || error == CAIRN_NO_QUORUM ||
                         error == CAIRN_NOT_LEADER || error == CAIRN_NO_LEADER);
     }
-    (void)leader;
     /* Nothing is sent without bound: retransmission has its clock. */
     expect(sim, sim->counts.messages - messages < (sim->now_ns - began_ns) / MS * 60);
     scene_end(sim);
@@ -158,7 +138,7 @@ large_entry_cut(struct sim *sim)
         expect(sim, token != 0);
         sim_run_for(sim, 30 * US + step * 45 * US);
         isolate(sim, leader, true);
-        eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+        scene_successor(sim, leader, WITHIN);
         isolate(sim, leader, false);
         scene_leader(sim);
         /* Whole or not at all: every record on the trunk has been compared by its checksum. */
@@ -175,8 +155,7 @@ slow_follower_trim(struct sim *sim)
 
     sim->plan.segment_bytes = 64u << 10;
     sim->plan.retain_bytes = 128u << 10;
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     away = follower(sim, leader, 1);
     append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
     isolate(sim, away, true);
@@ -204,8 +183,7 @@ epoch_truncation(struct sim *sim)
 {
     uint8_t old, helper, new;
 
-    scene_start(sim, 5, CAIRN_POLICY_CP);
-    old = scene_leader(sim);
+    old = scene_start(sim, 5, CAIRN_POLICY_CP);
     helper = follower(sim, old, 1);
     /* Only one follower gets the last entries of this term. */
     for (uint8_t peer = 0; peer < 5; peer++) {
@@ -217,8 +195,7 @@ epoch_truncation(struct sim *sim)
     sim_run_for(sim, 2 * MS);
     isolate(sim, old, true);
     isolate(sim, helper, true);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != old && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
-    new = sim_leader(sim, LOG);
+    new = scene_successor(sim, old, WITHIN);
     append_many(sim, new, 8, 10, CAIRN_ACK_MAJORITY);
     isolate(sim, helper, false);
     eventually(sim, WITHIN, core_commit_lsn(core_of(sim, helper)) == core_commit_lsn(core_of(sim, new)));
@@ -233,8 +210,7 @@ append_window_full(struct sim *sim)
     uint8_t leader;
 
     sim->plan.window_entries = 256;
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     /* Heartbeats pass, so it goes on leading; acknowledgements do not. */
     lose_to(sim, leader, MESSAGE_APPEND_REPLY);
     for (uint64_t i = 1; i <= 20000 && !sim->failed; i++) {
@@ -252,17 +228,15 @@ exactly_once_failover(struct sim *sim)
 {
     struct cairn_result result = {0};
     uint8_t old, new;
-    uint64_t lsn, token;
+    uint64_t lsn;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    old = scene_leader(sim);
+    old = scene_start(sim, 3, CAIRN_POLICY_CP);
     /* Appended and committed; the acknowledgement is lost with the leader. */
-    token = give(sim, old, 7, 1, 0, CAIRN_ACK_MAJORITY, 16);
-    (void)token;
+    give(sim, old, 7, 1, 0, CAIRN_ACK_MAJORITY, 16);
     eventually(sim, WITHIN, copies(sim, 7, 1) == 1);
     lsn = place(sim, 7, 1);
     node_crash(&sim->nodes[old]);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != old && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    scene_successor(sim, old, WITHIN);
     new = scene_leader(sim);
     expect(sim, append(sim, new, 7, 1, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK);
     expect(sim, result.repeated && result.lsn == lsn);
@@ -280,8 +254,7 @@ exactly_once_evicted(struct sim *sim)
     uint8_t leader;
 
     sim->plan.producers_max = 32;
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     for (uint64_t producer = 1; producer <= 60; producer++)
         expect(sim, append(sim, leader, producer, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     expect(sim, append(sim, leader, 1, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_PRODUCER_EVICTED);
@@ -309,8 +282,7 @@ duplicate_producers(struct sim *sim)
 {
     uint8_t leader, cut;
 
-    scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
     cut = follower(sim, leader, 1);
     expect(sim, append_as(sim, leader, 7, 1, 1) == CAIRN_OK);
     expect(sim, append_as(sim, leader, 7, 2, 1) == CAIRN_OK);

@@ -1,8 +1,6 @@
 /* Membership and recovery. */
 #include "scene.h"
 
-#include <string.h>
-
 /* Two overlapping changes by leaders of two terms. */
 static void
 single_step_bug(struct sim *sim)
@@ -20,8 +18,7 @@ single_step_bug(struct sim *sim)
     steward_ask(sim, first, LOG, CAIRN_MEMBER_REMOVE, follower(sim, first, 1));
     sim_run_for(sim, MS);
     isolate(sim, first, true);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != first && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
-    second = sim_leader(sim, LOG);
+    second = scene_successor(sim, first, WITHIN);
     expect(sim, core_commit_lsn(core_of(sim, second)) <= core_last_lsn(core_of(sim, second)));
     network_heal(sim);
     sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
@@ -35,7 +32,7 @@ single_step_bug(struct sim *sim)
     lose_to(sim, second, MESSAGE_APPEND_REPLY);
     client = node_connect(&sim->nodes[second]);
     isolate(sim, first, true);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != first && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    scene_successor(sim, first, WITHIN);
     if (sim_leader(sim, LOG) == second) {
         token = ++sim->scene_token;
         cairn_member(client, sim->log_ids[LOG], CAIRN_MEMBER_REMOVE, follower(sim, second, 1), token);
@@ -56,8 +53,7 @@ noop_first(struct sim *sim)
     struct cairn_result result = {0};
     struct cairn_client *client;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    old = scene_leader(sim);
+    old = scene_start(sim, 3, CAIRN_POLICY_CP);
     second = follower(sim, old, 1);
     lose_from(sim, second, MESSAGE_APPEND);
     steward_ask(sim, old, LOG, CAIRN_MEMBER_TRANSFER, second);
@@ -77,13 +73,11 @@ remove_leader(struct sim *sim)
     uint8_t leader, next;
     uint64_t began_ns;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     append_many(sim, leader, 7, 50, CAIRN_ACK_MAJORITY);
     began_ns = sim->now_ns;
     expect(sim, member(sim, CAIRN_MEMBER_REMOVE, leader) == CAIRN_OK);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
-    next = sim_leader(sim, LOG);
+    next = scene_successor(sim, leader, WITHIN);
     expect(sim, append(sim, next, 8, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     expect(sim, sim->now_ns - began_ns < 5 * SIM_TIMEOUT_NS);
     expect(sim, core_role(core_of(sim, leader)) == ROLE_FOLLOWER);
@@ -98,8 +92,7 @@ removed_still_needed(struct sim *sim)
 {
     uint8_t leader, first;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     first = follower(sim, leader, 1);
     expect(sim, member(sim, CAIRN_MEMBER_REMOVE, first) == CAIRN_OK);
     sim->links[leader][follower(sim, leader, 2)].lost_type = MESSAGE_APPEND;
@@ -119,8 +112,7 @@ add_empty_node(struct sim *sim)
     uint8_t leader, empty;
 
     sim->plan.window_entries = 256;
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     empty = follower(sim, leader, 1);
     expect(sim, member(sim, CAIRN_MEMBER_REMOVE, empty) == CAIRN_OK);
     isolate(sim, empty, true);
@@ -143,15 +135,14 @@ config_rolled_back(struct sim *sim)
 {
     uint8_t leader, other;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     other = follower(sim, leader, 1);
     lose_from(sim, leader, MESSAGE_APPEND);
     steward_ask(sim, leader, LOG, CAIRN_MEMBER_REMOVE, other);
     sim_run_for(sim, MS);
     expect(sim, __builtin_popcount(core_members(core_of(sim, leader))->voters) == 2);
     isolate(sim, leader, true);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) != leader && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    scene_successor(sim, leader, WITHIN);
     network_heal(sim);
     eventually(sim, WITHIN,
                core_leader(core_of(sim, leader)) == sim_leader(sim, LOG) &&
@@ -166,8 +157,7 @@ memory_restart_vote(struct sim *sim)
 {
     uint8_t n1, n2, n3;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    n1 = scene_leader(sim);
+    n1 = scene_start(sim, 3, CAIRN_POLICY_CP);
     n2 = follower(sim, n1, 1);
     n3 = follower(sim, n1, 2);
     isolate(sim, n3, true);
@@ -190,8 +180,7 @@ memory_majority_restart(struct sim *sim)
 {
     uint8_t leader, first, second;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     first = follower(sim, leader, 1);
     second = follower(sim, leader, 2);
     expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
@@ -218,8 +207,7 @@ old_incarnation(struct sim *sim)
     uint8_t leader, reborn;
     uint64_t stale = 0;
 
-    scene_start(sim, 3, CAIRN_POLICY_CP);
-    leader = scene_leader(sim);
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     reborn = follower(sim, leader, 1);
     sim->links[reborn][leader].extra_ns = 50 * MS;
     append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);

@@ -44,6 +44,21 @@ scene_leader(struct sim *sim)
 }
 
 static bool
+another_leads(const struct sim *sim, uint8_t old)
+{
+    uint8_t leader = sim_leader(sim, LOG);
+
+    return leader != CAIRN_NODE_NONE && leader != old;
+}
+
+uint8_t
+scene_successor(struct sim *sim, uint8_t old, uint64_t within_ns)
+{
+    eventually(sim, within_ns, another_leads(sim, old));
+    return sim->failed ? 0 : sim_leader(sim, LOG);
+}
+
+static bool
 all_follow(struct sim *sim)
 {
     uint8_t leader = found_leader(sim);
@@ -58,7 +73,7 @@ all_follow(struct sim *sim)
     return leader != CAIRN_NODE_NONE;
 }
 
-void
+uint8_t
 scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy)
 {
     struct plan plan = {
@@ -82,6 +97,7 @@ scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy)
     sim->scripted = true;
     sim_begin(sim, &plan, true);
     eventually(sim, WITHIN, sim->log_ids[LOG] != 0 && all_follow(sim));
+    return scene_leader(sim);
 }
 
 uint8_t
@@ -274,13 +290,11 @@ scene_lead(struct sim *sim, uint8_t node)
 enum cairn_error
 member(struct sim *sim, enum cairn_member_op op, uint8_t node)
 {
-    struct sim_reader *reader;
     struct cairn_result result = {0};
     uint8_t leader = scene_leader(sim);
     struct cairn_client *client = client_at(sim, leader);
 
-    reader = &sim->scene_clients[leader];
-    if (client == NULL || cairn_member(reader->client, sim->log_ids[LOG], op, node, ++sim->scene_token) != CAIRN_OK)
+    if (client == NULL || cairn_member(client, sim->log_ids[LOG], op, node, ++sim->scene_token) != CAIRN_OK)
         return CAIRN_TIMEOUT;
     node_want_poll(&sim->nodes[leader], US);
     return wait_for(sim, leader, sim->scene_token, &result);

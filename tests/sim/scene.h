@@ -19,8 +19,8 @@ extern const struct scenario scenarios_elections[], scenarios_connectivity[], sc
 #define LOG 1u
 #define WITHIN (40 * SIM_TIMEOUT_NS)
 
-/* A cluster at peace with one log; returns when a leader is followed by all. */
-void scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy);
+/* A cluster at peace with one log; returns when a leader is followed by all: that leader. */
+uint8_t scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy);
 
 #define expect(sim, condition)                                                                                         \
     do {                                                                                                               \
@@ -45,6 +45,8 @@ void scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy);
 struct core *core_of(struct sim *sim, uint8_t node);
 /* The leader that a majority follows; waits for one. */
 uint8_t scene_leader(struct sim *sim);
+/* Waits until another than the old one leads, and returns it; 0 where that did not come within the time. */
+uint8_t scene_successor(struct sim *sim, uint8_t old, uint64_t within_ns);
 /* Hands leadership to the node. */
 void scene_lead(struct sim *sim, uint8_t node);
 /* A node that does not lead, the nth from the leader on. */

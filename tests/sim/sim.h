@@ -29,6 +29,7 @@
 #define SIM_LOGS 2u /* beside the catalog */
 #define SIM_CLIENTS 8u
 #define SIM_READERS 4u
+#define SCENE_ANSWERS 64u
 #define US 1000ull
 #define MS 1000000ull
 #define SIM_TIMEOUT_NS (10 * MS) /* of the profile `shared`, which runs here */
@@ -99,8 +100,6 @@ enum trace_kind {
     TRACE_EVENT,
     TRACE_FAULT,
     TRACE_ROLE,
-    TRACE_COMMIT,
-    TRACE_MODE,
     TRACE_CLIENT,
     TRACE_NOTE,
 };
@@ -134,7 +133,6 @@ struct log_check {
     struct cursor cursor;
     uint64_t checked_lsn, leader_term;
     enum role role;
-    enum cairn_mode mode;
 };
 
 struct sim_node {
@@ -191,7 +189,6 @@ struct life {
 };
 
 /* The `client` of entries that readers append now and then, to see that they are answered. */
-#define SCENE_ANSWERS 64u
 #define SIM_PROBE 0xffffu
 
 enum op_state { OP_NONE, OP_GIVEN, OP_ACKED, OP_REFUSED, OP_UNKNOWN };
@@ -221,7 +218,7 @@ struct sim_client {
 struct sim_reader {
     struct cairn_client *client;
     uint8_t node;
-    uint32_t node_incarnation, log;
+    uint32_t log;
     bool busy, linearizable, appends;
     uint64_t probes;
     uint64_t token, asked_ns, from, floor_lsn, seen_lsn;
@@ -276,7 +273,6 @@ struct sim {
     bool healing;     /* no new faults; everything must come to rest */
     bool failed;
     char reason[512];
-    enum cairn_policy policies[SIM_LOGS];
     bool equal_seeds; /* every node draws the same numbers */
     bool scripted;    /* no nemesis, no clients but those that the scenario runs */
 };
@@ -328,7 +324,6 @@ void network_collect(struct sim *sim, struct sim_node *node);
 void network_deliver(struct sim *sim, const struct happening *happening);
 void network_cut(struct sim *sim, uint8_t from, uint8_t to, bool cut);
 void network_heal(struct sim *sim);
-void network_release(struct sim *sim, uint32_t frame);
 
 /* nemesis.c */
 void nemesis_start(struct sim *sim);
