@@ -25,11 +25,24 @@ take(struct input *input, size_t bytes)
     return value;
 }
 
+/* Of what the core asks for only its recovery's nonce is kept: no input would ever guess it. */
 static void
-ignore(void *context, const struct effect *effect)
+apply(void *context, const struct effect *effect)
 {
-    (void)context;
-    (void)effect;
+    uint64_t *nonce = context;
+
+    if (effect->type == EFFECT_SEND && effect->message.type == MESSAGE_RECOVER)
+        *nonce = effect->message.recover.nonce;
+}
+
+static struct members
+members(struct input *input)
+{
+    struct members taken;
+
+    taken.voters = (cairn_node_set)take(input, 4);
+    taken.learners = (cairn_node_set)take(input, 4);
+    return taken;
 }
 
 /* The bounds are those that codec_decode() gives. */
@@ -59,9 +72,14 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
         message.append.last_lsn = take(input, 2);
         message.append.last_term = take(input, 1);
     }
+    if (message.type == MESSAGE_RECOVER_REPLY) {
+        message.recover.nonce = *(const uint64_t *)sink->context;
+        message.recover.last_lsn = take(input, 2);
+        message.recover.members = members(input);
+        message.recover.leader = take(input, 1) & 1;
+    }
     if (message.type == MESSAGE_BASE) {
-        message.base.members.voters = (cairn_node_set)take(input, 1);
-        message.base.members.learners = (cairn_node_set)take(input, 1);
+        message.base.members = members(input);
         message.base.marks = marks;
         message.base.marks_count = (uint32_t)take(input, 1) % 70;
     }
@@ -79,11 +97,57 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
     core_receive(core, &message, ids, now_ns, sink);
 }
 
+/* One event, taken from the input. Returns the time after it. */
+static uint64_t
+step(struct input *input, struct core *core, const struct sink *sink, uint64_t now_ns)
+{
+    struct entry_id id = {.producer = 1 + take(input, 1) % 20, .producer_seq = 1 + take(input, 1) % 4};
+    struct accepted accepted;
+    struct members next;
+    uint64_t lsn;
+
+    switch (take(input, 1) % 11) {
+    case 0:
+        now_ns += take(input, 2);
+        core_tick(core, now_ns, sink);
+        break;
+    case 1:
+        core_append(core, &id, CAIRN_ACK_MAJORITY, &accepted);
+        break;
+    case 2:
+        if (core_role(core) != ROLE_LEADER)
+            core_append_branch(core, &id, &accepted);
+        break;
+    case 3:
+        core_reach(core, (cairn_node_set)take(input, 1) & 7, now_ns, sink);
+        break;
+    case 4:
+        core_leader_alive(core, 1 + (uint8_t)(take(input, 1) % 2), take(input, 1), take(input, 2), now_ns, sink);
+        break;
+    case 5:
+        core_transfer(core, (uint8_t)(take(input, 1) % 4), now_ns);
+        break;
+    case 6:
+        next.voters = (cairn_node_set)take(input, 1) & 15;
+        next.learners = (cairn_node_set)take(input, 1) & 15;
+        core_change_members(core, &next, now_ns, sink, &lsn);
+        break;
+    case 7:
+        core_trimmed(core, core_commit_lsn(core) == 0 ? 0 : take(input, 2) % core_commit_lsn(core));
+        break;
+    default:
+        message(input, core, sink, now_ns);
+    }
+    core_held(core, core_last_lsn(core), now_ns, sink);
+    return now_ns;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, size};
-    struct sink sink = {.apply = ignore};
+    uint64_t nonce = 0;
+    struct sink sink = {.apply = apply, .context = &nonce};
     struct core_config config = {.members.voters = 7,
                                  .incarnation = 1,
                                  .seed = 1,
@@ -94,51 +158,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                  .policy = (enum cairn_policy)(size % 4),
                                  .recovering = size % 8 == 7};
     void *memory = aligned_alloc(64, (core_footprint(&config) + 63) & ~(size_t)63);
-    struct core *core = core_init(memory, &config, 1000000);
     uint64_t now_ns = 1000000;
+    struct core *core = core_init(memory, &config, now_ns);
 
-    while (input.left > 0) {
-        struct entry_id id = {.producer = 1 + take(&input, 1) % 20, .producer_seq = 1 + take(&input, 1) % 4};
-        struct accepted accepted;
-
-        switch (take(&input, 1) % 11) {
-        case 0:
-            now_ns += take(&input, 2);
-            core_tick(core, now_ns, &sink);
-            break;
-        case 1:
-            core_append(core, &id, CAIRN_ACK_MAJORITY, &accepted);
-            break;
-        case 2:
-            if (core_role(core) != ROLE_LEADER)
-                core_append_branch(core, &id, &accepted);
-            break;
-        case 3:
-            core_reach(core, (cairn_node_set)take(&input, 1) & 7, now_ns, &sink);
-            break;
-        case 5:
-            core_transfer(core, (uint8_t)(take(&input, 1) % 4), now_ns);
-            break;
-        case 6: {
-            struct members next = {.voters = (cairn_node_set)take(&input, 1) & 15,
-                                   .learners = (cairn_node_set)take(&input, 1) & 15};
-            uint64_t lsn;
-
-            core_change_members(core, &next, now_ns, &sink, &lsn);
-            break;
-        }
-        case 7:
-            core_trimmed(core, core_commit_lsn(core) == 0 ? 0 : take(&input, 2) % core_commit_lsn(core));
-            break;
-        case 4:
-            core_leader_alive(core, 1 + (uint8_t)(take(&input, 1) % 2), take(&input, 1), take(&input, 2), now_ns,
-                              &sink);
-            break;
-        default:
-            message(&input, core, &sink, now_ns);
-        }
-        core_held(core, core_last_lsn(core), now_ns, &sink);
-    }
+    while (input.left > 0)
+        now_ns = step(&input, core, &sink, now_ns);
     free(memory);
     return 0;
 }
