@@ -271,6 +271,27 @@ cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, cha
     return answer;
 }
 
+const json_t *
+cli_log_row(const json_t *answer, const char *log)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach (json_object_get(answer, "rows"), i, row) {
+        if (strcmp(cli_text(row, "log"), log) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+const char *
+cli_text(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+
+    return text == NULL ? "" : text;
+}
+
 int
 cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client, uint32_t *id,
          uint8_t *node)

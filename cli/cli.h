@@ -72,6 +72,12 @@ int cli_node(const struct cluster_config *cluster, const char *name, uint8_t *ou
 /* Asks one node; NULL with a detail where it does not answer. */
 json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, char *detail, size_t detail_bytes);
 
+/* The log's row of a node's answer to `status`, the answer's; NULL where the node does not know the log. */
+const json_t *cli_log_row(const json_t *answer, const char *log);
+
+/* A key's text; "" where there is none. */
+const char *cli_text(const json_t *row, const char *key);
+
 /* Opens a log for reading at the node `via`, or at the first that answers. */
 int cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client,
              uint32_t *id, uint8_t *node);

@@ -17,27 +17,6 @@ name_is_good(const char *name)
     return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == length;
 }
 
-static json_t *
-find_row(const json_t *rows, const char *log)
-{
-    json_t *row;
-    size_t i;
-
-    json_array_foreach (rows, i, row) {
-        if (strcmp(json_string_value(json_object_get(row, "log")), log) == 0)
-            return row;
-    }
-    return NULL;
-}
-
-static const char *
-text_of(const json_t *row, const char *key)
-{
-    const char *text = json_string_value(json_object_get(row, key));
-
-    return text == NULL ? "" : text;
-}
-
 /* How a log stands over the nodes that answer. */
 struct standing {
     uint32_t answering, knowing, agreeing, logs;
@@ -53,18 +32,18 @@ standing_of(const struct cluster_config *cluster, const char *log, const char *p
 
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
-        const json_t *row = find_row(json_object_get(answer, "rows"), log);
+        const json_t *row = cli_log_row(answer, log);
 
         standing.answering += answer != NULL;
         if (json_array_size(json_object_get(answer, "rows")) > standing.logs + 1)
             standing.logs = (uint32_t)json_array_size(json_object_get(answer, "rows")) - 1;
         if (row != NULL) {
             standing.knowing++;
-            snprintf(standing.policy, sizeof(standing.policy), "%s", text_of(row, "policy"));
-            snprintf(standing.deny, sizeof(standing.deny), "%s", text_of(row, "deny"));
-            standing.agreeing += policy != NULL && strcmp(text_of(row, "policy"), policy) == 0 &&
-                                 strcmp(text_of(row, "deny"), deny) == 0;
-            standing.led |= strcmp(text_of(row, "role"), "leader") == 0;
+            snprintf(standing.policy, sizeof(standing.policy), "%s", cli_text(row, "policy"));
+            snprintf(standing.deny, sizeof(standing.deny), "%s", cli_text(row, "deny"));
+            standing.agreeing += policy != NULL && strcmp(cli_text(row, "policy"), policy) == 0 &&
+                                 strcmp(cli_text(row, "deny"), deny) == 0;
+            standing.led |= strcmp(cli_text(row, "role"), "leader") == 0;
         }
         json_decref(answer);
     }
@@ -212,14 +191,14 @@ list(const struct cluster_config *cluster, bool json)
         if (answer == NULL)
             continue;
         json_array_foreach (json_object_get(answer, "rows"), j, row) {
-            if (text_of(row, "log")[0] == '_')
+            if (cli_text(row, "log")[0] == '_')
                 continue;
             if (json)
-                cli_row(json_pack("{s:s,s:s,s:s,s:s}", "log", text_of(row, "log"), "policy", text_of(row, "policy"),
-                                  "deny", text_of(row, "deny"), "durability", "memory"));
+                cli_row(json_pack("{s:s,s:s,s:s,s:s}", "log", cli_text(row, "log"), "policy", cli_text(row, "policy"),
+                                  "deny", cli_text(row, "deny"), "durability", "memory"));
             else
-                printf("%-24s %-9s deny %-7s memory\n", text_of(row, "log"), text_of(row, "policy"),
-                       text_of(row, "deny"));
+                printf("%-24s %-9s deny %-7s memory\n", cli_text(row, "log"), cli_text(row, "policy"),
+                       cli_text(row, "deny"));
         }
         json_decref(answer);
         return cli_end(EXIT_DONE);

@@ -99,14 +99,11 @@ leader_of(const struct cluster_config *cluster, const char *log, char *name, siz
 
     name[0] = '\0';
     for (uint8_t i = 0; i < cluster->nodes && name[0] == '\0'; i++) {
-        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail)), *row;
-        size_t j;
+        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
+        const json_t *row = cli_log_row(answer, log);
 
-        json_array_foreach (json_object_get(answer, "rows"), j, row) {
-            if (strcmp(json_string_value(json_object_get(row, "log")), log) == 0 &&
-                strcmp(json_string_value(json_object_get(row, "role")), "leader") == 0)
-                snprintf(name, name_bytes, "%s", json_string_value(json_object_get(row, "node")));
-        }
+        if (strcmp(cli_text(row, "role"), "leader") == 0)
+            snprintf(name, name_bytes, "%s", cli_text(row, "node"));
         json_decref(answer);
     }
     return name;
