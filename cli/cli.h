@@ -89,7 +89,7 @@ uint64_t cli_now_ns(void);
 
 /* Makes the log known to every node that answers and waits for a leader. 0 or an exit status. */
 int log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,
-                        enum cairn_deny deny, const char *members);
+                        enum cairn_deny deny, const char *durability, const char *members);
 
 int cmd_append(int argc, char **argv);
 int cmd_read(int argc, char **argv);

@@ -185,11 +185,33 @@ open_session(struct append *append, const char *log, bool may_create)
         return cli_fail("the cluster is down: %s", detail);
     if (!may_create || !append->cluster.auto_create)
         return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it)", log, log);
-    status = log_create_and_wait(&append->cluster, log, CAIRN_POLICY_CP, CAIRN_DENY_WRITES, NULL);
+    status = log_create_and_wait(&append->cluster, log, CAIRN_POLICY_CP, CAIRN_DENY_WRITES, NULL, NULL);
     if (status != 0)
         return status;
     fprintf(stderr, "cairn: log '%s' created, policy cp\n", log);
     return open_session(append, log, false);
+}
+
+/* A log's durability never changes, so it is asked for once. */
+static int
+check_durable(const struct cluster_config *cluster, const char *log)
+{
+    char detail[256];
+    bool durable = false;
+
+    for (uint8_t i = 0; i < cluster->nodes && !durable; i++) {
+        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
+        const json_t *row = cli_log_row(answer, log);
+
+        durable = row != NULL && strcmp(cli_text(row, "durability"), "disk") == 0;
+        json_decref(answer);
+    }
+    if (durable)
+        return 0;
+    cli_fail(
+        "log '%s' is kept in memory: refused, as --durability disk asks for more (create it with --durability disk)",
+        log);
+    return EXIT_REFUSED;
 }
 
 int
@@ -199,12 +221,13 @@ cmd_append(int argc, char **argv)
     const char *cluster = NULL, *file = "-", *via = NULL, *durability = NULL;
     uint64_t deadline_ms = 10000, producer = 0, seq = 0;
     enum cairn_ack ack = CAIRN_ACK_POLICY;
+    enum cairn_durability wanted = CAIRN_MEMORY;
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster, "the cluster file (or CAIRN_CLUSTER)"},
         {"file", OPTION_TEXT, &file, "what to append, a line an entry; - is standard input, the default"},
         {"whole", OPTION_FLAG, &append.whole, "the file is one entry"},
         {"ack", OPTION_ACK, &ack, "how many replicas hold an entry before it is acknowledged; default: the policy's"},
-        {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
+        {"durability", OPTION_TEXT, &durability, "disk: refuse where the log is kept in memory alone"},
         {"via", OPTION_TEXT, &via, "the node to talk to first"},
         {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000"},
         {"producer", OPTION_U64, &producer, "repeat as this producer"},
@@ -219,8 +242,8 @@ cmd_append(int argc, char **argv)
         return status;
     if (argc - first == 2)
         file = argv[first + 1];
-    if (durability != NULL && strcmp(durability, "memory") != 0)
-        return cli_usage("append: --durability %s is not available: this version keeps logs in memory", durability);
+    if (durability != NULL && !cairn_durability_parse(durability, &wanted))
+        return cli_usage("append: --durability does not take '%s' (memory, disk)", durability);
     if (producer == 0 && seq != 0)
         return cli_usage("append: --seq needs --producer");
     if ((status = cli_cluster(cluster, &append.cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)
@@ -240,6 +263,8 @@ cmd_append(int argc, char **argv)
         .first_seq = seq,
     };
     status = open_session(&append, argv[first], true);
+    if (status == 0 && wanted == CAIRN_DISK)
+        status = check_durable(&append.cluster, argv[first]);
     if (status == 0)
         status = append_all(&append);
     if (append.session != NULL)

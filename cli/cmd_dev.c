@@ -20,7 +20,7 @@ struct dev {
     struct cluster_config cluster;
     char file[320];
     const char *idle;
-    bool allow_faults, detach, stop, json;
+    bool allow_faults, detach, stop, json, nodes_given;
     pid_t pids[CAIRN_NODES_MAX];
 };
 
@@ -254,10 +254,24 @@ make_directory(const char *given, char *out, size_t out_bytes)
     return 0;
 }
 
-/* A new id each time: what the nodes held in memory ended with them, so nothing of a former run may
- * be taken for this one's. */
+/* A new id each time for a cluster in memory: what the nodes held ended with them, so nothing of a former run may
+ * be taken for this one's. One on disk goes on as what it was. */
+/* The cluster file of a durable one is left as it is: its nodes' journals belong to it. */
 static int
-make_cluster(struct dev *dev, uint32_t memory_mib)
+go_on(struct dev *dev, const struct cluster_config *before, bool durability_given)
+{
+    if (durability_given && dev->cluster.durability != CAIRN_DISK)
+        return cli_fail("directory %s: it holds a durable cluster (give another with --dir, or remove it)",
+                        dev->cluster.directory);
+    if (before->nodes != dev->cluster.nodes && dev->nodes_given)
+        return cli_fail("directory %s: its cluster has %u nodes, not %u (leave --nodes out, or give another --dir)",
+                        dev->cluster.directory, before->nodes, dev->cluster.nodes);
+    dev->cluster = *before;
+    return 0;
+}
+
+static int
+make_cluster(struct dev *dev, uint32_t memory_mib, bool durability_given)
 {
     struct cluster_config before;
     char detail[512];
@@ -269,7 +283,11 @@ make_cluster(struct dev *dev, uint32_t memory_mib)
             return cli_fail("a cluster is running in %s ('cairn dev --stop --dir %s' ends it)", dev->cluster.directory,
                             dev->cluster.directory);
     }
-    if (known && cluster_config_load(dev->file, &before, detail, sizeof(detail)) == CAIRN_OK)
+    if (known && cluster_config_load(dev->file, &before, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    if (known && before.durability == CAIRN_DISK)
+        return go_on(dev, &before, durability_given);
+    if (known)
         fprintf(stderr,
                 "cairn: the cluster that ran in %s kept its logs in memory: they ended with it, this one "
                 "starts empty\n",
@@ -318,12 +336,13 @@ cmd_dev(int argc, char **argv)
 {
     static struct dev dev = {.idle = "sleep"};
     const char *directory = NULL, *transport = "memif", *durability = NULL, *profile = "shared";
-    uint32_t nodes = 3, memory_mib = 0;
+    uint32_t nodes = 0, memory_mib = 0;
     const struct cli_option options[] = {
         {"nodes", OPTION_U32, &nodes, "how many; default 3"},
         {"dir", OPTION_TEXT, &directory, "where its files are; default /tmp/cairn-dev-UID"},
         {"transport", OPTION_TEXT, &transport, "memif"},
-        {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
+        {"durability", OPTION_TEXT, &durability,
+         "memory (the default) or disk: what a directory holds goes on as it is"},
         {"profile", OPTION_TEXT, &profile, "shared, dedicated or wan: heartbeat and timeout"},
         {"memory-mib", OPTION_U32, &memory_mib, "for the logs of each node; default: half the machine's, shared"},
         {"idle", OPTION_TEXT, &dev.idle, "sleep (adaptive, the default), yield or spin"},
@@ -337,12 +356,15 @@ cmd_dev(int argc, char **argv)
 
     if (!cli_parse(argc, argv, "dev [OPTIONS]", options, 0, 0, &first, &status))
         return status;
+    dev.nodes_given = nodes != 0;
+    if (nodes == 0)
+        nodes = 3;
     if (nodes < 1 || nodes > 9)
         return cli_usage("dev: --nodes is 1 to 9");
     if (strcmp(transport, "memif") != 0)
         return cli_usage("dev: --transport %s is not available (memif is)", transport);
-    if (durability != NULL && strcmp(durability, "memory") != 0)
-        return cli_usage("dev: --durability %s is not available: this version keeps logs in memory", durability);
+    if (durability != NULL && !cairn_durability_parse(durability, &dev.cluster.durability))
+        return cli_usage("dev: --durability does not take '%s' (memory, disk)", durability);
     if (!cluster_profile_parse(profile, &dev.cluster.profile))
         return cli_usage("dev: --profile does not take '%s' (shared, dedicated, wan)", profile);
     dev.cluster.nodes = nodes;
@@ -356,7 +378,7 @@ cmd_dev(int argc, char **argv)
             return cli_fail("%s", detail);
         return stop_all(&dev);
     }
-    if ((status = make_cluster(&dev, memory_mib)) != 0)
+    if ((status = make_cluster(&dev, memory_mib, durability != NULL)) != 0)
         return status;
     return run(&dev);
 }

@@ -127,7 +127,7 @@ member_names(const struct cluster_config *cluster, const char *members, json_t *
 
 int
 log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,
-                    enum cairn_deny deny, const char *members)
+                    enum cairn_deny deny, const char *durability, const char *members)
 {
     struct standing standing = standing_of(cluster, name, NULL, NULL);
     json_t *names = json_array(), *entry;
@@ -146,6 +146,8 @@ log_create_and_wait(const struct cluster_config *cluster, const char *name, enum
                          name);
     entry = json_pack("{s:s,s:s,s:s,s:s}", "op", "create", "name", name, "policy", cairn_policy_name(policy), "deny",
                       cairn_deny_name(deny));
+    if (durability != NULL)
+        json_object_set_new(entry, "durability", json_string(durability));
     if (json_array_size(names) > 0)
         json_object_set(entry, "members", names);
     json_decref(names);
@@ -195,10 +197,10 @@ list(const struct cluster_config *cluster, bool json)
                 continue;
             if (json)
                 cli_row(json_pack("{s:s,s:s,s:s,s:s}", "log", cli_text(row, "log"), "policy", cli_text(row, "policy"),
-                                  "deny", cli_text(row, "deny"), "durability", "memory"));
+                                  "deny", cli_text(row, "deny"), "durability", cli_text(row, "durability")));
             else
-                printf("%-24s %-9s deny %-7s memory\n", cli_text(row, "log"), cli_text(row, "policy"),
-                       cli_text(row, "deny"));
+                printf("%-24s %-9s deny %-7s %s\n", cli_text(row, "log"), cli_text(row, "policy"),
+                       cli_text(row, "deny"), cli_text(row, "durability"));
         }
         json_decref(answer);
         return cli_end(EXIT_DONE);
@@ -210,6 +212,7 @@ int
 cmd_log(int argc, char **argv)
 {
     const char *cluster_file = NULL, *durability = NULL, *members = NULL;
+    enum cairn_durability parsed = CAIRN_MEMORY;
     int policy = -1, deny = 0;
     bool json = false;
     const struct cli_option options[] = {
@@ -217,7 +220,7 @@ cmd_log(int argc, char **argv)
         {"policy", OPTION_POLICY, &policy, "what the log does when cut off from a majority"},
         {"deny", OPTION_DENY, &deny, "what a cut-off node denies; default writes"},
         {"members", OPTION_TEXT, &members, "create: who votes in the beginning, e.g. n1,n2,n3 (all)"},
-        {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
+        {"durability", OPTION_TEXT, &durability, "create: memory or disk; default: as the cluster file says"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
@@ -232,17 +235,23 @@ cmd_log(int argc, char **argv)
         return cli_usage("log: unknown verb '%s' (create, set, list)", verb);
     if (strcmp(verb, "list") != 0 && argc - first != 2)
         return cli_usage("log %s: a NAME is missing", verb);
-    if (durability != NULL && strcmp(durability, "memory") != 0)
-        return cli_usage("log: --durability %s is not available: this version keeps logs in memory", durability);
+    if (durability != NULL && !cairn_durability_parse(durability, &parsed))
+        return cli_usage("log: --durability does not take '%s' (memory, disk)", durability);
+    if (durability != NULL && strcmp(verb, "create") != 0)
+        return cli_usage("log %s: --durability is chosen when a log is created", verb);
     if (strcmp(verb, "create") == 0 && policy < 0)
         return cli_usage("log create: --policy cp|ap|adaptive|ca is missing");
     if ((status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;
     if (strcmp(verb, "list") == 0)
         return list(&cluster, json);
+    if (durability != NULL && parsed == CAIRN_DISK && cluster.durability != CAIRN_DISK)
+        return cli_fail("log '%s': the cluster keeps no journal ('durability: disk' in its file, or 'cairn dev "
+                        "--durability disk', makes one that does)",
+                        argv[first + 1]);
     if (strcmp(verb, "create") == 0)
         return log_create_and_wait(&cluster, argv[first + 1], (enum cairn_policy)policy,
-                                   deny == 0 ? CAIRN_DENY_WRITES : (enum cairn_deny)deny, members);
+                                   deny == 0 ? CAIRN_DENY_WRITES : (enum cairn_deny)deny, durability, members);
     return set_and_wait(&cluster, argv[first + 1], policy < 0 ? NULL : cairn_policy_name((enum cairn_policy)policy),
                         deny == 0 ? NULL : cairn_deny_name((enum cairn_deny)deny));
 }

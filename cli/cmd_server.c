@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "disk.h"
 #include "eal.h"
 #include "identity.h"
 #include "node.h"
@@ -21,6 +22,8 @@ struct server {
     struct node_config config;
     struct node *node;
     struct lcore lcore;
+    struct disk *disk;
+    bool without_uring;
 };
 
 /* A page that the node's sleeper and its ringers share. */
@@ -71,7 +74,7 @@ prepare(struct server *server, uint8_t self)
     server->config.cluster = cluster;
     server->config.self = self;
     server->config.incarnation = server->identity.incarnation;
-    /* Memory is all there is yet: whatever an earlier start acknowledged is gone with it. */
+    /* What an earlier start acknowledged in memory alone is gone with it. */
     server->config.recovering = server->identity.incarnation > 1;
     server->config.seed = cli_now_ns() ^ ((uint64_t)getpid() << 32);
     server->config.channel_bytes = CHANNEL_BYTES;
@@ -89,11 +92,42 @@ prepare(struct server *server, uint8_t self)
     return write_pid(cluster, self);
 }
 
+/* On a terminal, one line that grows; a start that reads little says nothing. */
+static void
+show_progress(uint64_t done_bytes, uint64_t total_bytes)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\rcairn: reading the journal: %lu of %lu MiB ", (unsigned long)(done_bytes >> 20),
+                (unsigned long)(total_bytes >> 20));
+}
+
+/* Each node's journal is a directory of its name. */
+static int
+open_disk(struct server *server)
+{
+    const struct cluster_config *cluster = &server->cluster;
+    char path[384], detail[512] = "";
+
+    if (cluster->durability != CAIRN_DISK)
+        return 0;
+    snprintf(path, sizeof(path), "%s/%s", cluster->directory, cluster->names[server->config.self]);
+    if (disk_machine_open(path, server->without_uring, &server->disk, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    if (server->disk->detail[0] != '\0')
+        fprintf(stderr, "cairn: no io_uring for the journal: %s\n", server->disk->detail);
+    server->config.disk = server->disk;
+    server->config.restore_progress = show_progress;
+    return 0;
+}
+
 static int
 start(struct server *server, enum idle_policy idle)
 {
     char detail[512] = "";
+    int status = open_disk(server);
 
+    if (status != 0)
+        return status;
     if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK ||
         node_create(&server->config, &server->node, detail, sizeof(detail)) != CAIRN_OK ||
         node_control_start(server->node, detail, sizeof(detail)) != CAIRN_OK)
@@ -120,6 +154,8 @@ stop(struct server *server)
         node_control_stop(server->node);
         node_free(server->node);
     }
+    if (server->disk != NULL)
+        server->disk->operations->destroy(server->disk);
     identity_release(&server->identity);
 }
 
@@ -149,6 +185,7 @@ cmd_server(int argc, char **argv)
         {"check", OPTION_FLAG, &check, "only check the cluster file"},
         {"idle", OPTION_TEXT, &idle_name, "sleep (adaptive, the default), yield or spin"},
         {"allow-faults", OPTION_FLAG, &server.config.allow_faults, "let 'cairn fault' in"},
+        {"no-uring", OPTION_FLAG, &server.without_uring, "write the journal by a thread, without io_uring"},
         OPTIONS_END,
     };
     enum idle_policy idle = IDLE_SLEEP;

@@ -30,12 +30,17 @@ static const struct {
     [CAIRN_INVALID] = {"invalid", "a value is out of its range"},
     [CAIRN_NO_MEMORY] = {"no_memory", "out of memory"},
     [CAIRN_IO] = {"io", "the operating system refused"},
+    [CAIRN_NO_SPACE] = {"no_space",
+                        "the node's disk has no space left for its journal; free some, it goes on by itself"},
+    [CAIRN_DISK_FAILED] = {"disk_failed",
+                           "a write to the node's disk failed; look at the disk, then start the node anew"},
 };
 
 static const char *const acks[] = {"policy", "local", "majority", "all"};
 static const char *const policies[] = {"cp", "ap", "adaptive", "ca"};
 static const char *const modes[] = {"CP", "DENIED", "AP", "MERGING"};
 static const char *const denies[] = {"none", "writes", "reads", "both"};
+static const char *const durabilities[] = {"memory", "disk"};
 static const char *const read_levels[] = {"policy", "stale", "session", "lease", "linearizable"};
 
 #define COUNT(table) (sizeof(table) / sizeof(*(table)))
@@ -124,6 +129,23 @@ cairn_read_level_parse(const char *text, enum cairn_read_level *out)
     if (!find(read_levels, COUNT(read_levels), text, &index) || index == CAIRN_READ_POLICY)
         return false;
     *out = (enum cairn_read_level)index;
+    return true;
+}
+
+const char *
+cairn_durability_name(enum cairn_durability durability)
+{
+    return name_at(durabilities, COUNT(durabilities), durability);
+}
+
+bool
+cairn_durability_parse(const char *text, enum cairn_durability *out)
+{
+    unsigned index;
+
+    if (!find(durabilities, COUNT(durabilities), text, &index))
+        return false;
+    *out = (enum cairn_durability)index;
     return true;
 }
 

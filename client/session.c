@@ -302,6 +302,7 @@ final_refusal(enum cairn_error error)
     case CAIRN_NO_QUORUM:
     case CAIRN_DENIED:
     case CAIRN_FULL:
+    case CAIRN_NO_SPACE:
     case CAIRN_TOO_LARGE:
     case CAIRN_CORRUPT:
     case CAIRN_INVALID:

@@ -19,6 +19,7 @@ struct yaml_cluster {
     enum cluster_transport transport;
     enum cluster_profile profile;
     uint32_t memory_mib;
+    enum cairn_durability durability;
     bool auto_create;
     char *directory;
     struct yaml_node *nodes;
@@ -26,6 +27,7 @@ struct yaml_cluster {
 };
 
 static const cyaml_strval_t transports[] = {{"memif", TRANSPORT_MEMIF}, {"ring", TRANSPORT_RING}};
+static const cyaml_strval_t durabilities[] = {{"memory", CAIRN_MEMORY}, {"disk", CAIRN_DISK}};
 static const cyaml_strval_t profiles[] = {
     {"shared", PROFILE_SHARED}, {"dedicated", PROFILE_DEDICATED}, {"wan", PROFILE_WAN}};
 
@@ -44,6 +46,8 @@ static const cyaml_schema_field_t cluster_fields[] = {
     CYAML_FIELD_ENUM("profile", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct yaml_cluster, profile, profiles,
                      CYAML_ARRAY_LEN(profiles)),
     CYAML_FIELD_UINT("memory_mib", CYAML_FLAG_OPTIONAL, struct yaml_cluster, memory_mib),
+    CYAML_FIELD_ENUM("durability", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct yaml_cluster, durability,
+                     durabilities, CYAML_ARRAY_LEN(durabilities)),
     CYAML_FIELD_BOOL("auto_create", CYAML_FLAG_OPTIONAL, struct yaml_cluster, auto_create),
     CYAML_FIELD_STRING_PTR("directory", CYAML_FLAG_POINTER, struct yaml_cluster, directory, 1, 255),
     CYAML_FIELD_SEQUENCE("nodes", CYAML_FLAG_POINTER, struct yaml_cluster, nodes, &node_schema, 1, CAIRN_NODES_MAX),
@@ -155,6 +159,7 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
         .transport = yaml->transport,
         .profile = yaml->profile,
         .memory_mib = yaml->memory_mib == 0 ? 1024 : yaml->memory_mib,
+        .durability = yaml->durability,
         .auto_create = yaml->auto_create,
         .nodes = yaml->nodes_count,
     };
@@ -227,9 +232,10 @@ cluster_config_save(const char *path, const struct cluster_config *config, char 
     }
     fprintf(file, "# cairn cluster file; docs/operations.md describes every key\n");
     fprintf(file,
-            "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\nauto_create: %s\ndirectory: %s\nnodes:\n",
+            "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\ndurability: %s\nauto_create: %s\n"
+            "directory: %s\nnodes:\n",
             config->id, transports[config->transport].str, profiles[config->profile].str, config->memory_mib,
-            config->auto_create ? "true" : "false", config->directory);
+            durabilities[config->durability].str, config->auto_create ? "true" : "false", config->directory);
     for (uint32_t i = 0; i < config->nodes; i++)
         fprintf(file, "  - name: %s\n", config->names[i]);
     if (fclose(file) != 0) {

@@ -36,7 +36,7 @@ struct block {
     uint8_t origin;
     uint8_t kind;
     uint16_t reserved;
-    uint64_t reserved2;
+    uint64_t prev_term; /* in a journal: of the trunk's entry before the first */
 };
 
 /* fork_lsn of an entry that a leader put on the trunk itself: it was written after the one before. */

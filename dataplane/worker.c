@@ -10,6 +10,7 @@
 /* Idle polls before a sleeper gives its core away, and before it sleeps. */
 #define SPIN_POLLS 64u
 #define YIELD_NS 300000u
+#define DRAIN_NS 2000000000u
 
 void
 worker_init(struct worker *worker, uint8_t number, const struct worker_application *application, uint64_t now_ns)
@@ -115,6 +116,19 @@ sleep_until_due(struct lcore *lcore, uint32_t prepared)
     urcu_qsbr_thread_online();
 }
 
+/* The kernel's completions need a turn of the core: a worker that spins would keep them from it. */
+static bool
+waits(const struct lcore *lcore)
+{
+    for (uint32_t i = 0; i < lcore->workers_count; i++) {
+        const struct worker_application *application = &lcore->workers[i]->application;
+
+        if (application->waits(application->context))
+            return true;
+    }
+    return false;
+}
+
 /* Spins while there is work, then yields, then sleeps until the next timer or a ring. */
 static void *
 lcore_run(void *argument)
@@ -136,12 +150,19 @@ lcore_run(void *argument)
             idle_polls = 0;
             if (sleepy)
                 doorbell_cancel(lcore->bell);
+        } else if (waits(lcore)) {
+            if (sleepy)
+                doorbell_cancel(lcore->bell);
+            sched_yield();
         } else if (sleepy) {
             sleep_until_due(lcore, prepared);
         } else if (lcore->idle == IDLE_YIELD || (lcore->idle == IDLE_SLEEP && ++idle_polls > SPIN_POLLS)) {
             sched_yield();
         }
     }
+    /* What the kernel still reads from this thread's memory ends first. */
+    for (worked_ns = clock_now_ns(clock); waits(lcore) && clock->last_ns - worked_ns < DRAIN_NS; sched_yield())
+        poll_all(lcore);
     eal_leave_thread();
     return NULL;
 }

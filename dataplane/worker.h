@@ -21,6 +21,8 @@ struct worker_application {
     uint32_t (*turn)(void *context, uint64_t now_ns, bool drained);
     /* When it wants its turn at the latest. */
     uint64_t (*deadline_ns)(void *context);
+    /* Does it wait for something that the kernel does on these cores? */
+    bool (*waits)(void *context);
     void *context;
 };
 

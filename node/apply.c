@@ -67,7 +67,7 @@ keep_on_branch(struct node_log *log, const struct run *run)
         block.count = stretch.count;
         block.size_bytes = stretch.size_bytes;
         block.first_seq = run->first_seq + (stretch.first - run->first_lsn);
-        block.first_lsn = block.first_seq;
+        block.first_lsn = branch_place(run->incarnation, block.first_seq);
         /* What stood before it here and is not committed may go the same way: its place says nothing. */
         if (block.fork_lsn == FORK_TRUNK)
             block.fork_lsn = core_commit_lsn(log->core);
@@ -115,6 +115,7 @@ rebased(struct node *node, struct node_log *log, uint64_t lsn)
     log->base_lsn = log->digest_lsn = lsn;
     log->base_digest = log->digest = node->event_digest;
     log->commit_cursor = (struct cursor){.position = lsn + 1};
+    durable_rebased(node, log, lsn);
     node_event(node, EVENT_REBASED, log, node->self, 0, 0,
                "%s begins anew after lsn %lu: the log is trimmed up to there", node->name, (unsigned long)lsn);
     node_activate(node, log);
@@ -142,18 +143,18 @@ committed(struct node *node, struct node_log *log, uint64_t lsn)
 }
 
 static void
-branch_trim(struct node *node, struct node_log *log, uint64_t seq)
+branch_trim(struct node *node, struct node_log *log, uint64_t place)
 {
     struct stretch stretch;
 
     if (!log->trim_cursor.placed)
         log->trim_cursor.position = store_first(&log->branch);
     while (log->branch_entries > 0 &&
-           store_look(&log->branch, &log->trim_cursor, seq, UINT32_MAX, SIZE_MAX, &stretch)) {
+           store_look(&log->branch, &log->trim_cursor, place, UINT32_MAX, SIZE_MAX, &stretch)) {
         log->branch_entries -= stretch.count;
         store_advance(&log->trim_cursor, &stretch);
     }
-    store_trim(&log->branch, seq + 1);
+    store_trim(&log->branch, place + 1);
     if (log->branch_entries > 0)
         return;
     node_event(node, EVENT_MERGED, log, node->self, 0, 0, "every branch entry of %s is on the trunk", node->name);
@@ -189,6 +190,8 @@ apply_effect(void *context, const struct effect *effect)
 
     switch (effect->type) {
     case EFFECT_SEND:
+        if (durable_park(log, &effect->message))
+            break;
         send_message(node, log, &effect->message);
         /* The one thing that a client somewhere waits for leaves before what comes next is done. */
         if (effect->message.type == MESSAGE_APPEND_REPLY && node->active_count <= 1)
@@ -204,6 +207,7 @@ apply_effect(void *context, const struct effect *effect)
         break;
     case EFFECT_TRUNCATE:
         store_truncate(&log->trunk, effect->lsn);
+        durable_truncated(node, log, effect->lsn);
         break;
     case EFFECT_KEEP:
         keep_on_branch(log, &effect->store.run);
@@ -227,10 +231,13 @@ apply_effect(void *context, const struct effect *effect)
         reader_failed(node, effect->read.token);
         break;
     case EFFECT_BRANCH_TRIM:
-        branch_trim(node, log, effect->seq);
+        branch_trim(node, log, branch_place(effect->branch.incarnation, effect->branch.seq));
         break;
     case EFFECT_REBASE:
         rebased(node, log, effect->lsn);
+        break;
+    case EFFECT_STATE:
+        durable_state(node, log);
         break;
     case EFFECT_LEND:
         log->lend_from_lsn = effect->lend.from_lsn;

@@ -101,6 +101,8 @@ node_control_step(struct node *node, uint64_t now_ns)
     /* In virtual time nobody waits for a page. */
     if (!node->config.stepped)
         segment_pool_touch(&node->segments, false);
+    if (node->config.disk != NULL)
+        journal_maintain(&node->journal);
     follow_catalog(node);
     pthread_mutex_lock(&control->lock);
     collect_events(node);
@@ -141,8 +143,12 @@ open_admin(struct node *node, char *detail, size_t detail_bytes)
 static enum cairn_error
 create_catalog(struct node *node)
 {
-    struct node_log *log = node_log_create(node, CATALOG_LOG, "_catalog", CAIRN_POLICY_CP, CAIRN_DENY_WRITES, 0,
-                                           node->config.recovering);
+    struct log_settings settings = {.name = "_catalog",
+                                    .policy = CAIRN_POLICY_CP,
+                                    .deny = CAIRN_DENY_WRITES,
+                                    .durability = durability_default(node)};
+    struct node_log *log = node_log_create(node, CATALOG_LOG, &settings,
+                                           node->config.recovering && settings.durability == CAIRN_MEMORY);
     struct snapshot *next = snapshot_copy(node);
 
     if (log == NULL || next == NULL) {
@@ -174,6 +180,8 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
         if (error != CAIRN_OK)
             snprintf(detail, detail_bytes, "no memory for the catalog of logs");
     }
+    if (error == CAIRN_OK && node->config.disk != NULL)
+        error = restore(node, detail, detail_bytes);
     if (error == CAIRN_OK && node->config.stepped)
         return CAIRN_OK;
     if (error == CAIRN_OK && pthread_create(&control->thread, NULL, control_run, node) != 0) {
@@ -253,6 +261,10 @@ view_fill(const struct node_log *log, enum cairn_policy policy, enum cairn_deny 
     out->mode = status.mode;
     out->leader = status.leader;
     out->recovering = status.recovering;
+    out->disk_failed = status.failed;
+    out->durability = log->durable == NULL ? CAIRN_MEMORY : CAIRN_DISK;
+    out->held_lsn = status.held_lsn;
+    out->lacks_lsn = status.lacks_lsn;
     out->voters = status.members.voters;
     out->learners = status.members.learners;
     out->term = status.term;

@@ -57,10 +57,9 @@ node_now_ns(const struct node *node)
 }
 
 struct node_log *
-node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_policy policy, enum cairn_deny deny,
-                cairn_node_set voters, bool recovering)
+node_log_create(struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
 {
-    struct core_config settings = core_settings(node, id, policy, voters, recovering);
+    struct core_config settings = core_settings(node, id, asked->policy, asked->voters, recovering);
     struct node_log *log = calloc(1, sizeof(*log));
 
     if (log == NULL)
@@ -68,17 +67,18 @@ node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_pol
     log->id = id;
     log->self = node->self;
     log->led_by = CAIRN_NODE_NONE;
-    snprintf(log->name, sizeof(log->name), "%s", name);
-    log->policy = policy;
-    log->deny = deny;
+    snprintf(log->name, sizeof(log->name), "%s", asked->name);
+    log->policy = asked->policy;
+    log->deny = asked->deny;
     /* The catalog is small, and read from its beginning by whoever starts. */
     log->retain_bytes = id == CATALOG_LOG ? 0 : node->config.retain_bytes;
     log->commit_cursor.position = log->trim_cursor.position = 1;
-    log->mode = policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
+    log->mode = asked->policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     log->memory = aligned_alloc(64, core_footprint(&settings));
     if (log->memory == NULL || !store_init(&log->trunk, &node->segments) ||
         !store_init(&log->branch, &node->segments) || !pending_ring_init(&log->pending, settings.window_entries) ||
-        !pending_ring_init(&log->pending_all, settings.window_entries)) {
+        !pending_ring_init(&log->pending_all, settings.window_entries) ||
+        (node->config.disk != NULL && asked->durability == CAIRN_DISK && !durable_init(log))) {
         node_log_free(log);
         return NULL;
     }
@@ -93,6 +93,7 @@ node_log_free(struct node_log *log)
         store_fini(&log->trunk);
     if (log->branch.segments != NULL)
         store_fini(&log->branch);
+    durable_fini(log);
     free(log->pending.items);
     free(log->pending_all.items);
     free(log->memory);
@@ -235,7 +236,7 @@ enum cairn_error
 node_create(const struct node_config *config, struct node **out, char *detail, size_t detail_bytes)
 {
     struct worker_application application = {
-        .receive = node_receive, .turn = node_turn, .deadline_ns = node_deadline_ns};
+        .receive = node_receive, .turn = node_turn, .deadline_ns = node_deadline_ns, .waits = node_waits};
     struct node *node = aligned_alloc(64, (sizeof(*node) + 63) & ~(size_t)63);
     enum cairn_error error;
 
@@ -310,6 +311,8 @@ node_free(struct node *node)
         for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++)
             free(node->assemblies[peer][i].bytes);
     }
+    if (node->config.disk != NULL)
+        journal_fini(&node->journal);
     segment_pool_fini(&node->segments);
     free(node->commands);
     free(node->events);
@@ -447,6 +450,11 @@ event_name(enum event_kind kind)
         [EVENT_MERGED] = "merged",
         [EVENT_LEADER] = "leader",
         [EVENT_LEADER_LOST] = "leader_lost",
+        [EVENT_RESTORED] = "restored",
+        [EVENT_DAMAGED] = "damaged",
+        [EVENT_DISK_FAILED] = "disk_failed",
+        [EVENT_DISK_FULL] = "disk_full",
+        [EVENT_DISK_SPACE] = "disk_space",
         [EVENT_PEER_RESTARTED] = "peer_restarted",
         [EVENT_RECOVERED] = "recovered",
         [EVENT_DIVERGED] = "diverged",
@@ -471,6 +479,8 @@ node_event(struct node *node, enum event_kind kind, const struct node_log *log, 
     };
     va_list arguments;
 
+    if (node->restoring)
+        return;
     if (log != NULL)
         memcpy(event.log_name, log->name, sizeof(event.log_name));
     va_start(arguments, reason);

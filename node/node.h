@@ -8,6 +8,7 @@
 
 #include "cairn/cairn.h"
 #include "config.h"
+#include "disk.h"
 #include "fault.h"
 #include "worker.h"
 
@@ -17,7 +18,10 @@ struct node_config {
     const struct cluster_config *cluster; /* outlives the node */
     uint8_t self;
     uint32_t incarnation;
-    bool recovering; /* started before, and has lost its memory since */
+    bool recovering;             /* started before, and has lost its memory since */
+    struct disk *disk;           /* of its journal, borrowed; NULL: logs live in memory alone */
+    uint32_t journal_file_bytes; /* 0: 64 MiB, less where the disk is small */
+    void (*restore_progress)(uint64_t done_bytes, uint64_t total_bytes); /* NULL: not told */
     uint64_t seed;
     struct doorbell *bell;                        /* the polling lcore's */
     struct doorbell *peer_bells[CAIRN_NODES_MAX]; /* NULL where a peer cannot be woken */
@@ -48,6 +52,11 @@ enum event_kind {
     EVENT_DIVERGED,
     EVENT_REBASED,
     EVENT_MEMBERS,
+    EVENT_RESTORED,
+    EVENT_DAMAGED,
+    EVENT_DISK_FAILED,
+    EVENT_DISK_FULL,
+    EVENT_DISK_SPACE,
     EVENT_KINDS,
 };
 
@@ -101,10 +110,13 @@ struct node_log_view {
     enum cairn_policy policy;
     enum cairn_deny deny;
     enum cairn_mode mode;
+    enum cairn_durability durability;
     uint8_t leader;
-    bool recovering;
+    bool recovering, disk_failed;
     cairn_node_set voters, learners;
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, appended, refused;
+    uint64_t held_lsn;  /* on this node's medium */
+    uint64_t lacks_lsn; /* 0: nothing; else damaged here from last_lsn + 1 up to here */
 };
 bool node_view(struct node *node, const char *log, struct node_log_view *out);
 

@@ -216,6 +216,9 @@ read_trunk(struct node *node, struct reader *reader)
 
     if (last > commit_lsn)
         last = commit_lsn;
+    /* What the catalog says is in force on a node only when the node cannot forget it. */
+    if (reader->log->id == CATALOG_LOG && last > durable_held_lsn(reader->log))
+        last = durable_held_lsn(reader->log);
     while (given < ENTRIES_PER_TURN && store_look(&reader->log->trunk, &reader->cursor, last, 1, SIZE_MAX, &stretch)) {
         if (stretch.block->kind == ENTRY_DATA && !emit_entry(node, reader, &stretch, false))
             return given;

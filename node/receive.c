@@ -4,8 +4,7 @@
 
 #include "state.h"
 
-/* Reads lengths and identities of the batch's records and checks their checksums. */
-static bool
+bool
 batch_read(struct batch *batch, const uint8_t *records, const struct block *block)
 {
     const uint8_t *at = records;
@@ -60,7 +59,8 @@ receive_entries(struct node *node, struct node_log *log, const struct message *m
 
     node->batch.count = 0;
     if (block->count > 0) {
-        if (!store_has_room(node, &log->trunk, worst_bytes(block))) {
+        if (!store_has_room(node, &log->trunk, worst_bytes(block)) ||
+            !durable_has_space(node, log, worst_bytes(block))) {
             node->counters.no_room++;
             return;
         }

@@ -73,13 +73,15 @@ answer_trunk(struct node *node, struct node_log *log, const struct pending *pend
 }
 
 static void
-answer_branch(struct node *node, struct node_log *log, const struct pending *pending, uint64_t seq, bool repeated)
+answer_branch(struct node *node, struct node_log *log, const struct pending *pending, uint32_t incarnation,
+              uint64_t seq, bool repeated)
 {
     struct answer answer = answer_to(node, log, pending->token, CAIRN_OK);
 
     answer.ack = CAIRN_ACK_LOCAL;
     answer.flags = (uint8_t)(ANSWER_ON_BRANCH | (repeated ? ANSWER_REPEATED : 0));
     answer.seq = seq;
+    answer.incarnation = incarnation;
     answer.fork_lsn = core_commit_lsn(log->core);
     answer_put(node, pending->attachment, pending->serial, &answer, NULL);
 }
@@ -96,6 +98,22 @@ pending_push(struct pending_ring *ring, const struct pending *pending)
     assert(pending_room(ring));
     ring->items[ring->tail++ & ring->mask] = *pending;
     __builtin_prefetch(&ring->items[ring->tail & ring->mask], 1);
+}
+
+/* Acknowledged on this node's word: at once, or when its disk holds it. place: on the branch. */
+static void
+answer_kept(struct node *node, struct node_log *log, struct pending *pending, uint32_t incarnation, uint64_t seq,
+            bool repeated)
+{
+    uint64_t place = branch_place(incarnation, seq);
+
+    if (log->durable == NULL || place <= log->durable->held_branch) {
+        answer_branch(node, log, pending, incarnation, seq, repeated);
+        return;
+    }
+    pending->lsn = place;
+    pending->repeated = repeated;
+    pending_push(&log->durable->branch_pending, pending);
 }
 
 static void
@@ -116,6 +134,42 @@ static uint64_t
 settled_lsn(const struct node_log *log, enum cairn_ack ack)
 {
     return ack == CAIRN_ACK_ALL ? core_all_lsn(log->core) : core_commit_lsn(log->core);
+}
+
+void
+pending_held(struct node *node, struct node_log *log)
+{
+    struct pending_ring *ring = &log->durable->branch_pending;
+
+    answer_up_to(node, log, &log->durable->local, log->durable->held_lsn);
+    while (ring->head != ring->tail) {
+        const struct pending *pending = &ring->items[ring->head & ring->mask];
+
+        if (pending->lsn > log->durable->held_branch)
+            return;
+        answer_branch(node, log, pending, (uint32_t)(pending->lsn / branch_place(1, 0)),
+                      pending->lsn % branch_place(1, 0), pending->repeated);
+        ring->head++;
+    }
+}
+
+static void
+answer_unknown(struct node *node, struct node_log *log, struct pending_ring *ring)
+{
+    for (; ring->head != ring->tail; ring->head++) {
+        const struct pending *pending = &ring->items[ring->head & ring->mask];
+        struct answer answer = answer_to(node, log, pending->token, CAIRN_UNKNOWN);
+
+        answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+    }
+}
+
+/* The disk has failed: whether what was on its way there is held nobody can tell. */
+void
+pending_fail(struct node *node, struct node_log *log)
+{
+    answer_unknown(node, log, &log->durable->local);
+    answer_unknown(node, log, &log->durable->branch_pending);
 }
 
 void
@@ -150,14 +204,14 @@ branch_seq_of(struct node_log *log, uint64_t lsn)
 /* What the client hears of an append that its leader can no longer commit: where the policy keeps
  * accepting, the entry is on the branch now, and that is all it asked for; otherwise nobody knows. */
 static void
-settle_deposed(struct node *node, struct node_log *log, const struct pending *pending)
+settle_deposed(struct node *node, struct node_log *log, struct pending *pending)
 {
     bool keeps = log->policy == CAIRN_POLICY_ADAPTIVE || log->policy == CAIRN_POLICY_AP;
     uint64_t seq = keeps && pending->asked <= CAIRN_ACK_LOCAL ? branch_seq_of(log, pending->lsn) : 0;
     struct answer answer;
 
-    if (seq != 0) {
-        answer_branch(node, log, pending, seq, false);
+    if (seq != 0 && (log->durable == NULL || pending_room(&log->durable->branch_pending))) {
+        answer_kept(node, log, pending, node->config.incarnation, seq, false);
         return;
     }
     answer = answer_to(node, log, pending->token, CAIRN_UNKNOWN);
@@ -167,9 +221,10 @@ settle_deposed(struct node *node, struct node_log *log, const struct pending *pe
 void
 pending_deposed(struct node *node, struct node_log *log)
 {
-    struct pending_ring *rings[] = {&log->pending, &log->pending_all};
+    struct pending_ring *rings[] = {&log->pending, &log->pending_all,
+                                    log->durable == NULL ? NULL : &log->durable->local};
 
-    for (uint32_t i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < 3 && rings[i] != NULL; i++) {
         for (; rings[i]->head != rings[i]->tail; rings[i]->head++)
             settle_deposed(node, log, &rings[i]->items[rings[i]->head & rings[i]->mask]);
     }
@@ -215,15 +270,22 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
              const struct record *record, uint64_t now_ns)
 {
     struct pending_ring *ring = pending->ack == CAIRN_ACK_ALL ? &log->pending_all : &log->pending;
+    bool alone = pending->ack == CAIRN_ACK_LOCAL;
     struct entry_id id = record_id(record);
     struct accepted accepted;
     enum cairn_error error;
     struct block block;
 
+    if (alone && log->durable != NULL)
+        ring = &log->durable->local;
     if (!pending_room(ring) || !keepable(node, record_size(record)))
         return false;
     if (!store_has_room(node, &log->trunk, record_size(record))) {
         answer_error(node, log, attachment, pending->token, CAIRN_FULL);
+        return true;
+    }
+    if (!durable_has_space(node, log, record_size(record))) {
+        answer_error(node, log, attachment, pending->token, CAIRN_NO_SPACE);
         return true;
     }
     error = core_append(log->core, &id, (enum cairn_ack)pending->ack, &accepted);
@@ -251,7 +313,7 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     log->uncommitted_bytes += block.size_bytes;
     node->uncommitted_bytes += block.size_bytes;
     pending->lsn = accepted.lsn;
-    if (pending->ack == CAIRN_ACK_LOCAL)
+    if (alone && log->durable == NULL)
         answer_trunk(node, log, pending, false);
     else
         pending_push(ring, pending);
@@ -279,8 +341,14 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
     enum cairn_error error;
     struct block block;
 
+    if (log->durable != NULL && !pending_room(&log->durable->branch_pending))
+        return false;
     if (!branch_has_room(node, log, record_size(record))) {
         answer_error(node, log, attachment, pending->token, CAIRN_FULL);
+        return true;
+    }
+    if (!durable_has_space(node, log, record_size(record))) {
+        answer_error(node, log, attachment, pending->token, CAIRN_NO_SPACE);
         return true;
     }
     error = core_append_branch(log->core, &id, &accepted);
@@ -292,7 +360,7 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
         return answer_repeated(node, log, pending, record, &accepted);
     if (!accepted.repeated) {
         block = (struct block){
-            .first_lsn = accepted.seq,
+            .first_lsn = branch_place(node->config.incarnation, accepted.seq),
             .first_seq = accepted.seq,
             .fork_lsn = core_commit_lsn(log->core),
             .hlc = node_hlc(node, log, now_ns),
@@ -307,7 +375,7 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
         log_reassess(node, log);
         node_activate(node, log);
     }
-    answer_branch(node, log, pending, accepted.seq, accepted.repeated);
+    answer_kept(node, log, pending, accepted.incarnation, accepted.seq, accepted.repeated);
     return true;
 }
 
@@ -320,6 +388,8 @@ append_route(struct node *node, struct node_log *log, const struct attachment *a
     enum cairn_ack ack;
     enum cairn_error error = mode_admit_append(log->mode, &inputs, (enum cairn_ack)pending->asked, &ack);
 
+    if (error == CAIRN_OK && core_failed(log->core))
+        error = CAIRN_DISK_FAILED;
     if (error != CAIRN_OK) {
         answer_error(node, log, attachment, pending->token, error);
         return true;

@@ -73,9 +73,8 @@ send_records(struct node *node, struct node_log *log, struct port *port, const s
     return true;
 }
 
-/* The part of a block that a stretch is. */
-static struct block
-part_of(const struct stretch *stretch)
+struct block
+block_part(const struct stretch *stretch)
 {
     struct block block = *stretch->block;
 
@@ -92,7 +91,7 @@ static bool
 send_stretch(struct node *node, struct node_log *log, struct port *port, const struct message *message,
              const struct stretch *stretch, struct stream *stream)
 {
-    struct block block = part_of(stretch);
+    struct block block = block_part(stretch);
     struct piece piece = {
         .bytes = stretch->records, .size_bytes = stretch->size_bytes, .segment_id = stretch->segment_id};
 
@@ -244,7 +243,7 @@ adopt(struct node *node, struct node_log *log, const struct message *message, co
     const uint8_t *at = stretch->records;
 
     node->batch.records = stretch->records;
-    node->batch.block = part_of(stretch);
+    node->batch.block = block_part(stretch);
     node->batch.count = stretch->count;
     for (uint32_t i = 0; i < stretch->count; i++) {
         const struct record *record = (const struct record *)(const void *)at;
@@ -262,7 +261,7 @@ static struct message
 hand_off_message(const struct node *node, const struct node_log *log, uint8_t leader, uint64_t after_seq,
                  const struct stretch *stretch)
 {
-    struct block block = part_of(stretch);
+    struct block block = block_part(stretch);
     struct message message;
 
     memset(&message, 0, sizeof(message));
@@ -285,15 +284,16 @@ void
 send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     uint64_t after_seq;
+    uint32_t incarnation;
     uint8_t leader;
 
     for (uint32_t frames = 0; frames < FRAMES_PER_TURN; frames++) {
         struct stretch stretch;
         struct message message;
 
-        if (!core_hand_off_window(log->core, &after_seq, &leader))
+        if (!core_hand_off_window(log->core, &incarnation, &after_seq, &leader))
             return;
-        stream_place(&log->hand_off, after_seq);
+        stream_place(&log->hand_off, branch_place(incarnation, after_seq));
         if (!store_look(&log->branch, &log->hand_off.cursor, UINT64_MAX, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch))
             return;
         message = hand_off_message(node, log, leader, after_seq, &stretch);
@@ -306,7 +306,7 @@ send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns)
 
             if (port_room(port) < 4 || !send_stretch(node, log, port, &message, &stretch, &log->hand_off))
                 return;
-            core_handed(log->core, stretch.first + stretch.count - 1, stretch.count, now_ns);
+            core_handed(log->core, message.hand_off.run.first_seq + stretch.count - 1, stretch.count, now_ns);
         }
         log->hand_off.key = stretch.first + stretch.count - 1;
         store_advance(&log->hand_off.cursor, &stretch);

@@ -24,6 +24,7 @@
 #include "config.h"
 #include "core.h"
 #include "detector.h"
+#include "journal.h"
 #include "mode.h"
 #include "node.h"
 #include "store.h"
@@ -58,6 +59,7 @@ struct pending {
     uint64_t lsn, token;
     uint32_t serial;
     uint8_t attachment, ack, asked;
+    bool repeated;
 };
 
 /* Appends waiting for their commit, by lsn: a ring. */
@@ -95,12 +97,35 @@ struct reader {
     struct cursor cursor, branch_cursor;
 };
 
+#define PARKED_MAX 16u
+#define DURABLE_PENDING 4096u
+
+/* What a durable log has on its way to the journal, and what waits for that. */
+struct durable {
+    struct cursor trunk, branch; /* what is to be written next */
+    uint64_t held_lsn;           /* of the trunk, durable up to here */
+    uint64_t held_branch;        /* of the branch, by place */
+    /* Term and vote change, are written, are held: counted. */
+    uint64_t state_wanted, state_written, state_held;
+    bool base_due; /* the trunk began anew */
+    bool tail_due; /* something was written since the last tail */
+    bool listed;   /* in node->unwritten */
+    uint64_t tail_ns;
+    struct message parked[PARKED_MAX]; /* until the state they speak of is held */
+    uint32_t parked_count;
+    struct pending_ring local, branch_pending; /* acknowledged on this node's word: by lsn, by place */
+    /* While the journal is read at the start: */
+    bool doubtful, state_doubtful; /* something may be missing */
+    uint64_t promised_lsn, promised_term;
+};
+
 struct log_status {
     enum role role;
     enum cairn_mode mode;
     uint8_t self, leader;
-    bool recovering;
+    bool recovering, failed;
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, refused, appended, recovery_lsn;
+    uint64_t held_lsn, lacks_lsn;
     struct members members;
 };
 
@@ -123,6 +148,7 @@ struct node_log {
     void *memory;
     struct core *core;
     struct store trunk, branch;
+    struct durable *durable; /* NULL: the log lives in memory alone */
     struct cursor commit_cursor, trim_cursor;
     uint64_t digest, digest_lsn;
     uint64_t branch_entries;
@@ -188,6 +214,12 @@ struct node {
     struct fault_queue faults[CAIRN_NODES_MAX];
     struct doorbell *bell;
     struct segment_pool segments;
+    struct journal journal; /* used where config.disk is */
+    struct node_log *unwritten[LOGS_MAX];
+    uint32_t unwritten_count;
+    bool restoring, journal_was_empty, journal_failed, journal_full;
+    uint64_t restored_catalog_lsn;
+    char restore_failure[256];
     struct rte_mbuf_ext_shared_info *shared; /* by segment: frames that refer to it */
     struct detector detector;
     cairn_node_set hears, reach;
@@ -235,8 +267,14 @@ record_id(const struct record *record)
 
 /* node.c */
 uint64_t node_now_ns(const struct node *node);
-struct node_log *node_log_create(struct node *node, uint32_t id, const char *name, enum cairn_policy policy,
-                                 enum cairn_deny deny, cairn_node_set voters, bool recovering);
+struct log_settings {
+    const char *name;
+    enum cairn_policy policy;
+    enum cairn_deny deny;
+    enum cairn_durability durability;
+    cairn_node_set voters; /* 0: every node */
+};
+struct node_log *node_log_create(struct node *node, uint32_t id, const struct log_settings *settings, bool recovering);
 void node_log_free(struct node_log *log);
 void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
@@ -256,11 +294,15 @@ void apply_effect(void *context, const struct effect *effect);
 bool apply_holds(void *context, const struct entry_id *id);
 
 /* receive.c */
+/* Reads lengths and identities of the batch's records and checks their checksums. */
+bool batch_read(struct batch *batch, const uint8_t *records, const struct block *block);
 /* Tells the core that its leader lives, where a heartbeat without a row for this log says so. */
 void leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns);
 bool node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
 
 /* send.c */
+/* The part of a block that a stretch is. */
+struct block block_part(const struct stretch *stretch);
 void send_message(struct node *node, struct node_log *log, const struct message *message);
 void send_entries(struct node *node, struct node_log *log, uint64_t now_ns);
 void send_lent(struct node *node, struct node_log *log);
@@ -273,6 +315,28 @@ void pending_committed(struct node *node, struct node_log *log);
 void pending_deposed(struct node *node, struct node_log *log);
 bool answer_put(struct node *node, uint8_t attachment, uint32_t serial, const struct answer *answer,
                 const struct record *record);
+
+void pending_held(struct node *node, struct node_log *log);
+void pending_fail(struct node *node, struct node_log *log);
+
+/* durable.c */
+bool durable_init(struct node_log *log);
+void durable_fini(struct node_log *log);
+void durable_state(struct node *node, struct node_log *log);
+bool durable_park(struct node_log *log, const struct message *message);
+void durable_truncated(struct node *node, struct node_log *log, uint64_t from_lsn);
+void durable_rebased(struct node *node, struct node_log *log, uint64_t lsn);
+void durable_want(struct node *node, struct node_log *log);
+uint32_t durable_poll(struct node *node, uint64_t now_ns);
+void durable_write(struct node *node, uint64_t now_ns);
+void durable_tail(struct node *node, struct node_log *log, uint64_t now_ns);
+void durable_tick(struct node *node, uint64_t now_ns);
+/* May data of that size be let in? */
+bool durable_has_space(const struct node *node, const struct node_log *log, size_t size_bytes);
+uint64_t durable_held_lsn(const struct node_log *log);
+
+/* restore.c */
+enum cairn_error restore(struct node *node, char *detail, size_t detail_bytes);
 
 /* readers.c */
 void reader_start(struct node *node, struct attachment *attachment, const struct request *request, uint64_t now_ns);
@@ -294,6 +358,7 @@ struct snapshot *snapshot_copy(const struct node *node);
 
 /* catalog.c */
 void catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_bytes);
+enum cairn_durability durability_default(const struct node *node);
 
 /* admin.c */
 struct admin_reply;
@@ -302,12 +367,16 @@ void admin_closed(void *context, void *connection);
 
 /* turn.c */
 uint32_t node_turn(void *context, uint64_t now_ns, bool drained);
+void adopt_snapshot(struct node *node, uint64_t now_ns);
 uint64_t node_deadline_ns(void *context);
+bool node_waits(void *context);
 bool node_has_unsent(const struct node *node, const struct node_log *log);
 void node_wake_up(struct node *node, uint64_t now_ns);
 void node_reassess(struct node *node, uint64_t now_ns);
 void log_reassess(struct node *node, struct node_log *log);
 void trim(struct node_log *log);
+/* Gives up memory of what is on disk. */
+void evict(struct node *node, struct node_log *log);
 void status_publish(struct node_log *log);
 void status_read(const struct node_log *log, struct log_status *out);
 

@@ -76,7 +76,7 @@ node_reassess(struct node *node, uint64_t now_ns)
     }
 }
 
-static void
+void
 adopt_snapshot(struct node *node, uint64_t now_ns)
 {
     const struct snapshot *snapshot = rcu_dereference(node->snapshot);
@@ -154,9 +154,16 @@ trim(struct node_log *log)
     if (core_role(log->core) == ROLE_LEADER)
         log->trim_lsn = core_trim_limit(log->core);
     /* Committed as far as this node's digest has come, and held by all in reach. */
-    if (log->trim_lsn > 0 && log->trim_lsn <= log->digest_lsn)
+    if (log->trim_lsn > 0 && log->trim_lsn <= log->digest_lsn && log->trim_lsn <= durable_held_lsn(log))
         trim_to(log, log->trim_lsn < log->ticked_lsn ? log->trim_lsn : log->ticked_lsn);
     log->ticked_lsn = log->digest_lsn;
+}
+
+void
+evict(struct node *node, struct node_log *log)
+{
+    (void)node;
+    (void)log;
 }
 
 /* Something that may be sent now: to a follower, or of the branch. */
@@ -164,9 +171,10 @@ bool
 node_has_unsent(const struct node *node, const struct node_log *log)
 {
     uint64_t from, to;
+    uint32_t incarnation;
     uint8_t leader;
 
-    if (core_hand_off_window(log->core, &from, &leader))
+    if (core_hand_off_window(log->core, &incarnation, &from, &leader))
         return true;
     if (log->lend_from_lsn != 0)
         return true;
@@ -191,10 +199,11 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
     core_tick(log->core, now_ns, &sink);
     log_reassess(node, log);
     trim(log);
+    durable_tail(node, log, now_ns);
     status_publish(log);
     if (node_has_unsent(node, log))
         node_activate(node, log);
-    log->touched = log->active;
+    log->touched = log->active || (log->durable != NULL && log->durable->tail_due);
     return core_deadline_ns(log->core);
 }
 
@@ -219,6 +228,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         node->pace_ns = pace(node, now_ns);
         atomic_store_explicit(&node->resting, node->pace_ns != node->detector.config.interval_ns, memory_order_relaxed);
         send_heartbeats(node, now_ns);
+        durable_tick(node, now_ns);
         /* On the same grid in every process of a machine: sleepers then wake together, and a core
          * leaves its idle state once for all of them. */
         node->heartbeat_ns = (now_ns / node->pace_ns + 1) * node->pace_ns;
@@ -243,7 +253,8 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
     store_seal(&log->branch);
     /* In memory an entry is held as soon as it is stored. */
     sink = node_sink(node, log);
-    core_held(log->core, core_last_lsn(log->core), now_ns, &sink);
+    core_held(log->core, durable_held_lsn(log), now_ns, &sink);
+    durable_want(node, log);
     send_entries(node, log, now_ns);
     send_lent(node, log);
 }
@@ -300,17 +311,27 @@ node_turn(void *context, uint64_t now_ns, bool drained)
 
     adopt_snapshot(node, now_ns);
     take_commands(node);
-    work = requests_turn(node, now_ns);
+    work = durable_poll(node, now_ns);
+    work += requests_turn(node, now_ns);
     if (now_ns >= node->heartbeat_ns || now_ns >= node->suspect_ns)
         timers(node, now_ns, drained);
     work += readers_turn(node, now_ns);
     if (node->active_count > 0)
         work += finish(node, now_ns);
+    durable_write(node, now_ns);
     if (work > 0)
         node_wake_up(node, now_ns);
     else if (node->status_due)
         publish_touched(node);
     return work;
+}
+
+bool
+node_waits(void *context)
+{
+    const struct node *node = context;
+
+    return node->config.disk != NULL && journal_busy(&node->journal) && !node->journal_failed;
 }
 
 uint64_t
@@ -326,6 +347,7 @@ void
 status_publish(struct node_log *log)
 {
     uint32_t sequence = atomic_load_explicit(&log->status_sequence, memory_order_relaxed);
+    uint64_t lacks_lsn;
 
     atomic_store_explicit(&log->status_sequence, sequence + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
@@ -334,6 +356,9 @@ status_publish(struct node_log *log)
         .mode = log->mode,
         .leader = core_leader(log->core),
         .recovering = core_recovering(log->core),
+        .failed = core_failed(log->core),
+        .held_lsn = durable_held_lsn(log),
+        .lacks_lsn = core_lacks(log->core, &lacks_lsn) ? lacks_lsn : 0,
         .term = core_term(log->core),
         .commit_lsn = core_commit_lsn(log->core),
         .last_lsn = core_last_lsn(log->core),

@@ -10,6 +10,17 @@ level_of(struct core *core, uint64_t lsn)
 }
 
 bool
+core_acked_alone(const struct core *core, uint64_t first_lsn, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (first_lsn + i > core->commit_lsn &&
+            core->levels[(first_lsn + i) & (core->config.window_entries - 1)] == CAIRN_ACK_LOCAL)
+            return true;
+    }
+    return false;
+}
+
+bool
 window_open(const struct core *core)
 {
     return core->transfer_target == CAIRN_NODE_NONE &&
@@ -119,7 +130,7 @@ core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, st
 }
 
 /* Drops what conflicts with the leader's trunk. Committed entries never do. */
-static void
+void
 truncate_from(struct core *core, uint64_t from_lsn, const struct sink *sink)
 {
     assert(from_lsn > core->commit_lsn);
@@ -195,7 +206,7 @@ skip_held(struct core *core, const struct run *run, const struct sink *sink)
 }
 
 /* Room for the run's entries, or some of them? A follower may lag in what it knows to be committed. */
-static uint32_t
+uint32_t
 follower_room(const struct core *core, const struct run *run, uint32_t count)
 {
     uint64_t uncommitted = core->last_lsn - core->commit_lsn, room;
@@ -292,12 +303,13 @@ append_acknowledge(struct core *core, const struct sink *sink)
 {
     struct message reply;
 
-    if (core->reply_to == CAIRN_NODE_NONE)
+    if (core->reply_to == CAIRN_NODE_NONE || core->failed)
         return;
     reply = core_message(core, MESSAGE_APPEND_REPLY, core->reply_to);
     reply.yes = true;
     reply.append_reply.match_lsn = core->match_lsn < core->held_lsn ? core->match_lsn : core->held_lsn;
-    reply.append_reply.hint_lsn = reply.append_reply.match_lsn;
+    /* What is on its way to the medium need not be sent again. */
+    reply.append_reply.hint_lsn = core->match_lsn;
     core->reply_to = CAIRN_NODE_NONE;
     core_send(&reply, sink);
 }

@@ -34,16 +34,22 @@ core_wants_base(const struct core *core, uint8_t peer)
 }
 
 void
+core_base(const struct core *core, struct core_base *out)
+{
+    out->lsn = core->base_lsn;
+    out->base_term = core->base_term;
+    out->producer_floor = producers_highest(&core->producers);
+    out->members = core->committed_members;
+    out->marks = core->committed_marks.items;
+    out->marks_count = core->committed_marks.count;
+}
+
+void
 core_base_message(const struct core *core, uint8_t peer, struct message *out)
 {
     assert(core->role == ROLE_LEADER);
     *out = core_message(core, MESSAGE_BASE, peer);
-    out->base.lsn = core->base_lsn;
-    out->base.base_term = core->base_term;
-    out->base.producer_floor = producers_highest(&core->producers);
-    out->base.members = core->committed_members;
-    out->base.marks = core->committed_marks.items;
-    out->base.marks_count = core->committed_marks.count;
+    core_base(core, &out->base);
 }
 
 void
@@ -59,32 +65,32 @@ core_base_sent(struct core *core, uint8_t peer, uint64_t now_ns)
 
 /* Everything held is given up for the leader's base. What of it was acknowledged is on this node's
  * branch, or committed and in the base. */
-static void
-begin_anew(struct core *core, const struct message *message, const struct sink *sink)
+void
+base_begin(struct core *core, const struct core_base *base, const struct sink *sink)
 {
     assert(core->role == ROLE_FOLLOWER);
-    assert(message->base.lsn > core->commit_lsn);
+    assert(base->lsn > core->commit_lsn);
     memset(&core->history, 0, sizeof(core->history));
     core->runs.head = core->runs.tail = 0;
-    history_add(&core->history, message->base.base_term, message->base.lsn);
+    history_add(&core->history, base->base_term, base->lsn);
     producers_clear(&core->producers);
-    core->producers.evicted_floor = message->base.producer_floor;
-    core->committed_marks.count = message->base.marks_count;
-    memcpy(core->committed_marks.items, message->base.marks, message->base.marks_count * sizeof(struct mark));
+    core->producers.evicted_floor = base->producer_floor;
+    core->committed_marks.count = base->marks_count;
+    memcpy(core->committed_marks.items, base->marks, base->marks_count * sizeof(struct mark));
     core->marks = core->committed_marks;
-    membership_start(core, &message->base.members);
-    core->base_lsn = message->base.lsn;
-    core->base_term = message->base.base_term;
-    core->last_lsn = core->held_lsn = core->commit_lsn = core->match_lsn = message->base.lsn;
-    emit_lsn(sink, EFFECT_REBASE, message->base.lsn);
+    membership_start(core, &base->members);
+    core->base_lsn = base->lsn;
+    core->base_term = base->base_term;
+    core->last_lsn = core->held_lsn = core->commit_lsn = core->match_lsn = base->lsn;
+    emit_lsn(sink, EFFECT_REBASE, base->lsn);
     branch_settle(core, sink);
 }
 
-static bool
-base_sane(const struct core *core, const struct message *message)
+bool
+base_sane(const struct core_base *base, uint64_t term)
 {
-    return message->base.lsn > 0 && message->base.base_term > 0 && message->base.base_term <= core->term &&
-           message->base.marks_count <= MARKS_MAX && members_sane(&message->base.members);
+    return base->lsn > 0 && base->base_term > 0 && base->base_term <= term && base->marks_count <= MARKS_MAX &&
+           members_sane(&base->members);
 }
 
 void
@@ -93,10 +99,10 @@ receive_base(struct core *core, const struct message *message, uint64_t now_ns, 
     if (message->term < core->term || (message->term == core->term && core->role == ROLE_LEADER))
         return;
     follow(core, message->term, message->from, now_ns, sink);
-    if (!base_sane(core, message))
+    if (!base_sane(&message->base, core->term))
         return;
     if (message->base.lsn > core->commit_lsn)
-        begin_anew(core, message, sink);
+        base_begin(core, &message->base, sink);
     else if (core->match_lsn < message->base.lsn)
         core->match_lsn = message->base.lsn;
     core->reply_to = message->from;

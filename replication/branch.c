@@ -5,24 +5,73 @@
  * committed mark of this node reaches them. */
 #include "state.h"
 
+/* Up to where the trunk holds what this node accepted in a life. */
 static uint64_t
-own_mark(const struct core *core, const struct marks *marks)
+own_mark(const struct core *core, const struct marks *marks, uint32_t incarnation)
 {
-    return marks_get(marks, core->config.self, core->config.incarnation);
+    return marks_get(marks, core->config.self, incarnation);
 }
 
+/* The life that is handed off next. */
 static void
-branch_open(struct core *core, uint64_t last_seq)
+branch_open(struct core *core, uint32_t incarnation, uint64_t last_seq)
 {
-    struct branch *branch = &core->branch;
+    uint64_t base_seq = own_mark(core, &core->committed_marks, incarnation);
 
-    assert(last_seq > branch->last_seq);
-    if (branch->last_seq == 0) {
-        branch->base_seq = own_mark(core, &core->committed_marks);
-        branch->sent_seq = branch->marked_seq = branch->base_seq;
-        branch->in_flight = 0;
+    core->branch = (struct branch){
+        .incarnation = incarnation,
+        .base_seq = base_seq,
+        .sent_seq = base_seq,
+        .marked_seq = base_seq,
+        .last_seq = last_seq,
+    };
+}
+
+/* The last sequence of a life on the branch; 0: none of that life is there. */
+static uint64_t
+branch_last_seq(const struct core *core, uint32_t incarnation)
+{
+    if (core->branch.last_seq != 0 && core->branch.incarnation == incarnation)
+        return core->branch.last_seq;
+    for (uint32_t i = 0; i < core->later_lives_count; i++) {
+        if (core->later_lives[i].incarnation == incarnation)
+            return core->later_lives[i].last_seq;
     }
-    branch->last_seq = last_seq;
+    return 0;
+}
+
+/* May the branch take an entry of that life? Lives follow each other. */
+static bool
+branch_room(const struct core *core, uint32_t incarnation)
+{
+    const uint32_t count = core->later_lives_count;
+
+    if (core->branch.last_seq == 0 || branch_last_seq(core, incarnation) != 0)
+        return true;
+    return count < LIVES_MAX &&
+           incarnation > (count == 0 ? core->branch.incarnation : core->later_lives[count - 1].incarnation);
+}
+
+/* The branch reaches to last_seq of that life now. */
+bool
+branch_extend(struct core *core, uint32_t incarnation, uint64_t last_seq)
+{
+    const uint32_t count = core->later_lives_count;
+
+    if (last_seq <= branch_last_seq(core, incarnation) || !branch_room(core, incarnation))
+        return false;
+    if (core->branch.last_seq == 0) {
+        branch_open(core, incarnation, last_seq);
+    } else if (core->branch.incarnation == incarnation) {
+        core->branch.last_seq = last_seq;
+    } else {
+        uint32_t place = count > 0 && core->later_lives[count - 1].incarnation == incarnation ? count - 1 : count;
+
+        core->later_lives[place].incarnation = incarnation;
+        core->later_lives[place].last_seq = last_seq;
+        core->later_lives_count = place + 1;
+    }
+    return true;
 }
 
 /* Is the entry the next after what its producer has at `last`? */
@@ -56,7 +105,8 @@ branch_check(struct core *core, const struct entry_id *id, struct accepted *out)
     out->on_branch = true;
     if (producers_check(&core->branch_producers, id, &seq, &unused) == CAIRN_AGAIN) {
         out->repeated = true;
-        out->seq = seq;
+        out->seq = seq & (branch_place(1, 0) - 1);
+        out->incarnation = (uint32_t)(seq / branch_place(1, 0));
         return CAIRN_OK;
     }
     if (committed.seq == 0 && here.seq == 0 && on_trunk == CAIRN_PRODUCER_EVICTED)
@@ -80,9 +130,12 @@ core_append_branch(struct core *core, const struct entry_id *id, struct accepted
         error = branch_check(core, id, out);
     if (error != CAIRN_OK || out->repeated)
         return error;
+    if (!branch_room(core, core->config.incarnation))
+        return CAIRN_FULL;
     out->seq = ++core->seq;
-    branch_open(core, out->seq);
-    producers_note(&core->branch_producers, id, out->seq);
+    out->incarnation = core->config.incarnation;
+    branch_extend(core, out->incarnation, out->seq);
+    producers_note(&core->branch_producers, id, branch_place(out->incarnation, out->seq));
     return CAIRN_OK;
 }
 
@@ -110,12 +163,13 @@ keep(struct core *core, const struct run *run, const struct sink *sink)
 {
     struct effect effect = {.type = EFFECT_KEEP};
 
-    assert(core->role == ROLE_LEADER);
-    assert(run->first_seq > core->branch.last_seq);
+    assert(run->first_seq > branch_last_seq(core, run->incarnation));
     assert(run->first_lsn > core->commit_lsn);
+    if (!branch_extend(core, run->incarnation, run->first_seq + run->count - 1))
+        return;
     effect.store.run = *run;
-    branch_open(core, run->first_seq + run->count - 1);
-    producers_copy(&core->producers, run->first_lsn, run->count, &core->branch_producers, run->first_seq);
+    producers_copy(&core->producers, run->first_lsn, run->count, &core->branch_producers,
+                   branch_place(run->incarnation, run->first_seq));
     emit(sink, &effect);
 }
 
@@ -126,7 +180,8 @@ keep_run(struct core *core, const struct run *run, uint64_t up_to_lsn, const str
     uint32_t start = 0;
 
     for (uint32_t i = 0; i <= run->count; i++) {
-        bool kept = i < run->count && run->first_seq + i > core->branch.last_seq && run->first_lsn + i <= up_to_lsn;
+        bool kept = i < run->count && run->first_seq + i > branch_last_seq(core, run->incarnation) &&
+                    run->first_lsn + i <= up_to_lsn;
         struct run part = *run;
 
         if (kept)
@@ -140,8 +195,9 @@ keep_run(struct core *core, const struct run *run, uint64_t up_to_lsn, const str
     }
 }
 
-void
-branch_keep_deposed(struct core *core, const struct sink *sink)
+/* Of this life, or of the former ones that a disk remembers. */
+static void
+keep_own(struct core *core, bool former, const struct sink *sink)
 {
     uint64_t up_to_lsn = outliving_lsn(core);
 
@@ -149,30 +205,61 @@ branch_keep_deposed(struct core *core, const struct sink *sink)
         const struct run *run = &core->runs.items[i & (RUNS_MAX - 1)];
 
         /* What others handed off is theirs to keep until it is committed. */
-        if (run->kind == ENTRY_DATA && run->origin == core->config.self && run->incarnation == core->config.incarnation)
+        if (run->kind == ENTRY_DATA && run->origin == core->config.self &&
+            (run->incarnation < core->config.incarnation) == former)
             keep_run(core, run, up_to_lsn, sink);
     }
+}
+
+void
+branch_keep_deposed(struct core *core, const struct sink *sink)
+{
+    assert(core->role == ROLE_LEADER);
+    keep_own(core, false, sink);
+}
+
+void
+branch_keep_restored(struct core *core, const struct sink *sink)
+{
+    assert(core->role == ROLE_FOLLOWER);
+    keep_own(core, true, sink);
 }
 
 bool
 branch_adopted(const struct core *core)
 {
-    return core->branch.last_seq == 0 || own_mark(core, &core->marks) >= core->branch.last_seq;
+    return core->branch.last_seq == 0 ||
+           (core->later_lives_count == 0 &&
+            own_mark(core, &core->marks, core->branch.incarnation) >= core->branch.last_seq);
 }
 
-/* The trunk has committed more: what of the branch is on it now? */
-void
-branch_settle(struct core *core, const struct sink *sink)
+/* All of a life is on the trunk: the next one's turn. */
+static void
+branch_next_life(struct core *core)
+{
+    core->branch = (struct branch){0};
+    if (core->later_lives_count == 0) {
+        producers_clear(&core->branch_producers);
+        return;
+    }
+    branch_open(core, core->later_lives[0].incarnation, core->later_lives[0].last_seq);
+    core->later_lives_count--;
+    memmove(core->later_lives, core->later_lives + 1, core->later_lives_count * sizeof(core->later_lives[0]));
+}
+
+/* What of the life that is handed off is on the trunk now? false: no more than was known. */
+static bool
+settle_life(struct core *core, const struct sink *sink)
 {
     struct effect effect = {.type = EFFECT_BRANCH_TRIM};
     struct branch *branch = &core->branch;
     uint64_t mark;
 
     if (branch->last_seq == 0)
-        return;
-    mark = own_mark(core, &core->committed_marks);
-    if (mark <= branch->base_seq)
-        return;
+        return false;
+    mark = own_mark(core, &core->committed_marks, branch->incarnation);
+    if (mark <= branch->base_seq && mark < branch->last_seq)
+        return false;
     branch->base_seq = mark;
     if (branch->sent_seq <= mark) {
         branch->sent_seq = mark;
@@ -181,10 +268,21 @@ branch_settle(struct core *core, const struct sink *sink)
     }
     if (branch->marked_seq < mark)
         branch->marked_seq = mark;
-    if (mark >= branch->last_seq) {
-        *branch = (struct branch){0};
-        producers_clear(&core->branch_producers);
+    effect.branch.seq = mark;
+    effect.branch.incarnation = branch->incarnation;
+    if (mark < branch->last_seq) {
+        emit(sink, &effect);
+        return false;
     }
-    effect.seq = mark;
+    branch_next_life(core);
     emit(sink, &effect);
+    return true;
+}
+
+/* The trunk has committed more: what of the branch is on it now? */
+void
+branch_settle(struct core *core, const struct sink *sink)
+{
+    while (settle_life(core, sink))
+        ;
 }

@@ -233,8 +233,12 @@ core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *s
 {
     (void)now_ns;
     assert(lsn <= core->last_lsn);
-    if (lsn > core->held_lsn)
+    if (lsn > core->held_lsn) {
+        /* What was received before it was held is owed an answer yet. */
+        if (core->role == ROLE_FOLLOWER && core->leader != CAIRN_NODE_NONE && core->match_lsn > core->held_lsn)
+            core->reply_to = core->leader;
         core->held_lsn = lsn;
+    }
     if (core->role == ROLE_LEADER) {
         commit_advance(core, sink);
     } else {
@@ -273,6 +277,12 @@ uint64_t
 core_term(const struct core *core)
 {
     return core->term;
+}
+
+uint8_t
+core_voted_for(const struct core *core)
+{
+    return core->voted_for;
 }
 
 uint64_t

@@ -68,6 +68,13 @@ members_decode(uint64_t word)
     return (struct members){.voters = (cairn_node_set)word, .learners = (cairn_node_set)(word >> 32)};
 }
 
+/* A place on a node's branch: rising over the lives of the node. What stores and senders of branches go by. */
+static inline uint64_t
+branch_place(uint32_t incarnation, uint64_t seq)
+{
+    return (uint64_t)incarnation << 40 | seq;
+}
+
 enum role { ROLE_FOLLOWER, ROLE_PRECANDIDATE, ROLE_CANDIDATE, ROLE_LEADER };
 
 enum message_type {
@@ -98,6 +105,16 @@ struct mark {
     uint64_t seq;
     uint32_t incarnation;
     uint8_t origin;
+};
+
+/* Where a trunk begins, and what follows from the entries that are gone. */
+struct core_base {
+    uint64_t lsn, base_term; /* everything up to lsn is gone; of that entry */
+    uint64_t producer_floor; /* producers up to here may have been met */
+    uint64_t digest;         /* of the trunk up to lsn; the node's, not the core's */
+    struct members members;
+    const struct mark *marks; /* at most 64; the caller's */
+    uint32_t marks_count;
 };
 
 struct message {
@@ -145,14 +162,7 @@ struct message {
             struct members members; /* in force at who answers */
             bool leader;
         } recover;
-        struct {
-            uint64_t lsn, base_term; /* everything up to lsn is gone; of that entry */
-            uint64_t producer_floor; /* producers up to here may have been met */
-            uint64_t digest;         /* of the trunk up to lsn; the node's, not the core's */
-            struct members members;
-            const struct mark *marks; /* at most 64; the caller's */
-            uint32_t marks_count;
-        } base;
+        struct core_base base;
     };
 };
 
@@ -167,10 +177,11 @@ enum effect_type {
     EFFECT_ROLE,          /* role, term or leader changed */
     EFFECT_READ_READY,    /* token may be served once lsn is committed here */
     EFFECT_READ_FAILED,   /* token: ask again */
-    EFFECT_BRANCH_TRIM,   /* branch entries up to seq are committed on the trunk */
+    EFFECT_BRANCH_TRIM,   /* branch entries of that life up to seq are committed on the trunk */
     EFFECT_RECOVERED,     /* the node votes and counts again */
     EFFECT_REBASE,        /* the trunk begins anew after lsn; whatever was held is void */
     EFFECT_LEND,          /* send lend.to what stands from lend.from_lsn on, as MESSAGE_LEND */
+    EFFECT_STATE,         /* term or vote changed: where the log is durable, no later message leaves before they are */
 };
 
 struct effect {
@@ -182,7 +193,10 @@ struct effect {
             uint32_t index;
         } store;
         uint64_t lsn;
-        uint64_t seq;
+        struct {
+            uint64_t seq;
+            uint32_t incarnation;
+        } branch;
         struct {
             uint64_t token, lsn;
         } read;
@@ -214,7 +228,7 @@ struct core_config {
     uint32_t window_entries; /* uncommitted entries at most, a power of two */
     uint32_t producers_max;  /* producers remembered, a power of two */
     enum cairn_policy policy;
-    bool recovering; /* this node may have acknowledged entries in a former life */
+    bool recovering; /* this node may have acknowledged entries in a former life, and has none of them */
 };
 
 struct core;
@@ -232,6 +246,7 @@ struct accepted {
     bool on_branch;
     bool repeated; /* was already held: lsn (0: position not remembered) or seq of the first copy */
     uint64_t lsn, term, seq;
+    uint32_t incarnation; /* that seq is of */
 };
 
 /* The leader takes one entry onto the trunk. CAIRN_OK: the caller stores its record at out->lsn
@@ -242,6 +257,37 @@ enum cairn_error core_append(struct core *core, const struct entry_id *id, enum 
 /* A node that is cut off (or an `ap` follower) takes one entry onto its branch; the caller stores
  * it. Whether the mode allows it is the caller's business. */
 enum cairn_error core_append_branch(struct core *core, const struct entry_id *id, struct accepted *out);
+
+/* What a node's disk knows of the log, told in the order in which it was written, before anything else
+ * happens to the core: bases (what a MESSAGE_BASE says), entries with the commit lsn that was known when
+ * they were written, entries of the branch, term and vote. Effects are those of running; what was written
+ * over what stood there truncates. acked: of the entries, some may have been acknowledged on this node's
+ * word alone. false: it does not fit what was told before, so something is missing between. */
+bool core_restore_base(struct core *core, const struct core_base *base, const struct sink *sink);
+bool core_restore_entries(struct core *core, const struct run *run, const struct entry_id *ids, uint64_t commit_lsn,
+                          bool acked, const struct sink *sink);
+void core_restore_commit(struct core *core, uint64_t commit_lsn, const struct sink *sink);
+bool core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids);
+void core_restore_state(struct core *core, uint64_t term, uint8_t voted_for);
+
+/* All is told. promised: where the log ended when it was whole; more than what was told where some of it is
+ * lost. Until this node holds as much again it does not lead, and votes for nobody who has less
+ * (protocol-aware recovery, Alagappan et al. FAST'18). What may have been acknowledged on this node's word
+ * alone, and is not known to be committed, goes to the branch, as when a leader is deposed. */
+void core_restore_end(struct core *core, uint64_t promised_lsn, uint64_t promised_term, uint64_t now_ns,
+                      const struct sink *sink);
+
+/* Votes and entries may be lost of which nobody can say which: the node recovers as one that lost its memory
+ * (MESSAGE_RECOVER), but for what it holds. After core_restore_end(). */
+void core_restore_doubt(struct core *core);
+
+/* What of the log is lost here and not yet back: (core_last_lsn(), *lsn]. false: nothing. */
+bool core_lacks(const struct core *core, uint64_t *lsn);
+
+/* This node's medium failed: from here on it neither leads, votes nor acknowledges. What it holds it still
+ * commits as it is told. */
+void core_fail(struct core *core, uint64_t now_ns, const struct sink *sink);
+bool core_failed(const struct core *core);
 
 /* Trunk entries up to lsn are now held as durably as the log asks. */
 void core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *sink);
@@ -280,10 +326,14 @@ enum cairn_error core_transfer(struct core *core, uint8_t target, uint64_t now_n
 void core_trimmed(struct core *core, uint64_t lsn);
 uint64_t core_base_lsn(const struct core *core);
 
+/* May any of these trunk entries have been acknowledged on this node's word alone? */
+bool core_acked_alone(const struct core *core, uint64_t first_lsn, uint32_t count);
+
 /* A follower needs entries that are trimmed: it is to be sent the base (core_base_message(), to which the
  * caller adds the digest), and core_base_sent() said. */
 bool core_wants_base(const struct core *core, uint8_t peer);
 void core_base_message(const struct core *core, uint8_t peer, struct message *out);
+void core_base(const struct core *core, struct core_base *out);
 void core_base_sent(struct core *core, uint8_t peer, uint64_t now_ns);
 
 /* A MESSAGE_LEND to `to`, to which the caller adds prev_lsn, prev_term and the run. */
@@ -294,9 +344,9 @@ void core_lend_message(const struct core *core, uint8_t to, struct message *out)
 bool core_send_window(const struct core *core, uint8_t peer, uint64_t *from, uint64_t *to);
 void core_sent(struct core *core, uint8_t peer, uint64_t last_lsn, uint64_t now_ns);
 
-/* What of the branch may be handed off now: entries with sequences after *after_seq; to *leader,
+/* What of the branch may be handed off now: entries of one life with sequences after *after_seq; to *leader,
  * which may be this node itself. false: nothing. core_handed() says what went out. */
-bool core_hand_off_window(const struct core *core, uint64_t *after_seq, uint8_t *leader);
+bool core_hand_off_window(const struct core *core, uint32_t *incarnation, uint64_t *after_seq, uint8_t *leader);
 void core_handed(struct core *core, uint64_t last_seq, uint32_t count, uint64_t now_ns);
 
 /* The leader asks for another membership: at most one voter more or fewer. *lsn: of the entry that says
@@ -317,6 +367,7 @@ const struct members *core_members(const struct core *core);
 enum role core_role(const struct core *core);
 uint8_t core_leader(const struct core *core);
 uint64_t core_term(const struct core *core);
+uint8_t core_voted_for(const struct core *core);
 uint64_t core_last_lsn(const struct core *core);
 uint64_t core_commit_lsn(const struct core *core);
 uint64_t core_all_lsn(const struct core *core); /* leader: committed and held by every voter */

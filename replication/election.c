@@ -59,14 +59,17 @@ depose(struct core *core, const struct sink *sink)
 /* What was known of a former term's leader says nothing of the next one's: not what of this trunk is its
  * trunk too, nor how far it has committed. */
 static void
-enter_term(struct core *core, uint64_t term, uint8_t voted_for)
+enter_term(struct core *core, uint64_t term, uint8_t voted_for, const struct sink *sink)
 {
+    struct effect effect = {.type = EFFECT_STATE};
+
     assert(term > core->term);
     core->term = term;
     core->voted_for = voted_for;
     core->match_lsn = core->commit_lsn;
     core->told_commit_lsn = 0;
     core->reply_to = CAIRN_NODE_NONE;
+    emit(sink, &effect);
 }
 
 /* Takes its place under term and leader (which may be nobody yet). */
@@ -80,7 +83,7 @@ follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const 
     if (core->role == ROLE_LEADER)
         depose(core, sink);
     if (term > core->term)
-        enter_term(core, term, CAIRN_NODE_NONE);
+        enter_term(core, term, CAIRN_NODE_NONE, sink);
     core->role = ROLE_FOLLOWER;
     if (leader != CAIRN_NODE_NONE) {
         core->ahead = CAIRN_NODE_NONE;
@@ -153,7 +156,7 @@ campaign(struct core *core, bool transfer, uint64_t now_ns, const struct sink *s
     assert(!core->config.recovering);
     assert(core->role == ROLE_PRECANDIDATE);
     core->role = ROLE_CANDIDATE;
-    enter_term(core, core->term + 1, core->config.self);
+    enter_term(core, core->term + 1, core->config.self, sink);
     core->granted = node_bit(core->config.self);
     election_reset(core, now_ns);
     role_changed(sink);
@@ -234,19 +237,31 @@ election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
     if (core->role == ROLE_LEADER)
         leader_tick(core, now_ns, sink);
     else if (now_ns >= core->election_ns && now_ns >= core->promise_until_ns && core_may_lead(core) &&
-             !runs_exhausted(&core->runs))
+             !runs_exhausted(&core->runs) && !core->failed && !lacks_promised(core))
         precampaign(core, now_ns, sink);
 }
 
-/* Is a trunk that ends so at least as far as this one (Raft 5.4.1)? */
+static bool
+is_as_far(uint64_t term, uint64_t last_lsn, uint64_t than_term, uint64_t than_lsn)
+{
+    return term != than_term ? term > than_term : last_lsn >= than_lsn;
+}
+
+/* Has this node lost some of what it held, and not yet got it back? */
+bool
+lacks_promised(const struct core *core)
+{
+    return core->promised_lsn != 0 &&
+           !is_as_far(last_term(core), core->last_lsn, core->promised_term, core->promised_lsn);
+}
+
+/* Is a trunk that ends so at least as far as this one, or as this one was before some of it was lost (Raft
+ * 5.4.1)? */
 bool
 up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn)
 {
-    uint64_t own_term = last_term(core);
-
-    if (term != own_term)
-        return term > own_term;
-    return last_lsn >= core->last_lsn;
+    return is_as_far(term, last_lsn, last_term(core), core->last_lsn) &&
+           (core->promised_lsn == 0 || is_as_far(term, last_lsn, core->promised_term, core->promised_lsn));
 }
 
 /* Whoever hears a leader, or has promised it a lease, does not help to depose it. */
@@ -269,8 +284,8 @@ receive_prevote(struct core *core, const struct message *message, uint64_t now_n
     bool enough = up_to_date(core, message->vote.last_term, message->vote.last_lsn);
 
     reply.vote.round = message->vote.round;
-    reply.yes = !core->config.recovering && message->term > core->term && enough && !alive;
-    if (!core->config.recovering && !enough && !alive) {
+    reply.yes = !core->config.recovering && !core->failed && message->term > core->term && enough && !alive;
+    if (!core->config.recovering && !core->failed && !enough && !alive) {
         reply.vote.last_lsn = core->last_lsn;
         reply.vote.last_term = last_term(core);
     }
@@ -301,6 +316,7 @@ receive_prevote_reply(struct core *core, const struct message *message, uint64_t
 void
 receive_vote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
 {
+    struct effect effect = {.type = EFFECT_STATE};
     struct message reply;
 
     /* A request that comes while a leader is alive is from someone who lost touch (thesis 4.2.3). */
@@ -308,14 +324,17 @@ receive_vote(struct core *core, const struct message *message, uint64_t now_ns, 
         follow(core, message->term, CAIRN_NODE_NONE, now_ns, sink);
 
     reply = core_message(core, MESSAGE_VOTE_REPLY, message->from);
-    reply.yes = !core->config.recovering && message->term == core->term &&
+    reply.yes = !core->config.recovering && !core->failed && message->term == core->term &&
                 (message->transfer || now_ns >= core->promise_until_ns) &&
                 (core->role == ROLE_FOLLOWER || core->role == ROLE_PRECANDIDATE) &&
                 (core->voted_for == CAIRN_NODE_NONE || core->voted_for == message->from) &&
                 up_to_date(core, message->vote.last_term, message->vote.last_lsn);
     memcpy(reply.vote_reply.lives, core->lives, sizeof(core->lives));
     if (reply.yes) {
-        core->voted_for = message->from;
+        if (core->voted_for == CAIRN_NODE_NONE) {
+            core->voted_for = message->from;
+            emit(sink, &effect);
+        }
         core->role = ROLE_FOLLOWER;
         election_reset(core, now_ns);
     }

@@ -16,7 +16,7 @@ hand_off_restart(struct core *core)
 }
 
 bool
-core_hand_off_window(const struct core *core, uint64_t *after_seq, uint8_t *leader)
+core_hand_off_window(const struct core *core, uint32_t *incarnation, uint64_t *after_seq, uint8_t *leader)
 {
     const struct branch *branch = &core->branch;
 
@@ -30,6 +30,7 @@ core_hand_off_window(const struct core *core, uint64_t *after_seq, uint8_t *lead
         return false;
     if (core->role == ROLE_LEADER && !window_open(core))
         return false;
+    *incarnation = branch->incarnation;
     *after_seq = branch->sent_seq;
     *leader = core->leader;
     return true;
@@ -171,7 +172,7 @@ receive_hand_off_reply(struct core *core, const struct message *message, uint64_
     uint64_t mark = message->hand_off_reply.mark;
 
     if (branch->last_seq == 0 || message->from != core->leader || message->term != core->term ||
-        message->hand_off_reply.incarnation != core->config.incarnation)
+        message->hand_off_reply.incarnation != branch->incarnation)
         return;
     if (mark < branch->base_seq || mark < branch->marked_seq)
         return;

@@ -108,8 +108,9 @@ progress_tick(struct core *core, uint64_t now_ns)
     }
 }
 
+/* The follower holds what is up to match_lsn, and has received what is up to received_lsn. */
 static void
-acknowledged(struct progress *progress, uint64_t match_lsn, uint64_t now_ns)
+acknowledged(struct progress *progress, uint64_t match_lsn, uint64_t received_lsn, uint64_t now_ns)
 {
     if (match_lsn > progress->match_lsn) {
         progress->match_lsn = match_lsn;
@@ -120,7 +121,7 @@ acknowledged(struct progress *progress, uint64_t match_lsn, uint64_t now_ns)
         progress->next_lsn = progress->match_lsn + 1;
     if (progress->state == PROGRESS_PROBE) {
         /* The place is found: all after it is still to be sent. */
-        progress->next_lsn = progress->match_lsn + 1;
+        progress->next_lsn = (received_lsn > progress->match_lsn ? received_lsn : progress->match_lsn) + 1;
         progress->state = PROGRESS_REPLICATE;
         progress->probe_sent = false;
     }
@@ -168,6 +169,7 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
     /* A follower cannot hold what this leader has not got. */
     if (message->append_reply.match_lsn > core->last_lsn)
         return;
-    acknowledged(progress, message->append_reply.match_lsn, now_ns);
+    acknowledged(progress, message->append_reply.match_lsn,
+                 message->append_reply.hint_lsn <= core->last_lsn ? message->append_reply.hint_lsn : 0, now_ns);
     commit_advance(core, sink);
 }

@@ -17,6 +17,7 @@
 #define LEASE_DRIFT_SHARE 100u /* of a lease: what two clocks may drift apart meanwhile */
 #define CHANGES_MAX 16u
 #define HAND_OFF_WINDOW_ENTRIES 4096u
+#define LIVES_MAX 16u
 
 /* Which term each part of the trunk belongs to: one row per term. Rows that fall off the front are
  * of committed entries, which are never compared. */
@@ -83,11 +84,13 @@ struct read {
     uint8_t from;
 };
 
-/* Entries this node holds alone. Sequences are not dense: what it led onto the trunk between. */
+/* Entries this node holds alone. Sequences are not dense: what it led onto the trunk between. A branch that
+ * outlived its node's restart has entries of several lives; they are handed off one life after another. */
 struct branch {
-    uint64_t base_seq; /* everything up to here is settled on the trunk */
-    uint64_t last_seq; /* 0: the branch is empty */
-    uint64_t sent_seq; /* handed off up to here, not yet answered for */
+    uint32_t incarnation; /* the life that is handed off now */
+    uint64_t base_seq;    /* everything up to here is settled on the trunk */
+    uint64_t last_seq;    /* 0: the branch is empty */
+    uint64_t sent_seq;    /* handed off up to here, not yet answered for */
     uint64_t marked_seq;
     uint32_t in_flight;
     uint64_t sent_ns;
@@ -151,6 +154,15 @@ struct core {
     uint64_t promise_until_ns;              /* follower: no vote and no campaign before */
 
     struct branch branch;
+    struct {
+        uint64_t last_seq;
+        uint32_t incarnation;
+    } later_lives[LIVES_MAX]; /* of the branch, oldest first */
+    uint32_t later_lives_count;
+
+    /* What this node held before it lost some of it; 0: nothing is lost. */
+    uint64_t promised_lsn, promised_term;
+    bool failed;
 
     uint64_t recovery_nonce, recovery_sent_ns, recovery_lsn, recovery_term;
     cairn_node_set recovery_replies;
@@ -253,6 +265,7 @@ void election_reset(struct core *core, uint64_t now_ns);
 void election_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 void campaign_at_once(struct core *core, uint64_t now_ns, const struct sink *sink);
 bool up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn);
+bool lacks_promised(const struct core *core);
 void follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink);
 void receive_prevote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_prevote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
@@ -269,6 +282,8 @@ void receive_append(struct core *core, const struct message *message, const stru
 bool append_fits(const struct core *core, const struct message *message);
 uint64_t append_take(struct core *core, const struct message *message, const struct entry_id *ids,
                      const struct sink *sink);
+void truncate_from(struct core *core, uint64_t from_lsn, const struct sink *sink);
+uint32_t follower_room(const struct core *core, const struct run *run, uint32_t count);
 void append_commit(struct core *core, const struct sink *sink);
 void append_acknowledge(struct core *core, const struct sink *sink);
 uint8_t *level_of(struct core *core, uint64_t lsn);
@@ -295,7 +310,9 @@ void receive_read_index(struct core *core, const struct message *message, uint64
 void receive_read_index_reply(struct core *core, const struct message *message, const struct sink *sink);
 
 /* branch.c */
+bool branch_extend(struct core *core, uint32_t incarnation, uint64_t last_seq);
 void branch_keep_deposed(struct core *core, const struct sink *sink);
+void branch_keep_restored(struct core *core, const struct sink *sink);
 void branch_settle(struct core *core, const struct sink *sink);
 bool branch_adopted(const struct core *core);
 
@@ -313,6 +330,8 @@ uint8_t transfer_best_target(const struct core *core);
 void receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* base.c */
+bool base_sane(const struct core_base *base, uint64_t term);
+void base_begin(struct core *core, const struct core_base *base, const struct sink *sink);
 void receive_base(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* lend.c */

@@ -71,7 +71,8 @@ void
 receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
 {
     if (message->term != core->term || core->role == ROLE_LEADER || core->leader != message->from ||
-        !is_voter(core, core->config.self) || core->config.recovering || runs_exhausted(&core->runs))
+        !is_voter(core, core->config.self) || core->config.recovering || core->failed || lacks_promised(core) ||
+        runs_exhausted(&core->runs))
         return;
     campaign_at_once(core, now_ns, sink);
 }

@@ -27,7 +27,9 @@ enum cairn_error {
     CAIRN_TRIMMED,          /* what was asked for is older than what the log still has */
     CAIRN_INVALID,          /* a value out of its range */
     CAIRN_NO_MEMORY,
-    CAIRN_IO, /* the operating system refused; the detail says what */
+    CAIRN_IO,          /* the operating system refused; the detail says what */
+    CAIRN_NO_SPACE,    /* the node's disk has no space left for its journal */
+    CAIRN_DISK_FAILED, /* a write of the node's journal failed: it acknowledges nothing any more */
     CAIRN_ERRORS,
 };
 

@@ -52,6 +52,12 @@ enum cairn_deny {
     CAIRN_DENY_BOTH = 3,
 };
 
+/* What holding an entry means. */
+enum cairn_durability {
+    CAIRN_MEMORY = 0, /* survives any minority of nodes ending */
+    CAIRN_DISK = 1,   /* survives every node losing power */
+};
+
 /* What a log is doing now on one node. */
 enum cairn_mode {
     CAIRN_MODE_CP = 0,
@@ -65,11 +71,13 @@ const char *cairn_ack_name(enum cairn_ack ack);
 const char *cairn_policy_name(enum cairn_policy policy);
 const char *cairn_mode_name(enum cairn_mode mode);
 const char *cairn_deny_name(enum cairn_deny deny);
+const char *cairn_durability_name(enum cairn_durability durability);
 
 /* The reverse: false, and *out untouched, where text names nothing. */
 bool cairn_ack_parse(const char *text, enum cairn_ack *out);
 bool cairn_policy_parse(const char *text, enum cairn_policy *out);
 bool cairn_read_level_parse(const char *text, enum cairn_read_level *out);
 bool cairn_deny_parse(const char *text, enum cairn_deny *out);
+bool cairn_durability_parse(const char *text, enum cairn_durability *out);
 
 #endif

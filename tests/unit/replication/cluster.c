@@ -138,7 +138,7 @@ cluster_apply(void *context, const struct effect *effect)
         member->reads_failed++;
         break;
     case EFFECT_BRANCH_TRIM:
-        trim_branch(member, effect->seq);
+        trim_branch(member, effect->branch.seq);
         break;
     case EFFECT_RECOVERED:
         member->recovered = true;
@@ -147,6 +147,7 @@ cluster_apply(void *context, const struct effect *effect)
         member->depositions++;
         break;
     case EFFECT_ROLE:
+    case EFFECT_STATE:
     case EFFECT_REBASE:
     case EFFECT_LEND:
         break;
@@ -263,9 +264,11 @@ static void
 hand_off(struct member *member)
 {
     uint64_t after_seq;
+    uint32_t incarnation;
     uint8_t leader;
 
-    for (int batches = 0; batches < 4 && core_hand_off_window(member->core, &after_seq, &leader); batches++) {
+    for (int batches = 0; batches < 4 && core_hand_off_window(member->core, &incarnation, &after_seq, &leader);
+         batches++) {
         struct flying flying;
         struct run *run = &flying.message.hand_off.run;
 
@@ -281,7 +284,7 @@ hand_off(struct member *member)
             if (entry->seq <= after_seq)
                 continue;
             if (run->count == 0)
-                *run = (struct run){0, 0, entry->seq, 0, member->incarnation, member_index(member), ENTRY_DATA};
+                *run = (struct run){0, 0, entry->seq, 0, incarnation, member_index(member), ENTRY_DATA};
             else if (entry->seq != run->first_seq + run->count)
                 break;
             flying.ids[run->count] = entry->id;

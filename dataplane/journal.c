@@ -1,0 +1,368 @@
+#include "journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crc32c.h"
+
+/* Writes under way at once: what comes meanwhile goes together into the next one. */
+#define UNDER_WAY_MAX 2u
+/* Zeroed ahead of the end while little is written: a write into space that was only reserved costs the file
+ * system a journal entry of its own, half as long again as the write (docs/storage.md). */
+#define AHEAD_BYTES (4u << 20)
+#define ZEROES_BYTES (256u << 10)
+#define ZEROES_PER_TICK 4u
+#define ZEROES_TOKEN UINT64_MAX
+/* Of a file, kept for states and tails when there is no space for another. */
+#define KEPT_SHARE 16u
+
+static uint32_t
+aligned(uint32_t size_bytes)
+{
+    return (size_bytes + DISK_SECTOR_BYTES - 1) & ~(DISK_SECTOR_BYTES - 1);
+}
+
+enum cairn_error
+journal_init(struct journal *journal, const struct journal_config *config, uint64_t next_number, uint64_t former_end,
+             char *detail, size_t detail_bytes)
+{
+    size_t memory_bytes = (size_t)config->write_bytes * JOURNAL_WRITES_MAX + ZEROES_BYTES;
+
+    assert(config->write_bytes % DISK_SECTOR_BYTES == 0 && config->file_bytes % DISK_SECTOR_BYTES == 0);
+    assert(config->file_bytes >= 2ull * config->write_bytes && config->file_bytes <= UINT32_MAX);
+    memset(journal, 0, sizeof(*journal));
+    journal->config = *config;
+    journal->next_number = next_number;
+    journal->former_end = former_end;
+    journal->file.handle = -1;
+    journal->memory = aligned_alloc(DISK_SECTOR_BYTES, memory_bytes);
+    for (uint32_t i = 0; i < JOURNAL_WRITES_MAX; i++) {
+        journal->writes[i].items = calloc(config->items_max, sizeof(struct journal_item));
+        if (journal->memory == NULL || journal->writes[i].items == NULL) {
+            journal_fini(journal);
+            snprintf(detail, detail_bytes, "no memory for the journal");
+            return CAIRN_NO_MEMORY;
+        }
+        journal->writes[i].bytes = journal->memory + (size_t)i * config->write_bytes;
+    }
+    memset(journal->memory, 0, memory_bytes);
+    journal->zeroes = journal->memory + (size_t)config->write_bytes * JOURNAL_WRITES_MAX;
+    config->disk->operations->use_memory(config->disk, journal->memory, memory_bytes);
+    return CAIRN_OK;
+}
+
+void
+journal_fini(struct journal *journal)
+{
+    struct disk *disk = journal->config.disk;
+
+    if (disk != NULL && journal->file.handle >= 0)
+        disk->operations->close(disk, &journal->file);
+    if (disk != NULL && atomic_load(&journal->next_ready))
+        disk->operations->close(disk, &journal->next);
+    for (uint32_t i = 0; i < JOURNAL_WRITES_MAX; i++)
+        free(journal->writes[i].items);
+    free(journal->memory);
+    memset(journal, 0, sizeof(*journal));
+}
+
+static struct journal_write *
+filling(struct journal *journal)
+{
+    return &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
+}
+
+static void
+add(struct journal *journal, struct journal_write *write, const struct journal_block *from, const void *body,
+    size_t body_bytes)
+{
+    struct journal_block *head = (struct journal_block *)(void *)(write->bytes + write->size_bytes);
+    uint8_t *at = (uint8_t *)(head + 1);
+
+    assert(body_bytes % 8 == 0);
+    assert(write->size_bytes + sizeof(*head) + body_bytes <= journal->config.write_bytes);
+    *head = *from;
+    if (body_bytes > 0)
+        memcpy(at, body, body_bytes);
+    head->magic = JOURNAL_BLOCK_MAGIC;
+    head->file = write->file;
+    head->offset_bytes = write->offset_bytes + write->size_bytes;
+    head->body_bytes = (uint32_t)body_bytes;
+    head->body_crc32c = crc32c(0, at, body_bytes);
+    head->cluster = journal->config.cluster;
+    head->node = journal->config.node;
+    head->worker = journal->config.worker;
+    head->durable = journal->durable;
+    head->head_crc32c = crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file));
+    write->size_bytes += (uint32_t)(sizeof(*head) + body_bytes);
+}
+
+/* Goes on in the file that the helper made. */
+static bool
+next_file(struct journal *journal)
+{
+    struct journal_block begin = {.type = JOURNAL_BEGIN};
+    struct journal_write *write = filling(journal);
+    struct disk *disk = journal->config.disk;
+
+    if (!atomic_load_explicit(&journal->next_ready, memory_order_acquire))
+        return false;
+    if (journal->file.handle >= 0) {
+        /* Writes under way keep the descriptor until they have ended. */
+        if (journal->head != journal->tail)
+            return false;
+        journal->former_end = journal_place(journal->file.number, journal->offset_bytes);
+        disk->operations->close(disk, &journal->file);
+    }
+    journal->file = journal->next;
+    journal->offset_bytes = journal->zeroed_bytes = DISK_SECTOR_BYTES;
+    atomic_store_explicit(&journal->next_ready, false, memory_order_release);
+    write->file = journal->file.number;
+    write->handle = journal->file.handle;
+    write->offset_bytes = journal->offset_bytes;
+    begin.block.first_lsn = journal->former_end >> 32;
+    begin.block.first_seq = journal->former_end & UINT32_MAX;
+    add(journal, write, &begin, NULL, 0);
+    return true;
+}
+
+/* The write to be filled has its place, or gets it now. A place is given for the largest write, so that
+ * whatever comes fits. */
+static bool
+place_write(struct journal *journal)
+{
+    struct journal_write *write = filling(journal);
+
+    if (write->size_bytes > 0)
+        return true;
+    if (journal->tail - journal->head == JOURNAL_WRITES_MAX - 1)
+        return false;
+    write->items_count = 0;
+    write->submitted = write->done = false;
+    if (journal->file.handle < 0 || journal->offset_bytes + journal->config.write_bytes > journal->file.size_bytes)
+        return journal->zeroing_from == 0 && next_file(journal);
+    write->file = journal->file.number;
+    write->handle = journal->file.handle;
+    write->offset_bytes = journal->offset_bytes;
+    return true;
+}
+
+uint32_t
+journal_room(const struct journal *journal)
+{
+    const struct journal_write *write = &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
+    /* A first block may have a BEGIN before it. */
+    uint32_t taken = write->size_bytes > 0 ? write->size_bytes : (uint32_t)sizeof(struct journal_block);
+
+    taken += (uint32_t)sizeof(struct journal_block);
+    return taken < journal->config.write_bytes ? (journal->config.write_bytes - taken) & ~7u : 0;
+}
+
+bool
+journal_has_room(struct journal *journal, size_t body_bytes)
+{
+    const struct journal_write *write = &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
+
+    if (journal->failed || write->items_count == journal->config.items_max || journal_room(journal) < body_bytes)
+        return false;
+    return place_write(journal);
+}
+
+/* Of one owner in one write there is one item: the latest. */
+static void
+note(struct journal_write *write, const struct journal_item *item)
+{
+    struct journal_item *last;
+
+    if (write->items_count > 0) {
+        last = &write->items[write->items_count - 1];
+        if (last->owner == item->owner) {
+            last->lsn = item->lsn > last->lsn ? item->lsn : last->lsn;
+            last->branch = item->branch > last->branch ? item->branch : last->branch;
+            last->state = item->state > last->state ? item->state : last->state;
+            return;
+        }
+    }
+    write->items[write->items_count++] = *item;
+}
+
+void
+journal_put(struct journal *journal, const struct journal_block *head, const void *body, size_t body_bytes,
+            const struct journal_item *item)
+{
+    bool placed = place_write(journal);
+
+    assert(placed && !journal->failed);
+    (void)placed;
+    add(journal, filling(journal), head, body, body_bytes);
+    note(filling(journal), item);
+}
+
+/* Little is written and the zeroed part comes to its end: a piece of zeroes goes ahead. */
+static void
+ahead(struct journal *journal)
+{
+    struct disk *disk = journal->config.disk;
+    uint32_t from = journal->zeroed_bytes > journal->offset_bytes ? journal->zeroed_bytes : journal->offset_bytes;
+    struct disk_request request = {.handle = journal->file.handle,
+                                   .write = true,
+                                   .bytes = journal->zeroes,
+                                   .size_bytes = ZEROES_BYTES,
+                                   .offset_bytes = from,
+                                   .token = ZEROES_TOKEN};
+
+    if (journal->zeroing_from != 0 || journal->file.handle < 0 || journal->failed || journal->zeroes_left == 0 ||
+        from + ZEROES_BYTES > journal->file.size_bytes || from > journal->offset_bytes + AHEAD_BYTES)
+        return;
+    /* Not over what is being filled, whose place is given already. */
+    if (filling(journal)->size_bytes > 0 && from < journal->offset_bytes + journal->config.write_bytes)
+        return;
+    if (!disk->operations->submit(disk, &request))
+        return;
+    journal->zeroes_left--;
+    journal->zeroing_from = from;
+}
+
+void
+journal_tick(struct journal *journal)
+{
+    journal->zeroes_left = journal->wrote_bytes <= ZEROES_PER_TICK * ZEROES_BYTES ? ZEROES_PER_TICK : 0;
+    journal->wrote_bytes = 0;
+    ahead(journal);
+}
+
+/* What is being zeroed is not written to before. */
+static bool
+in_zeroing(const struct journal *journal, const struct journal_write *write)
+{
+    return journal->zeroing_from != 0 && write->offset_bytes + aligned(write->size_bytes) > journal->zeroing_from;
+}
+
+void
+journal_submit(struct journal *journal)
+{
+    struct journal_write *write = filling(journal);
+    struct disk *disk = journal->config.disk;
+    uint32_t size_bytes = aligned(write->size_bytes);
+    struct disk_request request = {.handle = write->handle,
+                                   .write = true,
+                                   .bytes = write->bytes,
+                                   .size_bytes = size_bytes,
+                                   .offset_bytes = write->offset_bytes,
+                                   .token = journal->tail};
+
+    if (write->size_bytes == 0 || journal->failed || journal->tail - journal->head >= UNDER_WAY_MAX ||
+        in_zeroing(journal, write))
+        return;
+    memset(write->bytes + write->size_bytes, 0, size_bytes - write->size_bytes);
+    if (!disk->operations->submit(disk, &request))
+        return;
+    write->submitted = true;
+    journal->offset_bytes += size_bytes;
+    journal->wrote_bytes += size_bytes;
+    journal->tail++;
+    filling(journal)->size_bytes = 0;
+}
+
+void
+journal_done(struct journal *journal, const struct disk_done *done)
+{
+    struct journal_write *write;
+
+    if (done->token == ZEROES_TOKEN) {
+        if (done->result == (int32_t)ZEROES_BYTES)
+            journal->zeroed_bytes = journal->zeroing_from + ZEROES_BYTES;
+        journal->zeroing_from = 0;
+        ahead(journal);
+        return;
+    }
+    write = &journal->writes[done->token % JOURNAL_WRITES_MAX];
+    assert(write->submitted && !write->done);
+    write->done = true;
+    /* A write that failed is never sent again: what the device has of it nobody can tell (Rebello et al.,
+     * ATC'20). Nor does anything behind it count. */
+    if (done->result != (int32_t)aligned(write->size_bytes)) {
+        journal->failure = done->result < 0 ? done->result : -EIO;
+        journal->failed = true;
+    }
+}
+
+struct journal_write *
+journal_take(struct journal *journal)
+{
+    struct journal_write *write = &journal->writes[journal->head % JOURNAL_WRITES_MAX];
+
+    if (journal->head == journal->tail || !write->done || journal->failed)
+        return NULL;
+    journal->durable = journal_place(write->file, write->offset_bytes + aligned(write->size_bytes));
+    journal->head++;
+    return write;
+}
+
+bool
+journal_busy(const struct journal *journal)
+{
+    return journal->head != journal->tail || journal->zeroing_from != 0 ||
+           journal->writes[journal->tail % JOURNAL_WRITES_MAX].size_bytes > 0;
+}
+
+void
+journal_clamp(struct journal *journal, const void *owner, uint64_t lsn)
+{
+    for (uint32_t i = journal->head; i <= journal->tail; i++) {
+        struct journal_write *write = &journal->writes[i % JOURNAL_WRITES_MAX];
+
+        if (i == journal->tail && write->size_bytes == 0)
+            return;
+        for (uint32_t j = 0; j < write->items_count; j++) {
+            if (write->items[j].owner == owner && write->items[j].lsn > lsn)
+                write->items[j].lsn = lsn;
+        }
+    }
+}
+
+bool
+journal_has_space(const struct journal *journal, uint64_t size_bytes)
+{
+    uint64_t kept_bytes = journal->config.file_bytes / KEPT_SHARE + journal->config.write_bytes;
+
+    if (atomic_load_explicit(&journal->next_ready, memory_order_relaxed) ||
+        !atomic_load_explicit(&journal->no_space, memory_order_relaxed))
+        return true;
+    return journal->file.handle >= 0 && journal->offset_bytes + size_bytes + kept_bytes <= journal->file.size_bytes;
+}
+
+void
+journal_maintain(struct journal *journal)
+{
+    _Alignas(DISK_SECTOR_BYTES) uint8_t sector[DISK_SECTOR_BYTES];
+    struct journal_head *head = (struct journal_head *)(void *)sector;
+    struct disk *disk = journal->config.disk;
+    enum cairn_error error;
+
+    if (atomic_load_explicit(&journal->next_ready, memory_order_acquire))
+        return;
+    memset(sector, 0, sizeof(sector));
+    *head = (struct journal_head){
+        .magic = JOURNAL_MAGIC,
+        .version = JOURNAL_VERSION,
+        .cluster = journal->config.cluster,
+        .incarnation = journal->config.incarnation,
+        .number = journal->next_number,
+        .size_bytes = journal->config.file_bytes,
+        .node = journal->config.node,
+        .worker = journal->config.worker,
+    };
+    head->crc32c = crc32c(0, &head->cluster, sizeof(*head) - offsetof(struct journal_head, cluster));
+    error = disk->operations->create(disk, journal->next_number, journal->config.file_bytes, sector, &journal->next);
+    atomic_store_explicit(&journal->no_space, error != CAIRN_OK, memory_order_relaxed);
+    if (error != CAIRN_OK) {
+        snprintf(journal->no_space_detail, sizeof(journal->no_space_detail), "%s", disk->detail);
+        return;
+    }
+    journal->next_number++;
+    atomic_store_explicit(&journal->next_ready, true, memory_order_release);
+}

@@ -1,0 +1,180 @@
+/* A worker's journal: everything that its durable logs must not forget, in one stream of blocks.
+ *
+ * All logs of a worker share it, so that one write makes durable what one poll accepted, of however many
+ * logs (docs/storage.md has what that was measured against). Blocks are only ever added: what is written
+ * over on a trunk is written again further on, and reading goes in order. The files are described in
+ * docs/format.md.
+ *
+ * A write is a run of blocks that begins at a sector of its own and ends in zeroes. Several are under way
+ * at once; they count in order, so what is durable is always everything before one place.
+ *
+ *   call                                thread
+ *   journal_maintain                    the helper's: files are made ahead of the worker
+ *   journal_init, _fini                 any, while nobody else looks
+ *   everything else                     the worker's */
+#ifndef DATAPLANE_JOURNAL_H
+#define DATAPLANE_JOURNAL_H
+
+#include <stdatomic.h>
+
+#include "disk.h"
+#include "record.h"
+
+#define JOURNAL_VERSION 1u
+#define JOURNAL_MAGIC "CAIRNJL1"
+#define JOURNAL_BLOCK_MAGIC 0x4b4c4243u /* "CBLK" */
+#define JOURNAL_FILES_MAX 65536u
+#define JOURNAL_WRITES_MAX 8u
+/* The largest block: a record of the largest size. */
+#define JOURNAL_BLOCK_BYTES_MAX (sizeof(struct journal_block) + RECORD_BYTES_MAX + 8)
+
+/* In front of each file, padded to a sector. */
+struct journal_head {
+    char magic[8];
+    uint32_t version;
+    uint32_t crc32c; /* over what follows */
+    uint32_t cluster;
+    uint32_t incarnation; /* of the node's life that made the file */
+    uint64_t number;
+    uint64_t size_bytes;
+    uint8_t node, worker;
+    uint8_t reserved[6];
+};
+
+enum journal_type {
+    JOURNAL_BEGIN = 1, /* the file's first block: the former file's number (first_lsn), where that ended (first_seq) */
+    JOURNAL_ENTRIES = 2, /* of a trunk; body: the records */
+    JOURNAL_BRANCH = 3,  /* of a branch; body: the records */
+    JOURNAL_STATE = 4,   /* term, and the vote in origin */
+    JOURNAL_TAIL = 5,    /* where the trunk ends (first_lsn, prev_term), and the state, said once more */
+    JOURNAL_BASE = 6,    /* the trunk begins anew; body: struct journal_base */
+};
+
+#define JOURNAL_ACKED 1u /* flag: some may have been acknowledged on this node's word alone */
+
+struct journal_block {
+    uint32_t magic;
+    uint32_t head_crc32c; /* over the rest of this header */
+    uint64_t file;        /* number of the file: a stale or misplaced block names another place */
+    uint32_t offset_bytes;
+    uint32_t body_bytes; /* a multiple of 8 */
+    uint32_t body_crc32c;
+    uint32_t log;
+    uint32_t cluster;
+    uint8_t type, flags, node, worker;
+    uint64_t durable;    /* everything before this place was durable when the block was written */
+    uint64_t commit_lsn; /* of the log, then */
+    uint64_t digest;     /* chain digest up to commit_lsn */
+    struct block block;
+};
+
+struct journal_base {
+    uint64_t lsn, base_term, producer_floor, digest, members;
+    uint64_t marks_count;
+    struct {
+        uint64_t seq;
+        uint32_t incarnation, origin;
+    } marks[64];
+};
+
+_Static_assert(sizeof(struct journal_head) == 48, "journals are read by others");
+_Static_assert(sizeof(struct journal_block) == 128, "journals are read by others");
+
+/* Places rise along the journal, over its files. */
+static inline uint64_t
+journal_place(uint64_t file, uint32_t offset_bytes)
+{
+    return file << 32 | offset_bytes;
+}
+
+/* What a write makes durable of one log, for whoever put it there. */
+struct journal_item {
+    void *owner;
+    uint64_t lsn, branch, state;
+};
+
+struct journal_write {
+    uint8_t *bytes;
+    uint32_t size_bytes; /* of blocks so far */
+    uint32_t offset_bytes;
+    uint64_t file;
+    int handle;
+    struct journal_item *items;
+    uint32_t items_count;
+    bool submitted, done;
+};
+
+struct journal_config {
+    struct disk *disk;
+    uint32_t cluster, incarnation;
+    uint8_t node, worker;
+    uint64_t file_bytes;  /* of each file, a multiple of a sector */
+    uint32_t write_bytes; /* of a write at most */
+    uint32_t items_max;   /* logs that one write may touch */
+};
+
+struct journal {
+    struct journal_config config;
+    uint8_t *memory;
+    struct journal_write writes[JOURNAL_WRITES_MAX];
+    uint32_t head, tail; /* [head, tail) are under way; tail is being filled */
+    uint64_t next_number, former_end;
+    struct disk_file file; /* that is written to; handle -1: none yet */
+    uint32_t offset_bytes; /* where the next write goes */
+    uint64_t durable;
+    uint64_t wrote_bytes;  /* since the last tick */
+    uint32_t zeroed_bytes; /* of the file, from its start */
+    uint32_t zeroing_from; /* where zeroes are under way to; 0: nowhere */
+    uint32_t zeroes_left;  /* pieces of them that may still go before the next tick */
+    uint8_t *zeroes;
+    int32_t failure; /* negative errno of the write that failed; 0: all is well */
+    bool failed;
+    /* The helper makes the next file, the worker takes it. */
+    _Alignas(64) struct disk_file next;
+    _Atomic bool next_ready; /* helper sets, worker clears */
+    _Atomic bool no_space;   /* helper writes: the next file could not be made */
+    char no_space_detail[192];
+};
+
+/* A journal that goes on in a new file, next_number, after the place former_end where what was read ends (0:
+ * nothing was there). Not before journal_maintain() was called once can it write. */
+enum cairn_error journal_init(struct journal *journal, const struct journal_config *config, uint64_t next_number,
+                              uint64_t former_end, char *detail, size_t detail_bytes);
+void journal_fini(struct journal *journal);
+
+/* Room for a body of that size now? Else ask again when writes have ended. */
+bool journal_has_room(struct journal *journal, size_t body_bytes);
+
+/* Bytes of bodies that one block in the write now being filled may still take. */
+uint32_t journal_room(const struct journal *journal);
+
+/* Adds a block, of which head's type, flags, log, commit_lsn, digest and block are the caller's, and what it
+ * makes durable. There must be room. */
+void journal_put(struct journal *journal, const struct journal_block *head, const void *body, size_t body_bytes,
+                 const struct journal_item *item);
+
+/* Sends what was put on its way, if it may go now. */
+void journal_submit(struct journal *journal);
+
+/* A request of the journal's has ended: journal_take() then gives what is durable. */
+void journal_done(struct journal *journal, const struct disk_done *done);
+
+/* The oldest write that is durable, for its items; NULL: none. Valid until the next call. */
+struct journal_write *journal_take(struct journal *journal);
+
+/* Every 10 ms or so: while little is written, the space ahead is made ready. */
+void journal_tick(struct journal *journal);
+
+/* Something is under way. */
+bool journal_busy(const struct journal *journal);
+
+/* Items under way of one owner: a truncation lowers what they will say. */
+void journal_clamp(struct journal *journal, const void *owner, uint64_t lsn);
+
+/* Is there room for that many bytes of data beside what is kept for states? */
+bool journal_has_space(const struct journal *journal, uint64_t size_bytes);
+
+/* Makes the next file when there is none. */
+void journal_maintain(struct journal *journal);
+
+#endif

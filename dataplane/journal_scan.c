@@ -1,0 +1,396 @@
+#include "journal_scan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crc32c.h"
+
+#define WINDOW_BYTES (4u << 20)
+/* A file whose first block is lost is known to be written to by one not far behind. */
+#define FILLED_SEARCH_BYTES (4u << 20)
+
+/* What bytes at a place are. */
+enum soundness { BLOCK_SOUND, BLOCK_NOTHING, BLOCK_STALE, BLOCK_BAD_HEAD, BLOCK_BAD_BODY, BLOCK_CUT };
+
+static enum soundness
+look_at_head(const struct journal_block *head, uint64_t place, uint32_t cluster, uint64_t rest_bytes)
+{
+    if (head->magic == 0 && head->head_crc32c == 0 && head->file == 0)
+        return BLOCK_NOTHING;
+    if (head->magic != JOURNAL_BLOCK_MAGIC ||
+        head->head_crc32c != crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file)))
+        return BLOCK_BAD_HEAD;
+    if (journal_place(head->file, head->offset_bytes) != place || (cluster != 0 && head->cluster != cluster))
+        return BLOCK_STALE;
+    if (head->body_bytes % 8 != 0 || head->body_bytes > rest_bytes - sizeof(*head))
+        return BLOCK_CUT;
+    return BLOCK_SOUND;
+}
+
+bool
+journal_block_sound(const void *bytes, size_t size_bytes, uint64_t place, uint32_t cluster)
+{
+    const struct journal_block *head = bytes;
+
+    return size_bytes >= sizeof(*head) && look_at_head(head, place, cluster, size_bytes) == BLOCK_SOUND &&
+           head->body_crc32c == crc32c(0, head + 1, head->body_bytes);
+}
+
+/* Loads what is needed of [offset, offset + size_bytes); returns how much of it there is. */
+static int64_t
+load(struct journal_scan *scan, uint64_t offset, size_t size_bytes, const uint8_t **out)
+{
+    uint64_t from = offset & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+
+    if (offset < scan->window_from || offset + size_bytes > scan->window_from + scan->window_bytes) {
+        int64_t got = scan->disk->operations->read(scan->disk, &scan->file, scan->window, WINDOW_BYTES, from);
+
+        scan->window_from = from;
+        scan->window_bytes = got < 0 ? 0 : (size_t)got;
+        if (got < 0)
+            return got;
+        scan->read_bytes += (uint64_t)got;
+    }
+    *out = scan->window + (offset - scan->window_from);
+    if (offset >= scan->window_from + scan->window_bytes)
+        return 0;
+    return (int64_t)(scan->window_from + scan->window_bytes - offset);
+}
+
+/* A part of the file that cannot be read counts as damaged: others may still be. */
+static enum soundness
+look(struct journal_scan *scan, uint64_t offset)
+{
+    const uint8_t *bytes;
+    int64_t there = load(scan, offset, sizeof(struct journal_block), &bytes);
+    uint64_t place = journal_place(scan->file.number, (uint32_t)offset);
+    enum soundness sound;
+
+    if (there < 0)
+        return BLOCK_BAD_HEAD;
+    if (there < (int64_t)sizeof(struct journal_block))
+        return BLOCK_NOTHING;
+    sound = look_at_head((const struct journal_block *)(const void *)bytes, place, scan->cluster,
+                         scan->file.size_bytes - offset);
+    if (sound != BLOCK_SOUND)
+        return sound;
+    scan->head = (const struct journal_block *)(const void *)bytes;
+    there = load(scan, offset, sizeof(*scan->head) + scan->head->body_bytes, &bytes);
+    scan->head = (const struct journal_block *)(const void *)bytes;
+    if (there < (int64_t)(sizeof(*scan->head) + scan->head->body_bytes))
+        return there < 0 ? BLOCK_BAD_HEAD : BLOCK_CUT;
+    scan->body = (const uint8_t *)(scan->head + 1);
+    return scan->head->body_crc32c == crc32c(0, scan->body, scan->head->body_bytes) ? BLOCK_SOUND : BLOCK_BAD_BODY;
+}
+
+static uint64_t
+next_sector(uint64_t offset)
+{
+    return (offset / DISK_SECTOR_BYTES + 1) * DISK_SECTOR_BYTES;
+}
+
+/* The next block that is whole, at or behind offset and before end; end: there is none. Only the beginnings of
+ * writes and what follows a known header can be found. */
+static uint64_t
+find_sound(struct journal_scan *scan, uint64_t offset, uint64_t end)
+{
+    while (offset < end && look(scan, offset) != BLOCK_SOUND)
+        offset = next_sector(offset);
+    return offset < end ? offset : end;
+}
+
+static bool
+head_sound(const struct journal_head *head, uint64_t number)
+{
+    return memcmp(head->magic, JOURNAL_MAGIC, sizeof(head->magic)) == 0 && head->number == number &&
+           head->crc32c == crc32c(0, &head->cluster, sizeof(*head) - offsetof(struct journal_head, cluster));
+}
+
+static void
+close_file(struct journal_scan *scan)
+{
+    if (scan->opened)
+        scan->disk->operations->close(scan->disk, &scan->file);
+    scan->opened = false;
+    scan->window_bytes = 0;
+    scan->window_from = 0;
+}
+
+static enum cairn_error
+open_file(struct journal_scan *scan, uint32_t index)
+{
+    enum cairn_error error;
+
+    close_file(scan);
+    error = scan->disk->operations->open(scan->disk, scan->numbers[index], &scan->file);
+    scan->opened = error == CAIRN_OK;
+    return error;
+}
+
+/* The file's first block is whole; it may say where the file before it ends. */
+static bool
+begins(struct journal_scan *scan, uint32_t index)
+{
+    if (look(scan, DISK_SECTOR_BYTES) != BLOCK_SOUND || scan->head->type != JOURNAL_BEGIN)
+        return false;
+    if (index > 0 && scan->head->block.first_lsn == scan->numbers[index - 1])
+        scan->ends[index - 1] = scan->head->block.first_seq;
+    return true;
+}
+
+/* Head and first block of a file: whose it is, and where the one before it ends. */
+static enum cairn_error
+introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail_bytes)
+{
+    const uint8_t *bytes;
+    const struct journal_head *head;
+    enum cairn_error error = open_file(scan, index);
+    int64_t there;
+
+    if (error != CAIRN_OK) {
+        snprintf(detail, detail_bytes, "%s", scan->disk->detail);
+        return error;
+    }
+    scan->total_bytes += scan->file.size_bytes;
+    there = load(scan, 0, DISK_SECTOR_BYTES, &bytes);
+    head = (const struct journal_head *)(const void *)bytes;
+    if (there >= (int64_t)sizeof(*head) && head_sound(head, scan->numbers[index])) {
+        if (head->version != JOURNAL_VERSION) {
+            snprintf(detail, detail_bytes,
+                     "journal-%08" PRIu64 ": format version %u, this cairn reads %u (use a newer one)",
+                     scan->numbers[index], head->version, JOURNAL_VERSION);
+            return CAIRN_CORRUPT;
+        }
+        if (scan->cluster == 0)
+            scan->cluster = head->cluster;
+        if (scan->node == UINT8_MAX)
+            scan->node = head->node;
+        if (head->cluster != scan->cluster || head->node != scan->node || head->worker != scan->worker) {
+            snprintf(detail, detail_bytes,
+                     "journal-%08" PRIu64
+                     ": of cluster %08x, node %u, not of %08x, node %u (the directory is another's)",
+                     scan->numbers[index], head->cluster, head->node + 1, scan->cluster, scan->node + 1);
+            return CAIRN_CORRUPT;
+        }
+        if (head->incarnation > scan->incarnation)
+            scan->incarnation = head->incarnation;
+    }
+    scan->filled[index] = begins(scan, index) ||
+                          find_sound(scan, DISK_SECTOR_BYTES, FILLED_SEARCH_BYTES) < FILLED_SEARCH_BYTES;
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+find_numbers(struct journal_scan *scan, char *detail, size_t detail_bytes)
+{
+    enum cairn_error error;
+
+    scan->numbers = calloc(JOURNAL_FILES_MAX, sizeof(*scan->numbers));
+    scan->ends = calloc(JOURNAL_FILES_MAX, sizeof(*scan->ends));
+    scan->filled = calloc(JOURNAL_FILES_MAX, sizeof(*scan->filled));
+    scan->window = aligned_alloc(DISK_SECTOR_BYTES, WINDOW_BYTES);
+    if (scan->numbers == NULL || scan->ends == NULL || scan->filled == NULL || scan->window == NULL) {
+        snprintf(detail, detail_bytes, "no memory to read the journal");
+        return CAIRN_NO_MEMORY;
+    }
+    error = scan->disk->operations->list(scan->disk, scan->numbers, JOURNAL_FILES_MAX, &scan->count);
+    if (error != CAIRN_OK)
+        snprintf(detail, detail_bytes, "%s", scan->disk->detail);
+    return error;
+}
+
+enum cairn_error
+journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster, uint8_t node, uint8_t worker,
+                  char *detail, size_t detail_bytes)
+{
+    enum cairn_error error;
+
+    memset(scan, 0, sizeof(*scan));
+    scan->disk = disk;
+    scan->cluster = cluster;
+    scan->node = node;
+    scan->worker = worker;
+    error = find_numbers(scan, detail, detail_bytes);
+    for (uint32_t i = 0; i < scan->count && error == CAIRN_OK; i++)
+        error = introduce(scan, i, detail, detail_bytes);
+    close_file(scan);
+    scan->highest_number = scan->count == 0 ? 0 : scan->numbers[scan->count - 1];
+    scan->offset = DISK_SECTOR_BYTES;
+    scan->read_bytes = 0;
+    return error;
+}
+
+void
+journal_scan_fini(struct journal_scan *scan)
+{
+    close_file(scan);
+    free(scan->numbers);
+    free(scan->ends);
+    free(scan->filled);
+    free(scan->window);
+    memset(scan, 0, sizeof(*scan));
+}
+
+static enum scan_verdict
+damage(struct journal_scan *scan, uint64_t from, uint64_t to, const char *what)
+{
+    scan->from = journal_place(scan->file.number, (uint32_t)from);
+    scan->to = journal_place(scan->file.number, (uint32_t)to);
+    scan->offset = to;
+    snprintf(scan->reason, sizeof(scan->reason), "journal-%08" PRIu64 ", bytes %" PRIu64 " to %" PRIu64 ": %s",
+             scan->file.number, from, to, what);
+    return SCAN_DAMAGE;
+}
+
+static const char *
+what_is_wrong(enum soundness sound)
+{
+    static const char *const texts[] = {
+        [BLOCK_SOUND] = "",
+        [BLOCK_NOTHING] = "nothing is there where a block should be",
+        [BLOCK_STALE] = "a block that belongs to another place",
+        [BLOCK_BAD_HEAD] = "a block's header does not match its checksum",
+        [BLOCK_BAD_BODY] = "a block's records do not match their checksum",
+        [BLOCK_CUT] = "a block that is longer than its file",
+    };
+
+    return texts[sound];
+}
+
+/* Was anything at or behind this place of the last file durable when something later was written? */
+static bool
+was_durable(struct journal_scan *scan, uint64_t from, uint64_t at, uint64_t end)
+{
+    uint64_t place = journal_place(scan->file.number, (uint32_t)from);
+
+    while ((at = find_sound(scan, at, end)) < end) {
+        if (scan->head->durable > place)
+            return true;
+        at += sizeof(*scan->head) + scan->head->body_bytes;
+        if (at < end && look(scan, at) != BLOCK_SOUND)
+            at = next_sector(at - 1);
+    }
+    return false;
+}
+
+/* A later file was written to: then this one is not the last, though nobody says where it ends. */
+static bool
+is_followed(const struct journal_scan *scan)
+{
+    for (uint32_t i = scan->index + 1; i < scan->count; i++) {
+        if (scan->filled[i])
+            return true;
+    }
+    return false;
+}
+
+/* Something is not as it should be at offset: torn, or damaged? */
+static enum scan_verdict
+judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
+{
+    bool last = scan->ends[scan->index] == 0, followed = last && is_followed(scan);
+    uint64_t end = last ? scan->file.size_bytes : scan->ends[scan->index], next = next_sector(offset);
+
+    /* The header can be trusted: what follows its block may be whole. */
+    if (sound == BLOCK_BAD_BODY && look(scan, offset + sizeof(*scan->head) + scan->head->body_bytes) == BLOCK_SOUND)
+        next = journal_place(0, scan->head->offset_bytes);
+    else
+        next = find_sound(scan, next, end);
+    if (followed && next == end) {
+        scan->ends[scan->index] = offset;
+        return damage(scan, offset, offset, "the next file's first block, or that file, is missing");
+    }
+    if (!last || followed || was_durable(scan, offset, next, end))
+        return damage(scan, offset, next, what_is_wrong(sound));
+    scan->ended = true;
+    scan->from = scan->end = journal_place(scan->file.number, (uint32_t)offset);
+    /* Whatever stands at the very end without a trace of a write is just where the journal ends. */
+    if (sound == BLOCK_NOTHING && next == end && offset % DISK_SECTOR_BYTES == 0)
+        return SCAN_END;
+    snprintf(scan->reason, sizeof(scan->reason), "journal-%08" PRIu64 ", byte %" PRIu64 ": a write was cut off",
+             scan->file.number, offset);
+    return SCAN_TORN;
+}
+
+/* Behind a write's last block: zeroes up to the sector's end. false: something else. */
+static bool
+padding_sound(struct journal_scan *scan, uint64_t offset, uint64_t to)
+{
+    const uint8_t *bytes;
+
+    if (load(scan, offset, to - offset, &bytes) < (int64_t)(to - offset))
+        return true;
+    for (uint64_t i = 0; i < to - offset; i++) {
+        if (bytes[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Steps over padding and from file to file. */
+static enum scan_verdict
+settle(struct journal_scan *scan, bool *settled)
+{
+    *settled = false;
+    if (!scan->opened) {
+        if (scan->index >= scan->count) {
+            scan->ended = true;
+            return SCAN_END;
+        }
+        if (open_file(scan, scan->index) != CAIRN_OK) {
+            snprintf(scan->reason, sizeof(scan->reason), "%s", scan->disk->detail);
+            return SCAN_FAILED;
+        }
+        return SCAN_BLOCK;
+    }
+    if (scan->ends[scan->index] != 0 && scan->offset >= scan->ends[scan->index]) {
+        close_file(scan);
+        scan->index++;
+        scan->offset = DISK_SECTOR_BYTES;
+        return SCAN_BLOCK;
+    }
+    if (scan->offset % DISK_SECTOR_BYTES != 0 && look(scan, scan->offset) == BLOCK_NOTHING) {
+        uint64_t to = next_sector(scan->offset);
+
+        if (!padding_sound(scan, scan->offset, to))
+            return damage(scan, scan->offset, to, "bytes behind a write's last block are not zero (nothing is lost)");
+        scan->offset = to;
+        return SCAN_BLOCK;
+    }
+    *settled = true;
+    return SCAN_BLOCK;
+}
+
+enum scan_verdict
+journal_scan_next(struct journal_scan *scan)
+{
+    enum soundness sound;
+    bool settled;
+
+    do {
+        enum scan_verdict verdict = scan->ended ? SCAN_END : settle(scan, &settled);
+
+        if (scan->ended || verdict != SCAN_BLOCK)
+            return verdict;
+    } while (!settled);
+    sound = look(scan, scan->offset);
+    if (sound != BLOCK_SOUND)
+        return judge(scan, scan->offset, sound);
+    scan->place = journal_place(scan->file.number, (uint32_t)scan->offset);
+    scan->offset += sizeof(*scan->head) + scan->head->body_bytes;
+    scan->end = journal_place(scan->file.number, (uint32_t)scan->offset);
+    return SCAN_BLOCK;
+}
+
+void
+journal_scan_seek(struct journal_scan *scan, uint64_t place)
+{
+    close_file(scan);
+    scan->ended = false;
+    for (scan->index = 0; scan->index < scan->count && scan->numbers[scan->index] < place >> 32; scan->index++)
+        ;
+    scan->offset = scan->index < scan->count && scan->numbers[scan->index] == place >> 32 ? (uint32_t)place
+                                                                                          : DISK_SECTOR_BYTES;
+}

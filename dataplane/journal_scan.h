@@ -1,0 +1,61 @@
+/* Reads a journal in order, tells whole from torn from damaged.
+ *
+ * A block says up to where everything was durable when it was written. What does not read well and lies
+ * before such a place was acknowledged: it is damage. What lies behind the last such place may be a write
+ * that a crash cut off: the journal ends there. A file that another one follows ends where that one's first
+ * block says.
+ *
+ * Waits for the disk; one thread. */
+#ifndef DATAPLANE_JOURNAL_SCAN_H
+#define DATAPLANE_JOURNAL_SCAN_H
+
+#include "journal.h"
+
+enum scan_verdict {
+    SCAN_BLOCK,  /* head, body */
+    SCAN_DAMAGE, /* [from, to) is lost, reason says how; reading goes on after */
+    SCAN_TORN,   /* a write that was cut off, from `from` on; nothing comes after */
+    SCAN_END,    /* nothing was cut off */
+    SCAN_FAILED, /* the disk refused; reason */
+};
+
+struct journal_scan {
+    struct disk *disk;
+    uint32_t cluster;
+    uint8_t node, worker;
+    uint64_t *numbers;
+    uint64_t *ends; /* of each file: the offset where its content ends, 0: nobody says */
+    bool *filled;   /* of each file: something was written to it */
+    uint32_t count, index;
+    struct disk_file file;
+    bool opened;
+    uint8_t *window;
+    size_t window_bytes; /* that are loaded */
+    uint64_t window_from;
+    uint64_t offset; /* of what is looked at next */
+    bool ended;
+    /* What the last call found. */
+    const struct journal_block *head;
+    const uint8_t *body;
+    uint64_t place, from, to;
+    char reason[192];
+    /* So far, over all. */
+    uint64_t read_bytes, total_bytes, end; /* end: the place behind the last block */
+    uint32_t incarnation;                  /* the highest that made a file */
+    uint64_t highest_number;
+};
+
+/* The numbers of the files, and where each ends. CAIRN_CORRUPT: they are of another node or version. */
+enum cairn_error journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster, uint8_t node,
+                                   uint8_t worker, char *detail, size_t detail_bytes);
+void journal_scan_fini(struct journal_scan *scan);
+
+enum scan_verdict journal_scan_next(struct journal_scan *scan);
+
+/* Begins with the block at a place. */
+void journal_scan_seek(struct journal_scan *scan, uint64_t place);
+
+/* Whole, and of this place? For whoever has bytes of a journal in hand. */
+bool journal_block_sound(const void *bytes, size_t size_bytes, uint64_t place, uint32_t cluster);
+
+#endif

@@ -1,0 +1,385 @@
+/* What durable logs put on the journal, and what happens when it is there.
+ *
+ * In one turn: what was accepted goes to followers and to the journal alike, and counts as held when the journal
+ * says so. A term or vote that changed is written first, and what the core sends meanwhile is parked until it is
+ * held. What is acknowledged on this node's word alone waits for the same. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state.h"
+
+/* The trunk's end and the state are said a second time, in another write, so long after they changed: if the first
+ * is damaged later, the node knows what it lacks. */
+#define TAIL_AFTER_NS 10000000u
+#define DONE_PER_POLL 16u
+
+static bool
+ring_init(struct pending_ring *ring)
+{
+    ring->mask = DURABLE_PENDING - 1;
+    ring->items = calloc(DURABLE_PENDING, sizeof(*ring->items));
+    return ring->items != NULL;
+}
+
+bool
+durable_init(struct node_log *log)
+{
+    struct durable *durable = calloc(1, sizeof(*durable));
+
+    log->durable = durable;
+    if (durable == NULL || !ring_init(&durable->local) || !ring_init(&durable->branch_pending))
+        return false;
+    durable->trunk.position = durable->branch.position = 1;
+    return true;
+}
+
+void
+durable_fini(struct node_log *log)
+{
+    if (log->durable == NULL)
+        return;
+    free(log->durable->local.items);
+    free(log->durable->branch_pending.items);
+    free(log->durable);
+}
+
+static bool
+has_unwritten(const struct node_log *log)
+{
+    const struct durable *durable = log->durable;
+
+    return durable->state_written != durable->state_wanted || durable->base_due ||
+           log->trunk.last >= durable->trunk.position || log->branch.last >= durable->branch.position;
+}
+
+static void
+list(struct node *node, struct node_log *log)
+{
+    if (log->durable->listed || node->restoring)
+        return;
+    log->durable->listed = true;
+    node->unwritten[node->unwritten_count++] = log;
+}
+
+void
+durable_want(struct node *node, struct node_log *log)
+{
+    if (log->durable != NULL && has_unwritten(log))
+        list(node, log);
+}
+
+void
+durable_state(struct node *node, struct node_log *log)
+{
+    if (log->durable == NULL || node->restoring)
+        return;
+    log->durable->state_wanted++;
+    list(node, log);
+}
+
+/* true: the message leaves later. The network may lose one that finds no place. */
+bool
+durable_park(struct node_log *log, const struct message *message)
+{
+    struct durable *durable = log->durable;
+
+    if (durable == NULL || durable->state_held == durable->state_wanted)
+        return false;
+    if (durable->parked_count < PARKED_MAX)
+        durable->parked[durable->parked_count++] = *message;
+    return true;
+}
+
+void
+durable_truncated(struct node *node, struct node_log *log, uint64_t from_lsn)
+{
+    struct durable *durable = log->durable;
+
+    if (durable == NULL)
+        return;
+    if (durable->trunk.position > from_lsn)
+        durable->trunk = (struct cursor){.position = from_lsn};
+    if (durable->held_lsn >= from_lsn)
+        durable->held_lsn = from_lsn - 1;
+    /* What is under way there is not what will stand there. */
+    if (!node->restoring)
+        journal_clamp(&node->journal, log, from_lsn - 1);
+}
+
+void
+durable_rebased(struct node *node, struct node_log *log, uint64_t lsn)
+{
+    struct durable *durable = log->durable;
+
+    if (durable == NULL)
+        return;
+    durable->trunk = (struct cursor){.position = lsn + 1};
+    durable->held_lsn = lsn;
+    if (node->restoring)
+        return;
+    durable->base_due = true;
+    journal_clamp(&node->journal, log, lsn);
+    list(node, log);
+}
+
+uint64_t
+durable_held_lsn(const struct node_log *log)
+{
+    return log->durable == NULL ? core_last_lsn(log->core) : log->durable->held_lsn;
+}
+
+bool
+durable_has_space(const struct node *node, const struct node_log *log, size_t size_bytes)
+{
+    return log->durable == NULL || journal_has_space(&node->journal, size_bytes + sizeof(struct journal_block));
+}
+
+static struct journal_block
+block_for(const struct node_log *log, enum journal_type type)
+{
+    return (struct journal_block){
+        .type = (uint8_t)type, .log = log->id, .commit_lsn = log->digest_lsn, .digest = log->digest};
+}
+
+static bool
+put(struct node *node, struct node_log *log, const struct journal_block *block, const void *body, size_t body_bytes,
+    struct journal_item item)
+{
+    if (!journal_has_room(&node->journal, body_bytes))
+        return false;
+    item.owner = log;
+    journal_put(&node->journal, block, body, body_bytes, &item);
+    return true;
+}
+
+static bool
+write_state(struct node *node, struct node_log *log)
+{
+    struct durable *durable = log->durable;
+    struct journal_block block = block_for(log, JOURNAL_STATE);
+
+    if (durable->state_written == durable->state_wanted)
+        return true;
+    block.block.term = core_term(log->core);
+    block.block.origin = core_voted_for(log->core);
+    if (!put(node, log, &block, NULL, 0, (struct journal_item){.state = durable->state_wanted}))
+        return false;
+    durable->state_written = durable->state_wanted;
+    durable->tail_due = true;
+    return true;
+}
+
+static bool
+write_base(struct node *node, struct node_log *log)
+{
+    struct journal_block block = block_for(log, JOURNAL_BASE);
+    struct core_base base;
+    struct journal_base body;
+
+    if (!log->durable->base_due)
+        return true;
+    core_base(log->core, &base);
+    memset(&body, 0, sizeof(body));
+    body.lsn = base.lsn;
+    body.base_term = base.base_term;
+    body.producer_floor = base.producer_floor;
+    body.digest = log->base_digest;
+    body.members = members_encode(&base.members);
+    body.marks_count = base.marks_count;
+    for (uint32_t i = 0; i < base.marks_count; i++) {
+        body.marks[i].seq = base.marks[i].seq;
+        body.marks[i].incarnation = base.marks[i].incarnation;
+        body.marks[i].origin = base.marks[i].origin;
+    }
+    if (!put(node, log, &block, &body, sizeof(body), (struct journal_item){.lsn = base.lsn}))
+        return false;
+    log->durable->base_due = false;
+    log->durable->tail_due = true;
+    return true;
+}
+
+/* Was any of these appended here and acknowledged before others held it? */
+static bool
+maybe_acked(const struct node *node, const struct node_log *log, const struct stretch *stretch)
+{
+    return stretch->block->origin == node->self && core_acked_alone(log->core, stretch->first, stretch->count);
+}
+
+/* Records from the cursor on, a block at a time. false: no room. */
+static bool
+write_records(struct node *node, struct node_log *log, bool on_branch)
+{
+    const struct store *store = on_branch ? &log->branch : &log->trunk;
+    struct cursor *cursor = on_branch ? &log->durable->branch : &log->durable->trunk;
+    struct stretch stretch;
+
+    while (cursor->position <= store->last) {
+        struct journal_block block = block_for(log, on_branch ? JOURNAL_BRANCH : JOURNAL_ENTRIES);
+        uint32_t room = journal_room(&node->journal);
+        uint64_t last;
+
+        if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, room, &stretch))
+            return true;
+        if (!journal_has_room(&node->journal, stretch.size_bytes))
+            return false;
+        last = stretch.first + stretch.count - 1;
+        block.block = block_part(&stretch);
+        if (!on_branch) {
+            block.block.prev_term = core_term_at(log->core, stretch.first - 1);
+            block.flags = maybe_acked(node, log, &stretch) ? JOURNAL_ACKED : 0;
+        }
+        put(node, log, &block, stretch.records, stretch.size_bytes,
+            on_branch ? (struct journal_item){.branch = last} : (struct journal_item){.lsn = last});
+        store_advance(cursor, &stretch);
+        log->durable->tail_due = true;
+    }
+    return true;
+}
+
+/* The branch before the trunk: what was kept there may be written over here. */
+static bool
+write_log(struct node *node, struct node_log *log)
+{
+    return write_state(node, log) && write_base(node, log) && write_records(node, log, true) &&
+           write_records(node, log, false);
+}
+
+void
+durable_write(struct node *node, uint64_t now_ns)
+{
+    uint32_t kept = 0;
+
+    (void)now_ns;
+    if (node->config.disk == NULL || node->journal_failed)
+        return;
+    for (uint32_t i = 0; i < node->unwritten_count; i++) {
+        struct node_log *log = node->unwritten[i];
+
+        if (write_log(node, log))
+            log->durable->listed = false;
+        else
+            node->unwritten[kept++] = log;
+    }
+    node->unwritten_count = kept;
+    journal_submit(&node->journal);
+}
+
+void
+durable_tail(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    struct durable *durable = log->durable;
+    struct journal_block block;
+
+    if (durable == NULL || !durable->tail_due || node->journal_failed || now_ns - durable->tail_ns < TAIL_AFTER_NS ||
+        has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core) ||
+        durable->state_held != durable->state_wanted)
+        return;
+    block = block_for(log, JOURNAL_TAIL);
+    block.block.first_lsn = core_last_lsn(log->core);
+    block.block.prev_term = core_term_at(log->core, core_last_lsn(log->core));
+    block.block.term = core_term(log->core);
+    block.block.origin = core_voted_for(log->core);
+    if (!put(node, log, &block, NULL, 0, (struct journal_item){0}))
+        return;
+    durable->tail_due = false;
+    durable->tail_ns = now_ns;
+}
+
+static void
+unpark(struct node *node, struct node_log *log)
+{
+    struct durable *durable = log->durable;
+
+    for (uint32_t i = 0; i < durable->parked_count; i++)
+        send_message(node, log, &durable->parked[i]);
+    durable->parked_count = 0;
+}
+
+static void
+item_held(struct node *node, const struct journal_item *item, uint64_t now_ns)
+{
+    struct node_log *log = item->owner;
+    struct durable *durable = log->durable;
+    struct sink sink = node_sink(node, log);
+
+    if (item->state > durable->state_held) {
+        durable->state_held = item->state;
+        if (durable->state_held == durable->state_wanted)
+            unpark(node, log);
+    }
+    if (item->branch > durable->held_branch)
+        durable->held_branch = item->branch;
+    if (item->lsn > durable->held_lsn) {
+        durable->held_lsn = item->lsn;
+        core_held(log->core, item->lsn, now_ns, &sink);
+    }
+    pending_held(node, log);
+    node_touch(node, log);
+    if (node_has_unsent(node, log))
+        node_activate(node, log);
+}
+
+static void
+journal_fails(struct node *node, uint64_t now_ns)
+{
+    node->journal_failed = true;
+    node_event(node, EVENT_DISK_FAILED, NULL, node->self, 0, 0,
+               "a write of the journal failed: %s; this node leads and acknowledges nothing durable until it is "
+               "started anew",
+               strerror(-node->journal.failure));
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        struct node_log *log = node->logs[i];
+        struct sink sink = node_sink(node, log);
+
+        if (log->durable == NULL)
+            continue;
+        core_fail(log->core, now_ns, &sink);
+        pending_fail(node, log);
+        log->durable->parked_count = 0;
+        node_touch(node, log);
+    }
+}
+
+uint32_t
+durable_poll(struct node *node, uint64_t now_ns)
+{
+    struct disk *disk = node->config.disk;
+    struct disk_done done[DONE_PER_POLL];
+    const struct journal_write *write;
+    uint32_t count;
+
+    if (disk == NULL)
+        return 0;
+    count = disk->operations->poll(disk, done, DONE_PER_POLL);
+    for (uint32_t i = 0; i < count; i++)
+        journal_done(&node->journal, &done[i]);
+    while ((write = journal_take(&node->journal)) != NULL) {
+        for (uint32_t i = 0; i < write->items_count; i++)
+            item_held(node, &write->items[i], now_ns);
+    }
+    if (node->journal.failed && !node->journal_failed)
+        journal_fails(node, now_ns);
+    return count;
+}
+
+void
+durable_tick(struct node *node, uint64_t now_ns)
+{
+    bool full;
+
+    (void)now_ns;
+    if (node->config.disk == NULL)
+        return;
+    journal_tick(&node->journal);
+    full = !journal_has_space(&node->journal, node->journal.config.write_bytes);
+    if (full == node->journal_full)
+        return;
+    node->journal_full = full;
+    if (full)
+        node_event(node, EVENT_DISK_FULL, NULL, node->self, 0, 0,
+                   "no space for the journal's next file (%s): appends are refused until some is freed",
+                   node->journal.no_space_detail);
+    else
+        node_event(node, EVENT_DISK_SPACE, NULL, node->self, 0, 0, "there is space for the journal again");
+}

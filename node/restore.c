@@ -1,0 +1,457 @@
+/* A node's start from its journal: the journal is read in order, and each log's core is told what it held.
+ *
+ * Where some of the journal is damaged, what was lost may have been any log's. A log is whole again when something
+ * written later proves it: entries that follow on (their place and the term before them match, so all before them does),
+ * or a tail that names the end this node has. A tail that names another end says what is missing. A log of which
+ * nothing is proven recovers as a node that lost its memory. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control.h"
+#include "journal_scan.h"
+#include "state.h"
+
+#define FILE_BYTES (64u << 20)
+#define FILE_BYTES_MIN (4u << 20)
+/* A file is at most this part of what the disk has free. */
+#define FILE_SHARE 16u
+#define ITEMS_MAX (2u * LOGS_MAX)
+
+struct restoring {
+    struct node *node;
+    struct journal_scan scan;
+    uint64_t damages, orphans, told_bytes;
+    char first_damage[192];
+};
+
+/* The worker is not polled yet: what the catalog says is in force at once. */
+static void
+catalog_up_to(struct node *node, uint64_t *next, uint64_t lsn)
+{
+    struct node_log *catalog = node->logs[0];
+    struct cursor cursor = {.position = *next};
+    struct stretch stretch;
+
+    while (store_look(&catalog->trunk, &cursor, lsn, 1, SIZE_MAX, &stretch)) {
+        const struct record *record = (const struct record *)(const void *)stretch.records;
+
+        if (stretch.block->kind == ENTRY_DATA)
+            catalog_apply(node, stretch.first, record_payload(record), record->payload_bytes);
+        store_advance(&cursor, &stretch);
+    }
+    *next = cursor.position;
+    adopt_snapshot(node, node_now_ns(node));
+}
+
+/* A block's log. One that the catalog is not known to have agreed on was, or there would be no block of it. */
+static struct node_log *
+log_of(struct restoring *restoring, uint32_t id)
+{
+    struct node *node = restoring->node;
+    struct node_log *log = node_find_log(node, id);
+    uint64_t next = id;
+
+    if (log == NULL && id <= core_last_lsn(node->logs[0]->core)) {
+        catalog_up_to(node, &next, id);
+        log = node_find_log(node, id);
+    }
+    restoring->orphans += log == NULL;
+    return log == NULL || log->durable == NULL ? NULL : log;
+}
+
+static bool
+room_for(struct node *node, struct node_log *log, const struct store *store, size_t size_bytes)
+{
+    if (!store_has_room(node, store, size_bytes))
+        evict(node, log);
+    return store_has_room(node, store, size_bytes);
+}
+
+static struct run
+run_of(const struct block *block)
+{
+    return (struct run){
+        .term = block->term,
+        .first_lsn = block->first_lsn,
+        .first_seq = block->first_seq,
+        .count = block->count,
+        .incarnation = block->incarnation,
+        .origin = block->origin,
+        .kind = block->kind,
+    };
+}
+
+/* The next records of a block, as many as one event takes. Returns their bytes, 0 where they are not sound. */
+static uint32_t
+next_batch(struct node *node, const struct block *whole, const uint8_t *records, uint32_t done, uint32_t offset,
+           struct block *part)
+{
+    const uint8_t *at = records + offset;
+
+    *part = *whole;
+    part->first_lsn += done;
+    part->first_seq += whole->kind == ENTRY_DATA ? done : 0;
+    part->count = whole->count - done < BATCH_RECORDS_MAX ? whole->count - done : BATCH_RECORDS_MAX;
+    for (uint32_t i = 0; i < part->count; i++) {
+        size_t size_bytes = record_measure(at, whole->size_bytes - (size_t)(at - records));
+
+        if (size_bytes == 0)
+            return 0;
+        at += size_bytes;
+    }
+    part->size_bytes = (uint32_t)(at - (records + offset));
+    return batch_read(&node->batch, records + offset, part) ? part->size_bytes : 0;
+}
+
+/* What stands at the end of the log, wherever it came from, was promised. */
+static void
+promise(struct durable *durable, uint64_t lsn, uint64_t term)
+{
+    durable->promised_lsn = lsn;
+    durable->promised_term = term;
+}
+
+static void
+settle_doubt(struct node_log *log)
+{
+    log->durable->doubtful = false;
+    promise(log->durable, 0, 0);
+}
+
+/* The commit lsn that a block carries, and the digest there: of what this node has, if it has all before it. */
+static bool
+check_digest(struct node *node, struct node_log *log, const struct journal_block *head)
+{
+    if (head->commit_lsn == 0 || head->commit_lsn != log->digest_lsn || head->digest == log->digest)
+        return true;
+    snprintf(node->restore_failure, sizeof(node->restore_failure),
+             "log %s: the chain digest at lsn %" PRIu64 " is not what was written: its entries are not those that were "
+             "agreed on (take the node's directory away and let it recover from the others)",
+             log->name, head->commit_lsn);
+    return false;
+}
+
+static bool
+restore_entries(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body)
+{
+    const struct block *block = &head->block;
+    struct sink sink = node_sink(node, log);
+    uint32_t offset = 0;
+
+    if (block->first_lsn > core_last_lsn(log->core) + 1 ||
+        (block->first_lsn > core_commit_lsn(log->core) &&
+         core_term_at(log->core, block->first_lsn - 1) != block->prev_term)) {
+        log->durable->doubtful = true;
+        promise(log->durable, block->first_lsn + block->count - 1, block->term);
+        return true;
+    }
+    for (uint32_t done = 0; done < block->count; done += node->batch.count) {
+        struct block part;
+        struct run run;
+        uint32_t size_bytes = next_batch(node, block, body, done, offset, &part);
+
+        if (size_bytes == 0 || !room_for(node, log, &log->trunk, size_bytes + sizeof(struct block)))
+            return false;
+        run = run_of(&part);
+        sink = node_sink(node, log);
+        if (!core_restore_entries(log->core, &run, node->batch.ids, head->commit_lsn,
+                                  (head->flags & JOURNAL_ACKED) != 0, &sink))
+            return false;
+        offset += size_bytes;
+        assert(node->batch.count > 0);
+    }
+    if (block->hlc > log->hlc)
+        log->hlc = block->hlc;
+    settle_doubt(log);
+    return check_digest(node, log, head);
+}
+
+static bool
+restore_branch(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body)
+{
+    const struct block *block = &head->block;
+    uint32_t offset = 0;
+
+    for (uint32_t done = 0; done < block->count; done += node->batch.count) {
+        struct block part;
+        struct run run;
+        uint32_t size_bytes = next_batch(node, block, body, done, offset, &part);
+
+        if (size_bytes == 0 || !room_for(node, log, &log->branch, size_bytes + sizeof(struct block)))
+            return false;
+        run = run_of(&part);
+        if (!core_restore_branch(log->core, &run, node->batch.ids))
+            return false;
+        part.first_lsn = branch_place(part.incarnation, part.first_seq);
+        if (part.first_lsn > log->branch.last && core_branch_pending(log->core)) {
+            store_append(&log->branch, &part, node->batch.records);
+            log->branch_entries += part.count;
+        }
+        offset += size_bytes;
+    }
+    store_seal(&log->branch);
+    if (block->hlc > log->hlc)
+        log->hlc = block->hlc;
+    return true;
+}
+
+static void
+restore_tail(struct node *node, struct node_log *log, const struct journal_block *head)
+{
+    const struct block *block = &head->block;
+    struct sink sink = node_sink(node, log);
+
+    core_restore_state(log->core, block->term, block->origin);
+    log->durable->state_doubtful = false;
+    if (block->first_lsn == core_last_lsn(log->core) && block->prev_term == core_term_at(log->core, block->first_lsn)) {
+        settle_doubt(log);
+        core_restore_commit(log->core, head->commit_lsn, &sink);
+    } else {
+        log->durable->doubtful = true;
+        promise(log->durable, block->first_lsn, block->prev_term);
+    }
+}
+
+static bool
+restore_base(struct node *node, struct node_log *log, const struct journal_base *body)
+{
+    struct mark marks[sizeof(body->marks) / sizeof(*body->marks)];
+    struct core_base base = {
+        .lsn = body->lsn,
+        .base_term = body->base_term,
+        .producer_floor = body->producer_floor,
+        .members = members_decode(body->members),
+        .marks = marks,
+        .marks_count = (uint32_t)body->marks_count,
+    };
+    struct sink sink = node_sink(node, log);
+
+    if (body->marks_count > sizeof(marks) / sizeof(*marks))
+        return false;
+    for (uint32_t i = 0; i < base.marks_count; i++)
+        marks[i] = (struct mark){.seq = body->marks[i].seq,
+                                 .incarnation = body->marks[i].incarnation,
+                                 .origin = (uint8_t)body->marks[i].origin};
+    node->event_digest = body->digest;
+    if (!core_restore_base(log->core, &base, &sink))
+        return false;
+    settle_doubt(log);
+    return true;
+}
+
+/* false: what the block says does not fit what was said before. */
+static bool
+restore_block(struct restoring *restoring, const struct journal_block *head, const uint8_t *body)
+{
+    struct node *node = restoring->node;
+    struct node_log *log;
+
+    if (head->type == JOURNAL_BEGIN)
+        return true;
+    log = log_of(restoring, head->log);
+    if (log == NULL)
+        return true;
+    switch ((enum journal_type)head->type) {
+    case JOURNAL_ENTRIES:
+        return head->block.size_bytes == head->body_bytes && restore_entries(node, log, head, body);
+    case JOURNAL_BRANCH:
+        return head->block.size_bytes == head->body_bytes && restore_branch(node, log, head, body);
+    case JOURNAL_STATE:
+        core_restore_state(log->core, head->block.term, head->block.origin);
+        log->durable->state_doubtful = false;
+        return true;
+    case JOURNAL_TAIL:
+        restore_tail(node, log, head);
+        return true;
+    case JOURNAL_BASE:
+        return head->body_bytes == sizeof(struct journal_base) &&
+               restore_base(node, log, (const struct journal_base *)(const void *)body);
+    case JOURNAL_BEGIN:
+        break;
+    }
+    return false;
+}
+
+static void
+note_damage(struct restoring *restoring)
+{
+    struct node *node = restoring->node;
+
+    if (restoring->damages++ == 0)
+        snprintf(restoring->first_damage, sizeof(restoring->first_damage), "%s", restoring->scan.reason);
+    fprintf(stderr, "cairn: node %s: damaged: %s\n", node->name, restoring->scan.reason);
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        if (node->logs[i]->durable != NULL)
+            node->logs[i]->durable->doubtful = node->logs[i]->durable->state_doubtful = true;
+    }
+}
+
+static void
+tell_progress(struct restoring *restoring)
+{
+    struct journal_scan *scan = &restoring->scan;
+
+    if (restoring->node->config.restore_progress == NULL || scan->read_bytes - restoring->told_bytes < (64u << 20))
+        return;
+    restoring->told_bytes = scan->read_bytes;
+    restoring->node->config.restore_progress(scan->read_bytes, scan->total_bytes);
+}
+
+static enum cairn_error
+read_journal(struct restoring *restoring, char *detail, size_t detail_bytes)
+{
+    struct node *node = restoring->node;
+    struct journal_scan *scan = &restoring->scan;
+    uint64_t next_catalog = 1;
+
+    for (;;) {
+        enum scan_verdict verdict = journal_scan_next(scan);
+
+        if (verdict == SCAN_END || verdict == SCAN_TORN)
+            return CAIRN_OK;
+        if (verdict == SCAN_FAILED) {
+            snprintf(detail, detail_bytes, "%s", scan->reason);
+            return CAIRN_IO;
+        }
+        if (verdict == SCAN_DAMAGE) {
+            note_damage(restoring);
+            continue;
+        }
+        if (!restore_block(restoring, scan->head, scan->body)) {
+            if (node->restore_failure[0] == '\0')
+                snprintf(node->restore_failure, sizeof(node->restore_failure),
+                         "journal-%08" PRIu64
+                         ", byte %u: a block of log %u that does not follow what was written before "
+                         "('cairn inspect' shows it; take the node's directory away to recover from the others)",
+                         scan->place >> 32, (uint32_t)scan->place, scan->head->log);
+            snprintf(detail, detail_bytes, "%s", node->restore_failure);
+            return CAIRN_CORRUPT;
+        }
+        if (scan->head->log == CATALOG_LOG)
+            catalog_up_to(node, &next_catalog, core_commit_lsn(node->logs[0]->core));
+        tell_progress(restoring);
+    }
+}
+
+/* Each log stands where its node's disk says; what may be missing it says, and what cannot be known. */
+static void
+finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    struct durable *durable = log->durable;
+    struct sink sink = node_sink(node, log);
+    bool known = durable->promised_lsn != 0;
+    uint64_t lacks_lsn;
+
+    durable->trunk.position = core_last_lsn(log->core) + 1;
+    durable->branch.position = log->branch.last + 1;
+    durable->held_lsn = core_last_lsn(log->core);
+    durable->held_branch = log->branch.last;
+    core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &sink);
+    if ((durable->doubtful && !known) || durable->state_doubtful ||
+        (node->journal_was_empty && node->config.recovering))
+        core_restore_doubt(log->core);
+    if (core_lacks(log->core, &lacks_lsn))
+        node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
+                   "lsn %" PRIu64 " to %" PRIu64 " are damaged here: %s does not lead until others have sent them",
+                   core_last_lsn(log->core) + 1, lacks_lsn, node->name);
+    else if (core_recovering(log->core))
+        node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
+                   "what is damaged may have been of this log: %s does not vote until it has caught up", node->name);
+    else if (core_last_lsn(log->core) > 0)
+        node_event(node, EVENT_RESTORED, log, node->self, 0, 0,
+                   "up to lsn %" PRIu64 ", term %" PRIu64 ", %" PRIu64 " branch entries", core_last_lsn(log->core),
+                   core_term(log->core), log->branch_entries);
+    /* What is kept for the branch now is written there. */
+    durable_want(node, log);
+    log_reassess(node, log);
+    status_publish(log);
+}
+
+static uint32_t
+file_bytes(const struct node *node, uint32_t write_bytes)
+{
+    uint64_t size_bytes = node->config.journal_file_bytes;
+
+    if (size_bytes == 0) {
+        uint64_t share = node->config.disk->operations->free_bytes(node->config.disk) / FILE_SHARE;
+
+        size_bytes = share > FILE_BYTES ? FILE_BYTES : share < FILE_BYTES_MIN ? FILE_BYTES_MIN : share;
+    }
+    if (size_bytes < 3ull * write_bytes)
+        size_bytes = 3ull * write_bytes;
+    return (uint32_t)((size_bytes + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1));
+}
+
+/* The journal goes on behind what was read, in a file of this life. */
+static enum cairn_error
+go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
+{
+    struct node *node = restoring->node;
+    uint32_t largest = node->segments.segment_bytes / 2 < JOURNAL_BLOCK_BYTES_MAX ? node->segments.segment_bytes / 2
+                                                                                  : (uint32_t)JOURNAL_BLOCK_BYTES_MAX;
+    uint32_t write_bytes = (largest + 4 * DISK_SECTOR_BYTES) & ~(DISK_SECTOR_BYTES - 1);
+    struct journal_config config = {
+        .disk = node->config.disk,
+        .cluster = node->config.cluster->id,
+        .incarnation = node->config.incarnation,
+        .node = node->self,
+        .file_bytes = file_bytes(node, write_bytes),
+        .write_bytes = write_bytes,
+        .items_max = ITEMS_MAX,
+    };
+    enum cairn_error error = journal_init(&node->journal, &config, restoring->scan.highest_number + 1,
+                                          restoring->scan.end, detail, detail_bytes);
+
+    if (error != CAIRN_OK)
+        return error;
+    journal_maintain(&node->journal);
+    if (!atomic_load(&node->journal.next_ready)) {
+        snprintf(detail, detail_bytes, "%s (free some space)", node->journal.no_space_detail);
+        return atomic_load(&node->journal.no_space) ? CAIRN_NO_SPACE : CAIRN_IO;
+    }
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+check_lives(const struct restoring *restoring, char *detail, size_t detail_bytes)
+{
+    const struct node *node = restoring->node;
+
+    if (restoring->scan.incarnation < node->config.incarnation)
+        return CAIRN_OK;
+    snprintf(
+        detail, detail_bytes,
+        "node %s: its journal is of start %u, this would be start %u: the file that counts starts is older than the "
+        "journal (bring both back together)",
+        node->name, restoring->scan.incarnation, node->config.incarnation);
+    return CAIRN_CORRUPT;
+}
+
+enum cairn_error
+restore(struct node *node, char *detail, size_t detail_bytes)
+{
+    struct restoring restoring = {.node = node};
+    enum cairn_error error;
+
+    node->restoring = true;
+    adopt_snapshot(node, node_now_ns(node));
+    error = journal_scan_init(&restoring.scan, node->config.disk, node->config.cluster->id, node->self, 0, detail,
+                              detail_bytes);
+    if (error == CAIRN_OK)
+        error = check_lives(&restoring, detail, detail_bytes);
+    node->journal_was_empty = restoring.scan.count == 0;
+    if (error == CAIRN_OK)
+        error = read_journal(&restoring, detail, detail_bytes);
+    if (error == CAIRN_OK)
+        error = go_on(&restoring, detail, detail_bytes);
+    node->restoring = false;
+    for (uint32_t i = 0; i < node->logs_count && error == CAIRN_OK; i++) {
+        if (node->logs[i]->durable != NULL)
+            finish_log(node, node->logs[i], node_now_ns(node));
+    }
+    node->restored_catalog_lsn = core_last_lsn(node->logs[0]->core);
+    journal_scan_fini(&restoring.scan);
+    return error;
+}

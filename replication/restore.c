@@ -1,0 +1,141 @@
+/* The log as a node's disk has it, told in the order in which it was written.
+ *
+ * Restoring is running again: entries are taken as a follower takes them, each written with the commit lsn
+ * that was known then, so that the same windows hold. What was written over what stood there truncates it.
+ * Nothing is decided here that was not decided before, but for the end: what this node may have acknowledged
+ * alone is kept on its branch, since a crash deposes a leader as surely as a partition does. */
+#include "state.h"
+
+bool
+core_restore_base(struct core *core, const struct core_base *base, const struct sink *sink)
+{
+    if (!base_sane(base, UINT64_MAX))
+        return false;
+    if (base->lsn > core->commit_lsn)
+        base_begin(core, base, sink);
+    return true;
+}
+
+void
+core_restore_commit(struct core *core, uint64_t commit_lsn, const struct sink *sink)
+{
+    core->match_lsn = core->last_lsn;
+    commit_to(core, commit_lsn < core->last_lsn ? commit_lsn : core->last_lsn, sink);
+}
+
+/* Everything of the run that is not committed already, in place of what stood there. */
+static bool
+restore_run(struct core *core, const struct run *run, const struct entry_id *ids, uint32_t skip,
+            const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_STORE};
+
+    effect.store.run = *run;
+    effect.store.index = skip;
+    effect.store.run.first_lsn += skip;
+    effect.store.run.first_seq += run->kind == ENTRY_DATA ? skip : 0;
+    effect.store.run.count = run->count - skip;
+    if (effect.store.run.first_lsn <= core->last_lsn)
+        truncate_from(core, effect.store.run.first_lsn, sink);
+    if (run->term < last_term(core) ||
+        follower_room(core, &effect.store.run, effect.store.run.count) != effect.store.run.count)
+        return false;
+    trunk_note(core, &effect.store.run, ids == NULL ? NULL : ids + skip);
+    emit(sink, &effect);
+    return true;
+}
+
+bool
+core_restore_entries(struct core *core, const struct run *run, const struct entry_id *ids, uint64_t commit_lsn,
+                     bool acked, const struct sink *sink)
+{
+    uint32_t skip = 0;
+
+    assert(core->role == ROLE_FOLLOWER);
+    core_restore_commit(core, commit_lsn, sink);
+    if (run->count == 0 || run->term == 0 || run->first_lsn > core->last_lsn + 1)
+        return false;
+    if (run->first_lsn <= core->commit_lsn)
+        skip = core->commit_lsn - run->first_lsn + 1 < run->count ? (uint32_t)(core->commit_lsn - run->first_lsn + 1)
+                                                                  : run->count;
+    if (skip < run->count && !restore_run(core, run, ids, skip, sink))
+        return false;
+    for (uint32_t i = skip; i < run->count; i++)
+        *level_of(core, run->first_lsn + i) = acked ? CAIRN_ACK_LOCAL : CAIRN_ACK_MAJORITY;
+    if (run->term > core->term)
+        core->term = run->term;
+    core_restore_commit(core, commit_lsn, sink);
+    return true;
+}
+
+bool
+core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids)
+{
+    if (run->count == 0 || run->origin != core->config.self || run->incarnation >= core->config.incarnation)
+        return false;
+    /* On the trunk already, as far as that is known. */
+    if (marks_get(&core->committed_marks, run->origin, run->incarnation) >= run->first_seq + run->count - 1)
+        return true;
+    if (!branch_extend(core, run->incarnation, run->first_seq + run->count - 1))
+        return false;
+    for (uint32_t i = 0; i < run->count; i++)
+        producers_note(&core->branch_producers, &ids[i], branch_place(run->incarnation, run->first_seq + i));
+    return true;
+}
+
+void
+core_restore_state(struct core *core, uint64_t term, uint8_t voted_for)
+{
+    if (term < core->term || (term == core->term && voted_for == CAIRN_NODE_NONE))
+        return;
+    core->term = term;
+    core->voted_for = voted_for;
+}
+
+void
+core_restore_end(struct core *core, uint64_t promised_lsn, uint64_t promised_term, uint64_t now_ns,
+                 const struct sink *sink)
+{
+    assert(core->role == ROLE_FOLLOWER && core->leader == CAIRN_NODE_NONE);
+    if (core->term < last_term(core))
+        core->term = last_term(core);
+    core->held_lsn = core->last_lsn;
+    core->match_lsn = core->commit_lsn;
+    core->promised_lsn = promised_lsn;
+    core->promised_term = promised_term;
+    if (!lacks_promised(core))
+        core->promised_lsn = core->promised_term = 0;
+    branch_settle(core, sink);
+    branch_keep_restored(core, sink);
+    election_reset(core, now_ns);
+    core_check(core);
+}
+
+void
+core_restore_doubt(struct core *core)
+{
+    assert(core->role == ROLE_FOLLOWER);
+    core->config.recovering = true;
+}
+
+bool
+core_lacks(const struct core *core, uint64_t *lsn)
+{
+    *lsn = core->promised_lsn;
+    return lacks_promised(core);
+}
+
+void
+core_fail(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    core->failed = true;
+    if (core->role == ROLE_LEADER || core->role == ROLE_CANDIDATE || core->role == ROLE_PRECANDIDATE)
+        follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
+    core->reply_to = CAIRN_NODE_NONE;
+}
+
+bool
+core_failed(const struct core *core)
+{
+    return core->failed;
+}
