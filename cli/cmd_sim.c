@@ -17,7 +17,8 @@ struct sim_options {
     uint64_t seed, runs, ms, messages;
     uint32_t jobs, without;
     bool json, list, shrink, keep_going;
-    const char *scenario, *trace, *without_text, *profile;
+    const char *scenario, *trace, *without_text, *profile, *durability;
+    enum sim_profile disks;
 };
 
 /* What a job tells of a run: small enough for one atomic write. */
@@ -56,7 +57,7 @@ on_abort(int signal_number)
 static void
 draw(const struct sim_options *options, uint64_t seed, uint32_t without, struct plan *plan)
 {
-    plan_draw(plan, seed, without);
+    plan_draw(plan, seed, without, options->disks);
     plan->until_ns = options->ms * MS;
     if (options->messages != 0)
         plan->messages_min = options->messages;
@@ -420,7 +421,8 @@ read_without(struct sim_options *options)
 static int
 read_profile(struct sim_options *options)
 {
-    const uint32_t nodes = 1u << FAULT_CRASH | 1u << FAULT_PAUSE | 1u << FAULT_DRIFT | 1u << FAULT_WALL_JUMP;
+    const uint32_t nodes = 1u << FAULT_CRASH | 1u << FAULT_PAUSE | 1u << FAULT_DRIFT | 1u << FAULT_WALL_JUMP |
+                           1u << FAULT_POWER;
 
     if (options->profile == NULL || strcmp(options->profile, "swarm") == 0)
         return 0;
@@ -433,6 +435,20 @@ read_profile(struct sim_options *options)
     return 0;
 }
 
+static int
+read_durability(struct sim_options *options)
+{
+    enum cairn_durability durability;
+
+    options->disks = SIM_ANY;
+    if (options->durability == NULL)
+        return 0;
+    if (!cairn_durability_parse(options->durability, &durability))
+        return cli_usage("--durability is memory or disk, not '%s'", options->durability);
+    options->disks = durability == CAIRN_DISK ? SIM_DISK : SIM_MEMORY;
+    return 0;
+}
+
 int
 cmd_sim(int argc, char **argv)
 {
@@ -442,6 +458,7 @@ cmd_sim(int argc, char **argv)
         {"runs", OPTION_U64, &options.runs, "how many runs, each with the next seed (1)"},
         {"jobs", OPTION_U32, &options.jobs, "processes to run them in (as many as there are cores)"},
         {"profile", OPTION_TEXT, &options.profile, "which faults there may be: swarm (all), network, nodes"},
+        {"durability", OPTION_TEXT, &options.durability, "memory or disk (as each seed draws)"},
         {"without", OPTION_TEXT, &options.without_text, "faults to leave out, by name, with commas"},
         {"ms", OPTION_U64, &options.ms, "virtual milliseconds under faults (until enough messages)"},
         {"messages", OPTION_U64, &options.messages, "messages under faults (100,000)"},
@@ -460,6 +477,8 @@ cmd_sim(int argc, char **argv)
     status = read_without(&options);
     if (status == 0)
         status = read_profile(&options);
+    if (status == 0)
+        status = read_durability(&options);
     if (status != 0)
         return status;
     if (options.jobs == 0)

@@ -150,14 +150,20 @@ place_write(struct journal *journal)
     return true;
 }
 
+/* Of a write, with the next block's header; a first block may have a BEGIN before it. */
+static uint32_t
+taken_bytes(const struct journal_write *write)
+{
+    uint32_t before = write->size_bytes > 0 ? write->size_bytes : (uint32_t)sizeof(struct journal_block);
+
+    return before + (uint32_t)sizeof(struct journal_block);
+}
+
 uint32_t
 journal_room(const struct journal *journal)
 {
-    const struct journal_write *write = &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
-    /* A first block may have a BEGIN before it. */
-    uint32_t taken = write->size_bytes > 0 ? write->size_bytes : (uint32_t)sizeof(struct journal_block);
+    uint32_t taken = taken_bytes(&journal->writes[journal->tail % JOURNAL_WRITES_MAX]);
 
-    taken += (uint32_t)sizeof(struct journal_block);
     return taken < journal->config.write_bytes ? (journal->config.write_bytes - taken) & ~7u : 0;
 }
 
@@ -166,7 +172,8 @@ journal_has_room(struct journal *journal, size_t body_bytes)
 {
     const struct journal_write *write = &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
 
-    if (journal->failed || write->items_count == journal->config.items_max || journal_room(journal) < body_bytes)
+    if (journal->failed || write->items_count == journal->config.items_max ||
+        taken_bytes(write) + body_bytes > journal->config.write_bytes)
         return false;
     return place_write(journal);
 }

@@ -17,7 +17,8 @@ enum soundness { BLOCK_SOUND, BLOCK_NOTHING, BLOCK_STALE, BLOCK_BAD_HEAD, BLOCK_
 static enum soundness
 look_at_head(const struct journal_block *head, uint64_t place, uint32_t cluster, uint64_t rest_bytes)
 {
-    if (head->magic == 0 && head->head_crc32c == 0 && head->file == 0)
+    /* Of padding there may be as little as this before the next write begins. */
+    if (head->magic == 0 && head->head_crc32c == 0)
         return BLOCK_NOTHING;
     if (head->magic != JOURNAL_BLOCK_MAGIC ||
         head->head_crc32c != crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file)))
@@ -101,6 +102,22 @@ find_sound(struct journal_scan *scan, uint64_t offset, uint64_t end)
     return offset < end ? offset : end;
 }
 
+/* Was anything at or behind `from` durable when something at or behind `at` was written? */
+static bool
+was_durable(struct journal_scan *scan, uint64_t from, uint64_t at, uint64_t end)
+{
+    uint64_t place = journal_place(scan->file.number, (uint32_t)from);
+
+    while ((at = find_sound(scan, at, end)) < end) {
+        if (scan->head->durable > place)
+            return true;
+        at += sizeof(*scan->head) + scan->head->body_bytes;
+        if (at < end && look(scan, at) != BLOCK_SOUND)
+            at = next_sector(at - 1);
+    }
+    return false;
+}
+
 static bool
 head_sound(const struct journal_head *head, uint64_t number)
 {
@@ -135,8 +152,13 @@ begins(struct journal_scan *scan, uint32_t index)
 {
     if (look(scan, DISK_SECTOR_BYTES) != BLOCK_SOUND || scan->head->type != JOURNAL_BEGIN)
         return false;
-    if (index > 0 && scan->head->block.first_lsn == scan->numbers[index - 1])
-        scan->ends[index - 1] = scan->head->block.first_seq;
+    for (uint32_t before = 0; before < index; before++) {
+        if (scan->numbers[before] == scan->head->block.first_lsn)
+            scan->ends[before] = scan->head->block.first_seq;
+        /* Made, and not written to before the node ended. */
+        else if (scan->numbers[before] > scan->head->block.first_lsn && !scan->filled[before])
+            scan->ends[before] = DISK_SECTOR_BYTES;
+    }
     return true;
 }
 
@@ -178,7 +200,7 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
             scan->incarnation = head->incarnation;
     }
     scan->filled[index] = begins(scan, index) ||
-                          find_sound(scan, DISK_SECTOR_BYTES, FILLED_SEARCH_BYTES) < FILLED_SEARCH_BYTES;
+                          was_durable(scan, DISK_SECTOR_BYTES, DISK_SECTOR_BYTES, FILLED_SEARCH_BYTES);
     return CAIRN_OK;
 }
 
@@ -257,22 +279,6 @@ what_is_wrong(enum soundness sound)
     };
 
     return texts[sound];
-}
-
-/* Was anything at or behind this place of the last file durable when something later was written? */
-static bool
-was_durable(struct journal_scan *scan, uint64_t from, uint64_t at, uint64_t end)
-{
-    uint64_t place = journal_place(scan->file.number, (uint32_t)from);
-
-    while ((at = find_sound(scan, at, end)) < end) {
-        if (scan->head->durable > place)
-            return true;
-        at += sizeof(*scan->head) + scan->head->body_bytes;
-        if (at < end && look(scan, at) != BLOCK_SOUND)
-            at = next_sector(at - 1);
-    }
-    return false;
 }
 
 /* A later file was written to: then this one is not the last, though nobody says where it ends. */
@@ -382,6 +388,25 @@ journal_scan_next(struct journal_scan *scan)
     scan->offset += sizeof(*scan->head) + scan->head->body_bytes;
     scan->end = journal_place(scan->file.number, (uint32_t)scan->offset);
     return SCAN_BLOCK;
+}
+
+enum cairn_error
+journal_scan_tidy(struct journal_scan *scan)
+{
+    const struct disk_operations *operations = scan->disk->operations;
+    uint64_t number = scan->end >> 32, offset = scan->end & UINT32_MAX;
+    enum cairn_error error = CAIRN_OK;
+
+    close_file(scan);
+    for (uint32_t i = 0; i < scan->count && error == CAIRN_OK; i++) {
+        if (scan->numbers[i] > number) {
+            error = operations->remove(scan->disk, scan->numbers[i]);
+        } else if (scan->numbers[i] == number && (error = open_file(scan, i)) == CAIRN_OK) {
+            error = operations->shrink(scan->disk, &scan->file, next_sector(offset - 1));
+            close_file(scan);
+        }
+    }
+    return error;
 }
 
 void

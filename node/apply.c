@@ -52,6 +52,19 @@ store_control_entry(struct node *node, struct node_log *log, const struct run *r
     store_seal(&log->trunk);
 }
 
+/* A branch that is settled begins anew, if need be with an earlier life: what that one left on the trunk is kept only
+ * now, since the policy asks for it only now. */
+static void
+reopen_branch(struct node_log *log, uint64_t place)
+{
+    assert(log->branch_entries == 0);
+    store_reset(&log->branch, place);
+    if (log->durable == NULL)
+        return;
+    log->durable->branch = (struct cursor){.position = place + 1};
+    log->durable->held_branch = place;
+}
+
 /* Copies trunk entries to the branch, where a truncation does not reach them. */
 static void
 keep_on_branch(struct node_log *log, const struct run *run)
@@ -68,6 +81,8 @@ keep_on_branch(struct node_log *log, const struct run *run)
         block.size_bytes = stretch.size_bytes;
         block.first_seq = run->first_seq + (stretch.first - run->first_lsn);
         block.first_lsn = branch_place(run->incarnation, block.first_seq);
+        if (block.first_lsn <= log->branch.last)
+            reopen_branch(log, block.first_lsn - 1);
         /* What stood before it here and is not committed may go the same way: its place says nothing. */
         if (block.fork_lsn == FORK_TRUNK)
             block.fork_lsn = core_commit_lsn(log->core);

@@ -29,8 +29,10 @@ must_recover(const struct node *node, uint64_t lsn, enum cairn_durability durabi
         return false;
     /* What the disk knows it knows; whether it knows of the log at all is read off the catalog, of which nothing
      * is applied that is not held. */
-    if (node->config.disk != NULL && !node->journal_was_empty)
+    if (node->config.disk != NULL && !node->journal_was_empty && !node->journal_damaged)
         return durability == CAIRN_MEMORY && lsn <= node->restored_catalog_lsn;
+    if (lsn <= node->restored_catalog_lsn)
+        return true;
     status_read(node->snapshot->logs[0].log, &status);
     return status.recovering || lsn <= status.recovery_lsn;
 }

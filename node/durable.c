@@ -23,7 +23,7 @@ ring_init(struct pending_ring *ring)
 }
 
 bool
-durable_init(struct node_log *log)
+durable_init(const struct node *node, struct node_log *log)
 {
     struct durable *durable = calloc(1, sizeof(*durable));
 
@@ -31,6 +31,8 @@ durable_init(struct node_log *log)
     if (durable == NULL || !ring_init(&durable->local) || !ring_init(&durable->branch_pending))
         return false;
     durable->trunk.position = durable->branch.position = 1;
+    /* What is lost of the journal already may have been of this log. */
+    durable->doubtful = durable->state_doubtful = node->restoring && node->journal_damaged;
     return true;
 }
 
@@ -305,8 +307,10 @@ item_held(struct node *node, const struct journal_item *item, uint64_t now_ns)
 
     if (item->state > durable->state_held) {
         durable->state_held = item->state;
-        if (durable->state_held == durable->state_wanted)
+        if (durable->state_held == durable->state_wanted) {
             unpark(node, log);
+            core_state_held(log->core, now_ns, &sink);
+        }
     }
     if (item->branch > durable->held_branch)
         durable->held_branch = item->branch;

@@ -30,14 +30,14 @@ pending_ring_init(struct pending_ring *ring, uint32_t entries)
 }
 
 static struct core_config
-core_settings(const struct node *node, uint32_t id, enum cairn_policy policy, cairn_node_set voters, bool recovering)
+core_settings(const struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
 {
     struct cluster_timing timing = cluster_timing(node->config.cluster->profile);
 
     return (struct core_config){
         .self = node->self,
         .nodes = ((cairn_node_set)1 << node->nodes) - 1,
-        .members.voters = voters == 0 ? ((cairn_node_set)1 << node->nodes) - 1 : voters,
+        .members.voters = asked->voters == 0 ? ((cairn_node_set)1 << node->nodes) - 1 : asked->voters,
         .incarnation = node->config.incarnation,
         .seed = node->config.seed + id,
         .election_timeout_ns = timing.timeout_ns,
@@ -45,7 +45,8 @@ core_settings(const struct node *node, uint32_t id, enum cairn_policy policy, ca
         .retransmit_ns = timing.timeout_ns / 2,
         .window_entries = node->config.window_entries,
         .producers_max = node->config.producers_max,
-        .policy = policy,
+        .policy = asked->policy,
+        .durable = node->config.disk != NULL && asked->durability == CAIRN_DISK,
         .recovering = recovering,
     };
 }
@@ -59,7 +60,7 @@ node_now_ns(const struct node *node)
 struct node_log *
 node_log_create(struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
 {
-    struct core_config settings = core_settings(node, id, asked->policy, asked->voters, recovering);
+    struct core_config settings = core_settings(node, id, asked, recovering);
     struct node_log *log = calloc(1, sizeof(*log));
 
     if (log == NULL)
@@ -78,7 +79,7 @@ node_log_create(struct node *node, uint32_t id, const struct log_settings *asked
     if (log->memory == NULL || !store_init(&log->trunk, &node->segments) ||
         !store_init(&log->branch, &node->segments) || !pending_ring_init(&log->pending, settings.window_entries) ||
         !pending_ring_init(&log->pending_all, settings.window_entries) ||
-        (node->config.disk != NULL && asked->durability == CAIRN_DISK && !durable_init(log))) {
+        (settings.durable && !durable_init(node, log))) {
         node_log_free(log);
         return NULL;
     }

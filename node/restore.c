@@ -17,13 +17,14 @@
 #define FILE_BYTES_MIN (4u << 20)
 /* A file is at most this part of what the disk has free. */
 #define FILE_SHARE 16u
+/* Single places that are told; 'cairn inspect' tells all. */
+#define DAMAGES_TOLD 8u
 #define ITEMS_MAX (2u * LOGS_MAX)
 
 struct restoring {
     struct node *node;
     struct journal_scan scan;
     uint64_t damages, orphans, told_bytes;
-    char first_damage[192];
 };
 
 /* The worker is not polled yet: what the catalog says is in force at once. */
@@ -177,15 +178,16 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
     for (uint32_t done = 0; done < block->count; done += node->batch.count) {
         struct block part;
         struct run run;
+        bool settled;
         uint32_t size_bytes = next_batch(node, block, body, done, offset, &part);
 
         if (size_bytes == 0 || !room_for(node, log, &log->branch, size_bytes + sizeof(struct block)))
             return false;
         run = run_of(&part);
-        if (!core_restore_branch(log->core, &run, node->batch.ids))
+        if (!core_restore_branch(log->core, &run, node->batch.ids, &settled))
             return false;
         part.first_lsn = branch_place(part.incarnation, part.first_seq);
-        if (part.first_lsn > log->branch.last && core_branch_pending(log->core)) {
+        if (!settled) {
             store_append(&log->branch, &part, node->batch.records);
             log->branch_entries += part.count;
         }
@@ -279,9 +281,9 @@ note_damage(struct restoring *restoring)
 {
     struct node *node = restoring->node;
 
-    if (restoring->damages++ == 0)
-        snprintf(restoring->first_damage, sizeof(restoring->first_damage), "%s", restoring->scan.reason);
-    fprintf(stderr, "cairn: node %s: damaged: %s\n", node->name, restoring->scan.reason);
+    node->journal_damaged = true;
+    if (restoring->damages++ < DAMAGES_TOLD)
+        fprintf(stderr, "cairn: node %s: damaged: %s\n", node->name, restoring->scan.reason);
     for (uint32_t i = 0; i < node->logs_count; i++) {
         if (node->logs[i]->durable != NULL)
             node->logs[i]->durable->doubtful = node->logs[i]->durable->state_doubtful = true;
@@ -401,9 +403,14 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
         .write_bytes = write_bytes,
         .items_max = ITEMS_MAX,
     };
-    enum cairn_error error = journal_init(&node->journal, &config, restoring->scan.highest_number + 1,
-                                          restoring->scan.end, detail, detail_bytes);
+    enum cairn_error error = journal_scan_tidy(&restoring->scan);
 
+    if (error != CAIRN_OK) {
+        snprintf(detail, detail_bytes, "%s", node->config.disk->detail);
+        return error;
+    }
+    error = journal_init(&node->journal, &config, restoring->scan.highest_number + 1, restoring->scan.end, detail,
+                         detail_bytes);
     if (error != CAIRN_OK)
         return error;
     journal_maintain(&node->journal);
@@ -451,7 +458,8 @@ restore(struct node *node, char *detail, size_t detail_bytes)
         if (node->logs[i]->durable != NULL)
             finish_log(node, node->logs[i], node_now_ns(node));
     }
-    node->restored_catalog_lsn = core_last_lsn(node->logs[0]->core);
+    if (error != CAIRN_OK || !core_lacks(node->logs[0]->core, &node->restored_catalog_lsn))
+        node->restored_catalog_lsn = core_last_lsn(node->logs[0]->core);
     journal_scan_fini(&restoring.scan);
     return error;
 }

@@ -217,7 +217,7 @@ struct node {
     struct journal journal; /* used where config.disk is */
     struct node_log *unwritten[LOGS_MAX];
     uint32_t unwritten_count;
-    bool restoring, journal_was_empty, journal_failed, journal_full;
+    bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full;
     uint64_t restored_catalog_lsn;
     char restore_failure[256];
     struct rte_mbuf_ext_shared_info *shared; /* by segment: frames that refer to it */
@@ -320,7 +320,7 @@ void pending_held(struct node *node, struct node_log *log);
 void pending_fail(struct node *node, struct node_log *log);
 
 /* durable.c */
-bool durable_init(struct node_log *log);
+bool durable_init(const struct node *node, struct node_log *log);
 void durable_fini(struct node_log *log);
 void durable_state(struct node *node, struct node_log *log);
 bool durable_park(struct node_log *log, const struct message *message);

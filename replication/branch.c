@@ -40,16 +40,16 @@ branch_last_seq(const struct core *core, uint32_t incarnation)
     return 0;
 }
 
-/* May the branch take an entry of that life? Lives follow each other. */
+/* May the branch take an entry of that life? Lives follow each other: one that has had a later one takes no more. */
 static bool
 branch_room(const struct core *core, uint32_t incarnation)
 {
     const uint32_t count = core->later_lives_count;
+    uint32_t newest = count == 0 ? core->branch.incarnation : core->later_lives[count - 1].incarnation;
 
-    if (core->branch.last_seq == 0 || branch_last_seq(core, incarnation) != 0)
+    if (core->branch.last_seq == 0 || incarnation == newest)
         return true;
-    return count < LIVES_MAX &&
-           incarnation > (count == 0 ? core->branch.incarnation : core->later_lives[count - 1].incarnation);
+    return incarnation > newest && count < LIVES_MAX;
 }
 
 /* The branch reaches to last_seq of that life now. */

@@ -228,6 +228,7 @@ struct core_config {
     uint32_t window_entries; /* uncommitted entries at most, a power of two */
     uint32_t producers_max;  /* producers remembered, a power of two */
     enum cairn_policy policy;
+    bool durable;    /* term and vote count when core_state_held() says so, not at once */
     bool recovering; /* this node may have acknowledged entries in a former life, and has none of them */
 };
 
@@ -267,7 +268,8 @@ bool core_restore_base(struct core *core, const struct core_base *base, const st
 bool core_restore_entries(struct core *core, const struct run *run, const struct entry_id *ids, uint64_t commit_lsn,
                           bool acked, const struct sink *sink);
 void core_restore_commit(struct core *core, uint64_t commit_lsn, const struct sink *sink);
-bool core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids);
+/* *settled: all of it is on the trunk already. */
+bool core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids, bool *settled);
 void core_restore_state(struct core *core, uint64_t term, uint8_t voted_for);
 
 /* All is told. promised: where the log ended when it was whole; more than what was told where some of it is
@@ -288,6 +290,9 @@ bool core_lacks(const struct core *core, uint64_t *lsn);
  * commits as it is told. */
 void core_fail(struct core *core, uint64_t now_ns, const struct sink *sink);
 bool core_failed(const struct core *core);
+
+/* Term and vote as they are now are durable: a candidate's vote for itself counts. */
+void core_state_held(struct core *core, uint64_t now_ns, const struct sink *sink);
 
 /* Trunk entries up to lsn are now held as durably as the log asks. */
 void core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *sink);

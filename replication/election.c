@@ -141,7 +141,7 @@ ask_for_votes(struct core *core, enum message_type type, uint64_t term, bool tra
 static cairn_node_set
 votes(const struct core *core)
 {
-    cairn_node_set set = node_bit(core->config.self);
+    cairn_node_set set = core->own_vote_pending ? 0 : node_bit(core->config.self);
 
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         if ((core->granted & node_bit(peer)) && core->granted_lives[peer] >= core->lives[peer])
@@ -158,13 +158,23 @@ campaign(struct core *core, bool transfer, uint64_t now_ns, const struct sink *s
     core->role = ROLE_CANDIDATE;
     enter_term(core, core->term + 1, core->config.self, sink);
     core->granted = node_bit(core->config.self);
+    core->own_vote_pending = core->config.durable;
     election_reset(core, now_ns);
     role_changed(sink);
-    if (has_quorum(core, core->granted)) {
+    if (has_quorum(core, votes(core))) {
         lead(core, now_ns, sink);
         return;
     }
     ask_for_votes(core, MESSAGE_VOTE, core->term, transfer, sink);
+}
+
+void
+core_state_held(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    core->own_vote_pending = false;
+    if (core->role == ROLE_CANDIDATE && has_quorum(core, votes(core)))
+        lead(core, now_ns, sink);
+    core_check(core);
 }
 
 /* The leader of this term has asked for it: nobody has to be asked whether it still lives. */

@@ -52,7 +52,8 @@ core_restore_entries(struct core *core, const struct run *run, const struct entr
     uint32_t skip = 0;
 
     assert(core->role == ROLE_FOLLOWER);
-    core_restore_commit(core, commit_lsn, sink);
+    /* What was committed may be of this run, where another may stand yet. */
+    core_restore_commit(core, commit_lsn < run->first_lsn ? commit_lsn : run->first_lsn - 1, sink);
     if (run->count == 0 || run->term == 0 || run->first_lsn > core->last_lsn + 1)
         return false;
     if (run->first_lsn <= core->commit_lsn)
@@ -69,12 +70,12 @@ core_restore_entries(struct core *core, const struct run *run, const struct entr
 }
 
 bool
-core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids)
+core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids, bool *settled)
 {
     if (run->count == 0 || run->origin != core->config.self || run->incarnation >= core->config.incarnation)
         return false;
-    /* On the trunk already, as far as that is known. */
-    if (marks_get(&core->committed_marks, run->origin, run->incarnation) >= run->first_seq + run->count - 1)
+    *settled = marks_get(&core->committed_marks, run->origin, run->incarnation) >= run->first_seq + run->count - 1;
+    if (*settled)
         return true;
     if (!branch_extend(core, run->incarnation, run->first_seq + run->count - 1))
         return false;

@@ -163,6 +163,7 @@ struct core {
     /* What this node held before it lost some of it; 0: nothing is lost. */
     uint64_t promised_lsn, promised_term;
     bool failed;
+    bool own_vote_pending; /* candidate: its vote for itself is not durable yet */
 
     uint64_t recovery_nonce, recovery_sent_ns, recovery_lsn, recovery_term;
     cairn_node_set recovery_replies;

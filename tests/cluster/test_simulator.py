@@ -27,7 +27,7 @@ def test_seeds_that_failed_once_hold():
         seeds = re.findall(r'^(\d+)', file.read(), re.M)
     check(len(seeds) > 10)
     for seed in seeds:
-        result = run('sim', '--seed', seed, limit_s=120)
+        result = run('sim', '--seed', seed, '--durability', 'memory', limit_s=120)
         check(result.status == 0, 'seed', seed, result.err.decode()[-4000:])
 
 

@@ -211,7 +211,8 @@ check_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log_id, ui
             memset(sim->votes[log][node] + *terms, 0, term * 2 + 64 - *terms);
             *terms = term * 2 + 64;
         }
-        if (sim->votes_life[log][node] != sim->nodes[node].incarnation)
+        /* A disk remembers votes over lives. */
+        if (sim->votes_life[log][node] != sim->nodes[node].incarnation && !sim->plan.disk)
             memset(sim->votes[log][node], 0, *terms);
         sim->votes_life[log][node] = sim->nodes[node].incarnation;
         if (sim->votes[log][node][term] != 0 && sim->votes[log][node][term] != candidate + 1)
@@ -500,6 +501,8 @@ check_settled(struct sim *sim)
 static bool
 holder_lives(const struct sim *sim, const struct op *op)
 {
+    if (sim->plan.disk)
+        return !sim->nodes[op->holder].disk.damaged;
     return sim->nodes[op->holder].incarnation == op->holder_incarnation;
 }
 

@@ -71,6 +71,17 @@ without_memory(const struct sim *sim, uint32_t log)
 static bool
 may_crash(const struct sim *sim, uint8_t node)
 {
+    /* A disk survives any number; but where nothing is ever done nothing is tried either. */
+    if (sim->plan.disk) {
+        uint32_t up = 0;
+
+        if (sim->now_ns < sim->nodes[node].disk.crash_from_ns)
+            return false;
+
+        for (uint8_t i = 0; i < sim->plan.nodes; i++)
+            up += node_is_up(&sim->nodes[i]);
+        return up - 1 > sim->plan.nodes / 2 || random_under(&sim->nemesis, 6) == 0;
+    }
     if (sim->steward.busy)
         return false;
     for (uint32_t log = 0; log <= sim->plan.logs; log++) {
@@ -99,6 +110,65 @@ crash(struct sim *sim)
     sim->counts.crashes++;
     sim->counts.kinds |= 1u << FAULT_CRASH;
     end_later(sim, FAULT_CRASH, node->self, 0, 0);
+}
+
+/* Everything goes dark at once, and comes back one by one. */
+static void
+power_fails(struct sim *sim)
+{
+    if (random_under(&sim->nemesis, 8) != 0)
+        return;
+    sim->counts.kinds |= 1u << FAULT_POWER;
+    trace_add(sim, TRACE_FAULT, 0, 0, "the power fails");
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        struct sim_node *node = &sim->nodes[i];
+
+        if (!node_is_up(node) || sim->now_ns < node->disk.crash_from_ns)
+            continue;
+        node_crash(node);
+        sim->counts.crashes++;
+        end_later(sim, FAULT_CRASH, i, 0, 0);
+    }
+}
+
+/* Of media that decay, one node has one: with more, what was acknowledged may be gone from a majority. */
+static struct sim_node *
+decaying(struct sim *sim)
+{
+    return &sim->nodes[sim->plan.seed % sim->plan.nodes];
+}
+
+/* Writes fail, or space ends, for a while; a node whose write has failed is started anew at the end. */
+static void
+disk_trouble(struct sim *sim, enum fault_kind kind)
+{
+    struct sim_node *node = kind == FAULT_DISK_ASTRAY ? decaying(sim) : &sim->nodes[any_node(sim)];
+
+    if (!node_is_up(node) || (kind == FAULT_DISK_ASTRAY && node->disk.damaged))
+        return;
+    sim->counts.kinds |= 1u << kind;
+    sim->counts.disk_faults++;
+    trace_add(sim, TRACE_FAULT, node->self, 0, "%s", fault_name(kind));
+    if (kind == FAULT_DISK_FAIL)
+        node->disk.failing = 1;
+    else if (kind == FAULT_DISK_ASTRAY)
+        node->disk.astray = 1;
+    else
+        node->disk.no_space = true;
+    end_later(sim, kind, node->self, 0, 0);
+}
+
+static void
+disk_trouble_ends(struct sim *sim, enum fault_kind kind, struct sim_node *node)
+{
+    node->disk.no_space = kind == FAULT_DISK_FULL ? false : node->disk.no_space;
+    node->disk.failing = 0;
+    if (kind == FAULT_DISK_FAIL && node_is_up(node) && node->node->journal_failed &&
+        sim->now_ns >= node->disk.crash_from_ns) {
+        node_crash(node);
+        node_boot(node);
+        sim->counts.crashes++;
+    }
 }
 
 static void
@@ -275,6 +345,14 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     case FAULT_TRANSFER:
         transfer(sim);
         break;
+    case FAULT_POWER:
+        power_fails(sim);
+        break;
+    case FAULT_DISK_FAIL:
+    case FAULT_DISK_FULL:
+    case FAULT_DISK_ASTRAY:
+        disk_trouble(sim, kind);
+        break;
     case FAULT_CLIENT_DEATH:
         sim->counts.kinds |= 1u << FAULT_CLIENT_DEATH;
         client_die(sim, &sim->clients[random_under(&sim->nemesis, sim->plan.sessions)]);
@@ -285,6 +363,8 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     case FAULT_CORRUPT:
     case FAULT_DELAY_TAIL:
     case FAULT_TRIM:
+    case FAULT_DISK_SLOW:
+    case FAULT_DISK_ROT:
     case FAULT_KINDS:
         break;
     }
@@ -298,8 +378,16 @@ nemesis_end(struct sim *sim, const struct happening *happening)
 
     switch (kind) {
     case FAULT_CRASH:
-        if (!node_is_up(&sim->nodes[happening->node]))
-            node_boot(&sim->nodes[happening->node]);
+        if (node_is_up(&sim->nodes[happening->node]))
+            break;
+        if ((sim->plan.faults & 1u << FAULT_DISK_ROT) && decaying(sim)->self == happening->node && !sim->healing &&
+            !decaying(sim)->disk.damaged && disk_rot(&sim->nodes[happening->node]))
+            sim->counts.kinds |= 1u << FAULT_DISK_ROT;
+        node_boot(&sim->nodes[happening->node]);
+        break;
+    case FAULT_DISK_FAIL:
+    case FAULT_DISK_FULL:
+        disk_trouble_ends(sim, kind, &sim->nodes[happening->node]);
         break;
     case FAULT_SLOW_LINK:
         sim->links[happening->node][happening->peer].slow = 0;
@@ -339,6 +427,10 @@ nemesis_peace(struct sim *sim)
         struct sim_node *node = &sim->nodes[i];
 
         node->paused_until_ns = 0;
+        node->disk.no_space = false;
+        node->disk.failing = node->disk.astray = 0;
+        if (node_is_up(node) && node->node->journal_failed)
+            node_crash(node);
         if (!node_is_up(node))
             node_boot(node);
         else

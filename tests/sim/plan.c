@@ -58,7 +58,7 @@ draw_faults(struct stream_random *random)
     while (__builtin_popcount(faults) < 4) {
         uint32_t share_ppm = 200000 + (uint32_t)random_under(random, 600000);
 
-        for (unsigned kind = 0; kind < FAULT_KINDS; kind++)
+        for (unsigned kind = 0; kind < FAULT_DISK_FIRST; kind++)
             faults |= random_chance(random, share_ppm) ? 1u << kind : 0;
     }
     return faults;
@@ -104,8 +104,31 @@ draw_load(struct plan *plan, struct stream_random *random)
     plan->poll_delay_ns = random_under(random, 20 * US);
 }
 
+/* From a stream of its own: what else a seed draws does not depend on it. */
+static void
+draw_disk(struct plan *plan, uint64_t seed, enum sim_profile profile, uint32_t without)
+{
+    struct stream_random random = {seed * 0x9e3779b97f4a7c15u + 7};
+    bool disk = random_under(&random, 3) == 0;
+
+    plan->disk = profile == SIM_DISK || (profile == SIM_ANY && disk);
+    plan->disk_ns = 20 * US + random_under(&random, 300 * US);
+    plan->journal_file_bytes = (plan->segment_bytes < 1u << 20 ? plan->segment_bytes : 1u << 20) *
+                               (uint32_t)(2 + random_under(&random, 7));
+    for (unsigned kind = FAULT_DISK_FIRST; kind < FAULT_KINDS; kind++)
+        plan->faults |= random_under(&random, 2) == 0 && plan->disk ? 1u << kind : 0;
+    plan->faults &= ~without;
+    /* With fewer voters than there are nodes a medium that decays may be the only one that knows. */
+    if (plan->faults & (1u << FAULT_DISK_ROT | 1u << FAULT_DISK_ASTRAY))
+        plan->faults &= ~(1u << FAULT_MEMBERS);
+    /* A branch outlives its node here, and may come home when the trunk that knew its entries is trimmed and their
+     * producers are forgotten: docs/cap.md says so. */
+    if (plan->disk && (plan->faults & 1u << FAULT_TRIM))
+        plan->producers_max = 4096;
+}
+
 void
-plan_draw(struct plan *plan, uint64_t seed, uint32_t without)
+plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile profile)
 {
     struct stream_random random = {seed * 0x2545f4914f6cdd1du + 1};
     static const enum cairn_policy policies[] = {CAIRN_POLICY_CP, CAIRN_POLICY_ADAPTIVE, CAIRN_POLICY_ADAPTIVE,
@@ -123,4 +146,5 @@ plan_draw(struct plan *plan, uint64_t seed, uint32_t without)
     plan->fault_for_ns = 5 * MS + random_under(&random, 150 * MS);
     draw_network(plan, &random);
     draw_load(plan, &random);
+    draw_disk(plan, seed, profile, without);
 }

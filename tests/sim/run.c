@@ -109,6 +109,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
     sim->network.state = plan->seed * 3 + 1;
     sim->nemesis.state = plan->seed * 5 + 2;
     sim->load.state = plan->seed * 7 + 3;
+    sim->disks.state = plan->seed * 11 + 5;
     sim->sockets = sockets;
     sim->pool = pool;
     sim->frames = frames;
@@ -120,6 +121,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         .transport = TRANSPORT_RING,
         .profile = PROFILE_SHARED,
         .memory_mib = 128,
+        .durability = plan->disk ? CAIRN_DISK : CAIRN_MEMORY,
         .nodes = plan->nodes,
     };
     for (uint32_t i = 0; i < plan->nodes; i++)
@@ -128,6 +130,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         sim->nodes[i].sim = sim;
         sim->nodes[i].self = i;
         sim->nodes[i].clock.base_ns = sim->now_ns;
+        disk_init(&sim->nodes[i]);
         if (i < plan->nodes)
             node_boot(&sim->nodes[i]);
     }
@@ -144,6 +147,7 @@ sim_end(struct sim *sim)
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
         if (node_is_up(&sim->nodes[i]))
             node_crash(&sim->nodes[i]);
+        disk_wipe(&sim->nodes[i]);
     }
     for (uint32_t i = 0; i < sim->buried_count; i++) {
         byte_channel_close(&sim->buried[i]->channel);
@@ -186,6 +190,14 @@ happen(struct sim *sim, const struct happening *happening)
         break;
     case HAPPEN_FAULT_END:
         nemesis_end(sim, happening);
+        break;
+    case HAPPEN_DISK:
+        if (node_is_up(node) && node->incarnation == happening->index)
+            disk_request_end(node, happening->peer);
+        break;
+    case HAPPEN_BOOT:
+        if (!node_is_up(node))
+            node_boot(node);
         break;
     case HAPPEN_CHECK:
         check_often(sim);

@@ -8,6 +8,7 @@
  *   plan.c      what a seed draws: which faults, how strong, which load
  *   world.c     nodes: start, crash, poll, clocks
  *   network.c   links: loss, delay, damage, cuts
+ *   disk.c      the nodes' disks: latency, torn writes, rot
  *   nemesis.c   faults and operations while a run goes on
  *   clients.c   sessions that append, readers
  *   checker.c   what must hold
@@ -64,13 +65,20 @@ bool random_chance(struct stream_random *random, uint32_t ppm);
     X(TRANSFER, transfer)                                                                                              \
     X(TRIM, trim)                                                                                                      \
     X(POLICY, policy)                                                                                                  \
-    X(CLIENT_DEATH, client_death)
+    X(CLIENT_DEATH, client_death)                                                                                      \
+    X(POWER, power)                                                                                                    \
+    X(DISK_SLOW, disk_slow)                                                                                            \
+    X(DISK_FAIL, disk_fail)                                                                                            \
+    X(DISK_FULL, disk_full)                                                                                            \
+    X(DISK_ROT, disk_rot)                                                                                              \
+    X(DISK_ASTRAY, disk_astray)
 enum fault_kind {
 #define FAULT_ENUM(NAME, name) FAULT_##NAME,
     FAULTS(FAULT_ENUM)
 #undef FAULT_ENUM
         FAULT_KINDS
 };
+#define FAULT_DISK_FIRST FAULT_POWER /* these need disks */
 const char *fault_name(enum fault_kind kind);
 bool fault_parse(const char *name, enum fault_kind *out);
 
@@ -88,10 +96,15 @@ struct plan {
     uint32_t segment_bytes, retain_bytes;
     uint32_t window_entries, producers_max, session_window, payload_max, large_ppm;
     uint64_t think_ns; /* a client's pause between turns */
+    bool disk;         /* logs are durable */
+    uint64_t disk_ns;  /* that a write takes, about */
+    uint32_t journal_file_bytes;
 };
 
+enum sim_profile { SIM_ANY, SIM_MEMORY, SIM_DISK };
+
 /* Draws a plan; without: faults left out though the seed has them. */
-void plan_draw(struct plan *plan, uint64_t seed, uint32_t without);
+void plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile profile);
 
 enum trace_kind {
     TRACE_SEND,
@@ -135,8 +148,33 @@ struct log_check {
     enum role role;
 };
 
+#define SIM_DISK_REQUESTS 64u
+
+struct sim_file;
+struct sim_disk_request {
+    struct disk_request request;
+    enum { REQUEST_FREE, REQUEST_UNDER_WAY, REQUEST_DONE } state;
+    int32_t result;
+};
+
+struct sim_disk {
+    struct disk base;
+    struct sim_node *node;
+    struct sim_file *files;
+    uint32_t files_count;
+    struct sim_disk_request requests[SIM_DISK_REQUESTS];
+    void *saved; /* the one small file */
+    size_t saved_bytes;
+    uint64_t slower_ns;
+    uint32_t failing, astray; /* so many writes fail, go elsewhere */
+    bool no_space;
+    bool damaged;           /* something that was written is not as it was */
+    uint64_t crash_from_ns; /* the node does not crash before: a medium's fault is alone in its time */
+};
+
 struct sim_node {
     struct sim *sim;
+    struct sim_disk disk;
     struct node *node; /* NULL: down */
     uint8_t self;
     uint32_t incarnation;
@@ -144,7 +182,7 @@ struct sim_node {
     struct sim_clock clock;
     struct time_source time;
     uint64_t poll_at_ns; /* 0: none planned */
-    uint64_t paused_until_ns, resumed_ns;
+    uint64_t paused_until_ns, resumed_ns, crashed_ns;
     uint64_t heard_ns[SIM_NODES]; /* the last heartbeat of each that was read */
     uint64_t events_seen;
     struct log_check checks[SIM_LOGS + 1];
@@ -241,7 +279,7 @@ struct sim {
     struct plan plan;
     uint64_t now_ns, started_ns;
     struct queue queue;
-    struct stream_random network, nemesis, load;
+    struct stream_random network, nemesis, load, disks;
     struct cluster_config cluster;
     struct sim_node nodes[SIM_NODES];
     struct link_state links[SIM_NODES][SIM_NODES];
@@ -262,7 +300,7 @@ struct sim {
     uint32_t votes_life[SIM_LOGS + 1][SIM_NODES];
     struct cairn_client *attached[256];
     uint32_t attached_count;
-    struct attachment *buried[4096]; /* channels of nodes that are no more, for clients that still look */
+    struct attachment *buried[16384]; /* channels of nodes that are no more, for clients that still look */
     uint32_t buried_count;
     struct trunk_check trunks[SIM_LOGS + 1];
     uint32_t log_ids[SIM_LOGS + 1];
@@ -302,7 +340,9 @@ enum happening_kind {
     HAPPEN_STEWARD,
     HAPPEN_FAULT,
     HAPPEN_FAULT_END,
-    HAPPEN_CHECK
+    HAPPEN_CHECK,
+    HAPPEN_DISK,
+    HAPPEN_BOOT,
 };
 void sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kind, uint8_t node, uint8_t peer,
                         uint32_t index, uint32_t value);
@@ -318,6 +358,16 @@ uint64_t node_clock_ns(struct sim_node *node);
 struct cairn_client *node_connect(struct sim_node *node);
 struct node_log *node_log_of(const struct sim_node *node, uint32_t log);
 bool node_is_up(const struct sim_node *node);
+
+/* disk.c */
+void disk_init(struct sim_node *node);
+void disk_wipe(struct sim_node *node);
+void disk_request_end(struct sim_node *node, uint32_t index);
+/* What is under way gets there in part. */
+void disk_power_cut(struct sim_node *node);
+/* A bit of what is written flips; false: nothing is written. */
+bool disk_rot(struct sim_node *node);
+void disk_flip(struct sim_node *node, uint64_t number, uint32_t offset, uint8_t bits);
 
 /* network.c */
 void network_collect(struct sim *sim, struct sim_node *node);

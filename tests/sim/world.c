@@ -60,6 +60,23 @@ node_log_of(const struct sim_node *node, uint32_t log)
     return node_find_log(node->node, node->sim->log_ids[log]);
 }
 
+/* Without space it is tried again later; what a damaged disk holds may not be enough to start from: then it is taken
+ * away, as the refusal says, and the node recovers from the others. */
+static void
+refuses_to_start(struct sim_node *node, const char *detail)
+{
+    trace_add(node->sim, TRACE_FAULT, node->self, 0, "does not start: %s", detail);
+    node_free(node->node);
+    node->node = NULL;
+    if (!node->disk.no_space && !node->disk.damaged) {
+        sim_violation(node->sim, "node n%u does not start: %s", node->self + 1, detail);
+        return;
+    }
+    if (!node->disk.no_space)
+        disk_wipe(node);
+    sim_plan_happening(node->sim, 10 * MS, HAPPEN_BOOT, node->self, 0, 0, 0);
+}
+
 void
 node_boot(struct sim_node *node)
 {
@@ -78,6 +95,8 @@ node_boot(struct sim_node *node)
         .window_entries = sim->plan.window_entries,
         .producers_max = sim->plan.producers_max,
         .segment_bytes = sim->plan.segment_bytes,
+        .disk = sim->plan.disk ? &node->disk.base : NULL,
+        .journal_file_bytes = sim->plan.journal_file_bytes,
         .retain_bytes = sim->plan.retain_bytes,
     };
     char detail[256] = "";
@@ -93,10 +112,14 @@ node_boot(struct sim_node *node)
         if (peer != node->self)
             node_plug(node->node, peer, &sim->sockets[node->self][peer].port);
     }
-    node_control_start(node->node, detail, sizeof(detail));
+    if (node_control_start(node->node, detail, sizeof(detail)) != CAIRN_OK) {
+        refuses_to_start(node, detail);
+        return;
+    }
     node->started = true;
     node->events_seen = 0;
     node->poll_at_ns = 0;
+    node->paused_until_ns = 0;
     node->resumed_ns = sim->now_ns;
     memset(node->heard_ns, 0, sizeof(node->heard_ns));
     memset(node->checks, 0, sizeof(node->checks));
@@ -143,6 +166,8 @@ node_crash(struct sim_node *node)
     node_free(node->node);
     node->node = NULL;
     node->poll_at_ns = 0;
+    node->crashed_ns = node->sim->now_ns;
+    disk_power_cut(node);
     for (uint8_t peer = 0; peer < node->sim->plan.nodes; peer++) {
         struct rte_mbuf *frame;
 

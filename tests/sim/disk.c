@@ -1,0 +1,428 @@
+/* A node's disk: files of sectors, writes that take their time, and what can go wrong with them.
+ *
+ * A write that is done is on the medium. When the power goes, each sector of what was under way is written or
+ * not. What is at rest may rot, or be written over by a write that went astray; space may run out. */
+#include "sim.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How old a sector is that may rot, or be lost, before a crash: what is younger has not been said twice yet, and then
+ * nobody can tell it from a write that the crash cut off. */
+#define SAID_TWICE_NS (60 * MS)
+/* What a device writes as a whole. */
+#define ATOM_BYTES 512u
+#define FILES_MAX 4096u
+
+/* Bytes behind `size_bytes` are zero: most of a journal is padding. */
+struct sector {
+    uint8_t *bytes;
+    uint16_t size_bytes;
+    uint32_t written_ms;
+};
+
+struct sim_file {
+    uint64_t number;
+    uint32_t sectors_count;
+    struct sector *sectors;
+};
+
+static struct sim_disk *
+disk_of(struct disk *disk)
+{
+    return (struct sim_disk *)disk;
+}
+
+static struct sim_file *
+file_find(struct sim_disk *disk, uint64_t number)
+{
+    for (uint32_t i = 0; i < disk->files_count; i++) {
+        if (disk->files[i].number == number)
+            return &disk->files[i];
+    }
+    return NULL;
+}
+
+static void
+sector_put(struct sector *sector, const uint8_t *bytes)
+{
+    uint32_t size_bytes = DISK_SECTOR_BYTES;
+
+    while (size_bytes >= 8 && memcmp(bytes + size_bytes - 8, "\0\0\0\0\0\0\0\0", 8) == 0)
+        size_bytes -= 8;
+    free(sector->bytes);
+    sector->bytes = size_bytes == 0 ? NULL : malloc(size_bytes);
+    sector->size_bytes = (uint16_t)size_bytes;
+    if (size_bytes > 0)
+        memcpy(sector->bytes, bytes, size_bytes);
+}
+
+static void
+sector_get(const struct sector *sector, uint8_t *bytes)
+{
+    memset(bytes, 0, DISK_SECTOR_BYTES);
+    if (sector->size_bytes > 0)
+        memcpy(bytes, sector->bytes, sector->size_bytes);
+}
+
+static void
+file_free(struct sim_file *file)
+{
+    for (uint32_t i = 0; i < file->sectors_count; i++)
+        free(file->sectors[i].bytes);
+    free(file->sectors);
+}
+
+static enum cairn_error
+list(struct disk *base, uint64_t *numbers, uint32_t max, uint32_t *count)
+{
+    struct sim_disk *disk = disk_of(base);
+
+    *count = 0;
+    for (uint32_t i = 0; i < disk->files_count && *count < max; i++) {
+        uint32_t at = (*count)++;
+
+        for (; at > 0 && numbers[at - 1] > disk->files[i].number; at--)
+            numbers[at] = numbers[at - 1];
+        numbers[at] = disk->files[i].number;
+    }
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+create(struct disk *base, uint64_t number, uint64_t size_bytes, const void *head, struct disk_file *out)
+{
+    struct sim_disk *disk = disk_of(base);
+    struct sim_file *file;
+
+    if (disk->no_space || disk->files_count == FILES_MAX) {
+        snprintf(base->detail, sizeof(base->detail), "the simulated disk is full");
+        return CAIRN_FULL;
+    }
+    assert(file_find(disk, number) == NULL);
+    disk->files = realloc(disk->files, (disk->files_count + 1) * sizeof(*disk->files));
+    file = &disk->files[disk->files_count++];
+    *file = (struct sim_file){.number = number, .sectors_count = (uint32_t)(size_bytes / DISK_SECTOR_BYTES)};
+    file->sectors = calloc(file->sectors_count, sizeof(*file->sectors));
+    sector_put(&file->sectors[0], head);
+    *out = (struct disk_file){.number = number, .size_bytes = size_bytes, .handle = (int)number};
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+open_file(struct disk *base, uint64_t number, struct disk_file *out)
+{
+    const struct sim_file *file = file_find(disk_of(base), number);
+
+    if (file == NULL)
+        return CAIRN_IO;
+    *out = (struct disk_file){
+        .number = number, .size_bytes = (uint64_t)file->sectors_count * DISK_SECTOR_BYTES, .handle = (int)number};
+    return CAIRN_OK;
+}
+
+static void
+close_file(struct disk *base, const struct disk_file *file)
+{
+    (void)base;
+    (void)file;
+}
+
+static enum cairn_error
+remove_file(struct disk *base, uint64_t number)
+{
+    struct sim_disk *disk = disk_of(base);
+    struct sim_file *file = file_find(disk, number);
+
+    if (file == NULL)
+        return CAIRN_IO;
+    file_free(file);
+    *file = disk->files[--disk->files_count];
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+shrink(struct disk *base, const struct disk_file *opened, uint64_t size_bytes)
+{
+    struct sim_file *file = file_find(disk_of(base), opened->number);
+    uint32_t count = (uint32_t)((size_bytes + DISK_SECTOR_BYTES - 1) / DISK_SECTOR_BYTES);
+
+    while (file->sectors_count > count)
+        free(file->sectors[--file->sectors_count].bytes);
+    return CAIRN_OK;
+}
+
+static int64_t
+read_file(struct disk *base, const struct disk_file *opened, void *bytes, size_t size_bytes, uint64_t offset_bytes)
+{
+    const struct sim_file *file = file_find(disk_of(base), opened->number);
+    uint32_t first = (uint32_t)(offset_bytes / DISK_SECTOR_BYTES), count = (uint32_t)(size_bytes / DISK_SECTOR_BYTES);
+
+    assert(offset_bytes % DISK_SECTOR_BYTES == 0 && size_bytes % DISK_SECTOR_BYTES == 0);
+    if (file == NULL || first >= file->sectors_count)
+        return 0;
+    if (count > file->sectors_count - first)
+        count = file->sectors_count - first;
+    for (uint32_t i = 0; i < count; i++)
+        sector_get(&file->sectors[first + i], (uint8_t *)bytes + (size_t)i * DISK_SECTOR_BYTES);
+    return (int64_t)count * DISK_SECTOR_BYTES;
+}
+
+static enum cairn_error
+save(struct disk *base, const char *name, const void *bytes, size_t size_bytes)
+{
+    struct sim_disk *disk = disk_of(base);
+
+    (void)name;
+    if (disk->no_space)
+        return CAIRN_FULL;
+    free(disk->saved);
+    disk->saved = malloc(size_bytes + 1);
+    disk->saved_bytes = size_bytes;
+    memcpy(disk->saved, bytes, size_bytes);
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+load(struct disk *base, const char *name, void **bytes, size_t *size_bytes)
+{
+    struct sim_disk *disk = disk_of(base);
+
+    (void)name;
+    *bytes = NULL;
+    *size_bytes = disk->saved_bytes;
+    if (disk->saved == NULL)
+        return CAIRN_OK;
+    *bytes = malloc(disk->saved_bytes + 1);
+    memcpy(*bytes, disk->saved, disk->saved_bytes);
+    return CAIRN_OK;
+}
+
+static uint64_t
+free_bytes(struct disk *base)
+{
+    (void)base;
+    return UINT64_MAX;
+}
+
+static void
+use_memory(struct disk *base, void *bytes, size_t size_bytes)
+{
+    (void)base;
+    (void)bytes;
+    (void)size_bytes;
+}
+
+static uint64_t
+latency_ns(struct sim_disk *disk)
+{
+    struct sim *sim = disk->node->sim;
+    uint64_t ns = sim->plan.disk_ns / 2 + random_under(&sim->disks, sim->plan.disk_ns);
+
+    if (!sim->healing && (sim->plan.faults & (1u << FAULT_DISK_SLOW)) && random_chance(&sim->disks, 3000)) {
+        sim->counts.kinds |= 1u << FAULT_DISK_SLOW;
+        sim->counts.disk_faults++;
+        ns += random_under(&sim->disks, 60 * MS);
+    }
+    return ns + disk->slower_ns;
+}
+
+static bool
+submit(struct disk *base, const struct disk_request *request)
+{
+    struct sim_disk *disk = disk_of(base);
+
+    for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++) {
+        struct sim_disk_request *place = &disk->requests[i];
+
+        if (place->state != REQUEST_FREE)
+            continue;
+        place->request = *request;
+        place->state = REQUEST_UNDER_WAY;
+        /* The memory may be written to only when the request has ended, so it is read then. */
+        sim_plan_happening(disk->node->sim, latency_ns(disk), HAPPEN_DISK, disk->node->self, (uint8_t)i,
+                           disk->node->incarnation, 0);
+        return true;
+    }
+    return false;
+}
+
+static uint32_t
+poll_done(struct disk *base, struct disk_done *done, uint32_t max)
+{
+    struct sim_disk *disk = disk_of(base);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < SIM_DISK_REQUESTS && count < max; i++) {
+        struct sim_disk_request *place = &disk->requests[i];
+
+        if (place->state != REQUEST_DONE)
+            continue;
+        done[count++] = (struct disk_done){.token = place->request.token, .result = place->result};
+        place->state = REQUEST_FREE;
+    }
+    return count;
+}
+
+/* Atoms of a write reach the medium: all, or those that the coin lets. */
+static void
+write_atoms(struct sim_disk *disk, struct sim_file *file, const struct disk_request *request, bool all)
+{
+    struct sim *sim = disk->node->sim;
+    uint8_t sector[DISK_SECTOR_BYTES];
+
+    for (uint32_t done = 0; done < request->size_bytes; done += DISK_SECTOR_BYTES) {
+        uint32_t index = (uint32_t)((request->offset_bytes + done) / DISK_SECTOR_BYTES);
+
+        if (index >= file->sectors_count)
+            return;
+        sector_get(&file->sectors[index], sector);
+        for (uint32_t atom = 0; atom < DISK_SECTOR_BYTES; atom += ATOM_BYTES) {
+            if (all || random_under(&sim->disks, 2) == 0)
+                memcpy(sector + atom, (const uint8_t *)request->bytes + done + atom, ATOM_BYTES);
+        }
+        sector_put(&file->sectors[index], sector);
+        file->sectors[index].written_ms = (uint32_t)(sim->now_ns / MS);
+    }
+}
+
+/* Where a write that goes astray ends up: at another place of a file that is written to. */
+static void
+go_astray(struct sim_disk *disk, struct disk_request *request)
+{
+    struct sim *sim = disk->node->sim;
+    struct sim_file *file = &disk->files[random_under(&sim->disks, disk->files_count)];
+
+    sim->counts.kinds |= 1u << FAULT_DISK_ASTRAY;
+    sim->counts.disk_faults++;
+    disk->damaged = true;
+    disk->astray--;
+    disk->crash_from_ns = sim->now_ns + SAID_TWICE_NS;
+    request->handle = (int)file->number;
+    request->offset_bytes = (1 + random_under(&sim->disks, file->sectors_count - 1)) * DISK_SECTOR_BYTES;
+    trace_add(sim, TRACE_FAULT, disk->node->self, 0, "a write goes to journal-%d, byte %lu", request->handle,
+              (unsigned long)request->offset_bytes);
+}
+
+void
+disk_request_end(struct sim_node *node, uint32_t index)
+{
+    struct sim_disk *disk = &node->disk;
+    struct sim_disk_request *place = &disk->requests[index];
+    struct disk_request request = place->request;
+    struct sim_file *file;
+
+    assert(place->state == REQUEST_UNDER_WAY);
+    if (request.write && disk->astray > 0 && disk->files_count > 0)
+        go_astray(disk, &request);
+    file = file_find(disk, (uint64_t)request.handle);
+    place->state = REQUEST_DONE;
+    place->result = (int32_t)request.size_bytes;
+    if (request.write && disk->failing > 0) {
+        disk->failing--;
+        place->result = -EIO;
+        trace_add(node->sim, TRACE_FAULT, node->self, 0, "a write fails");
+        write_atoms(disk, file, &request, false);
+    } else if (request.write) {
+        write_atoms(disk, file, &request, true);
+    } else {
+        const struct disk_file opened = {.number = (uint64_t)request.handle};
+
+        place->result = (int32_t)read_file(&disk->base, &opened, request.bytes, request.size_bytes,
+                                           request.offset_bytes);
+    }
+    node_want_poll(node, US);
+}
+
+void
+disk_power_cut(struct sim_node *node)
+{
+    struct sim_disk *disk = &node->disk;
+
+    for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++) {
+        struct sim_disk_request *place = &disk->requests[i];
+        struct sim_file *file = file_find(disk, (uint64_t)place->request.handle);
+
+        if (place->state == REQUEST_UNDER_WAY && place->request.write && file != NULL &&
+            random_under(&node->sim->disks, 4) != 0)
+            write_atoms(disk, file, &place->request, false);
+        place->state = REQUEST_FREE;
+    }
+}
+
+/* One bit of what is written, somewhere; true: there was something. */
+bool
+disk_rot(struct sim_node *node)
+{
+    struct sim_disk *disk = &node->disk;
+    struct sim *sim = node->sim;
+
+    for (uint32_t tries = 0; disk->files_count > 0 && tries < 1000; tries++) {
+        struct sim_file *file = &disk->files[random_under(&sim->disks, disk->files_count)];
+        uint32_t index = (uint32_t)random_under(&sim->disks, file->sectors_count), byte;
+
+        if (file->sectors[index].size_bytes == 0 ||
+            file->sectors[index].written_ms * MS + SAID_TWICE_NS > node->crashed_ns)
+            continue;
+        byte = (uint32_t)random_under(&sim->disks, file->sectors[index].size_bytes);
+        file->sectors[index].bytes[byte] ^= (uint8_t)(1u << random_under(&sim->disks, 8));
+        trace_add(sim, TRACE_FAULT, node->self, 0, "journal-%lu rots at byte %u", (unsigned long)file->number,
+                  index * DISK_SECTOR_BYTES + byte);
+        disk->damaged = true;
+        sim->counts.disk_faults++;
+        return true;
+    }
+    return false;
+}
+
+void
+disk_flip(struct sim_node *node, uint64_t number, uint32_t offset, uint8_t bits)
+{
+    struct sim_file *file = file_find(&node->disk, number);
+    uint8_t sector[DISK_SECTOR_BYTES];
+
+    sector_get(&file->sectors[offset / DISK_SECTOR_BYTES], sector);
+    sector[offset % DISK_SECTOR_BYTES] ^= bits;
+    sector_put(&file->sectors[offset / DISK_SECTOR_BYTES], sector);
+    node->disk.damaged = true;
+}
+
+void
+disk_wipe(struct sim_node *node)
+{
+    struct sim_disk *disk = &node->disk;
+
+    for (uint32_t i = 0; i < disk->files_count; i++)
+        file_free(&disk->files[i]);
+    free(disk->files);
+    free(disk->saved);
+    disk->files = NULL;
+    disk->saved = NULL;
+    disk->saved_bytes = disk->files_count = 0;
+    for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++)
+        disk->requests[i].state = REQUEST_FREE;
+}
+
+static const struct disk_operations operations = {
+    .list = list,
+    .create = create,
+    .open = open_file,
+    .close = close_file,
+    .remove = remove_file,
+    .shrink = shrink,
+    .read = read_file,
+    .save = save,
+    .load = load,
+    .free_bytes = free_bytes,
+    .use_memory = use_memory,
+    .submit = submit,
+    .poll = poll_done,
+};
+
+void
+disk_init(struct sim_node *node)
+{
+    node->disk = (struct sim_disk){.base = {.operations = &operations, .kind = "simulated"}, .node = node};
+}
