@@ -104,7 +104,7 @@ add(struct journal *journal, struct journal_write *write, const struct journal_b
 static bool
 next_file(struct journal *journal)
 {
-    struct journal_block begin = {.type = JOURNAL_BEGIN};
+    struct journal_block begin = {.type = JOURNAL_BEGIN, .flags = journal->config.doubtful ? JOURNAL_DOUBTFUL : 0};
     struct journal_write *write = filling(journal);
     struct disk *disk = journal->config.disk;
 
@@ -196,16 +196,19 @@ note(struct journal_write *write, const struct journal_item *item)
     write->items[write->items_count++] = *item;
 }
 
-void
+uint64_t
 journal_put(struct journal *journal, const struct journal_block *head, const void *body, size_t body_bytes,
             const struct journal_item *item)
 {
     bool placed = place_write(journal);
+    struct journal_write *write = filling(journal);
+    uint64_t place = journal_place(write->file, write->offset_bytes + write->size_bytes);
 
     assert(placed && !journal->failed);
     (void)placed;
-    add(journal, filling(journal), head, body, body_bytes);
-    note(filling(journal), item);
+    add(journal, write, head, body, body_bytes);
+    note(write, item);
+    return place;
 }
 
 /* Little is written and the zeroed part comes to its end: a piece of zeroes goes ahead. */
@@ -342,8 +345,8 @@ journal_has_space(const struct journal *journal, uint64_t size_bytes)
     return journal->file.handle >= 0 && journal->offset_bytes + size_bytes + kept_bytes <= journal->file.size_bytes;
 }
 
-void
-journal_maintain(struct journal *journal)
+static void
+make_next(struct journal *journal)
 {
     _Alignas(DISK_SECTOR_BYTES) uint8_t sector[DISK_SECTOR_BYTES];
     struct journal_head *head = (struct journal_head *)(void *)sector;
@@ -372,4 +375,23 @@ journal_maintain(struct journal *journal)
     }
     journal->next_number++;
     atomic_store_explicit(&journal->next_ready, true, memory_order_release);
+}
+
+/* One at a time: removing a large file takes a while. */
+static void
+remove_oldest(struct journal *journal)
+{
+    struct disk *disk = journal->config.disk;
+
+    if (journal->oldest_number >= atomic_load_explicit(&journal->keep_number, memory_order_acquire))
+        return;
+    /* Numbers that no file has are passed over. */
+    disk->operations->remove(disk, journal->oldest_number++);
+}
+
+void
+journal_maintain(struct journal *journal)
+{
+    remove_oldest(journal);
+    make_next(journal);
 }

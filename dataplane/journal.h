@@ -48,9 +48,11 @@ enum journal_type {
     JOURNAL_STATE = 4,   /* term, and the vote in origin */
     JOURNAL_TAIL = 5,    /* where the trunk ends (first_lsn, prev_term), and the state, said once more */
     JOURNAL_BASE = 6,    /* the trunk begins anew; body: struct journal_base */
+    JOURNAL_TRIM = 7,    /* what is up to there may be gone; body: struct journal_base */
 };
 
-#define JOURNAL_ACKED 1u /* flag: some may have been acknowledged on this node's word alone */
+#define JOURNAL_ACKED 1u    /* flag: some may have been acknowledged on this node's word alone */
+#define JOURNAL_DOUBTFUL 2u /* flag: the node did not know then what it had promised before (a BEGIN: of any log) */
 
 struct journal_block {
     uint32_t magic;
@@ -108,6 +110,7 @@ struct journal_config {
     struct disk *disk;
     uint32_t cluster, incarnation;
     uint8_t node, worker;
+    bool doubtful;        /* the journal of former lives is gone */
     uint64_t file_bytes;  /* of each file, a multiple of a sector */
     uint32_t write_bytes; /* of a write at most */
     uint32_t items_max;   /* logs that one write may touch */
@@ -119,8 +122,10 @@ struct journal {
     struct journal_write writes[JOURNAL_WRITES_MAX];
     uint32_t head, tail; /* [head, tail) are under way; tail is being filled */
     uint64_t next_number, former_end;
-    struct disk_file file; /* that is written to; handle -1: none yet */
-    uint32_t offset_bytes; /* where the next write goes */
+    uint64_t oldest_number;       /* the helper's: no file below is left */
+    _Atomic uint64_t keep_number; /* the worker's: files below are needed no more */
+    struct disk_file file;        /* that is written to; handle -1: none yet */
+    uint32_t offset_bytes;        /* where the next write goes */
     uint64_t durable;
     uint64_t wrote_bytes;  /* since the last tick */
     uint32_t zeroed_bytes; /* of the file, from its start */
@@ -149,9 +154,9 @@ bool journal_has_room(struct journal *journal, size_t body_bytes);
 uint32_t journal_room(const struct journal *journal);
 
 /* Adds a block, of which head's type, flags, log, commit_lsn, digest and block are the caller's, and what it
- * makes durable. There must be room. */
-void journal_put(struct journal *journal, const struct journal_block *head, const void *body, size_t body_bytes,
-                 const struct journal_item *item);
+ * makes durable. There must be room. Returns the place it gets. */
+uint64_t journal_put(struct journal *journal, const struct journal_block *head, const void *body, size_t body_bytes,
+                     const struct journal_item *item);
 
 /* Sends what was put on its way, if it may go now. */
 void journal_submit(struct journal *journal);

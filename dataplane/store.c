@@ -196,26 +196,40 @@ segment_end(const struct segment *segment)
     return block->first_lsn + block->count; /* one past */
 }
 
+/* false: it stays. */
+static bool
+trim_front(struct store *store, uint64_t below)
+{
+    struct segment *segment = segment_at(store, store->head);
+
+    if (segment->blocks == 0 || segment_end(segment) > below)
+        return false;
+    /* The last segment goes only when nothing is left to be appended after. */
+    if (store->tail - store->head == 1 && store->last >= below)
+        return false;
+    for (uint32_t i = 0; i < segment->blocks; i++)
+        store->entries -= segment_block(segment, i)->count;
+    store->bytes -= segment->used_bytes;
+    segment_give(store->pool, segment);
+    store->head++;
+    if (store->head == store->tail)
+        store->open = false;
+    store->generation++;
+    return true;
+}
+
 void
 store_trim(struct store *store, uint64_t below)
 {
-    while (store->tail != store->head) {
-        struct segment *segment = segment_at(store, store->head);
+    while (store->tail != store->head && trim_front(store, below))
+        ;
+}
 
-        if (segment->blocks == 0 || segment_end(segment) > below)
-            return;
-        /* The last segment goes only when nothing is left to be appended after. */
-        if (store->tail - store->head == 1 && store->last >= below)
-            return;
-        for (uint32_t i = 0; i < segment->blocks; i++)
-            store->entries -= segment_block(segment, i)->count;
-        store->bytes -= segment->used_bytes;
-        segment_give(store->pool, segment);
-        store->head++;
-        if (store->head == store->tail)
-            store->open = false;
-        store->generation++;
-    }
+void
+store_trim_one(struct store *store, uint64_t below)
+{
+    if (store->tail != store->head)
+        trim_front(store, below);
 }
 
 void
@@ -311,6 +325,7 @@ store_seek(const struct store *store, struct cursor *cursor, uint64_t position)
     cursor->offset_bytes = (uint32_t)(at - (const uint8_t *)(block + 1));
     cursor->position = position;
     cursor->generation = store->generation;
+    cursor->store = store;
     cursor->placed = true;
     return true;
 }
@@ -349,7 +364,7 @@ store_look(const struct store *store, struct cursor *cursor, uint64_t last, uint
     const struct block *block;
     const uint8_t *at;
 
-    if (!cursor->placed || cursor->generation != store->generation) {
+    if (!cursor->placed || cursor->store != store || cursor->generation != store->generation) {
         if (!store_seek(store, cursor, cursor->position))
             return false;
     }

@@ -22,6 +22,7 @@ struct store {
 struct cursor {
     uint64_t position; /* of the record it stands before */
     uint32_t segment, block, record, offset_bytes, generation;
+    const struct store *store; /* that it stands in */
     bool placed;
 };
 
@@ -54,6 +55,8 @@ void store_seal(struct store *store);
 /* Forgets position `from` and all after it; forgets whole segments below position `below`. */
 void store_truncate(struct store *store, uint64_t from);
 void store_trim(struct store *store, uint64_t below);
+/* The first segment alone, if all of it is below. */
+void store_trim_one(struct store *store, uint64_t below);
 
 /* Gives everything up; the next record stands after position `last`. */
 void store_reset(struct store *store, uint64_t last);

@@ -172,6 +172,8 @@ branch_trim(struct node *node, struct node_log *log, uint64_t place)
     store_trim(&log->branch, place + 1);
     if (log->branch_entries > 0)
         return;
+    if (log->durable != NULL)
+        log->durable->branch_place = 0;
     node_event(node, EVENT_MERGED, log, node->self, 0, 0, "every branch entry of %s is on the trunk", node->name);
 }
 

@@ -13,6 +13,10 @@
  * is damaged later, the node knows what it lacks. */
 #define TAIL_AFTER_NS 10000000u
 #define DONE_PER_POLL 16u
+/* So often it is looked which files may go; what a log that rests keeps that is so many files old is moved. */
+#define REVIEW_BEATS 64u
+#define MOVED_FILES 4u
+#define MOVED_BYTES_MAX (1u << 20)
 
 static bool
 ring_init(struct pending_ring *ring)
@@ -28,7 +32,8 @@ durable_init(const struct node *node, struct node_log *log)
     struct durable *durable = calloc(1, sizeof(*durable));
 
     log->durable = durable;
-    if (durable == NULL || !ring_init(&durable->local) || !ring_init(&durable->branch_pending))
+    if (durable == NULL || !index_init(&durable->index) || !ring_init(&durable->local) ||
+        !ring_init(&durable->branch_pending))
         return false;
     durable->trunk.position = durable->branch.position = 1;
     /* What is lost of the journal already may have been of this log. */
@@ -41,6 +46,7 @@ durable_fini(struct node_log *log)
 {
     if (log->durable == NULL)
         return;
+    index_fini(&log->durable->index);
     free(log->durable->local.items);
     free(log->durable->branch_pending.items);
     free(log->durable);
@@ -51,7 +57,7 @@ has_unwritten(const struct node_log *log)
 {
     const struct durable *durable = log->durable;
 
-    return durable->state_written != durable->state_wanted || durable->base_due ||
+    return durable->state_written != durable->state_wanted || durable->base_due || durable->trim_due ||
            log->trunk.last >= durable->trunk.position || log->branch.last >= durable->branch.position;
 }
 
@@ -100,6 +106,8 @@ durable_truncated(struct node *node, struct node_log *log, uint64_t from_lsn)
 
     if (durable == NULL)
         return;
+    index_truncate(&durable->index, from_lsn);
+    durable->truncations++;
     if (durable->trunk.position > from_lsn)
         durable->trunk = (struct cursor){.position = from_lsn};
     if (durable->held_lsn >= from_lsn)
@@ -116,6 +124,8 @@ durable_rebased(struct node *node, struct node_log *log, uint64_t lsn)
 
     if (durable == NULL)
         return;
+    index_truncate(&durable->index, 0);
+    durable->truncations++;
     durable->trunk = (struct cursor){.position = lsn + 1};
     durable->held_lsn = lsn;
     if (node->restoring)
@@ -137,21 +147,54 @@ durable_has_space(const struct node *node, const struct node_log *log, size_t si
     return log->durable == NULL || journal_has_space(&node->journal, size_bytes + sizeof(struct journal_block));
 }
 
+/* written_lsn: up to where the trunk stands in the journal with this block. What is committed behind that is not said:
+ * something else may stand there yet. */
 static struct journal_block
-block_for(const struct node_log *log, enum journal_type type)
+block_for(const struct node_log *log, enum journal_type type, uint64_t written_lsn)
 {
+    bool whole = log->digest_lsn <= written_lsn;
+
     return (struct journal_block){
-        .type = (uint8_t)type, .log = log->id, .commit_lsn = log->digest_lsn, .digest = log->digest};
+        .type = (uint8_t)type,
+        .flags = core_recovering(log->core) ? JOURNAL_DOUBTFUL : 0,
+        .log = log->id,
+        .commit_lsn = whole ? log->digest_lsn : written_lsn,
+        .digest = whole ? log->digest : 0,
+    };
+}
+
+static uint64_t
+written_lsn(const struct node_log *log)
+{
+    return log->durable->trunk.position - 1;
+}
+
+static void
+note_place(struct node_log *log, const struct journal_block *block, uint64_t place)
+{
+    struct durable *durable = log->durable;
+
+    if (block->type == JOURNAL_ENTRIES)
+        index_note(&durable->index, block->block.first_lsn, place);
+    else if (block->type == JOURNAL_TAIL)
+        durable->tail_place = place;
+    else if (block->type == JOURNAL_BASE || block->type == JOURNAL_TRIM)
+        durable->base_place = place;
+    else if (block->type == JOURNAL_BRANCH && durable->branch_place == 0)
+        durable->branch_place = place;
 }
 
 static bool
 put(struct node *node, struct node_log *log, const struct journal_block *block, const void *body, size_t body_bytes,
     struct journal_item item)
 {
+    uint64_t place;
+
     if (!journal_has_room(&node->journal, body_bytes))
         return false;
     item.owner = log;
-    journal_put(&node->journal, block, body, body_bytes, &item);
+    place = journal_put(&node->journal, block, body, body_bytes, &item);
+    note_place(log, block, place);
     return true;
 }
 
@@ -159,7 +202,7 @@ static bool
 write_state(struct node *node, struct node_log *log)
 {
     struct durable *durable = log->durable;
-    struct journal_block block = block_for(log, JOURNAL_STATE);
+    struct journal_block block = block_for(log, JOURNAL_STATE, written_lsn(log));
 
     if (durable->state_written == durable->state_wanted)
         return true;
@@ -175,11 +218,11 @@ write_state(struct node *node, struct node_log *log)
 static bool
 write_base(struct node *node, struct node_log *log)
 {
-    struct journal_block block = block_for(log, JOURNAL_BASE);
+    struct journal_block block = block_for(log, log->durable->base_due ? JOURNAL_BASE : JOURNAL_TRIM, written_lsn(log));
     struct core_base base;
     struct journal_base body;
 
-    if (!log->durable->base_due)
+    if (!log->durable->base_due && !log->durable->trim_due)
         return true;
     core_base(log->core, &base);
     memset(&body, 0, sizeof(body));
@@ -196,7 +239,7 @@ write_base(struct node *node, struct node_log *log)
     }
     if (!put(node, log, &block, &body, sizeof(body), (struct journal_item){.lsn = base.lsn}))
         return false;
-    log->durable->base_due = false;
+    log->durable->base_due = log->durable->trim_due = false;
     log->durable->tail_due = true;
     return true;
 }
@@ -217,8 +260,8 @@ write_records(struct node *node, struct node_log *log, bool on_branch)
     struct stretch stretch;
 
     while (cursor->position <= store->last) {
-        struct journal_block block = block_for(log, on_branch ? JOURNAL_BRANCH : JOURNAL_ENTRIES);
         uint32_t room = journal_room(&node->journal);
+        struct journal_block block;
         uint64_t last;
 
         if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, room, &stretch))
@@ -226,10 +269,11 @@ write_records(struct node *node, struct node_log *log, bool on_branch)
         if (!journal_has_room(&node->journal, stretch.size_bytes))
             return false;
         last = stretch.first + stretch.count - 1;
+        block = on_branch ? block_for(log, JOURNAL_BRANCH, written_lsn(log)) : block_for(log, JOURNAL_ENTRIES, last);
         block.block = block_part(&stretch);
         if (!on_branch) {
             block.block.prev_term = core_term_at(log->core, stretch.first - 1);
-            block.flags = maybe_acked(node, log, &stretch) ? JOURNAL_ACKED : 0;
+            block.flags |= maybe_acked(node, log, &stretch) ? JOURNAL_ACKED : 0;
         }
         put(node, log, &block, stretch.records, stretch.size_bytes,
             on_branch ? (struct journal_item){.branch = last} : (struct journal_item){.lsn = last});
@@ -247,6 +291,33 @@ write_log(struct node *node, struct node_log *log)
            write_records(node, log, false);
 }
 
+/* Where the trunk ends so far in the journal, and the state. */
+static bool
+write_tail(struct node *node, struct node_log *log)
+{
+    struct journal_block block = block_for(log, JOURNAL_TAIL, written_lsn(log));
+    uint64_t last_lsn, last_term;
+
+    /* What is lacking here stays promised. */
+    if (!core_lacks(log->core, &last_lsn, &last_term)) {
+        last_lsn = core_last_lsn(log->core);
+        last_term = core_term_at(log->core, last_lsn);
+    }
+    block.block.first_lsn = last_lsn;
+    block.block.prev_term = last_term;
+    block.block.term = core_term(log->core);
+    block.block.origin = core_voted_for(log->core);
+    return put(node, log, &block, NULL, 0, (struct journal_item){0});
+}
+
+/* Each file has a tail of every log that is written to in it, so that older ones are not needed for that. */
+static void
+write_tail_once(struct node *node, struct node_log *log)
+{
+    if (log->durable->tail_place >> 32 != node->journal.file.number)
+        write_tail(node, log);
+}
+
 void
 durable_write(struct node *node, uint64_t now_ns)
 {
@@ -258,9 +329,10 @@ durable_write(struct node *node, uint64_t now_ns)
     for (uint32_t i = 0; i < node->unwritten_count; i++) {
         struct node_log *log = node->unwritten[i];
 
-        if (write_log(node, log))
+        if (write_log(node, log)) {
+            write_tail_once(node, log);
             log->durable->listed = false;
-        else
+        } else
             node->unwritten[kept++] = log;
     }
     node->unwritten_count = kept;
@@ -271,18 +343,12 @@ void
 durable_tail(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     struct durable *durable = log->durable;
-    struct journal_block block;
 
     if (durable == NULL || !durable->tail_due || node->journal_failed || now_ns - durable->tail_ns < TAIL_AFTER_NS ||
         has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core) ||
         durable->state_held != durable->state_wanted)
         return;
-    block = block_for(log, JOURNAL_TAIL);
-    block.block.first_lsn = core_last_lsn(log->core);
-    block.block.prev_term = core_term_at(log->core, core_last_lsn(log->core));
-    block.block.term = core_term(log->core);
-    block.block.origin = core_voted_for(log->core);
-    if (!put(node, log, &block, NULL, 0, (struct journal_item){0}))
+    if (!write_tail(node, log))
         return;
     durable->tail_due = false;
     durable->tail_ns = now_ns;
@@ -356,8 +422,12 @@ durable_poll(struct node *node, uint64_t now_ns)
     if (disk == NULL)
         return 0;
     count = disk->operations->poll(disk, done, DONE_PER_POLL);
-    for (uint32_t i = 0; i < count; i++)
-        journal_done(&node->journal, &done[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        if (done[i].token >= EXCERPT_TOKEN && done[i].token < EXCERPT_TOKEN + EXCERPTS_MAX)
+            excerpt_done(node, &done[i]);
+        else
+            journal_done(&node->journal, &done[i]);
+    }
     while ((write = journal_take(&node->journal)) != NULL) {
         for (uint32_t i = 0; i < write->items_count; i++)
             item_held(node, &write->items[i], now_ns);
@@ -365,6 +435,43 @@ durable_poll(struct node *node, uint64_t now_ns)
     if (node->journal.failed && !node->journal_failed)
         journal_fails(node, now_ns);
     return count;
+}
+
+/* A log that rests, or is small, is written again where the journal is now, rather than keep old files for it. */
+static void
+move_up(struct node *node, struct node_log *log)
+{
+    struct durable *durable = log->durable;
+
+    if (has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core))
+        return;
+    if (store_first(&log->trunk) == log->base_lsn + 1 && log->trunk.bytes <= MOVED_BYTES_MAX) {
+        index_truncate(&durable->index, 0);
+        durable->trunk = (struct cursor){.position = log->base_lsn + 1};
+    }
+    durable->trim_due = log->base_lsn > 0;
+    durable->tail_place = 0;
+    list(node, log);
+}
+
+/* Which files are needed no more? */
+static void
+review_files(struct node *node)
+{
+    uint64_t current = node->journal.file.number, keep = current;
+
+    if (node->beats % REVIEW_BEATS != 0 || node->journal.file.handle < 0 || node->journal_failed)
+        return;
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        struct node_log *log = node->logs[i];
+        uint64_t oldest = log->durable == NULL ? UINT64_MAX : oldest_file(log, node->journal.durable);
+
+        if (oldest < keep)
+            keep = oldest;
+        if (oldest != 0 && oldest + MOVED_FILES < current)
+            move_up(node, log);
+    }
+    atomic_store_explicit(&node->journal.keep_number, keep, memory_order_release);
 }
 
 void
@@ -376,6 +483,7 @@ durable_tick(struct node *node, uint64_t now_ns)
     if (node->config.disk == NULL)
         return;
     journal_tick(&node->journal);
+    review_files(node);
     full = !journal_has_space(&node->journal, node->journal.config.write_bytes);
     if (full == node->journal_full)
         return;

@@ -219,7 +219,7 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
     node->scratch = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
     if (node->snapshot == NULL || node->scratch == NULL || !assemblies_init(node))
         return no_memory(detail, detail_bytes, "a node's buffers");
-    if (!segment_pool_init(&node->segments, (size_t)node->config.cluster->memory_mib << 20, node->config.segment_bytes))
+    if (!segment_pool_init(&node->segments, node->config.memory_bytes, node->config.segment_bytes))
         return no_memory(detail, detail_bytes, "the logs");
     node->shared = calloc(node->segments.count, sizeof(*node->shared));
     if (node->shared == NULL)
@@ -230,6 +230,8 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
     }
     node->segments.busy = segment_busy;
     node->segments.busy_context = node;
+    if (node->config.disk != NULL && !excerpts_init(node))
+        return no_memory(detail, detail_bytes, "what is read from disk");
     return CAIRN_OK;
 }
 
@@ -251,6 +253,8 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
         node->config.window_entries = WINDOW_ENTRIES;
     if (config->segment_bytes == 0)
         node->config.segment_bytes = SEGMENT_BYTES;
+    if (config->memory_bytes == 0)
+        node->config.memory_bytes = (uint64_t)config->cluster->memory_mib << 20;
     if (config->producers_max == 0)
         node->config.producers_max = PRODUCERS_MAX;
     node->self = config->self;
@@ -312,6 +316,7 @@ node_free(struct node *node)
         for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++)
             free(node->assemblies[peer][i].bytes);
     }
+    excerpts_fini(node);
     if (node->config.disk != NULL)
         journal_fini(&node->journal);
     segment_pool_fini(&node->segments);

@@ -37,6 +37,7 @@ struct node_config {
     bool stepped;                   /* no control thread: the caller calls node_control_step() */
     uint32_t window_entries;        /* of each log, a power of two; 0: 16,384 */
     uint32_t segment_bytes;         /* 0: 4 MiB */
+    uint64_t memory_bytes;          /* for the logs; 0: the cluster file's */
     uint32_t producers_max;         /* of each log, a power of two; 0: 4,096 */
 };
 

@@ -211,6 +211,7 @@ read_trunk(struct node *node, struct reader *reader)
 {
     uint64_t commit_lsn = core_commit_lsn(reader->log->core);
     uint64_t last = reader->follow ? reader->to : reader->limit;
+    const struct store *store;
     struct stretch stretch;
     uint32_t given = 0;
 
@@ -219,7 +220,9 @@ read_trunk(struct node *node, struct reader *reader)
     /* What the catalog says is in force on a node only when the node cannot forget it. */
     if (reader->log->id == CATALOG_LOG && last > durable_held_lsn(reader->log))
         last = durable_held_lsn(reader->log);
-    while (given < ENTRIES_PER_TURN && store_look(&reader->log->trunk, &reader->cursor, last, 1, SIZE_MAX, &stretch)) {
+    while (given < ENTRIES_PER_TURN && reader->cursor.position <= last &&
+           (store = trunk_at(node, reader->log, reader->cursor.position)) != NULL &&
+           store_look(store, &reader->cursor, last, 1, SIZE_MAX, &stretch)) {
         if (stretch.block->kind == ENTRY_DATA && !emit_entry(node, reader, &stretch, false))
             return given;
         store_advance(&reader->cursor, &stretch);

@@ -67,8 +67,8 @@ answer_trunk(struct node *node, struct node_log *log, const struct pending *pend
 
     answer.ack = pending->ack;
     answer.flags = repeated ? ANSWER_REPEATED : 0;
-    answer.lsn = pending->lsn;
-    answer.term = pending->lsn == 0 ? 0 : core_term_at(log->core, pending->lsn);
+    answer.lsn = pending->unplaced ? 0 : pending->lsn;
+    answer.term = answer.lsn == 0 ? 0 : core_term_at(log->core, answer.lsn);
     answer_put(node, pending->attachment, pending->serial, &answer, NULL);
 }
 
@@ -244,6 +244,10 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
 
     /* The core does not remember the places of all that it knows to be held. */
     pending->lsn = accepted->lsn != 0 ? accepted->lsn : trunk_find(log, &id, 1);
+    /* Nor is all of the trunk in memory: it stands before what is. */
+    pending->unplaced = pending->lsn == 0;
+    if (pending->unplaced)
+        pending->lsn = store_first(&log->trunk) == 0 ? core_last_lsn(log->core) : store_first(&log->trunk) - 1;
     if (pending->lsn <= settled_lsn(log, (enum cairn_ack)pending->ack)) {
         answer_trunk(node, log, pending, true);
         return true;

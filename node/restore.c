@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control.h"
@@ -21,9 +22,20 @@
 #define DAMAGES_TOLD 8u
 #define ITEMS_MAX (2u * LOGS_MAX)
 
+/* What one reading of the journal is for. */
+enum pass { PASS_ALL, PASS_CATALOG, PASS_OTHERS };
+
+struct log_trim {
+    uint32_t log;
+    struct journal_base base;
+};
+
 struct restoring {
     struct node *node;
+    enum pass pass;
     struct journal_scan scan;
+    struct log_trim *trims; /* the last of each log */
+    uint32_t trims_count;
     uint64_t damages, orphans, told_bytes;
 };
 
@@ -63,10 +75,10 @@ log_of(struct restoring *restoring, uint32_t id)
 }
 
 static bool
-room_for(struct node *node, struct node_log *log, const struct store *store, size_t size_bytes)
+room_for(struct node *node, const struct store *store, size_t size_bytes)
 {
     if (!store_has_room(node, store, size_bytes))
-        evict(node, log);
+        evict(node);
     return store_has_room(node, store, size_bytes);
 }
 
@@ -106,26 +118,30 @@ next_batch(struct node *node, const struct block *whole, const uint8_t *records,
     return batch_read(&node->batch, records + offset, part) ? part->size_bytes : 0;
 }
 
-/* What stands at the end of the log, wherever it came from, was promised. */
+/* The log is known to have ended there, and does not here. Ends only move on, by (term, lsn). */
 static void
 promise(struct durable *durable, uint64_t lsn, uint64_t term)
 {
+    durable->doubtful = false;
+    durable->broken = true;
+    if (term < durable->promised_term || (term == durable->promised_term && lsn <= durable->promised_lsn))
+        return;
     durable->promised_lsn = lsn;
     durable->promised_term = term;
 }
 
+/* All before this is as it was. */
 static void
 settle_doubt(struct node_log *log)
 {
-    log->durable->doubtful = false;
-    promise(log->durable, 0, 0);
+    log->durable->doubtful = log->durable->broken = false;
 }
 
 /* The commit lsn that a block carries, and the digest there: of what this node has, if it has all before it. */
 static bool
 check_digest(struct node *node, struct node_log *log, const struct journal_block *head)
 {
-    if (head->commit_lsn == 0 || head->commit_lsn != log->digest_lsn || head->digest == log->digest)
+    if (head->digest == 0 || head->commit_lsn != log->digest_lsn || head->digest == log->digest)
         return true;
     snprintf(node->restore_failure, sizeof(node->restore_failure),
              "log %s: the chain digest at lsn %" PRIu64 " is not what was written: its entries are not those that were "
@@ -135,16 +151,21 @@ check_digest(struct node *node, struct node_log *log, const struct journal_block
 }
 
 static bool
-restore_entries(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body)
+restore_entries(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body,
+                uint64_t place)
 {
     const struct block *block = &head->block;
+    uint64_t new_lsn = core_commit_lsn(log->core) + 1;
     struct sink sink = node_sink(node, log);
     uint32_t offset = 0;
 
+    /* Written before what restoring began with was agreed on: it was written over. */
+    if (new_lsn > block->first_lsn && new_lsn < block->first_lsn + block->count &&
+        core_term_at(log->core, new_lsn - 1) != block->term)
+        return true;
     if (block->first_lsn > core_last_lsn(log->core) + 1 ||
         (block->first_lsn > core_commit_lsn(log->core) &&
          core_term_at(log->core, block->first_lsn - 1) != block->prev_term)) {
-        log->durable->doubtful = true;
         promise(log->durable, block->first_lsn + block->count - 1, block->term);
         return true;
     }
@@ -153,7 +174,7 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
         struct run run;
         uint32_t size_bytes = next_batch(node, block, body, done, offset, &part);
 
-        if (size_bytes == 0 || !room_for(node, log, &log->trunk, size_bytes + sizeof(struct block)))
+        if (size_bytes == 0 || !room_for(node, &log->trunk, size_bytes + sizeof(struct block)))
             return false;
         run = run_of(&part);
         sink = node_sink(node, log);
@@ -165,12 +186,19 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
     }
     if (block->hlc > log->hlc)
         log->hlc = block->hlc;
+    if (new_lsn < block->first_lsn)
+        new_lsn = block->first_lsn;
+    if (new_lsn < block->first_lsn + block->count)
+        index_note(&log->durable->index, new_lsn, place);
+    log->durable->held_lsn = core_last_lsn(log->core);
+    log->ticked_lsn = log->digest_lsn;
     settle_doubt(log);
     return check_digest(node, log, head);
 }
 
 static bool
-restore_branch(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body)
+restore_branch(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body,
+               uint64_t place)
 {
     const struct block *block = &head->block;
     uint32_t offset = 0;
@@ -181,13 +209,15 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
         bool settled;
         uint32_t size_bytes = next_batch(node, block, body, done, offset, &part);
 
-        if (size_bytes == 0 || !room_for(node, log, &log->branch, size_bytes + sizeof(struct block)))
+        if (size_bytes == 0 || !room_for(node, &log->branch, size_bytes + sizeof(struct block)))
             return false;
         run = run_of(&part);
         if (!core_restore_branch(log->core, &run, node->batch.ids, &settled))
             return false;
         part.first_lsn = branch_place(part.incarnation, part.first_seq);
         if (!settled) {
+            if (log->durable->branch_place == 0)
+                log->durable->branch_place = place;
             store_append(&log->branch, &part, node->batch.records);
             log->branch_entries += part.count;
         }
@@ -211,13 +241,12 @@ restore_tail(struct node *node, struct node_log *log, const struct journal_block
         settle_doubt(log);
         core_restore_commit(log->core, head->commit_lsn, &sink);
     } else {
-        log->durable->doubtful = true;
         promise(log->durable, block->first_lsn, block->prev_term);
     }
 }
 
 static bool
-restore_base(struct node *node, struct node_log *log, const struct journal_base *body)
+begin_at(struct node *node, struct node_log *log, const struct journal_base *body)
 {
     struct mark marks[sizeof(body->marks) / sizeof(*body->marks)];
     struct core_base base = {
@@ -243,51 +272,128 @@ restore_base(struct node *node, struct node_log *log, const struct journal_base 
     return true;
 }
 
+/* The trunk's beginning moved: nothing changes but that. */
+static bool
+restore_trim(struct node *node, struct node_log *log, const struct journal_block *head, const struct journal_base *body)
+{
+    struct sink sink = node_sink(node, log);
+
+    if (!log->durable->doubtful && !log->durable->broken)
+        core_restore_commit(log->core, head->commit_lsn, &sink);
+    if (body->lsn > core_commit_lsn(log->core))
+        return begin_at(node, log, body);
+    if (body->lsn <= log->base_lsn)
+        return true;
+    core_trimmed(log->core, body->lsn);
+    log->base_lsn = body->lsn;
+    log->base_digest = body->digest;
+    return true;
+}
+
+static bool
+restore_base(struct node *node, struct node_log *log, const struct journal_block *head, const struct journal_base *body)
+{
+    if (head->body_bytes != sizeof(*body))
+        return false;
+    return head->type == JOURNAL_TRIM ? restore_trim(node, log, head, body) : begin_at(node, log, body);
+}
+
+static void
+note_trim(struct restoring *restoring, uint32_t log, const struct journal_base *base)
+{
+    uint32_t i = 0;
+
+    while (i < restoring->trims_count && restoring->trims[i].log != log)
+        i++;
+    if (i == LOGS_MAX)
+        return;
+    if (i == restoring->trims_count)
+        restoring->trims_count++;
+    restoring->trims[i].log = log;
+    restoring->trims[i].base = *base;
+}
+
+static void
+begin_at_trim(struct restoring *restoring, struct node_log *log)
+{
+    for (uint32_t i = 0; i < restoring->trims_count; i++) {
+        if (restoring->trims[i].log == log->id && log->durable != NULL)
+            begin_at(restoring->node, log, &restoring->trims[i].base);
+    }
+}
+
 /* false: what the block says does not fit what was said before. */
 static bool
-restore_block(struct restoring *restoring, const struct journal_block *head, const uint8_t *body)
+take_block(struct restoring *restoring, struct node_log *log, const struct journal_block *head, const uint8_t *body)
 {
     struct node *node = restoring->node;
-    struct node_log *log;
+    uint64_t place = restoring->scan.place;
 
-    if (head->type == JOURNAL_BEGIN)
-        return true;
-    log = log_of(restoring, head->log);
-    if (log == NULL)
-        return true;
     switch ((enum journal_type)head->type) {
     case JOURNAL_ENTRIES:
-        return head->block.size_bytes == head->body_bytes && restore_entries(node, log, head, body);
+        return head->block.size_bytes == head->body_bytes && restore_entries(node, log, head, body, place);
     case JOURNAL_BRANCH:
-        return head->block.size_bytes == head->body_bytes && restore_branch(node, log, head, body);
+        return head->block.size_bytes == head->body_bytes && restore_branch(node, log, head, body, place);
     case JOURNAL_STATE:
         core_restore_state(log->core, head->block.term, head->block.origin);
         log->durable->state_doubtful = false;
         return true;
     case JOURNAL_TAIL:
+        log->durable->tail_place = place;
         restore_tail(node, log, head);
         return true;
     case JOURNAL_BASE:
-        return head->body_bytes == sizeof(struct journal_base) &&
-               restore_base(node, log, (const struct journal_base *)(const void *)body);
+    case JOURNAL_TRIM:
+        log->durable->base_place = place;
+        return restore_base(node, log, head, (const struct journal_base *)(const void *)body);
     case JOURNAL_BEGIN:
         break;
     }
     return false;
 }
 
+/* Something is missing here, and it may be of any log. */
 static void
-note_damage(struct restoring *restoring)
+doubt_all(struct restoring *restoring)
 {
     struct node *node = restoring->node;
 
     node->journal_damaged = true;
-    if (restoring->damages++ < DAMAGES_TOLD)
-        fprintf(stderr, "cairn: node %s: damaged: %s\n", node->name, restoring->scan.reason);
     for (uint32_t i = 0; i < node->logs_count; i++) {
-        if (node->logs[i]->durable != NULL)
+        if (node->logs[i]->durable != NULL && (node->logs[i]->id != CATALOG_LOG || restoring->pass != PASS_OTHERS))
             node->logs[i]->durable->doubtful = node->logs[i]->durable->state_doubtful = true;
     }
+}
+
+static void
+note_damage(struct restoring *restoring)
+{
+    if (restoring->damages++ < DAMAGES_TOLD)
+        fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->node->name, restoring->scan.reason);
+    doubt_all(restoring);
+}
+
+static bool
+restore_block(struct restoring *restoring, const struct journal_block *head, const uint8_t *body)
+{
+    bool catalog = head->log == CATALOG_LOG;
+    struct node_log *log;
+
+    if (head->type == JOURNAL_BEGIN) {
+        if (head->flags & JOURNAL_DOUBTFUL)
+            doubt_all(restoring);
+        return true;
+    }
+    if (restoring->pass != PASS_ALL && catalog != (restoring->pass == PASS_CATALOG))
+        return true;
+    log = log_of(restoring, head->log);
+    if (log == NULL)
+        return true;
+    if (!take_block(restoring, log, head, body))
+        return false;
+    if (head->flags & JOURNAL_DOUBTFUL)
+        log->durable->doubtful = log->durable->state_doubtful = true;
+    return true;
 }
 
 static void
@@ -331,10 +437,56 @@ read_journal(struct restoring *restoring, char *detail, size_t detail_bytes)
             snprintf(detail, detail_bytes, "%s", node->restore_failure);
             return CAIRN_CORRUPT;
         }
-        if (scan->head->log == CATALOG_LOG)
+        if (scan->head->log == CATALOG_LOG && restoring->pass != PASS_OTHERS)
             catalog_up_to(node, &next_catalog, core_commit_lsn(node->logs[0]->core));
         tell_progress(restoring);
     }
+}
+
+/* What must be known before blocks are taken in order, once old files have been removed: where each trunk begins, which
+ * was written after entries that stand behind it. */
+static enum cairn_error
+survey(struct restoring *restoring)
+{
+    struct journal_scan *scan = &restoring->scan;
+    enum scan_verdict verdict;
+
+    restoring->trims = calloc(LOGS_MAX, sizeof(*restoring->trims));
+    if (restoring->trims == NULL)
+        return CAIRN_NO_MEMORY;
+    journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));
+    while ((verdict = journal_scan_next(scan)) == SCAN_BLOCK || verdict == SCAN_DAMAGE) {
+        const struct journal_block *head = scan->head;
+
+        if (verdict == SCAN_BLOCK && head->type == JOURNAL_TRIM && head->body_bytes == sizeof(struct journal_base))
+            note_trim(restoring, head->log, (const struct journal_base *)(const void *)scan->body);
+    }
+    return CAIRN_OK;
+}
+
+/* The catalog says which logs there are, so it must be known before their blocks are read. It was written before them;
+ * but when old files are removed it has been written again behind. */
+static enum cairn_error
+read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
+{
+    struct journal_scan *scan = &restoring->scan;
+    enum cairn_error error;
+
+    if (scan->count == 0 || scan->numbers[0] <= 1)
+        return read_journal(restoring, detail, detail_bytes);
+    error = survey(restoring);
+    if (error != CAIRN_OK)
+        return error;
+    journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));
+    restoring->pass = PASS_CATALOG;
+    error = read_journal(restoring, detail, detail_bytes);
+    if (error != CAIRN_OK)
+        return error;
+    journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));
+    restoring->pass = PASS_OTHERS;
+    for (uint32_t i = 0; i < restoring->node->logs_count; i++)
+        begin_at_trim(restoring, restoring->node->logs[i]);
+    return read_journal(restoring, detail, detail_bytes);
 }
 
 /* Each log stands where its node's disk says; what may be missing it says, and what cannot be known. */
@@ -343,18 +495,16 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     struct durable *durable = log->durable;
     struct sink sink = node_sink(node, log);
-    bool known = durable->promised_lsn != 0;
-    uint64_t lacks_lsn;
+    uint64_t lacks_lsn, lacks_term;
 
     durable->trunk.position = core_last_lsn(log->core) + 1;
     durable->branch.position = log->branch.last + 1;
     durable->held_lsn = core_last_lsn(log->core);
     durable->held_branch = log->branch.last;
     core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &sink);
-    if ((durable->doubtful && !known) || durable->state_doubtful ||
-        (node->journal_was_empty && node->config.recovering))
+    if (durable->doubtful || durable->state_doubtful || (node->journal_was_empty && node->config.recovering))
         core_restore_doubt(log->core);
-    if (core_lacks(log->core, &lacks_lsn))
+    if (core_lacks(log->core, &lacks_lsn, &lacks_term))
         node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
                    "lsn %" PRIu64 " to %" PRIu64 " are damaged here: %s does not lead until others have sent them",
                    core_last_lsn(log->core) + 1, lacks_lsn, node->name);
@@ -399,6 +549,7 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
         .cluster = node->config.cluster->id,
         .incarnation = node->config.incarnation,
         .node = node->self,
+        .doubtful = node->journal_was_empty && node->config.recovering,
         .file_bytes = file_bytes(node, write_bytes),
         .write_bytes = write_bytes,
         .items_max = ITEMS_MAX,
@@ -413,6 +564,7 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
                          detail_bytes);
     if (error != CAIRN_OK)
         return error;
+    node->journal.oldest_number = restoring->scan.count == 0 ? 0 : restoring->scan.numbers[0];
     journal_maintain(&node->journal);
     if (!atomic_load(&node->journal.next_ready)) {
         snprintf(detail, detail_bytes, "%s (free some space)", node->journal.no_space_detail);
@@ -441,6 +593,7 @@ restore(struct node *node, char *detail, size_t detail_bytes)
 {
     struct restoring restoring = {.node = node};
     enum cairn_error error;
+    uint64_t term;
 
     node->restoring = true;
     adopt_snapshot(node, node_now_ns(node));
@@ -450,7 +603,7 @@ restore(struct node *node, char *detail, size_t detail_bytes)
         error = check_lives(&restoring, detail, detail_bytes);
     node->journal_was_empty = restoring.scan.count == 0;
     if (error == CAIRN_OK)
-        error = read_journal(&restoring, detail, detail_bytes);
+        error = read_all(&restoring, detail, detail_bytes);
     if (error == CAIRN_OK)
         error = go_on(&restoring, detail, detail_bytes);
     node->restoring = false;
@@ -458,8 +611,9 @@ restore(struct node *node, char *detail, size_t detail_bytes)
         if (node->logs[i]->durable != NULL)
             finish_log(node, node->logs[i], node_now_ns(node));
     }
-    if (error != CAIRN_OK || !core_lacks(node->logs[0]->core, &node->restored_catalog_lsn))
+    if (error != CAIRN_OK || !core_lacks(node->logs[0]->core, &node->restored_catalog_lsn, &term))
         node->restored_catalog_lsn = core_last_lsn(node->logs[0]->core);
+    free(restoring.trims);
     journal_scan_fini(&restoring.scan);
     return error;
 }

@@ -168,10 +168,11 @@ send_lent(struct node *node, struct node_log *log)
     if (from_lsn == 0 || log->lend_to >= node->nodes || log->lend_to == node->self)
         return;
     for (uint32_t frames = 0; frames < FRAMES_PER_TURN && port_room(port) >= 4; frames++) {
+        const struct store *store = trunk_at(node, log, from_lsn);
         struct message message;
 
-        if (!store_look(&log->trunk, &stream.cursor, core_last_lsn(log->core), BATCH_RECORDS_MAX, FRAME_ROOM,
-                        &stretch) ||
+        if (store == NULL ||
+            !store_look(store, &stream.cursor, core_last_lsn(log->core), BATCH_RECORDS_MAX, FRAME_ROOM, &stretch) ||
             stretch.first != from_lsn)
             return;
         core_lend_message(log->core, log->lend_to, &message);
@@ -189,6 +190,7 @@ stream_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
 {
     struct stream *stream = &log->streams[peer];
     struct port *port = &node->ports[peer];
+    const struct store *store;
     struct stretch stretch;
     uint64_t from, to;
 
@@ -207,7 +209,8 @@ stream_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
                 core_sent(log->core, peer, from - 1, now_ns);
             return;
         }
-        if (!store_look(&log->trunk, &stream->cursor, to, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch) ||
+        store = trunk_at(node, log, from);
+        if (store == NULL || !store_look(store, &stream->cursor, to, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch) ||
             stretch.first != from)
             return;
         if (!send_stretch(node, log, port, &message, &stretch, stream))

@@ -60,6 +60,7 @@ struct pending {
     uint32_t serial;
     uint8_t attachment, ack, asked;
     bool repeated;
+    bool unplaced; /* lsn is only a bound of where it stands */
 };
 
 /* Appends waiting for their commit, by lsn: a ring. */
@@ -97,6 +98,36 @@ struct reader {
     struct cursor cursor, branch_cursor;
 };
 
+/* Where a trunk's entries are in the journal: some of them. */
+struct log_index {
+    struct {
+        uint64_t lsn, place;
+    } * items;
+    uint32_t count;
+    bool due; /* the next block has an item, however near the last one */
+    /* Where segments began that are in memory no more: the trunk may begin there. */
+    struct {
+        uint64_t first_lsn, digest_before, bytes_before;
+    } * cuts;
+    uint32_t cuts_first, cuts_count;
+    uint64_t evicted_bytes; /* ever */
+};
+
+/* A stretch of one trunk, read from the journal. */
+#define EXCERPTS_MAX 4u
+#define EXCERPT_BYTES (2u << 20)
+#define EXCERPT_TOKEN (1ull << 62)
+struct excerpt {
+    enum { EXCERPT_FREE, EXCERPT_READING, EXCERPT_READY } state;
+    struct node_log *log;
+    uint8_t *bytes;
+    struct store store;
+    struct disk_file file;
+    bool opened;
+    uint64_t first_lsn, wanted_lsn, truncations, used;
+    uint32_t item, from_bytes;
+};
+
 #define PARKED_MAX 16u
 #define DURABLE_PENDING 4096u
 
@@ -108,14 +139,21 @@ struct durable {
     /* Term and vote change, are written, are held: counted. */
     uint64_t state_wanted, state_written, state_held;
     bool base_due; /* the trunk began anew */
+    bool trim_due; /* it begins later now */
     bool tail_due; /* something was written since the last tail */
     bool listed;   /* in node->unwritten */
     uint64_t tail_ns;
+    /* Places in the journal, of what was said last, or first: what is older may go. */
+    uint64_t tail_place, base_place, branch_place;
     struct message parked[PARKED_MAX]; /* until the state they speak of is held */
     uint32_t parked_count;
+    struct log_index index;
+    uint64_t truncations;                      /* so many: what is read meanwhile may be void */
+    uint64_t damaged_lsn;                      /* could not be read when it was last asked for */
     struct pending_ring local, branch_pending; /* acknowledged on this node's word: by lsn, by place */
     /* While the journal is read at the start: */
     bool doubtful, state_doubtful; /* something may be missing */
+    bool broken;                   /* something is */
     uint64_t promised_lsn, promised_term;
 };
 
@@ -215,6 +253,8 @@ struct node {
     struct doorbell *bell;
     struct segment_pool segments;
     struct journal journal; /* used where config.disk is */
+    struct excerpt excerpts[EXCERPTS_MAX];
+    uint64_t excerpts_used;
     struct node_log *unwritten[LOGS_MAX];
     uint32_t unwritten_count;
     bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full;
@@ -335,6 +375,23 @@ void durable_tick(struct node *node, uint64_t now_ns);
 bool durable_has_space(const struct node *node, const struct node_log *log, size_t size_bytes);
 uint64_t durable_held_lsn(const struct node_log *log);
 
+/* old.c */
+bool index_init(struct log_index *index);
+void index_fini(struct log_index *index);
+void index_note(struct log_index *index, uint64_t lsn, uint64_t place);
+void index_truncate(struct log_index *index, uint64_t from_lsn);
+bool excerpts_init(struct node *node);
+void excerpts_fini(struct node *node);
+void excerpt_done(struct node *node, const struct disk_done *done);
+/* Where lsn, which is committed, can be read now: the trunk, or what was read from disk. NULL: it is being read. */
+const struct store *trunk_at(struct node *node, struct node_log *log, uint64_t lsn);
+/* Gives up memory of what is on disk, while there is little left. */
+void evict(struct node *node);
+/* Moves the trunk's beginning, where more is kept than is wanted. */
+void durable_trim(struct node_log *log);
+/* The journal's file that the log needs first; 0: not known at the moment. */
+uint64_t oldest_file(const struct node_log *log, uint64_t durable_place);
+
 /* restore.c */
 enum cairn_error restore(struct node *node, char *detail, size_t detail_bytes);
 
@@ -375,8 +432,6 @@ void node_wake_up(struct node *node, uint64_t now_ns);
 void node_reassess(struct node *node, uint64_t now_ns);
 void log_reassess(struct node *node, struct node_log *log);
 void trim(struct node_log *log);
-/* Gives up memory of what is on disk. */
-void evict(struct node *node, struct node_log *log);
 void status_publish(struct node_log *log);
 void status_read(const struct node_log *log, struct log_status *out);
 

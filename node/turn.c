@@ -147,6 +147,11 @@ trim_to(struct node_log *log, uint64_t lsn)
 void
 trim(struct node_log *log)
 {
+    if (log->durable != NULL) {
+        durable_trim(log);
+        log->ticked_lsn = log->digest_lsn;
+        return;
+    }
     if (log->retain_bytes == 0 || log->trunk.bytes <= log->retain_bytes) {
         log->ticked_lsn = log->digest_lsn;
         return;
@@ -157,13 +162,6 @@ trim(struct node_log *log)
     if (log->trim_lsn > 0 && log->trim_lsn <= log->digest_lsn && log->trim_lsn <= durable_held_lsn(log))
         trim_to(log, log->trim_lsn < log->ticked_lsn ? log->trim_lsn : log->ticked_lsn);
     log->ticked_lsn = log->digest_lsn;
-}
-
-void
-evict(struct node *node, struct node_log *log)
-{
-    (void)node;
-    (void)log;
 }
 
 /* Something that may be sent now: to a follower, or of the branch. */
@@ -199,6 +197,7 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
     core_tick(log->core, now_ns, &sink);
     log_reassess(node, log);
     trim(log);
+    durable_want(node, log);
     durable_tail(node, log, now_ns);
     status_publish(log);
     if (node_has_unsent(node, log))
@@ -229,6 +228,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         atomic_store_explicit(&node->resting, node->pace_ns != node->detector.config.interval_ns, memory_order_relaxed);
         send_heartbeats(node, now_ns);
         durable_tick(node, now_ns);
+        evict(node);
         /* On the same grid in every process of a machine: sleepers then wake together, and a core
          * leaves its idle state once for all of them. */
         node->heartbeat_ns = (now_ns / node->pace_ns + 1) * node->pace_ns;
@@ -347,7 +347,7 @@ void
 status_publish(struct node_log *log)
 {
     uint32_t sequence = atomic_load_explicit(&log->status_sequence, memory_order_relaxed);
-    uint64_t lacks_lsn;
+    uint64_t lacks_lsn, lacks_term;
 
     atomic_store_explicit(&log->status_sequence, sequence + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
@@ -358,7 +358,7 @@ status_publish(struct node_log *log)
         .recovering = core_recovering(log->core),
         .failed = core_failed(log->core),
         .held_lsn = durable_held_lsn(log),
-        .lacks_lsn = core_lacks(log->core, &lacks_lsn) ? lacks_lsn : 0,
+        .lacks_lsn = core_lacks(log->core, &lacks_lsn, &lacks_term) ? lacks_lsn : 0,
         .term = core_term(log->core),
         .commit_lsn = core_commit_lsn(log->core),
         .last_lsn = core_last_lsn(log->core),

@@ -283,8 +283,8 @@ void core_restore_end(struct core *core, uint64_t promised_lsn, uint64_t promise
  * (MESSAGE_RECOVER), but for what it holds. After core_restore_end(). */
 void core_restore_doubt(struct core *core);
 
-/* What of the log is lost here and not yet back: (core_last_lsn(), *lsn]. false: nothing. */
-bool core_lacks(const struct core *core, uint64_t *lsn);
+/* What of the log is lost here and not yet back: (core_last_lsn(), *lsn], the last of *term. false: nothing. */
+bool core_lacks(const struct core *core, uint64_t *lsn, uint64_t *term);
 
 /* This node's medium failed: from here on it neither leads, votes nor acknowledges. What it holds it still
  * commits as it is told. */

@@ -13,6 +13,9 @@ core_restore_base(struct core *core, const struct core_base *base, const struct 
         return false;
     if (base->lsn > core->commit_lsn)
         base_begin(core, base, sink);
+    else if (core->last_lsn >
+             core->commit_lsn) /* restoring began behind it: what stood there before is void all the same */
+        truncate_from(core, core->commit_lsn + 1, sink);
     return true;
 }
 
@@ -65,7 +68,8 @@ core_restore_entries(struct core *core, const struct run *run, const struct entr
         *level_of(core, run->first_lsn + i) = acked ? CAIRN_ACK_LOCAL : CAIRN_ACK_MAJORITY;
     if (run->term > core->term)
         core->term = run->term;
-    core_restore_commit(core, commit_lsn, sink);
+    core_restore_commit(core, commit_lsn < run->first_lsn + run->count ? commit_lsn : run->first_lsn + run->count - 1,
+                        sink);
     return true;
 }
 
@@ -120,9 +124,10 @@ core_restore_doubt(struct core *core)
 }
 
 bool
-core_lacks(const struct core *core, uint64_t *lsn)
+core_lacks(const struct core *core, uint64_t *lsn, uint64_t *term)
 {
     *lsn = core->promised_lsn;
+    *term = core->promised_term;
     return lacks_promised(core);
 }
 

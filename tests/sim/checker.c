@@ -132,9 +132,9 @@ walk(struct sim *sim, struct sim_node *node, uint32_t log, struct cursor *cursor
     struct node_log *held = node_log_of(node, log);
     struct stretch stretch;
 
-    /* What is trimmed cannot be looked at any more. */
-    if (done < held->base_lsn) {
-        done = held->base_lsn;
+    /* What is trimmed, or on disk alone, cannot be looked at any more. */
+    if (done < held->base_lsn || done + 1 < store_first(&held->trunk)) {
+        done = held->base_lsn > store_first(&held->trunk) ? held->base_lsn : store_first(&held->trunk) - 1;
         *cursor = (struct cursor){.position = done + 1};
     }
     while (done < lsn && !sim->failed && store_look(&held->trunk, cursor, lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
@@ -337,7 +337,8 @@ held_by_all(const struct sim *sim, uint32_t log, uint64_t lsn)
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
         const struct node_log *held = node_log_of(&sim->nodes[i], log);
 
-        if ((voters >> i & 1) && held != NULL && !core_recovering(held->core) && core_last_lsn(held->core) < lsn)
+        if ((voters >> i & 1) && held != NULL && !core_recovering(held->core) && !sim->nodes[i].disk.damaged &&
+            core_last_lsn(held->core) < lsn)
             return false;
     }
     return true;

@@ -3,6 +3,9 @@
 
 #include <assert.h>
 
+/* A trunk remembers the marks of so many lives; no node has more of them here. */
+#define STARTS_MAX 15u
+
 static uint64_t
 about(struct sim *sim, uint64_t mean_ns)
 {
@@ -75,7 +78,7 @@ may_crash(const struct sim *sim, uint8_t node)
     if (sim->plan.disk) {
         uint32_t up = 0;
 
-        if (sim->now_ns < sim->nodes[node].disk.crash_from_ns)
+        if (sim->nodes[node].starts > STARTS_MAX || sim->now_ns < sim->nodes[node].disk.crash_from_ns)
             return false;
 
         for (uint8_t i = 0; i < sim->plan.nodes; i++)
@@ -116,7 +119,7 @@ crash(struct sim *sim)
 static void
 power_fails(struct sim *sim)
 {
-    if (random_under(&sim->nemesis, 8) != 0)
+    if (random_under(&sim->nemesis, 8) != 0 || sim->nodes[0].starts > STARTS_MAX)
         return;
     sim->counts.kinds |= 1u << FAULT_POWER;
     trace_add(sim, TRACE_FAULT, 0, 0, "the power fails");

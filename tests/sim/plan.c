@@ -118,6 +118,8 @@ draw_disk(struct plan *plan, uint64_t seed, enum sim_profile profile, uint32_t w
     for (unsigned kind = FAULT_DISK_FIRST; kind < FAULT_KINDS; kind++)
         plan->faults |= random_under(&random, 2) == 0 && plan->disk ? 1u << kind : 0;
     plan->faults &= ~without;
+    if (plan->disk)
+        plan->memory_bytes = plan->segment_bytes * 32ull;
     /* With fewer voters than there are nodes a medium that decays may be the only one that knows. */
     if (plan->faults & (1u << FAULT_DISK_ROT | 1u << FAULT_DISK_ASTRAY))
         plan->faults &= ~(1u << FAULT_MEMBERS);

@@ -99,6 +99,7 @@ struct plan {
     bool disk;         /* logs are durable */
     uint64_t disk_ns;  /* that a write takes, about */
     uint32_t journal_file_bytes;
+    uint64_t memory_bytes; /* of a node; 0: 128 MiB */
 };
 
 enum sim_profile { SIM_ANY, SIM_MEMORY, SIM_DISK };
@@ -177,7 +178,7 @@ struct sim_node {
     struct sim_disk disk;
     struct node *node; /* NULL: down */
     uint8_t self;
-    uint32_t incarnation;
+    uint32_t incarnation, starts;
     bool started;
     struct sim_clock clock;
     struct time_source time;

@@ -95,6 +95,7 @@ node_boot(struct sim_node *node)
         .window_entries = sim->plan.window_entries,
         .producers_max = sim->plan.producers_max,
         .segment_bytes = sim->plan.segment_bytes,
+        .memory_bytes = sim->plan.memory_bytes,
         .disk = sim->plan.disk ? &node->disk.base : NULL,
         .journal_file_bytes = sim->plan.journal_file_bytes,
         .retain_bytes = sim->plan.retain_bytes,
@@ -117,6 +118,7 @@ node_boot(struct sim_node *node)
         return;
     }
     node->started = true;
+    node->starts++;
     node->events_seen = 0;
     node->poll_at_ns = 0;
     node->paused_until_ns = 0;
