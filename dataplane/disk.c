@@ -177,10 +177,20 @@ open_file(struct disk *disk, uint64_t number, struct disk_file *out)
     return file_open(disk, path, number, 0, out);
 }
 
+/* The ring's table keeps a file open that is closed here, and the descriptor's number is soon another file's: what is
+ * written to that one must not go to this. */
 static void
 close_file(struct disk *disk, const struct disk_file *file)
 {
-    (void)disk;
+    struct machine *machine = machine_of(disk);
+    int none = -1;
+
+    for (uint32_t place = 0; machine->ring_made && place < FILES_MAX; place++) {
+        if (machine->registered[place] != file->handle + 1)
+            continue;
+        machine->registered[place] = 0;
+        io_uring_register_files_update(&machine->ring, place, &none, 1);
+    }
     close(file->handle);
 }
 
