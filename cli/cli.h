@@ -98,6 +98,7 @@ int cmd_log(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_fault(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 int cmd_server(int argc, char **argv);
 int cmd_dev(int argc, char **argv);
 int cmd_demo(int argc, char **argv);

@@ -16,6 +16,7 @@ static const struct command commands[] = {
     {"status", "what every log is doing on every node", cmd_status},
     {"events", "what the nodes saw and decided, and why", cmd_events},
     {"fault", "inject partitions and lossy links", cmd_fault},
+    {"inspect", "what a stopped node's journal holds, and what of it is damaged", cmd_inspect},
     {"sim", "production nodes in virtual time, under faults, checked", cmd_sim},
     {"bench", "latency and throughput, beside the raw transport", cmd_bench},
 };

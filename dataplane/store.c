@@ -410,16 +410,26 @@ mix(uint64_t digest, uint64_t word)
 }
 
 uint64_t
+digest_step(uint64_t digest, const struct digest_input *input)
+{
+    uint64_t origin = ((uint64_t)input->origin << 56) | ((uint64_t)input->incarnation << 32);
+
+    return mix(mix(digest, origin | input->crc32c), input->seq);
+}
+
+uint64_t
 digest_extend(uint64_t digest, const struct stretch *stretch)
 {
+    const struct block *block = stretch->block;
+    struct digest_input input = {
+        .seq = block->first_seq + stretch->index, .incarnation = block->incarnation, .origin = block->origin};
     const uint8_t *at = stretch->records;
-    uint64_t origin = ((uint64_t)stretch->block->origin << 56) | ((uint64_t)stretch->block->incarnation << 32);
-    uint64_t seq = stretch->block->first_seq + stretch->index;
 
-    for (uint32_t i = 0; i < stretch->count; i++) {
+    for (uint32_t i = 0; i < stretch->count; i++, input.seq++) {
         const struct record *record = (const struct record *)(const void *)at;
 
-        digest = mix(mix(digest, origin | record->crc32c), seq + i);
+        input.crc32c = record->crc32c;
+        digest = digest_step(digest, &input);
         at += record_size(record);
     }
     return digest;

@@ -81,6 +81,14 @@ bool store_look(const struct store *store, struct cursor *cursor, uint64_t last,
 /* Moves past what store_look() found. */
 void store_advance(struct cursor *cursor, const struct stretch *stretch);
 
+/* What a chain digest takes of each record. */
+struct digest_input {
+    uint64_t seq;
+    uint32_t crc32c, incarnation;
+    uint8_t origin;
+};
+uint64_t digest_step(uint64_t digest, const struct digest_input *input);
+
 /* Goes on with a chain digest over records: their checksums and origins, in order. */
 uint64_t digest_extend(uint64_t digest, const struct stretch *stretch);
 

@@ -1,0 +1,414 @@
+/* cairn inspect: what a stopped node's journal holds, also a damaged one's. Nothing is written. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "core.h"
+#include "disk.h"
+#include "journal_scan.h"
+#include "store.h"
+
+#define LOGS_MAX 1024u
+
+/* An entry beyond what is known to be committed: it may yet be written over. */
+struct tail_entry {
+    uint64_t term;
+    struct digest_input input;
+};
+
+struct log_seen {
+    uint32_t id;
+    char name[CAIRN_NAME_BYTES];
+    uint64_t first_lsn, last_lsn, commit_lsn, digest, base_lsn, term, branch_entries;
+    uint64_t limit_lsn; /* the digest is wanted there; UINT64_MAX: at the commit lsn */
+    struct tail_entry *tail;
+    uint64_t tail_count, tail_capacity;
+    uint64_t missing_from, missing_to;
+    uint32_t vote;
+    bool trimmed;
+};
+
+struct inspection {
+    struct disk *disk;
+    struct journal_scan scan;
+    struct log_seen *logs;
+    uint32_t logs_count;
+    json_t *damaged;
+    uint64_t blocks, bytes, torn;
+    char directory[384], node[32];
+};
+
+static struct log_seen *
+seen(struct inspection *inspection, uint32_t id)
+{
+    struct log_seen *log;
+
+    for (uint32_t i = 0; i < inspection->logs_count; i++) {
+        if (inspection->logs[i].id == id)
+            return &inspection->logs[i];
+    }
+    if (inspection->logs_count == LOGS_MAX)
+        return NULL;
+    log = &inspection->logs[inspection->logs_count++];
+    log->id = id;
+    log->limit_lsn = UINT64_MAX;
+    snprintf(log->name, sizeof(log->name), id == 0 ? "_catalog" : "#%u", id);
+    return log;
+}
+
+/* The catalog's entry of that lsn says how the log of that number is called. */
+static void
+learn_name(struct inspection *inspection, uint64_t lsn, const struct record *record)
+{
+    json_t *entry = json_loadb((const char *)record_payload(record), record->payload_bytes, 0, NULL);
+    const char *op = json_string_value(json_object_get(entry, "op"));
+    const char *name = json_string_value(json_object_get(entry, "name"));
+
+    if (op != NULL && name != NULL && strcmp(op, "create") == 0) {
+        struct log_seen *log = seen(inspection, (uint32_t)lsn);
+
+        if (log != NULL)
+            snprintf(log->name, sizeof(log->name), "%s", name);
+    }
+    json_decref(entry);
+}
+
+static void
+commit(struct log_seen *log, uint64_t lsn)
+{
+    uint64_t done = 0;
+
+    if (lsn > log->limit_lsn)
+        lsn = log->limit_lsn;
+    while (log->commit_lsn < lsn && done < log->tail_count) {
+        log->digest = digest_step(log->digest, &log->tail[done++].input);
+        log->commit_lsn++;
+    }
+    log->tail_count -= done;
+    memmove(log->tail, log->tail + done, log->tail_count * sizeof(*log->tail));
+}
+
+static void
+add(struct log_seen *log, uint64_t term, const struct digest_input *input)
+{
+    if (log->tail_count == log->tail_capacity) {
+        log->tail_capacity = log->tail_capacity == 0 ? 1024 : 2 * log->tail_capacity;
+        log->tail = realloc(log->tail, log->tail_capacity * sizeof(*log->tail));
+        if (log->tail == NULL)
+            abort();
+    }
+    log->tail[log->tail_count++] = (struct tail_entry){.term = term, .input = *input};
+}
+
+static void
+note_missing(struct log_seen *log, uint64_t from, uint64_t to)
+{
+    if (log->missing_from == 0)
+        log->missing_from = from;
+    if (to > log->missing_to)
+        log->missing_to = to;
+}
+
+static void
+take_entries(struct inspection *inspection, struct log_seen *log, const struct journal_block *head, const uint8_t *body)
+{
+    const struct block *block = &head->block;
+    const uint8_t *at = body;
+    uint64_t known;
+
+    commit(log, head->commit_lsn < block->first_lsn ? head->commit_lsn : block->first_lsn - 1);
+    known = log->commit_lsn + log->tail_count;
+    if (block->first_lsn > known + 1) {
+        note_missing(log, known + 1, block->first_lsn - 1);
+        return;
+    }
+    for (uint32_t i = 0; i < block->count; i++) {
+        const struct record *record = (const struct record *)(const void *)at;
+        uint64_t lsn = block->first_lsn + i;
+        size_t size_bytes = record_measure(at, head->body_bytes - (size_t)(at - body));
+        struct digest_input input = {.seq = block->first_seq + i,
+                                     .crc32c = record->crc32c,
+                                     .incarnation = block->incarnation,
+                                     .origin = block->origin};
+
+        if (size_bytes == 0)
+            return;
+        if (lsn > log->commit_lsn) {
+            if (lsn <= log->commit_lsn + log->tail_count)
+                log->tail_count = lsn - log->commit_lsn - 1;
+            add(log, block->term, &input);
+        }
+        if (log->id == 0 && block->kind == ENTRY_DATA)
+            learn_name(inspection, lsn, record);
+        at += size_bytes;
+    }
+    if (log->missing_from != 0 && block->first_lsn <= log->missing_from)
+        log->missing_from = log->missing_to = 0;
+    commit(log, head->commit_lsn);
+    if (log->first_lsn == 0)
+        log->first_lsn = block->first_lsn;
+}
+
+static void
+begin_at(struct log_seen *log, const struct journal_base *base)
+{
+    log->base_lsn = log->commit_lsn = base->lsn;
+    log->digest = base->digest;
+    log->tail_count = 0;
+    log->first_lsn = base->lsn + 1;
+    log->missing_from = log->missing_to = 0;
+}
+
+static void
+take(struct inspection *inspection, const struct journal_block *head, const uint8_t *body)
+{
+    struct log_seen *log = head->type == JOURNAL_BEGIN ? NULL : seen(inspection, head->log);
+    const struct journal_base *base = (const struct journal_base *)(const void *)body;
+
+    inspection->blocks++;
+    inspection->bytes += sizeof(*head) + head->body_bytes;
+    if (log == NULL)
+        return;
+    if (head->type == JOURNAL_ENTRIES)
+        take_entries(inspection, log, head, body);
+    if (head->type == JOURNAL_BRANCH)
+        log->branch_entries += head->block.count;
+    if ((head->type == JOURNAL_STATE || head->type == JOURNAL_TAIL) && head->block.term >= log->term) {
+        log->term = head->block.term;
+        log->vote = head->block.origin;
+    }
+    if (head->type == JOURNAL_TAIL && head->block.first_lsn == log->commit_lsn + log->tail_count)
+        commit(log, head->commit_lsn);
+    else if (head->type == JOURNAL_TAIL && head->block.first_lsn > log->commit_lsn + log->tail_count)
+        note_missing(log, log->commit_lsn + log->tail_count + 1, head->block.first_lsn);
+    if (head->type == JOURNAL_BASE && base->lsn > log->commit_lsn)
+        begin_at(log, base);
+    if (head->type == JOURNAL_TRIM && base->lsn > log->base_lsn)
+        log->base_lsn = base->lsn;
+}
+
+/* Where files have been removed, trunks begin where their last trim says. */
+static void
+find_trims(struct inspection *inspection)
+{
+    struct journal_scan *scan = &inspection->scan;
+    enum scan_verdict verdict;
+
+    while ((verdict = journal_scan_next(scan)) == SCAN_BLOCK || verdict == SCAN_DAMAGE) {
+        struct log_seen *log;
+
+        if (verdict == SCAN_DAMAGE || scan->head->type != JOURNAL_TRIM)
+            continue;
+        log = seen(inspection, scan->head->log);
+        if (log != NULL)
+            begin_at(log, (const struct journal_base *)(const void *)scan->body);
+    }
+    journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));
+}
+
+static int
+open_directory(struct inspection *inspection, const char *directory)
+{
+    char detail[512] = "";
+    struct stat stat_now;
+
+    if (stat(directory, &stat_now) != 0 || !S_ISDIR(stat_now.st_mode))
+        return cli_fail("%s: no such directory (give a node's, such as DIR/n1)", directory);
+    snprintf(inspection->directory, sizeof(inspection->directory), "%s", directory);
+    if (disk_machine_open(directory, true, &inspection->disk, detail, sizeof(detail)) != CAIRN_OK ||
+        journal_scan_init(&inspection->scan, inspection->disk, 0, UINT8_MAX, 0, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    if (inspection->scan.count == 0)
+        return cli_fail("%s: no journal there (its files are called journal-N)", directory);
+    snprintf(inspection->node, sizeof(inspection->node), "n%u", inspection->scan.node + 1u);
+    return 0;
+}
+
+/* Reads all of it. limits: where digests are wanted, by log; NULL: at each commit lsn. */
+static int
+inspect(struct inspection *inspection, const char *directory, const struct inspection *limits)
+{
+    struct journal_scan *scan = &inspection->scan;
+    int status;
+
+    memset(inspection, 0, sizeof(*inspection));
+    inspection->damaged = json_array();
+    inspection->logs = calloc(LOGS_MAX, sizeof(*inspection->logs));
+    if (inspection->logs == NULL)
+        return cli_fail("out of memory");
+    status = open_directory(inspection, directory);
+    if (status != 0)
+        return status;
+    for (uint32_t i = 0; limits != NULL && i < limits->logs_count; i++)
+        seen(inspection, limits->logs[i].id)->limit_lsn = limits->logs[i].limit_lsn;
+    if (scan->numbers[0] > 1)
+        find_trims(inspection);
+    for (;;) {
+        enum scan_verdict verdict = journal_scan_next(scan);
+
+        if (verdict == SCAN_BLOCK)
+            take(inspection, scan->head, scan->body);
+        else if (verdict == SCAN_DAMAGE)
+            json_array_append_new(inspection->damaged,
+                                  json_pack("{s:I,s:I,s:I,s:s}", "file", (json_int_t)(scan->from >> 32), "from_bytes",
+                                            (json_int_t)(scan->from & UINT32_MAX), "to_bytes",
+                                            (json_int_t)(scan->to & UINT32_MAX), "what", scan->reason));
+        else if (verdict == SCAN_FAILED)
+            return cli_fail("%s", scan->reason);
+        else {
+            inspection->torn = verdict == SCAN_TORN;
+            return 0;
+        }
+    }
+}
+
+static void
+inspection_end(struct inspection *inspection)
+{
+    for (uint32_t i = 0; i < inspection->logs_count; i++)
+        free(inspection->logs[i].tail);
+    free(inspection->logs);
+    if (inspection->scan.disk != NULL)
+        journal_scan_fini(&inspection->scan);
+    if (inspection->disk != NULL)
+        inspection->disk->operations->destroy(inspection->disk);
+    json_decref(inspection->damaged);
+}
+
+static bool
+is_damaged(const struct inspection *inspection)
+{
+    bool damaged = json_array_size(inspection->damaged) > 0;
+
+    for (uint32_t i = 0; i < inspection->logs_count; i++)
+        damaged |= inspection->logs[i].missing_from != 0;
+    return damaged;
+}
+
+static void
+print_log(const struct inspection *inspection, const struct log_seen *log, bool json)
+{
+    uint64_t last_lsn = log->commit_lsn + log->tail_count;
+    json_t *damaged = json_array();
+    char digest[20];
+
+    snprintf(digest, sizeof(digest), "%016" PRIx64, log->digest);
+    if (log->missing_from != 0)
+        json_array_append_new(damaged, json_pack("{s:I,s:I}", "from_lsn", (json_int_t)log->missing_from, "to_lsn",
+                                                 (json_int_t)log->missing_to));
+    if (json)
+        cli_row(json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:O}", "node", inspection->node, "log", log->name,
+                          "first_lsn", (json_int_t)(log->base_lsn + 1), "last_lsn", (json_int_t)last_lsn, "commit_lsn",
+                          (json_int_t)log->commit_lsn, "term", (json_int_t)log->term, "digest", digest,
+                          "branch_entries", (json_int_t)log->branch_entries, "damaged", damaged));
+    else
+        printf("%-6s %-20s lsn %" PRIu64 " to %" PRIu64 ", committed %" PRIu64 ", term %" PRIu64 ", digest %s%s\n",
+               inspection->node, log->name, log->base_lsn + 1, last_lsn, log->commit_lsn, log->term, digest,
+               log->missing_from != 0 ? "  DAMAGED" : "");
+    if (!json && log->missing_from != 0)
+        printf("       lsn %" PRIu64 " to %" PRIu64 " are missing\n", log->missing_from, log->missing_to);
+    json_decref(damaged);
+}
+
+static void
+print_journal(const struct inspection *inspection, bool json)
+{
+    const json_t *place;
+    size_t i;
+
+    if (json) {
+        cli_row(json_pack("{s:s,s:s,s:i,s:I,s:I,s:b,s:O}", "node", inspection->node, "directory", inspection->directory,
+                          "files", (int)inspection->scan.count, "blocks", (json_int_t)inspection->blocks, "bytes",
+                          (json_int_t)inspection->bytes, "torn", (int)inspection->torn, "damaged",
+                          inspection->damaged));
+        return;
+    }
+    printf("%s: node %s, %u files, %" PRIu64 " blocks, %" PRIu64 " bytes%s\n", inspection->directory, inspection->node,
+           inspection->scan.count, inspection->blocks, inspection->bytes,
+           inspection->torn ? ", the last write was cut off" : "");
+    json_array_foreach (inspection->damaged, i, place)
+        printf("  damaged: %s\n", cli_text(place, "what"));
+}
+
+/* The digests of several nodes at the highest lsn that all have committed. */
+static int
+compare(char **directories, int count, const char *only, bool json)
+{
+    static struct inspection first[CAIRN_NODES_MAX], second;
+    int status = 0, differing = 0;
+
+    for (int i = 0; i < count && status == 0; i++)
+        status = inspect(&first[i], directories[i], NULL);
+    for (uint32_t i = 0; status == 0 && i < first[0].logs_count; i++) {
+        for (int j = 0; j < count; j++) {
+            uint64_t lsn = seen(&first[j], first[0].logs[i].id)->commit_lsn;
+
+            if (j == 0 || lsn < first[0].logs[i].limit_lsn)
+                first[0].logs[i].limit_lsn = lsn;
+        }
+    }
+    for (int j = 0; j < count && status == 0; j++) {
+        status = inspect(&second, directories[j], &first[0]);
+        for (uint32_t i = 0; status == 0 && i < first[0].logs_count; i++) {
+            struct log_seen *log = &first[0].logs[i];
+            const struct log_seen *other = seen(&second, log->id);
+
+            if (only != NULL && strcmp(log->name, only) != 0)
+                continue;
+            if (j == 0)
+                log->digest = other->digest;
+            differing += other->digest != log->digest;
+            print_log(&second, other, json);
+        }
+        inspection_end(&second);
+    }
+    for (int i = 0; i < count; i++)
+        inspection_end(&first[i]);
+    if (status != 0)
+        return status;
+    if (json)
+        cli_row(json_pack("{s:s,s:b}", "step", "result", "identical", differing == 0));
+    else
+        printf("%s\n", differing == 0 ? "identical" : "the logs DIFFER");
+    return cli_end(differing == 0 ? EXIT_DONE : EXIT_FAILED);
+}
+
+int
+cmd_inspect(int argc, char **argv)
+{
+    static struct inspection inspection;
+    const char *only = NULL;
+    bool json = false, digest = false, verify = false, damaged = false;
+    const struct cli_option options[] = {
+        {"log", OPTION_TEXT, &only, "only this log"},
+        {"digest", OPTION_FLAG, &digest, "compare the logs of several nodes' directories"},
+        {"verify", OPTION_FLAG, &verify, "end with status 1 if anything is damaged"},
+        {"json", OPTION_FLAG, &json, "JSON rows"},
+        OPTIONS_END,
+    };
+    int first, status;
+
+    if (!cli_parse(argc, argv, "inspect DIR... [--log NAME] [--digest] [--verify]", options, 1, CAIRN_NODES_MAX, &first,
+                   &status))
+        return status;
+    if (digest && argc - first > 1)
+        return compare(argv + first, argc - first, only, json);
+    for (int i = first; i < argc; i++) {
+        status = inspect(&inspection, argv[i], NULL);
+        if (status == 0) {
+            print_journal(&inspection, json);
+            for (uint32_t j = 0; j < inspection.logs_count; j++) {
+                if (only == NULL || strcmp(inspection.logs[j].name, only) == 0)
+                    print_log(&inspection, &inspection.logs[j], json);
+            }
+            damaged |= is_damaged(&inspection);
+        }
+        inspection_end(&inspection);
+        if (status != 0)
+            return status;
+    }
+    return cli_end(verify && damaged ? EXIT_FAILED : EXIT_DONE);
+}
