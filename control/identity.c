@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 static enum cairn_error
@@ -59,6 +60,20 @@ write_count(const char *path, uint32_t cluster, uint32_t count, char *detail, si
     return CAIRN_OK;
 }
 
+/* A process that was killed while its disk was writing keeps the lock until that has ended. */
+static bool
+lock(int fd)
+{
+    struct timespec pause = {.tv_nsec = 10000000};
+
+    for (int tries = 0; tries < 200; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 enum cairn_error
 identity_take(const char *directory, const char *node, uint32_t cluster, struct identity *out, char *detail,
               size_t detail_bytes)
@@ -70,7 +85,7 @@ identity_take(const char *directory, const char *node, uint32_t cluster, struct 
     out->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (out->lock_fd < 0)
         return refuse(detail, detail_bytes, path, "cannot be opened");
-    if (flock(out->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock(out->lock_fd)) {
         snprintf(detail, detail_bytes, "node %s is in use: it is running already in %s (stop that one first)", node,
                  directory);
         close(out->lock_fd);

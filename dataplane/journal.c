@@ -129,8 +129,22 @@ next_file(struct journal *journal)
     return true;
 }
 
-/* The write to be filled has its place, or gets it now. A place is given for the largest write, so that
- * whatever comes fits. */
+/* What a write that begins now may hold: the largest, but where that does not fit the file and there is no other, what
+ * is left of it. That is kept for states, without which leaders could not change: journal_has_space(). */
+static uint32_t
+capacity_bytes(const struct journal *journal, const struct journal_write *write)
+{
+    uint64_t rest_bytes;
+
+    if (write->size_bytes > 0)
+        return write->capacity_bytes;
+    if (journal->file.handle < 0 || atomic_load_explicit(&journal->next_ready, memory_order_acquire))
+        return journal->config.write_bytes;
+    rest_bytes = journal->file.size_bytes - journal->offset_bytes;
+    return rest_bytes < journal->config.write_bytes ? (uint32_t)rest_bytes : journal->config.write_bytes;
+}
+
+/* The write to be filled has its place, or gets it now. */
 static bool
 place_write(struct journal *journal)
 {
@@ -140,9 +154,10 @@ place_write(struct journal *journal)
         return true;
     if (journal->tail - journal->head == JOURNAL_WRITES_MAX - 1)
         return false;
+    write->capacity_bytes = capacity_bytes(journal, write);
     write->items_count = 0;
     write->submitted = write->done = false;
-    if (journal->file.handle < 0 || journal->offset_bytes + journal->config.write_bytes > journal->file.size_bytes)
+    if (journal->file.handle < 0 || journal->offset_bytes + write->capacity_bytes > journal->file.size_bytes)
         return journal->zeroing_from == 0 && next_file(journal);
     write->file = journal->file.number;
     write->handle = journal->file.handle;
@@ -162,9 +177,10 @@ taken_bytes(const struct journal_write *write)
 uint32_t
 journal_room(const struct journal *journal)
 {
-    uint32_t taken = taken_bytes(&journal->writes[journal->tail % JOURNAL_WRITES_MAX]);
+    const struct journal_write *write = &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
+    uint32_t taken = taken_bytes(write), capacity = capacity_bytes(journal, write);
 
-    return taken < journal->config.write_bytes ? (journal->config.write_bytes - taken) & ~7u : 0;
+    return taken < capacity ? (capacity - taken) & ~7u : 0;
 }
 
 bool
@@ -173,7 +189,7 @@ journal_has_room(struct journal *journal, size_t body_bytes)
     const struct journal_write *write = &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
 
     if (journal->failed || write->items_count == journal->config.items_max ||
-        taken_bytes(write) + body_bytes > journal->config.write_bytes)
+        taken_bytes(write) + body_bytes > capacity_bytes(journal, write))
         return false;
     return place_write(journal);
 }

@@ -98,6 +98,7 @@ struct journal_item {
 struct journal_write {
     uint8_t *bytes;
     uint32_t size_bytes; /* of blocks so far */
+    uint32_t capacity_bytes;
     uint32_t offset_bytes;
     uint64_t file;
     int handle;

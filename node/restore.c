@@ -588,6 +588,20 @@ check_lives(const struct restoring *restoring, char *detail, size_t detail_bytes
     return CAIRN_CORRUPT;
 }
 
+/* Blocks of logs that the catalog does not know: what says which logs there are is lost, and not by damage. */
+static enum cairn_error
+check_orphans(const struct restoring *restoring, char *detail, size_t detail_bytes)
+{
+    if (restoring->orphans == 0 || restoring->node->journal_damaged)
+        return CAIRN_OK;
+    snprintf(detail, detail_bytes,
+             "node %s: its journal has %" PRIu64
+             " blocks of logs that its catalog does not know (keep the directory, and "
+             "let the node recover from the others with an empty one)",
+             restoring->node->name, restoring->orphans);
+    return CAIRN_CORRUPT;
+}
+
 enum cairn_error
 restore(struct node *node, char *detail, size_t detail_bytes)
 {
@@ -604,6 +618,8 @@ restore(struct node *node, char *detail, size_t detail_bytes)
     node->journal_was_empty = restoring.scan.count == 0;
     if (error == CAIRN_OK)
         error = read_all(&restoring, detail, detail_bytes);
+    if (error == CAIRN_OK)
+        error = check_orphans(&restoring, detail, detail_bytes);
     if (error == CAIRN_OK)
         error = go_on(&restoring, detail, detail_bytes);
     node->restoring = false;

@@ -1,0 +1,216 @@
+"""Durable logs, in real processes: killed, out of space, damaged, without io_uring."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from harness import Cluster, check, run, until
+from journal_reader import ENTRIES, blocks, read_journal
+
+DISK = ('--durability', 'disk')
+
+
+def end_all(cluster):
+    """kill -9 of every node at once."""
+    pids = [cluster.pid(node) for node in cluster.names]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    until('all nodes are gone', lambda: not any(
+        os.path.exists(f'/proc/{pid}') and open(f'/proc/{pid}/stat').read().split()[2] != 'Z' for pid in pids))
+
+
+def begin_all(cluster):
+    result = run('dev', '--detach', '--dir', cluster.dir, '--allow-faults')
+    check(result.status == 0, 'dev did not start again:', result.err.decode())
+
+
+def stop_all(cluster):
+    check(run('dev', '--stop', '--dir', cluster.dir).status == 0)
+
+
+def directories(cluster):
+    return [os.path.join(cluster.dir, node) for node in cluster.names]
+
+
+def test_killed_all_at_once_under_load_nothing_acknowledged_is_lost():
+    rounds, rng = int(os.environ.get('CAIRN_KILLS', '8')), random.Random(3)
+    with Cluster(3, *DISK) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        acked = {}
+        for number in range(rounds):
+            with open(os.path.join(cluster.dir, 'rows'), 'wb') as out:
+                producer = cluster.start('append', 'k', '--json', '--deadline-ms', 300, stdin=subprocess.PIPE, stdout=out,
+                                         stderr=subprocess.DEVNULL)
+                lines = [b'%d %d' % (number, i) for i in range(20000)]
+                producer.stdin.write(b'\n'.join(lines) + b'\n')
+                producer.stdin.flush()
+                time.sleep(rng.uniform(0.005, 0.12))
+                end_all(cluster)
+                time.sleep(0.05)
+                producer.kill()
+                producer.wait()
+                producer.stdin = None
+            with open(os.path.join(cluster.dir, 'rows')) as rows:
+                for line, row in zip(lines, rows):
+                    if '"lsn"' in row and row.endswith('}\n'):
+                        acked[line] = int(row.split('"lsn":')[1].split(',')[0])
+            begin_all(cluster)
+            cluster.leader('k')
+        check(len(acked) > 0, 'nothing was acknowledged: the test shows nothing')
+        cluster.converged('k')
+        at = {row['lsn']: row['payload'].encode() for row in cluster.ok('read', 'k', '--json').rows()}
+        lost = [line for line, lsn in acked.items() if at.get(lsn) != line]
+        check(not lost, len(lost), 'of', len(acked), 'acknowledged entries are lost, such as', lost[:3])
+        check(len(set(at.values())) == len(at), 'an entry stands twice')
+
+
+def test_more_than_memory_holds_comes_back_byte_for_byte_also_after_a_kill():
+    with Cluster(3, *DISK, '--memory-mib', 64) as cluster:
+        path = os.path.join(cluster.dir, 'input')
+        with open(path, 'wb') as file:
+            for i in range(60000):
+                file.write(b'%08d' % i + bytes([97 + i % 26]) * 2991 + b'\n')
+        cluster.ok('append', 'b', '--file', path)
+        with open(path, 'rb') as file:
+            expected = file.read()
+        check(len(os.listdir(directories(cluster)[0])) > 2, 'it fits one file: the test shows nothing')
+        for node in cluster.names:
+            with open(f'/proc/{cluster.pid(node)}/status') as status:
+                resident_kib = int(status.read().split('VmRSS:')[1].split()[0])
+            check(resident_kib < 160 << 10, node, 'takes', resident_kib, 'KiB')
+        check(cluster.read('b', 'n1') == expected, 'what is read differs')
+        end_all(cluster)
+        begin_all(cluster)
+        cluster.converged('b')
+        check(cluster.read('b', 'n2') == expected, 'what is read after the kill differs')
+
+
+def test_a_branch_outlives_its_node_and_is_merged():
+    with Cluster(3, *DISK) as cluster:
+        cluster.ok('log', 'create', 'p', '--policy', 'adaptive')
+        cluster.ok('append', 'p', stdin=b'before\n')
+        cluster.ok('fault', 'partition', 'n1,n2|n3')
+        until('n3 accepts alone', lambda: cluster.status('p')['n3']['mode'] == 'AP')
+        rows = cluster.ok('append', 'p', '--via', 'n3', '--ack', 'local', '--json', stdin=b'a\nb\nc\n').rows()
+        check(all('branch' in row for row in rows), rows)
+        cluster.kill('n3')
+        cluster.restart('n3')
+        until('n3 is back', lambda: 'n3' in cluster.status('p'))
+        cluster.ok('fault', 'heal')
+        cluster.converged('p')
+        check(cluster.read('p', 'n1').split() == [b'before', b'a', b'b', b'c'], cluster.read('p', 'n1'))
+
+
+def test_stopped_nodes_hold_the_same_as_two_readers_see_it():
+    with Cluster(3, *DISK) as cluster:
+        cluster.ok('append', 's', stdin=b''.join(b'line %d\n' % i for i in range(3000)))
+        cluster.converged('s')
+        stop_all(cluster)
+        compared = run('inspect', '--digest', '--json', *directories(cluster))
+        check(compared.status == 0 and compared.rows()[-1]['identical'], compared.out)
+        for directory in directories(cluster):
+            rows = run('inspect', directory, '--json', '--verify')
+            check(rows.status == 0, rows.err)
+            log = [row for row in rows.rows() if row.get('log') == 's'][0]
+            entries, damaged = read_journal(directory, 's')
+            check(not damaged and [e for e in entries if e] == [b'line %d' % i for i in range(3000)])
+            check(log['last_lsn'] == len(entries), log, len(entries))
+        begin_all(cluster)
+
+
+def damage(path, offset, bytes_written=b'\xff'):
+    with open(path, 'r+b') as file:
+        file.seek(offset)
+        old = file.read(len(bytes_written))
+        file.seek(offset)
+        file.write(bytes(a ^ b for a, b in zip(old, bytes_written)))
+
+
+def test_damage_is_told_and_mended_from_the_others():
+    with Cluster(3, *DISK) as cluster:
+        cluster.ok('append', 'd', stdin=b''.join(b'line %d\n' % i for i in range(5000)))
+        cluster.converged('d')
+        stop_all(cluster)
+        found = [block for block in blocks(directories(cluster)[1]) if block['kind'] == ENTRIES and block['count'] > 10]
+        damage(os.path.join(directories(cluster)[1], f"journal-{found[0]['file']:08d}"), found[0]['at'] + 300)
+        told = run('inspect', directories(cluster)[1], '--verify', '--json')
+        check(told.status == 1 and told.rows()[0]['damaged'], told.out)
+        entries, damaged = read_journal(directories(cluster)[1], 'd')
+        check(damaged, 'the other reader does not see it')
+        begin_all(cluster)
+        cluster.converged('d')
+        check(cluster.events('damaged'), 'no event says so')
+        check(cluster.read('d', 'n2').count(b'\n') == 5000)
+
+
+def test_a_full_disk_refuses_and_goes_on_when_there_is_space():
+    if os.geteuid() != 0:
+        return
+    place = tempfile.mkdtemp(prefix='cairn-full-')
+    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'none', place], stderr=subprocess.DEVNULL).returncode == 0
+    try:
+        if not mounted:
+            return
+        ballast = os.path.join(place, 'ballast')
+        with open(ballast, 'wb') as file:
+            file.write(bytes(20 << 20))
+        started = run('dev', '--detach', '--dir', place, '--nodes', 3, '--memory-mib', 128, *DISK)
+        check(started.status == 0, started.err)
+        env = {'CAIRN_CLUSTER': os.path.join(place, 'cluster.yaml')}
+        check(run('log', 'create', 'f', '--policy', 'cp', env=env).status == 0)
+        line = b'x' * 4000 + b'\n'
+        result = run('append', 'f', '--json', '--deadline-ms', 200, env=env, stdin=line * 3000)
+        acked = [row['lsn'] for row in result.rows() if 'lsn' in row]
+        errors = {row['error'] for row in result.rows() if 'error' in row}
+        # The nodes whose disk is full refuse, or do not take what another leads: nothing more is acknowledged.
+        check(acked and errors and errors <= {'no_space', 'unknown', 'no_leader', 'no_quorum', 'timeout'}, len(acked), errors)
+        check(result.status != 0, result.status)
+        reads = [run('read', 'f', '--level', 'stale', '--via', node, env=env) for node in ('n1', 'n2', 'n3')]
+        check(all(read.status == 0 for read in reads), 'reads stop too', [read.err for read in reads])
+        check(max(read.out.count(b'\n') for read in reads) >= len(acked), 'what is acknowledged is not there')
+        os.unlink(ballast)
+        until('it takes entries again', lambda: run('append', 'f', '--deadline-ms', 1000, env=env, stdin=b'again\n').status == 0)
+        check(run('read', 'f', env=env).out.count(b'\n') >= len(acked) + 1)
+    finally:
+        run('dev', '--stop', '--dir', place)
+        if mounted:
+            until('the disk can be taken away', lambda: subprocess.run(['umount', place], stderr=subprocess.DEVNULL).returncode == 0)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def test_without_io_uring_a_thread_writes():
+    with Cluster(3, *DISK) as cluster:
+        for node in cluster.names:
+            cluster.kill(node)
+        for node in cluster.names:
+            cluster.start('server', '--node', node, '--cluster', cluster.file, '--no-uring', stderr=subprocess.DEVNULL)
+        cluster.leader('_catalog')
+        cluster.ok('append', 'u', stdin=b'one\ntwo\n')
+        end_all(cluster)
+        begin_all(cluster)
+        cluster.converged('u')
+        check(cluster.read('u', 'n1') == b'one\ntwo\n')
+
+
+def test_what_does_not_fit_the_journal_is_refused_with_a_reason():
+    with Cluster(3, *DISK) as cluster:
+        cluster.ok('append', 'x', stdin=b'one\n')
+        stop_all(cluster)
+        result = run('dev', '--detach', '--dir', cluster.dir, '--durability', 'memory')
+        check(result.status == 1 and b'durable cluster' in result.err, result.err)
+        shutil.rmtree(directories(cluster)[0])
+        shutil.copytree(directories(cluster)[1], directories(cluster)[0])
+        result = run('server', '--node', 'n1', '--cluster', cluster.file)
+        check(result.status == 1 and b"another's" in result.err, result.err)
+        check(run('inspect', os.path.join(cluster.dir, 'no-such')).status == 1)
+        shutil.rmtree(directories(cluster)[0])
+        begin_all(cluster)
+        cluster.converged('x')
+    with Cluster(1) as cluster:
+        result = cluster.cairn('log', 'create', 'm', '--policy', 'cp', '--durability', 'disk')
+        check(result.status == 1 and b'no journal' in result.err, result.err)
+        cluster.ok('log', 'create', 'm', '--policy', 'cp')
+        check(cluster.cairn('append', 'm', '--durability', 'disk', stdin=b'x\n').status == 3)
