@@ -244,18 +244,18 @@ inspect(struct inspection *inspection, const char *directory, const struct inspe
         return status;
     for (uint32_t i = 0; limits != NULL && i < limits->logs_count; i++)
         seen(inspection, limits->logs[i].id)->limit_lsn = limits->logs[i].limit_lsn;
-    if (scan->numbers[0] > 1)
+    if (scan->count > 0 && scan->numbers[0] > 1)
         find_trims(inspection);
     for (;;) {
         enum scan_verdict verdict = journal_scan_next(scan);
+        uint32_t file = (uint32_t)(scan->from >> 32), from_bytes = (uint32_t)scan->from, to_bytes = (uint32_t)scan->to;
 
         if (verdict == SCAN_BLOCK)
             take(inspection, scan->head, scan->body);
         else if (verdict == SCAN_DAMAGE)
-            json_array_append_new(inspection->damaged,
-                                  json_pack("{s:I,s:I,s:I,s:s}", "file", (json_int_t)(scan->from >> 32), "from_bytes",
-                                            (json_int_t)(scan->from & UINT32_MAX), "to_bytes",
-                                            (json_int_t)(scan->to & UINT32_MAX), "what", scan->reason));
+            json_array_append_new(inspection->damaged, json_pack("{s:I,s:I,s:I,s:s}", "file", (json_int_t)file,
+                                                                 "from_bytes", (json_int_t)from_bytes, "to_bytes",
+                                                                 (json_int_t)to_bytes, "what", scan->reason));
         else if (verdict == SCAN_FAILED)
             return cli_fail("%s", scan->reason);
         else {
@@ -291,7 +291,7 @@ is_damaged(const struct inspection *inspection)
 static void
 print_log(const struct inspection *inspection, const struct log_seen *log, bool json)
 {
-    uint64_t last_lsn = log->commit_lsn + log->tail_count;
+    uint64_t last_lsn = log->commit_lsn + log->tail_count, first_lsn = log->base_lsn + 1;
     json_t *damaged = json_array();
     char digest[20];
 
@@ -301,12 +301,12 @@ print_log(const struct inspection *inspection, const struct log_seen *log, bool 
                                                  (json_int_t)log->missing_to));
     if (json)
         cli_row(json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:O}", "node", inspection->node, "log", log->name,
-                          "first_lsn", (json_int_t)(log->base_lsn + 1), "last_lsn", (json_int_t)last_lsn, "commit_lsn",
+                          "first_lsn", (json_int_t)first_lsn, "last_lsn", (json_int_t)last_lsn, "commit_lsn",
                           (json_int_t)log->commit_lsn, "term", (json_int_t)log->term, "digest", digest,
                           "branch_entries", (json_int_t)log->branch_entries, "damaged", damaged));
     else
         printf("%-6s %-20s lsn %" PRIu64 " to %" PRIu64 ", committed %" PRIu64 ", term %" PRIu64 ", digest %s%s\n",
-               inspection->node, log->name, log->base_lsn + 1, last_lsn, log->commit_lsn, log->term, digest,
+               inspection->node, log->name, first_lsn, last_lsn, log->commit_lsn, log->term, digest,
                log->missing_from != 0 ? "  DAMAGED" : "");
     if (!json && log->missing_from != 0)
         printf("       lsn %" PRIu64 " to %" PRIu64 " are missing\n", log->missing_from, log->missing_to);

@@ -45,6 +45,7 @@ load(struct journal_scan *scan, uint64_t offset, size_t size_bytes, const uint8_
 {
     uint64_t from = offset & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
 
+    *out = scan->window;
     if (offset < scan->window_from || offset + size_bytes > scan->window_from + scan->window_bytes) {
         int64_t got = scan->disk->operations->read(scan->disk, &scan->file, scan->window, WINDOW_BYTES, from);
 

@@ -464,8 +464,11 @@ review_files(struct node *node)
         return;
     for (uint32_t i = 0; i < node->logs_count; i++) {
         struct node_log *log = node->logs[i];
-        uint64_t oldest = log->durable == NULL ? UINT64_MAX : oldest_file(log, node->journal.durable);
+        uint64_t oldest;
 
+        if (log->durable == NULL)
+            continue;
+        oldest = oldest_file(log, node->journal.durable);
         if (oldest < keep)
             keep = oldest;
         if (oldest != 0 && oldest + MOVED_FILES < current)

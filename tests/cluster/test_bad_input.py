@@ -41,7 +41,7 @@ def test_unknown_commands_and_flags():
     complains(run('demo', '--nodes', 99), 2, '--nodes')
     complains(run('log', 'destroy', 'x'), 2, 'destroy')
     complains(run('bench', 'speed'), 2, 'speed')
-    complains(run('dev', '--durability', 'disk'), 2, 'disk')
+    complains(run('dev', '--durability', 'paper'), 2, 'disk')
     check(run().status == 2)
 
 

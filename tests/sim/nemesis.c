@@ -72,7 +72,7 @@ without_memory(const struct sim *sim, uint32_t log)
 /* `memory` durability promises to survive any minority: more is not asked of it here. A minority of every
  * membership that any node has in force. */
 static bool
-may_crash(const struct sim *sim, uint8_t node)
+may_crash(struct sim *sim, uint8_t node)
 {
     /* A disk survives any number; but where nothing is ever done nothing is tried either. */
     if (sim->plan.disk) {
