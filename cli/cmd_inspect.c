@@ -316,9 +316,6 @@ print_log(const struct inspection *inspection, const struct log_seen *log, bool 
 static void
 print_journal(const struct inspection *inspection, bool json)
 {
-    const json_t *place;
-    size_t i;
-
     if (json) {
         cli_row(json_pack("{s:s,s:s,s:i,s:I,s:I,s:b,s:O}", "node", inspection->node, "directory", inspection->directory,
                           "files", (int)inspection->scan.count, "blocks", (json_int_t)inspection->blocks, "bytes",
@@ -329,8 +326,8 @@ print_journal(const struct inspection *inspection, bool json)
     printf("%s: node %s, %u files, %" PRIu64 " blocks, %" PRIu64 " bytes%s\n", inspection->directory, inspection->node,
            inspection->scan.count, inspection->blocks, inspection->bytes,
            inspection->torn ? ", the last write was cut off" : "");
-    json_array_foreach (inspection->damaged, i, place)
-        printf("  damaged: %s\n", cli_text(place, "what"));
+    for (size_t i = 0; i < json_array_size(inspection->damaged); i++)
+        printf("  damaged: %s\n", cli_text(json_array_get(inspection->damaged, i), "what"));
 }
 
 /* The digests of several nodes at the highest lsn that all have committed. */

@@ -269,14 +269,16 @@ write_records(struct node *node, struct node_log *log, bool on_branch)
         if (!journal_has_room(&node->journal, stretch.size_bytes))
             return false;
         last = stretch.first + stretch.count - 1;
-        block = on_branch ? block_for(log, JOURNAL_BRANCH, written_lsn(log)) : block_for(log, JOURNAL_ENTRIES, last);
+        block = block_for(log, JOURNAL_BRANCH, written_lsn(log));
+        if (!on_branch)
+            block = block_for(log, JOURNAL_ENTRIES, last);
         block.block = block_part(&stretch);
         if (!on_branch) {
             block.block.prev_term = core_term_at(log->core, stretch.first - 1);
             block.flags |= maybe_acked(node, log, &stretch) ? JOURNAL_ACKED : 0;
         }
         put(node, log, &block, stretch.records, stretch.size_bytes,
-            on_branch ? (struct journal_item){.branch = last} : (struct journal_item){.lsn = last});
+            (struct journal_item){.branch = on_branch ? last : 0, .lsn = on_branch ? 0 : last});
         store_advance(cursor, &stretch);
         log->durable->tail_due = true;
     }
