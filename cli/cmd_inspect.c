@@ -87,6 +87,8 @@ commit(struct log_seen *log, uint64_t lsn)
         log->digest = digest_step(log->digest, &log->tail[done++].input);
         log->commit_lsn++;
     }
+    if (done == 0)
+        return;
     log->tail_count -= done;
     memmove(log->tail, log->tail + done, log->tail_count * sizeof(*log->tail));
 }

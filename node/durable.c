@@ -16,6 +16,7 @@
 /* So often it is looked which files may go; what a log that rests keeps that is so many files old is moved. */
 #define REVIEW_BEATS 64u
 #define MOVED_FILES 4u
+#define MENDED_REVIEWS 4u
 #define MOVED_BYTES_MAX (1u << 20)
 
 static bool
@@ -456,6 +457,22 @@ move_up(struct node *node, struct node_log *log)
     list(node, log);
 }
 
+/* What is damaged stays where it is, as the evidence of what this node cannot know, until every log has what it lacked:
+ * for a while, since the catalog may tell of further ones yet. */
+static bool
+is_mended(struct node *node)
+{
+    bool whole = core_commit_lsn(node->logs[0]->core) == core_last_lsn(node->logs[0]->core) &&
+                 core_leader(node->logs[0]->core) != CAIRN_NODE_NONE;
+    uint64_t lsn, term;
+
+    for (uint32_t i = 0; i < node->logs_count && whole; i++)
+        whole = node->logs[i]->durable == NULL ||
+                (!core_recovering(node->logs[i]->core) && !core_lacks(node->logs[i]->core, &lsn, &term));
+    node->mended_reviews = whole ? node->mended_reviews + 1 : 0;
+    return node->mended_reviews > MENDED_REVIEWS;
+}
+
 /* Which files are needed no more? */
 static void
 review_files(struct node *node)
@@ -463,6 +480,8 @@ review_files(struct node *node)
     uint64_t current = node->journal.file.number, keep = current;
 
     if (node->beats % REVIEW_BEATS != 0 || node->journal.file.handle < 0 || node->journal_failed)
+        return;
+    if (node->journal_damaged && !is_mended(node))
         return;
     for (uint32_t i = 0; i < node->logs_count; i++) {
         struct node_log *log = node->logs[i];

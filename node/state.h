@@ -259,6 +259,7 @@ struct node {
     uint32_t unwritten_count;
     bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full;
     uint64_t restored_catalog_lsn;
+    uint32_t mended_reviews;
     char restore_failure[256];
     struct rte_mbuf_ext_shared_info *shared; /* by segment: frames that refer to it */
     struct detector detector;

@@ -163,13 +163,14 @@ node_crash(struct sim_node *node)
 {
     assert(node->node != NULL);
     trace_add(node->sim, TRACE_FAULT, node->self, 0, "crashes");
+    node->crashed_ns = node->sim->now_ns;
     bury_attachments(node);
+    /* Writes under way are of the node's memory. */
+    disk_power_cut(node);
     node_control_stop(node->node);
     node_free(node->node);
     node->node = NULL;
     node->poll_at_ns = 0;
-    node->crashed_ns = node->sim->now_ns;
-    disk_power_cut(node);
     for (uint8_t peer = 0; peer < node->sim->plan.nodes; peer++) {
         struct rte_mbuf *frame;
 
