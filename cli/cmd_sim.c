@@ -472,7 +472,7 @@ cmd_sim(int argc, char **argv)
     };
     int first, status;
 
-    if (!cli_parse(argc, argv, "cairn sim [--seed N] [--runs N]", table, 0, 0, &first, &status))
+    if (!cli_parse(argc, argv, "sim [--seed N] [--runs N]", table, 0, 0, &first, &status))
         return status;
     status = read_without(&options);
     if (status == 0)

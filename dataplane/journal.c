@@ -76,6 +76,12 @@ filling(struct journal *journal)
 }
 
 static void
+seal(struct journal_block *head)
+{
+    head->head_crc32c = crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file));
+}
+
+static void
 add(struct journal *journal, struct journal_write *write, const struct journal_block *from, const void *body,
     size_t body_bytes)
 {
@@ -96,7 +102,8 @@ add(struct journal *journal, struct journal_write *write, const struct journal_b
     head->node = journal->config.node;
     head->worker = journal->config.worker;
     head->durable = journal->durable;
-    head->head_crc32c = crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file));
+    seal(head);
+    write->last_bytes = write->size_bytes;
     write->size_bytes += (uint32_t)(sizeof(*head) + body_bytes);
 }
 
@@ -260,6 +267,16 @@ journal_tick(struct journal *journal)
     ahead(journal);
 }
 
+/* So that a reader misses what a damaged sector held at the end of a write. */
+static void
+mark_last(struct journal_write *write, bool last)
+{
+    struct journal_block *head = (struct journal_block *)(void *)(write->bytes + write->last_bytes);
+
+    head->flags = (uint8_t)(last ? head->flags | JOURNAL_LAST : head->flags & ~JOURNAL_LAST);
+    seal(head);
+}
+
 /* What is being zeroed is not written to before. */
 static bool
 in_zeroing(const struct journal *journal, const struct journal_write *write)
@@ -283,9 +300,12 @@ journal_submit(struct journal *journal)
     if (write->size_bytes == 0 || journal->failed || journal->tail - journal->head >= UNDER_WAY_MAX ||
         in_zeroing(journal, write))
         return;
+    mark_last(write, true);
     memset(write->bytes + write->size_bytes, 0, size_bytes - write->size_bytes);
-    if (!disk->operations->submit(disk, &request))
+    if (!disk->operations->submit(disk, &request)) {
+        mark_last(write, false);
         return;
+    }
     write->submitted = true;
     journal->offset_bytes += size_bytes;
     journal->wrote_bytes += size_bytes;

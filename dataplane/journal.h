@@ -52,6 +52,7 @@ enum journal_type {
 };
 
 #define JOURNAL_ACKED 1u    /* flag: some may have been acknowledged on this node's word alone */
+#define JOURNAL_LAST 4u     /* flag: of its write; what follows up to the sector's end is nothing */
 #define JOURNAL_DOUBTFUL 2u /* flag: the node did not know then what it had promised before (a BEGIN: of any log) */
 
 struct journal_block {
@@ -98,6 +99,7 @@ struct journal_item {
 struct journal_write {
     uint8_t *bytes;
     uint32_t size_bytes; /* of blocks so far */
+    uint32_t last_bytes; /* where the last of them begins */
     uint32_t capacity_bytes;
     uint32_t offset_bytes;
     uint64_t file;

@@ -262,6 +262,7 @@ damage(struct journal_scan *scan, uint64_t from, uint64_t to, const char *what)
     scan->from = journal_place(scan->file.number, (uint32_t)from);
     scan->to = journal_place(scan->file.number, (uint32_t)to);
     scan->offset = to;
+    scan->within = scan->harmless = false;
     snprintf(scan->reason, sizeof(scan->reason), "journal-%08" PRIu64 ", bytes %" PRIu64 " to %" PRIu64 ": %s",
              scan->file.number, from, to, what);
     return SCAN_DAMAGE;
@@ -314,26 +315,30 @@ judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
     scan->ended = true;
     scan->from = scan->end = journal_place(scan->file.number, (uint32_t)offset);
     /* Whatever stands at the very end without a trace of a write is just where the journal ends. */
-    if (sound == BLOCK_NOTHING && next == end && offset % DISK_SECTOR_BYTES == 0)
+    if (sound == BLOCK_NOTHING && next == end && !scan->within)
         return SCAN_END;
     snprintf(scan->reason, sizeof(scan->reason), "journal-%08" PRIu64 ", byte %" PRIu64 ": a write was cut off",
              scan->file.number, offset);
     return SCAN_TORN;
 }
 
-/* Behind a write's last block: zeroes up to the sector's end. false: something else. */
-static bool
-padding_sound(struct journal_scan *scan, uint64_t offset, uint64_t to)
+/* Behind a write's last block there are zeroes up to the sector's end. */
+static enum scan_verdict
+skip_padding(struct journal_scan *scan)
 {
+    uint64_t from = scan->offset, to = next_sector(from);
     const uint8_t *bytes;
+    int64_t there = load(scan, from, to - from, &bytes);
 
-    if (load(scan, offset, to - offset, &bytes) < (int64_t)(to - offset))
-        return true;
-    for (uint64_t i = 0; i < to - offset; i++) {
-        if (bytes[i] != 0)
-            return false;
+    scan->offset = to;
+    for (int64_t i = 0; i < there && from + (uint64_t)i < to; i++) {
+        if (bytes[i] == 0)
+            continue;
+        damage(scan, from, to, "bytes behind a write's last block are not zero (nothing is lost)");
+        scan->harmless = true;
+        return SCAN_DAMAGE;
     }
-    return true;
+    return SCAN_BLOCK;
 }
 
 /* Steps over padding and from file to file. */
@@ -356,16 +361,11 @@ settle(struct journal_scan *scan, bool *settled)
         close_file(scan);
         scan->index++;
         scan->offset = DISK_SECTOR_BYTES;
+        scan->within = false;
         return SCAN_BLOCK;
     }
-    if (scan->offset % DISK_SECTOR_BYTES != 0 && look(scan, scan->offset) == BLOCK_NOTHING) {
-        uint64_t to = next_sector(scan->offset);
-
-        if (!padding_sound(scan, scan->offset, to))
-            return damage(scan, scan->offset, to, "bytes behind a write's last block are not zero (nothing is lost)");
-        scan->offset = to;
-        return SCAN_BLOCK;
-    }
+    if (scan->offset % DISK_SECTOR_BYTES != 0 && !scan->within)
+        return skip_padding(scan);
     *settled = true;
     return SCAN_BLOCK;
 }
@@ -387,6 +387,7 @@ journal_scan_next(struct journal_scan *scan)
         return judge(scan, scan->offset, sound);
     scan->place = journal_place(scan->file.number, (uint32_t)scan->offset);
     scan->offset += sizeof(*scan->head) + scan->head->body_bytes;
+    scan->within = (scan->head->flags & JOURNAL_LAST) == 0;
     scan->end = journal_place(scan->file.number, (uint32_t)scan->offset);
     return SCAN_BLOCK;
 }
@@ -414,7 +415,7 @@ void
 journal_scan_seek(struct journal_scan *scan, uint64_t place)
 {
     close_file(scan);
-    scan->ended = false;
+    scan->ended = scan->within = false;
     for (scan->index = 0; scan->index < scan->count && scan->numbers[scan->index] < place >> 32; scan->index++)
         ;
     scan->offset = scan->index < scan->count && scan->numbers[scan->index] == place >> 32 ? (uint32_t)place

@@ -13,7 +13,7 @@
 
 enum scan_verdict {
     SCAN_BLOCK,  /* head, body */
-    SCAN_DAMAGE, /* [from, to) is lost, reason says how; reading goes on after */
+    SCAN_DAMAGE, /* [from, to) is damaged, reason says how; reading goes on after */
     SCAN_TORN,   /* a write that was cut off, from `from` on; nothing comes after */
     SCAN_END,    /* nothing was cut off */
     SCAN_FAILED, /* the disk refused; reason */
@@ -34,10 +34,12 @@ struct journal_scan {
     uint64_t window_from;
     uint64_t offset; /* of what is looked at next */
     bool ended;
+    bool within; /* a write, of which more blocks must follow */
     /* What the last call found. */
     const struct journal_block *head;
     const uint8_t *body;
     uint64_t place, from, to;
+    bool harmless; /* what is damaged held nothing */
     char reason[192];
     /* So far, over all. */
     uint64_t read_bytes, total_bytes, end; /* end: the place behind the last block */

@@ -196,7 +196,7 @@ apply_holds(void *context, const struct entry_id *id)
 {
     const struct node *node = context;
 
-    return trunk_find(node->event_log, id, node->batch.block.fork_lsn + 1) != 0;
+    return node_find_entry(&node->event_log->trunk, id, node->batch.block.fork_lsn + 1) != 0;
 }
 
 void

@@ -343,12 +343,12 @@ node_port(struct node *node, uint8_t peer)
 }
 
 uint64_t
-trunk_find(const struct node_log *log, const struct entry_id *id, uint64_t from_lsn)
+node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from)
 {
-    struct cursor cursor = {.position = from_lsn};
+    struct cursor cursor = {.position = from};
     struct stretch stretch;
 
-    while (store_look(&log->trunk, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
+    while (store_look(store, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
         const uint8_t *at = stretch.records;
 
         for (uint32_t i = 0; i < stretch.count; i++) {

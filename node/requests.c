@@ -100,7 +100,7 @@ pending_push(struct pending_ring *ring, const struct pending *pending)
     __builtin_prefetch(&ring->items[ring->tail & ring->mask], 1);
 }
 
-/* Acknowledged on this node's word: at once, or when its disk holds it. place: on the branch. */
+/* Acknowledged on this node's word: at once, or when its disk holds what stands on the branch up to there. */
 static void
 answer_kept(struct node *node, struct node_log *log, struct pending *pending, uint32_t incarnation, uint64_t seq,
             bool repeated)
@@ -243,7 +243,7 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
     struct entry_id id = record_id(record);
 
     /* The core does not remember the places of all that it knows to be held. */
-    pending->lsn = accepted->lsn != 0 ? accepted->lsn : trunk_find(log, &id, 1);
+    pending->lsn = accepted->lsn != 0 ? accepted->lsn : node_find_entry(&log->trunk, &id, 1);
     /* Nor is all of the trunk in memory: it stands before what is. */
     pending->unplaced = pending->lsn == 0;
     if (pending->unplaced)
@@ -336,6 +336,24 @@ branch_has_room(const struct node *node, const struct node_log *log, size_t size
            log->branch.bytes + size_bytes < free_bytes + node->segments.segment_bytes;
 }
 
+/* The core remembers the places of a producer's last run alone. Where that is over, the branch is looked through: repeats
+ * come in order, so from where the one before was found. */
+static void
+place_repeated(struct node_log *log, const struct entry_id *id, struct accepted *accepted)
+{
+    struct found *found = &log->found;
+    bool onward = found->id.producer == id->producer && found->id.epoch == id->epoch &&
+                  found->id.producer_seq <= id->producer_seq;
+    uint64_t place = node_find_entry(&log->branch, id, onward ? found->place : 1);
+
+    /* What is not there any more the trunk holds. */
+    if (place == 0)
+        return;
+    *found = (struct found){.id = *id, .place = place};
+    accepted->seq = place % branch_place(1, 0);
+    accepted->incarnation = (uint32_t)(place / branch_place(1, 0));
+}
+
 static bool
 append_branch(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
               const struct record *record, uint64_t now_ns)
@@ -378,7 +396,8 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
         log->appended++;
         log_reassess(node, log);
         node_activate(node, log);
-    }
+    } else if (accepted.seq == 0)
+        place_repeated(log, &id, &accepted);
     answer_kept(node, log, pending, accepted.incarnation, accepted.seq, accepted.repeated);
     return true;
 }

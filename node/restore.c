@@ -370,7 +370,8 @@ note_damage(struct restoring *restoring)
 {
     if (restoring->damages++ < DAMAGES_TOLD)
         fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->node->name, restoring->scan.reason);
-    doubt_all(restoring);
+    if (!restoring->scan.harmless)
+        doubt_all(restoring);
 }
 
 static bool

@@ -176,6 +176,12 @@ struct acquaintance {
     uint64_t beat_ns;  /* its last heartbeat of a complete epoch */
 };
 
+/* A repeated entry that was looked for, and where it stands. */
+struct found {
+    struct entry_id id;
+    uint64_t place;
+};
+
 struct node_log {
     uint32_t id;
     uint8_t self;
@@ -190,6 +196,7 @@ struct node_log {
     struct cursor commit_cursor, trim_cursor;
     uint64_t digest, digest_lsn;
     uint64_t branch_entries;
+    struct found found;
     enum cairn_mode mode;
     cairn_node_set voters; /* when the mode was last decided */
     struct pending_ring pending, pending_all;
@@ -319,8 +326,8 @@ struct node_log *node_log_create(struct node *node, uint32_t id, const struct lo
 void node_log_free(struct node_log *log);
 void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
-/* Where an entry stands on the trunk, looked for from from_lsn on; 0: nowhere. A walk. */
-uint64_t trunk_find(const struct node_log *log, const struct entry_id *id, uint64_t from_lsn);
+/* Where an entry stands on the trunk or branch, looked for from there on; 0: nowhere. A walk. */
+uint64_t node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from);
 struct node_log *node_find_log(const struct node *node, uint32_t id);
 void node_activate(struct node *node, struct node_log *log);
 void node_touch(struct node *node, struct node_log *log);

@@ -8,6 +8,7 @@ BLOCK = struct.Struct('<IIQIIIIIBBBBQQQ')  # the head of a block, up to its plac
 PLACE = struct.Struct('<QQQQQIIIBBHQ')
 RECORD = struct.Struct('<IIQQHBBI')
 BEGIN, ENTRIES, BRANCH, STATE, TAIL, BASE, TRIM = range(1, 8)
+LAST = 4  # flag: of its write
 
 
 def _table():
@@ -62,8 +63,8 @@ def blocks(directory):
             if block:
                 yield block
                 offset = block['end']
-            elif offset % SECTOR and data[offset:offset + 8] == bytes(min(8, SECTOR - offset % SECTOR)):
-                offset += SECTOR - offset % SECTOR
+                if block['flags'] & LAST:
+                    offset += -offset % SECTOR
             else:
                 behind = [at for at in range(offset + SECTOR - offset % SECTOR, end, SECTOR) if block_at(data, at, number)]
                 known = any(block_at(data, at, number)['durable'] > number << 32 | offset for at in behind)

@@ -24,10 +24,10 @@ def test_random_runs_hold():
 
 def test_seeds_that_failed_once_hold():
     with open(os.path.join(ROOT, 'tests', 'sim', 'seeds')) as file:
-        seeds = re.findall(r'^(\d+)', file.read(), re.M)
+        seeds = re.findall(r'^(\d+)(d?)', file.read(), re.M)
     check(len(seeds) > 10)
-    for seed in seeds:
-        result = run('sim', '--seed', seed, '--durability', 'memory', limit_s=120)
+    for seed, disk in seeds:
+        result = run('sim', '--seed', seed, '--durability', 'disk' if disk else 'memory', limit_s=120)
         check(result.status == 0, 'seed', seed, result.err.decode()[-4000:])
 
 
