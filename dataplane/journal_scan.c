@@ -262,7 +262,7 @@ damage(struct journal_scan *scan, uint64_t from, uint64_t to, const char *what)
     scan->from = journal_place(scan->file.number, (uint32_t)from);
     scan->to = journal_place(scan->file.number, (uint32_t)to);
     scan->offset = to;
-    scan->within = scan->harmless = false;
+    scan->within = scan->harmless = scan->known = false;
     snprintf(scan->reason, sizeof(scan->reason), "journal-%08" PRIu64 ", bytes %" PRIu64 " to %" PRIu64 ": %s",
              scan->file.number, from, to, what);
     return SCAN_DAMAGE;
@@ -294,24 +294,38 @@ is_followed(const struct journal_scan *scan)
     return false;
 }
 
+/* The header can be trusted. What follows its block is where the next begins, unless more is damaged. */
+static bool
+behind_bad_body(struct journal_scan *scan, uint64_t offset, struct journal_block *head, uint64_t *next)
+{
+    *head = *scan->head;
+    *next = offset + sizeof(*head) + head->body_bytes;
+    if (head->flags & JOURNAL_LAST)
+        *next = next_sector(*next - 1);
+    return look(scan, *next) == BLOCK_SOUND;
+}
+
 /* Something is not as it should be at offset: torn, or damaged? */
 static enum scan_verdict
 judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
 {
     bool last = scan->ends[scan->index] == 0, followed = last && is_followed(scan);
-    uint64_t end = last ? scan->file.size_bytes : scan->ends[scan->index], next = next_sector(offset);
+    uint64_t end = last ? scan->file.size_bytes : scan->ends[scan->index], next;
+    struct journal_block head = {0};
+    bool known = sound == BLOCK_BAD_BODY && behind_bad_body(scan, offset, &head, &next);
 
-    /* The header can be trusted: what follows its block may be whole. */
-    if (sound == BLOCK_BAD_BODY && look(scan, offset + sizeof(*scan->head) + scan->head->body_bytes) == BLOCK_SOUND)
-        next = journal_place(0, scan->head->offset_bytes);
-    else
-        next = find_sound(scan, next, end);
+    if (!known)
+        next = find_sound(scan, next_sector(offset), end);
     if (followed && next == end) {
         scan->ends[scan->index] = offset;
         return damage(scan, offset, offset, "the next file's first block, or that file, is missing");
     }
-    if (!last || followed || was_durable(scan, offset, next, end))
-        return damage(scan, offset, next, what_is_wrong(sound));
+    if (!last || followed || was_durable(scan, offset, next, end)) {
+        damage(scan, offset, next, what_is_wrong(sound));
+        scan->known = known;
+        scan->damaged = head;
+        return SCAN_DAMAGE;
+    }
     scan->ended = true;
     scan->from = scan->end = journal_place(scan->file.number, (uint32_t)offset);
     /* Whatever stands at the very end without a trace of a write is just where the journal ends. */

@@ -40,6 +40,8 @@ struct journal_scan {
     const uint8_t *body;
     uint64_t place, from, to;
     bool harmless; /* what is damaged held nothing */
+    bool known;    /* what is damaged is the body of one block, of this header */
+    struct journal_block damaged;
     char reason[192];
     /* So far, over all. */
     uint64_t read_bytes, total_bytes, end; /* end: the place behind the last block */

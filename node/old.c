@@ -23,6 +23,7 @@
 #define CUTS_MAX (64u << 10)
 /* Segments that eviction keeps free: one part of so many. */
 #define FREE_SHARE 8u
+#define HAND_AWAY_EVERY_NS 1000000000u
 
 /* Addresses alone: pages come with what is put there. */
 static void *
@@ -347,6 +348,20 @@ take_blocks(const struct node *node, struct excerpt *excerpt, uint32_t size_byte
     }
 }
 
+/* What cannot be read here others may have: a leader that cannot feed its followers lets one of them lead. Not again and
+ * again, should they all be damaged. */
+static void
+hand_away(struct node *node, struct node_log *log)
+{
+    struct durable *durable = log->durable;
+    uint64_t now_ns = node_now_ns(node);
+
+    if (durable->handed_away_ns != 0 && now_ns - durable->handed_away_ns < HAND_AWAY_EVERY_NS)
+        return;
+    if (core_hand_away(log->core, now_ns) == CAIRN_OK)
+        durable->handed_away_ns = now_ns;
+}
+
 void
 excerpt_done(struct node *node, const struct disk_done *done)
 {
@@ -364,6 +379,8 @@ excerpt_done(struct node *node, const struct disk_done *done)
         return;
     }
     store_reset(&excerpt->store, 0);
+    if (excerpt->truncations == log->durable->truncations)
+        hand_away(node, log);
     if (done->result > 0 && log->durable->damaged_lsn != excerpt->wanted_lsn &&
         excerpt->truncations == log->durable->truncations) {
         log->durable->damaged_lsn = excerpt->wanted_lsn;

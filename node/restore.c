@@ -196,6 +196,18 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
     return check_digest(node, log, head);
 }
 
+/* What is lost has been promised, unless it was agreed on before restoring began, or has been written over by that. */
+static void
+lose_entries(struct node_log *log, const struct journal_block *head)
+{
+    uint64_t last_lsn = head->block.first_lsn + head->block.count - 1;
+
+    if (head->block.term > core_term(log->core))
+        core_restore_state(log->core, head->block.term, CAIRN_NODE_NONE);
+    if (last_lsn > core_commit_lsn(log->core) && head->block.count > 0)
+        promise(log->durable, last_lsn, head->block.term);
+}
+
 static bool
 restore_branch(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body,
                uint64_t place)
@@ -365,12 +377,35 @@ doubt_all(struct restoring *restoring)
     }
 }
 
+/* One block's records: whose they were, and which, its header says. */
+static void
+lose_block(struct restoring *restoring, const struct journal_block *head)
+{
+    bool catalog = head->log == CATALOG_LOG;
+    struct node_log *log;
+
+    restoring->node->journal_damaged = true;
+    if (restoring->pass != PASS_ALL && catalog != (restoring->pass == PASS_CATALOG))
+        return;
+    log = log_of(restoring, head->log);
+    if (log == NULL)
+        return;
+    if (head->type == JOURNAL_ENTRIES)
+        lose_entries(log, head);
+    else if (head->type != JOURNAL_BRANCH) /* what was lost of a branch, nobody has voted by */
+        log->durable->doubtful = true;
+    if (head->flags & JOURNAL_DOUBTFUL)
+        log->durable->doubtful = log->durable->state_doubtful = true;
+}
+
 static void
 note_damage(struct restoring *restoring)
 {
     if (restoring->damages++ < DAMAGES_TOLD)
         fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->node->name, restoring->scan.reason);
-    if (!restoring->scan.harmless)
+    if (restoring->scan.known)
+        lose_block(restoring, &restoring->scan.damaged);
+    else if (!restoring->scan.harmless)
         doubt_all(restoring);
 }
 

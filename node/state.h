@@ -149,6 +149,7 @@ struct durable {
     uint32_t parked_count;
     struct log_index index;
     uint64_t truncations;                      /* so many: what is read meanwhile may be void */
+    uint64_t handed_away_ns;                   /* when leadership was, since something could not be read */
     uint64_t damaged_lsn;                      /* could not be read when it was last asked for */
     struct pending_ring local, branch_pending; /* acknowledged on this node's word: by lsn, by place */
     /* While the journal is read at the start: */

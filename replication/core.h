@@ -327,6 +327,9 @@ enum cairn_error core_read(struct core *core, uint64_t token, bool lease, uint64
  * (CAIRN_BEHIND): until it leads, or an election timeout has passed, core_append() says CAIRN_AGAIN. */
 enum cairn_error core_transfer(struct core *core, uint8_t target, uint64_t now_ns);
 
+/* The same, to the voter in reach that holds most. CAIRN_BEHIND: none does enough. */
+enum cairn_error core_hand_away(struct core *core, uint64_t now_ns);
+
 /* The caller no longer holds entries up to lsn, which are committed. */
 void core_trimmed(struct core *core, uint64_t lsn);
 uint64_t core_base_lsn(const struct core *core);

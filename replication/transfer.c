@@ -24,6 +24,23 @@ core_transfer(struct core *core, uint8_t target, uint64_t now_ns)
     return CAIRN_OK;
 }
 
+enum cairn_error
+core_hand_away(struct core *core, uint64_t now_ns)
+{
+    uint8_t best = CAIRN_NODE_NONE;
+
+    if (core->role != ROLE_LEADER)
+        return CAIRN_NOT_LEADER;
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        if (peer == core->config.self || !is_voter(core, peer) || !(core->reach & node_bit(peer)) ||
+            core->progress[peer].recovering)
+            continue;
+        if (best == CAIRN_NODE_NONE || core->progress[peer].match_lsn > core->progress[best].match_lsn)
+            best = peer;
+    }
+    return best == CAIRN_NODE_NONE ? CAIRN_BEHIND : core_transfer(core, best, now_ns);
+}
+
 /* It may campaign from now on whenever that arrives, so this leader's lease is over for its term. */
 void
 transfer_send(struct core *core, uint8_t target, const struct sink *sink)

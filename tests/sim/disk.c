@@ -12,8 +12,6 @@
 /* How old a sector is that may rot, or be lost, before a crash: what is younger has not been said twice yet, and then
  * nobody can tell it from a write that the crash cut off. */
 #define SAID_TWICE_NS (60 * MS)
-/* What a device writes as a whole. */
-#define ATOM_BYTES 512u
 #define FILES_MAX 4096u
 
 /* Bytes behind `size_bytes` are zero: most of a journal is padding. */
@@ -266,6 +264,14 @@ poll_done(struct disk *base, struct disk_done *done, uint32_t max)
     return count;
 }
 
+static bool
+arrives(struct sim_disk *disk, uint32_t atom)
+{
+    if (disk->torn_atoms >= 0)
+        return atom < (uint32_t)disk->torn_atoms;
+    return random_under(&disk->node->sim->disks, 2) == 0;
+}
+
 /* Atoms of a write reach the medium: all, or those that the coin lets. */
 static void
 write_atoms(struct sim_disk *disk, struct sim_file *file, const struct disk_request *request, bool all)
@@ -279,9 +285,9 @@ write_atoms(struct sim_disk *disk, struct sim_file *file, const struct disk_requ
         if (index >= file->sectors_count)
             return;
         sector_get(&file->sectors[index], sector);
-        for (uint32_t atom = 0; atom < DISK_SECTOR_BYTES; atom += ATOM_BYTES) {
-            if (all || random_under(&sim->disks, 2) == 0)
-                memcpy(sector + atom, (const uint8_t *)request->bytes + done + atom, ATOM_BYTES);
+        for (uint32_t atom = 0; atom < DISK_SECTOR_BYTES; atom += SIM_ATOM_BYTES) {
+            if (all || arrives(disk, (done + atom) / SIM_ATOM_BYTES))
+                memcpy(sector + atom, (const uint8_t *)request->bytes + done + atom, SIM_ATOM_BYTES);
         }
         sector_put(&file->sectors[index], sector);
         file->sectors[index].written_ms = (uint32_t)(sim->now_ns / MS);
@@ -346,7 +352,7 @@ disk_power_cut(struct sim_node *node)
         struct sim_file *file = file_find(disk, (uint64_t)place->request.handle);
 
         if (place->state == REQUEST_UNDER_WAY && place->request.write && file != NULL &&
-            random_under(&node->sim->disks, 4) != 0)
+            (disk->torn_atoms >= 0 || random_under(&node->sim->disks, 4) != 0))
             write_atoms(disk, file, &place->request, false);
         place->state = REQUEST_FREE;
     }
@@ -377,16 +383,71 @@ disk_rot(struct sim_node *node)
     return false;
 }
 
-void
-disk_flip(struct sim_node *node, uint64_t number, uint32_t offset, uint8_t bits)
+static void
+flip(struct sim_disk *disk, struct sim_file *file, uint64_t offset)
 {
-    struct sim_file *file = file_find(&node->disk, number);
     uint8_t sector[DISK_SECTOR_BYTES];
 
     sector_get(&file->sectors[offset / DISK_SECTOR_BYTES], sector);
-    sector[offset % DISK_SECTOR_BYTES] ^= bits;
+    sector[offset % DISK_SECTOR_BYTES] ^= 1;
     sector_put(&file->sectors[offset / DISK_SECTOR_BYTES], sector);
-    node->disk.damaged = true;
+    disk->damaged = true;
+}
+
+static uint8_t *
+file_bytes(const struct sim_file *file)
+{
+    uint8_t *bytes = malloc((size_t)file->sectors_count * DISK_SECTOR_BYTES);
+
+    for (uint32_t i = 0; i < file->sectors_count; i++)
+        sector_get(&file->sectors[i], bytes + (size_t)i * DISK_SECTOR_BYTES);
+    return bytes;
+}
+
+uint32_t
+disk_flip_where(struct sim_node *node, const void *wanted, size_t size_bytes)
+{
+    struct sim_disk *disk = &node->disk;
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < disk->files_count; i++) {
+        struct sim_file *file = &disk->files[i];
+        uint8_t *bytes = file_bytes(file);
+        size_t end = (size_t)file->sectors_count * DISK_SECTOR_BYTES;
+
+        for (size_t at = 0; at + size_bytes <= end; at += 8) {
+            if (memcmp(bytes + at, wanted, size_bytes) != 0)
+                continue;
+            flip(disk, file, at);
+            found++;
+        }
+        free(bytes);
+    }
+    return found;
+}
+
+uint32_t
+disk_flip_blocks(struct sim_node *node, uint32_t types)
+{
+    struct sim_disk *disk = &node->disk;
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < disk->files_count; i++) {
+        struct sim_file *file = &disk->files[i];
+        uint8_t *bytes = file_bytes(file);
+        size_t end = (size_t)file->sectors_count * DISK_SECTOR_BYTES;
+
+        for (size_t at = DISK_SECTOR_BYTES; at + sizeof(struct journal_block) <= end; at += 8) {
+            const struct journal_block *head = (const struct journal_block *)(const void *)(bytes + at);
+
+            if (head->magic != JOURNAL_BLOCK_MAGIC || head->type > 31 || (types >> head->type & 1) == 0)
+                continue;
+            flip(disk, file, at + offsetof(struct journal_block, block));
+            found++;
+        }
+        free(bytes);
+    }
+    return found;
 }
 
 void
@@ -424,5 +485,6 @@ static const struct disk_operations operations = {
 void
 disk_init(struct sim_node *node)
 {
-    node->disk = (struct sim_disk){.base = {.operations = &operations, .kind = "simulated"}, .node = node};
+    node->disk = (struct sim_disk){
+        .base = {.operations = &operations, .kind = "simulated"}, .node = node, .torn_atoms = -1};
 }

@@ -92,6 +92,9 @@ scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy)
         .payload_max = 64,
         .large_ppm = 1, /* for the size of the channels */
         .think_ns = MS,
+        .disk = sim->plan.disk,
+        .disk_ns = sim->plan.disk_ns,
+        .journal_file_bytes = sim->plan.journal_file_bytes,
     };
 
     sim->scripted = true;

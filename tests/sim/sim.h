@@ -150,6 +150,7 @@ struct log_check {
 };
 
 #define SIM_DISK_REQUESTS 64u
+#define SIM_ATOM_BYTES 512u /* what a device writes as a whole */
 
 struct sim_file;
 struct sim_disk_request {
@@ -168,6 +169,7 @@ struct sim_disk {
     size_t saved_bytes;
     uint64_t slower_ns;
     uint32_t failing, astray; /* so many writes fail, go elsewhere */
+    int32_t torn_atoms;       /* of a write that is cut off so many get there, in order; -1: as it falls */
     bool no_space;
     bool damaged;           /* something that was written is not as it was */
     uint64_t crash_from_ns; /* the node does not crash before: a medium's fault is alone in its time */
@@ -368,7 +370,10 @@ void disk_request_end(struct sim_node *node, uint32_t index);
 void disk_power_cut(struct sim_node *node);
 /* A bit of what is written flips; false: nothing is written. */
 bool disk_rot(struct sim_node *node);
-void disk_flip(struct sim_node *node, uint64_t number, uint32_t offset, uint8_t bits);
+/* Damages every place where these bytes stand; returns how many. */
+uint32_t disk_flip_where(struct sim_node *node, const void *bytes, size_t size_bytes);
+/* Damages every block of the types in the set. */
+uint32_t disk_flip_blocks(struct sim_node *node, uint32_t types);
 
 /* network.c */
 void network_collect(struct sim *sim, struct sim_node *node);

@@ -1,0 +1,345 @@
+/* Disks: writes that are cut off, that fail, that go elsewhere; what was written and is not as it was; no space. */
+#include "scene.h"
+
+#include <string.h>
+
+/* Long enough that a step of a scenario falls into a write. */
+#define WRITE_NS (2 * MS)
+/* By then everything was said twice (docs/storage.md). */
+#define SETTLED_NS (100 * MS)
+#define LARGE_BYTES 9000u
+
+static uint8_t
+start(struct sim *sim, uint32_t nodes, enum cairn_policy policy, uint64_t write_ns)
+{
+    sim->plan.disk = true;
+    sim->plan.disk_ns = write_ns;
+    sim->plan.journal_file_bytes = 1u << 20;
+    return scene_start(sim, nodes, policy);
+}
+
+static void
+cut_power(struct sim *sim)
+{
+    for (uint8_t i = 0; i < sim->plan.nodes; i++)
+        node_crash(&sim->nodes[i]);
+}
+
+static void
+boot_all(struct sim *sim)
+{
+    for (uint8_t i = 0; i < sim->plan.nodes; i++)
+        node_boot(&sim->nodes[i]);
+}
+
+/* A write of the entry's size is on its way to the node's disk. */
+static bool
+is_writing(const struct sim *sim, uint8_t node)
+{
+    for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++) {
+        const struct sim_disk_request *place = &sim->nodes[node].disk.requests[i];
+
+        if (place->state == REQUEST_UNDER_WAY && place->request.write && place->request.size_bytes > LARGE_BYTES &&
+            place->request.size_bytes < 4 * LARGE_BYTES)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t
+damage_entry(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq)
+{
+    const uint64_t head[2] = {SIM_PROBE, producer << 32 | seq};
+
+    return disk_flip_where(&sim->nodes[node], head, sizeof(head));
+}
+
+static bool
+lacks(struct sim *sim, uint8_t node)
+{
+    uint64_t lsn, term;
+
+    return core_lacks(core_of(sim, node), &lsn, &term);
+}
+
+/* Nobody leads for so long as would be enough for ten elections. */
+static void
+nobody_leads(struct sim *sim)
+{
+    for (int step = 0; step < 40 && !sim->failed; step++) {
+        sim_run_for(sim, SIM_TIMEOUT_NS / 2);
+        expect(sim, sim_leader(sim, LOG) == CAIRN_NODE_NONE);
+    }
+}
+
+static void
+torn_tail(struct sim *sim)
+{
+    const int32_t atoms = (int32_t)(3 * DISK_SECTOR_BYTES / SIM_ATOM_BYTES);
+
+    start(sim, 3, CAIRN_POLICY_CP, WRITE_NS);
+    for (int32_t arrived = 0; arrived <= atoms && !sim->failed; arrived++) {
+        uint64_t seq = 2 * (uint64_t)arrived + 1;
+        uint8_t leader = scene_leader(sim);
+
+        expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+        give(sim, leader, 7, seq + 1, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
+        eventually(sim, WITHIN, is_writing(sim, leader));
+        for (uint8_t i = 0; i < 3; i++)
+            sim->nodes[i].disk.torn_atoms = arrived;
+        cut_power(sim);
+        boot_all(sim);
+        for (uint8_t i = 0; i < 3; i++)
+            expect(sim, !sim->nodes[i].node->journal_damaged);
+        /* Answered by nobody, it may or may not have lived on; the repeat settles it. */
+        expect(sim, append(sim, scene_leader(sim), 7, seq + 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    }
+    scene_end(sim);
+    for (uint64_t seq = 1; seq <= 2 * (uint64_t)atoms + 2; seq++)
+        expect(sim, copies(sim, 7, seq) == 1);
+}
+
+/* On one, then on two; the third has it. */
+static void
+corrupt_middle(struct sim *sim)
+{
+    start(sim, 3, CAIRN_POLICY_CP, 100 * US);
+    append_many(sim, scene_leader(sim), 7, 60, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, SETTLED_NS);
+    for (uint8_t count = 1; count <= 2 && !sim->failed; count++) {
+        uint8_t sound = follower(sim, scene_leader(sim), 1);
+
+        for (uint8_t i = 1; i <= count; i++) {
+            uint8_t node = follower(sim, sound, i);
+
+            node_crash(&sim->nodes[node]);
+            expect(sim, damage_entry(sim, node, 7, 20 + count) > 0);
+        }
+        for (uint8_t i = 1; i <= count; i++) {
+            uint8_t node = follower(sim, sound, i);
+
+            node_boot(&sim->nodes[node]);
+            expect(sim, sim->nodes[node].node->journal_damaged && lacks(sim, node));
+        }
+        for (uint8_t i = 1; i <= count; i++)
+            eventually(sim, WITHIN, !lacks(sim, follower(sim, sound, i)));
+        sim_run_for(sim, SETTLED_NS);
+    }
+    scene_end(sim);
+    for (uint64_t seq = 1; seq <= 60; seq++)
+        expect(sim, copies(sim, 7, seq) == 1);
+}
+
+/* On all three: nobody makes it up, nobody goes on without it. */
+static void
+corrupt_everywhere(struct sim *sim)
+{
+    start(sim, 3, CAIRN_POLICY_CP, 100 * US);
+    append_many(sim, scene_leader(sim), 7, 60, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, SETTLED_NS);
+    cut_power(sim);
+    for (uint8_t i = 0; i < 3; i++)
+        expect(sim, damage_entry(sim, i, 7, 30) > 0);
+    boot_all(sim);
+    for (uint8_t i = 0; i < 3; i++)
+        expect(sim, lacks(sim, i));
+    nobody_leads(sim);
+    for (uint8_t i = 0; i < 3 && !sim->failed; i++) {
+        uint64_t lsn = 0;
+        enum cairn_error error = append(sim, i, 8, 1, CAIRN_ACK_MAJORITY, NULL);
+
+        expect(sim, error != CAIRN_OK && error != CAIRN_TIMEOUT);
+        expect(sim, scene_read(sim, i, CAIRN_READ_LINEARIZABLE, 1, &lsn) != CAIRN_OK);
+        expect(sim, lacks(sim, i));
+    }
+}
+
+static void
+corrupt_last(struct sim *sim)
+{
+    uint8_t leader = start(sim, 3, CAIRN_POLICY_CP, 100 * US), holder, other;
+
+    holder = follower(sim, leader, 1);
+    other = follower(sim, leader, 2);
+    append_many(sim, leader, 6, 20, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, SETTLED_NS);
+    sim->links[leader][other].lost_type = MESSAGE_APPEND;
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    cut_power(sim);
+    expect(sim, damage_entry(sim, holder, 7, 1) > 0);
+    network_heal(sim);
+    node_boot(&sim->nodes[holder]);
+    node_boot(&sim->nodes[other]);
+    expect(sim, lacks(sim, holder));
+    /* A majority that would lose it if it counted. */
+    nobody_leads(sim);
+    node_boot(&sim->nodes[leader]);
+    expect(sim, append(sim, scene_leader(sim), 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    scene_end(sim);
+    expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 7, 2) == 1);
+}
+
+/* What says term and vote is damaged wherever it was said, then gone with everything else. */
+static void
+lost_vote_file(struct sim *sim)
+{
+    start(sim, 3, CAIRN_POLICY_CP, 100 * US);
+    for (uint64_t round = 1; round <= 2 && !sim->failed; round++) {
+        uint8_t leader = scene_leader(sim), voter = follower(sim, leader, 1);
+
+        expect(sim, append(sim, leader, 7, round, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+        sim_run_for(sim, SETTLED_NS);
+        node_crash(&sim->nodes[voter]);
+        node_crash(&sim->nodes[leader]);
+        if (round == 1)
+            expect(sim, disk_flip_blocks(&sim->nodes[voter], 1u << JOURNAL_STATE | 1u << JOURNAL_TAIL) > 1);
+        else
+            disk_wipe(&sim->nodes[voter]);
+        node_boot(&sim->nodes[voter]);
+        /* By its vote the third would lead. */
+        nobody_leads(sim);
+        expect(sim, round == 2 || core_recovering(core_of(sim, voter)));
+        node_boot(&sim->nodes[leader]);
+        eventually(sim, WITHIN, sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+        eventually(sim, WITHIN, node_log_of(&sim->nodes[voter], LOG) != NULL && !core_recovering(core_of(sim, voter)));
+        sim_run_for(sim, SETTLED_NS);
+    }
+    scene_end(sim);
+    expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 7, 2) == 1);
+}
+
+static void
+fsync_fails_once(struct sim *sim)
+{
+    uint8_t leader = start(sim, 3, CAIRN_POLICY_ADAPTIVE, WRITE_NS);
+    struct cairn_result result = {.error = CAIRN_TIMEOUT};
+    uint64_t token;
+
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_LOCAL, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    /* On its word alone, which it cannot give. The next write would succeed. */
+    sim->nodes[leader].disk.failing = 1;
+    token = give(sim, leader, 7, 2, 0, CAIRN_ACK_LOCAL, 16);
+    eventually(sim, WITHIN, take(sim, leader, token, &result));
+    expect(sim, result.error == CAIRN_UNKNOWN || result.error == CAIRN_DISK_FAILED);
+    expect(sim, sim->nodes[leader].disk.failing == 0 && core_failed(core_of(sim, leader)));
+    scene_successor(sim, leader, WITHIN);
+    expect(sim, append(sim, leader, 8, 1, CAIRN_ACK_LOCAL, NULL) == CAIRN_DISK_FAILED);
+    expect(sim, append(sim, scene_leader(sim), 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    /* It stays so until it is started anew. */
+    sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
+    expect(sim, core_failed(core_of(sim, leader)) && sim_leader(sim, LOG) != leader);
+    node_crash(&sim->nodes[leader]);
+    node_boot(&sim->nodes[leader]);
+    scene_end(sim);
+    expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 7, 2) == 1);
+}
+
+static void
+misdirected_write(struct sim *sim)
+{
+    uint8_t leader, node;
+
+    leader = start(sim, 3, CAIRN_POLICY_CP, 100 * US);
+    node = follower(sim, leader, 1);
+    append_many(sim, leader, 6, 40, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, SETTLED_NS);
+    for (uint64_t seq = 1; seq <= 10 && !sim->failed; seq++) {
+        sim->nodes[node].disk.astray = 1;
+        expect(sim, append(sim, scene_leader(sim), 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+        eventually(sim, WITHIN, sim->nodes[node].disk.astray == 0);
+        sim_run_for(sim, SETTLED_NS);
+        node_crash(&sim->nodes[node]);
+        node_boot(&sim->nodes[node]);
+        /* It may ask for its files to be taken away: then it is down, and comes back with nothing. */
+        eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
+        expect(sim, sim->nodes[node].node->journal_damaged || sim->nodes[node].node->journal_was_empty);
+        eventually(sim, WITHIN,
+                   node_log_of(&sim->nodes[node], LOG) != NULL && !lacks(sim, node) &&
+                       !core_recovering(core_of(sim, node)) && core_last_lsn(core_of(sim, node)) >= place(sim, 7, seq));
+        sim_run_for(sim, SETTLED_NS);
+    }
+    scene_end(sim);
+    for (uint64_t seq = 1; seq <= 10; seq++)
+        expect(sim, copies(sim, 7, seq) == 1);
+}
+
+static void
+full_disk(struct sim *sim)
+{
+    uint8_t leader = start(sim, 3, CAIRN_POLICY_CP, 100 * US);
+    enum cairn_error error = CAIRN_OK;
+    struct cairn_result result;
+    uint64_t seq = 0;
+
+    for (uint8_t i = 0; i < 3; i++)
+        sim->nodes[i].disk.no_space = true;
+    while (error == CAIRN_OK && seq < 1000 && !sim->failed) {
+        uint64_t token = give(sim, leader, 7, ++seq, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
+
+        eventually(sim, WITHIN, take(sim, leader, token, &result));
+        error = result.error;
+    }
+    expect(sim, error == CAIRN_NO_SPACE && seq > 20);
+    /* Refused for certain; what was taken is read, elections go on. */
+    expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_NO_SPACE);
+    expect(sim, scene_read(sim, leader, CAIRN_READ_STALE, 1, NULL) == CAIRN_OK);
+    node_crash(&sim->nodes[leader]);
+    scene_successor(sim, leader, WITHIN);
+    for (uint8_t i = 0; i < 3; i++)
+        sim->nodes[i].disk.no_space = false;
+    node_boot(&sim->nodes[leader]);
+    sim_run_for(sim, SETTLED_NS);
+    expect(sim, append(sim, scene_leader(sim), 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    scene_end(sim);
+    for (uint64_t i = 1; i <= seq; i++)
+        expect(sim, copies(sim, 7, i) == 1);
+}
+
+/* What is under way to a slow disk is truncated; its end must not count for what stands there then. */
+static void
+truncate_race(struct sim *sim)
+{
+    uint8_t old = start(sim, 5, CAIRN_POLICY_CP, 100 * US), slow = follower(sim, old, 1), new;
+    uint64_t lsn = core_last_lsn(core_of(sim, old)) + 1, term = 0;
+
+    sim_run_for(sim, SETTLED_NS);
+    lose_from(sim, old, MESSAGE_APPEND);
+    sim->links[old][slow].lost_type = MESSAGE_NONE;
+    sim->nodes[slow].disk.slower_ns = 60 * MS;
+    give(sim, old, 7, 1, 0, CAIRN_ACK_MAJORITY, 16);
+    eventually(sim, WITHIN, core_last_lsn(core_of(sim, slow)) == lsn);
+    isolate(sim, old, true);
+    new = scene_successor(sim, old, WITHIN);
+    /* The slow one is needed for a majority. */
+    for (uint8_t i = 2, cut = 0; i < 5 && cut < 1; i++) {
+        uint8_t node = follower(sim, old, i);
+
+        if (node != new &&node != slow) {
+            isolate(sim, node, true);
+            cut++;
+        }
+    }
+    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, new)) >= lsn);
+    term = sim->failed ? 0 : core_term_at(core_of(sim, new), lsn);
+    sim->nodes[slow].disk.torn_atoms = 0;
+    node_crash(&sim->nodes[slow]);
+    node_boot(&sim->nodes[slow]);
+    expect(sim, core_last_lsn(core_of(sim, slow)) >= lsn && core_term_at(core_of(sim, slow), lsn) == term);
+    network_heal(sim);
+    scene_end(sim);
+}
+
+const struct scenario scenarios_storage[] = {
+    {"torn-tail", "what a power cut tears off is given up, and nothing else", torn_tail},
+    {"corrupt-middle", "a damaged entry comes again from whoever has it", corrupt_middle},
+    {"corrupt-everywhere", "with an entry damaged on all nobody goes on without it", corrupt_everywhere},
+    {"corrupt-last", "a damaged last entry is not taken for one that was never there", corrupt_last},
+    {"lost-vote-file", "a node that lost its term and vote does not vote as if newly born", lost_vote_file},
+    {"fsync-fails-once", "what was on its way when a write failed is not acknowledged", fsync_fails_once},
+    {"misdirected-write", "a write that went elsewhere is noticed, and made good", misdirected_write},
+    {"full-disk", "without space appends are refused, undamaged, and go on with it", full_disk},
+    {"truncate-race", "the end of an old write does not count for the new entry in its place", truncate_race},
+    {0},
+};
