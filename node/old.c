@@ -343,6 +343,13 @@ take_blocks(const struct node *node, struct excerpt *excerpt, uint32_t size_byte
         if (head->type != JOURNAL_ENTRIES || head->log != excerpt->log->id || head->block.first_lsn > walk.next_lsn ||
             head->block.first_lsn + head->block.count <= walk.next_lsn || walk.next_lsn >= walk.limit_lsn)
             continue;
+        if (take_block(excerpt, &walk))
+            continue;
+        /* One segment does not reach from the item to what is wanted: what is before that is not needed. */
+        if (walk.next_lsn > excerpt->wanted_lsn)
+            return;
+        store_reset(&excerpt->store, 0);
+        excerpt->first_lsn = walk.next_lsn;
         if (!take_block(excerpt, &walk))
             return;
     }
