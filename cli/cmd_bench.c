@@ -1,22 +1,27 @@
 /* cairn bench latency|throughput: a cluster made for the purpose, beside the raw transport of the same
  * run. docs/performance.md says what is measured. */
 #include <errno.h>
+#include <ftw.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <urcu/urcu-qsbr.h>
 
 #include "cli.h"
+#include "disk.h"
 #include "eal.h"
 #include "load.h"
 #include "local.h"
 #include "raw.h"
+#include "raw_disk.h"
 
 #define MEMORY_MIB 96u
 #define RETAIN_BYTES (32u << 20)
@@ -43,7 +48,7 @@ struct raw_figures {
 };
 
 struct bench {
-    bool throughput, json;
+    bool throughput, json, one_at_a_time;
     const char *transport;
     enum cairn_ack ack;
     enum cluster_profile profile;
@@ -52,6 +57,10 @@ struct bench {
     int cpus[2];
     struct histogram *histogram;
     struct raw_figures raw;
+    enum cairn_durability durability;
+    const char *dir; /* where logs on disk go, in a directory of their own */
+    char place[PATH_MAX];
+    struct raw_disk_figures raw_disk;
     /* the place the load comes in */
     struct node *leader;
     struct cairn_client *client;
@@ -105,9 +114,9 @@ row_of(const struct bench *bench, uint32_t run, const struct load_result *load)
 
     return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
                      "bench", bench->throughput ? "throughput" : "latency", "transport", bench->transport, "ack",
-                     cairn_ack_name(bench->ack), "durability", "memory", "payload_bytes",
-                     (json_int_t)bench->payload_bytes, "rate_per_s", (json_int_t)bench->rate_per_s, "in_flight",
-                     (json_int_t)bench->in_flight, "run", (int)run, "runs", (int)bench->runs, "seconds",
+                     cairn_ack_name(bench->ack), "durability", cairn_durability_name(bench->durability),
+                     "payload_bytes", (json_int_t)bench->payload_bytes, "rate_per_s", (json_int_t)bench->rate_per_s,
+                     "in_flight", (json_int_t)bench->in_flight, "run", (int)run, "runs", (int)bench->runs, "seconds",
                      (json_int_t)bench->seconds, "samples", (json_int_t)histogram_count(h), "p50_ns", (json_int_t)p50,
                      "p90_ns", (json_int_t)histogram_at(h, 90), "p99_ns", (json_int_t)histogram_at(h, 99), "p999_ns",
                      (json_int_t)histogram_at(h, 99.9), "p9999_ns", (json_int_t)histogram_at(h, 99.99), "max_ns",
@@ -117,13 +126,35 @@ row_of(const struct bench *bench, uint32_t run, const struct load_result *load)
                      bench->raw.rtt_p50_ns == 0 ? 0.0 : (double)p50 / (double)bench->raw.rtt_p50_ns);
 }
 
+/* What the disk gives without us, and what it is asked for: each entry by three nodes. */
+static void
+add_disk(const struct bench *bench, json_t *row)
+{
+    double p50 = (double)json_integer_value(json_object_get(row, "p50_ns"));
+    double bytes_per_s = 3 * (double)json_integer_value(json_object_get(row, "bytes_per_s"));
+    const struct raw_disk_figures *raw = &bench->raw_disk;
+
+    json_object_set_new(row, "raw_write_p50_ns", json_integer((json_int_t)raw->write_p50_ns));
+    json_object_set_new(row, "raw_write_p99_ns", json_integer((json_int_t)raw->write_p99_ns));
+    json_object_set_new(row, "raw_write_bytes_per_s", json_integer((json_int_t)raw->bytes_per_s));
+    json_object_set_new(row, "ratio_write_p50", json_real(p50 / (double)raw->write_p50_ns));
+    json_object_set_new(row, "ratio_write_bytes", json_real(bytes_per_s / (double)raw->bytes_per_s));
+}
+
 static void
 print_head(const struct bench *bench)
 {
     printf("%s, %s, ack %s, %u-byte entries, %s; raw round trip p50 %lu ns, p99 %lu ns, %.1f M frames/s\n\n",
            bench->throughput ? "throughput" : "latency", bench->transport, cairn_ack_name(bench->ack),
-           bench->payload_bytes, bench->throughput ? "as fast as it goes" : "open loop",
+           bench->payload_bytes,
+           bench->throughput      ? "as fast as it goes"
+           : bench->one_at_a_time ? "one at a time"
+                                  : "open loop",
            (unsigned long)bench->raw.rtt_p50_ns, (unsigned long)bench->raw.rtt_p99_ns, (double)bench->raw.pps / 1e6);
+    if (bench->durability == CAIRN_DISK)
+        printf("three raw writers: 4 KiB p50 %.1f us, p99 %.1f us; 1 MiB after the other %.0f MB/s together\n\n",
+               (double)bench->raw_disk.write_p50_ns / 1000, (double)bench->raw_disk.write_p99_ns / 1000,
+               (double)bench->raw_disk.bytes_per_s / 1e6);
     printf("%4s %10s %9s %9s %9s %9s %9s %10s %12s %6s\n", "run", "samples", "p50 us", "p90", "p99", "p99.9", "p99.99",
            "max", "entries/s", "x raw");
 }
@@ -137,9 +168,13 @@ print_row(const json_t *row)
            json_integer_value(json_object_get(row, "samples")));
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         printf(" %9.2f", (double)json_integer_value(json_object_get(row, keys[i])) / 1000);
-    printf(" %10.2f %12lld %6.2f\n", (double)json_integer_value(json_object_get(row, "max_ns")) / 1000,
+    printf(" %10.2f %12lld %6.2f", (double)json_integer_value(json_object_get(row, "max_ns")) / 1000,
            json_integer_value(json_object_get(row, "entries_per_s")),
            json_real_value(json_object_get(row, "ratio_p50")));
+    if (json_object_get(row, "ratio_write_p50") != NULL)
+        printf("  x raw write %.2f, of raw bandwidth %.2f", json_real_value(json_object_get(row, "ratio_write_p50")),
+               json_real_value(json_object_get(row, "ratio_write_bytes")));
+    printf("\n");
 }
 
 /* What the leader saw, when a run fails. */
@@ -191,6 +226,8 @@ run_load(struct bench *bench)
         }
         row = row_of(bench, run, &result);
         json_object_set_new(row, "raw_pps", json_integer((json_int_t)bench->raw.pps));
+        if (bench->durability == CAIRN_DISK)
+            add_disk(bench, row);
         if (bench->json) {
             cli_row(row);
         } else {
@@ -205,8 +242,8 @@ run_load(struct bench *bench)
 static int
 open_log(struct bench *bench)
 {
-    enum cairn_error error = local_create_log(bench->leader, "bench", CAIRN_POLICY_CP, bench->poll, bench->context,
-                                              &bench->log);
+    enum cairn_error error = local_create_log(bench->leader, "bench", CAIRN_POLICY_CP, bench->durability, bench->poll,
+                                              bench->context, &bench->log);
 
     if (error == CAIRN_OK)
         error = node_attach(bench->leader, &bench->client);
@@ -302,8 +339,21 @@ bench_ring(struct bench *bench)
 
 /* --- memif: leader and client in this process on one core, the followers in another on the other --- */
 
+static struct disk *
+node_disk(const struct bench *bench, uint8_t self, char *detail, size_t detail_bytes)
+{
+    char directory[PATH_MAX + 16];
+    struct disk *disk = NULL;
+
+    snprintf(directory, sizeof(directory), "%s/n%u", bench->place, self + 1);
+    if (disk_machine_open(directory, false, &disk, detail, detail_bytes) == CAIRN_OK && disk->detail[0] != '\0')
+        fprintf(stderr, "cairn: no io_uring for the journal: %s\n", disk->detail);
+    return disk;
+}
+
 static struct node *
-memif_node(const struct cluster_config *cluster, uint8_t self, char *detail, size_t detail_bytes)
+memif_node(const struct bench *bench, const struct cluster_config *cluster, uint8_t self, char *detail,
+           size_t detail_bytes)
 {
     struct node_config config = {
         .cluster = cluster,
@@ -317,6 +367,11 @@ memif_node(const struct cluster_config *cluster, uint8_t self, char *detail, siz
     };
     struct node *node;
 
+    if (bench->durability == CAIRN_DISK) {
+        config.disk = node_disk(bench, self, detail, detail_bytes);
+        if (config.disk == NULL)
+            return NULL;
+    }
     if (node_create(&config, &node, detail, detail_bytes) != CAIRN_OK ||
         node_control_start(node, detail, detail_bytes) != CAIRN_OK)
         return NULL;
@@ -329,8 +384,17 @@ reach_phase(struct shared *shared, int phase)
     atomic_store(&shared->reached, phase);
 }
 
+/* What the kernel does for a disk it does on our two cores: with nothing to do they are left to it. */
 static void
-followers_poll(struct shared *shared, struct node **nodes)
+rest(const struct bench *bench, uint32_t work)
+{
+    urcu_qsbr_quiescent_state();
+    if (work == 0 && bench->durability == CAIRN_DISK)
+        sched_yield();
+}
+
+static void
+followers_poll(const struct bench *bench, struct shared *shared, struct node **nodes)
 {
     struct clock clock;
 
@@ -338,21 +402,22 @@ followers_poll(struct shared *shared, struct node **nodes)
     while (!atomic_load_explicit(&shared->left[PHASE_CLUSTER], memory_order_relaxed)) {
         uint64_t now_ns = clock_now_ns(&clock);
 
-        worker_poll(node_worker(nodes[0]), now_ns);
-        worker_poll(node_worker(nodes[1]), now_ns);
-        urcu_qsbr_quiescent_state();
+        uint32_t work = worker_poll(node_worker(nodes[0]), now_ns);
+
+        work += worker_poll(node_worker(nodes[1]), now_ns);
+        rest(bench, work);
     }
 }
 
 static void
-followers_run(const struct cluster_config *cluster, struct shared *shared, int cpu)
+followers_run(const struct bench *bench, const struct cluster_config *cluster, struct shared *shared, int cpu)
 {
     struct node *nodes[2] = {NULL, NULL};
     int phase;
 
     if (eal_start(NULL, shared->error, sizeof(shared->error)) == CAIRN_OK) {
-        nodes[0] = memif_node(cluster, 1, shared->error, sizeof(shared->error));
-        nodes[1] = memif_node(cluster, 2, shared->error, sizeof(shared->error));
+        nodes[0] = memif_node(bench, cluster, 1, shared->error, sizeof(shared->error));
+        nodes[1] = memif_node(bench, cluster, 2, shared->error, sizeof(shared->error));
     }
     if (nodes[0] == NULL || nodes[1] == NULL) {
         reach_phase(shared, -1);
@@ -370,7 +435,7 @@ followers_run(const struct cluster_config *cluster, struct shared *shared, int c
         else if (phase == PHASE_SINK)
             raw_sink(node_port(nodes[0], 0), &shared->left[PHASE_SINK], &shared->received);
         else if (phase == PHASE_CLUSTER)
-            followers_poll(shared, nodes);
+            followers_poll(bench, shared, nodes);
     }
     _exit(0);
 }
@@ -431,8 +496,9 @@ memif_raw(struct bench *bench, struct shared *shared)
 static void
 memif_poll(void *context, uint64_t now_ns)
 {
-    worker_poll(node_worker(context), now_ns);
-    urcu_qsbr_quiescent_state();
+    const struct bench *bench = context;
+
+    rest(bench, worker_poll(node_worker(bench->leader), now_ns));
 }
 
 static int
@@ -443,13 +509,13 @@ memif_parent(struct bench *bench, const struct cluster_config *cluster, struct s
 
     if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
-    bench->leader = memif_node(cluster, 0, detail, sizeof(detail));
+    bench->leader = memif_node(bench, cluster, 0, detail, sizeof(detail));
     if (bench->leader == NULL)
         return cli_fail("%s", detail);
     pin(bench->cpus[0]);
     eal_enter_thread();
     bench->poll = memif_poll;
-    bench->context = bench->leader;
+    bench->context = bench;
     status = memif_raw(bench, shared);
     if (status == 0)
         status = open_log(bench);
@@ -480,7 +546,7 @@ bench_memif(struct bench *bench)
         return cli_fail("bench: no process to be had: %s", strerror(errno));
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        followers_run(&cluster, shared, bench->cpus[1]);
+        followers_run(bench, &cluster, shared, bench->cpus[1]);
     }
     status = memif_parent(bench, &cluster, shared);
     if (status != 0 && shared->error[0] != '\0')
@@ -490,19 +556,51 @@ bench_memif(struct bench *bench)
     return status;
 }
 
+static int
+remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+    (void)status;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+/* A place of its own in the directory, measured before it is used; taken away in the end. */
+static int
+bench_on_disk(struct bench *bench)
+{
+    char detail[512];
+    int status = 0;
+
+    if (strcmp(bench->transport, "memif") != 0)
+        return cli_usage("bench: --durability disk goes with --transport memif");
+    snprintf(bench->place, sizeof(bench->place), "%s/cairn-bench-XXXXXX", bench->dir);
+    if (mkdtemp(bench->place) == NULL)
+        return cli_fail("bench: %s: %s (--dir names a directory that can be written to)", bench->dir, strerror(errno));
+    if (raw_disk_measure(bench->place, 3, bench->histogram, &bench->raw_disk, detail, sizeof(detail)) != CAIRN_OK)
+        status = cli_fail("bench: %s", detail);
+    if (status == 0)
+        status = bench_memif(bench);
+    nftw(bench->place, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return status;
+}
+
 int
 cmd_bench(int argc, char **argv)
 {
-    static struct bench bench = {.transport = "memif", .ack = CAIRN_ACK_MAJORITY, .payload_bytes = 64, .runs = 3};
+    static struct bench bench = {
+        .transport = "memif", .ack = CAIRN_ACK_MAJORITY, .payload_bytes = 64, .runs = 3, .dir = "."};
     /* A stall of the machine is to be measured as latency, not to depose the leader. */
     const char *durability = NULL, *profile = "wan";
     uint64_t seconds = 2;
     const struct cli_option options[] = {
         {"transport", OPTION_TEXT, &bench.transport, "memif (two processes, the default) or ring (one)"},
         {"ack", OPTION_ACK, &bench.ack, "default majority"},
-        {"durability", OPTION_TEXT, &durability, "memory (disk is not there yet)"},
+        {"durability", OPTION_TEXT, &durability, "memory or disk; default memory"},
+        {"dir", OPTION_TEXT, &bench.dir, "disk: where the logs go, and are taken away again; default here"},
         {"payload-bytes", OPTION_U32, &bench.payload_bytes, "of each entry; default 64"},
-        {"rate", OPTION_U64, &bench.rate_per_s, "latency: intended entries a second; default 100000"},
+        {"rate", OPTION_U64, &bench.rate_per_s,
+         "latency: intended entries a second; default 100000; on disk one at a time"},
         {"in-flight", OPTION_U32, &bench.in_flight, "at most; default 4096"},
         {"seconds", OPTION_U64, &seconds, "of each run, after 0.3 s of warm-up; default 2"},
         {"runs", OPTION_U32, &bench.runs, "default 3"},
@@ -517,14 +615,16 @@ cmd_bench(int argc, char **argv)
     bench.throughput = strcmp(argv[first], "throughput") == 0;
     if (!bench.throughput && strcmp(argv[first], "latency") != 0)
         return cli_usage("bench: unknown bench '%s' (latency, throughput)", argv[first]);
-    if (durability != NULL && strcmp(durability, "memory") != 0)
-        return cli_usage("bench: --durability %s is not available: this version keeps logs in memory", durability);
+    if (durability != NULL && !cairn_durability_parse(durability, &bench.durability))
+        return cli_usage("bench: --durability does not take '%s' (memory, disk)", durability);
     if (!cluster_profile_parse(profile, &bench.profile))
         return cli_usage("bench: --profile does not take '%s' (shared, dedicated, wan)", profile);
     if (bench.payload_bytes > CHANNEL_BYTES / 2 || seconds == 0 || seconds > 3600 || bench.runs == 0)
         return cli_usage("bench: --payload-bytes is at most 524288, --seconds 1 to 3600, --runs at least 1");
     bench.seconds = seconds;
-    bench.rate_per_s = bench.throughput ? 0 : bench.rate_per_s == 0 ? 100000 : bench.rate_per_s;
+    if (bench.durability == CAIRN_DISK && !bench.throughput && bench.rate_per_s == 0)
+        bench.in_flight = bench.one_at_a_time = true;
+    bench.rate_per_s = bench.throughput || bench.one_at_a_time ? 0 : bench.rate_per_s == 0 ? 100000 : bench.rate_per_s;
     bench.in_flight = bench.in_flight == 0 ? 4096 : bench.in_flight > 8192 ? 8192 : bench.in_flight;
     choose_cpus(bench.cpus);
     bench.histogram = histogram_new();
@@ -532,6 +632,8 @@ cmd_bench(int argc, char **argv)
         return cli_fail("bench: no memory");
     if (shares_core(&bench) && strcmp(bench.transport, "memif") == 0)
         status = cli_fail("bench: memif needs two CPUs, one for each process (this one may use only one)");
+    else if (bench.durability == CAIRN_DISK)
+        status = bench_on_disk(&bench);
     else if (strcmp(bench.transport, "ring") == 0)
         status = bench_ring(&bench);
     else if (strcmp(bench.transport, "memif") == 0)

@@ -494,8 +494,8 @@ make_logs(struct demo *demo)
     uint32_t *ids[] = {&demo->bank, &demo->feed, &demo->speed};
 
     for (uint32_t i = 0; i < 3; i++) {
-        enum cairn_error error = local_create_log(demo->local.nodes[0], logs[i].name, logs[i].policy, NULL, NULL,
-                                                  ids[i]);
+        enum cairn_error error = local_create_log(demo->local.nodes[0], logs[i].name, logs[i].policy, CAIRN_MEMORY,
+                                                  NULL, NULL, ids[i]);
 
         if (error != CAIRN_OK)
             return cli_fail("log %s cannot be made: %s (is the machine too busy?)", logs[i].name,

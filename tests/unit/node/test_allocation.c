@@ -94,7 +94,8 @@ a_million_appends_allocate_nothing(void **state)
     counters.inner = local.nodes[0] == NULL ? (struct worker_application){0} : node_worker(local.nodes[0])->application;
     node_worker(local.nodes[0])->application.turn = counting_turn;
     assert_true(lcore_start(&local.lcore));
-    assert_int_equal(local_create_log(local.nodes[0], "bench", CAIRN_POLICY_CP, NULL, NULL, &log), CAIRN_OK);
+    assert_int_equal(local_create_log(local.nodes[0], "bench", CAIRN_POLICY_CP, CAIRN_MEMORY, NULL, NULL, &log),
+                     CAIRN_OK);
     assert_int_equal(node_attach(local.nodes[0], &client), CAIRN_OK);
     append(client, log, &seq, WARM_UP);
     read_counters(&allocated, &freed);
