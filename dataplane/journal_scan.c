@@ -120,6 +120,16 @@ was_durable(struct journal_scan *scan, uint64_t from, uint64_t at, uint64_t end)
 }
 
 static bool
+all_zero(const uint8_t *bytes, size_t size_bytes)
+{
+    for (size_t i = 0; i < size_bytes; i++) {
+        if (bytes[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool
 head_sound(const struct journal_head *head, uint64_t number)
 {
     return memcmp(head->magic, JOURNAL_MAGIC, sizeof(head->magic)) == 0 && head->number == number &&
@@ -179,6 +189,8 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
     scan->total_bytes += scan->file.size_bytes;
     there = load(scan, 0, DISK_SECTOR_BYTES, &bytes);
     head = (const struct journal_head *)(const void *)bytes;
+    scan->headless[index] = there < DISK_SECTOR_BYTES || !head_sound(head, scan->numbers[index]) ||
+                            !all_zero(bytes + sizeof(*head), DISK_SECTOR_BYTES - sizeof(*head));
     if (there >= (int64_t)sizeof(*head) && head_sound(head, scan->numbers[index])) {
         if (head->version != JOURNAL_VERSION) {
             snprintf(detail, detail_bytes,
@@ -213,8 +225,10 @@ find_numbers(struct journal_scan *scan, char *detail, size_t detail_bytes)
     scan->numbers = calloc(JOURNAL_FILES_MAX, sizeof(*scan->numbers));
     scan->ends = calloc(JOURNAL_FILES_MAX, sizeof(*scan->ends));
     scan->filled = calloc(JOURNAL_FILES_MAX, sizeof(*scan->filled));
+    scan->headless = calloc(JOURNAL_FILES_MAX, sizeof(*scan->headless));
     scan->window = aligned_alloc(DISK_SECTOR_BYTES, WINDOW_BYTES);
-    if (scan->numbers == NULL || scan->ends == NULL || scan->filled == NULL || scan->window == NULL) {
+    if (scan->numbers == NULL || scan->ends == NULL || scan->filled == NULL || scan->headless == NULL ||
+        scan->window == NULL) {
         snprintf(detail, detail_bytes, "no memory to read the journal");
         return CAIRN_NO_MEMORY;
     }
@@ -252,6 +266,7 @@ journal_scan_fini(struct journal_scan *scan)
     free(scan->numbers);
     free(scan->ends);
     free(scan->filled);
+    free(scan->headless);
     free(scan->window);
     memset(scan, 0, sizeof(*scan));
 }
@@ -336,6 +351,14 @@ judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
     return SCAN_TORN;
 }
 
+static enum scan_verdict
+harmless_damage(struct journal_scan *scan, uint64_t from, uint64_t to, const char *what)
+{
+    damage(scan, from, to, what);
+    scan->harmless = true;
+    return SCAN_DAMAGE;
+}
+
 /* Behind a write's last block there are zeroes up to the sector's end. */
 static enum scan_verdict
 skip_padding(struct journal_scan *scan)
@@ -345,14 +368,9 @@ skip_padding(struct journal_scan *scan)
     int64_t there = load(scan, from, to - from, &bytes);
 
     scan->offset = to;
-    for (int64_t i = 0; i < there && from + (uint64_t)i < to; i++) {
-        if (bytes[i] == 0)
-            continue;
-        damage(scan, from, to, "bytes behind a write's last block are not zero (nothing is lost)");
-        scan->harmless = true;
-        return SCAN_DAMAGE;
-    }
-    return SCAN_BLOCK;
+    if (there >= (int64_t)(to - from) && all_zero(bytes, to - from))
+        return SCAN_BLOCK;
+    return harmless_damage(scan, from, to, "bytes behind a write's last block are not zero (nothing is lost)");
 }
 
 /* Steps over padding and from file to file. */
@@ -369,6 +387,9 @@ settle(struct journal_scan *scan, bool *settled)
             snprintf(scan->reason, sizeof(scan->reason), "%s", scan->disk->detail);
             return SCAN_FAILED;
         }
+        if (scan->headless[scan->index] && scan->filled[scan->index] && scan->offset == DISK_SECTOR_BYTES)
+            return harmless_damage(scan, 0, DISK_SECTOR_BYTES,
+                                   "the file's first sector is not as it was written (nothing is lost)");
         return SCAN_BLOCK;
     }
     if (scan->ends[scan->index] != 0 && scan->offset >= scan->ends[scan->index]) {

@@ -26,6 +26,7 @@ struct journal_scan {
     uint64_t *numbers;
     uint64_t *ends; /* of each file: the offset where its content ends, 0: nobody says */
     bool *filled;   /* of each file: something was written to it */
+    bool *headless; /* of each file: its first sector is damaged; all of that is said elsewhere too */
     uint32_t count, index;
     struct disk_file file;
     bool opened;

@@ -1,0 +1,340 @@
+/* The journal and its reader: what was written is read back; whatever byte, sector or end of it is lost, that is noticed
+ * and nothing else is told than what was written. */
+#include "../check.h"
+#include "journal_scan.h"
+
+#define CLUSTER 77u
+#define NODE 1u
+#define FILE_BYTES (12u * DISK_SECTOR_BYTES)
+#define WRITE_BYTES (3u * DISK_SECTOR_BYTES)
+#define FILES_MAX 4u
+#define BLOCKS_MAX 256u
+
+/* A disk in memory, whose writes are done at once. */
+struct memory_disk {
+    struct disk base;
+    struct memory_file {
+        uint64_t number, size_bytes;
+        uint8_t bytes[FILE_BYTES];
+    } files[FILES_MAX];
+    uint32_t count;
+    struct disk_done done[JOURNAL_WRITES_MAX];
+    uint32_t done_count;
+};
+
+static struct memory_file *
+file_of(struct disk *disk, uint64_t number)
+{
+    struct memory_disk *memory = (struct memory_disk *)disk;
+
+    for (uint32_t i = 0; i < memory->count; i++) {
+        if (memory->files[i].number == number)
+            return &memory->files[i];
+    }
+    return NULL;
+}
+
+static enum cairn_error
+list(struct disk *disk, uint64_t *numbers, uint32_t max, uint32_t *count)
+{
+    struct memory_disk *memory = (struct memory_disk *)disk;
+
+    assert_true(memory->count <= max);
+    for (*count = 0; *count < memory->count; ++*count)
+        numbers[*count] = memory->files[*count].number;
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+open_file(struct disk *disk, uint64_t number, struct disk_file *out)
+{
+    *out = (struct disk_file){.number = number, .size_bytes = file_of(disk, number)->size_bytes, .handle = (int)number};
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+create(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head, struct disk_file *out)
+{
+    struct memory_disk *memory = (struct memory_disk *)disk;
+    struct memory_file *file = &memory->files[memory->count];
+
+    assert_true(size_bytes == FILE_BYTES);
+    if (memory->count == FILES_MAX)
+        return CAIRN_FULL;
+    memory->count++;
+    file->number = number;
+    file->size_bytes = size_bytes;
+    memcpy(file->bytes, head, DISK_SECTOR_BYTES);
+    return open_file(disk, number, out);
+}
+
+static void
+close_file(struct disk *disk, const struct disk_file *file)
+{
+    (void)disk;
+    (void)file;
+}
+
+static int64_t
+read_file(struct disk *disk, const struct disk_file *opened, void *bytes, size_t size_bytes, uint64_t offset_bytes)
+{
+    const struct memory_file *file = file_of(disk, opened->number);
+
+    if (offset_bytes >= file->size_bytes)
+        return 0;
+    if (size_bytes > file->size_bytes - offset_bytes)
+        size_bytes = file->size_bytes - offset_bytes;
+    memcpy(bytes, file->bytes + offset_bytes, size_bytes);
+    return (int64_t)size_bytes;
+}
+
+static void
+use_memory(struct disk *disk, void *bytes, size_t size_bytes)
+{
+    (void)disk;
+    (void)bytes;
+    (void)size_bytes;
+}
+
+static bool
+submit(struct disk *disk, const struct disk_request *request)
+{
+    struct memory_disk *memory = (struct memory_disk *)disk;
+
+    memcpy(file_of(disk, (uint64_t)request->handle)->bytes + request->offset_bytes, request->bytes,
+           request->size_bytes);
+    memory->done[memory->done_count++] = (struct disk_done){.token = request->token,
+                                                            .result = (int32_t)request->size_bytes};
+    return true;
+}
+
+static const struct disk_operations operations = {
+    .list = list,
+    .create = create,
+    .open = open_file,
+    .close = close_file,
+    .read = read_file,
+    .use_memory = use_memory,
+    .submit = submit,
+};
+
+/* What a block is known by. */
+struct seen {
+    uint64_t place;
+    uint32_t head_crc32c, body_crc32c;
+};
+
+struct reading {
+    struct seen blocks[BLOCKS_MAX];
+    uint32_t count, damages;
+    bool torn, refused;
+};
+
+static void
+put(struct journal *journal, uint32_t index)
+{
+    static uint8_t body[2 * DISK_SECTOR_BYTES];
+    struct journal_block head = {.type = index % 3 == 0 ? JOURNAL_STATE : JOURNAL_ENTRIES, .log = 1 + index % 4};
+    struct journal_item item = {.owner = journal, .lsn = index};
+    size_t body_bytes = head.type == JOURNAL_STATE ? 0 : (index * 1187 % (index % 5 == 1 ? 7000 : 300)) & ~7u;
+
+    head.block.first_lsn = index;
+    memset(body, (int)(index % 251 + 1), body_bytes);
+    assert_true(journal_has_room(journal, body_bytes));
+    journal_put(journal, &head, body, body_bytes, &item);
+}
+
+/* Writes of one to four blocks, into the second file. */
+static struct memory_disk *
+write_journal(void)
+{
+    struct memory_disk *disk = calloc(1, sizeof(*disk));
+    struct journal_config config = {.disk = &disk->base,
+                                    .cluster = CLUSTER,
+                                    .incarnation = 1,
+                                    .node = NODE,
+                                    .file_bytes = FILE_BYTES,
+                                    .write_bytes = WRITE_BYTES,
+                                    .items_max = 8};
+    struct journal journal;
+    char detail[256];
+
+    disk->base.operations = &operations;
+    assert_int_equal(journal_init(&journal, &config, 1, 0, detail, sizeof(detail)), CAIRN_OK);
+    for (uint32_t index = 1, write = 0; disk->count < 3; write++) {
+        journal_maintain(&journal);
+        for (uint32_t i = 0; i <= write % 4 && journal_has_room(&journal, 7000); i++)
+            put(&journal, index++);
+        journal_submit(&journal);
+        for (uint32_t i = 0; i < disk->done_count; i++)
+            journal_done(&journal, &disk->done[i]);
+        disk->done_count = 0;
+        while (journal_take(&journal) != NULL)
+            ;
+    }
+    journal_fini(&journal);
+    return disk;
+}
+
+static void
+read_journal(struct memory_disk *disk, struct reading *out)
+{
+    struct journal_scan scan;
+    char detail[256];
+    enum scan_verdict verdict;
+
+    memset(out, 0, sizeof(*out));
+    out->refused = journal_scan_init(&scan, &disk->base, CLUSTER, NODE, 0, detail, sizeof(detail)) != CAIRN_OK;
+    if (out->refused) {
+        journal_scan_fini(&scan);
+        return;
+    }
+    while ((verdict = journal_scan_next(&scan)) == SCAN_BLOCK || verdict == SCAN_DAMAGE) {
+        if (verdict == SCAN_DAMAGE) {
+            out->damages++;
+            continue;
+        }
+        assert_true(out->count < BLOCKS_MAX);
+        out->blocks[out->count++] = (struct seen){
+            .place = scan.place, .head_crc32c = scan.head->head_crc32c, .body_crc32c = scan.head->body_crc32c};
+    }
+    assert_true(verdict == SCAN_END || verdict == SCAN_TORN);
+    out->torn = verdict == SCAN_TORN;
+    journal_scan_fini(&scan);
+}
+
+/* Nothing is read that was not written, in another order, or twice. */
+static void
+expect_part_of(const struct reading *whole, const struct reading *part)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < part->count; i++) {
+        while (at < whole->count && memcmp(&whole->blocks[at], &part->blocks[i], sizeof(part->blocks[i])) != 0)
+            at++;
+        assert_true(at++ < whole->count);
+    }
+}
+
+/* Where what is written of the first file, which is closed, ends. */
+static uint32_t
+closed_bytes(const struct reading *whole, const struct memory_disk *disk)
+{
+    uint32_t end = 0;
+
+    for (uint32_t i = 0; i < whole->count && whole->blocks[i].place >> 32 == 1; i++) {
+        uint32_t offset = (uint32_t)whole->blocks[i].place;
+
+        end = offset + (uint32_t)sizeof(struct journal_block) +
+              ((const struct journal_block *)(const void *)(disk->files[0].bytes + offset))->body_bytes;
+    }
+    return (end + DISK_SECTOR_BYTES - 1) & ~(DISK_SECTOR_BYTES - 1);
+}
+
+static void
+what_was_written_is_read(void **state)
+{
+    struct memory_disk *disk = write_journal();
+    struct reading whole;
+
+    (void)state;
+    read_journal(disk, &whole);
+    assert_false(whole.refused);
+    assert_int_equal(whole.damages, 0);
+    assert_false(whole.torn);
+    assert_true(whole.count > 12 && closed_bytes(&whole, disk) > 7 * DISK_SECTOR_BYTES);
+    free(disk);
+}
+
+static void
+every_byte_that_changes_is_noticed(void **state)
+{
+    struct memory_disk *disk = write_journal();
+    struct reading whole, part;
+    uint32_t end;
+
+    (void)state;
+    read_journal(disk, &whole);
+    end = closed_bytes(&whole, disk);
+    for (uint32_t at = 0; at < end; at++) {
+        disk->files[0].bytes[at] ^= (uint8_t)(1u << at % 8);
+        read_journal(disk, &part);
+        /* Another format's version is not to be read on. */
+        assert_true(part.refused == (at >= 8 && at < 12));
+        assert_true(part.refused || part.damages > 0);
+        expect_part_of(&whole, &part);
+        /* One block at most, and what cannot be found without it: the rest of its write. */
+        assert_true(part.refused || part.count + 4 >= whole.count);
+        disk->files[0].bytes[at] ^= (uint8_t)(1u << at % 8);
+    }
+    free(disk);
+}
+
+static void
+zero_each(struct memory_disk *disk, uint32_t sector_bytes)
+{
+    struct reading whole, part;
+    uint8_t kept[DISK_SECTOR_BYTES], nothing[DISK_SECTOR_BYTES] = {0};
+    uint32_t end;
+
+    read_journal(disk, &whole);
+    end = closed_bytes(&whole, disk);
+    for (uint32_t at = 0; at < end; at += sector_bytes) {
+        memcpy(kept, disk->files[0].bytes + at, sector_bytes);
+        memset(disk->files[0].bytes + at, 0, sector_bytes);
+        read_journal(disk, &part);
+        assert_true(part.damages > 0 || memcmp(kept, nothing, sector_bytes) == 0);
+        expect_part_of(&whole, &part);
+        memcpy(disk->files[0].bytes + at, kept, sector_bytes);
+    }
+}
+
+static void
+every_sector_that_is_zeroed_is_noticed(void **state)
+{
+    struct memory_disk *disk = write_journal();
+
+    (void)state;
+    zero_each(disk, 512);
+    zero_each(disk, DISK_SECTOR_BYTES);
+    free(disk);
+}
+
+static void
+every_end_that_is_cut_off_is_noticed(void **state)
+{
+    struct memory_disk *disk = write_journal();
+    struct reading whole, part;
+    uint32_t end;
+
+    (void)state;
+    read_journal(disk, &whole);
+    end = closed_bytes(&whole, disk);
+    for (uint32_t size_bytes = 0; size_bytes < end; size_bytes++) {
+        disk->files[0].size_bytes = size_bytes;
+        read_journal(disk, &part);
+        assert_true(part.damages > 0);
+        expect_part_of(&whole, &part);
+    }
+    disk->files[0].size_bytes = FILE_BYTES;
+    /* Of the last file a write may have been cut off. */
+    for (uint32_t size_bytes = 0; size_bytes < FILE_BYTES; size_bytes += 8) {
+        disk->files[1].size_bytes = size_bytes;
+        read_journal(disk, &part);
+        expect_part_of(&whole, &part);
+    }
+    free(disk);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_written_is_read),
+        cmocka_unit_test(every_byte_that_changes_is_noticed),
+        cmocka_unit_test(every_sector_that_is_zeroed_is_noticed),
+        cmocka_unit_test(every_end_that_is_cut_off_is_noticed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
