@@ -94,7 +94,7 @@ writer_open(struct writer *writer)
     if (writer->file < 0)
         writer->failure = errno;
     writer->bytes = aligned_alloc(SMALL_BYTES, LARGE_BYTES);
-    writer->samples_ns = malloc(SAMPLES_MAX * sizeof(*writer->samples_ns));
+    writer->samples_ns = calloc(SAMPLES_MAX, sizeof(*writer->samples_ns));
     if (writer->bytes == NULL || writer->samples_ns == NULL)
         writer->failure = ENOMEM;
     if (writer->failure == 0)
@@ -159,15 +159,15 @@ raw_disk_measure(const char *directory, uint32_t count, struct histogram *histog
     }
     for (uint32_t i = 0; i < started; i++)
         pthread_join(writers[i].thread, NULL);
-    for (uint32_t i = 0; i < opened; i++) {
+    for (uint32_t i = 0; i < opened; i++)
         failure = failure == 0 ? writers[i].failure : failure;
+    sum_up(writers, opened, histogram, out);
+    for (uint32_t i = 0; i < opened; i++)
         writer_close(&writers[i]);
-    }
     pthread_barrier_destroy(&barrier);
     if (failure != 0) {
         snprintf(detail, detail_bytes, "%s: %s (another place for --dir?)", directory, strerror(failure));
         return failure == ENOMEM ? CAIRN_NO_MEMORY : CAIRN_IO;
     }
-    sum_up(writers, count, histogram, out);
     return CAIRN_OK;
 }

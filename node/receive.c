@@ -198,7 +198,7 @@ leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns)
     if (log->led_by >= node->nodes || (leader != log->led_by && leader != CAIRN_NODE_NONE))
         return;
     peer = &node->peers[log->led_by];
-    if (log->led_epoch != peer->complete || peer->epoch != peer->complete || log->led_term < core_term(log->core) ||
+    if (log->led_epoch != peer->complete || peer->epoch != peer->complete ||
         now_ns - peer->beat_ns >= node->detector.config.timeout_ns)
         return;
     sink = node_sink(node, log);

@@ -370,12 +370,29 @@ receive_vote_reply(struct core *core, const struct message *message, uint64_t no
         lead(core, now_ns, sink);
 }
 
+/* A leader of a term that is over here: this node campaigned, its requests were lost or came to those who heard the
+ * leader. Where the log rests nothing else would tell the leader, and this node would have none for good (etcd answers
+ * such heartbeats for the same reason). A removed node says nothing. */
+static void
+tell_term(struct core *core, uint8_t leader, uint64_t now_ns, const struct sink *sink)
+{
+    struct message message = core_message(core, MESSAGE_PREVOTE_REPLY, leader);
+
+    if (core->leader != CAIRN_NODE_NONE || core->config.recovering || !is_voter(core, core->config.self) ||
+        now_ns - core->told_term_ns < core->config.election_timeout_ns)
+        return;
+    core->told_term_ns = now_ns;
+    core_send(&message, sink);
+}
+
 void
 core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
                   const struct sink *sink)
 {
     if (leader == core->config.self || !(core->config.nodes & node_bit(leader)))
         return;
+    if (term < core->term && core->role != ROLE_LEADER)
+        tell_term(core, leader, now_ns, sink);
     if (term < core->term || (term == core->term && core->role == ROLE_LEADER))
         return;
     follow(core, term, leader, now_ns, sink);

@@ -151,6 +151,7 @@ struct core {
     uint64_t confirm_began_ns[ROUNDS_KEPT]; /* by round: when it was first sent */
     uint64_t lease_floor_seq;               /* later rounds alone count for the lease: the membership changed */
     bool lease_over;                        /* for this term: somebody was told to campaign */
+    uint64_t told_term_ns;                  /* when a leader of a former term was last told of this one */
     uint64_t promise_until_ns;              /* follower: no vote and no campaign before */
 
     struct branch branch;

@@ -495,6 +495,24 @@ two_stop_one_returns(struct sim *sim)
     scene_end(sim);
 }
 
+/* Its campaign reached nobody, and nobody appends anything by which the leader would hear of it. */
+static void
+idle_higher_term(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP), ahead = follower(sim, leader, 1);
+
+    sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
+    lose_from(sim, ahead, MESSAGE_VOTE);
+    steward_ask(sim, leader, LOG, CAIRN_MEMBER_TRANSFER, ahead);
+    eventually(sim, WITHIN, core_role(core_of(sim, ahead)) == ROLE_CANDIDATE);
+    expect(sim, core_role(core_of(sim, leader)) == ROLE_LEADER);
+    expect(sim, core_term(core_of(sim, leader)) < core_term(core_of(sim, ahead)));
+    lose_from(sim, ahead, MESSAGE_NONE);
+    eventually(sim, WITHIN, core_leader(core_of(sim, ahead)) != CAIRN_NODE_NONE);
+    eventually(sim, WITHIN, all_follow(sim));
+    scene_end(sim);
+}
+
 const struct scenario scenarios_elections[] = {
     {"double-vote-restart", "a node that restarts does not vote twice in a term", double_vote_restart},
     {"vote-of-a-former-life", "a vote given before a restart does not count after it", vote_of_a_former_life},
@@ -509,6 +527,7 @@ const struct scenario scenarios_elections[] = {
     {"disruptive-removed", "a removed node that does not know it disturbs nobody", disruptive_removed},
     {"split-vote-storm", "fifty elections of five nodes, each within a bound", split_vote_storm},
     {"equal-timeouts", "nodes with one random stream find a leader", equal_timeouts},
+    {"idle-higher-term", "a node whose term is ahead of an idle log's leader gets a leader again", idle_higher_term},
     {"transfer-target-dies", "a transfer whose target dies loses and hangs nothing", transfer_target_dies},
     {"transfer-behind", "a transfer to a node behind is refused, or over within a timeout", transfer_behind},
     {"lease-after-transfer", "who has told another to campaign has no lease any more", lease_after_transfer},

@@ -270,7 +270,7 @@ full_disk(struct sim *sim)
 {
     uint8_t leader = start(sim, 3, CAIRN_POLICY_CP, 100 * US);
     enum cairn_error error = CAIRN_OK;
-    struct cairn_result result;
+    struct cairn_result result = {0};
     uint64_t seq = 0;
 
     for (uint8_t i = 0; i < 3; i++)

@@ -58,7 +58,7 @@ scene_successor(struct sim *sim, uint8_t old, uint64_t within_ns)
     return sim->failed ? 0 : sim_leader(sim, LOG);
 }
 
-static bool
+bool
 all_follow(struct sim *sim)
 {
     uint8_t leader = found_leader(sim);

@@ -47,6 +47,8 @@ struct core *core_of(struct sim *sim, uint8_t node);
 uint8_t scene_leader(struct sim *sim);
 /* Waits until another than the old one leads, and returns it; 0 where that did not come within the time. */
 uint8_t scene_successor(struct sim *sim, uint8_t old, uint64_t within_ns);
+/* Every node hears every other, and follows one leader that has nothing left to do. */
+bool all_follow(struct sim *sim);
 /* Hands leadership to the node. */
 void scene_lead(struct sim *sim, uint8_t node);
 /* A node that does not lead, the nth from the leader on. */
