@@ -20,6 +20,19 @@ SECONDS = 60
 
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
+    ("late-completion", "dataplane/journal.c",
+     "                write->items[j].lsn = lsn;", "                continue;",
+     "the end of a write counts for what stands in its place by then"),
+    ("former-term-untold", "replication/election.c",
+     "        tell_term(core, leader, now_ns, sink);\n", "        (void)tell_term;\n",
+     "says nothing to the leader of a term that is over"),
+    ("repeat-not-held", "node/requests.c",
+     "    } else if (accepted.seq == 0)\n        place_repeated(log, &id, &accepted);", "    } else {\n        (void)place_repeated;\n    }",
+     "acknowledges a repeat on a branch before what it repeats is held"),
+    ("promise-forgotten", "replication/election.c",
+     "    return is_as_far(term, last_lsn, last_term(core), core->last_lsn) &&\n           (core->promised_lsn == 0 || is_as_far(term, last_lsn, core->promised_term, core->promised_lsn));",
+     "    return is_as_far(term, last_lsn, last_term(core), core->last_lsn);",
+     "votes for who lacks what its damaged disk once held"),
     ("vote-twice", "replication/election.c",
      "(core->voted_for == CAIRN_NODE_NONE || core->voted_for == message->from) &&", "",
      "votes for every candidate of a term"),

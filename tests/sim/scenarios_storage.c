@@ -331,6 +331,33 @@ truncate_race(struct sim *sim)
     scene_end(sim);
 }
 
+/* Two producers take turns, so the first copy's place is not remembered. */
+static void
+repeat_before_held(struct sim *sim)
+{
+    uint8_t leader = start(sim, 3, CAIRN_POLICY_AP, 100 * US), alone = follower(sim, leader, 1);
+    struct cairn_result result = {0};
+    uint64_t token;
+
+    isolate(sim, alone, true);
+    sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
+    sim->nodes[alone].disk.slower_ns = 30 * MS;
+    give(sim, alone, 7, 1, 0, CAIRN_ACK_LOCAL, 16);
+    give(sim, alone, 8, 1, 0, CAIRN_ACK_LOCAL, 16);
+    give(sim, alone, 7, 2, 0, CAIRN_ACK_LOCAL, 16);
+    token = give(sim, alone, 7, 1, 0, CAIRN_ACK_LOCAL, 16);
+    sim_run_for(sim, 10 * MS);
+    expect(sim, !take(sim, alone, token, &result));
+    eventually(sim, WITHIN, take(sim, alone, token, &result));
+    expect(sim, result.error == CAIRN_OK && result.on_branch && result.seq != 0);
+    node_crash(&sim->nodes[alone]);
+    node_boot(&sim->nodes[alone]);
+    sim->nodes[alone].disk.slower_ns = 0;
+    isolate(sim, alone, false);
+    scene_end(sim);
+    expect(sim, copies(sim, 7, 1) == 1);
+}
+
 const struct scenario scenarios_storage[] = {
     {"torn-tail", "what a power cut tears off is given up, and nothing else", torn_tail},
     {"corrupt-middle", "a damaged entry comes again from whoever has it", corrupt_middle},
@@ -340,6 +367,7 @@ const struct scenario scenarios_storage[] = {
     {"fsync-fails-once", "what was on its way when a write failed is not acknowledged", fsync_fails_once},
     {"misdirected-write", "a write that went elsewhere is noticed, and made good", misdirected_write},
     {"full-disk", "without space appends are refused, undamaged, and go on with it", full_disk},
+    {"repeat-before-held", "a repeat on a branch is acknowledged when what it repeats is durable", repeat_before_held},
     {"truncate-race", "the end of an old write does not count for the new entry in its place", truncate_race},
     {0},
 };
