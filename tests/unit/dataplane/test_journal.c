@@ -5,7 +5,7 @@
 
 #define CLUSTER 77u
 #define NODE 1u
-#define FILE_BYTES (12u * DISK_SECTOR_BYTES)
+#define FILE_BYTES (8u * DISK_SECTOR_BYTES)
 #define WRITE_BYTES (3u * DISK_SECTOR_BYTES)
 #define FILES_MAX 4u
 #define BLOCKS_MAX 256u
@@ -242,7 +242,7 @@ what_was_written_is_read(void **state)
     assert_false(whole.refused);
     assert_int_equal(whole.damages, 0);
     assert_false(whole.torn);
-    assert_true(whole.count > 12 && closed_bytes(&whole, disk) > 7 * DISK_SECTOR_BYTES);
+    assert_true(whole.count > 8 && closed_bytes(&whole, disk) > 4 * DISK_SECTOR_BYTES);
     free(disk);
 }
 
