@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin_client.h"
+#include "disk.h"
 
 #define OPTIONS_MAX 32
 
@@ -249,6 +250,16 @@ static void
 socket_path(const struct cluster_config *cluster, uint8_t node, char *path, size_t path_bytes)
 {
     snprintf(path, path_bytes, "%s/%s.sock", cluster->directory, cluster->names[node]);
+}
+
+struct disk *
+cli_open_disk(const char *directory, bool without_uring, char *detail, size_t detail_bytes)
+{
+    struct disk *disk = NULL;
+
+    if (disk_machine_open(directory, without_uring, &disk, detail, detail_bytes) == CAIRN_OK && disk->detail[0] != '\0')
+        fprintf(stderr, "cairn: no io_uring for the journal: %s\n", disk->detail);
+    return disk;
 }
 
 json_t *

@@ -16,7 +16,6 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "cli.h"
-#include "disk.h"
 #include "eal.h"
 #include "load.h"
 #include "local.h"
@@ -48,7 +47,7 @@ struct raw_figures {
 };
 
 struct bench {
-    bool throughput, json, one_at_a_time;
+    bool throughput, json;
     const char *transport;
     enum cairn_ack ack;
     enum cluster_profile profile;
@@ -147,9 +146,9 @@ print_head(const struct bench *bench)
     printf("%s, %s, ack %s, %u-byte entries, %s; raw round trip p50 %lu ns, p99 %lu ns, %.1f M frames/s\n\n",
            bench->throughput ? "throughput" : "latency", bench->transport, cairn_ack_name(bench->ack),
            bench->payload_bytes,
-           bench->throughput      ? "as fast as it goes"
-           : bench->one_at_a_time ? "one at a time"
-                                  : "open loop",
+           bench->throughput        ? "as fast as it goes"
+           : bench->rate_per_s == 0 ? "one at a time"
+                                    : "open loop",
            (unsigned long)bench->raw.rtt_p50_ns, (unsigned long)bench->raw.rtt_p99_ns, (double)bench->raw.pps / 1e6);
     if (bench->durability == CAIRN_DISK)
         printf("three raw writers: 4 KiB p50 %.1f us, p99 %.1f us; 1 MiB after the other %.0f MB/s together\n\n",
@@ -205,7 +204,7 @@ run_load(struct bench *bench)
             .log = bench->log,
             .ack = bench->ack,
             .payload_bytes = bench->payload_bytes,
-            .rate_per_s = bench->throughput ? 0 : bench->rate_per_s,
+            .rate_per_s = bench->rate_per_s,
             .in_flight = bench->in_flight,
             .warm_up_ns = WARM_UP_NS,
             .duration_ns = bench->seconds * 1000000000u,
@@ -343,12 +342,9 @@ static struct disk *
 node_disk(const struct bench *bench, uint8_t self, char *detail, size_t detail_bytes)
 {
     char directory[PATH_MAX + 16];
-    struct disk *disk = NULL;
 
     snprintf(directory, sizeof(directory), "%s/n%u", bench->place, self + 1);
-    if (disk_machine_open(directory, false, &disk, detail, detail_bytes) == CAIRN_OK && disk->detail[0] != '\0')
-        fprintf(stderr, "cairn: no io_uring for the journal: %s\n", disk->detail);
-    return disk;
+    return cli_open_disk(directory, false, detail, detail_bytes);
 }
 
 static struct node *
@@ -622,9 +618,12 @@ cmd_bench(int argc, char **argv)
     if (bench.payload_bytes > CHANNEL_BYTES / 2 || seconds == 0 || seconds > 3600 || bench.runs == 0)
         return cli_usage("bench: --payload-bytes is at most 524288, --seconds 1 to 3600, --runs at least 1");
     bench.seconds = seconds;
-    if (bench.durability == CAIRN_DISK && !bench.throughput && bench.rate_per_s == 0)
-        bench.in_flight = bench.one_at_a_time = true;
-    bench.rate_per_s = bench.throughput || bench.one_at_a_time ? 0 : bench.rate_per_s == 0 ? 100000 : bench.rate_per_s;
+    if (bench.throughput)
+        bench.rate_per_s = 0;
+    else if (bench.rate_per_s == 0 && bench.durability == CAIRN_DISK)
+        bench.in_flight = 1;
+    else if (bench.rate_per_s == 0)
+        bench.rate_per_s = 100000;
     bench.in_flight = bench.in_flight == 0 ? 4096 : bench.in_flight > 8192 ? 8192 : bench.in_flight;
     choose_cpus(bench.cpus);
     bench.histogram = histogram_new();

@@ -111,10 +111,9 @@ open_disk(struct server *server)
     if (cluster->durability != CAIRN_DISK)
         return 0;
     snprintf(path, sizeof(path), "%s/%s", cluster->directory, cluster->names[server->config.self]);
-    if (disk_machine_open(path, server->without_uring, &server->disk, detail, sizeof(detail)) != CAIRN_OK)
+    server->disk = cli_open_disk(path, server->without_uring, detail, sizeof(detail));
+    if (server->disk == NULL)
         return cli_fail("%s", detail);
-    if (server->disk->detail[0] != '\0')
-        fprintf(stderr, "cairn: no io_uring for the journal: %s\n", server->disk->detail);
     server->config.disk = server->disk;
     server->config.restore_progress = show_progress;
     return 0;

@@ -52,8 +52,8 @@ enum journal_type {
 };
 
 #define JOURNAL_ACKED 1u    /* flag: some may have been acknowledged on this node's word alone */
-#define JOURNAL_LAST 4u     /* flag: of its write; what follows up to the sector's end is nothing */
 #define JOURNAL_DOUBTFUL 2u /* flag: the node did not know then what it had promised before (a BEGIN: of any log) */
+#define JOURNAL_LAST 4u     /* flag: of its write; what follows up to the sector's end is nothing */
 
 struct journal_block {
     uint32_t magic;

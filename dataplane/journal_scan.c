@@ -93,6 +93,15 @@ next_sector(uint64_t offset)
     return (offset / DISK_SECTOR_BYTES + 1) * DISK_SECTOR_BYTES;
 }
 
+/* Where the block after the one at offset begins: behind it or, where that ends its write, at the next sector. */
+static uint64_t
+behind(const struct journal_block *head, uint64_t offset)
+{
+    uint64_t end = offset + sizeof(*head) + head->body_bytes;
+
+    return head->flags & JOURNAL_LAST ? next_sector(end - 1) : end;
+}
+
 /* The next block that is whole, at or behind offset and before end; end: there is none. Only the beginnings of
  * writes and what follows a known header can be found. */
 static uint64_t
@@ -112,9 +121,7 @@ was_durable(struct journal_scan *scan, uint64_t from, uint64_t at, uint64_t end)
     while ((at = find_sound(scan, at, end)) < end) {
         if (scan->head->durable > place)
             return true;
-        at += sizeof(*scan->head) + scan->head->body_bytes;
-        if (at < end && look(scan, at) != BLOCK_SOUND)
-            at = next_sector(at - 1);
+        at = behind(scan->head, at);
     }
     return false;
 }
@@ -181,6 +188,7 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
     const struct journal_head *head;
     enum cairn_error error = open_file(scan, index);
     int64_t there;
+    bool sound;
 
     if (error != CAIRN_OK) {
         snprintf(detail, detail_bytes, "%s", scan->disk->detail);
@@ -189,9 +197,10 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
     scan->total_bytes += scan->file.size_bytes;
     there = load(scan, 0, DISK_SECTOR_BYTES, &bytes);
     head = (const struct journal_head *)(const void *)bytes;
-    scan->headless[index] = there < DISK_SECTOR_BYTES || !head_sound(head, scan->numbers[index]) ||
+    sound = there >= (int64_t)sizeof(*head) && head_sound(head, scan->numbers[index]);
+    scan->headless[index] = !sound || there < DISK_SECTOR_BYTES ||
                             !all_zero(bytes + sizeof(*head), DISK_SECTOR_BYTES - sizeof(*head));
-    if (there >= (int64_t)sizeof(*head) && head_sound(head, scan->numbers[index])) {
+    if (sound) {
         if (head->version != JOURNAL_VERSION) {
             snprintf(detail, detail_bytes,
                      "journal-%08" PRIu64 ": format version %u, this cairn reads %u (use a newer one)",
@@ -309,14 +318,12 @@ is_followed(const struct journal_scan *scan)
     return false;
 }
 
-/* The header can be trusted. What follows its block is where the next begins, unless more is damaged. */
+/* The header can be trusted: is the block behind it whole, so that nothing else is damaged? */
 static bool
-behind_bad_body(struct journal_scan *scan, uint64_t offset, struct journal_block *head, uint64_t *next)
+is_alone(struct journal_scan *scan, uint64_t offset, uint64_t *next)
 {
-    *head = *scan->head;
-    *next = offset + sizeof(*head) + head->body_bytes;
-    if (head->flags & JOURNAL_LAST)
-        *next = next_sector(*next - 1);
+    scan->damaged = *scan->head;
+    *next = behind(&scan->damaged, offset);
     return look(scan, *next) == BLOCK_SOUND;
 }
 
@@ -326,8 +333,7 @@ judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
 {
     bool last = scan->ends[scan->index] == 0, followed = last && is_followed(scan);
     uint64_t end = last ? scan->file.size_bytes : scan->ends[scan->index], next;
-    struct journal_block head = {0};
-    bool known = sound == BLOCK_BAD_BODY && behind_bad_body(scan, offset, &head, &next);
+    bool known = sound == BLOCK_BAD_BODY && is_alone(scan, offset, &next);
 
     if (!known)
         next = find_sound(scan, next_sector(offset), end);
@@ -338,7 +344,6 @@ judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
     if (!last || followed || was_durable(scan, offset, next, end)) {
         damage(scan, offset, next, what_is_wrong(sound));
         scan->known = known;
-        scan->damaged = head;
         return SCAN_DAMAGE;
     }
     scan->ended = true;

@@ -374,10 +374,11 @@ excerpt_done(struct node *node, const struct disk_done *done)
 {
     struct excerpt *excerpt = &node->excerpts[done->token - EXCERPT_TOKEN];
     struct node_log *log = excerpt->log;
+    bool valid = excerpt->truncations == log->durable->truncations;
 
     assert(excerpt->state == EXCERPT_READING);
     excerpt->state = EXCERPT_FREE;
-    if (excerpt->truncations == log->durable->truncations && done->result > 0)
+    if (valid && done->result > 0)
         take_blocks(node, excerpt, (uint32_t)done->result);
     if (excerpt->store.last >= excerpt->wanted_lsn) {
         excerpt->state = EXCERPT_READY;
@@ -386,10 +387,9 @@ excerpt_done(struct node *node, const struct disk_done *done)
         return;
     }
     store_reset(&excerpt->store, 0);
-    if (excerpt->truncations == log->durable->truncations)
+    if (valid)
         hand_away(node, log);
-    if (done->result > 0 && log->durable->damaged_lsn != excerpt->wanted_lsn &&
-        excerpt->truncations == log->durable->truncations) {
+    if (valid && done->result > 0 && log->durable->damaged_lsn != excerpt->wanted_lsn) {
         log->durable->damaged_lsn = excerpt->wanted_lsn;
         node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
                    "lsn %" PRIu64 " cannot be read from journal-%08" PRIu64

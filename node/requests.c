@@ -147,8 +147,8 @@ pending_held(struct node *node, struct node_log *log)
 
         if (pending->lsn > log->durable->held_branch)
             return;
-        answer_branch(node, log, pending, (uint32_t)(pending->lsn / branch_place(1, 0)),
-                      pending->lsn % branch_place(1, 0), pending->repeated);
+        answer_branch(node, log, pending, branch_place_incarnation(pending->lsn), branch_place_seq(pending->lsn),
+                      pending->repeated);
         ring->head++;
     }
 }
@@ -350,8 +350,8 @@ place_repeated(struct node_log *log, const struct entry_id *id, struct accepted 
     if (place == 0)
         return;
     *found = (struct found){.id = *id, .place = place};
-    accepted->seq = place % branch_place(1, 0);
-    accepted->incarnation = (uint32_t)(place / branch_place(1, 0));
+    accepted->seq = branch_place_seq(place);
+    accepted->incarnation = branch_place_incarnation(place);
 }
 
 static bool

@@ -202,8 +202,7 @@ lose_entries(struct node_log *log, const struct journal_block *head)
 {
     uint64_t last_lsn = head->block.first_lsn + head->block.count - 1;
 
-    if (head->block.term > core_term(log->core))
-        core_restore_state(log->core, head->block.term, CAIRN_NODE_NONE);
+    core_restore_state(log->core, head->block.term, CAIRN_NODE_NONE);
     if (last_lsn > core_commit_lsn(log->core) && head->block.count > 0)
         promise(log->durable, last_lsn, head->block.term);
 }
@@ -364,6 +363,13 @@ take_block(struct restoring *restoring, struct node_log *log, const struct journ
     return false;
 }
 
+/* Something may be missing of this log. */
+static void
+doubt(struct node_log *log)
+{
+    log->durable->doubtful = log->durable->state_doubtful = true;
+}
+
 /* Something is missing here, and it may be of any log. */
 static void
 doubt_all(struct restoring *restoring)
@@ -373,21 +379,28 @@ doubt_all(struct restoring *restoring)
     node->journal_damaged = true;
     for (uint32_t i = 0; i < node->logs_count; i++) {
         if (node->logs[i]->durable != NULL && (node->logs[i]->id != CATALOG_LOG || restoring->pass != PASS_OTHERS))
-            node->logs[i]->durable->doubtful = node->logs[i]->durable->state_doubtful = true;
+            doubt(node->logs[i]);
     }
+}
+
+/* The durable log that a block is of; NULL: it is not of this pass, or of no such log. */
+static struct node_log *
+log_of_block(struct restoring *restoring, const struct journal_block *head)
+{
+    bool catalog = head->log == CATALOG_LOG;
+
+    if (restoring->pass != PASS_ALL && catalog != (restoring->pass == PASS_CATALOG))
+        return NULL;
+    return log_of(restoring, head->log);
 }
 
 /* One block's records: whose they were, and which, its header says. */
 static void
 lose_block(struct restoring *restoring, const struct journal_block *head)
 {
-    bool catalog = head->log == CATALOG_LOG;
-    struct node_log *log;
+    struct node_log *log = log_of_block(restoring, head);
 
     restoring->node->journal_damaged = true;
-    if (restoring->pass != PASS_ALL && catalog != (restoring->pass == PASS_CATALOG))
-        return;
-    log = log_of(restoring, head->log);
     if (log == NULL)
         return;
     if (head->type == JOURNAL_ENTRIES)
@@ -395,7 +408,7 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
     else if (head->type != JOURNAL_BRANCH) /* what was lost of a branch, nobody has voted by */
         log->durable->doubtful = true;
     if (head->flags & JOURNAL_DOUBTFUL)
-        log->durable->doubtful = log->durable->state_doubtful = true;
+        doubt(log);
 }
 
 static void
@@ -412,7 +425,6 @@ note_damage(struct restoring *restoring)
 static bool
 restore_block(struct restoring *restoring, const struct journal_block *head, const uint8_t *body)
 {
-    bool catalog = head->log == CATALOG_LOG;
     struct node_log *log;
 
     if (head->type == JOURNAL_BEGIN) {
@@ -420,15 +432,13 @@ restore_block(struct restoring *restoring, const struct journal_block *head, con
             doubt_all(restoring);
         return true;
     }
-    if (restoring->pass != PASS_ALL && catalog != (restoring->pass == PASS_CATALOG))
-        return true;
-    log = log_of(restoring, head->log);
+    log = log_of_block(restoring, head);
     if (log == NULL)
         return true;
     if (!take_block(restoring, log, head, body))
         return false;
     if (head->flags & JOURNAL_DOUBTFUL)
-        log->durable->doubtful = log->durable->state_doubtful = true;
+        doubt(log);
     return true;
 }
 

@@ -93,7 +93,7 @@ branch_check(struct core *core, const struct entry_id *id, struct accepted *out)
 {
     struct producer committed = producers_committed(&core->producers, id->producer);
     struct producer here = producers_last(&core->branch_producers, id->producer);
-    uint64_t lsn, seq, unused;
+    uint64_t lsn, place, unused;
     enum cairn_error on_trunk = producers_check(&core->producers, id, &lsn, &unused);
 
     if (committed.seq != 0 && id->epoch == committed.epoch && id->producer_seq <= committed.seq) {
@@ -103,10 +103,10 @@ branch_check(struct core *core, const struct entry_id *id, struct accepted *out)
         return CAIRN_OK;
     }
     out->on_branch = true;
-    if (producers_check(&core->branch_producers, id, &seq, &unused) == CAIRN_AGAIN) {
+    if (producers_check(&core->branch_producers, id, &place, &unused) == CAIRN_AGAIN) {
         out->repeated = true;
-        out->seq = seq & (branch_place(1, 0) - 1);
-        out->incarnation = (uint32_t)(seq / branch_place(1, 0));
+        out->seq = branch_place_seq(place);
+        out->incarnation = branch_place_incarnation(place);
         return CAIRN_OK;
     }
     if (committed.seq == 0 && here.seq == 0 && on_trunk == CAIRN_PRODUCER_EVICTED)

@@ -75,6 +75,18 @@ branch_place(uint32_t incarnation, uint64_t seq)
     return (uint64_t)incarnation << 40 | seq;
 }
 
+static inline uint32_t
+branch_place_incarnation(uint64_t place)
+{
+    return (uint32_t)(place >> 40);
+}
+
+static inline uint64_t
+branch_place_seq(uint64_t place)
+{
+    return place & ((1ull << 40) - 1);
+}
+
 enum role { ROLE_FOLLOWER, ROLE_PRECANDIDATE, ROLE_CANDIDATE, ROLE_LEADER };
 
 enum message_type {

@@ -222,7 +222,7 @@ check_quorum(struct core *core, uint64_t now_ns, const struct sink *sink)
 static void
 leave_when_removed(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
-    uint8_t next = transfer_best_target(core);
+    uint8_t next = transfer_best_target(core, core->config.nodes);
 
     if (core->changes_count > 0 || is_voter(core, core->config.self))
         return;
@@ -391,9 +391,11 @@ core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t com
 {
     if (leader == core->config.self || !(core->config.nodes & node_bit(leader)))
         return;
-    if (term < core->term && core->role != ROLE_LEADER)
+    if (term < core->term) {
         tell_term(core, leader, now_ns, sink);
-    if (term < core->term || (term == core->term && core->role == ROLE_LEADER))
+        return;
+    }
+    if (term == core->term && core->role == ROLE_LEADER)
         return;
     follow(core, term, leader, now_ns, sink);
     if (commit_lsn > core->match_lsn)

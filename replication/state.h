@@ -328,7 +328,7 @@ void receive_hand_off_reply(struct core *core, const struct message *message, ui
 /* transfer.c */
 void transfer_send(struct core *core, uint8_t target, const struct sink *sink);
 void transfer_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
-uint8_t transfer_best_target(const struct core *core);
+uint8_t transfer_best_target(const struct core *core, cairn_node_set among);
 void receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* base.c */

@@ -27,17 +27,11 @@ core_transfer(struct core *core, uint8_t target, uint64_t now_ns)
 enum cairn_error
 core_hand_away(struct core *core, uint64_t now_ns)
 {
-    uint8_t best = CAIRN_NODE_NONE;
+    uint8_t best;
 
     if (core->role != ROLE_LEADER)
         return CAIRN_NOT_LEADER;
-    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-        if (peer == core->config.self || !is_voter(core, peer) || !(core->reach & node_bit(peer)) ||
-            core->progress[peer].recovering)
-            continue;
-        if (best == CAIRN_NODE_NONE || core->progress[peer].match_lsn > core->progress[best].match_lsn)
-            best = peer;
-    }
+    best = transfer_best_target(core, core->reach);
     return best == CAIRN_NODE_NONE ? CAIRN_BEHIND : core_transfer(core, best, now_ns);
 }
 
@@ -69,14 +63,15 @@ transfer_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
     transfer_send(core, target, sink);
 }
 
-/* The voter that holds most: whoever was removed and still leads hands over to it. */
+/* The voter in the set that holds most. */
 uint8_t
-transfer_best_target(const struct core *core)
+transfer_best_target(const struct core *core, cairn_node_set among)
 {
     uint8_t best = CAIRN_NODE_NONE;
 
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-        if (peer == core->config.self || !is_voter(core, peer) || core->progress[peer].recovering)
+        if (peer == core->config.self || !(among & node_bit(peer)) || !is_voter(core, peer) ||
+            core->progress[peer].recovering)
             continue;
         if (best == CAIRN_NODE_NONE || core->progress[peer].match_lsn > core->progress[best].match_lsn)
             best = peer;

@@ -404,10 +404,27 @@ file_bytes(const struct sim_file *file)
     return bytes;
 }
 
-uint32_t
-disk_flip_where(struct sim_node *node, const void *wanted, size_t size_bytes)
+/* What is looked for on a disk. */
+struct wanted {
+    const void *bytes; /* where these stand; NULL: blocks of the types in the set */
+    size_t size_bytes;
+    uint32_t types;
+};
+
+static bool
+is_wanted(const struct wanted *wanted, const uint8_t *at)
 {
-    struct sim_disk *disk = &node->disk;
+    const struct journal_block *head = (const struct journal_block *)(const void *)at;
+
+    if (wanted->bytes != NULL)
+        return memcmp(at, wanted->bytes, wanted->size_bytes) == 0;
+    return head->magic == JOURNAL_BLOCK_MAGIC && head->type <= 31 && (wanted->types >> head->type & 1) != 0;
+}
+
+/* Damages what is wanted, so many bytes behind where it begins. Everything stands at multiples of 8. */
+static uint32_t
+flip_each(struct sim_disk *disk, const struct wanted *wanted, size_t behind)
+{
     uint32_t found = 0;
 
     for (uint32_t i = 0; i < disk->files_count; i++) {
@@ -415,10 +432,10 @@ disk_flip_where(struct sim_node *node, const void *wanted, size_t size_bytes)
         uint8_t *bytes = file_bytes(file);
         size_t end = (size_t)file->sectors_count * DISK_SECTOR_BYTES;
 
-        for (size_t at = 0; at + size_bytes <= end; at += 8) {
-            if (memcmp(bytes + at, wanted, size_bytes) != 0)
+        for (size_t at = 0; at + wanted->size_bytes <= end; at += 8) {
+            if (!is_wanted(wanted, bytes + at))
                 continue;
-            flip(disk, file, at);
+            flip(disk, file, at + behind);
             found++;
         }
         free(bytes);
@@ -427,27 +444,19 @@ disk_flip_where(struct sim_node *node, const void *wanted, size_t size_bytes)
 }
 
 uint32_t
+disk_flip_where(struct sim_node *node, const void *bytes, size_t size_bytes)
+{
+    const struct wanted wanted = {.bytes = bytes, .size_bytes = size_bytes};
+
+    return flip_each(&node->disk, &wanted, 0);
+}
+
+uint32_t
 disk_flip_blocks(struct sim_node *node, uint32_t types)
 {
-    struct sim_disk *disk = &node->disk;
-    uint32_t found = 0;
+    const struct wanted wanted = {.size_bytes = sizeof(struct journal_block), .types = types};
 
-    for (uint32_t i = 0; i < disk->files_count; i++) {
-        struct sim_file *file = &disk->files[i];
-        uint8_t *bytes = file_bytes(file);
-        size_t end = (size_t)file->sectors_count * DISK_SECTOR_BYTES;
-
-        for (size_t at = DISK_SECTOR_BYTES; at + sizeof(struct journal_block) <= end; at += 8) {
-            const struct journal_block *head = (const struct journal_block *)(const void *)(bytes + at);
-
-            if (head->magic != JOURNAL_BLOCK_MAGIC || head->type > 31 || (types >> head->type & 1) == 0)
-                continue;
-            flip(disk, file, at + offsetof(struct journal_block, block));
-            found++;
-        }
-        free(bytes);
-    }
-    return found;
+    return flip_each(&node->disk, &wanted, offsetof(struct journal_block, block));
 }
 
 void

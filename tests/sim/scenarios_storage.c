@@ -8,6 +8,7 @@
 /* By then everything was said twice (docs/storage.md). */
 #define SETTLED_NS (100 * MS)
 #define LARGE_BYTES 9000u
+#define ENTRIES 60u
 
 static uint8_t
 start(struct sim *sim, uint32_t nodes, enum cairn_policy policy, uint64_t write_ns)
@@ -16,6 +17,24 @@ start(struct sim *sim, uint32_t nodes, enum cairn_policy policy, uint64_t write_
     sim->plan.disk_ns = write_ns;
     sim->plan.journal_file_bytes = 1u << 20;
     return scene_start(sim, nodes, policy);
+}
+
+/* With entries that everybody has, and that were said twice. */
+static void
+start_with_entries(struct sim *sim)
+{
+    start(sim, 3, CAIRN_POLICY_CP, 100 * US);
+    append_many(sim, scene_leader(sim), 7, ENTRIES, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, SETTLED_NS);
+}
+
+/* Everything comes to rest, and the first so many entries of producer 7 stand on the trunk. */
+static void
+end_with_each_once(struct sim *sim, uint64_t count)
+{
+    scene_end(sim);
+    for (uint64_t seq = 1; seq <= count; seq++)
+        expect(sim, copies(sim, 7, seq) == 1);
 }
 
 static void
@@ -94,18 +113,14 @@ torn_tail(struct sim *sim)
         /* Answered by nobody, it may or may not have lived on; the repeat settles it. */
         expect(sim, append(sim, scene_leader(sim), 7, seq + 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     }
-    scene_end(sim);
-    for (uint64_t seq = 1; seq <= 2 * (uint64_t)atoms + 2; seq++)
-        expect(sim, copies(sim, 7, seq) == 1);
+    end_with_each_once(sim, 2 * (uint64_t)atoms + 2);
 }
 
 /* On one, then on two; the third has it. */
 static void
 corrupt_middle(struct sim *sim)
 {
-    start(sim, 3, CAIRN_POLICY_CP, 100 * US);
-    append_many(sim, scene_leader(sim), 7, 60, CAIRN_ACK_MAJORITY);
-    sim_run_for(sim, SETTLED_NS);
+    start_with_entries(sim);
     for (uint8_t count = 1; count <= 2 && !sim->failed; count++) {
         uint8_t sound = follower(sim, scene_leader(sim), 1);
 
@@ -125,18 +140,14 @@ corrupt_middle(struct sim *sim)
             eventually(sim, WITHIN, !lacks(sim, follower(sim, sound, i)));
         sim_run_for(sim, SETTLED_NS);
     }
-    scene_end(sim);
-    for (uint64_t seq = 1; seq <= 60; seq++)
-        expect(sim, copies(sim, 7, seq) == 1);
+    end_with_each_once(sim, ENTRIES);
 }
 
 /* On all three: nobody makes it up, nobody goes on without it. */
 static void
 corrupt_everywhere(struct sim *sim)
 {
-    start(sim, 3, CAIRN_POLICY_CP, 100 * US);
-    append_many(sim, scene_leader(sim), 7, 60, CAIRN_ACK_MAJORITY);
-    sim_run_for(sim, SETTLED_NS);
+    start_with_entries(sim);
     cut_power(sim);
     for (uint8_t i = 0; i < 3; i++)
         expect(sim, damage_entry(sim, i, 7, 30) > 0);
@@ -145,11 +156,10 @@ corrupt_everywhere(struct sim *sim)
         expect(sim, lacks(sim, i));
     nobody_leads(sim);
     for (uint8_t i = 0; i < 3 && !sim->failed; i++) {
-        uint64_t lsn = 0;
         enum cairn_error error = append(sim, i, 8, 1, CAIRN_ACK_MAJORITY, NULL);
 
         expect(sim, error != CAIRN_OK && error != CAIRN_TIMEOUT);
-        expect(sim, scene_read(sim, i, CAIRN_READ_LINEARIZABLE, 1, &lsn) != CAIRN_OK);
+        expect(sim, scene_read(sim, i, CAIRN_READ_LINEARIZABLE, 1, NULL) != CAIRN_OK);
         expect(sim, lacks(sim, i));
     }
 }
@@ -176,8 +186,7 @@ corrupt_last(struct sim *sim)
     nobody_leads(sim);
     node_boot(&sim->nodes[leader]);
     expect(sim, append(sim, scene_leader(sim), 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
-    scene_end(sim);
-    expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 7, 2) == 1);
+    end_with_each_once(sim, 2);
 }
 
 /* What says term and vote is damaged wherever it was said, then gone with everything else. */
@@ -205,8 +214,7 @@ lost_vote_file(struct sim *sim)
         eventually(sim, WITHIN, node_log_of(&sim->nodes[voter], LOG) != NULL && !core_recovering(core_of(sim, voter)));
         sim_run_for(sim, SETTLED_NS);
     }
-    scene_end(sim);
-    expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 7, 2) == 1);
+    end_with_each_once(sim, 2);
 }
 
 static void
@@ -232,8 +240,7 @@ fsync_fails_once(struct sim *sim)
     expect(sim, core_failed(core_of(sim, leader)) && sim_leader(sim, LOG) != leader);
     node_crash(&sim->nodes[leader]);
     node_boot(&sim->nodes[leader]);
-    scene_end(sim);
-    expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 7, 2) == 1);
+    end_with_each_once(sim, 2);
 }
 
 static void
@@ -260,9 +267,7 @@ misdirected_write(struct sim *sim)
                        !core_recovering(core_of(sim, node)) && core_last_lsn(core_of(sim, node)) >= place(sim, 7, seq));
         sim_run_for(sim, SETTLED_NS);
     }
-    scene_end(sim);
-    for (uint64_t seq = 1; seq <= 10; seq++)
-        expect(sim, copies(sim, 7, seq) == 1);
+    end_with_each_once(sim, 10);
 }
 
 static void
@@ -292,9 +297,7 @@ full_disk(struct sim *sim)
     node_boot(&sim->nodes[leader]);
     sim_run_for(sim, SETTLED_NS);
     expect(sim, append(sim, scene_leader(sim), 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
-    scene_end(sim);
-    for (uint64_t i = 1; i <= seq; i++)
-        expect(sim, copies(sim, 7, i) == 1);
+    end_with_each_once(sim, seq);
 }
 
 /* What is under way to a slow disk is truncated; its end must not count for what stands there then. */
@@ -313,14 +316,7 @@ truncate_race(struct sim *sim)
     isolate(sim, old, true);
     new = scene_successor(sim, old, WITHIN);
     /* The slow one is needed for a majority. */
-    for (uint8_t i = 2, cut = 0; i < 5 && cut < 1; i++) {
-        uint8_t node = follower(sim, old, i);
-
-        if (node != new &&node != slow) {
-            isolate(sim, node, true);
-            cut++;
-        }
-    }
+    isolate(sim, follower(sim, old, follower(sim, old, 2) == new ? 3 : 2), true);
     eventually(sim, WITHIN, core_commit_lsn(core_of(sim, new)) >= lsn);
     term = sim->failed ? 0 : core_term_at(core_of(sim, new), lsn);
     sim->nodes[slow].disk.torn_atoms = 0;

@@ -231,31 +231,40 @@ closed_bytes(const struct reading *whole, const struct memory_disk *disk)
     return (end + DISK_SECTOR_BYTES - 1) & ~(DISK_SECTOR_BYTES - 1);
 }
 
+/* A journal, what stands in it, and where its closed file ends. */
+static struct memory_disk *
+closed_journal(struct reading *whole, uint32_t *end)
+{
+    struct memory_disk *disk = write_journal();
+
+    read_journal(disk, whole);
+    *end = closed_bytes(whole, disk);
+    return disk;
+}
+
 static void
 what_was_written_is_read(void **state)
 {
-    struct memory_disk *disk = write_journal();
     struct reading whole;
+    uint32_t end;
+    struct memory_disk *disk = closed_journal(&whole, &end);
 
     (void)state;
-    read_journal(disk, &whole);
     assert_false(whole.refused);
     assert_int_equal(whole.damages, 0);
     assert_false(whole.torn);
-    assert_true(whole.count > 8 && closed_bytes(&whole, disk) > 4 * DISK_SECTOR_BYTES);
+    assert_true(whole.count > 8 && end > 4 * DISK_SECTOR_BYTES);
     free(disk);
 }
 
 static void
 every_byte_that_changes_is_noticed(void **state)
 {
-    struct memory_disk *disk = write_journal();
     struct reading whole, part;
     uint32_t end;
+    struct memory_disk *disk = closed_journal(&whole, &end);
 
     (void)state;
-    read_journal(disk, &whole);
-    end = closed_bytes(&whole, disk);
     for (uint32_t at = 0; at < end; at++) {
         disk->files[0].bytes[at] ^= (uint8_t)(1u << at % 8);
         read_journal(disk, &part);
@@ -271,14 +280,13 @@ every_byte_that_changes_is_noticed(void **state)
 }
 
 static void
-zero_each(struct memory_disk *disk, uint32_t sector_bytes)
+zero_each(uint32_t sector_bytes)
 {
     struct reading whole, part;
     uint8_t kept[DISK_SECTOR_BYTES], nothing[DISK_SECTOR_BYTES] = {0};
     uint32_t end;
+    struct memory_disk *disk = closed_journal(&whole, &end);
 
-    read_journal(disk, &whole);
-    end = closed_bytes(&whole, disk);
     for (uint32_t at = 0; at < end; at += sector_bytes) {
         memcpy(kept, disk->files[0].bytes + at, sector_bytes);
         memset(disk->files[0].bytes + at, 0, sector_bytes);
@@ -287,29 +295,25 @@ zero_each(struct memory_disk *disk, uint32_t sector_bytes)
         expect_part_of(&whole, &part);
         memcpy(disk->files[0].bytes + at, kept, sector_bytes);
     }
+    free(disk);
 }
 
 static void
 every_sector_that_is_zeroed_is_noticed(void **state)
 {
-    struct memory_disk *disk = write_journal();
-
     (void)state;
-    zero_each(disk, 512);
-    zero_each(disk, DISK_SECTOR_BYTES);
-    free(disk);
+    zero_each(512);
+    zero_each(DISK_SECTOR_BYTES);
 }
 
 static void
 every_end_that_is_cut_off_is_noticed(void **state)
 {
-    struct memory_disk *disk = write_journal();
     struct reading whole, part;
     uint32_t end;
+    struct memory_disk *disk = closed_journal(&whole, &end);
 
     (void)state;
-    read_journal(disk, &whole);
-    end = closed_bytes(&whole, disk);
     for (uint32_t size_bytes = 0; size_bytes < end; size_bytes++) {
         disk->files[0].size_bytes = size_bytes;
         read_journal(disk, &part);
