@@ -58,7 +58,10 @@ small_of(const struct message *message)
     case MESSAGE_READ_INDEX_REPLY:
         return (struct wire_small){message->read_index.token, message->read_index.lsn, 0};
     case MESSAGE_HAND_OFF_REPLY:
-        return (struct wire_small){message->hand_off_reply.mark, message->hand_off_reply.incarnation, 0};
+        return (struct wire_small){message->hand_off_reply.mark, message->hand_off_reply.incarnation,
+                                   message->hand_off_reply.origin};
+    case MESSAGE_SPREAD_REPLY:
+        return (struct wire_small){message->spread_reply.held_place, 0, 0};
     case MESSAGE_RECOVER:
     case MESSAGE_RECOVER_REPLY:
         return (struct wire_small){message->recover.nonce, message->recover.last_lsn,
@@ -69,6 +72,7 @@ small_of(const struct message *message)
     case MESSAGE_APPEND:
     case MESSAGE_LEND:
     case MESSAGE_HAND_OFF:
+    case MESSAGE_SPREAD:
     case MESSAGE_BASE:
     case MESSAGE_TYPES:
         break;
@@ -133,7 +137,7 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
         .block = *block,
     };
 
-    assert(message->type == MESSAGE_APPEND || message->type == MESSAGE_HAND_OFF || message->type == MESSAGE_LEND);
+    assert(codec_has_entries(message->type));
     if (message->type == MESSAGE_LEND) {
         body.prev = message->append.prev_lsn;
         body.prev_term = message->append.prev_term;
@@ -143,6 +147,9 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
         body.prev = message->append.prev_lsn;
         body.prev_term = message->append.prev_term;
         body.commit_lsn = message->append.commit_lsn;
+    } else if (message->type == MESSAGE_SPREAD) {
+        body.prev = message->spread.prev_place;
+        body.commit_lsn = message->spread.settled_place;
     } else {
         body.prev = message->hand_off.prev_seq;
     }
@@ -209,6 +216,12 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_HAND_OFF_REPLY:
         message->hand_off_reply.mark = small.a;
         message->hand_off_reply.incarnation = (uint32_t)small.b;
+        if (small.c >= CAIRN_NODES_MAX)
+            return CODEC_FIELD;
+        message->hand_off_reply.origin = (uint8_t)small.c;
+        break;
+    case MESSAGE_SPREAD_REPLY:
+        message->spread_reply.held_place = small.a;
         break;
     case MESSAGE_RECOVER:
     case MESSAGE_RECOVER_REPLY:
@@ -224,6 +237,7 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_APPEND:
     case MESSAGE_LEND:
     case MESSAGE_HAND_OFF:
+    case MESSAGE_SPREAD:
     case MESSAGE_BASE:
     case MESSAGE_TYPES:
         return CODEC_FIELD;
@@ -310,6 +324,10 @@ decode_entries(const struct wire_header *header, const uint8_t *bytes, struct de
         message->append.prev_term = body.prev_term;
         message->append.commit_lsn = body.commit_lsn;
         message->append.run = run;
+    } else if (message->type == MESSAGE_SPREAD) {
+        message->spread.prev_place = body.prev;
+        message->spread.settled_place = body.commit_lsn;
+        message->spread.run = run;
     } else {
         message->hand_off.prev_seq = body.prev;
         message->hand_off.run = run;
@@ -407,7 +425,7 @@ codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes,
     out->message.incarnation = header.incarnation;
     if (header.type == MESSAGE_BASE)
         return decode_base(&header, body, out);
-    if (header.type != MESSAGE_APPEND && header.type != MESSAGE_HAND_OFF && header.type != MESSAGE_LEND)
+    if (!codec_has_entries(header.type))
         return decode_small(&header, body, out);
     out->records = body + header.body_bytes;
     out->records_bytes = (uint32_t)(size_bytes - sizeof(header) - header.body_bytes);

@@ -2,7 +2,7 @@
  * knows nothing of ports.
  *
  * A message is a header, a body whose form the type gives, and, of MESSAGE_APPEND and MESSAGE_HAND_OFF,
- * records (of MESSAGE_LEND too). The header's checksum covers header and body; each record carries its own. Of a fragment,
+ * records (of MESSAGE_LEND and MESSAGE_SPREAD too). The header's checksum covers header and body; each record carries its own. Of a fragment,
  * which carries none, it covers the bytes too. */
 #ifndef DATAPLANE_CODEC_H
 #define DATAPLANE_CODEC_H
@@ -14,7 +14,7 @@
 #include "record.h"
 
 #define CODEC_MAGIC 0xca
-#define CODEC_VERSION 2
+#define CODEC_VERSION 3
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80
@@ -59,12 +59,12 @@ struct wire_mark {
     uint32_t incarnation, origin;
 };
 
-/* Body of MESSAGE_APPEND, MESSAGE_LEND and MESSAGE_HAND_OFF. fragment_total 0: whole records follow. Otherwise the bytes
- * are a piece of the block's single record. */
+/* Body of MESSAGE_APPEND, MESSAGE_LEND, MESSAGE_HAND_OFF and MESSAGE_SPREAD. fragment_total 0: whole records follow.
+ * Otherwise the bytes are a piece of the block's single record. */
 struct wire_entries {
-    uint64_t prev;       /* lsn, or sequence */
+    uint64_t prev;       /* lsn, or sequence, or place on the branch (MESSAGE_SPREAD) */
     uint64_t prev_term;  /* MESSAGE_APPEND, MESSAGE_LEND */
-    uint64_t commit_lsn; /* MESSAGE_LEND: last lsn of the lender */
+    uint64_t commit_lsn; /* MESSAGE_LEND: last lsn of the lender; MESSAGE_SPREAD: place that is settled */
     uint64_t last_term;  /* MESSAGE_LEND: of that */
     uint32_t fragment_offset, fragment_total;
     struct block block;
@@ -129,6 +129,12 @@ enum codec_verdict {
     CODEC_FIELD,    /* a value out of its range */
     CODEC_VERDICTS,
 };
+
+static inline bool
+codec_has_entries(uint8_t type)
+{
+    return type == MESSAGE_APPEND || type == MESSAGE_HAND_OFF || type == MESSAGE_LEND || type == MESSAGE_SPREAD;
+}
 
 /* Writes header and body; returns the bytes written. Of MESSAGE_APPEND and MESSAGE_HAND_OFF, block
  * describes the records; the caller puts their bytes (or a fragment of them) behind, copied or chained. */

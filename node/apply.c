@@ -57,8 +57,8 @@ store_control_entry(struct node *node, struct node_log *log, const struct run *r
 static void
 reopen_branch(struct node_log *log, uint64_t place)
 {
-    assert(log->branch_entries == 0);
-    store_reset(&log->branch, place);
+    assert(log->own->entries == 0);
+    store_reset(&log->own->store, place);
     if (log->durable == NULL)
         return;
     log->durable->branch = (struct cursor){.position = place + 1};
@@ -81,18 +81,18 @@ keep_on_branch(struct node_log *log, const struct run *run)
         block.size_bytes = stretch.size_bytes;
         block.first_seq = run->first_seq + (stretch.first - run->first_lsn);
         block.first_lsn = branch_place(run->incarnation, block.first_seq);
-        if (block.first_lsn <= log->branch.last)
+        if (block.first_lsn <= log->own->store.last)
             reopen_branch(log, block.first_lsn - 1);
         /* What stood before it here and is not committed may go the same way: its place says nothing. */
         if (block.fork_lsn == FORK_TRUNK)
             block.fork_lsn = core_commit_lsn(log->core);
-        stored = store_append(&log->branch, &block, stretch.records);
+        stored = store_append(&log->own->store, &block, stretch.records);
         assert(stored);
         (void)stored;
-        log->branch_entries += stretch.count;
+        log->own->entries += stretch.count;
         store_advance(&cursor, &stretch);
     }
-    store_seal(&log->branch);
+    store_seal(&log->own->store);
 }
 
 /* Did a client append these here, under the present leadership? Those alone are in uncommitted_bytes. */
@@ -157,20 +157,43 @@ committed(struct node *node, struct node_log *log, uint64_t lsn)
     node_touch(node, log);
 }
 
+/* Entries of another's branch, as they came. */
 static void
-branch_trim(struct node *node, struct node_log *log, uint64_t place)
+store_copy(struct node *node, struct node_log *log, const struct run *run, uint32_t index)
 {
+    struct held_branch *copy = &log->branches[run->origin];
+    const struct batch *batch = &node->batch;
+    struct block block = block_of(node, run);
+    bool stored;
+
+    assert(run->origin != node->self && index + run->count <= batch->count);
+    block.size_bytes = batch->offsets[index + run->count] - batch->offsets[index];
+    if (copy->entries == 0 && block.first_lsn <= copy->store.last) {
+        store_reset(&copy->store, block.first_lsn - 1);
+        copy->trim_cursor = (struct cursor){.position = block.first_lsn};
+    }
+    stored = store_append(&copy->store, &block, batch->records + batch->offsets[index]);
+    assert(stored);
+    (void)stored;
+    copy->entries += run->count;
+    store_seal(&copy->store);
+}
+
+static void
+branch_trim(struct node *node, struct node_log *log, uint8_t origin, uint64_t place)
+{
+    struct held_branch *branch = &log->branches[origin];
     struct stretch stretch;
 
-    if (!log->trim_cursor.placed)
-        log->trim_cursor.position = store_first(&log->branch);
-    while (log->branch_entries > 0 &&
-           store_look(&log->branch, &log->trim_cursor, place, UINT32_MAX, SIZE_MAX, &stretch)) {
-        log->branch_entries -= stretch.count;
-        store_advance(&log->trim_cursor, &stretch);
+    if (!branch->trim_cursor.placed)
+        branch->trim_cursor.position = store_first(&branch->store);
+    while (branch->entries > 0 &&
+           store_look(&branch->store, &branch->trim_cursor, place, UINT32_MAX, SIZE_MAX, &stretch)) {
+        branch->entries -= stretch.count;
+        store_advance(&branch->trim_cursor, &stretch);
     }
-    store_trim(&log->branch, place + 1);
-    if (log->branch_entries > 0)
+    store_trim(&branch->store, place + 1);
+    if (branch->entries > 0 || branch != log->own)
         return;
     if (log->durable != NULL)
         log->durable->branch_place = 0;
@@ -226,6 +249,9 @@ apply_effect(void *context, const struct effect *effect)
         store_truncate(&log->trunk, effect->lsn);
         durable_truncated(node, log, effect->lsn);
         break;
+    case EFFECT_KEEP_COPY:
+        store_copy(node, log, &effect->store.run, effect->store.index);
+        break;
     case EFFECT_KEEP:
         keep_on_branch(log, &effect->store.run);
         break;
@@ -248,7 +274,7 @@ apply_effect(void *context, const struct effect *effect)
         reader_failed(node, effect->read.token);
         break;
     case EFFECT_BRANCH_TRIM:
-        branch_trim(node, log, branch_place(effect->branch.incarnation, effect->branch.seq));
+        branch_trim(node, log, effect->branch.origin, branch_place(effect->branch.incarnation, effect->branch.seq));
         break;
     case EFFECT_REBASE:
         rebased(node, log, effect->lsn);

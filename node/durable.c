@@ -59,7 +59,7 @@ has_unwritten(const struct node_log *log)
     const struct durable *durable = log->durable;
 
     return durable->state_written != durable->state_wanted || durable->base_due || durable->trim_due ||
-           log->trunk.last >= durable->trunk.position || log->branch.last >= durable->branch.position;
+           log->trunk.last >= durable->trunk.position || log->own->store.last >= durable->branch.position;
 }
 
 static void
@@ -256,7 +256,7 @@ maybe_acked(const struct node *node, const struct node_log *log, const struct st
 static bool
 write_records(struct node *node, struct node_log *log, bool on_branch)
 {
-    const struct store *store = on_branch ? &log->branch : &log->trunk;
+    const struct store *store = on_branch ? &log->own->store : &log->trunk;
     struct cursor *cursor = on_branch ? &log->durable->branch : &log->durable->trunk;
     struct stretch stretch;
 

@@ -57,6 +57,17 @@ node_now_ns(const struct node *node)
     return node->config.time->monotonic_ns(node->config.time->context);
 }
 
+static bool
+branches_init(struct node *node, struct node_log *log)
+{
+    for (uint8_t origin = 0; origin < node->nodes; origin++) {
+        log->branches[origin].trim_cursor.position = 1;
+        if (!store_init(&log->branches[origin].store, &node->segments))
+            return false;
+    }
+    return true;
+}
+
 struct node_log *
 node_log_create(struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
 {
@@ -73,11 +84,12 @@ node_log_create(struct node *node, uint32_t id, const struct log_settings *asked
     log->deny = asked->deny;
     /* The catalog is small, and read from its beginning by whoever starts. */
     log->retain_bytes = id == CATALOG_LOG ? 0 : node->config.retain_bytes;
-    log->commit_cursor.position = log->trim_cursor.position = 1;
+    log->own = &log->branches[node->self];
+    log->commit_cursor.position = 1;
     log->mode = asked->policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     log->memory = aligned_alloc(64, core_footprint(&settings));
-    if (log->memory == NULL || !store_init(&log->trunk, &node->segments) ||
-        !store_init(&log->branch, &node->segments) || !pending_ring_init(&log->pending, settings.window_entries) ||
+    if (log->memory == NULL || !store_init(&log->trunk, &node->segments) || !branches_init(node, log) ||
+        !pending_ring_init(&log->pending, settings.window_entries) ||
         !pending_ring_init(&log->pending_all, settings.window_entries) ||
         (settings.durable && !durable_init(node, log))) {
         node_log_free(log);
@@ -92,8 +104,10 @@ node_log_free(struct node_log *log)
 {
     if (log->trunk.segments != NULL)
         store_fini(&log->trunk);
-    if (log->branch.segments != NULL)
-        store_fini(&log->branch);
+    for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++) {
+        if (log->branches[origin].store.segments != NULL)
+            store_fini(&log->branches[origin].store);
+    }
     durable_fini(log);
     free(log->pending.items);
     free(log->pending_all.items);

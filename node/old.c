@@ -431,7 +431,7 @@ oldest_file(const struct node_log *log, uint64_t durable_place)
     const uint64_t places[] = {
         durable->tail_place,
         indexed ? durable->index.items[item].place : durable->tail_place,
-        log->branch_entries > 0 ? durable->branch_place : durable->tail_place,
+        log->own->entries > 0 ? durable->branch_place : durable->tail_place,
         log->base_lsn > 0 ? durable->base_place : durable->tail_place,
     };
     uint64_t oldest = UINT64_MAX;

@@ -233,28 +233,32 @@ read_trunk(struct node *node, struct reader *reader)
     return given;
 }
 
+/* This node's branch first, then what it holds of others'. */
 static uint32_t
-read_branch(struct node *node, struct reader *reader)
+read_branches(struct node *node, struct reader *reader)
 {
+    const struct held_branch *branch = &reader->log->branches[(node->self + reader->branches_read) % node->nodes];
     struct stretch stretch;
     uint32_t given = 0;
 
-    if (!reader->ended_trunk) {
-        reader->ended_trunk = true;
-        reader->branch_cursor = (struct cursor){.position = 1};
+    if (!reader->begun_branch) {
+        reader->begun_branch = true;
         /* What is below is on the trunk already. */
-        if (reader->log->trim_cursor.placed)
-            reader->branch_cursor.position = reader->log->trim_cursor.position;
+        reader->branch_cursor = (struct cursor){
+            .position = branch->trim_cursor.placed ? branch->trim_cursor.position : 1,
+        };
     }
     while (given < ENTRIES_PER_TURN &&
-           store_look(&reader->log->branch, &reader->branch_cursor, UINT64_MAX, 1, SIZE_MAX, &stretch)) {
+           store_look(&branch->store, &reader->branch_cursor, UINT64_MAX, 1, SIZE_MAX, &stretch)) {
         if (!emit_entry(node, reader, &stretch, true))
             return given;
         store_advance(&reader->branch_cursor, &stretch);
         given++;
     }
-    if (given == 0)
-        reader->tentative = false;
+    if (given == 0) {
+        reader->begun_branch = false;
+        reader->tentative = ++reader->branches_read < node->nodes;
+    }
     return given;
 }
 
@@ -313,7 +317,7 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
     if (reader->next <= reader->limit && core_commit_lsn(reader->log->core) >= reader->next)
         return 0; /* the client has no room */
     if (reader->tentative)
-        return read_branch(node, reader) + 1;
+        return read_branches(node, reader) + 1;
     reader_end(node, reader, CAIRN_OK);
     return 1;
 }

@@ -49,8 +49,18 @@ feed(struct node *node, struct node_log *log, const struct message *message, uin
         node_activate(node, log);
 }
 
+static bool
+entries_have_room(const struct node *node, const struct node_log *log, const struct message *message,
+                  const struct block *block)
+{
+    /* Copies of branches are held in memory alone. */
+    if (message->type == MESSAGE_SPREAD)
+        return branch_has_room(node, &log->branches[message->from], worst_bytes(block));
+    return store_has_room(node, &log->trunk, worst_bytes(block)) && durable_has_space(node, log, worst_bytes(block));
+}
+
 /* Entries of a leader (or a lender) go straight to the end of the trunk, where the core's answer leaves them or
- * not. A hand-off's may have to be split, and are read from a buffer. */
+ * not. Those of a branch may have to be split, and are read from a buffer. */
 static void
 receive_entries(struct node *node, struct node_log *log, const struct message *message, const struct block *block,
                 const uint8_t *records, uint64_t now_ns)
@@ -59,12 +69,11 @@ receive_entries(struct node *node, struct node_log *log, const struct message *m
 
     node->batch.count = 0;
     if (block->count > 0) {
-        if (!store_has_room(node, &log->trunk, worst_bytes(block)) ||
-            !durable_has_space(node, log, worst_bytes(block))) {
+        if (!entries_have_room(node, log, message, block)) {
             node->counters.no_room++;
             return;
         }
-        if (message->type != MESSAGE_HAND_OFF)
+        if (message->type != MESSAGE_HAND_OFF && message->type != MESSAGE_SPREAD)
             place = store_stage(&log->trunk, block->size_bytes);
         if (place == NULL) {
             node->counters.no_room++;
@@ -282,7 +291,7 @@ node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t 
         return false;
     }
     node->event_digest = decoded.type == MESSAGE_BASE ? decoded.message.base.digest : 0;
-    if (decoded.type != MESSAGE_APPEND && decoded.type != MESSAGE_HAND_OFF && decoded.type != MESSAGE_LEND)
+    if (!codec_has_entries(decoded.type))
         feed(node, log, &decoded.message, now_ns);
     else if (decoded.fragment_total != 0)
         receive_fragment(node, log, &decoded, now_ns);

@@ -196,7 +196,7 @@ branch_seq_of(struct node_log *log, uint64_t lsn)
     struct cursor cursor = {.position = lsn};
     struct stretch stretch;
 
-    if (log->branch_entries == 0 || !store_look(&log->trunk, &cursor, lsn, 1, SIZE_MAX, &stretch))
+    if (log->own->entries == 0 || !store_look(&log->trunk, &cursor, lsn, 1, SIZE_MAX, &stretch))
         return 0;
     return stretch.block->first_seq + stretch.index;
 }
@@ -325,15 +325,13 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     return true;
 }
 
-/* What stands on the branch comes again by the trunk before the branch can go: there must be room for
- * both. */
-static bool
-branch_has_room(const struct node *node, const struct node_log *log, size_t size_bytes)
+bool
+branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes)
 {
     uint64_t free_bytes = (uint64_t)segments_free(node) * (node->segments.segment_bytes / 2);
 
-    return store_has_room(node, &log->branch, size_bytes) &&
-           log->branch.bytes + size_bytes < free_bytes + node->segments.segment_bytes;
+    return store_has_room(node, &branch->store, size_bytes) &&
+           branch->store.bytes + size_bytes < free_bytes + node->segments.segment_bytes;
 }
 
 /* The core remembers the places of a producer's last run alone. Where that is over, the branch is looked through: repeats
@@ -344,7 +342,7 @@ place_repeated(struct node_log *log, const struct entry_id *id, struct accepted 
     struct found *found = &log->found;
     bool onward = found->id.producer == id->producer && found->id.epoch == id->epoch &&
                   found->id.producer_seq <= id->producer_seq;
-    uint64_t place = node_find_entry(&log->branch, id, onward ? found->place : 1);
+    uint64_t place = node_find_entry(&log->own->store, id, onward ? found->place : 1);
 
     /* What is not there any more the trunk holds. */
     if (place == 0)
@@ -365,7 +363,7 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
 
     if (log->durable != NULL && !pending_room(&log->durable->branch_pending))
         return false;
-    if (!branch_has_room(node, log, record_size(record))) {
+    if (!branch_has_room(node, log->own, record_size(record))) {
         answer_error(node, log, attachment, pending->token, CAIRN_FULL);
         return true;
     }
@@ -391,8 +389,8 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
             .incarnation = node->config.incarnation,
             .origin = node->self,
         };
-        store_append(&log->branch, &block, record);
-        log->branch_entries++;
+        store_append(&log->own->store, &block, record);
+        log->own->entries++;
         log->appended++;
         log_reassess(node, log);
         node_activate(node, log);

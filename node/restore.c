@@ -220,7 +220,7 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
         bool settled;
         uint32_t size_bytes = next_batch(node, block, body, done, offset, &part);
 
-        if (size_bytes == 0 || !room_for(node, &log->branch, size_bytes + sizeof(struct block)))
+        if (size_bytes == 0 || !room_for(node, &log->own->store, size_bytes + sizeof(struct block)))
             return false;
         run = run_of(&part);
         if (!core_restore_branch(log->core, &run, node->batch.ids, &settled))
@@ -229,12 +229,12 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
         if (!settled) {
             if (log->durable->branch_place == 0)
                 log->durable->branch_place = place;
-            store_append(&log->branch, &part, node->batch.records);
-            log->branch_entries += part.count;
+            store_append(&log->own->store, &part, node->batch.records);
+            log->own->entries += part.count;
         }
         offset += size_bytes;
     }
-    store_seal(&log->branch);
+    store_seal(&log->own->store);
     if (block->hlc > log->hlc)
         log->hlc = block->hlc;
     return true;
@@ -544,9 +544,9 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
     uint64_t lacks_lsn, lacks_term;
 
     durable->trunk.position = core_last_lsn(log->core) + 1;
-    durable->branch.position = log->branch.last + 1;
+    durable->branch.position = log->own->store.last + 1;
     durable->held_lsn = core_last_lsn(log->core);
-    durable->held_branch = log->branch.last;
+    durable->held_branch = log->own->store.last;
     core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &sink);
     if (durable->doubtful || durable->state_doubtful || (node->journal_was_empty && node->config.recovering))
         core_restore_doubt(log->core);
@@ -560,7 +560,7 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
     else if (core_last_lsn(log->core) > 0)
         node_event(node, EVENT_RESTORED, log, node->self, 0, 0,
                    "up to lsn %" PRIu64 ", term %" PRIu64 ", %" PRIu64 " branch entries", core_last_lsn(log->core),
-                   core_term(log->core), log->branch_entries);
+                   core_term(log->core), log->own->entries);
     /* What is kept for the branch now is written there. */
     durable_want(node, log);
     log_reassess(node, log);

@@ -260,11 +260,25 @@ adopt(struct node *node, struct node_log *log, const struct message *message, co
     node_activate(node, log);
 }
 
+/* The run of branch entries that a stretch is. */
+static struct run
+branch_run(const struct stretch *stretch)
+{
+    struct block block = block_part(stretch);
+
+    return (struct run){
+        .first_seq = block.first_seq,
+        .count = block.count,
+        .incarnation = block.incarnation,
+        .origin = block.origin,
+        .kind = ENTRY_DATA,
+    };
+}
+
 static struct message
 hand_off_message(const struct node *node, const struct node_log *log, uint8_t leader, uint64_t after_seq,
                  const struct stretch *stretch)
 {
-    struct block block = block_part(stretch);
     struct message message;
 
     memset(&message, 0, sizeof(message));
@@ -273,19 +287,15 @@ hand_off_message(const struct node *node, const struct node_log *log, uint8_t le
     message.to = leader;
     message.term = core_term(log->core);
     message.hand_off.prev_seq = after_seq;
-    message.hand_off.run = (struct run){
-        .first_seq = block.first_seq,
-        .count = block.count,
-        .incarnation = block.incarnation,
-        .origin = block.origin,
-        .kind = ENTRY_DATA,
-    };
+    message.hand_off.run = branch_run(stretch);
     return message;
 }
 
-void
-send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns)
+static void
+send_hand_off(struct node *node, struct node_log *log, uint8_t origin, uint64_t now_ns)
 {
+    const struct store *store = &log->branches[origin].store;
+    struct stream *stream = &log->hand_offs[origin];
     uint64_t after_seq;
     uint32_t incarnation;
     uint8_t leader;
@@ -294,10 +304,10 @@ send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns)
         struct stretch stretch;
         struct message message;
 
-        if (!core_hand_off_window(log->core, &incarnation, &after_seq, &leader))
+        if (!core_hand_off_window(log->core, origin, &incarnation, &after_seq, &leader))
             return;
-        stream_place(&log->hand_off, branch_place(incarnation, after_seq));
-        if (!store_look(&log->branch, &log->hand_off.cursor, UINT64_MAX, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch))
+        stream_place(stream, branch_place(incarnation, after_seq));
+        if (!store_look(store, &stream->cursor, UINT64_MAX, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch))
             return;
         message = hand_off_message(node, log, leader, after_seq, &stretch);
         if (leader == node->self) {
@@ -307,13 +317,55 @@ send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns)
         } else {
             struct port *port = &node->ports[leader];
 
-            if (port_room(port) < 4 || !send_stretch(node, log, port, &message, &stretch, &log->hand_off))
+            if (port_room(port) < 4 || !send_stretch(node, log, port, &message, &stretch, stream))
                 return;
-            core_handed(log->core, message.hand_off.run.first_seq + stretch.count - 1, stretch.count, now_ns);
+            core_handed(log->core, origin, message.hand_off.run.first_seq + stretch.count - 1, stretch.count, now_ns);
         }
-        log->hand_off.key = stretch.first + stretch.count - 1;
-        store_advance(&log->hand_off.cursor, &stretch);
+        stream->key = stretch.first + stretch.count - 1;
+        store_advance(&stream->cursor, &stretch);
     }
+}
+
+void
+send_hand_offs(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    for (cairn_node_set held = core_branches_held(log->core); held != 0; held &= held - 1)
+        send_hand_off(node, log, (uint8_t)__builtin_ctz(held), now_ns);
+}
+
+static void
+spread_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns)
+{
+    struct stream *stream = &log->spreads[peer];
+    struct port *port = &node->ports[peer];
+    uint64_t after_place;
+
+    for (uint32_t frames = 0; frames < FRAMES_PER_TURN; frames++) {
+        struct stretch stretch;
+        struct message message;
+
+        if (port_room(port) < 4 || !core_spread_window(log->core, peer, &after_place))
+            return;
+        stream_place(stream, after_place);
+        if (!store_look(&log->own->store, &stream->cursor, UINT64_MAX, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch))
+            return;
+        core_spread_message(log->core, peer, after_place, &message);
+        message.spread.run = branch_run(&stretch);
+        if (!send_stretch(node, log, port, &message, &stretch, stream))
+            return;
+        stream->key = stretch.first + stretch.count - 1;
+        store_advance(&stream->cursor, &stretch);
+        core_spread_sent(log->core, peer, stretch.first + stretch.count - 1, now_ns);
+    }
+}
+
+void
+send_spreads(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    if (log->own->entries == 0)
+        return;
+    for (uint8_t peer = 0; peer < node->nodes; peer++)
+        spread_to(node, log, peer, now_ns);
 }
 
 /* Changes are said a few times over, since a heartbeat may be lost; everything else now and then. */

@@ -87,10 +87,11 @@ struct stream {
 };
 
 struct reader {
-    bool used, waiting, follow, tentative, ended_trunk;
+    bool used, waiting, follow, tentative, begun_branch;
     bool earliest; /* from wherever the log begins */
     uint8_t attachment;
     uint8_t level;
+    uint8_t branches_read; /* of the tentative part */
     uint32_t serial, generation;
     struct node_log *log;
     uint64_t token, next, to, limit;
@@ -183,6 +184,13 @@ struct found {
     uint64_t place;
 };
 
+/* Entries that one node accepted alone. */
+struct held_branch {
+    struct store store; /* positions are places: branch_place() */
+    struct cursor trim_cursor;
+    uint64_t entries; /* not known to be on the trunk */
+};
+
 struct node_log {
     uint32_t id;
     uint8_t self;
@@ -192,11 +200,12 @@ struct node_log {
     uint64_t retain_bytes; /* 0: everything */
     void *memory;
     struct core *core;
-    struct store trunk, branch;
+    struct store trunk;
+    struct held_branch branches[CAIRN_NODES_MAX]; /* by origin; others' are copies */
+    struct held_branch *own;
     struct durable *durable; /* NULL: the log lives in memory alone */
-    struct cursor commit_cursor, trim_cursor;
+    struct cursor commit_cursor;
     uint64_t digest, digest_lsn;
-    uint64_t branch_entries;
     struct found found;
     enum cairn_mode mode;
     cairn_node_set voters; /* when the mode was last decided */
@@ -204,9 +213,10 @@ struct node_log {
     struct pending waits[WAITS_MAX]; /* repeats of what is still on its way */
     uint32_t waits_count;
     struct stream streams[CAIRN_NODES_MAX];
-    struct stream hand_off;
-    bool active;  /* in node->active */
-    bool touched; /* something happened since its last tick */
+    struct stream hand_offs[CAIRN_NODES_MAX]; /* by origin */
+    struct stream spreads[CAIRN_NODES_MAX];   /* by peer */
+    bool active;                              /* in node->active */
+    bool touched;                             /* something happened since its last tick */
     uint64_t hlc;
     uint64_t appended, refused;
     uint64_t uncommitted_bytes; /* this log's part */
@@ -355,13 +365,16 @@ struct block block_part(const struct stretch *stretch);
 void send_message(struct node *node, struct node_log *log, const struct message *message);
 void send_entries(struct node *node, struct node_log *log, uint64_t now_ns);
 void send_lent(struct node *node, struct node_log *log);
-void send_hand_off(struct node *node, struct node_log *log, uint64_t now_ns);
+void send_hand_offs(struct node *node, struct node_log *log, uint64_t now_ns);
+void send_spreads(struct node *node, struct node_log *log, uint64_t now_ns);
 void send_heartbeats(struct node *node, uint64_t now_ns);
 
 /* requests.c */
 uint32_t requests_turn(struct node *node, uint64_t now_ns);
 void pending_committed(struct node *node, struct node_log *log);
 void pending_deposed(struct node *node, struct node_log *log);
+/* What stands on a branch comes again by the trunk before the branch can go: is there room for both? */
+bool branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes);
 bool answer_put(struct node *node, uint8_t attachment, uint32_t serial, const struct answer *answer,
                 const struct record *record);
 

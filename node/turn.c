@@ -164,17 +164,31 @@ trim(struct node_log *log)
     log->ticked_lsn = log->digest_lsn;
 }
 
-/* Something that may be sent now: to a follower, or of the branch. */
+static bool
+branches_unsent(const struct node *node, const struct node_log *log)
+{
+    uint64_t after;
+    uint32_t incarnation;
+    uint8_t leader;
+
+    for (cairn_node_set held = core_branches_held(log->core); held != 0; held &= held - 1) {
+        if (core_hand_off_window(log->core, (uint8_t)__builtin_ctz(held), &incarnation, &after, &leader))
+            return true;
+    }
+    for (uint8_t peer = 0; log->own->entries > 0 && peer < node->nodes; peer++) {
+        if (core_spread_window(log->core, peer, &after))
+            return true;
+    }
+    return false;
+}
+
+/* Something that may be sent now: to a follower, or of a branch. */
 bool
 node_has_unsent(const struct node *node, const struct node_log *log)
 {
     uint64_t from, to;
-    uint32_t incarnation;
-    uint8_t leader;
 
-    if (core_hand_off_window(log->core, &incarnation, &from, &leader))
-        return true;
-    if (log->lend_from_lsn != 0)
+    if (log->lend_from_lsn != 0 || branches_unsent(node, log))
         return true;
     if (core_role(log->core) != ROLE_LEADER)
         return false;
@@ -248,9 +262,10 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
 
     if (log->voters != core_members(log->core)->voters)
         log_reassess(node, log);
-    send_hand_off(node, log, now_ns);
+    send_hand_offs(node, log, now_ns);
     store_seal(&log->trunk);
-    store_seal(&log->branch);
+    store_seal(&log->own->store);
+    send_spreads(node, log, now_ns);
     /* In memory an entry is held as soon as it is stored. */
     sink = node_sink(node, log);
     core_held(log->core, durable_held_lsn(log), now_ns, &sink);
@@ -363,7 +378,7 @@ status_publish(struct node_log *log)
         .commit_lsn = core_commit_lsn(log->core),
         .last_lsn = core_last_lsn(log->core),
         .first_lsn = log->base_lsn + 1,
-        .branch_entries = log->branch_entries,
+        .branch_entries = log->own->entries,
         .digest = log->digest,
         .recovery_lsn = core_recovery_lsn(log->core),
         .members = *core_members(log->core),

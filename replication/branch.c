@@ -1,75 +1,97 @@
-/* Entries that this node accepted alone: docs/cap.md.
+/* Entries that a node accepted alone: docs/cap.md.
  *
  * Every entry a node accepts, as the trunk's leader or alone, gets the next sequence of its origin.
  * The branch holds those that are not known to be on the trunk; they leave it only when the trunk's
- * committed mark of this node reaches them. */
+ * committed mark of the origin reaches them. Beside its own a node may hold copies of others' branches. */
 #include "state.h"
 
-/* Up to where the trunk holds what this node accepted in a life. */
-static uint64_t
-own_mark(const struct core *core, const struct marks *marks, uint32_t incarnation)
+/* The life that is handed off next. after_seq: what is not behind it is settled. */
+static void
+branch_open(struct core *core, uint8_t origin, uint32_t incarnation, uint64_t after_seq, uint64_t last_seq)
 {
-    return marks_get(marks, core->config.self, incarnation);
+    struct branch *branch = &core->branches[origin];
+    uint64_t base_seq = marks_get(&core->committed_marks, origin, incarnation);
+
+    if (base_seq < after_seq)
+        base_seq = after_seq;
+    branch->incarnation = incarnation;
+    branch->base_seq = branch->sent_seq = branch->marked_seq = base_seq;
+    branch->last_seq = last_seq;
+    branch->in_flight = 0;
+    branch->probing = branch->due = false;
+    branch->rests_ns = 0;
+    core->branches_held |= node_bit(origin);
 }
 
-/* The life that is handed off next. */
-static void
-branch_open(struct core *core, uint32_t incarnation, uint64_t last_seq)
+struct branch *
+own_branch(struct core *core)
 {
-    uint64_t base_seq = own_mark(core, &core->committed_marks, incarnation);
+    return &core->branches[core->config.self];
+}
 
-    core->branch = (struct branch){
-        .incarnation = incarnation,
-        .base_seq = base_seq,
-        .sent_seq = base_seq,
-        .marked_seq = base_seq,
-        .last_seq = last_seq,
-    };
+cairn_node_set
+core_branches_held(const struct core *core)
+{
+    return core->branches_held;
 }
 
 /* The last sequence of a life on the branch; 0: none of that life is there. */
 static uint64_t
-branch_last_seq(const struct core *core, uint32_t incarnation)
+branch_last_seq(const struct branch *branch, uint32_t incarnation)
 {
-    if (core->branch.last_seq != 0 && core->branch.incarnation == incarnation)
-        return core->branch.last_seq;
-    for (uint32_t i = 0; i < core->later_lives_count; i++) {
-        if (core->later_lives[i].incarnation == incarnation)
-            return core->later_lives[i].last_seq;
+    if (branch->last_seq != 0 && branch->incarnation == incarnation)
+        return branch->last_seq;
+    for (uint32_t i = 0; i < branch->later_lives_count; i++) {
+        if (branch->later_lives[i].incarnation == incarnation)
+            return branch->later_lives[i].last_seq;
     }
     return 0;
 }
 
+/* The place of the last entry, 0: the branch is empty. */
+uint64_t
+branch_last_place(const struct branch *branch)
+{
+    const uint32_t count = branch->later_lives_count;
+
+    if (branch->last_seq == 0)
+        return 0;
+    if (count == 0)
+        return branch_place(branch->incarnation, branch->last_seq);
+    return branch_place(branch->later_lives[count - 1].incarnation, branch->later_lives[count - 1].last_seq);
+}
+
 /* May the branch take an entry of that life? Lives follow each other: one that has had a later one takes no more. */
 static bool
-branch_room(const struct core *core, uint32_t incarnation)
+branch_room(const struct branch *branch, uint32_t incarnation)
 {
-    const uint32_t count = core->later_lives_count;
-    uint32_t newest = count == 0 ? core->branch.incarnation : core->later_lives[count - 1].incarnation;
+    const uint32_t count = branch->later_lives_count;
+    uint32_t newest = count == 0 ? branch->incarnation : branch->later_lives[count - 1].incarnation;
 
-    if (core->branch.last_seq == 0 || incarnation == newest)
+    if (branch->last_seq == 0 || incarnation == newest)
         return true;
     return incarnation > newest && count < LIVES_MAX;
 }
 
-/* The branch reaches to last_seq of that life now. */
+/* The origin's branch reaches to last_seq of that life now. after_seq counts where the branch was empty. */
 bool
-branch_extend(struct core *core, uint32_t incarnation, uint64_t last_seq)
+branch_extend(struct core *core, uint8_t origin, uint32_t incarnation, uint64_t after_seq, uint64_t last_seq)
 {
-    const uint32_t count = core->later_lives_count;
+    struct branch *branch = &core->branches[origin];
+    const uint32_t count = branch->later_lives_count;
 
-    if (last_seq <= branch_last_seq(core, incarnation) || !branch_room(core, incarnation))
+    if (last_seq <= branch_last_seq(branch, incarnation) || !branch_room(branch, incarnation))
         return false;
-    if (core->branch.last_seq == 0) {
-        branch_open(core, incarnation, last_seq);
-    } else if (core->branch.incarnation == incarnation) {
-        core->branch.last_seq = last_seq;
+    if (branch->last_seq == 0) {
+        branch_open(core, origin, incarnation, after_seq, last_seq);
+    } else if (branch->incarnation == incarnation) {
+        branch->last_seq = last_seq;
     } else {
-        uint32_t place = count > 0 && core->later_lives[count - 1].incarnation == incarnation ? count - 1 : count;
+        uint32_t place = count > 0 && branch->later_lives[count - 1].incarnation == incarnation ? count - 1 : count;
 
-        core->later_lives[place].incarnation = incarnation;
-        core->later_lives[place].last_seq = last_seq;
-        core->later_lives_count = place + 1;
+        branch->later_lives[place].incarnation = incarnation;
+        branch->later_lives[place].last_seq = last_seq;
+        branch->later_lives_count = place + 1;
     }
     return true;
 }
@@ -130,11 +152,11 @@ core_append_branch(struct core *core, const struct entry_id *id, struct accepted
         error = branch_check(core, id, out);
     if (error != CAIRN_OK || out->repeated)
         return error;
-    if (!branch_room(core, core->config.incarnation))
+    if (!branch_room(own_branch(core), core->config.incarnation))
         return CAIRN_FULL;
     out->seq = ++core->seq;
     out->incarnation = core->config.incarnation;
-    branch_extend(core, out->incarnation, out->seq);
+    branch_extend(core, core->config.self, out->incarnation, 0, out->seq);
     producers_note(&core->branch_producers, id, branch_place(out->incarnation, out->seq));
     return CAIRN_OK;
 }
@@ -163,9 +185,9 @@ keep(struct core *core, const struct run *run, const struct sink *sink)
 {
     struct effect effect = {.type = EFFECT_KEEP};
 
-    assert(run->first_seq > branch_last_seq(core, run->incarnation));
+    assert(run->first_seq > branch_last_seq(own_branch(core), run->incarnation));
     assert(run->first_lsn > core->commit_lsn);
-    if (!branch_extend(core, run->incarnation, run->first_seq + run->count - 1))
+    if (!branch_extend(core, run->origin, run->incarnation, 0, run->first_seq + run->count - 1))
         return;
     effect.store.run = *run;
     producers_copy(&core->producers, run->first_lsn, run->count, &core->branch_producers,
@@ -180,7 +202,7 @@ keep_run(struct core *core, const struct run *run, uint64_t up_to_lsn, const str
     uint32_t start = 0;
 
     for (uint32_t i = 0; i <= run->count; i++) {
-        bool kept = i < run->count && run->first_seq + i > branch_last_seq(core, run->incarnation) &&
+        bool kept = i < run->count && run->first_seq + i > branch_last_seq(own_branch(core), run->incarnation) &&
                     run->first_lsn + i <= up_to_lsn;
         struct run part = *run;
 
@@ -228,39 +250,47 @@ branch_keep_restored(struct core *core, const struct sink *sink)
 bool
 branch_adopted(const struct core *core)
 {
-    return core->branch.last_seq == 0 ||
-           (core->later_lives_count == 0 &&
-            own_mark(core, &core->marks, core->branch.incarnation) >= core->branch.last_seq);
+    const struct branch *branch = &core->branches[core->config.self];
+
+    return branch->last_seq == 0 ||
+           (branch->later_lives_count == 0 &&
+            marks_get(&core->marks, core->config.self, branch->incarnation) >= branch->last_seq);
 }
 
 /* All of a life is on the trunk: the next one's turn. */
 static void
-branch_next_life(struct core *core)
+branch_next_life(struct core *core, uint8_t origin)
 {
-    core->branch = (struct branch){0};
-    if (core->later_lives_count == 0) {
-        producers_clear(&core->branch_producers);
+    struct branch *branch = &core->branches[origin];
+
+    if (branch->later_lives_count == 0) {
+        *branch = (struct branch){0};
+        core->branches_held &= ~node_bit(origin);
+        if (origin == core->config.self)
+            producers_clear(&core->branch_producers);
         return;
     }
-    branch_open(core, core->later_lives[0].incarnation, core->later_lives[0].last_seq);
-    core->later_lives_count--;
-    memmove(core->later_lives, core->later_lives + 1, core->later_lives_count * sizeof(core->later_lives[0]));
+    branch_open(core, origin, branch->later_lives[0].incarnation, 0, branch->later_lives[0].last_seq);
+    branch->later_lives_count--;
+    memmove(branch->later_lives, branch->later_lives + 1, branch->later_lives_count * sizeof(branch->later_lives[0]));
 }
 
 /* What of the life that is handed off is on the trunk now? false: no more than was known. */
 static bool
-settle_life(struct core *core, const struct sink *sink)
+settle_life(struct core *core, uint8_t origin, const struct sink *sink)
 {
     struct effect effect = {.type = EFFECT_BRANCH_TRIM};
-    struct branch *branch = &core->branch;
+    struct branch *branch = &core->branches[origin];
     uint64_t mark;
 
     if (branch->last_seq == 0)
         return false;
-    mark = own_mark(core, &core->committed_marks, branch->incarnation);
+    mark = marks_get(&core->committed_marks, origin, branch->incarnation);
     if (mark <= branch->base_seq && mark < branch->last_seq)
         return false;
     branch->base_seq = mark;
+    branch->rests_ns = 0;
+    branch->due = false;
     if (branch->sent_seq <= mark) {
         branch->sent_seq = mark;
         branch->in_flight = 0;
@@ -270,19 +300,22 @@ settle_life(struct core *core, const struct sink *sink)
         branch->marked_seq = mark;
     effect.branch.seq = mark;
     effect.branch.incarnation = branch->incarnation;
+    effect.branch.origin = origin;
     if (mark < branch->last_seq) {
         emit(sink, &effect);
         return false;
     }
-    branch_next_life(core);
+    branch_next_life(core, origin);
     emit(sink, &effect);
     return true;
 }
 
-/* The trunk has committed more: what of the branch is on it now? */
+/* The trunk has committed more: what of the branches is on it now? */
 void
 branch_settle(struct core *core, const struct sink *sink)
 {
-    while (settle_life(core, sink))
-        ;
+    for (cairn_node_set held = core->branches_held; held != 0; held &= held - 1) {
+        while (settle_life(core, (uint8_t)__builtin_ctz(held), sink))
+            ;
+    }
 }

@@ -194,6 +194,12 @@ core_receive(struct core *core, const struct message *message, const struct entr
     case MESSAGE_LEND:
         receive_lend(core, message, ids, now_ns, sink);
         break;
+    case MESSAGE_SPREAD:
+        receive_spread(core, message, sink);
+        break;
+    case MESSAGE_SPREAD_REPLY:
+        receive_spread_reply(core, message, now_ns);
+        break;
     case MESSAGE_NONE:
     case MESSAGE_TYPES:
         break;
@@ -212,13 +218,14 @@ core_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
         progress_tick(core, now_ns);
     reads_tick(core, now_ns, sink);
     hand_off_tick(core, now_ns);
+    spread_tick(core, now_ns);
     core_check(core);
 }
 
 uint64_t
 core_deadline_ns(const struct core *core)
 {
-    if (core->config.recovering || core->reads_count > 0 || core->branch.last_seq != 0 ||
+    if (core->config.recovering || core->reads_count > 0 || core->branches_held != 0 ||
         core->transfer_target != CAIRN_NODE_NONE)
         return 0;
     if (core->role == ROLE_LEADER)
@@ -259,6 +266,7 @@ core_peer_restarted(struct core *core, uint8_t peer, uint32_t incarnation)
         core->leader_heard_ns = 0;
     progress_reset(core, peer, 0);
     core->progress[peer].recovering = true;
+    core->spreads[peer] = (struct spread){0};
 }
 
 enum role
@@ -324,7 +332,7 @@ core_recovery_lsn(const struct core *core)
 bool
 core_branch_pending(const struct core *core)
 {
-    return core->branch.last_seq != 0;
+    return core->branches[core->config.self].last_seq != 0;
 }
 
 uint64_t

@@ -109,6 +109,8 @@ enum message_type {
     MESSAGE_BASE,
     MESSAGE_PULL,
     MESSAGE_LEND,
+    MESSAGE_SPREAD,
+    MESSAGE_SPREAD_REPLY,
     MESSAGE_TYPES,
 };
 
@@ -168,7 +170,16 @@ struct message {
         struct {
             uint64_t mark;
             uint32_t incarnation;
+            uint8_t origin;
         } hand_off_reply;
+        struct {
+            uint64_t prev_place;    /* of the sender's branch, before the first of the run */
+            uint64_t settled_place; /* what is not behind it is on the trunk */
+            struct run run;
+        } spread;
+        struct {
+            uint64_t held_place; /* of the receiver's branch, held here up to it */
+        } spread_reply;
         struct {
             uint64_t nonce, last_lsn;
             struct members members; /* in force at who answers */
@@ -189,11 +200,12 @@ enum effect_type {
     EFFECT_ROLE,          /* role, term or leader changed */
     EFFECT_READ_READY,    /* token may be served once lsn is committed here */
     EFFECT_READ_FAILED,   /* token: ask again */
-    EFFECT_BRANCH_TRIM,   /* branch entries of that life up to seq are committed on the trunk */
-    EFFECT_RECOVERED,     /* the node votes and counts again */
-    EFFECT_REBASE,        /* the trunk begins anew after lsn; whatever was held is void */
-    EFFECT_LEND,          /* send lend.to what stands from lend.from_lsn on, as MESSAGE_LEND */
-    EFFECT_STATE,         /* term or vote changed: where the log is durable, no later message leaves before they are */
+    EFFECT_KEEP_COPY, /* entries [index, index + run.count) of the event's batch stand on another's branch; first_lsn: place */
+    EFFECT_BRANCH_TRIM, /* of that origin's branch, entries of that life up to seq are committed on the trunk */
+    EFFECT_RECOVERED,   /* the node votes and counts again */
+    EFFECT_REBASE,      /* the trunk begins anew after lsn; whatever was held is void */
+    EFFECT_LEND,        /* send lend.to what stands from lend.from_lsn on, as MESSAGE_LEND */
+    EFFECT_STATE,       /* term or vote changed: where the log is durable, no later message leaves before they are */
 };
 
 struct effect {
@@ -208,6 +220,7 @@ struct effect {
         struct {
             uint64_t seq;
             uint32_t incarnation;
+            uint8_t origin;
         } branch;
         struct {
             uint64_t token, lsn;
@@ -309,7 +322,7 @@ void core_state_held(struct core *core, uint64_t now_ns, const struct sink *sink
 /* Trunk entries up to lsn are now held as durably as the log asks. */
 void core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *sink);
 
-/* A message arrived. ids: of its entries (MESSAGE_APPEND, MESSAGE_HAND_OFF), run.count of them. */
+/* A message arrived. ids: of its entries (MESSAGE_APPEND, _HAND_OFF, _LEND, _SPREAD), run.count of them. */
 void core_receive(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
                   const struct sink *sink);
 
@@ -364,10 +377,21 @@ void core_lend_message(const struct core *core, uint8_t to, struct message *out)
 bool core_send_window(const struct core *core, uint8_t peer, uint64_t *from, uint64_t *to);
 void core_sent(struct core *core, uint8_t peer, uint64_t last_lsn, uint64_t now_ns);
 
-/* What of the branch may be handed off now: entries of one life with sequences after *after_seq; to *leader,
- * which may be this node itself. false: nothing. core_handed() says what went out. */
-bool core_hand_off_window(const struct core *core, uint32_t *incarnation, uint64_t *after_seq, uint8_t *leader);
-void core_handed(struct core *core, uint64_t last_seq, uint32_t count, uint64_t now_ns);
+/* What of origin's branch may be handed off now: entries of one life with sequences after *after_seq; to
+ * *leader, which may be this node itself. false: nothing. core_handed() says what went out. A copy of
+ * another's branch is handed off when its origin has not done so for an election timeout. */
+bool core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnation, uint64_t *after_seq,
+                          uint8_t *leader);
+void core_handed(struct core *core, uint8_t origin, uint64_t last_seq, uint32_t count, uint64_t now_ns);
+
+/* Whose branches are held here, this node's own among them, and are not yet settled on the trunk. */
+cairn_node_set core_branches_held(const struct core *core);
+
+/* While no leader is in reach, the own branch goes to whoever is: may entries behind *after_place go to the peer
+ * now? The message lacks its run; core_spread_sent() says what went out. */
+bool core_spread_window(const struct core *core, uint8_t peer, uint64_t *after_place);
+void core_spread_message(const struct core *core, uint8_t peer, uint64_t after_place, struct message *out);
+void core_spread_sent(struct core *core, uint8_t peer, uint64_t last_place, uint64_t now_ns);
 
 /* The leader asks for another membership: at most one voter more or fewer. *lsn: of the entry that says
  * so; it is in force at once and agreed on when that is committed. CAIRN_AGAIN: another change, a

@@ -5,24 +5,31 @@
  * it, and what survived by another way is recognised and skipped. */
 #include "state.h"
 
+static void
+restart(struct branch *branch)
+{
+    branch->sent_seq = branch->marked_seq = branch->base_seq;
+    branch->in_flight = 0;
+    branch->rests_ns = 0;
+    branch->probing = branch->due = false;
+}
+
 void
 hand_off_restart(struct core *core)
 {
-    struct branch *branch = &core->branch;
-
-    branch->sent_seq = branch->marked_seq = branch->base_seq;
-    branch->in_flight = 0;
-    branch->probing = false;
+    for (cairn_node_set held = core->branches_held; held != 0; held &= held - 1)
+        restart(&core->branches[__builtin_ctz(held)]);
 }
 
 bool
-core_hand_off_window(const struct core *core, uint32_t *incarnation, uint64_t *after_seq, uint8_t *leader)
+core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnation, uint64_t *after_seq,
+                     uint8_t *leader)
 {
-    const struct branch *branch = &core->branch;
+    const struct branch *branch = &core->branches[origin];
 
     if (core->config.recovering || branch->last_seq == 0 || core->leader == CAIRN_NODE_NONE)
         return false;
-    if (!(core->reach & node_bit(core->leader)))
+    if (!(core->reach & node_bit(core->leader)) || (origin != core->config.self && !branch->due))
         return false;
     if (branch->sent_seq >= branch->last_seq || branch->in_flight >= HAND_OFF_WINDOW_ENTRIES)
         return false;
@@ -37,9 +44,9 @@ core_hand_off_window(const struct core *core, uint32_t *incarnation, uint64_t *a
 }
 
 void
-core_handed(struct core *core, uint64_t last_seq, uint32_t count, uint64_t now_ns)
+core_handed(struct core *core, uint8_t origin, uint64_t last_seq, uint32_t count, uint64_t now_ns)
 {
-    struct branch *branch = &core->branch;
+    struct branch *branch = &core->branches[origin];
 
     assert(count > 0);
     assert(core->role != ROLE_LEADER);
@@ -52,15 +59,22 @@ core_handed(struct core *core, uint64_t last_seq, uint32_t count, uint64_t now_n
     branch->in_flight += count;
 }
 
-void
-hand_off_tick(struct core *core, uint64_t now_ns)
+/* The origin of a copy comes first: the trunk takes it once, but twice the frames would be paid for it. */
+static void
+wait_for_origin(struct core *core, struct branch *branch, uint64_t now_ns)
 {
-    struct branch *branch = &core->branch;
+    if (branch->rests_ns == 0)
+        branch->rests_ns = now_ns;
+    else if (now_ns - branch->rests_ns >= core->config.election_timeout_ns)
+        branch->due = true;
+}
 
+static void
+tick(struct core *core, struct branch *branch, uint64_t now_ns)
+{
     /* Marks answered for but not yet committed may be lost with their leader, so in the end only
      * the committed mark counts. */
-    if (branch->last_seq == 0 || branch->sent_seq == branch->base_seq ||
-        now_ns - branch->sent_ns < 2 * core->config.retransmit_ns)
+    if (branch->sent_seq == branch->base_seq || now_ns - branch->sent_ns < 2 * core->config.retransmit_ns)
         return;
     branch->sent_seq = branch->marked_seq;
     branch->in_flight = 0;
@@ -70,21 +84,36 @@ hand_off_tick(struct core *core, uint64_t now_ns)
         branch->sent_seq = branch->marked_seq = branch->base_seq;
 }
 
+void
+hand_off_tick(struct core *core, uint64_t now_ns)
+{
+    for (cairn_node_set held = core->branches_held; held != 0; held &= held - 1) {
+        uint8_t origin = (uint8_t)__builtin_ctz(held);
+
+        if (origin != core->config.self)
+            wait_for_origin(core, &core->branches[origin], now_ns);
+        tick(core, &core->branches[origin], now_ns);
+    }
+}
+
 static void
 hand_off_reply(struct core *core, const struct message *message, uint64_t mark, const struct sink *sink)
 {
+    const struct run *run = &message->hand_off.run;
     struct message reply;
 
     if (message->from == core->config.self) {
-        core->branch.marked_seq = mark;
-        core->branch.sent_seq = mark;
-        core->branch.in_flight = 0;
+        struct branch *branch = &core->branches[run->origin];
+
+        branch->marked_seq = branch->sent_seq = mark;
+        branch->in_flight = 0;
         return;
     }
     reply = core_message(core, MESSAGE_HAND_OFF_REPLY, message->from);
     reply.yes = true;
     reply.hand_off_reply.mark = mark;
-    reply.hand_off_reply.incarnation = message->hand_off.run.incarnation;
+    reply.hand_off_reply.incarnation = run->incarnation;
+    reply.hand_off_reply.origin = run->origin;
     core_send(&reply, sink);
 }
 
@@ -168,7 +197,7 @@ receive_hand_off(struct core *core, const struct message *message, const struct 
 void
 receive_hand_off_reply(struct core *core, const struct message *message, uint64_t now_ns)
 {
-    struct branch *branch = &core->branch;
+    struct branch *branch = &core->branches[message->hand_off_reply.origin];
     uint64_t mark = message->hand_off_reply.mark;
 
     if (branch->last_seq == 0 || message->from != core->leader || message->term != core->term ||

@@ -81,7 +81,7 @@ core_restore_branch(struct core *core, const struct run *run, const struct entry
     *settled = marks_get(&core->committed_marks, run->origin, run->incarnation) >= run->first_seq + run->count - 1;
     if (*settled)
         return true;
-    if (!branch_extend(core, run->incarnation, run->first_seq + run->count - 1))
+    if (!branch_extend(core, run->origin, run->incarnation, 0, run->first_seq + run->count - 1))
         return false;
     for (uint32_t i = 0; i < run->count; i++)
         producers_note(&core->branch_producers, &ids[i], branch_place(run->incarnation, run->first_seq + i));

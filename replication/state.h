@@ -84,8 +84,9 @@ struct read {
     uint8_t from;
 };
 
-/* Entries this node holds alone. Sequences are not dense: what it led onto the trunk between. A branch that
- * outlived its node's restart has entries of several lives; they are handed off one life after another. */
+/* Entries that one node accepted alone, as far as this node holds them: its own, or a copy of another's (spread.c).
+ * Sequences are not dense: what it led onto the trunk between. A branch that outlived its node's restart has entries of
+ * several lives; they are handed off one life after another. */
 struct branch {
     uint32_t incarnation; /* the life that is handed off now */
     uint64_t base_seq;    /* everything up to here is settled on the trunk */
@@ -94,7 +95,21 @@ struct branch {
     uint64_t marked_seq;
     uint32_t in_flight;
     uint64_t sent_ns;
-    bool probing; /* no progress lately: one batch at a time */
+    uint64_t rests_ns; /* a copy: nothing has happened to it since then; 0: not counted yet */
+    bool probing;      /* no progress lately: one batch at a time */
+    bool due;          /* a copy: its origin does not hand it off, so this node does */
+    uint32_t later_lives_count;
+    struct {
+        uint64_t last_seq;
+        uint32_t incarnation;
+    } later_lives[LIVES_MAX]; /* oldest first */
+};
+
+/* How far the own branch has got to a peer, by place. */
+struct spread {
+    uint64_t sent_place, held_place;
+    uint64_t sent_ns;
+    uint32_t in_flight; /* batches */
 };
 
 struct core {
@@ -154,12 +169,9 @@ struct core {
     uint64_t told_term_ns;                  /* when a leader of a former term was last told of this one */
     uint64_t promise_until_ns;              /* follower: no vote and no campaign before */
 
-    struct branch branch;
-    struct {
-        uint64_t last_seq;
-        uint32_t incarnation;
-    } later_lives[LIVES_MAX]; /* of the branch, oldest first */
-    uint32_t later_lives_count;
+    struct branch branches[CAIRN_NODES_MAX]; /* by origin */
+    cairn_node_set branches_held;            /* those that are not empty */
+    struct spread spreads[CAIRN_NODES_MAX];  /* by peer */
 
     /* What this node held before it lost some of it; 0: nothing is lost. */
     uint64_t promised_lsn, promised_term;
@@ -312,7 +324,9 @@ void receive_read_index(struct core *core, const struct message *message, uint64
 void receive_read_index_reply(struct core *core, const struct message *message, const struct sink *sink);
 
 /* branch.c */
-bool branch_extend(struct core *core, uint32_t incarnation, uint64_t last_seq);
+struct branch *own_branch(struct core *core);
+bool branch_extend(struct core *core, uint8_t origin, uint32_t incarnation, uint64_t after_seq, uint64_t last_seq);
+uint64_t branch_last_place(const struct branch *branch);
 void branch_keep_deposed(struct core *core, const struct sink *sink);
 void branch_keep_restored(struct core *core, const struct sink *sink);
 void branch_settle(struct core *core, const struct sink *sink);
@@ -324,6 +338,11 @@ void hand_off_restart(struct core *core);
 void receive_hand_off(struct core *core, const struct message *message, const struct entry_id *ids,
                       const struct sink *sink);
 void receive_hand_off_reply(struct core *core, const struct message *message, uint64_t now_ns);
+
+/* spread.c */
+void spread_tick(struct core *core, uint64_t now_ns);
+void receive_spread(struct core *core, const struct message *message, const struct sink *sink);
+void receive_spread_reply(struct core *core, const struct message *message, uint64_t now_ns);
 
 /* transfer.c */
 void transfer_send(struct core *core, uint8_t target, const struct sink *sink);

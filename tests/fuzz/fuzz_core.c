@@ -65,6 +65,11 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
     message.vote.last_term = take(input, 1);
     if (message.type == MESSAGE_HAND_OFF)
         run = &message.hand_off.run;
+    if (message.type == MESSAGE_SPREAD) {
+        run = &message.spread.run;
+        message.spread.prev_place = branch_place((uint32_t)take(input, 1) % 4, take(input, 1));
+        message.spread.settled_place = branch_place((uint32_t)take(input, 1) % 4, take(input, 1));
+    }
     message.transfer = message.type == MESSAGE_VOTE && message.vote.last_lsn % 2 == 0;
     if (message.type == MESSAGE_APPEND)
         message.append.commit_lsn = take(input, 2);
@@ -83,7 +88,8 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
         message.base.marks = marks;
         message.base.marks_count = (uint32_t)take(input, 1) % 70;
     }
-    if (message.type == MESSAGE_APPEND || message.type == MESSAGE_LEND || message.type == MESSAGE_HAND_OFF) {
+    if (message.type == MESSAGE_APPEND || message.type == MESSAGE_LEND || message.type == MESSAGE_HAND_OFF ||
+        message.type == MESSAGE_SPREAD) {
         memset(run, 0, sizeof(*run));
         run->term = take(input, 1);
         run->kind = (uint8_t)(take(input, 1) % 4);
@@ -91,7 +97,7 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
         run->first_seq = 1 + take(input, 2);
         run->incarnation = (uint32_t)take(input, 1);
         run->origin = (uint8_t)(take(input, 1) % CAIRN_NODES_MAX);
-        if (message.type != MESSAGE_HAND_OFF)
+        if (message.type != MESSAGE_HAND_OFF && message.type != MESSAGE_SPREAD)
             run->first_lsn = message.append.prev_lsn + 1;
     }
     core_receive(core, &message, ids, now_ns, sink);

@@ -20,6 +20,13 @@ SECONDS = 60
 
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
+    ("copy-with-a-hole", "replication/spread.c",
+     "    reply.yes = follows(core, message) && keep_copy(core, message, sink);",
+     "    (void)follows;\n    reply.yes = keep_copy(core, message, sink);",
+     "takes a batch of another's branch whatever is missing before it"),
+    ("copy-never-handed", "replication/hand_off.c",
+     "        branch->due = true;\n", "        branch->due = false;\n",
+     "holds copies of branches and hands none off"),
     ("late-completion", "dataplane/journal.c",
      "                write->items[j].lsn = lsn;", "                continue;",
      "the end of a write counts for what stands in its place by then"),

@@ -478,7 +478,7 @@ log_settled(struct sim *sim, uint32_t log)
         leaders += core_role(held->core) == ROLE_LEADER;
         if (core_commit_lsn(held->core) != sim->trunks[log].last || core_last_lsn(held->core) != sim->trunks[log].last)
             return "a node that has not all that is committed, or more";
-        if (core_branch_pending(held->core) || held->branch_entries != 0)
+        if (core_branch_pending(held->core) || held->own->entries != 0)
             return "a branch that is not merged";
         if (held->mode != (held->policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_CP))
             return "a mode of times of need";

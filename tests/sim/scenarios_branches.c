@@ -276,6 +276,71 @@ switch_race(struct sim *sim)
         expect(sim, copies(sim, 1000 + i, 1) == 1);
 }
 
+/* Of five nodes two are cut off; what one of them accepts reaches the other, and then it dies for good. */
+static void
+origin_dies(struct sim *sim)
+{
+    uint8_t origin, holder;
+
+    scene_start(sim, 5, CAIRN_POLICY_ADAPTIVE);
+    origin = follower(sim, scene_leader(sim), 1);
+    holder = follower(sim, scene_leader(sim), 2);
+    for (uint8_t i = 0; i < 5; i++) {
+        if (i != origin && i != holder) {
+            link_cut(sim, i, origin, true);
+            link_cut(sim, i, holder, true);
+        }
+    }
+    eventually(sim, WITHIN, mode_of(sim, origin) == CAIRN_MODE_AP && mode_of(sim, holder) == CAIRN_MODE_AP);
+    for (uint64_t i = 1; i <= 50; i++) {
+        expect(sim, append(sim, origin, 7, i, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
+        expect(sim, append(sim, holder, 8, i, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
+    }
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[holder], LOG)->branches[origin].entries == 50);
+    node_crash(&sim->nodes[origin]);
+    for (uint8_t i = 0; i < 5; i++) {
+        if (i != origin && i != holder)
+            link_cut(sim, i, holder, false);
+    }
+    eventually(sim, WITHIN, copies(sim, 7, 50) == 1 && copies(sim, 8, 50) == 1);
+    for (uint64_t i = 2; i <= 50; i++)
+        expect(sim, place(sim, 7, i) > place(sim, 7, i - 1));
+    scene_end(sim);
+    expect_once(sim, 7);
+    expect_once(sim, 8);
+}
+
+/* Batches to the holder are lost: its copy must not have a hole. */
+static void
+copy_without_holes(struct sim *sim)
+{
+    uint8_t origin, holder;
+
+    scene_start(sim, 5, CAIRN_POLICY_ADAPTIVE);
+    origin = follower(sim, scene_leader(sim), 1);
+    holder = follower(sim, scene_leader(sim), 2);
+    for (uint8_t i = 0; i < 5; i++) {
+        if (i != origin && i != holder) {
+            link_cut(sim, i, origin, true);
+            link_cut(sim, i, holder, true);
+        }
+    }
+    eventually(sim, WITHIN, mode_of(sim, origin) == CAIRN_MODE_AP && mode_of(sim, holder) == CAIRN_MODE_AP);
+    /* The first ten do not arrive, what follows does; then the origin dies before it sends anything again. */
+    lose_from(sim, origin, MESSAGE_SPREAD);
+    for (uint64_t i = 1; i <= 10; i++)
+        expect(sim, append(sim, origin, 7, i, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
+    lose_from(sim, origin, MESSAGE_NONE);
+    expect(sim, append(sim, origin, 7, 11, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
+    sim_run_for(sim, 100 * US);
+    node_crash(&sim->nodes[origin]);
+    network_heal(sim);
+    sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
+    for (uint64_t i = 2; i <= 11; i++)
+        expect(sim, copies(sim, 7, i) == 0 || copies(sim, 7, i - 1) == 1);
+    scene_end(sim);
+}
+
 static void
 policy_change_cut(struct sim *sim)
 {
@@ -297,6 +362,8 @@ const struct scenario scenarios_branches[] = {
     {"hand-off-twice", "a hand-off that is repeated to another leader is taken once", hand_off_twice},
     {"hand-off-twice-anonymous", "nor entries that no producer numbered", hand_off_twice_anonymous},
     {"hand-off-two-holders", "what comes by a repeat and by a branch is taken once", hand_off_two_holders},
+    {"origin-dies", "a branch whose origin dies reaches the trunk through who holds a copy", origin_dies},
+    {"copy-without-holes", "a copy of a branch is never taken behind a gap", copy_without_holes},
     {"nested-cut", "a cut inside the minority, healed in either order", nested_cut},
     {"cut-while-merging", "a merge that is cut resumes", cut_while_merging},
     {"switch-race", "an append at the moment the mode changes is answered once", switch_race},

@@ -26,6 +26,8 @@ static const char *const types[] = {
     "base",
     "pull",
     "lend",
+    "spread",
+    "spread_reply",
 };
 
 static uint64_t
@@ -92,7 +94,7 @@ trace_frame(struct sim *sim, enum trace_kind kind, uint8_t node, uint8_t peer, c
     row->b = small[1];
     row->text[0] = (header.flags & WIRE_YES) != 0 ? 'y' : 'n';
     row->text[1] = '\0';
-    if (header.type == MESSAGE_APPEND || header.type == MESSAGE_HAND_OFF) {
+    if (codec_has_entries(header.type)) {
         struct wire_entries body;
 
         if (size_bytes >= FRAME_HEAD_BYTES + sizeof(header) + sizeof(body)) {

@@ -150,6 +150,7 @@ cluster_apply(void *context, const struct effect *effect)
     case EFFECT_STATE:
     case EFFECT_REBASE:
     case EFFECT_LEND:
+    case EFFECT_KEEP_COPY:
         break;
     }
 }
@@ -267,7 +268,8 @@ hand_off(struct member *member)
     uint32_t incarnation;
     uint8_t leader;
 
-    for (int batches = 0; batches < 4 && core_hand_off_window(member->core, &incarnation, &after_seq, &leader);
+    for (int batches = 0;
+         batches < 4 && core_hand_off_window(member->core, member_index(member), &incarnation, &after_seq, &leader);
          batches++) {
         struct flying flying;
         struct run *run = &flying.message.hand_off.run;
@@ -294,7 +296,8 @@ hand_off(struct member *member)
         if (leader == member_index(member)) {
             receive(member, &flying);
         } else {
-            core_handed(member->core, run->first_seq + run->count - 1, run->count, member->cluster->now_ns);
+            core_handed(member->core, member_index(member), run->first_seq + run->count - 1, run->count,
+                        member->cluster->now_ns);
             fly(member->cluster, &flying);
         }
     }
