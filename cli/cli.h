@@ -58,6 +58,9 @@ int cli_exit_status(enum cairn_error error);
 /* One JSON object a line on stdout; row is taken over. */
 void cli_row(json_t *row);
 
+/* Bytes as a JSON string: as they are where they are UTF-8, else in base64, and then *encoded (may be NULL). */
+json_t *cli_bytes(const void *bytes, size_t size_bytes, bool *encoded);
+
 /* Flushes stdout; EXIT_FAILED, said, where it could not be written, else status. */
 int cli_end(int status);
 /* Could stdout be written so far? */
@@ -81,6 +84,12 @@ const json_t *cli_log_row(const json_t *answer, const char *log);
 /* A key's text; "" where there is none. */
 const char *cli_text(const json_t *row, const char *key);
 
+/* Takes a read's rows from the node until it ends: each to take(), whose status ends it where it is not EXIT_DONE.
+ * While it waits, stdout is flushed. */
+typedef int cli_take_entry(void *context, const struct cairn_result *entry);
+int cli_read(const struct cluster_config *cluster, struct cairn_client *client, uint8_t node, cli_take_entry *take,
+             void *context);
+
 /* Opens a log for reading at the node `via`, or at the first that answers. */
 int cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client,
              uint32_t *id, uint8_t *node);
@@ -97,6 +106,7 @@ int log_create_and_wait(const struct cluster_config *cluster, const char *name, 
 int cmd_append(int argc, char **argv);
 int cmd_read(int argc, char **argv);
 int cmd_tail(int argc, char **argv);
+int cmd_view(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_events(int argc, char **argv);

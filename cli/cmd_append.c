@@ -18,6 +18,7 @@ struct append {
     const char *names[CAIRN_NODES_MAX];
     struct session_sockets sockets;
     bool json, whole;
+    const char *key_until; /* a line's key ends before this; NULL: entries have none */
     int status;
     uint64_t acked, refused, unknown;
 };
@@ -128,12 +129,39 @@ pause_for_input(struct append *append)
     poll(&input, 1, 200);
 }
 
+/* The line as an entry: with --key-until its key, and the rest. false: it has none. */
+static bool
+entry_of(const struct append *append, const struct line *line, struct cairn_entry *out)
+{
+    const char *end;
+
+    *out = (struct cairn_entry){
+        .payload = line->bytes,
+        .payload_bytes = (uint32_t)line->size_bytes,
+        .flags = line->terminated || append->whole ? 0 : CAIRN_ENTRY_UNTERMINATED,
+    };
+    if (append->key_until == NULL)
+        return true;
+    end = memchr(line->bytes, append->key_until[0], line->size_bytes);
+    if (end == NULL || end - line->bytes > (ptrdiff_t)CAIRN_KEY_BYTES_MAX)
+        return false;
+    out->key = line->bytes;
+    out->key_bytes = (uint16_t)(end - line->bytes);
+    out->payload = end + 1;
+    out->payload_bytes -= out->key_bytes + 1u;
+    return true;
+}
+
 static int
 give_line(struct append *append, const struct line *line)
 {
+    struct cairn_entry entry;
+
+    if (!entry_of(append, line, &entry))
+        return cli_fail("line %" PRIu64 ": no key of at most %u bytes before a '%s'", line->number,
+                        CAIRN_KEY_BYTES_MAX, append->key_until);
     for (;;) {
-        enum cairn_error error = session_append(append->session, line->bytes, (uint32_t)line->size_bytes,
-                                                line->terminated || append->whole ? 0 : CAIRN_ENTRY_UNTERMINATED);
+        enum cairn_error error = session_append(append->session, &entry);
 
         if (error == CAIRN_OK)
             return 0;
@@ -228,6 +256,7 @@ cmd_append(int argc, char **argv)
         {"whole", OPTION_FLAG, &append.whole, "the file is one entry"},
         {"ack", OPTION_ACK, &ack, "how many replicas hold an entry before it is acknowledged; default: the policy's"},
         {"durability", OPTION_TEXT, &durability, "disk: refuse where the log is kept in memory alone"},
+        {"key-until", OPTION_TEXT, &append.key_until, "each line is a key, this character, and the payload"},
         {"via", OPTION_TEXT, &via, "the node to talk to first"},
         {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000"},
         {"producer", OPTION_U64, &producer, "repeat as this producer"},
@@ -244,6 +273,8 @@ cmd_append(int argc, char **argv)
         file = argv[first + 1];
     if (durability != NULL && !cairn_durability_parse(durability, &wanted))
         return cli_usage("append: --durability does not take '%s' (memory, disk)", durability);
+    if (append.key_until != NULL && strlen(append.key_until) != 1)
+        return cli_usage("append: --key-until takes one character");
     if (producer == 0 && seq != 0)
         return cli_usage("append: --seq needs --producer");
     if ((status = cli_cluster(cluster, &append.cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)

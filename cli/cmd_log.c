@@ -51,7 +51,7 @@ standing_of(const struct cluster_config *cluster, const char *log, const char *p
 }
 
 static int
-catalog_append(const struct cluster_config *cluster, json_t *entry)
+catalog_append(const struct cluster_config *cluster, json_t *change)
 {
     const char *names[CAIRN_NODES_MAX];
     struct session_sockets sockets = cli_sockets(cluster, names);
@@ -66,16 +66,18 @@ catalog_append(const struct cluster_config *cluster, json_t *entry)
     };
     struct session_result result;
     struct session *session;
-    char *text = json_dumps(entry, JSON_COMPACT), detail[256] = "";
+    struct cairn_entry entry;
+    char *text = json_dumps(change, JSON_COMPACT), detail[256] = "";
     enum cairn_error error;
 
-    json_decref(entry);
+    json_decref(change);
     error = session_open(&config, &session, detail, sizeof(detail));
     if (error != CAIRN_OK) {
         free(text);
         return cli_fail("the cluster is down: %s", detail);
     }
-    session_append(session, text, (uint32_t)strlen(text), 0);
+    entry = (struct cairn_entry){.payload = text, .payload_bytes = (uint32_t)strlen(text)};
+    session_append(session, &entry);
     while (!session_poll(session, &result))
         session_wait(session);
     session_close(session);

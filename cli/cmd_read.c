@@ -33,23 +33,30 @@ base64_text(const uint8_t *bytes, size_t size_bytes)
     return json;
 }
 
+json_t *
+cli_bytes(const void *bytes, size_t size_bytes, bool *encoded)
+{
+    json_t *json = json_stringn(bytes, size_bytes);
+
+    if (encoded != NULL)
+        *encoded = json == NULL;
+    return json == NULL ? base64_text(bytes, size_bytes) : json;
+}
+
 static json_t *
 row_of(const struct cluster_config *cluster, const struct cairn_result *result)
 {
     const struct cairn_entry *entry = &result->entry;
-    json_t *payload = json_stringn(entry->payload, entry->payload_bytes);
-    json_t *key = entry->key_bytes == 0 ? json_null() : json_stringn(entry->key, entry->key_bytes);
-    bool encoded = payload == NULL;
+    bool encoded;
+    json_t *payload = cli_bytes(entry->payload, entry->payload_bytes, &encoded);
+    json_t *key = entry->key_bytes == 0 ? json_null() : cli_bytes(entry->key, entry->key_bytes, NULL);
     json_t *row;
 
-    if (encoded)
-        payload = base64_text(entry->payload, entry->payload_bytes);
-    if (key == NULL)
-        key = base64_text(entry->key, entry->key_bytes);
-    row = json_pack("{s:o,s:o,s:s,s:I,s:I,s:I,s:I,s:o,s:o}", "lsn",
+    row = json_pack("{s:o,s:o,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "lsn",
                     result->on_branch ? json_null() : json_integer((json_int_t)result->lsn), "term",
                     result->on_branch ? json_null() : json_integer((json_int_t)result->term), "origin",
-                    cluster->names[result->origin % cluster->nodes], "seq", (json_int_t)result->seq, "fork_lsn",
+                    cluster->names[result->origin % cluster->nodes], "incarnation", (json_int_t)result->incarnation, "seq",
+                    (json_int_t)result->seq, "fork_lsn",
                     (json_int_t)result->fork_lsn, "hlc", (json_int_t)result->hlc, "producer",
                     (json_int_t)entry->producer, "key", key, "payload", payload);
     if (encoded)
@@ -57,19 +64,6 @@ row_of(const struct cluster_config *cluster, const struct cairn_result *result)
     if (result->on_branch)
         json_object_set_new(row, "tentative", json_true());
     return row;
-}
-
-static void
-print_entry(const struct cluster_config *cluster, const struct cairn_result *result, bool json)
-{
-    if (json) {
-        cli_row(row_of(cluster, result));
-        return;
-    }
-    if (result->entry.payload_bytes > 0)
-        fwrite(result->entry.payload, 1, result->entry.payload_bytes, stdout);
-    if (!(result->entry.flags & CAIRN_ENTRY_UNTERMINATED))
-        putchar('\n');
 }
 
 static int
@@ -85,12 +79,12 @@ ended(const struct cluster_config *cluster, uint8_t node, const struct cairn_res
     return cli_exit_status(result->error);
 }
 
-/* Prints what comes. EXIT_REFUSED with nothing printed may be tried elsewhere. */
-static int
-read_from(const struct cluster_config *cluster, struct cairn_client *client, uint8_t node, bool json, bool follow)
+int
+cli_read(const struct cluster_config *cluster, struct cairn_client *client, uint8_t node, cli_take_entry *take,
+         void *context)
 {
     struct cairn_result result;
-    int got;
+    int got, status;
 
     for (;;) {
         while ((got = cairn_poll(client, &result)) > 0) {
@@ -98,16 +92,37 @@ read_from(const struct cluster_config *cluster, struct cairn_client *client, uin
                 return ended(cluster, node, &result);
             if (result.error != CAIRN_OK)
                 return cli_fail("lsn %" PRIu64 ": %s", result.lsn, cairn_error_text(result.error));
-            print_entry(cluster, &result, json);
+            if ((status = take(context, &result)) != EXIT_DONE)
+                return status;
         }
         if (got < 0 || !cairn_client_alive(client))
             return cli_fail("node %s went away (read from another with --via)", cluster->names[node]);
-        if (follow)
-            fflush(stdout);
+        fflush(stdout);
         if (!cli_output_alive())
             return EXIT_FAILED;
         cairn_wait(client, 50000000);
     }
+}
+
+struct printing {
+    const struct cluster_config *cluster;
+    bool json;
+};
+
+static int
+print_entry(void *context, const struct cairn_result *result)
+{
+    const struct printing *printing = context;
+
+    if (printing->json) {
+        cli_row(row_of(printing->cluster, result));
+        return EXIT_DONE;
+    }
+    if (result->entry.payload_bytes > 0)
+        fwrite(result->entry.payload, 1, result->entry.payload_bytes, stdout);
+    if (!(result->entry.flags & CAIRN_ENTRY_UNTERMINATED))
+        putchar('\n');
+    return EXIT_DONE;
 }
 
 static int
@@ -116,15 +131,16 @@ read_command(int argc, char **argv, bool follow)
     const char *cluster_file = NULL, *via = NULL;
     uint64_t from = 1, to = 0;
     enum cairn_read_level level = CAIRN_READ_POLICY;
-    bool tentative = false, json = false;
+    bool tentative = false;
+    struct printing printing = {0};
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"from", OPTION_U64, &from, "the first lsn; default 1"},
         {"to", OPTION_U64, &to, "the last lsn; default: the end"},
         {"via", OPTION_TEXT, &via, "the node to read from"},
         {"level", OPTION_LEVEL, &level, "how current; default: the policy's"},
-        {"tentative", OPTION_FLAG, &tentative, "also the node's branch, after the trunk"},
-        {"json", OPTION_FLAG, &json, "a JSON row for each entry"},
+        {"tentative", OPTION_FLAG, &tentative, "also what is not on the trunk yet: the node's branch, and copies of others'"},
+        {"json", OPTION_FLAG, &printing.json, "a JSON row for each entry"},
         OPTIONS_END,
     };
     unsigned flags = (follow ? CAIRN_READ_FOLLOW : 0u);
@@ -139,11 +155,12 @@ read_command(int argc, char **argv, bool follow)
     if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0 ||
         (status = cli_open(&cluster, node, argv[first], &client, &log, &node)) != 0)
         return status;
+    printing.cluster = &cluster;
     flags |= tentative ? CAIRN_READ_TENTATIVE : 0u;
     if (cairn_read(client, log, from, to, level, flags, READ_TOKEN) != CAIRN_OK)
         status = cli_fail("node %s takes no request", cluster.names[node]);
     else
-        status = read_from(&cluster, client, node, json, follow);
+        status = cli_read(&cluster, client, node, print_entry, &printing);
     cairn_disconnect(client);
     return cli_end(status);
 }

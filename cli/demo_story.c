@@ -142,16 +142,27 @@ take_results(struct demo *demo, struct session *session)
     return 0;
 }
 
-static int
-give(struct demo *demo, struct session *session, uint64_t index)
+static struct cairn_entry
+entry_of(const struct demo *demo, uint64_t index)
 {
     const uint8_t *bytes;
     uint32_t size_bytes;
     bool terminated = demo_line(&demo->lines, index, &bytes, &size_bytes);
+
+    return (struct cairn_entry){
+        .payload = bytes,
+        .payload_bytes = size_bytes,
+        .flags = terminated ? 0 : CAIRN_ENTRY_UNTERMINATED,
+    };
+}
+
+static int
+give(struct demo *demo, struct session *session, uint64_t index)
+{
+    struct cairn_entry entry = entry_of(demo, index);
     int status = 0;
 
-    while (status == 0 &&
-           session_append(session, bytes, size_bytes, terminated ? 0 : CAIRN_ENTRY_UNTERMINATED) == CAIRN_AGAIN) {
+    while (status == 0 && session_append(session, &entry) == CAIRN_AGAIN) {
         status = take_results(demo, session);
         if (status == 0 && session_in_flight(session) > 0)
             session_wait(session);
@@ -207,11 +218,9 @@ static enum cairn_error
 bank_append(struct demo *demo, bool by_away, uint64_t line, struct session_result *result)
 {
     struct session *session = demo->bank_at[by_away];
-    const uint8_t *bytes;
-    uint32_t size_bytes;
+    struct cairn_entry entry = entry_of(demo, line % demo->lines.count);
 
-    demo_line(&demo->lines, line % demo->lines.count, &bytes, &size_bytes);
-    session_append(session, bytes, size_bytes, 0);
+    session_append(session, &entry);
     while (!session_poll(session, result))
         session_wait(session);
     return result->error;

@@ -13,6 +13,7 @@ static const struct command commands[] = {
     {"append", "append lines to a log", cmd_append},
     {"read", "read a log", cmd_read},
     {"tail", "read a log and follow it", cmd_tail},
+    {"view", "a log by key, with what was written apart resolved", cmd_view},
     {"status", "what every log is doing on every node", cmd_status},
     {"events", "what the nodes saw and decided, and why", cmd_events},
     {"fault", "inject partitions and lossy links", cmd_fault},

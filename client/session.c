@@ -17,8 +17,9 @@
 enum slot_state { SLOT_QUEUED, SLOT_SENT, SLOT_DONE };
 
 struct slot {
-    void *payload;
+    uint8_t *payload; /* and the key behind it */
     uint32_t payload_bytes;
+    uint16_t key_bytes;
     uint8_t flags, node;
     enum slot_state state;
     uint32_t attempts; /* at the present node, not yet answered */
@@ -217,26 +218,29 @@ session_in_flight(const struct session *session)
 }
 
 enum cairn_error
-session_append(struct session *session, const void *payload, uint32_t payload_bytes, uint8_t flags)
+session_append(struct session *session, const struct cairn_entry *entry)
 {
     struct slot *slot = slot_at(session, session->tail);
 
-    if (payload_bytes > CAIRN_PAYLOAD_BYTES_MAX)
+    if (entry->payload_bytes > CAIRN_PAYLOAD_BYTES_MAX || entry->key_bytes > CAIRN_KEY_BYTES_MAX)
         return CAIRN_TOO_LARGE;
     if (session->tail - session->head > session->mask ||
-        (session->bytes > 0 && session->bytes + payload_bytes > WINDOW_BYTES))
+        (session->bytes > 0 && session->bytes + entry->payload_bytes > WINDOW_BYTES))
         return CAIRN_AGAIN;
     memset(slot, 0, sizeof(*slot));
-    slot->payload = malloc(payload_bytes == 0 ? 1 : payload_bytes);
+    slot->payload = malloc((size_t)entry->payload_bytes + entry->key_bytes + 1);
     if (slot->payload == NULL)
         return CAIRN_NO_MEMORY;
-    if (payload_bytes > 0)
-        memcpy(slot->payload, payload, payload_bytes);
-    slot->payload_bytes = payload_bytes;
-    slot->flags = flags;
+    if (entry->payload_bytes > 0)
+        memcpy(slot->payload, entry->payload, entry->payload_bytes);
+    if (entry->key_bytes > 0)
+        memcpy(slot->payload + entry->payload_bytes, entry->key, entry->key_bytes);
+    slot->payload_bytes = entry->payload_bytes;
+    slot->key_bytes = entry->key_bytes;
+    slot->flags = entry->flags;
     slot->given_ns = now_ns(session);
     slot->seq = session->next_seq++;
-    session->bytes += payload_bytes;
+    session->bytes += entry->payload_bytes;
     session->tail++;
     return CAIRN_OK;
 }
@@ -389,6 +393,8 @@ send_some(struct session *session, uint64_t at_ns)
         struct cairn_entry entry = {
             .payload = slot->payload,
             .payload_bytes = slot->payload_bytes,
+            .key = slot->payload + slot->payload_bytes,
+            .key_bytes = slot->key_bytes,
             .flags = slot->flags,
             .producer = session->config.producer,
             .producer_seq = slot->seq,

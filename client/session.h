@@ -59,8 +59,9 @@ void session_close(struct session *session);
 
 uint64_t session_producer(const struct session *session);
 
-/* Gives an entry to the session, which copies it. CAIRN_AGAIN: the window is full, poll first. */
-enum cairn_error session_append(struct session *session, const void *payload, uint32_t payload_bytes, uint8_t flags);
+/* Gives an entry to the session, which copies its payload, key and flags and numbers it. CAIRN_AGAIN: the window is
+ * full, poll first. */
+enum cairn_error session_append(struct session *session, const struct cairn_entry *entry);
 
 /* The next result in order: true, or false where it is not there yet. Never blocks. */
 bool session_poll(struct session *session, struct session_result *out);

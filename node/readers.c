@@ -233,33 +233,42 @@ read_trunk(struct node *node, struct reader *reader)
     return given;
 }
 
-/* This node's branch first, then what it holds of others'. */
-static uint32_t
-read_branches(struct node *node, struct reader *reader)
+/* What went from the branch to the trunk since the reader was there, it reads there first. false: it has not yet. */
+static bool
+reader_is_past_trim(struct reader *reader, uint8_t origin)
 {
-    const struct held_branch *branch = &reader->log->branches[(node->self + reader->branches_read) % node->nodes];
-    struct stretch stretch;
-    uint32_t given = 0;
+    const struct held_branch *branch = &reader->log->branches[origin];
+    struct cursor *cursor = &reader->branch_cursors[origin];
+    uint64_t commit_lsn = core_commit_lsn(reader->log->core);
 
-    if (!reader->begun_branch) {
-        reader->begun_branch = true;
-        /* What is below is on the trunk already. */
-        reader->branch_cursor = (struct cursor){
-            .position = branch->trim_cursor.placed ? branch->trim_cursor.position : 1,
-        };
+    if (!branch->trim_cursor.placed || branch->trim_cursor.position <= cursor->position)
+        return true;
+    *cursor = (struct cursor){.position = branch->trim_cursor.position};
+    if (reader->follow || reader->limit >= commit_lsn || reader->limit >= reader->to)
+        return true;
+    reader->limit = commit_lsn < reader->to ? commit_lsn : reader->to;
+    return false;
+}
+
+/* This node's branch first, then what it holds of others'. false: not all that there is was given. */
+static bool
+read_branches(struct node *node, struct reader *reader, uint32_t *given)
+{
+    for (uint8_t i = 0; i < node->nodes; i++) {
+        uint8_t origin = (uint8_t)((node->self + i) % node->nodes);
+        struct cursor *cursor = &reader->branch_cursors[origin];
+        struct stretch stretch;
+
+        if (!reader_is_past_trim(reader, origin))
+            return false;
+        while (store_look(&reader->log->branches[origin].store, cursor, UINT64_MAX, 1, SIZE_MAX, &stretch)) {
+            if (*given >= ENTRIES_PER_TURN || !emit_entry(node, reader, &stretch, true))
+                return false;
+            store_advance(cursor, &stretch);
+            ++*given;
+        }
     }
-    while (given < ENTRIES_PER_TURN &&
-           store_look(&branch->store, &reader->branch_cursor, UINT64_MAX, 1, SIZE_MAX, &stretch)) {
-        if (!emit_entry(node, reader, &stretch, true))
-            return given;
-        store_advance(&reader->branch_cursor, &stretch);
-        given++;
-    }
-    if (given == 0) {
-        reader->begun_branch = false;
-        reader->tentative = ++reader->branches_read < node->nodes;
-    }
-    return given;
+    return true;
 }
 
 /* What the reader wants next may be gone. Who asked for whatever there is goes on where the log begins;
@@ -295,29 +304,23 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
     }
     if (!reader_has_ground(node, reader))
         return 0;
-    /* One that follows rests until more is committed. */
-    if (reader->follow && reader->next > core_commit_lsn(reader->log->core) && reader->next <= reader->to)
-        return 0;
     given = read_trunk(node, reader);
     if (given > 0) {
         reader->since_ns = now_ns;
         return given;
     }
-    if (reader->follow) {
-        if (reader->next > reader->to)
-            reader_end(node, reader, CAIRN_OK);
-        return 0;
-    }
-    if (reader->limit > core_commit_lsn(reader->log->core)) {
+    if (!reader->follow && reader->limit > core_commit_lsn(reader->log->core)) {
         /* Promised, and on its way here; not waited for without end. */
         if (now_ns - reader->since_ns > GIVE_UP_NS)
             reader_end(node, reader, CAIRN_TIMEOUT);
         return 0;
     }
-    if (reader->next <= reader->limit && core_commit_lsn(reader->log->core) >= reader->next)
+    if (!reader->follow && reader->next <= reader->limit && core_commit_lsn(reader->log->core) >= reader->next)
         return 0; /* the client has no room */
-    if (reader->tentative)
-        return read_branches(node, reader) + 1;
+    if (reader->tentative && (!read_branches(node, reader, &given) || given > 0))
+        return given;
+    if (reader->follow && reader->next <= reader->to)
+        return 0;
     reader_end(node, reader, CAIRN_OK);
     return 1;
 }

@@ -87,16 +87,16 @@ struct stream {
 };
 
 struct reader {
-    bool used, waiting, follow, tentative, begun_branch;
+    bool used, waiting, follow, tentative;
     bool earliest; /* from wherever the log begins */
     uint8_t attachment;
     uint8_t level;
-    uint8_t branches_read; /* of the tentative part */
     uint32_t serial, generation;
     struct node_log *log;
     uint64_t token, next, to, limit;
     uint64_t asked_ns, since_ns;
-    struct cursor cursor, branch_cursor;
+    struct cursor cursor;
+    struct cursor branch_cursors[CAIRN_NODES_MAX]; /* by origin */
 };
 
 /* Where a trunk's entries are in the journal: some of them. */

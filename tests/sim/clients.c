@@ -118,13 +118,15 @@ give_one(struct sim *sim, struct sim_client *client)
 {
     static uint8_t payload[200000];
     uint64_t head[2] = {client->index, client->given};
+    struct cairn_entry entry;
     uint32_t size = 16 + (uint32_t)random_under(&sim->load, sim->plan.payload_max);
 
     if (random_chance(&sim->load, sim->plan.large_ppm))
         size = 2000 + (uint32_t)random_under(&sim->load, sizeof(payload) - 2000);
     memcpy(payload, head, sizeof(head));
     op_new(client);
-    if (session_append(client->session, payload, size, 0) != CAIRN_OK)
+    entry = (struct cairn_entry){.payload = payload, .payload_bytes = size};
+    if (session_append(client->session, &entry) != CAIRN_OK)
         return false;
     client->given++;
     sim->given_bytes += size;
@@ -136,6 +138,7 @@ void
 catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy)
 {
     struct sim_client *client = &sim->clients[CATALOG_CLIENT];
+    struct cairn_entry entry;
     char text[128];
     int size;
 
@@ -144,7 +147,8 @@ catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy)
     size = snprintf(text, sizeof(text), "{\"op\":\"%s\",\"name\":\"%s\",\"policy\":\"%s\"}",
                     sim->log_ids[log + 1] == 0 ? "create" : "set", sim_log_name(log + 1), cairn_policy_name(policy));
     op_new(client);
-    if (session_append(client->session, text, (uint32_t)size, 0) == CAIRN_OK) {
+    entry = (struct cairn_entry){.payload = text, .payload_bytes = (uint32_t)size};
+    if (session_append(client->session, &entry) == CAIRN_OK) {
         client->given++;
         trace_add(sim, TRACE_CLIENT, 0, 0, "operator writes %s", text);
     }

@@ -1,0 +1,121 @@
+/* cairn view: a log by key, with what was written apart resolved. */
+#include <inttypes.h>
+
+#include "cairn/view.h"
+#include "cli.h"
+
+#define READ_TOKEN 1u
+
+struct viewing {
+    struct cairn_view *view;
+    enum cairn_resolve resolve;
+    bool json;
+    uint64_t left_out;
+};
+
+static int
+take_entry(void *context, const struct cairn_result *result)
+{
+    struct viewing *viewing = context;
+    enum cairn_error error = cairn_view_add(viewing->view, result);
+
+    viewing->left_out += error == CAIRN_INVALID;
+    return error == CAIRN_OK || error == CAIRN_INVALID ? EXIT_DONE : cli_fail("%s", cairn_error_text(error));
+}
+
+static bool
+has_one_value(enum cairn_resolve resolve)
+{
+    return resolve == CAIRN_RESOLVE_LWW || resolve == CAIRN_RESOLVE_COUNTER;
+}
+
+static json_t *
+row_of(enum cairn_resolve resolve, const void *key, size_t key_bytes, const struct cairn_value *values, size_t count)
+{
+    json_t *row = json_object(), *array;
+
+    json_object_set_new(row, "key", cli_bytes(key, key_bytes, NULL));
+    if (has_one_value(resolve)) {
+        json_object_set_new(row, "value", cli_bytes(values[0].bytes, values[0].bytes_count, NULL));
+        return row;
+    }
+    array = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, cli_bytes(values[i].bytes, values[i].bytes_count, NULL));
+    json_object_set_new(row, "values", array);
+    return row;
+}
+
+static void
+show(void *context, const void *key, size_t key_bytes, const struct cairn_value *values, size_t count)
+{
+    const struct viewing *viewing = context;
+
+    if (viewing->json) {
+        cli_row(row_of(viewing->resolve, key, key_bytes, values, count));
+        return;
+    }
+    fwrite(key, 1, key_bytes, stdout);
+    putchar(':');
+    for (size_t i = 0; i < count; i++) {
+        fputs(i == 0 ? " " : " | ", stdout);
+        fwrite(values[i].bytes, 1, values[i].bytes_count, stdout);
+    }
+    putchar('\n');
+}
+
+static int
+view_log(const struct cluster_config *cluster, struct cairn_client *client, uint8_t node, struct viewing *viewing)
+{
+    int status;
+
+    viewing->view = cairn_view_create(viewing->resolve);
+    if (viewing->view == NULL)
+        return cli_fail("%s", cairn_error_text(CAIRN_NO_MEMORY));
+    status = cli_read(cluster, client, node, take_entry, viewing);
+    if (status == EXIT_DONE && !cairn_view_each(viewing->view, show, viewing))
+        status = cli_fail("%s", cairn_error_text(CAIRN_NO_MEMORY));
+    if (viewing->left_out > 0)
+        fprintf(stderr, "cairn: %" PRIu64 " entries left out: %s\n", viewing->left_out,
+                viewing->resolve == CAIRN_RESOLVE_SET ? "neither +ELEMENT nor -ELEMENT" : "no whole numbers");
+    cairn_view_free(viewing->view);
+    return status;
+}
+
+int
+cmd_view(int argc, char **argv)
+{
+    const char *cluster_file = NULL, *via = NULL, *resolve = "siblings";
+    enum cairn_read_level level = CAIRN_READ_POLICY;
+    bool committed = false;
+    struct viewing viewing = {0};
+    const struct cli_option options[] = {
+        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"resolve", OPTION_TEXT, &resolve, "siblings (the default), lww, counter, set"},
+        {"via", OPTION_TEXT, &via, "the node to read from"},
+        {"level", OPTION_LEVEL, &level, "how current; default: the policy's"},
+        {"committed", OPTION_FLAG, &committed, "the trunk alone, not what is tentative"},
+        {"json", OPTION_FLAG, &viewing.json, "a JSON row for each key"},
+        OPTIONS_END,
+    };
+    struct cluster_config cluster;
+    struct cairn_client *client;
+    uint8_t node;
+    uint32_t log;
+    int first, status;
+
+    if (!cli_parse(argc, argv, "view NAME [--resolve siblings|lww|counter|set] [OPTIONS]", options, 1, 1, &first,
+                   &status))
+        return status;
+    if (!cairn_resolve_parse(resolve, &viewing.resolve))
+        return cli_usage("view: --resolve does not take '%s' (siblings, lww, counter, set)", resolve);
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0 ||
+        (status = cli_open(&cluster, node, argv[first], &client, &log, &node)) != 0)
+        return status;
+    if (cairn_read(client, log, 0, 0, level, committed ? 0u : CAIRN_READ_TENTATIVE, READ_TOKEN) != CAIRN_OK)
+        status = cli_fail("node %s takes no request", cluster.names[node]);
+    else
+        status = view_log(&cluster, client, node, &viewing);
+    cairn_disconnect(client);
+    return cli_end(status);
+}
