@@ -68,6 +68,7 @@ cli_exit_status(enum cairn_error error)
     case CAIRN_RECOVERING:
     case CAIRN_OUT_OF_ORDER:
     case CAIRN_TIMEOUT:
+    case CAIRN_BEHIND:
         return EXIT_REFUSED;
     default:
         return EXIT_FAILED;

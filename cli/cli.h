@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "cairn/cairn.h"
+#include "cairn/token.h"
 #include "config.h"
 #include "session.h"
 
@@ -84,11 +84,16 @@ const json_t *cli_log_row(const json_t *answer, const char *log);
 /* A key's text; "" where there is none. */
 const char *cli_text(const json_t *row, const char *key);
 
-/* Takes a read's rows from the node until it ends: each to take(), whose status ends it where it is not EXIT_DONE.
+/* Takes a read's rows from the node until it ends: each, and the end, to take(), whose status ends it where it is not EXIT_DONE.
  * While it waits, stdout is flushed. */
 typedef int cli_take_entry(void *context, const struct cairn_result *entry);
 int cli_read(const struct cluster_config *cluster, struct cairn_client *client, uint8_t node, cli_take_entry *take,
              void *context);
+
+/* A session's token of a log, in a file of one line; a file that is not there is a new session. 0, or what to exit
+ * with. Saved as a whole, by rename. */
+int cli_session_load(const char *path, const char *log, struct cairn_token *out);
+int cli_session_save(const char *path, const char *log, const struct cairn_token *token);
 
 /* Opens a log for reading at the node `via`, or at the first that answers. */
 int cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client,

@@ -18,7 +18,9 @@ struct append {
     const char *names[CAIRN_NODES_MAX];
     struct session_sockets sockets;
     bool json, whole;
-    const char *key_until; /* a line's key ends before this; NULL: entries have none */
+    const char *key_until;    /* a line's key ends before this; NULL: entries have none */
+    const char *session_file; /* NULL: none */
+    struct cairn_token token;
     int status;
     uint64_t acked, refused, unknown;
 };
@@ -95,6 +97,8 @@ report(struct append *append, const struct session_result *result)
     append->refused += result->error != CAIRN_OK && result->error != CAIRN_UNKNOWN;
     if (result->error != CAIRN_OK)
         worse(append, result->error);
+    /* One that has no more room keeps what it has; more lives of nodes than it holds is not to be met in one command. */
+    cairn_token_note(&append->token, &result->result);
     if (append->json)
         cli_row(row_of(append, result));
     else
@@ -158,8 +162,8 @@ give_line(struct append *append, const struct line *line)
     struct cairn_entry entry;
 
     if (!entry_of(append, line, &entry))
-        return cli_fail("line %" PRIu64 ": no key of at most %u bytes before a '%s'", line->number,
-                        CAIRN_KEY_BYTES_MAX, append->key_until);
+        return cli_fail("line %" PRIu64 ": no key of at most %u bytes before a '%s'", line->number, CAIRN_KEY_BYTES_MAX,
+                        append->key_until);
     for (;;) {
         enum cairn_error error = session_append(append->session, &entry);
 
@@ -258,6 +262,7 @@ cmd_append(int argc, char **argv)
         {"durability", OPTION_TEXT, &durability, "disk: refuse where the log is kept in memory alone"},
         {"key-until", OPTION_TEXT, &append.key_until, "each line is a key, this character, and the payload"},
         {"via", OPTION_TEXT, &via, "the node to talk to first"},
+        {"session", OPTION_TEXT, &append.session_file, "a file that remembers what was written, for read --session"},
         {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000"},
         {"producer", OPTION_U64, &producer, "repeat as this producer"},
         {"seq", OPTION_U64, &seq, "from this sequence on"},
@@ -279,6 +284,9 @@ cmd_append(int argc, char **argv)
         return cli_usage("append: --seq needs --producer");
     if ((status = cli_cluster(cluster, &append.cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)
         return status;
+    if (append.session_file != NULL &&
+        (status = cli_session_load(append.session_file, argv[first], &append.token)) != 0)
+        return status;
     if (!lines_open(&append.lines, file, append.whole))
         return cli_fail("input %s: %s", file, append.lines.detail);
     append.sockets = cli_sockets(&append.cluster, append.names);
@@ -298,6 +306,9 @@ cmd_append(int argc, char **argv)
         status = check_durable(&append.cluster, argv[first]);
     if (status == 0)
         status = append_all(&append);
+    if (append.session_file != NULL && append.acked > 0 &&
+        cli_session_save(append.session_file, argv[first], &append.token) != 0)
+        status = EXIT_FAILED;
     if (append.session != NULL)
         session_close(append.session);
     lines_close(&append.lines);

@@ -55,10 +55,9 @@ row_of(const struct cluster_config *cluster, const struct cairn_result *result)
     row = json_pack("{s:o,s:o,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "lsn",
                     result->on_branch ? json_null() : json_integer((json_int_t)result->lsn), "term",
                     result->on_branch ? json_null() : json_integer((json_int_t)result->term), "origin",
-                    cluster->names[result->origin % cluster->nodes], "incarnation", (json_int_t)result->incarnation, "seq",
-                    (json_int_t)result->seq, "fork_lsn",
-                    (json_int_t)result->fork_lsn, "hlc", (json_int_t)result->hlc, "producer",
-                    (json_int_t)entry->producer, "key", key, "payload", payload);
+                    cluster->names[result->origin % cluster->nodes], "incarnation", (json_int_t)result->incarnation,
+                    "seq", (json_int_t)result->seq, "fork_lsn", (json_int_t)result->fork_lsn, "hlc",
+                    (json_int_t)result->hlc, "producer", (json_int_t)entry->producer, "key", key, "payload", payload);
     if (encoded)
         json_object_set_new(row, "encoding", json_string("base64"));
     if (result->on_branch)
@@ -74,6 +73,9 @@ ended(const struct cluster_config *cluster, uint8_t node, const struct cairn_res
     if (result->error == CAIRN_NO_QUORUM)
         cli_fail("%s cannot serve this read: no quorum: reaching %u of %u, need %u (--level stale reads what it has)",
                  cluster->names[node], result->reached, cluster->nodes, result->needed);
+    else if (result->error == CAIRN_BEHIND)
+        cli_fail("%s has not yet what this session has seen and written (try again, or another node with --via)",
+                 cluster->names[node]);
     else
         cli_fail("%s cannot serve this read: %s", cluster->names[node], cairn_error_text(result->error));
     return cli_exit_status(result->error);
@@ -89,7 +91,7 @@ cli_read(const struct cluster_config *cluster, struct cairn_client *client, uint
     for (;;) {
         while ((got = cairn_poll(client, &result)) > 0) {
             if (result.type == CAIRN_RESULT_END)
-                return ended(cluster, node, &result);
+                return take(context, &result) != EXIT_DONE ? EXIT_FAILED : ended(cluster, node, &result);
             if (result.error != CAIRN_OK)
                 return cli_fail("lsn %" PRIu64 ": %s", result.lsn, cairn_error_text(result.error));
             if ((status = take(context, &result)) != EXIT_DONE)
@@ -106,13 +108,19 @@ cli_read(const struct cluster_config *cluster, struct cairn_client *client, uint
 
 struct printing {
     const struct cluster_config *cluster;
+    struct cairn_token token;
     bool json;
 };
 
 static int
 print_entry(void *context, const struct cairn_result *result)
 {
-    const struct printing *printing = context;
+    struct printing *printing = context;
+
+    cairn_token_note(&printing->token, result);
+    cairn_token_settle(&printing->token, result);
+    if (result->type == CAIRN_RESULT_END)
+        return EXIT_DONE;
 
     if (printing->json) {
         cli_row(row_of(printing->cluster, result));
@@ -128,7 +136,7 @@ print_entry(void *context, const struct cairn_result *result)
 static int
 read_command(int argc, char **argv, bool follow)
 {
-    const char *cluster_file = NULL, *via = NULL;
+    const char *cluster_file = NULL, *via = NULL, *session = NULL;
     uint64_t from = 1, to = 0;
     enum cairn_read_level level = CAIRN_READ_POLICY;
     bool tentative = false;
@@ -139,28 +147,43 @@ read_command(int argc, char **argv, bool follow)
         {"to", OPTION_U64, &to, "the last lsn; default: the end"},
         {"via", OPTION_TEXT, &via, "the node to read from"},
         {"level", OPTION_LEVEL, &level, "how current; default: the policy's"},
-        {"tentative", OPTION_FLAG, &tentative, "also what is not on the trunk yet: the node's branch, and copies of others'"},
+        {"session", OPTION_TEXT, &session, "a file: nothing of what it has seen and written is missing"},
+        {"tentative", OPTION_FLAG, &tentative,
+         "also what is not on the trunk yet: the node's branch, and copies of others'"},
         {"json", OPTION_FLAG, &printing.json, "a JSON row for each entry"},
         OPTIONS_END,
     };
     unsigned flags = (follow ? CAIRN_READ_FOLLOW : 0u);
     struct cluster_config cluster;
     struct cairn_client *client;
+    enum cairn_error error;
     uint8_t node;
     uint32_t log;
     int first, status;
 
     if (!cli_parse(argc, argv, follow ? "tail NAME [OPTIONS]" : "read NAME [OPTIONS]", options, 1, 1, &first, &status))
         return status;
+    if (session != NULL && (follow || (level != CAIRN_READ_POLICY && level != CAIRN_READ_SESSION)))
+        return cli_usage("--session goes with read alone, and its level is session");
+    if (level == CAIRN_READ_SESSION && session == NULL)
+        return cli_usage("--level session needs --session FILE");
+    if (session != NULL && (status = cli_session_load(session, argv[first], &printing.token)) != 0)
+        return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0 ||
         (status = cli_open(&cluster, node, argv[first], &client, &log, &node)) != 0)
         return status;
     printing.cluster = &cluster;
     flags |= tentative ? CAIRN_READ_TENTATIVE : 0u;
-    if (cairn_read(client, log, from, to, level, flags, READ_TOKEN) != CAIRN_OK)
+    if (session != NULL)
+        error = cairn_read_session(client, log, from, to, &printing.token, flags, READ_TOKEN);
+    else
+        error = cairn_read(client, log, from, to, level, flags, READ_TOKEN);
+    if (error != CAIRN_OK)
         status = cli_fail("node %s takes no request", cluster.names[node]);
     else
         status = cli_read(&cluster, client, node, print_entry, &printing);
+    if (session != NULL && status == EXIT_DONE)
+        status = cli_session_save(session, argv[first], &printing.token);
     cairn_disconnect(client);
     return cli_end(status);
 }

@@ -17,7 +17,7 @@ static int
 take_entry(void *context, const struct cairn_result *result)
 {
     struct viewing *viewing = context;
-    enum cairn_error error = cairn_view_add(viewing->view, result);
+    enum cairn_error error = result->type == CAIRN_RESULT_END ? CAIRN_OK : cairn_view_add(viewing->view, result);
 
     viewing->left_out += error == CAIRN_INVALID;
     return error == CAIRN_OK || error == CAIRN_INVALID ? EXIT_DONE : cli_fail("%s", cairn_error_text(error));

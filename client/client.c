@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cairn/token.h"
 #include "protocol.h"
 #include "record.h"
 
@@ -47,12 +48,12 @@ cairn_append(struct cairn_client *client, uint32_t log, const struct cairn_entry
 static enum cairn_error
 put(struct cairn_client *client, const struct request *request)
 {
-    void *place = byte_ring_reserve(&client->channel.out, sizeof(*request));
+    void *place = byte_ring_reserve(&client->channel.out, request->size_bytes);
 
     if (place == NULL)
         return CAIRN_AGAIN;
-    memcpy(place, request, sizeof(*request));
-    byte_ring_push(&client->channel.out, sizeof(*request));
+    memcpy(place, request, request->size_bytes);
+    byte_ring_push(&client->channel.out, request->size_bytes);
     cairn_flush(client);
     return CAIRN_OK;
 }
@@ -73,6 +74,33 @@ cairn_read(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to
     };
 
     return put(client, &request);
+}
+
+enum cairn_error
+cairn_read_session(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to,
+                   const struct cairn_token *token, unsigned flags, uint64_t name)
+{
+    struct {
+        struct request request;
+        struct request_session session;
+    } message = {
+        .request = {.size_bytes = sizeof(message),
+                    .type = REQUEST_READ,
+                    .level = CAIRN_READ_SESSION,
+                    .flags = (uint16_t)flags,
+                    .log = log,
+                    .token = name,
+                    .from = from,
+                    .to = to == 0 ? UINT64_MAX : to},
+        .session = {.lsn = token->lsn, .branches_count = token->branches_count},
+    };
+
+    for (uint32_t i = 0; i < token->branches_count; i++) {
+        message.session.branches[i].seq = token->branches[i].seq;
+        message.session.branches[i].incarnation = token->branches[i].incarnation;
+        message.session.branches[i].origin = token->branches[i].origin;
+    }
+    return put(client, &message.request);
 }
 
 enum cairn_error

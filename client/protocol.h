@@ -7,7 +7,8 @@
 
 enum request_type {
     REQUEST_APPEND = 1, /* followed by a record */
-    REQUEST_READ = 2,   /* lsns from..to; many ANSWER_ENTRY, then ANSWER_END */
+    REQUEST_READ =
+        2, /* lsns from..to; many ANSWER_ENTRY, then ANSWER_END; at level session followed by what it needs */
     REQUEST_CANCEL = 3, /* ends the read with this token */
     REQUEST_MEMBER = 4, /* level: enum cairn_member_op, from: the node; an ANSWER_APPEND once it is agreed on */
 };
@@ -26,6 +27,16 @@ struct request {
     uint64_t from, to;
 };
 
+/* What the node must have before it serves a read at level session. */
+struct request_session {
+    uint64_t lsn;
+    uint32_t branches_count, reserved;
+    struct {
+        uint64_t seq;
+        uint32_t incarnation, origin;
+    } branches[16];
+};
+
 enum answer_type {
     ANSWER_APPEND = 1,
     ANSWER_ENTRY = 2, /* followed by the record */
@@ -42,7 +53,7 @@ struct answer {
     uint8_t ack;   /* enum cairn_ack: what was given */
     uint8_t flags;
     uint64_t token;
-    uint64_t lsn, term, seq, fork_lsn, hlc;
+    uint64_t lsn, term, seq, fork_lsn, hlc; /* of an END: lsn read up to, fork_lsn committed when it began */
     uint32_t incarnation;
     uint8_t origin;
     uint8_t leader;  /* CAIRN_NODE_NONE: not known */

@@ -356,8 +356,7 @@ in_the_set(const struct place *place)
         bool removed = place->held[i].removal;
 
         for (size_t j = 0; j < place->held_count && !removed; j++)
-            removed = place->held[j].removal &&
-                      cairn_happened_before(&place->held[i].stamp, &place->held[j].stamp);
+            removed = place->held[j].removal && cairn_happened_before(&place->held[i].stamp, &place->held[j].stamp);
         if (!removed && (newest == NULL || cairn_stamp_compare(&newest->stamp, &place->held[i].stamp) < 0))
             newest = &place->held[i];
     }
@@ -392,8 +391,7 @@ walk_node(const void *node, VISIT visit, void *context)
 
     if (visit != postorder && visit != leaf)
         return;
-    if (walk->key != NULL &&
-        compare_bytes(walk->key->name, walk->key->key_bytes, place->name, place->key_bytes) != 0)
+    if (walk->key != NULL && compare_bytes(walk->key->name, walk->key->key_bytes, place->name, place->key_bytes) != 0)
         walk_show(walk);
     walk->key = place;
     gather(walk, place);

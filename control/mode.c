@@ -64,7 +64,7 @@ mode_admit_read(enum cairn_mode mode, const struct mode_inputs *inputs, enum cai
         level = mode == CAIRN_MODE_AP ? CAIRN_READ_STALE : CAIRN_READ_LINEARIZABLE;
     if (mode == CAIRN_MODE_DENIED && (deny & CAIRN_DENY_READS))
         return CAIRN_DENIED;
-    if (level != CAIRN_READ_STALE && inputs->reached < inputs->nodes / 2 + 1)
+    if (level != CAIRN_READ_STALE && level != CAIRN_READ_SESSION && inputs->reached < inputs->nodes / 2 + 1)
         return CAIRN_NO_QUORUM;
     *out = level;
     return CAIRN_OK;

@@ -29,7 +29,8 @@ struct block {
     uint64_t first_lsn; /* on a branch: the origin sequence of the first record */
     uint64_t first_seq; /* origin sequence of the first record */
     uint64_t fork_lsn;  /* the trunk position it was accepted after */
-    uint64_t hlc;       /* hybrid logical clock at the origin: wall-clock ns, bumped to stay rising */
+    uint64_t hlc;       /* hybrid logical clock at the origin: wall-clock ns, bumped to stay rising; of the first
+                           record: each further one's is higher by 1 */
     uint32_t count;
     uint32_t size_bytes; /* of the records */
     uint32_t incarnation;

@@ -4,15 +4,16 @@
 
 #include "state.h"
 
+/* The run is of the event's batch, from its record `index` on. */
 static struct block
-block_of(const struct node *node, const struct run *run)
+block_of(const struct node *node, const struct run *run, uint32_t index)
 {
     return (struct block){
         .term = run->term,
         .first_lsn = run->first_lsn,
         .first_seq = run->first_seq,
         .fork_lsn = node->batch.block.fork_lsn,
-        .hlc = node->batch.block.hlc,
+        .hlc = node->batch.block.hlc + index,
         .count = run->count,
         .incarnation = run->incarnation,
         .origin = run->origin,
@@ -24,7 +25,7 @@ static void
 store_batch(struct node *node, struct node_log *log, const struct run *run, uint32_t index)
 {
     const struct batch *batch = &node->batch;
-    struct block block = block_of(node, run);
+    struct block block = block_of(node, run, index);
     bool stored;
 
     assert(index + run->count <= batch->count);
@@ -39,7 +40,7 @@ static void
 store_control_entry(struct node *node, struct node_log *log, const struct run *run)
 {
     struct record head = {.kind = run->kind}, record;
-    struct block block = block_of(node, run);
+    struct block block = block_of(node, run, 0);
     bool stored;
 
     record_build(&record, &head, NULL, NULL);
@@ -80,6 +81,7 @@ keep_on_branch(struct node_log *log, const struct run *run)
         block.count = stretch.count;
         block.size_bytes = stretch.size_bytes;
         block.first_seq = run->first_seq + (stretch.first - run->first_lsn);
+        block.hlc += stretch.index;
         block.first_lsn = branch_place(run->incarnation, block.first_seq);
         if (block.first_lsn <= log->own->store.last)
             reopen_branch(log, block.first_lsn - 1);
@@ -163,7 +165,7 @@ store_copy(struct node *node, struct node_log *log, const struct run *run, uint3
 {
     struct held_branch *copy = &log->branches[run->origin];
     const struct batch *batch = &node->batch;
-    struct block block = block_of(node, run);
+    struct block block = block_of(node, run, index);
     bool stored;
 
     assert(run->origin != node->self && index + run->count <= batch->count);

@@ -309,6 +309,7 @@ take_block(struct excerpt *excerpt, struct walk *walk)
         at += record_size((const struct record *)(const void *)at);
     block.first_lsn = walk->next_lsn;
     block.first_seq += block.kind == ENTRY_DATA ? skip : 0;
+    block.hlc += skip;
     block.size_bytes = (uint32_t)(at - records);
     block.prev_term = 0;
     /* One segment each, so that what all of them take is bounded. */

@@ -1,7 +1,6 @@
 /* Reads: each is a cursor that gives entries to its client as fast as the client takes them. */
 #include <string.h>
 
-#include "protocol.h"
 #include "state.h"
 
 #define ENTRIES_PER_TURN 64u
@@ -20,7 +19,9 @@ reader_end(struct node *node, struct reader *reader, enum cairn_error error)
         .leader = reader->log == NULL ? CAIRN_NODE_NONE : core_leader(reader->log->core),
         .reached = (uint8_t)__builtin_popcount(node->reach),
         .needed = reader->log == NULL ? 0 : (uint8_t)mode_needs(reader->log->policy, node->nodes),
+        .flags = reader->shows_branches ? ANSWER_ON_BRANCH : 0,
         .lsn = reader->next - 1,
+        .fork_lsn = reader->began_lsn,
     };
 
     /* Without room the reader stays and says so next turn. */
@@ -64,7 +65,32 @@ static void
 reader_open(struct reader *reader, uint64_t limit)
 {
     reader->waiting = false;
+    reader->began_lsn = limit;
     reader->limit = limit < reader->to ? limit : reader->to;
+}
+
+/* Has this node all that the session has seen and written? What it holds of it on branches alone is shown too. */
+static void
+try_session(struct reader *reader)
+{
+    const struct request_session *session = &reader->session;
+    const struct core *core = reader->log->core;
+    bool on_branches = false;
+
+    if (core_commit_lsn(core) < session->lsn)
+        return;
+    for (uint32_t i = 0; i < session->branches_count; i++) {
+        uint8_t origin = (uint8_t)session->branches[i].origin;
+
+        if (core_branch_settled(core, origin, session->branches[i].incarnation, session->branches[i].seq))
+            continue;
+        if (!core_branch_holds(core, origin, session->branches[i].incarnation, session->branches[i].seq))
+            return;
+        on_branches = true;
+    }
+    reader->tentative |= on_branches;
+    reader->shows_branches = on_branches;
+    reader_open(reader, core_commit_lsn(core));
 }
 
 static void
@@ -82,8 +108,23 @@ ask(struct node *node, struct reader *reader, uint64_t now_ns)
     node_activate(node, reader->log);
 }
 
+static bool
+session_sane(const struct request_session *session)
+{
+    if (session == NULL)
+        return true;
+    if (session->branches_count > sizeof(session->branches) / sizeof(*session->branches))
+        return false;
+    for (uint32_t i = 0; i < session->branches_count; i++) {
+        if (session->branches[i].origin >= CAIRN_NODES_MAX || session->branches[i].seq >= 1ull << 40)
+            return false;
+    }
+    return true;
+}
+
 void
-reader_start(struct node *node, struct attachment *attachment, const struct request *request, uint64_t now_ns)
+reader_start(struct node *node, struct attachment *attachment, const struct request *request,
+             const struct request_session *session, uint64_t now_ns)
 {
     struct reader *reader = reader_place(node);
     uint32_t generation = reader == NULL ? 0 : reader->generation;
@@ -114,7 +155,7 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
         error = CAIRN_FULL;
     else if (reader->log == NULL)
         error = CAIRN_NO_LOG;
-    else if (request->level > CAIRN_READ_LINEARIZABLE)
+    else if (request->level > CAIRN_READ_LINEARIZABLE || !session_sane(session))
         error = CAIRN_INVALID;
     else {
         struct mode_inputs inputs = node_mode_inputs(node, reader->log);
@@ -132,7 +173,13 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
         return;
     }
     reader->waiting = true;
-    ask(node, reader, now_ns);
+    if (level != CAIRN_READ_SESSION) {
+        ask(node, reader, now_ns);
+        return;
+    }
+    if (session != NULL)
+        reader->session = *session;
+    try_session(reader);
 }
 
 void
@@ -191,7 +238,7 @@ emit_entry(struct node *node, struct reader *reader, const struct stretch *stret
         .term = on_branch ? 0 : block->term,
         .seq = block->first_seq + stretch->index,
         .fork_lsn = block->fork_lsn == FORK_TRUNK ? stretch->first - 1 : block->fork_lsn,
-        .hlc = block->hlc,
+        .hlc = block->hlc + stretch->index,
         .incarnation = block->incarnation,
         .origin = block->origin,
     };
@@ -294,6 +341,12 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
 {
     uint32_t given;
 
+    if (reader->waiting && reader->level == CAIRN_READ_SESSION) {
+        try_session(reader);
+        if (reader->waiting && now_ns - reader->since_ns > GIVE_UP_NS)
+            reader_end(node, reader, CAIRN_BEHIND);
+        return 0;
+    }
     if (reader->waiting) {
         if (now_ns - reader->since_ns > GIVE_UP_NS)
             reader_end(node, reader,

@@ -548,6 +548,19 @@ handle_member(struct node *node, struct attachment *attachment, const struct req
     return true;
 }
 
+static void
+handle_read(struct node *node, struct attachment *attachment, const struct request *request, const void *body,
+            uint64_t now_ns)
+{
+    struct request_session session;
+    bool has_session = request->size_bytes == sizeof(*request) + sizeof(session);
+
+    /* Copied out of the client's reach before it is looked at. */
+    if (has_session)
+        memcpy(&session, body, sizeof(session));
+    reader_start(node, attachment, request, has_session ? &session : NULL, now_ns);
+}
+
 /* One request. 0: none, or not now; else the bytes it took. */
 static size_t
 handle_one(struct node *node, struct attachment *attachment, uint64_t now_ns)
@@ -567,7 +580,7 @@ handle_one(struct node *node, struct attachment *attachment, uint64_t now_ns)
             return 0;
         break;
     case REQUEST_READ:
-        reader_start(node, attachment, &request, now_ns);
+        handle_read(node, attachment, &request, (const uint8_t *)bytes + sizeof(request), now_ns);
         break;
     case REQUEST_MEMBER:
         if (!handle_member(node, attachment, &request, now_ns))

@@ -105,6 +105,7 @@ next_batch(struct node *node, const struct block *whole, const uint8_t *records,
 
     *part = *whole;
     part->first_lsn += done;
+    part->hlc += done;
     part->first_seq += whole->kind == ENTRY_DATA ? done : 0;
     part->count = whole->count - done < BATCH_RECORDS_MAX ? whole->count - done : BATCH_RECORDS_MAX;
     for (uint32_t i = 0; i < part->count; i++) {
@@ -184,8 +185,8 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
         offset += size_bytes;
         assert(node->batch.count > 0);
     }
-    if (block->hlc > log->hlc)
-        log->hlc = block->hlc;
+    if (block->hlc + block->count > log->hlc)
+        log->hlc = block->hlc + block->count;
     if (new_lsn < block->first_lsn)
         new_lsn = block->first_lsn;
     if (new_lsn < block->first_lsn + block->count)
@@ -235,8 +236,8 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
         offset += size_bytes;
     }
     store_seal(&log->own->store);
-    if (block->hlc > log->hlc)
-        log->hlc = block->hlc;
+    if (block->hlc + block->count > log->hlc)
+        log->hlc = block->hlc + block->count;
     return true;
 }
 

@@ -80,6 +80,7 @@ block_part(const struct stretch *stretch)
 
     block.first_lsn = stretch->first;
     block.first_seq = block.kind == ENTRY_DATA ? block.first_seq + stretch->index : block.first_seq;
+    block.hlc += stretch->index;
     block.count = stretch->count;
     block.size_bytes = stretch->size_bytes;
     return block;

@@ -27,6 +27,7 @@
 #include "journal.h"
 #include "mode.h"
 #include "node.h"
+#include "protocol.h"
 #include "store.h"
 #include "worker.h"
 
@@ -88,15 +89,17 @@ struct stream {
 
 struct reader {
     bool used, waiting, follow, tentative;
-    bool earliest; /* from wherever the log begins */
+    bool shows_branches; /* part of what its session has written is tentative here */
+    bool earliest;       /* from wherever the log begins */
     uint8_t attachment;
     uint8_t level;
     uint32_t serial, generation;
     struct node_log *log;
-    uint64_t token, next, to, limit;
+    uint64_t token, next, to, limit, began_lsn;
     uint64_t asked_ns, since_ns;
     struct cursor cursor;
     struct cursor branch_cursors[CAIRN_NODES_MAX]; /* by origin */
+    struct request_session session;                /* at level session: what it waits for */
 };
 
 /* Where a trunk's entries are in the journal: some of them. */
@@ -418,7 +421,9 @@ uint64_t oldest_file(const struct node_log *log, uint64_t durable_place);
 enum cairn_error restore(struct node *node, char *detail, size_t detail_bytes);
 
 /* readers.c */
-void reader_start(struct node *node, struct attachment *attachment, const struct request *request, uint64_t now_ns);
+/* session: what a read at that level needs; NULL: nothing. */
+void reader_start(struct node *node, struct attachment *attachment, const struct request *request,
+                  const struct request_session *session, uint64_t now_ns);
 void reader_cancel(struct node *node, const struct attachment *attachment, uint64_t token);
 void readers_drop(struct node *node, uint8_t attachment);
 void reader_ready(struct node *node, uint64_t token, uint64_t lsn);

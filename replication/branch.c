@@ -35,6 +35,18 @@ core_branches_held(const struct core *core)
     return core->branches_held;
 }
 
+bool
+core_branch_settled(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq)
+{
+    return marks_get(&core->committed_marks, origin, incarnation) >= seq;
+}
+
+bool
+core_branch_holds(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq)
+{
+    return branch_last_place(&core->branches[origin]) >= branch_place(incarnation, seq);
+}
+
 /* The last sequence of a life on the branch; 0: none of that life is there. */
 static uint64_t
 branch_last_seq(const struct branch *branch, uint32_t incarnation)

@@ -384,6 +384,10 @@ bool core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *inc
                           uint8_t *leader);
 void core_handed(struct core *core, uint8_t origin, uint64_t last_seq, uint32_t count, uint64_t now_ns);
 
+/* Are origin's entries of that life up to seq on the committed trunk? Else: are they held here, on its branch? */
+bool core_branch_settled(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq);
+bool core_branch_holds(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq);
+
 /* Whose branches are held here, this node's own among them, and are not yet settled on the trunk. */
 cairn_node_set core_branches_held(const struct core *core);
 

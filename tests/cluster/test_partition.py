@@ -1,4 +1,5 @@
 """Partitions between real processes: who refuses, who goes on, and what is left after the heal."""
+import os
 import time
 
 from harness import Cluster, check, until
@@ -110,3 +111,70 @@ def test_a_policy_changes_while_the_log_runs():
         cluster.ok('fault', 'heal')
         cluster.converged('p')
         check(cluster.read('p', 'n1') == b'kept\n')
+
+
+def test_a_branch_whose_node_is_killed_reaches_the_trunk_by_a_copy():
+    with Cluster(5) as cluster:
+        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
+        cluster.ok('append', 'feed', stdin=b'before\n')
+        cluster.ok('fault', 'partition', 'n1,n2,n3|n4,n5')
+        until('n4 and n5 accept alone', lambda: all(cluster.status('feed')[n]['mode'] == 'AP' for n in ('n4', 'n5')))
+        alone = b''.join(b'alone %d\n' % i for i in range(3000))
+        cluster.ok('append', 'feed', '--via', 'n5', stdin=alone)
+        until('n4 shows what n5 accepted',
+              lambda: cluster.ok('read', 'feed', '--via', 'n4', '--tentative').out == b'before\n' + alone)
+        cluster.kill('n5')
+        cluster.ok('fault', 'heal')
+        rest = ['n1', 'n2', 'n3', 'n4']
+        until('the copy is merged', lambda: cluster.read('feed', 'n1') == b'before\n' + alone)
+        cluster.converged('feed', rest)
+
+
+def test_views_resolve_what_was_written_apart_the_same_everywhere():
+    def view(node, resolve):
+        return {r['key']: r.get('value', r.get('values'))
+                for r in cluster.ok('view', 'cart', '--resolve', resolve, '--via', node, '--json').rows()}
+
+    def write(node, *lines):
+        cluster.ok('append', 'cart', '--key-until', '=', '--via', node, stdin=''.join(l + '\n' for l in lines).encode())
+
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'cart', '--policy', 'adaptive')
+        write('n1', 'ann=+1', 'ann=+2', 'bob=+3')
+        cut_off(cluster, 'n3')
+        until('n3 accepts alone', lambda: cluster.status('cart')['n3']['mode'] == 'AP')
+        write('n3', 'ann=-1', 'bob=+4')
+        write(cluster.leader('cart', ['n1', 'n2']), 'ann=+1', 'bob=-3')
+        check(view('n3', 'set') == {'ann': ['2'], 'bob': ['3', '4']}, view('n3', 'set'))
+        cluster.ok('fault', 'heal')
+        cluster.converged('cart')
+        for node in cluster.names:
+            check(view(node, 'set') == {'ann': ['1', '2'], 'bob': ['4']}, node, view(node, 'set'))
+            check(view(node, 'counter') == {'ann': '3', 'bob': '4'}, node, view(node, 'counter'))
+            check(view(node, 'siblings')['ann'] in (['-1', '+1'], ['+1', '-1']), node, view(node, 'siblings'))
+            check(view(node, 'lww') == view('n1', 'lww'), node)
+        check(cluster.cairn('view', 'cart', '--resolve', 'newest').status == 2)
+        check(cluster.cairn('append', 'cart', '--key-until', '=', stdin=b'no key\n').status == 1)
+
+
+def test_a_session_never_misses_what_it_wrote_or_read():
+    with Cluster() as cluster:
+        session = os.path.join(cluster.dir, 'ann.session')
+        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
+        cluster.ok('append', 'feed', '--session', session, stdin=b'before\n')
+        cut_off(cluster, 'n3')
+        until('n3 accepts alone', lambda: cluster.status('feed')['n3']['mode'] == 'AP')
+        cluster.ok('append', 'feed', '--via', 'n3', '--session', session, stdin=b'mine\n')
+        check(cluster.ok('read', 'feed', '--via', 'n3', '--session', session).out == b'before\nmine\n')
+        refused = cluster.cairn('read', 'feed', '--via', 'n1', '--session', session)
+        check(refused.status == 3 and b'has not yet' in refused.err, refused.status, refused.err)
+        cluster.ok('fault', 'heal')
+        until('n1 has it', lambda: cluster.cairn('read', 'feed', '--via', 'n1', '--session', session).status == 0)
+        with open(session) as file:
+            check(len(file.read().split()) == 2, 'the branch is forgotten for the lsn')
+        for node in cluster.names:
+            check(cluster.ok('read', 'feed', '--via', node, '--session', session).out == b'before\nmine\n')
+        check(cluster.cairn('read', 'other', '--session', session).status == 1)
+        with open(session, 'w') as file:
+            file.write('feed nonsense\n')
+        check(cluster.cairn('read', 'feed', '--session', session).status == 1)

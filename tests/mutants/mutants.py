@@ -20,6 +20,13 @@ SECONDS = 60
 
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
+    ("clock-of-another", "dataplane/store.c",
+     " &&\n           last->hlc + last->count == head->hlc;", ";",
+     "gives an entry the clock of the one before it in the store"),
+    ("session-without-branch", "node/readers.c",
+     "        if (!core_branch_holds(core, origin, session->branches[i].incarnation, session->branches[i].seq))\n            return;\n",
+     "",
+     "serves a session that wrote on a branch which is not here"),
     ("copy-with-a-hole", "replication/spread.c",
      "    reply.yes = follows(core, message) && keep_copy(core, message, sink);",
      "    (void)follows;\n    reply.yes = keep_copy(core, message, sink);",

@@ -16,6 +16,8 @@ entry_of(const struct stretch *stretch, uint32_t offset, const struct record *re
     struct committed entry = {
         .client = UINT64_MAX,
         .term = block->term,
+        .fork_lsn = block->fork_lsn,
+        .hlc = block->kind == ENTRY_DATA ? block->hlc + stretch->index + offset : 0,
         .seq = block->kind == ENTRY_DATA ? block->first_seq + stretch->index + offset : block->first_seq,
         .crc = record->crc32c,
         .incarnation = block->incarnation,
@@ -23,7 +25,10 @@ entry_of(const struct stretch *stretch, uint32_t offset, const struct record *re
         .kind = block->kind,
     };
 
-    if (block->kind == ENTRY_DATA && record->payload_bytes >= 16) {
+    /* Clients give no keys; what has one is a scenario's. */
+    if (block->kind == ENTRY_DATA && record->key_bytes > 0)
+        entry.client = SIM_PROBE;
+    if (block->kind == ENTRY_DATA && record->key_bytes == 0 && record->payload_bytes >= 16) {
         memcpy(&entry.client, record_payload(record), 8);
         memcpy(&entry.index, record_payload(record) + 8, 8);
     }
@@ -35,7 +40,8 @@ same(const struct committed *left, const struct committed *right)
 {
     return left->client == right->client && left->index == right->index && left->term == right->term &&
            left->seq == right->seq && left->crc == right->crc && left->incarnation == right->incarnation &&
-           left->origin == right->origin && left->kind == right->kind;
+           left->origin == right->origin && left->kind == right->kind && left->hlc == right->hlc &&
+           left->fork_lsn == right->fork_lsn;
 }
 
 static void

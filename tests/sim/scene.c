@@ -236,6 +236,55 @@ scene_read(struct sim *sim, uint8_t node, enum cairn_read_level level, uint64_t 
     return error;
 }
 
+enum cairn_error
+append_keyed(struct sim *sim, uint8_t node, const char *key, const char *payload, struct cairn_result *out)
+{
+    struct cairn_entry entry = {
+        .payload = payload,
+        .payload_bytes = (uint32_t)strlen(payload),
+        .key = key,
+        .key_bytes = (uint16_t)strlen(key),
+    };
+    struct cairn_client *client = client_at(sim, node);
+    struct cairn_result unused;
+
+    if (client == NULL ||
+        cairn_append(client, sim->log_ids[LOG], &entry, CAIRN_ACK_POLICY, ++sim->scene_token) != CAIRN_OK)
+        return CAIRN_TIMEOUT;
+    node_want_poll(&sim->nodes[node], US);
+    return wait_for(sim, node, sim->scene_token, out == NULL ? &unused : out);
+}
+
+enum cairn_error
+scene_read_all(struct sim *sim, uint8_t node, struct cairn_token *token, scene_take *take_entry, void *context)
+{
+    struct cairn_client *client = client_at(sim, node);
+    uint64_t end_ns = sim->now_ns + 3000 * MS, name = ++sim->scene_token;
+    const struct cairn_token none = {0};
+
+    if (client == NULL || cairn_read_session(client, sim->log_ids[LOG], 0, 0, token == NULL ? &none : token,
+                                             CAIRN_READ_TENTATIVE, name) != CAIRN_OK)
+        return CAIRN_TIMEOUT;
+    while (!sim->failed && sim->now_ns < end_ns) {
+        struct cairn_result result;
+
+        node_want_poll(&sim->nodes[node], US);
+        while (cairn_poll(client, &result) > 0) {
+            if (result.token != name)
+                continue;
+            if (result.type == CAIRN_RESULT_ENTRY)
+                take_entry(context, &result);
+            if (result.type != CAIRN_RESULT_END)
+                continue;
+            if (token != NULL)
+                cairn_token_settle(token, &result);
+            return result.error;
+        }
+        sim_run_for(sim, 50 * US);
+    }
+    return CAIRN_TIMEOUT;
+}
+
 void
 append_many(struct sim *sim, uint8_t node, uint64_t producer, uint32_t count, enum cairn_ack ack)
 {

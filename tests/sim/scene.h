@@ -4,6 +4,7 @@
 #ifndef TESTS_SIM_SCENE_H
 #define TESTS_SIM_SCENE_H
 
+#include "cairn/token.h"
 #include "sim.h"
 
 struct scenario {
@@ -70,6 +71,14 @@ uint64_t give(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, ui
 bool take(struct sim *sim, uint8_t node, uint64_t token, struct cairn_result *out);
 /* Reads at a level; *lsn: where it ended. */
 enum cairn_error scene_read(struct sim *sim, uint8_t node, enum cairn_read_level level, uint64_t from, uint64_t *lsn);
+/* The same, of one entry with a key, of nobody. */
+enum cairn_error append_keyed(struct sim *sim, uint8_t node, const char *key, const char *payload,
+                              struct cairn_result *out);
+/* Every entry that a read at the node shows, tentative ones too; token: at level session, else NULL and stale.
+ * *token is settled. The entries' bytes are gone by then, but what take() made of them is not. */
+typedef void scene_take(void *context, const struct cairn_result *entry);
+enum cairn_error scene_read_all(struct sim *sim, uint8_t node, struct cairn_token *token, scene_take *take_entry,
+                                void *context);
 /* Appends many at the leader, without waiting for each. */
 void append_many(struct sim *sim, uint8_t node, uint64_t producer, uint32_t count, enum cairn_ack ack);
 /* How often the entry stands on the committed trunk. */

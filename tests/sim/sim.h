@@ -204,7 +204,7 @@ struct link_state {
 /* One entry of a trunk, as the first node that committed it had it. */
 struct committed {
     uint64_t client, index; /* of data: whose, which */
-    uint64_t term, seq;
+    uint64_t term, seq, hlc, fork_lsn;
     uint32_t crc, incarnation;
     uint8_t origin, kind;
     uint64_t commit_term; /* of the node that first committed it, at that moment */

@@ -161,8 +161,8 @@ show(void *context, const void *key, size_t key_bytes, const struct cairn_value 
 {
     struct shown *shown = context;
 
-    shown->used += (size_t)snprintf(shown->text + shown->used, sizeof(shown->text) - shown->used, "%.*s:",
-                                    (int)key_bytes, (const char *)key);
+    shown->used += (size_t)snprintf(shown->text + shown->used, sizeof(shown->text) - shown->used,
+                                    "%.*s:", (int)key_bytes, (const char *)key);
     for (size_t i = 0; i < values_count; i++)
         shown->used += (size_t)snprintf(shown->text + shown->used, sizeof(shown->text) - shown->used, " %.*s/%u/%lu",
                                         (int)values[i].bytes_count, (const char *)values[i].bytes,
