@@ -138,7 +138,8 @@ raw_drain(struct port *port)
 enum cairn_error
 raw_pair_open(struct raw_pair *pair, char *detail, size_t detail_bytes)
 {
-    struct rte_mempool *near_pool = port_pool_create("raw-near"), *far_pool = port_pool_create("raw-far");
+    struct rte_mempool *near_pool = port_pool_create("raw-near", PORT_FRAME_BYTES),
+                       *far_pool = port_pool_create("raw-far", PORT_FRAME_BYTES);
 
     memset(pair, 0, sizeof(*pair));
     pair->cpu = -1;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "netns.h"
 
 #define READY_NS 20000000000u
 #define STOP_NS 5000000000u
@@ -21,6 +22,7 @@ struct dev {
     char file[320];
     const char *idle;
     bool allow_faults, detach, stop, json, nodes_given;
+    int alive; /* its other end closes when this process ends, however it does; -1: nobody looks */
     pid_t pids[CAIRN_NODES_MAX];
 };
 
@@ -100,7 +102,37 @@ stop_all(const struct dev *dev)
         if (pids[i] > 0 && is_server(pids[i]))
             kill(pids[i], SIGKILL);
     }
+    if (dev->cluster.transport == TRANSPORT_NETNS)
+        netns_remove(&dev->cluster);
     return EXIT_DONE;
+}
+
+/* Takes nodes and namespaces away when this process has ended without doing so. */
+static int
+start_caretaker(struct dev *dev)
+{
+    int ends[2];
+    char byte;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return cli_fail("no pipe to be had: %s", strerror(errno));
+    pid = fork();
+    if (pid < 0)
+        return cli_fail("no process to be had: %s", strerror(errno));
+    if (pid > 0) {
+        close(ends[0]);
+        dev->alive = ends[1];
+        return 0;
+    }
+    setsid();
+    close(ends[1]);
+    for (int fd = 0; fd < 3; fd++)
+        dup2(open("/dev/null", O_RDWR), fd);
+    while (read(ends[0], &byte, 1) < 0 && errno == EINTR)
+        ;
+    stop_all(dev);
+    _exit(0);
 }
 
 static void
@@ -295,7 +327,6 @@ make_cluster(struct dev *dev, uint32_t memory_mib, bool durability_given)
     if (getrandom(&dev->cluster.id, sizeof(dev->cluster.id), 0) != sizeof(dev->cluster.id))
         dev->cluster.id = (uint32_t)cli_now_ns();
     dev->cluster.memory_mib = memory_mib != 0 ? memory_mib : default_memory_mib(dev->cluster.nodes);
-    dev->cluster.transport = TRANSPORT_MEMIF;
     dev->cluster.auto_create = true;
     if (cluster_config_save(dev->file, &dev->cluster, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
@@ -312,6 +343,10 @@ run(struct dev *dev)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
+    if (dev->cluster.transport == TRANSPORT_NETNS && (status = netns_make(&dev->cluster)) != 0)
+        return status;
+    if (dev->cluster.transport == TRANSPORT_NETNS && !dev->detach && (status = start_caretaker(dev)) != 0)
+        return status;
     status = start_all(dev);
     /* After the children, which take signals as they come. */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
@@ -340,7 +375,8 @@ cmd_dev(int argc, char **argv)
     const struct cli_option options[] = {
         {"nodes", OPTION_U32, &nodes, "how many; default 3"},
         {"dir", OPTION_TEXT, &directory, "where its files are; default /tmp/cairn-dev-UID"},
-        {"transport", OPTION_TEXT, &transport, "memif"},
+        {"transport", OPTION_TEXT, &transport,
+         "memif (the default), or netns: a network namespace for each node, whose links can be cut (root)"},
         {"durability", OPTION_TEXT, &durability,
          "memory (the default) or disk: what a directory holds goes on as it is"},
         {"profile", OPTION_TEXT, &profile, "shared, dedicated or wan: heartbeat and timeout"},
@@ -361,8 +397,8 @@ cmd_dev(int argc, char **argv)
         nodes = 3;
     if (nodes < 1 || nodes > 9)
         return cli_usage("dev: --nodes is 1 to 9");
-    if (strcmp(transport, "memif") != 0)
-        return cli_usage("dev: --transport %s is not available (memif is)", transport);
+    if (!cluster_transport_parse(transport, &dev.cluster.transport) || dev.cluster.transport == TRANSPORT_RING)
+        return cli_usage("dev: --transport does not take '%s' (memif, netns)", transport);
     if (durability != NULL && !cairn_durability_parse(durability, &dev.cluster.durability))
         return cli_usage("dev: --durability does not take '%s' (memory, disk)", durability);
     if (!cluster_profile_parse(profile, &dev.cluster.profile))

@@ -12,6 +12,7 @@
 #include "disk.h"
 #include "eal.h"
 #include "identity.h"
+#include "netns.h"
 #include "node.h"
 
 #define CHANNEL_BYTES (4u << 20)
@@ -199,12 +200,14 @@ cmd_server(int argc, char **argv)
     if ((status = parse_idle(idle_name, &idle)) != 0 || (status = cli_cluster(cluster_file, &server.cluster)) != 0 ||
         (status = cli_node(&server.cluster, name, &self)) != 0)
         return status;
-    if (server.cluster.transport != TRANSPORT_MEMIF)
-        return cli_fail("cluster file: transport ring joins nodes of one process only (a server needs memif)");
+    if (server.cluster.transport == TRANSPORT_RING)
+        return cli_fail("cluster file: transport ring joins nodes of one process only (a server needs memif or netns)");
     if (check) {
         printf("%s: node %s of %u, fine\n", cluster_file, name, server.cluster.nodes);
         return cli_end(EXIT_DONE);
     }
+    if (server.cluster.transport == TRANSPORT_NETNS && (status = netns_enter(name)) != 0)
+        return status;
     /* Blocked before any thread starts, so that only sigwait() takes them. */
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

@@ -26,7 +26,8 @@ struct yaml_cluster {
     unsigned nodes_count;
 };
 
-static const cyaml_strval_t transports[] = {{"memif", TRANSPORT_MEMIF}, {"ring", TRANSPORT_RING}};
+static const cyaml_strval_t transports[] = {
+    {"memif", TRANSPORT_MEMIF}, {"ring", TRANSPORT_RING}, {"netns", TRANSPORT_NETNS}};
 static const cyaml_strval_t durabilities[] = {{"memory", CAIRN_MEMORY}, {"disk", CAIRN_DISK}};
 static const cyaml_strval_t profiles[] = {
     {"shared", PROFILE_SHARED}, {"dedicated", PROFILE_DEDICATED}, {"wan", PROFILE_WAN}};
@@ -87,6 +88,24 @@ collect(cyaml_log_t level, void *context, const char *format, va_list arguments)
 
         snprintf(complaint->what, sizeof(complaint->what), "%s", start);
     }
+}
+
+const char *
+cluster_transport_name(enum cluster_transport transport)
+{
+    return transports[transport].str;
+}
+
+bool
+cluster_transport_parse(const char *text, enum cluster_transport *out)
+{
+    for (size_t i = 0; i < CYAML_ARRAY_LEN(transports); i++) {
+        if (strcmp(transports[i].str, text) == 0) {
+            *out = (enum cluster_transport)transports[i].val;
+            return true;
+        }
+    }
+    return false;
 }
 
 uint32_t
@@ -234,7 +253,7 @@ cluster_config_save(const char *path, const struct cluster_config *config, char 
     fprintf(file,
             "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\ndurability: %s\nauto_create: %s\n"
             "directory: %s\nnodes:\n",
-            config->id, transports[config->transport].str, profiles[config->profile].str, config->memory_mib,
+            config->id, cluster_transport_name(config->transport), profiles[config->profile].str, config->memory_mib,
             durabilities[config->durability].str, config->auto_create ? "true" : "false", config->directory);
     for (uint32_t i = 0; i < config->nodes; i++)
         fprintf(file, "  - name: %s\n", config->names[i]);

@@ -7,7 +7,12 @@
 #include "cairn/error.h"
 #include "cairn/types.h"
 
-enum cluster_transport { TRANSPORT_MEMIF, TRANSPORT_RING };
+/* netns: each node in a network namespace of its own, by its eth0. */
+enum cluster_transport { TRANSPORT_MEMIF, TRANSPORT_RING, TRANSPORT_NETNS };
+
+const char *cluster_transport_name(enum cluster_transport transport);
+bool cluster_transport_parse(const char *text, enum cluster_transport *out);
+
 enum cluster_profile { PROFILE_SHARED, PROFILE_DEDICATED, PROFILE_WAN };
 
 struct cluster_timing {

@@ -12,9 +12,9 @@
 #define MBUF_CACHE 128u
 
 struct rte_mempool *
-port_pool_create(const char *name)
+port_pool_create(const char *name, uint32_t frame_bytes)
 {
-    return rte_pktmbuf_pool_create(name, PORT_MBUFS, MBUF_CACHE, 0, RTE_PKTMBUF_HEADROOM + PORT_FRAME_BYTES,
+    return rte_pktmbuf_pool_create(name, PORT_MBUFS, MBUF_CACHE, 0, (uint16_t)(RTE_PKTMBUF_HEADROOM + frame_bytes),
                                    SOCKET_ID_ANY);
 }
 
@@ -132,6 +132,35 @@ port_memif_create(const char *name, const char *socket, bool listens, struct por
     return CAIRN_OK;
 }
 
+enum cairn_error
+port_interface_create(const char *name, const char *interface, struct port *port, struct rte_mempool *pool,
+                      char *detail, size_t detail_bytes)
+{
+    char device[RTE_DEV_NAME_MAX_LEN], args[256];
+    uint16_t port_id;
+    int error;
+
+    snprintf(device, sizeof(device), "net_af_packet%s", name);
+    snprintf(args, sizeof(args), "iface=%s,blocksz=%u,framesz=%u,framecnt=%u", interface, 8 * PORT_INTERFACE_BYTES,
+             PORT_INTERFACE_BYTES, 2 * PORT_RING_ENTRIES);
+    error = rte_vdev_init(device, args);
+    if (error != 0) {
+        snprintf(detail, detail_bytes, "port %s: no AF_PACKET socket on interface %s (is it there, and are you root?)",
+                 name, interface);
+        return CAIRN_IO;
+    }
+    if (rte_eth_dev_get_port_by_name(device, &port_id) != 0)
+        return refuse(detail, detail_bytes, name, "net_af_packet", ENODEV);
+    port_reset(port, port_id, pool);
+    error = configure(port, pool);
+    if (error == 0)
+        error = rte_eth_dev_start(port_id);
+    if (error != 0)
+        return refuse(detail, detail_bytes, name, "net_af_packet", error);
+    atomic_store(&port->up, true);
+    return CAIRN_OK;
+}
+
 bool
 port_maintain(struct port *port)
 {
@@ -160,7 +189,7 @@ port_close(struct port *port)
     atomic_store(&port->up, false);
     while (port->queued > 0)
         rte_pktmbuf_free(port->queue[--port->queued]);
-    if (port->borrowed)
+    if (port->borrowed || port->shared)
         return;
     rte_eth_dev_stop(port->port_id);
     rte_eth_dev_close(port->port_id);
@@ -219,6 +248,13 @@ port_send(struct port *port, struct rte_mbuf *frame, uint64_t now_ns, bool wake)
     count = fault_apply(port->faults, port->fault, frame, now_ns, out);
     for (uint32_t i = 0; i < count; i++)
         enqueue(port, out[i]);
+}
+
+void
+port_reflect(struct port *port, struct rte_mbuf *frame)
+{
+    rte_mbuf_refcnt_update(frame, 1);
+    enqueue(port, frame);
 }
 
 static void

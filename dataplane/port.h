@@ -31,6 +31,7 @@ struct port {
     bool connects; /* this end has to (re)connect: memif's client */
     bool chains;   /* the ethdev sends frames of several segments */
     bool borrowed; /* somebody else closes the ethdev */
+    bool shared;   /* its ethdev goes to several peers, and another of their ports receives for all */
     _Atomic bool up;
     struct rte_mempool *pool;
     struct frame_template template;
@@ -43,8 +44,11 @@ struct port {
     uint64_t sent, received, unsent;
 };
 
-/* Frames of a node; the pool is small on purpose: what is recycled stays in the cache. */
-struct rte_mempool *port_pool_create(const char *name);
+/* Frames of a node, of PORT_FRAME_BYTES at least; the pool is small on purpose: what is recycled stays in the cache. */
+struct rte_mempool *port_pool_create(const char *name, uint32_t frame_bytes);
+
+/* What an interface of the kernel wants room for, though no frame is longer than the others. */
+#define PORT_INTERFACE_BYTES (2 * PORT_FRAME_BYTES)
 
 /* Two ends of a link inside this process (net_ring). */
 enum cairn_error port_pair_create(const char *name, struct port *left, struct rte_mempool *left_pool,
@@ -59,6 +63,11 @@ enum cairn_error port_ring_create(const char *name, struct rte_ring *receive, st
  * listens tells which end waits for the other. */
 enum cairn_error port_memif_create(const char *name, const char *socket, bool listens, struct port *port,
                                    struct rte_mempool *pool, char *detail, size_t detail_bytes);
+
+/* A node's link to all others by a network interface of the kernel (net_af_packet). Further peers get a copy of the
+ * port, with `shared` set. */
+enum cairn_error port_interface_create(const char *name, const char *interface, struct port *port,
+                                       struct rte_mempool *pool, char *detail, size_t detail_bytes);
 
 /* The control thread, a few times a second: connects an end that has to, when the other is there.
  * Waits for the workers' quiescent states. Returns whether the link is up. */
@@ -84,6 +93,9 @@ port_room(const struct port *port)
 /* Takes a frame whose message is complete (data_len and pkt_len are the message's): puts the
  * headers in front and queues it. Without room it is dropped, as a network would. */
 void port_send(struct port *port, struct rte_mbuf *frame, uint64_t now_ns, bool wake);
+
+/* Sends a frame that came in back as it is now; the caller still frees what it received. */
+void port_reflect(struct port *port, struct rte_mbuf *frame);
 
 /* Sends what is queued, as far as the ethdev takes it. */
 void port_flush(struct port *port, uint64_t now_ns);

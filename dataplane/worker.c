@@ -6,6 +6,7 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "eal.h"
+#include "neighbour.h"
 
 /* Idle polls before a sleeper gives its core away, and before it sleeps. */
 #define SPIN_POLLS 64u
@@ -22,7 +23,7 @@ worker_init(struct worker *worker, uint8_t number, const struct worker_applicati
 }
 
 static bool
-deliver(struct worker *worker, struct rte_mbuf *frame, uint64_t now_ns)
+deliver(struct worker *worker, struct port *port, struct rte_mbuf *frame, uint64_t now_ns)
 {
     const uint8_t *bytes = rte_pktmbuf_mtod(frame, const uint8_t *);
     uint8_t joined[PORT_FRAME_BYTES];
@@ -38,6 +39,11 @@ deliver(struct worker *worker, struct rte_mbuf *frame, uint64_t now_ns)
         bytes = rte_pktmbuf_read(frame, 0, frame->pkt_len, joined);
     }
     message = frame_payload(bytes, frame->pkt_len, worker->number, &message_bytes);
+    if (message == NULL && frame->nb_segs == 1 &&
+        neighbour_answer(&port->template, rte_pktmbuf_mtod(frame, uint8_t *), frame->pkt_len)) {
+        port_reflect(port, frame);
+        return false;
+    }
     if (message == NULL) {
         worker->malformed++;
         return false;
@@ -52,14 +58,14 @@ receive(struct worker *worker, struct port *port, uint64_t now_ns, bool *drained
     uint32_t work = 0;
     uint16_t count;
 
-    if (!atomic_load_explicit(&port->up, memory_order_acquire))
+    if (port->shared || !atomic_load_explicit(&port->up, memory_order_acquire))
         return 0;
     count = rte_eth_rx_burst(port->port_id, port->queue_id, frames, PORT_BURST);
     if (count == 0)
         return 0;
     port->received += count;
     for (uint16_t i = 0; i < count; i++)
-        work += deliver(worker, frames[i], now_ns);
+        work += deliver(worker, port, frames[i], now_ns);
     rte_pktmbuf_free_bulk(frames, count);
     if (count == PORT_BURST)
         *drained = false;

@@ -144,6 +144,7 @@ ring_make(const char *name, uint32_t item_bytes, uint32_t count)
 static enum cairn_error
 rings_init(struct node *node, char *detail, size_t detail_bytes)
 {
+    const bool by_interface = node->config.cluster->transport == TRANSPORT_NETNS;
     char name[RTE_RING_NAMESIZE];
 
     node->commands = ring_make("commands", sizeof(void *), COMMANDS_MAX);
@@ -151,7 +152,9 @@ rings_init(struct node *node, char *detail, size_t detail_bytes)
     if (node->commands == NULL || node->events == NULL)
         return no_memory(detail, detail_bytes, "a node's rings");
     snprintf(name, sizeof(name), "mb%08x-%u", node->config.cluster->id, node->self);
-    node->pool = node->config.pool == NULL ? port_pool_create(name) : node->config.pool;
+    node->pool = node->config.pool;
+    if (node->pool == NULL)
+        node->pool = port_pool_create(name, by_interface ? PORT_INTERFACE_BYTES : PORT_FRAME_BYTES);
     if (node->pool == NULL) {
         snprintf(detail, detail_bytes, "node %s: no DPDK memory for its frames: %s", node->name,
                  rte_strerror(rte_errno));
@@ -192,6 +195,27 @@ memif_ports_init(struct node *node, char *detail, size_t detail_bytes)
         port_attach(node, peer);
     }
     return CAIRN_OK;
+}
+
+/* One interface for all peers. */
+static enum cairn_error
+interface_ports_init(struct node *node, char *detail, size_t detail_bytes)
+{
+    struct port first;
+    enum cairn_error error;
+    bool shared = false;
+
+    memset(&first, 0, sizeof(first));
+    error = port_interface_create("0", "eth0", &first, node->pool, detail, detail_bytes);
+    for (uint8_t peer = 0; error == CAIRN_OK && peer < node->nodes; peer++) {
+        if (peer == node->self)
+            continue;
+        node->ports[peer] = first;
+        node->ports[peer].shared = shared;
+        shared = true;
+        port_attach(node, peer);
+    }
+    return error;
 }
 
 static void
@@ -287,6 +311,8 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
         error = rings_init(node, detail, detail_bytes);
     if (error == CAIRN_OK && config->cluster->transport == TRANSPORT_MEMIF)
         error = memif_ports_init(node, detail, detail_bytes);
+    if (error == CAIRN_OK && config->cluster->transport == TRANSPORT_NETNS)
+        error = interface_ports_init(node, detail, detail_bytes);
     if (error != CAIRN_OK) {
         node_free(node);
         return error;

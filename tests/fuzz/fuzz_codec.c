@@ -6,6 +6,7 @@
 #include "codec.h"
 #include "crc32c.h"
 #include "frame.h"
+#include "neighbour.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,6 +49,20 @@ decode_mended(const uint8_t *data, size_t size)
     free(bytes);
 }
 
+/* ARP and ping: an answer goes back where the question came from. */
+static void
+answer(const uint8_t *data, size_t size)
+{
+    struct frame_template host;
+    uint8_t *frame = malloc(size + 1);
+
+    frame_template_init(&host, 2, 1, 0);
+    memcpy(frame, data, size);
+    if (neighbour_answer(&host, frame, size) && memcmp(frame, data + 6, 6) != 0)
+        abort();
+    free(frame);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -56,6 +71,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (payload != NULL)
         decode(payload, payload_bytes);
+    answer(data, size);
     decode(data, size);
     if (size >= sizeof(struct wire_header))
         decode_mended(data, size);

@@ -1,0 +1,116 @@
+"""Nodes in network namespaces of their own, whose links are cut from outside."""
+import os
+import signal
+import subprocess
+import tempfile
+
+from harness import BINARY, Cluster, check, until
+
+
+def ip(*arguments):
+    subprocess.run(['ip', *map(str, arguments)], check=True, capture_output=True)
+
+
+def tc(*arguments):
+    subprocess.run(['tc', *map(str, arguments)], check=True, capture_output=True)
+
+
+def namespaces():
+    done = subprocess.run(['ip', 'netns'], capture_output=True, text=True)
+    return {line.split()[0] for line in done.stdout.splitlines() if line.startswith('cairn-')}
+
+
+def in_client_namespace(code):
+    return subprocess.run(['ip', 'netns', 'exec', 'cairn-c', 'python3', '-c', code], capture_output=True, text=True)
+
+
+PING = '''
+import socket, struct, sys
+def fold(data):
+    total = sum(struct.unpack(f'!{len(data) // 2}H', data))
+    while total >> 16: total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+sock.settimeout(5)
+for number in range(1, 4):
+    head = struct.pack('!BBHHH', 8, 0, 0, 7, number)
+    body = b'are you there...'
+    sock.sendto(struct.pack('!BBHHH', 8, 0, fold(head + body), 7, number) + body, (f'10.202.0.{number}', 0))
+    answer, sender = sock.recvfrom(2048)
+    assert sender[0] == f'10.202.0.{number}' and answer[20] == 0 and answer[28:] == body, (sender, answer)
+print('answered')
+'''
+
+
+def test_nodes_answer_arp_and_ping_and_shrug_off_strangers():
+    with Cluster(3, '--transport', 'netns') as cluster:
+        check(namespaces() == {'cairn-n1', 'cairn-n2', 'cairn-n3', 'cairn-net', 'cairn-c'}, namespaces())
+        done = in_client_namespace(PING)
+        check(done.stdout == 'answered\n', done.stdout, done.stderr)
+        noise = ('import os, socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n'
+                 'for i in range(3000): s.sendto(os.urandom(i % 1400), ("10.202.0.%d" % (1 + i % 3), 7400))')
+        check(in_client_namespace(noise).returncode == 0)
+        cluster.ok('append', 'x', stdin=b'still here\n')
+        cluster.converged('x')
+        other = subprocess.run([BINARY, 'dev', '--transport', 'netns', '--detach', '--dir', cluster.dir + '-2'],
+                               capture_output=True)
+        check(other.returncode == 1 and b'in use by process' in other.stderr, other.stderr)
+        os.rmdir(cluster.dir + '-2') if not os.listdir(cluster.dir + '-2') else None
+        subprocess.run(['rm', '-rf', cluster.dir + '-2'])
+    check(namespaces() == set(), namespaces())
+
+
+def test_a_link_taken_down_is_noticed_and_put_up_merges():
+    with Cluster(3, '--transport', 'netns') as cluster:
+        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
+        cluster.ok('log', 'create', 'bank', '--policy', 'cp')
+        cluster.ok('append', 'feed', stdin=b'before\n')
+        for round in range(3):
+            ip('-n', 'cairn-net', 'link', 'set', 'n3', 'down')
+            until('n3 accepts alone', lambda: cluster.status('feed')['n3']['mode'] == 'AP')
+            check(cluster.cairn('append', 'bank', '--via', 'n3', stdin=b'no\n').status == 3)
+            alone = b''.join(b'alone %d\n' % i for i in range(500))
+            cluster.ok('append', 'feed', '--via', 'n3', stdin=alone)
+            cluster.ok('append', 'feed', '--via', cluster.leader('feed', ['n1', 'n2']), stdin=b'together\n')
+            ip('-n', 'cairn-net', 'link', 'set', 'n3', 'up')
+            cluster.converged('feed')
+            check(len(cluster.read('feed', 'n1').splitlines()) == 1 + 501 * (round + 1))
+
+
+def test_a_one_way_link_is_told_from_a_dead_node():
+    with Cluster(3, '--transport', 'netns') as cluster:
+        cluster.ok('log', 'create', 'bank', '--policy', 'cp')
+        # What n3 sends is lost; what is sent to it arrives.
+        tc('-n', 'cairn-n3', 'qdisc', 'add', 'dev', 'eth0', 'root', 'blackhole')
+        until('n3 knows that nobody hears it', lambda: cluster.status('bank')['n3']['mode'] == 'DENIED')
+        check(len(cluster.status('bank')['n3']['hears']) == 3, 'n3 hears all')
+        check('n3' not in cluster.status('bank')['n1']['hears'])
+        said = [e['reason'] for e in cluster.events('partition_suspected') if e['node'] == 'n3']
+        check(any('does not hear this node' in reason for reason in said), said)
+        cluster.ok('append', 'bank', '--via', cluster.leader('bank', ['n1', 'n2']), stdin=b'on\n')
+        tc('-n', 'cairn-n3', 'qdisc', 'del', 'dev', 'eth0', 'root')
+        cluster.converged('bank')
+
+
+def test_a_cluster_whose_parent_is_killed_leaves_nothing_behind():
+    directory = tempfile.mkdtemp(prefix='cairn-test-')
+    for how in (signal.SIGINT, signal.SIGKILL):
+        dev = subprocess.Popen([BINARY, 'dev', '--transport', 'netns', '--dir', directory, '--memory-mib', '256'],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        check(b'ready' in dev.stdout.readline() + dev.stdout.readline())
+        check(len(namespaces()) == 5, namespaces())
+        dev.send_signal(how)
+        dev.wait()
+        until(f'nothing is left after {how.name}', lambda: namespaces() == set())
+        until('no node is left', lambda: not any(f.endswith('.pid') and running(os.path.join(directory, f))
+                                                 for f in os.listdir(directory)))
+    subprocess.run(['rm', '-rf', directory])
+
+
+def running(pid_file):
+    try:
+        with open(pid_file) as file:
+            os.kill(int(file.read()), 0)
+        return True
+    except (OSError, ValueError):
+        return False
