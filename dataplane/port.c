@@ -141,7 +141,8 @@ port_interface_create(const char *name, const char *interface, struct port *port
     int error;
 
     snprintf(device, sizeof(device), "net_af_packet%s", name);
-    snprintf(args, sizeof(args), "iface=%s,blocksz=%u,framesz=%u,framecnt=%u", interface, 8 * PORT_INTERFACE_BYTES,
+    /* Through the queueing discipline, so that rules which others put there hold. */
+    snprintf(args, sizeof(args), "iface=%s,blocksz=%u,framesz=%u,framecnt=%u,qdisc_bypass=0", interface, 8 * PORT_INTERFACE_BYTES,
              PORT_INTERFACE_BYTES, 2 * PORT_RING_ENTRIES);
     error = rte_vdev_init(device, args);
     if (error != 0) {
