@@ -142,8 +142,8 @@ port_interface_create(const char *name, const char *interface, struct port *port
 
     snprintf(device, sizeof(device), "net_af_packet%s", name);
     /* Through the queueing discipline, so that rules which others put there hold. */
-    snprintf(args, sizeof(args), "iface=%s,blocksz=%u,framesz=%u,framecnt=%u,qdisc_bypass=0", interface, 8 * PORT_INTERFACE_BYTES,
-             PORT_INTERFACE_BYTES, 2 * PORT_RING_ENTRIES);
+    snprintf(args, sizeof(args), "iface=%s,blocksz=%u,framesz=%u,framecnt=%u,qdisc_bypass=0", interface,
+             8 * PORT_INTERFACE_BYTES, PORT_INTERFACE_BYTES, 2 * PORT_RING_ENTRIES);
     error = rte_vdev_init(device, args);
     if (error != 0) {
         snprintf(detail, detail_bytes, "port %s: no AF_PACKET socket on interface %s (is it there, and are you root?)",

@@ -129,6 +129,7 @@ static void
 rebased(struct node *node, struct node_log *log, uint64_t lsn)
 {
     store_reset(&log->trunk, lsn);
+    seen_truncate(node, log, 0);
     log->base_lsn = log->digest_lsn = lsn;
     log->base_digest = log->digest = node->event_digest;
     log->commit_cursor = (struct cursor){.position = lsn + 1};
@@ -219,9 +220,9 @@ role_changed(struct node *node, struct node_log *log)
 bool
 apply_holds(void *context, const struct entry_id *id)
 {
-    const struct node *node = context;
+    struct node *node = context;
 
-    return node_find_entry(&node->event_log->trunk, id, node->batch.block.fork_lsn + 1) != 0;
+    return seen_behind(node, node->event_log, id, node->batch.block.fork_lsn);
 }
 
 void
@@ -249,6 +250,7 @@ apply_effect(void *context, const struct effect *effect)
         break;
     case EFFECT_TRUNCATE:
         store_truncate(&log->trunk, effect->lsn);
+        seen_truncate(node, log, effect->lsn);
         durable_truncated(node, log, effect->lsn);
         break;
     case EFFECT_KEEP_COPY:

@@ -261,6 +261,16 @@ struct batch {
     uint32_t count;
 };
 
+/* Which producers' entries stand on lsns first to last of a trunk, as a filter: seen.c. */
+#define SEEN_WORDS 16384u
+#define SEEN_MAX 4u
+struct seen {
+    const struct node_log *log; /* NULL: of none */
+    uint64_t first, last, used;
+    uint32_t entries;
+    uint64_t words[SEEN_WORDS];
+};
+
 struct node {
     struct node_config config;
     char name[CAIRN_NAME_BYTES];
@@ -310,6 +320,8 @@ struct node {
     uint8_t *scratch;
     uint64_t uncommitted_bytes; /* of what clients appended here, all logs: may have to be kept on branches */
     struct batch batch;
+    struct seen seen[SEEN_MAX];
+    uint64_t seen_used;
     uint64_t event_digest;      /* of the base that the event brings */
     struct node_log *event_log; /* whose event is in the core */
     uint64_t wall_offset_ns;
@@ -350,6 +362,11 @@ struct mode_inputs node_mode_inputs(const struct node *node, const struct node_l
 uint32_t segments_free(const struct node *node);
 bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
 uint64_t node_hlc(struct node *node, struct node_log *log, uint64_t now_ns);
+
+/* seen.c */
+/* Does the log's trunk hold the entry somewhere behind lsn? */
+bool seen_behind(struct node *node, const struct node_log *log, const struct entry_id *id, uint64_t lsn);
+void seen_truncate(struct node *node, const struct node_log *log, uint64_t from_lsn);
 
 /* apply.c */
 void apply_effect(void *context, const struct effect *effect);

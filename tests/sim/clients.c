@@ -321,7 +321,7 @@ reader_step(struct sim *sim, struct sim_reader *reader)
                           sim_log_name(reader->log), (unsigned long)reader->from, reader->node + 1,
                           (unsigned long)reader->seen_lsn, (unsigned long)((sim->now_ns - reader->asked_ns) / MS),
                           (unsigned long)sim->trunks[reader->log].last);
-        if (!reader->busy && random_under(&sim->load, 16) == 0)
+        if (!reader->busy && random_under(&sim->load, 64) == 0)
             reader_leave(reader);
         else if (!reader->busy)
             reader_ask(sim, reader);
