@@ -12,6 +12,7 @@
 
 #include "cli.h"
 #include "demo.h"
+#include "story.h"
 
 #define CHANNEL_BYTES (4u << 20)
 
@@ -160,13 +161,13 @@ print_timeline(const struct demo *demo)
     const struct demo_figures *f = &demo->figures;
 
     printf("\n  timeline, ms after the cut\n");
-    for (uint32_t i = 0; i < f->events_count; i++) {
-        const struct node_event *event = &f->events[i];
+    for (uint32_t i = 0; i < f->events.count; i++) {
+        const struct node_event *event = &f->events.items[i];
 
         if (event->t_ns < f->cut_ns)
             continue;
         printf("  %9.3f  %-4s %-20s %-8s ", (double)(event->t_ns - f->cut_ns) / 1e6,
-               demo->local.cluster.names[f->event_nodes[i]], event_name(event->kind), event->log_name);
+               demo->local.cluster.names[f->events.nodes[i]], event_name(event->kind), event->log_name);
         if (event->kind == EVENT_MODE_CHANGED)
             printf("%s -> %s: ", cairn_mode_name(event->from), cairn_mode_name(event->to));
         printf("%s\n", event->reason);
@@ -216,8 +217,16 @@ cmd_demo(int argc, char **argv)
     };
     int first, status;
 
-    if (!cli_parse(argc, argv, "demo [OPTIONS]", options, 0, 0, &first, &status))
+    if (!cli_parse(argc, argv, "demo [bank|social|shop] [OPTIONS]", options, 0, 1, &first, &status))
         return status;
+    if (first < argc) {
+        if (demo.input != NULL || demo.nodes != 3)
+            return cli_usage("demo %s: it has its own entries and three nodes (--report and --json may be given)",
+                             argv[first]);
+        if (story_play(argv[first], demo.report, demo.json, &status))
+            return status;
+        return cli_usage("demo: there is no story '%s' (bank, social, shop)", argv[first]);
+    }
     /* A cut-off node must leave a majority, and ethdevs (two a link) are at most 32. */
     if (demo.nodes < 3 || demo.nodes > 5)
         return cli_usage("demo: --nodes is 3 to 5");

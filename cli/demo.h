@@ -3,10 +3,9 @@
 #define CLI_DEMO_H
 
 #include "histogram.h"
-#include "local.h"
+#include "page.h"
 
 #define DEMO_NODES_MAX 9
-#define DEMO_EVENTS_MAX 256
 
 /* The input, in memory: a line is text[start, end). */
 struct demo_lines {
@@ -17,18 +16,11 @@ struct demo_lines {
     bool terminated; /* the last line ends in a newline */
 };
 
-struct demo_moment {
-    uint64_t t_ns;
-    char what[96];
-};
-
 /* Everything that is shown at the end. */
 struct demo_figures {
     struct histogram *raw, *local, *majority;
     uint64_t start_ns, cut_ns, denied_ns, accepting_ns, heal_ns, merged_ns, end_ns;
-    struct node_event events[DEMO_EVENTS_MAX];
-    uint8_t event_nodes[DEMO_EVENTS_MAX];
-    uint32_t events_count;
+    struct page_events events;
     uint64_t entries, acked, lost, refused, on_branch, last_lsn;
     char refusal[128];
     char digest[20];

@@ -296,46 +296,6 @@ wait_same(struct demo *demo, const char *log, uint64_t least_lsn, char digest[20
     return 0;
 }
 
-static void
-collect_events(struct demo *demo)
-{
-    struct demo_figures *f = &demo->figures;
-
-    usleep(50000);
-    for (uint8_t node = 0; node < demo->nodes; node++) {
-        uint64_t next = 0;
-        struct node_event event;
-
-        while (f->events_count < DEMO_EVENTS_MAX && node_events(demo->local.nodes[node], &next, &event, 1) == 1) {
-            uint32_t place = f->events_count++;
-
-            for (; place > 0 && f->events[place - 1].t_ns > event.t_ns; place--) {
-                f->events[place] = f->events[place - 1];
-                f->event_nodes[place] = f->event_nodes[place - 1];
-            }
-            f->events[place] = event;
-            f->event_nodes[place] = node;
-        }
-    }
-}
-
-/* When the away node's mode for a log first became `mode` at or after since_ns; since_ns itself where
- * it never did. */
-static uint64_t
-moment_of(const struct demo *demo, const char *log, enum cairn_mode mode, uint64_t since_ns)
-{
-    const struct demo_figures *f = &demo->figures;
-
-    for (uint32_t i = 0; i < f->events_count; i++) {
-        const struct node_event *event = &f->events[i];
-
-        if (f->event_nodes[i] == demo->away && event->kind == EVENT_MODE_CHANGED && event->t_ns >= since_ns &&
-            event->to == mode && strcmp(event->log_name, log) == 0)
-            return event->t_ns;
-    }
-    return since_ns;
-}
-
 static int
 play_cut(struct demo *demo, uint64_t from, uint64_t to)
 {
@@ -562,9 +522,9 @@ demo_play(struct demo *demo)
     f->start_ns = cli_now_ns();
     status = play_all(demo);
     f->end_ns = cli_now_ns();
-    collect_events(demo);
-    f->denied_ns = moment_of(demo, "bank", CAIRN_MODE_DENIED, f->cut_ns);
-    f->accepting_ns = moment_of(demo, "feed", CAIRN_MODE_AP, f->cut_ns);
+    page_collect(&f->events, &demo->local, demo->nodes);
+    f->denied_ns = page_mode_ns(&f->events, demo->away, "bank", CAIRN_MODE_DENIED, f->cut_ns);
+    f->accepting_ns = page_mode_ns(&f->events, demo->away, "feed", CAIRN_MODE_AP, f->cut_ns);
     close_session(demo->together);
     close_session(demo->alone);
     close_session(demo->bank_at[0]);

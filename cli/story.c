@@ -1,0 +1,466 @@
+#include "story.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+#define MEMORY_MIB 128u
+#define CHANNEL_BYTES (1u << 20)
+#define WAIT_NS 10000000000u
+#define COLUMN 38
+
+/* --- telling --- */
+
+static double
+at_ms(const struct story *story, uint64_t t_ns)
+{
+    return (double)(t_ns - story->start_ns) / 1e6;
+}
+
+static void
+tell(struct story *story, uint8_t node, const char *format, va_list arguments)
+{
+    struct story_line *line = &story->lines[story->lines_count];
+
+    if (story->lines_count + 1 < STORY_LINES_MAX)
+        story->lines_count++;
+    line->t_ns = cli_now_ns();
+    line->node = node;
+    vsnprintf(line->text, sizeof(line->text), format, arguments);
+    if (story->json)
+        cli_row(json_pack("{s:s,s:I,s:s?,s:s}", "step", node == CAIRN_NODE_NONE ? "story" : "node", "t_ns",
+                          (json_int_t)line->t_ns, "node",
+                          node == CAIRN_NODE_NONE ? NULL : story->local.cluster.names[node], "text", line->text));
+    else if (node == CAIRN_NODE_NONE)
+        printf("\n%9.1f  %s\n", at_ms(story, line->t_ns), line->text);
+    else
+        printf("%9.1f  %*s%s\n", at_ms(story, line->t_ns), node * COLUMN, "", line->text);
+    fflush(stdout);
+}
+
+void
+story_says(struct story *story, const char *text, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, text);
+    tell(story, CAIRN_NODE_NONE, text, arguments);
+    va_end(arguments);
+}
+
+void
+story_does(struct story *story, uint8_t node, const char *text, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, text);
+    tell(story, node, text, arguments);
+    va_end(arguments);
+}
+
+static void
+mark(struct story *story, const char *name)
+{
+    if (story->marks_count < STORY_MARKS_MAX)
+        story->marks[story->marks_count++] = (struct page_mark){cli_now_ns(), name};
+}
+
+void
+story_must(struct story *story, bool holds, const char *what)
+{
+    story->checks++;
+    if (holds)
+        return;
+    story->failed = true;
+    story_says(story, "NOT SO: %s", what);
+}
+
+/* --- the cluster --- */
+
+static bool
+waits_on(uint64_t end_ns)
+{
+    if (cli_now_ns() > end_ns)
+        return false;
+    usleep(200);
+    return true;
+}
+
+void
+story_wait_mode(struct story *story, uint8_t node, uint32_t log, enum cairn_mode mode)
+{
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+    struct node_log_view view = {0};
+    bool there;
+
+    do {
+        there = node_view(story->local.nodes[node], story->logs[log], &view) && view.mode == mode;
+    } while (!there && waits_on(end_ns));
+    story_must(story, there, "the mode changes within ten seconds");
+}
+
+uint32_t
+story_log(struct story *story, const char *name, enum cairn_policy policy)
+{
+    uint32_t log = story->logs_count++;
+    enum cairn_error error = local_create_log(story->local.nodes[0], name, policy, CAIRN_MEMORY, NULL, NULL,
+                                              &story->log_ids[log]);
+
+    story->logs[log] = name;
+    story->policies[log] = policy;
+    if (error != CAIRN_OK)
+        story_must(story, false, "the log can be made");
+    /* Until every node knows it. */
+    for (uint8_t node = 0; node < STORY_NODES; node++)
+        story_wait_mode(story, node, log, policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_CP);
+    return log;
+}
+
+static void
+apply_groups(struct story *story)
+{
+    for (uint8_t from = 0; from < STORY_NODES; from++) {
+        struct fault_rule rules[CAIRN_NODES_MAX];
+
+        memset(rules, 0, sizeof(rules));
+        for (uint8_t to = 0; to < STORY_NODES; to++)
+            rules[to].drop = story->group[from] != story->group[to];
+        node_set_faults(story->local.nodes[from], rules);
+    }
+}
+
+/* Have those that reach each other the same, with nothing on its way? */
+static bool
+settled(const struct story *story)
+{
+    for (uint32_t log = 0; log < story->logs_count; log++) {
+        struct node_log_view first = {0}, view;
+        bool any = false;
+
+        for (uint8_t node = 0; node < STORY_NODES; node++) {
+            if (story->group[node] != 0)
+                continue;
+            if (!node_view(story->local.nodes[node], story->logs[log], &view) || view.branch_entries != 0 ||
+                view.commit_lsn != view.last_lsn)
+                return false;
+            if (any && (view.commit_lsn != first.commit_lsn || view.digest != first.digest))
+                return false;
+            first = view;
+            any = true;
+        }
+    }
+    return true;
+}
+
+void
+story_cut(struct story *story, uint8_t node)
+{
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+
+    /* What was written before, everybody knows by now: else the story would be another one each time. */
+    while (!settled(story) && waits_on(end_ns))
+        ;
+    story->group[node] = (uint8_t)(node + 1);
+    apply_groups(story);
+    mark(story, "cut");
+    story_says(story, "--- %s is cut off from the others", story->local.cluster.names[node]);
+}
+
+void
+story_heal(struct story *story)
+{
+    uint64_t healed_ns = cli_now_ns(), end_ns = healed_ns + WAIT_NS;
+
+    memset(story->group, 0, sizeof(story->group));
+    apply_groups(story);
+    mark(story, "heal");
+    story_says(story, "--- the links are back");
+    for (uint8_t node = 0; node < STORY_NODES; node++) {
+        for (uint32_t log = 0; log < story->logs_count; log++)
+            story_wait_mode(story, node, log, story->policies[log] == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_CP);
+    }
+    while (!settled(story) && waits_on(end_ns))
+        ;
+    mark(story, "merged");
+    story_must(story, settled(story), "all replicas are equal after the heal");
+    story_says(story, "--- everything is merged, %.1f ms after the heal: every replica has the same digest",
+               (double)(cli_now_ns() - healed_ns) / 1e6);
+}
+
+void
+story_set_policy(struct story *story, uint32_t log, enum cairn_policy policy)
+{
+    char text[160];
+    struct session_config config = {
+        .nodes = STORY_NODES,
+        .connect = local_connect,
+        .connect_context = &story->local,
+        .log = "_catalog",
+        .via = 0,
+        .ack = CAIRN_ACK_MAJORITY,
+        .deadline_ns = WAIT_NS,
+    };
+    struct session *session;
+    struct session_result result = {.error = CAIRN_TIMEOUT};
+    struct cairn_entry entry = {.payload = text};
+    struct node_log_view view;
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+    bool adopted = false;
+    char detail[256];
+
+    entry.payload_bytes = (uint32_t)snprintf(text, sizeof(text), "{\"op\":\"set\",\"name\":\"%s\",\"policy\":\"%s\"}",
+                                             story->logs[log], cairn_policy_name(policy));
+    if (session_open(&config, &session, detail, sizeof(detail)) == CAIRN_OK) {
+        session_append(session, &entry);
+        while (!session_poll(session, &result))
+            session_wait(session);
+        session_close(session);
+    }
+    story->policies[log] = policy;
+    while (!adopted && waits_on(end_ns)) {
+        adopted = true;
+        for (uint8_t node = 0; node < STORY_NODES; node++)
+            adopted = adopted &&
+                      (story->group[node] != story->group[0] ||
+                       (node_view(story->local.nodes[node], story->logs[log], &view) && view.policy == policy));
+    }
+    story_must(story, result.error == CAIRN_OK && adopted, "the policy can be changed");
+}
+
+/* --- people --- */
+
+/* Takes the answer with the token; entries on the way go into the view. */
+static enum cairn_error
+answer(struct story *story, uint8_t node, struct cairn_view *view, struct cairn_result *out)
+{
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+
+    while (cli_now_ns() < end_ns) {
+        while (cairn_poll(story->clients[node], out) > 0) {
+            if (out->token != story->token)
+                continue;
+            if (out->type == CAIRN_RESULT_ENTRY && view != NULL)
+                cairn_view_add(view, out);
+            if (out->type != CAIRN_RESULT_ENTRY)
+                return out->error;
+        }
+        cairn_wait(story->clients[node], 1000000);
+    }
+    return CAIRN_TIMEOUT;
+}
+
+enum cairn_error
+story_append(struct story *story, uint8_t node, uint32_t log, const char *key, const char *payload,
+             struct cairn_result *out)
+{
+    struct cairn_entry entry = {
+        .payload = payload, .payload_bytes = (uint32_t)strlen(payload), .key = key, .key_bytes = (uint16_t)strlen(key)};
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+    struct cairn_result unused;
+    enum cairn_error error;
+    uint8_t at = node;
+
+    if (out == NULL)
+        out = &unused;
+    do {
+        error = CAIRN_AGAIN;
+        if (cairn_append(story->clients[at], story->log_ids[log], &entry, CAIRN_ACK_POLICY, ++story->token) == CAIRN_OK)
+            error = answer(story, at, NULL, out);
+        if (error == CAIRN_NOT_LEADER && out->leader < STORY_NODES && story->group[out->leader] == story->group[node])
+            at = out->leader;
+    } while ((error == CAIRN_NOT_LEADER || error == CAIRN_NO_LEADER || error == CAIRN_AGAIN) && waits_on(end_ns));
+    story->accepted += error == CAIRN_OK;
+    story->refused += error != CAIRN_OK;
+    return error;
+}
+
+enum cairn_error
+story_view(struct story *story, uint8_t node, uint32_t log, enum cairn_resolve resolve, enum cairn_read_level level,
+           struct cairn_view **out)
+{
+    struct cairn_result result = {0};
+    enum cairn_error error = CAIRN_AGAIN;
+
+    *out = cairn_view_create(resolve);
+    if (cairn_read(story->clients[node], story->log_ids[log], 0, 0, level, CAIRN_READ_TENTATIVE, ++story->token) ==
+        CAIRN_OK)
+        error = answer(story, node, *out, &result);
+    if (error == CAIRN_OK)
+        return error;
+    cairn_view_free(*out);
+    *out = NULL;
+    return error;
+}
+
+struct lookup {
+    const char *key;
+    char *text;
+    size_t text_bytes, used;
+};
+
+static void
+look_up(void *context, const void *key, size_t key_bytes, const struct cairn_value *values, size_t count)
+{
+    struct lookup *lookup = context;
+
+    if (strlen(lookup->key) != key_bytes || memcmp(lookup->key, key, key_bytes) != 0)
+        return;
+    for (size_t i = 0; i < count && lookup->used < lookup->text_bytes; i++)
+        lookup->used += (size_t)snprintf(lookup->text + lookup->used, lookup->text_bytes - lookup->used, "%s%.*s",
+                                         i == 0 ? "" : ", ", (int)values[i].bytes_count, (const char *)values[i].bytes);
+}
+
+void
+story_value(const struct cairn_view *view, const char *key, char *text, size_t text_bytes)
+{
+    struct lookup lookup = {.key = key, .text = text, .text_bytes = text_bytes};
+
+    text[0] = '\0';
+    if (view != NULL)
+        cairn_view_each(view, look_up, &lookup);
+}
+
+/* --- the page --- */
+
+static void
+write_lines(FILE *out, const struct story *story)
+{
+    fprintf(out, "<h2>Side by side</h2>\n<table><tr><th>ms</th>");
+    for (uint8_t node = 0; node < STORY_NODES; node++)
+        fprintf(out, "<th style='text-align:left'>%s</th>", story->local.cluster.names[node]);
+    fprintf(out, "</tr>\n");
+    for (uint32_t i = 0; i < story->lines_count; i++) {
+        const struct story_line *line = &story->lines[i];
+
+        fprintf(out, "<tr><td>%.1f</td>", at_ms(story, line->t_ns));
+        if (line->node == CAIRN_NODE_NONE)
+            fprintf(out, "<td colspan='%u' style='text-align:left'><b>", STORY_NODES);
+        for (uint8_t node = 0; node < line->node && line->node != CAIRN_NODE_NONE; node++)
+            fprintf(out, "<td></td>");
+        if (line->node != CAIRN_NODE_NONE)
+            fprintf(out, "<td style='text-align:left'>");
+        page_text(out, line->text);
+        fprintf(out, "%s</td></tr>\n", line->node == CAIRN_NODE_NONE ? "</b>" : "");
+    }
+    fprintf(out, "</table>\n");
+}
+
+static int
+write_page(struct story *story, const char *name, const char *path)
+{
+    enum cairn_mode modes[STORY_LOGS_MAX];
+    struct page_window window = {
+        .title = "The whole story",
+        .events = &story->events,
+        .local = &story->local,
+        .nodes = STORY_NODES,
+        .logs = story->logs,
+        .modes = modes,
+        .logs_count = story->logs_count,
+        .marks = story->marks,
+        .marks_count = story->marks_count,
+        .from_ns = (double)story->start_ns,
+        .to_ns = (double)cli_now_ns(),
+        .zero_ns = (double)story->start_ns,
+    };
+    FILE *out = page_begin(path, "cairn demo");
+
+    if (out == NULL)
+        return EXIT_FAILED;
+    for (uint32_t log = 0; log < story->logs_count; log++)
+        modes[log] = story->policies[log] == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_CP;
+    fprintf(out,
+            "<h1>cairn: the %s</h1>\n<p>%" PRIu64 " writes accepted, %" PRIu64
+            " refused; what must hold <span class='%s'>%s</span> (%" PRIu64 " checks).</p>\n<p>",
+            name, story->accepted, story->refused, story->failed ? "bad" : "good", story->failed ? "DOES NOT" : "holds",
+            story->checks);
+    page_legend(out);
+    fprintf(out, "</p>\n");
+    page_window(out, &window);
+    for (uint32_t i = 0; i < story->marks_count; i++) {
+        if (strcmp(story->marks[i].name, "cut") != 0)
+            continue;
+        window.title = "Around a cut: detection and switch";
+        window.zero_ns = (double)story->marks[i].t_ns;
+        window.from_ns = window.zero_ns - 3e6;
+        window.to_ns = window.zero_ns + 20e6;
+        page_window(out, &window);
+    }
+    write_lines(out, story);
+    fprintf(out, "<h2>What the nodes saw</h2>\n");
+    page_events_table(out, &story->events, &story->local, story->start_ns);
+    return page_end(out, path);
+}
+
+/* --- all of it --- */
+
+static int
+begin(struct story *story)
+{
+    struct local_config config = {
+        .nodes = STORY_NODES,
+        .memory_mib = MEMORY_MIB,
+        .channel_bytes = CHANNEL_BYTES,
+        .profile = PROFILE_SHARED,
+        .idle = IDLE_SLEEP,
+        .cpu = -1,
+    };
+    char detail[512];
+
+    if (local_start(&config, &story->local, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("the cluster does not start: %s", detail);
+    for (uint8_t node = 0; node < STORY_NODES; node++) {
+        if (node_attach(story->local.nodes[node], &story->clients[node]) != CAIRN_OK)
+            return cli_fail("no place for a client");
+    }
+    story->start_ns = cli_now_ns();
+    if (!story->json)
+        printf("%9s  %-*s%-*s%s\n", "ms", COLUMN, "n1", COLUMN, "n2", "n3");
+    return 0;
+}
+
+bool
+story_play(const char *name, const char *report, bool json, int *status)
+{
+    static const struct {
+        const char *name;
+        void (*play)(struct story *story);
+    } stories[] = {{"bank", story_bank}, {"social", story_social}, {"shop", story_shop}};
+    static struct story story;
+    void (*play)(struct story * story) = NULL;
+
+    for (size_t i = 0; i < sizeof(stories) / sizeof(*stories); i++) {
+        if (strcmp(name, stories[i].name) == 0)
+            play = stories[i].play;
+    }
+    if (play == NULL)
+        return false;
+    story.json = json;
+    *status = begin(&story);
+    if (*status == 0) {
+        play(&story);
+        page_collect(&story.events, &story.local, STORY_NODES);
+        if (report != NULL)
+            *status = write_page(&story, name, report);
+        if (json)
+            cli_row(json_pack("{s:s,s:s,s:b,s:I,s:I,s:I}", "step", "result", "story", name, "holds", !story.failed,
+                              "accepted", (json_int_t)story.accepted, "refused", (json_int_t)story.refused, "checks",
+                              (json_int_t)story.checks));
+        else
+            printf("\n%" PRIu64 " writes accepted, %" PRIu64 " refused; %s (%" PRIu64 " checks)%s%s\n", story.accepted,
+                   story.refused,
+                   story.failed ? "NOT everything that must hold does" : "everything that must hold does", story.checks,
+                   report != NULL ? "; page: " : "", report != NULL ? report : "");
+    }
+    for (uint8_t node = 0; node < STORY_NODES; node++)
+        cairn_disconnect(story.clients[node]);
+    local_stop(&story.local);
+    if (*status == 0 && story.failed)
+        *status = cli_fail("what must hold does not: this is a defect of cairn, please report it");
+    *status = cli_end(*status);
+    return true;
+}

@@ -1,0 +1,42 @@
+"""The stories of `cairn demo`."""
+import os
+import tempfile
+
+from harness import check, run
+
+
+def play(story):
+    with tempfile.TemporaryDirectory() as directory:
+        page = os.path.join(directory, 'page.html')
+        done = run('demo', story, '--json', '--report', page)
+        check(done.status == 0, done.out, done.err)
+        rows = done.rows()
+        check(rows[-1]['step'] == 'result' and rows[-1]['holds'] and rows[-1]['story'] == story, rows[-1])
+        with open(page) as file:
+            text = file.read()
+        check(text.startswith('<!doctype html>') and text.endswith('</html>\n') and '<rect' in text)
+        return rows
+
+
+def test_the_bank_refuses_rather_than_be_wrong():
+    rows = play('bank')
+    asked = [r['text'] for r in rows if r.get('text', '').startswith('ann asks')]
+    check(asked.count('ann asks: 20') == 4 and 'ann asks: cannot say for sure' in asked, asked)
+    check(rows[-1]['refused'] == 2, rows[-1])
+
+
+def test_the_social_feed_takes_everything():
+    rows = play('social')
+    check(rows[-1]['refused'] == 0 and rows[-1]['accepted'] == 17, rows[-1])
+    check(sum(r.get('text') == 'shows 3 authors, the cat has 10 likes' for r in rows) == 3)
+
+
+def test_the_shop_has_one_cart_and_one_price():
+    rows = play('shop')
+    check(sum(r.get('text') == 'cart: kettle, tea; kettle 17' for r in rows) == 3)
+
+
+def test_there_is_no_other_story():
+    done = run('demo', 'casino')
+    check(done.status == 2 and b'bank, social, shop' in done.err, done.err)
+    check(run('demo', 'bank', '--input', '/etc/services').status == 2)
