@@ -45,6 +45,38 @@ print_rows(const json_t *rows, bool json)
     }
 }
 
+/* Whom each node hears, where more than one answered. */
+static void
+print_matrix(const struct cluster_config *cluster, const cairn_node_set *hears, cairn_node_set answered)
+{
+    printf("\n%-10s", "hears");
+    for (uint8_t to = 0; to < cluster->nodes; to++)
+        printf(" %-6s", cluster->names[to]);
+    putchar('\n');
+    for (uint8_t from = 0; from < cluster->nodes; from++) {
+        printf("%-10s", cluster->names[from]);
+        for (uint8_t to = 0; to < cluster->nodes; to++)
+            printf(" %-6s", from == to ? "-" : !(answered >> from & 1) ? "?" : hears[from] >> to & 1 ? "yes" : "NO");
+        putchar('\n');
+    }
+}
+
+static cairn_node_set
+hears_of(const struct cluster_config *cluster, const json_t *answer)
+{
+    const json_t *names = json_object_get(json_array_get(json_object_get(answer, "rows"), 0), "hears"), *name;
+    cairn_node_set hears = 0;
+    size_t i;
+
+    json_array_foreach (names, i, name) {
+        uint8_t node = cluster_config_node(cluster, json_string_value(name));
+
+        if (node != CAIRN_NODE_NONE)
+            hears |= (cairn_node_set)1 << node;
+    }
+    return hears;
+}
+
 int
 cmd_status(int argc, char **argv)
 {
@@ -59,7 +91,7 @@ cmd_status(int argc, char **argv)
     struct cluster_config cluster;
     char detail[256] = "";
     uint32_t answering = 0;
-    cairn_node_set silent = 0;
+    cairn_node_set silent = 0, hears[CAIRN_NODES_MAX] = {0};
     uint8_t node;
     int first, status;
 
@@ -80,10 +112,13 @@ cmd_status(int argc, char **argv)
         if (answering++ == 0 && !json)
             print_header();
         print_rows(json_object_get(answer, "rows"), json);
+        hears[i] = hears_of(&cluster, answer);
         json_decref(answer);
     }
     if (answering == 0)
         return cli_fail("the cluster is down: %s", detail);
+    if (!json && node == CAIRN_NODE_NONE && cluster.nodes > 1)
+        print_matrix(&cluster, hears, (cairn_node_set)~silent);
     fflush(stdout);
     for (uint8_t i = 0; i < cluster.nodes; i++) {
         if (silent & ((cairn_node_set)1 << i))

@@ -20,6 +20,7 @@ struct yaml_cluster {
     enum cluster_profile profile;
     uint32_t memory_mib;
     enum cairn_durability durability;
+    uint32_t flap_hold_ms;
     bool auto_create;
     char *directory;
     struct yaml_node *nodes;
@@ -49,6 +50,7 @@ static const cyaml_schema_field_t cluster_fields[] = {
     CYAML_FIELD_UINT("memory_mib", CYAML_FLAG_OPTIONAL, struct yaml_cluster, memory_mib),
     CYAML_FIELD_ENUM("durability", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct yaml_cluster, durability,
                      durabilities, CYAML_ARRAY_LEN(durabilities)),
+    CYAML_FIELD_UINT("flap_hold_ms", CYAML_FLAG_OPTIONAL, struct yaml_cluster, flap_hold_ms),
     CYAML_FIELD_BOOL("auto_create", CYAML_FLAG_OPTIONAL, struct yaml_cluster, auto_create),
     CYAML_FIELD_STRING_PTR("directory", CYAML_FLAG_POINTER, struct yaml_cluster, directory, 1, 255),
     CYAML_FIELD_SEQUENCE("nodes", CYAML_FLAG_POINTER, struct yaml_cluster, nodes, &node_schema, 1, CAIRN_NODES_MAX),
@@ -179,6 +181,7 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
         .profile = yaml->profile,
         .memory_mib = yaml->memory_mib == 0 ? 1024 : yaml->memory_mib,
         .durability = yaml->durability,
+        .flap_hold_ms = yaml->flap_hold_ms,
         .auto_create = yaml->auto_create,
         .nodes = yaml->nodes_count,
     };
@@ -252,9 +255,10 @@ cluster_config_save(const char *path, const struct cluster_config *config, char 
     fprintf(file, "# cairn cluster file; docs/operations.md describes every key\n");
     fprintf(file,
             "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\ndurability: %s\nauto_create: %s\n"
-            "directory: %s\nnodes:\n",
+            "flap_hold_ms: %u\ndirectory: %s\nnodes:\n",
             config->id, cluster_transport_name(config->transport), profiles[config->profile].str, config->memory_mib,
-            durabilities[config->durability].str, config->auto_create ? "true" : "false", config->directory);
+            durabilities[config->durability].str, config->auto_create ? "true" : "false", config->flap_hold_ms,
+            config->directory);
     for (uint32_t i = 0; i < config->nodes; i++)
         fprintf(file, "  - name: %s\n", config->names[i]);
     if (fclose(file) != 0) {

@@ -75,10 +75,32 @@ detector_observe(struct detector *detector, uint8_t peer, uint32_t incarnation, 
     known->heard_ns = now_ns;
     if (known->alive)
         return verdict;
-    if (++known->beats < detector->config.rejoin_beats)
+    if (known->beats == 0)
+        known->back_ns = now_ns;
+    if (known->beats < detector->config.rejoin_beats)
+        known->beats++;
+    if (known->beats < detector->config.rejoin_beats || now_ns - known->back_ns < known->hold_ns)
         return verdict;
     known->alive = true;
+    known->alive_ns = now_ns;
     return verdict | DETECTOR_HEARD;
+}
+
+/* A peer that counted is suspected: how long is it held back? */
+static void
+hold_back(const struct detector_config *config, struct detector_peer *known, uint64_t now_ns)
+{
+    uint32_t doublings = 0;
+
+    if (now_ns - known->alive_ns >= 2 * config->hold_max_ns)
+        known->flaps = 0;
+    known->hold_ns = 0;
+    for (; doublings < known->flaps && known->hold_ns < config->hold_max_ns; doublings++)
+        known->hold_ns = doublings == 0 ? 2 * config->timeout_ns : 2 * known->hold_ns;
+    if (known->hold_ns > config->hold_max_ns)
+        known->hold_ns = config->hold_max_ns;
+    if (known->flaps < UINT8_MAX)
+        known->flaps++;
 }
 
 /* After a pause every peer gets time for its next heartbeats. */
@@ -115,6 +137,7 @@ detector_tick(struct detector *detector, uint64_t now_ns, bool drained)
         if (!known->alive)
             continue;
         known->alive = false;
+        hold_back(&detector->config, known, now_ns);
         suspected |= bit(peer);
     }
     return suspected;

@@ -1,8 +1,13 @@
 /* Who is in reach: the failure detector and the connectivity matrix. Pure: time is passed in.
  *
  * Every node sends every other a heartbeat each interval; a peer unheard for timeout_ns is
- * suspected, and counts again only after rejoin_beats heartbeats in a row, so that a flapping link
- * does not flap the mode. Each heartbeat tells whom its sender hears: the rows of the matrix.
+ * suspected, and counts again only after rejoin_beats heartbeats in a row. Each heartbeat tells whom its sender hears:
+ * the rows of the matrix.
+ *
+ * So that a flapping link does not flap the mode, a peer that is suspected again before it has been calm is held back:
+ * the first time by two timeouts, then twice as long each time, up to hold_max_ns; only if its heartbeats have come for
+ * that long in a row does it count again (as routes are damped, RFC 2439). It is calm after 2 hold_max_ns. However a link
+ * flaps, it costs at most log2(hold_max_ns / timeout_ns) changes at once, and from then on one every hold_max_ns.
  *
  * A node that was itself paused (its own ticks far apart) first drains what has arrived and then
  * judges: its own silence is not its peers'.
@@ -18,6 +23,7 @@ struct detector_config {
     uint8_t nodes;
     uint8_t rejoin_beats;
     uint64_t interval_ns, timeout_ns;
+    uint64_t hold_max_ns; /* 0: nobody is held back */
 };
 
 struct detector_peer {
@@ -25,7 +31,11 @@ struct detector_peer {
     uint32_t incarnation;
     cairn_node_set hears;
     uint64_t timeout_ns; /* see detector_observe() */
+    uint64_t back_ns;    /* the first of the beats in a row */
+    uint64_t alive_ns;   /* it has counted since */
+    uint64_t hold_ns;    /* so long must its beats have come before it counts again */
     uint8_t beats;       /* in a row since it was last unheard */
+    uint8_t flaps;       /* in a row: suspected again before it was calm */
     bool alive;
 };
 

@@ -36,6 +36,28 @@ log_reassess(struct node *node, struct node_log *log)
     mode_set(node, log, mode_decide(&inputs));
 }
 
+/* What kind of loss it looks like, by what those in reach say of whom they hear. Theirs is the word of their last
+ * heartbeat: who is cut off along with this node may not have noticed yet. */
+static void
+tell_lost(struct node *node, uint8_t peer)
+{
+    const char *name = node->config.cluster->names[peer];
+    cairn_node_set bit = (cairn_node_set)1 << peer;
+    uint8_t witness = CAIRN_NODE_NONE;
+
+    for (uint8_t i = 0; i < node->nodes; i++) {
+        if (i != node->self && i != peer && (node->reach >> i & 1) && (node->detector.peers[i].hears & bit))
+            witness = i;
+    }
+    if (node->hears & bit)
+        node_event(node, EVENT_PARTITION_SUSPECTED, NULL, peer, 0, 0, "%s does not hear this node: one-way link", name);
+    else if (witness != CAIRN_NODE_NONE)
+        node_event(node, EVENT_PARTITION_SUSPECTED, NULL, peer, 0, 0, "%s is not heard, but %s said it hears it", name,
+                   node->config.cluster->names[witness]);
+    else
+        node_event(node, EVENT_PARTITION_SUSPECTED, NULL, peer, 0, 0, "%s is not heard, by nobody in reach", name);
+}
+
 static void
 tell_reach(struct node *node, cairn_node_set before)
 {
@@ -44,8 +66,7 @@ tell_reach(struct node *node, cairn_node_set before)
 
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
         if (lost & ((cairn_node_set)1 << peer))
-            node_event(node, EVENT_PARTITION_SUSPECTED, NULL, peer, 0, 0, "%s %s", node->config.cluster->names[peer],
-                       node->hears & ((cairn_node_set)1 << peer) ? "does not hear this node" : "is not heard");
+            tell_lost(node, peer);
     }
     if (node->reach == all && before != all)
         node_event(node, EVENT_HEALED, NULL, node->self, 0, 0, "reaching %u of %u", node->nodes, node->nodes);

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 
 from harness import BINARY, Cluster, check, until
 
@@ -114,3 +115,23 @@ def running(pid_file):
         return True
     except (OSError, ValueError):
         return False
+
+
+def test_a_flapping_link_costs_a_handful_of_mode_changes_and_loses_nothing():
+    seconds = float(os.environ.get('CAIRN_FLAP_SECONDS', 6))
+    with Cluster(3, '--transport', 'netns') as cluster:
+        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
+        began, given = time.monotonic_ns(), 0
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            ip('-n', 'cairn-net', 'link', 'set', 'n3', 'down')
+            time.sleep(0.045)
+            ip('-n', 'cairn-net', 'link', 'set', 'n3', 'up')
+            cluster.ok('append', 'feed', '--via', 'n3', stdin=b'%d\n' % given)
+            given += 1
+            time.sleep(0.03)
+        cluster.converged('feed')
+        changes = [e for e in cluster.events('mode_changed', began) if e['node'] == 'n3' and e['log'] == 'feed']
+        check(len(changes) <= 24, len(changes), 'changes of mode in', given, 'flaps')
+        lines = cluster.read('feed', 'n1').splitlines()
+        check(lines == [b'%d' % i for i in range(given)], given, lines[-3:])

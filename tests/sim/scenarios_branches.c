@@ -78,7 +78,7 @@ social(struct sim *sim)
             for (uint64_t post = 2; post <= 20; post++)
                 expect(sim, place(sim, base + i, post) > place(sim, base + i, post - 1));
         }
-        sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
+        scene_calm(sim);
     }
     scene_end(sim);
 }

@@ -396,6 +396,17 @@ leader_paused(struct sim *sim)
     scene_end(sim);
 }
 
+/* From now on: the slow one's clock loses as much as the others' gain. */
+static void
+drift(struct sim *sim, uint8_t slow, int64_t ppm)
+{
+    for (uint8_t i = 0; i < 3; i++) {
+        (void)node_clock_ns(&sim->nodes[i]);
+        sim->nodes[i].clock.base_ns = sim->now_ns;
+        sim->nodes[i].clock.drift_ppm = i == slow ? -ppm : ppm;
+    }
+}
+
 /* The wall clock jumps by an hour either way; the clock that leases run by drifts, within what is
  * allowed, in the worst direction: the leader's slow, the others' fast. */
 static void
@@ -409,11 +420,7 @@ clock_jump(struct sim *sim)
         uint64_t lsn = 0;
 
         sim->nodes[leader].clock.wall_offset_ns = round % 2 == 0 ? hour_ns : -hour_ns;
-        for (uint8_t i = 0; i < 3; i++) {
-            (void)node_clock_ns(&sim->nodes[i]);
-            sim->nodes[i].clock.base_ns = sim->now_ns;
-            sim->nodes[i].clock.drift_ppm = i == leader ? -4500 : 4500;
-        }
+        drift(sim, leader, 4500);
         expect(sim, append(sim, leader, 10 + (uint64_t)round, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
         expect(sim, scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK);
         isolate(sim, leader, true);
@@ -421,6 +428,8 @@ clock_jump(struct sim *sim)
         expect(sim, append(sim, new, 20 + (uint64_t)round, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
         expect(sim, scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) != CAIRN_OK);
         isolate(sim, leader, false);
+        drift(sim, CAIRN_NODE_NONE, 0);
+        scene_calm(sim);
     }
     scene_end(sim);
 }

@@ -330,6 +330,12 @@ set_policy(struct sim *sim, enum cairn_policy policy)
 }
 
 void
+scene_calm(struct sim *sim)
+{
+    sim_run_for(sim, 210 * SIM_TIMEOUT_NS);
+}
+
+void
 scene_lead(struct sim *sim, uint8_t node)
 {
     for (int tries = 0; tries < 20 && scene_leader(sim) != node && !sim->failed; tries++) {

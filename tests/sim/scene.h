@@ -50,6 +50,8 @@ uint8_t scene_leader(struct sim *sim);
 uint8_t scene_successor(struct sim *sim, uint8_t old, uint64_t within_ns);
 /* Every node hears every other, and follows one leader that has nothing left to do. */
 bool all_follow(struct sim *sim);
+/* Long enough that no link counts as flapping any more. */
+void scene_calm(struct sim *sim);
 /* Hands leadership to the node. */
 void scene_lead(struct sim *sim, uint8_t node);
 /* A node that does not lead, the nth from the leader on. */

@@ -56,6 +56,57 @@ a_peer_counts_again_after_beats_in_a_row(void **state)
     assert_int_equal(detector_hears(&detector), 3);
 }
 
+/* Every beat_ns while the link is up; returns how often the peer came to count, and to count no more. */
+static uint32_t
+flap(struct detector *detector, uint64_t *now_ns, uint64_t up_ns, uint64_t down_ns, uint64_t for_ns)
+{
+    uint64_t end_ns = *now_ns + for_ns, turn_ns = *now_ns;
+    bool up = false, alive = (detector_hears(detector) & 2) != 0;
+    uint32_t changes = 0;
+
+    for (; *now_ns < end_ns; *now_ns += 1000000) {
+        if (*now_ns >= turn_ns) {
+            up = !up;
+            turn_ns = *now_ns + (up ? up_ns : down_ns);
+        }
+        if (up)
+            detector_observe(detector, 1, 1, 3, 1000000, *now_ns);
+        detector_tick(detector, *now_ns, true);
+        changes += alive != ((detector_hears(detector) & 2) != 0);
+        alive = (detector_hears(detector) & 2) != 0;
+    }
+    return changes;
+}
+
+static void
+a_flapping_link_is_held_back_and_counts_again_when_it_is_steady(void **state)
+{
+    static const uint64_t ms = 1000000;
+    struct detector_config config = {
+        .self = 0, .nodes = 2, .rejoin_beats = 3, .interval_ns = ms, .timeout_ns = 10 * ms, .hold_max_ns = 1000 * ms};
+    uint64_t now_ns = 1000 * ms;
+    struct detector detector;
+
+    (void)state;
+    detector_init(&detector, &config, now_ns);
+    /* 10 Hz for a minute: a handful of changes at once, then none. */
+    assert_in_range(flap(&detector, &now_ns, 50 * ms, 50 * ms, 5000 * ms), 2, 8);
+    assert_int_equal(flap(&detector, &now_ns, 50 * ms, 50 * ms, 55000 * ms), 0);
+    /* Steady again: it counts after what it was held back for. */
+    assert_int_equal(flap(&detector, &now_ns, 200 * ms, 0, 200 * ms), 1);
+    assert_true(detector_hears(&detector) & 2);
+    /* Whatever the rhythm, not more than one cut each hold_max_ns once it is known to flap. */
+    for (uint64_t up_ms = 20; up_ms < 3000; up_ms = up_ms * 3 / 2) {
+        detector_init(&detector, &config, now_ns);
+        flap(&detector, &now_ns, up_ms * ms, 30 * ms, 20000 * ms);
+        assert_in_range(flap(&detector, &now_ns, up_ms * ms, 30 * ms, 60000 * ms), 0, 2 * 60 + 2);
+    }
+    /* Once it has been calm, the first cut costs nothing. */
+    flap(&detector, &now_ns, 5000 * ms, 0, 5000 * ms);
+    flap(&detector, &now_ns, 0, 20 * ms, 21 * ms);
+    assert_int_equal(flap(&detector, &now_ns, 10 * ms, 0, 5 * ms), 1);
+}
+
 static void
 a_one_way_link_is_not_in_reach(void **state)
 {
@@ -170,6 +221,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_peer_is_suspected_after_the_timeout_and_not_before),
         cmocka_unit_test(a_peer_counts_again_after_beats_in_a_row),
+        cmocka_unit_test(a_flapping_link_is_held_back_and_counts_again_when_it_is_steady),
         cmocka_unit_test(a_one_way_link_is_not_in_reach),
         cmocka_unit_test(ones_own_pause_is_not_the_peers),
         cmocka_unit_test(a_resting_peer_is_waited_for_less),
