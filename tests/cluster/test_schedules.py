@@ -1,0 +1,160 @@
+"""Random partitions of a real cluster, under load from clients at every node; after each heal the accounts.
+
+CAIRN_SCHEDULES=N plays N schedules (default 6), CAIRN_SCHEDULE_SEED=S from that seed on.
+"""
+import collections
+import itertools
+import json
+import os
+import random
+import subprocess
+import threading
+import time
+
+from harness import Cluster, check, until
+
+LOGS = {'bank': 'cp', 'feed': 'adaptive', 'likes': 'ap'}
+SCHEDULES = int(os.environ.get('CAIRN_SCHEDULES', 6))
+SEED = int(os.environ.get('CAIRN_SCHEDULE_SEED', 1))
+
+
+class Client:
+    """Appends to a log by way of a node, a numbered line after the other, until it is told to stop."""
+    serial = itertools.count()
+
+    def __init__(self, cluster, log, node):
+        self.log, self.name, self.stopping = log, f'{node}-{next(Client.serial)}', threading.Event()
+        self.out = open(os.path.join(cluster.dir, f'{self.name}.out'), 'w+b')
+        self.process = cluster.start('append', log, '--via', node, '--deadline-ms', 3000, '--json',
+                                     stdin=subprocess.PIPE, stdout=self.out, stderr=subprocess.DEVNULL)
+        self.feeder = threading.Thread(target=self.feed)
+        self.feeder.start()
+
+    def feed(self):
+        number = 0
+        while not self.stopping.wait(0.002):
+            self.process.stdin.write(b'%s %d\n' % (self.name.encode(), number))
+            self.process.stdin.flush()
+            number += 1
+        self.process.stdin.close()
+
+    def stop(self):
+        """No more; every answer has to come."""
+        self.stopping.set()
+        self.feeder.join()
+        try:
+            self.process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            check(False, f'{self.name}: appends to {self.log} were not all answered 15 s after the last')
+        self.out.seek(0)
+        rows = [json.loads(line) for line in self.out.read().splitlines()]
+        self.out.close()
+        return rows
+
+
+def cut(choose, cluster):
+    """One change of the network; what it was, for people. A node that is just starting anew takes no faults."""
+    names = cluster.names
+    kind = choose.choice(['whole', 'whole', 'all apart', 'one way', 'partial', 'lossy'])
+    one, other = choose.sample(names, 2)
+    rest = ','.join(n for n in names if n != one)
+    if kind == 'whole':
+        cluster.cairn('fault', 'partition', f'{rest}|{one}')
+    elif kind == 'all apart':
+        cluster.cairn('fault', 'partition', '|'.join(names))
+    elif kind == 'one way':
+        cluster.cairn('fault', 'link', f'{one}>{other}', 'drop=1')
+    elif kind == 'partial':
+        cluster.cairn('fault', 'link', f'{one}>{other}', 'drop=1')
+        cluster.cairn('fault', 'link', f'{other}>{one}', 'drop=1')
+    else:
+        cluster.cairn('fault', 'link', f'{one}>{other}', 'drop=0.3', 'delay_us=300', 'dup=0.1', 'reorder=0.2')
+    return f'{kind} {one} {other}'
+
+
+def check_current(choose, cluster, told):
+    """What the bank has just acknowledged, every linearizable read that is answered shows, at whatever node."""
+    line = b'current %d' % next(Client.serial)
+    done = cluster.cairn('append', 'bank', '--via', choose.choice(cluster.names), '--deadline-ms', 300, '--json',
+                         stdin=line + b'\n')
+    if done.status != 0:
+        return
+    lsn = done.rows()[0]['lsn']
+    read = cluster.cairn('read', 'bank', '--via', choose.choice(cluster.names), '--from', lsn, '--to', lsn,
+                         '--level', 'linearizable')
+    check(read.status != 0 or read.out == line + b'\n', told, 'a linearizable read does not show lsn', lsn, read.out)
+
+
+def disturb(choose, cluster, crashes):
+    told = []
+    for _ in range(choose.randint(1, 4)):
+        what = choose.random()
+        if what < 0.7:
+            told.append(cut(choose, cluster))
+        elif what < 0.85 or not crashes:
+            cluster.cairn('fault', 'heal')
+            told.append('heal')
+        else:
+            node = choose.choice(cluster.names)
+            told.append(f'kill {node}')
+            cluster.kill(node)
+            time.sleep(choose.uniform(0, 0.2))
+            cluster.restart(node)
+        time.sleep(choose.uniform(0.005, 0.25))
+        check_current(choose, cluster, told)
+    until('all links are healed', lambda: cluster.cairn('fault', 'heal').status == 0)
+    return told
+
+
+def account(log, policy, entries, given, told):
+    """Nothing acknowledged is lost, nothing is there twice, nothing out of order, nothing that was refused."""
+    places = collections.defaultdict(list)
+    for line in entries:
+        name, number = line.rsplit(b' ', 1)
+        places[name.decode()].append(int(number))
+    for name, rows in given.items():
+        held = places[name]
+        check(held == sorted(set(held)), told, f'{log}: entries of {name} are doubled or out of order')
+        there = set(held)
+        for number, row in enumerate(rows):
+            if 'error' not in row:
+                check(number in there, told, f'{log} ({policy}): {name} {number} was acknowledged and is lost', row)
+            elif row['error'] != 'unknown':
+                check(number not in there, told, f'{log}: {name} {number} was refused and is there', row)
+
+
+def play(seeds, durability, crashes):
+    with Cluster(3, '--durability', durability) as cluster:
+        given = {log: {} for log in LOGS}
+        for log, policy in LOGS.items():
+            cluster.ok('log', 'create', log, '--policy', policy)
+        for seed in seeds:
+            choose = random.Random(seed)
+            clients = [Client(cluster, log, node) for log in LOGS for node in cluster.names]
+            time.sleep(0.15)
+            told = [seed] + disturb(choose, cluster, crashes)
+            for client in clients:
+                client.stopping.set()
+            for client in clients:
+                given[client.log][client.name] = client.stop()
+            for log, policy in LOGS.items():
+                cluster.converged(log)
+                account(log, policy, cluster.read(log, choose.choice(cluster.names)).splitlines(), given[log], told)
+        answered = sum(len(rows) for per_log in given.values() for rows in per_log.values())
+        acked = sum('error' not in row for per_log in given.values() for rows in per_log.values() for row in rows)
+        return answered, acked
+
+
+def batches(first, count):
+    for start in range(first, first + count, 20):
+        yield range(start, min(start + 20, first + count))
+
+
+def test_random_partitions_lose_and_double_nothing():
+    totals = [play(seeds, 'memory', crashes=False) for seeds in batches(SEED, SCHEDULES)]
+    print(f'      {SCHEDULES} schedules: {sum(t[0] for t in totals)} appends answered, {sum(t[1] for t in totals)} taken')
+
+
+def test_random_partitions_and_crashes_lose_and_double_nothing_on_disk():
+    totals = [play(seeds, 'disk', crashes=True) for seeds in batches(SEED + 100000, SCHEDULES)]
+    print(f'      {SCHEDULES} schedules: {sum(t[0] for t in totals)} appends answered, {sum(t[1] for t in totals)} taken')
