@@ -106,6 +106,7 @@ codec_encode_base(const struct codec *codec, uint32_t log, const struct message 
         .lsn = message->base.lsn,
         .base_term = message->base.base_term,
         .producer_floor = message->base.producer_floor,
+        .marks_lsn = message->base.marks_lsn,
         .digest = message->base.digest,
         .members = members_encode(&message->base.members),
         .marks = message->base.marks_count,
@@ -359,6 +360,7 @@ decode_base(const struct wire_header *header, const uint8_t *bytes, struct decod
     message->base.lsn = body.lsn;
     message->base.base_term = body.base_term;
     message->base.producer_floor = body.producer_floor;
+    message->base.marks_lsn = body.marks_lsn;
     message->base.digest = body.digest;
     message->base.members = members_decode(body.members);
     message->base.marks = out->marks;

@@ -50,7 +50,7 @@ struct wire_vote_reply {
 
 /* Body of MESSAGE_BASE, followed by the marks. */
 struct wire_base {
-    uint64_t lsn, base_term, producer_floor, digest, members;
+    uint64_t lsn, base_term, producer_floor, digest, members, marks_lsn;
     uint32_t marks, reserved;
 };
 

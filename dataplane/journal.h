@@ -72,7 +72,7 @@ struct journal_block {
 };
 
 struct journal_base {
-    uint64_t lsn, base_term, producer_floor, digest, members;
+    uint64_t lsn, base_term, producer_floor, digest, members, marks_lsn;
     uint64_t marks_count;
     struct {
         uint64_t seq;

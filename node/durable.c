@@ -230,6 +230,7 @@ write_base(struct node *node, struct node_log *log)
     body.lsn = base.lsn;
     body.base_term = base.base_term;
     body.producer_floor = base.producer_floor;
+    body.marks_lsn = base.marks_lsn;
     body.digest = log->base_digest;
     body.members = members_encode(&base.members);
     body.marks_count = base.marks_count;

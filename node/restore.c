@@ -265,6 +265,7 @@ begin_at(struct node *node, struct node_log *log, const struct journal_base *bod
         .lsn = body->lsn,
         .base_term = body->base_term,
         .producer_floor = body->producer_floor,
+        .marks_lsn = body->marks_lsn,
         .members = members_decode(body->members),
         .marks = marks,
         .marks_count = (uint32_t)body->marks_count,

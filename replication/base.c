@@ -39,6 +39,7 @@ core_base(const struct core *core, struct core_base *out)
     out->lsn = core->base_lsn;
     out->base_term = core->base_term;
     out->producer_floor = producers_highest(&core->producers);
+    out->marks_lsn = core->marks_lsn > core->commit_lsn ? core->marks_lsn : core->commit_lsn;
     out->members = core->committed_members;
     out->marks = core->committed_marks.items;
     out->marks_count = core->committed_marks.count;
@@ -75,6 +76,7 @@ base_begin(struct core *core, const struct core_base *base, const struct sink *s
     history_add(&core->history, base->base_term, base->lsn);
     producers_clear(&core->producers);
     core->producers.evicted_floor = base->producer_floor;
+    core->marks_lsn = base->marks_lsn;
     core->committed_marks.count = base->marks_count;
     memcpy(core->committed_marks.items, base->marks, base->marks_count * sizeof(struct mark));
     core->marks = core->committed_marks;

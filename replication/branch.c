@@ -38,13 +38,19 @@ core_branches_held(const struct core *core)
 bool
 core_branch_settled(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq)
 {
-    return marks_get(&core->committed_marks, origin, incarnation) >= seq;
+    /* The marks that came with a base may be of entries that this trunk has not yet. */
+    return core->commit_lsn >= core->marks_lsn && marks_get(&core->committed_marks, origin, incarnation) >= seq;
 }
 
 bool
 core_branch_holds(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq)
 {
-    return branch_last_place(&core->branches[origin]) >= branch_place(incarnation, seq);
+    const struct branch *branch = &core->branches[origin];
+    uint64_t place = branch_place(incarnation, seq), gap_place = branch->gap_place;
+
+    /* What its origin knows to be on the trunk need not be on this node's yet. */
+    return place > gap_place && place <= branch_last_place(branch) &&
+           core_branch_settled(core, origin, branch_place_incarnation(gap_place), branch_place_seq(gap_place));
 }
 
 /* The last sequence of a life on the branch; 0: none of that life is there. */

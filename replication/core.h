@@ -125,6 +125,7 @@ struct mark {
 struct core_base {
     uint64_t lsn, base_term; /* everything up to lsn is gone; of that entry */
     uint64_t producer_floor; /* producers up to here may have been met */
+    uint64_t marks_lsn;      /* the marks are of the trunk up to here, which is committed; lsn or later */
     uint64_t digest;         /* of the trunk up to lsn; the node's, not the core's */
     struct members members;
     const struct mark *marks; /* at most 64; the caller's */
@@ -384,7 +385,8 @@ bool core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *inc
                           uint8_t *leader);
 void core_handed(struct core *core, uint8_t origin, uint64_t last_seq, uint32_t count, uint64_t now_ns);
 
-/* Are origin's entries of that life up to seq on the committed trunk? Else: are they held here, on its branch? */
+/* Are origin's entries of that life up to seq on the committed trunk? Else: are they all here, on its branch or on the
+ * trunk? */
 bool core_branch_settled(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq);
 bool core_branch_holds(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq);
 

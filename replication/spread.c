@@ -98,9 +98,10 @@ static bool
 keep_copy(struct core *core, const struct message *message, const struct sink *sink)
 {
     struct effect effect = {.type = EFFECT_KEEP_COPY};
+    struct branch *branch = &core->branches[message->from];
     struct run run = message->spread.run;
     uint32_t known = known_entries(core, &run);
-    uint64_t prev_place = message->spread.prev_place;
+    uint64_t prev_place = message->spread.prev_place, held_place = branch_last_place(branch);
     bool same_life = branch_place_incarnation(prev_place) == run.incarnation;
 
     if (known == run.count)
@@ -111,8 +112,10 @@ keep_copy(struct core *core, const struct message *message, const struct sink *s
     if (!branch_extend(core, run.origin, run.incarnation, same_life ? branch_place_seq(prev_place) : 0,
                        run.first_seq + run.count - 1))
         return false;
-    core->branches[run.origin].rests_ns = 0;
-    core->branches[run.origin].due = false;
+    if (prev_place > held_place)
+        branch->gap_place = prev_place;
+    branch->rests_ns = 0;
+    branch->due = false;
     effect.store.run = run;
     effect.store.index = known;
     emit(sink, &effect);

@@ -95,9 +95,10 @@ struct branch {
     uint64_t marked_seq;
     uint32_t in_flight;
     uint64_t sent_ns;
-    uint64_t rests_ns; /* a copy: nothing has happened to it since then; 0: not counted yet */
-    bool probing;      /* no progress lately: one batch at a time */
-    bool due;          /* a copy: its origin does not hand it off, so this node does */
+    uint64_t gap_place; /* a copy: what is not behind it is not all here, but, its origin says, on the trunk */
+    uint64_t rests_ns;  /* a copy: nothing has happened to it since then; 0: not counted yet */
+    bool probing;       /* no progress lately: one batch at a time */
+    bool due;           /* a copy: its origin does not hand it off, so this node does */
     uint32_t later_lives_count;
     struct {
         uint64_t last_seq;
@@ -155,6 +156,7 @@ struct core {
     struct history history;
     struct runs runs;
     struct marks committed_marks, marks;
+    uint64_t marks_lsn; /* committed_marks are of the trunk up to here, where that is behind commit_lsn */
     struct producers producers, branch_producers;
     uint8_t *levels; /* ack level by lsn of what clients appended here; see append.c */
     struct progress progress[CAIRN_NODES_MAX];

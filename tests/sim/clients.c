@@ -237,7 +237,7 @@ reader_leave(struct sim_reader *reader)
 static void
 reader_append(struct sim *sim, struct sim_reader *reader)
 {
-    uint64_t payload[2] = {SIM_PROBE, ++reader->probes};
+    uint64_t payload[2] = {SIM_PROBE, 0};
     struct cairn_entry entry = {
         .payload = payload,
         .payload_bytes = sizeof(payload),
@@ -245,6 +245,10 @@ reader_append(struct sim *sim, struct sim_reader *reader)
         .producer_seq = 1,
     };
 
+    /* One number for each, of all readers. */
+    if (reader->probes == 0)
+        reader->probes = (uint64_t)(1 + reader - sim->readers) << 48;
+    payload[1] = ++reader->probes;
     reader->asked_ns = sim->now_ns;
     reader->from = reader->seen_lsn = 0;
     reader->busy = cairn_append(reader->client, sim->log_ids[reader->log], &entry,
@@ -254,7 +258,8 @@ reader_append(struct sim *sim, struct sim_reader *reader)
 static void
 reader_ask(struct sim *sim, struct sim_reader *reader)
 {
-    static const enum cairn_read_level levels[] = {CAIRN_READ_STALE, CAIRN_READ_LINEARIZABLE, CAIRN_READ_LEASE};
+    static const enum cairn_read_level levels[] = {CAIRN_READ_STALE, CAIRN_READ_LINEARIZABLE, CAIRN_READ_LEASE,
+                                                   CAIRN_READ_SESSION};
     enum cairn_read_level level;
     const struct trunk_check *trunk;
 
@@ -268,14 +273,20 @@ reader_ask(struct sim *sim, struct sim_reader *reader)
     }
     trunk = &sim->trunks[reader->log];
     level = levels[random_under(&sim->load, sizeof(levels) / sizeof(*levels))];
-    reader->linearizable = level != CAIRN_READ_STALE;
+    reader->session = level == CAIRN_READ_SESSION;
+    reader->linearizable = level != CAIRN_READ_STALE && !reader->session;
+    reader->shown = 0;
     reader->from = trunk->last > READ_BACK ? trunk->last - READ_BACK : 1;
     reader->seen_lsn = reader->from - 1;
     reader->floor_lsn = trunk->acked_lsn > trunk->read_lsn ? trunk->acked_lsn : trunk->read_lsn;
     reader->asked_ns = sim->now_ns;
     reader->token++;
-    reader->busy = cairn_read(reader->client, sim->log_ids[reader->log], reader->from, 0, level, 0, reader->token) ==
-                   CAIRN_OK;
+    if (reader->session)
+        reader->busy = cairn_read_session(reader->client, sim->log_ids[reader->log], reader->from, 0,
+                                          &reader->sessions[reader->log].token, 0, reader->token) == CAIRN_OK;
+    else
+        reader->busy = cairn_read(reader->client, sim->log_ids[reader->log], reader->from, 0, level, 0,
+                                  reader->token) == CAIRN_OK;
 }
 
 static void
@@ -286,9 +297,10 @@ reader_collect(struct sim *sim, struct sim_reader *reader)
     while (cairn_poll(reader->client, &result) > 0) {
         if (result.token != reader->token)
             continue;
-        if (result.type == CAIRN_RESULT_APPEND)
+        if (result.type == CAIRN_RESULT_APPEND) {
             reader->busy = false;
-        else if (result.type == CAIRN_RESULT_ENTRY)
+            check_session_write(reader, &result);
+        } else if (result.type == CAIRN_RESULT_ENTRY)
             check_read_entry(sim, reader, &result);
         else if (result.type == CAIRN_RESULT_END)
             check_read_end(sim, reader, &result);
@@ -316,6 +328,7 @@ reader_step(struct sim *sim, struct sim_reader *reader)
             sim->now_ns > node->resumed_ns + UNANSWERED_NS)
             sim_violation(sim, "a %s of %s from lsn %lu at n%u is at lsn %lu after %lu ms (committed: %lu)",
                           reader->appends        ? "single append"
+                          : reader->session      ? "session's read"
                           : reader->linearizable ? "linearizable read"
                                                  : "stale read",
                           sim_log_name(reader->log), (unsigned long)reader->from, reader->node + 1,

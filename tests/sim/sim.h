@@ -22,6 +22,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cairn/token.h"
 #include "node/state.h"
 #include "queue.h"
 #include "session.h"
@@ -256,11 +257,22 @@ struct sim_client {
     bool last_given; /* the one that is asked for once all faults have ended */
 };
 
+/* What a reader has seen and written of one log, as its token says, and its writes on branches. */
+#define SESSION_WRITES 8u
+struct reader_session {
+    struct cairn_token token;
+    uint64_t seen_lsn;
+    uint64_t writes[SESSION_WRITES]; /* that are not known to be on the trunk */
+    uint32_t writes_count, behind;
+};
+
 struct sim_reader {
     struct cairn_client *client;
     uint8_t node;
     uint32_t log;
-    bool busy, linearizable, appends;
+    bool busy, linearizable, appends, session;
+    struct reader_session sessions[SIM_LOGS + 1];
+    uint32_t shown; /* of the session's writes, by this read: a set */
     uint64_t probes;
     uint64_t token, asked_ns, from, floor_lsn, seen_lsn;
 };
@@ -407,6 +419,8 @@ void check_node(struct sim *sim, struct sim_node *node);
 void check_often(struct sim *sim);
 void check_append_result(struct sim *sim, struct sim_client *client, const struct session_result *result);
 void check_read_entry(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
+/* An append of the reader's own is answered: its session has written it. */
+void check_session_write(struct sim_reader *reader, const struct cairn_result *result);
 void check_read_end(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
 /* A node grants its vote. */
 void check_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log_id, uint64_t term);

@@ -117,6 +117,7 @@ a_base_comes_back(void **state)
     message.base.base_term = 41;
     message.base.digest = 0xd19e57;
     message.base.producer_floor = 77;
+    message.base.marks_lsn = 78;
     message.base.members = (struct members){.voters = 5, .learners = 2};
     message.base.marks = marks;
     message.base.marks_count = 2;
