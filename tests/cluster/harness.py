@@ -98,7 +98,8 @@ class Cluster:
         until(f'{node} is gone', lambda: not os.path.exists(f'/proc/{pid}') or 'Z' in open(f'/proc/{pid}/stat').read().split()[2])
 
     def restart(self, node):
-        return self.start('server', '--node', node, '--cluster', self.file, '--allow-faults', stderr=subprocess.DEVNULL)
+        with open(os.path.join(self.dir, node + '.log'), 'ab') as log:
+            return self.start('server', '--node', node, '--cluster', self.file, '--allow-faults', stderr=log)
 
     def status(self, log):
         """Row by node, of the nodes that answer."""
@@ -127,7 +128,8 @@ class Cluster:
         try:
             return until(f'{log} is the same on {nodes}', same)[2]
         except Failed as failed:
-            raise Failed(f'{failed}: {json.dumps(self.status(log))}')
+            said = {n: open(os.path.join(self.dir, n + '.log')).read()[-300:] for n in self.names}
+            raise Failed(f'{failed}: {json.dumps(self.status(log))}, logs {said}')
 
     def read(self, log, node, *more):
         return self.ok('read', log, '--via', node, *more).out
