@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Deliberately broken variants of the deciding code, each of which the simulator has to catch.
 
-    mutants.py [NAME...] [--list] [--table FILE]
+    mutants.py [NAME...] [--list] [--check] [--table FILE]
 
 For each row below the change is made in a copy of the tree, `cairn` is built there, and scenarios and
 random runs are played until something is violated, for a minute at most. A variant that survives is a
-hole in the checker (or no mistake at all): exit status 1.
+hole in the checker (or no mistake at all): exit status 1. --check only looks whether every row still applies.
 """
 import argparse
 import os
@@ -20,6 +20,9 @@ SECONDS = 60
 
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
+    ("copy-begins-anywhere", "replication/spread.c",
+     "        branch->gap_place = prev_place;\n", "        branch->gap_place = 0;\n",
+     "counts as held what stands before a copy begins"),
     ("clock-of-another", "dataplane/store.c",
      " &&\n           last->hlc + last->count == head->hlc;", ";",
      "gives an entry the clock of the one before it in the store"),
@@ -162,8 +165,8 @@ MUTANTS = [
      "            (void)keep_run;\n",
      "a deposed leader drops what it had acknowledged alone"),
     ("branch-trimmed-early", "replication/branch.c",
-     "    mark = own_mark(core, &core->committed_marks, branch->incarnation);\n",
-     "    mark = own_mark(core, &core->marks, branch->incarnation);\n",
+     "    mark = marks_get(&core->committed_marks, origin, branch->incarnation);\n",
+     "    mark = marks_get(&core->marks, origin, branch->incarnation);\n",
      "trims the branch by what is not committed yet"),
     ("hand-off-twice", "replication/hand_off.c",
      "        if (seq <= mark)\n            continue;\n", "",
@@ -257,12 +260,27 @@ def short(reason):
     return reason.replace("|", "\\|")[:110]
 
 
+def check():
+    stale = 0
+    for name, path, old, new, _ in MUTANTS:
+        with open(os.path.join(ROOT, path)) as source:
+            count = source.read().count(old)
+        if count != 1 or old == new:
+            stale += 1
+            print("mutants: %s: what it changes stands %d times in %s" % (name, count, path))
+    print("mutants: %d of %d apply" % (len(MUTANTS) - stale, len(MUTANTS)))
+    return 1 if stale else 0
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--table", help="write the rows of docs/mutants.md here")
+    parser.add_argument("--check", action="store_true", help="does what each row changes stand there, once?")
     options = parser.parse_args()
+    if options.check:
+        return check()
     if options.list:
         for name, path, _, _, wrong in MUTANTS:
             print("%-24s %-28s %s" % (name, path, wrong))
