@@ -1,4 +1,4 @@
-/* cairn bench latency|throughput: a cluster made for the purpose, beside the raw transport of the same
+/* cairn bench latency|throughput|consistency: a cluster made for the purpose, beside the raw transport of the same
  * run. docs/performance.md says what is measured. */
 #include <errno.h>
 #include <ftw.h>
@@ -15,6 +15,7 @@
 
 #include <urcu/urcu-qsbr.h>
 
+#include "bench_consistency.h"
 #include "cli.h"
 #include "eal.h"
 #include "load.h"
@@ -587,8 +588,9 @@ cmd_bench(int argc, char **argv)
     static struct bench bench = {
         .transport = "memif", .ack = CAIRN_ACK_MAJORITY, .payload_bytes = 64, .runs = 3, .dir = "."};
     /* A stall of the machine is to be measured as latency, not to depose the leader. */
-    const char *durability = NULL, *profile = "wan";
+    const char *durability = NULL, *profile = "wan", *report = NULL;
     uint64_t seconds = 2;
+    bool consistency;
     const struct cli_option options[] = {
         {"transport", OPTION_TEXT, &bench.transport, "memif (two processes, the default) or ring (one)"},
         {"ack", OPTION_ACK, &bench.ack, "default majority"},
@@ -601,16 +603,22 @@ cmd_bench(int argc, char **argv)
         {"seconds", OPTION_U64, &seconds, "of each run, after 0.3 s of warm-up; default 2"},
         {"runs", OPTION_U32, &bench.runs, "default 3"},
         {"profile", OPTION_TEXT, &profile, "shared, dedicated or wan: heartbeat and timeout; default wan"},
+        {"report", OPTION_TEXT, &report, "consistency: leave an HTML page here"},
         {"json", OPTION_FLAG, &bench.json, "a JSON row for each run"},
         OPTIONS_END,
     };
     int first, status;
 
-    if (!cli_parse(argc, argv, "bench latency|throughput [OPTIONS]", options, 1, 1, &first, &status))
+    if (!cli_parse(argc, argv, "bench latency|throughput|consistency [OPTIONS]", options, 1, 1, &first, &status))
         return status;
     bench.throughput = strcmp(argv[first], "throughput") == 0;
-    if (!bench.throughput && strcmp(argv[first], "latency") != 0)
-        return cli_usage("bench: unknown bench '%s' (latency, throughput)", argv[first]);
+    consistency = strcmp(argv[first], "consistency") == 0;
+    if (!bench.throughput && !consistency && strcmp(argv[first], "latency") != 0)
+        return cli_usage("bench: unknown bench '%s' (latency, throughput, consistency)", argv[first]);
+    if (consistency && durability != NULL)
+        return cli_usage("bench consistency: its logs are in memory (leave --durability out)");
+    if (report != NULL && !consistency)
+        return cli_usage("bench: --report goes with consistency");
     if (durability != NULL && !cairn_durability_parse(durability, &bench.durability))
         return cli_usage("bench: --durability does not take '%s' (memory, disk)", durability);
     if (!cluster_profile_parse(profile, &bench.profile))
@@ -625,6 +633,8 @@ cmd_bench(int argc, char **argv)
     else if (bench.rate_per_s == 0)
         bench.rate_per_s = 100000;
     bench.in_flight = bench.in_flight == 0 ? 4096 : bench.in_flight > 8192 ? 8192 : bench.in_flight;
+    if (consistency)
+        return cli_end(bench_consistency(bench.payload_bytes, seconds, report, bench.json));
     choose_cpus(bench.cpus);
     bench.histogram = histogram_new();
     if (bench.histogram == NULL)

@@ -40,3 +40,15 @@ def test_there_is_no_other_story():
     done = run('demo', 'casino')
     check(done.status == 2 and b'bank, social, shop' in done.err, done.err)
     check(run('demo', 'bank', '--input', '/etc/services').status == 2)
+
+
+def test_the_price_list_has_every_row():
+    done = run('bench', 'consistency', '--seconds', 1, '--json', limit_s=180)
+    check(done.status == 0, done.err)
+    rows = done.rows()
+    check([r['phase'] for r in rows] == ['append'] * 6 + ['read'] * 5 + ['partition'] * 4, [r['phase'] for r in rows])
+    cut = {r['policy']: r for r in rows[-4:]}
+    check(cut['cp']['minority_served'] == 0 and cut['cp']['majority_refused'] == 0, cut['cp'])
+    check(cut['ca']['majority_served'] == 0 and cut['ca']['minority_served'] == 0, cut['ca'])
+    check(cut['adaptive']['minority_refused'] == 0 and cut['adaptive']['branch_entries'] > 0, cut['adaptive'])
+    check(cut['ap']['minority_refused'] == 0 and cut['ap']['majority_refused'] == 0, cut['ap'])

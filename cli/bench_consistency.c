@@ -1,0 +1,499 @@
+/* The price list: three nodes on one core of this process, the client on another, in memory; the same cluster for all
+ * rows, and the raw transport of the same run. docs/performance.md says how to read it. */
+#include "bench_consistency.h"
+
+#include <inttypes.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "eal.h"
+#include "load.h"
+#include "page.h"
+#include "raw.h"
+
+#define NODES 3u
+#define AWAY 2u
+#define MEMORY_MIB 256u
+#define CHANNEL_BYTES (1u << 20)
+#define SAMPLES 10000u
+#define RAW_SAMPLES 20000u
+#define WAIT_NS 10000000000u
+#define CUT_NS 300000000u
+#define BRANCH_ENTRIES 100000u
+#define LIVE_EVERY_NS 200000u
+
+static const enum cairn_policy policies[] = {CAIRN_POLICY_CP, CAIRN_POLICY_CA, CAIRN_POLICY_ADAPTIVE, CAIRN_POLICY_AP};
+#define LOGS (sizeof(policies) / sizeof(*policies))
+
+struct cut_figures {
+    uint64_t detection_ns, merge_ns, stale_lsns, branch_entries;
+    uint64_t served[2], refused[2]; /* on the majority's side, on the other */
+    uint64_t live_p99_ns, merging_p99_ns;
+};
+
+struct consistency {
+    struct local_cluster local;
+    struct cairn_client *clients[NODES];
+    uint32_t logs[LOGS];
+    uint32_t payload_bytes;
+    uint64_t seconds, raw_p50_ns, raw_p99_ns, token, producer, seq;
+    struct histogram *histogram;
+    struct page_events events;
+    uint64_t cut_ns, heal_ns;
+    bool json;
+    FILE *page;
+};
+
+/* --- one request at a time --- */
+
+static enum cairn_error
+answer(struct consistency *bench, uint8_t node, struct cairn_result *out)
+{
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+
+    while (cli_now_ns() < end_ns) {
+        while (cairn_poll(bench->clients[node], out) > 0) {
+            if (out->token == bench->token && out->type != CAIRN_RESULT_ENTRY)
+                return out->error;
+        }
+    }
+    return CAIRN_TIMEOUT;
+}
+
+static enum cairn_error
+append_one(struct consistency *bench, uint8_t node, uint32_t log, enum cairn_ack ack)
+{
+    static const uint8_t payload[CAIRN_PAYLOAD_BYTES_MAX];
+    struct cairn_entry entry = {.payload = payload, .payload_bytes = bench->payload_bytes};
+    struct cairn_result result;
+
+    if (cairn_append(bench->clients[node], log, &entry, ack, ++bench->token) != CAIRN_OK)
+        return CAIRN_AGAIN;
+    cairn_flush(bench->clients[node]);
+    return answer(bench, node, &result);
+}
+
+static enum cairn_error
+read_one(struct consistency *bench, uint8_t node, uint32_t log, enum cairn_read_level level, uint64_t from)
+{
+    const struct cairn_token token = {.lsn = from};
+    struct cairn_result result;
+    enum cairn_error error;
+
+    if (level == CAIRN_READ_SESSION)
+        error = cairn_read_session(bench->clients[node], log, from, 0, &token, 0, ++bench->token);
+    else
+        error = cairn_read(bench->clients[node], log, from, 0, level, 0, ++bench->token);
+    return error == CAIRN_OK ? answer(bench, node, &result) : error;
+}
+
+static int
+refused(const char *what, enum cairn_error error)
+{
+    return cli_fail("bench: %s was not served: %s (is the machine too busy?)", what, cairn_error_text(error));
+}
+
+/* --- rows --- */
+
+static void
+tell_cost(struct consistency *bench, const char *phase, enum cairn_policy policy, const char *level, const char *at,
+          uint64_t per_s)
+{
+    const struct histogram *h = bench->histogram;
+    uint64_t p50 = histogram_at(h, 50), p99 = histogram_at(h, 99), p999 = histogram_at(h, 99.9);
+    double ratio = bench->raw_p50_ns == 0 ? 0 : (double)p50 / (double)bench->raw_p50_ns;
+
+    if (bench->json)
+        cli_row(json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "bench", "consistency", "phase",
+                          phase, "policy", cairn_policy_name(policy), "level", level, "at", at, "durability", "memory",
+                          "samples", (json_int_t)histogram_count(h), "p50_ns", (json_int_t)p50, "p99_ns",
+                          (json_int_t)p99, "p999_ns", (json_int_t)p999, "entries_per_s", (json_int_t)per_s,
+                          "raw_rtt_p50_ns", (json_int_t)bench->raw_p50_ns, "raw_rtt_p99_ns",
+                          (json_int_t)bench->raw_p99_ns, "ratio_p50", ratio));
+    else
+        printf("  %-8s %-9s %-13s %-9s %9.2f %9.2f %9.2f %7.1f %12" PRIu64 "\n", phase, cairn_policy_name(policy),
+               level, at, (double)p50 / 1e3, (double)p99 / 1e3, (double)p999 / 1e3, ratio, per_s);
+    if (bench->page != NULL)
+        fprintf(bench->page,
+                "<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%.2f</td><td>%.2f</td><td>%.2f</td><td>%.1f</td>"
+                "<td>%" PRIu64 "</td></tr>\n",
+                phase, cairn_policy_name(policy), level, at, (double)p50 / 1e3, (double)p99 / 1e3, (double)p999 / 1e3,
+                ratio, per_s);
+    fflush(stdout);
+}
+
+static void
+tell_cut(struct consistency *bench, enum cairn_policy policy, const struct cut_figures *f)
+{
+    if (bench->json)
+        cli_row(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "bench", "consistency", "phase",
+                          "partition", "policy", cairn_policy_name(policy), "detection_ns", (json_int_t)f->detection_ns,
+                          "majority_served", (json_int_t)f->served[0], "majority_refused", (json_int_t)f->refused[0],
+                          "minority_served", (json_int_t)f->served[1], "minority_refused", (json_int_t)f->refused[1],
+                          "stale_lsns", (json_int_t)f->stale_lsns, "branch_entries", (json_int_t)f->branch_entries,
+                          "merge_ns", (json_int_t)f->merge_ns, "live_p99_ns", (json_int_t)f->live_p99_ns,
+                          "merging_p99_ns", (json_int_t)f->merging_p99_ns));
+    else
+        printf("  %-9s %9.2f %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64
+               " %9.1f %9.1f %9.1f\n",
+               cairn_policy_name(policy), (double)f->detection_ns / 1e6, f->served[0], f->refused[0], f->served[1],
+               f->refused[1], f->stale_lsns, f->branch_entries, (double)f->merge_ns / 1e6, (double)f->live_p99_ns / 1e3,
+               (double)f->merging_p99_ns / 1e3);
+    if (bench->page != NULL)
+        fprintf(bench->page,
+                "<tr><td>%s</td><td>%.2f</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64
+                "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%.1f</td><td>%.1f</td><td>%.1f</td></tr>\n",
+                cairn_policy_name(policy), (double)f->detection_ns / 1e6, f->served[0], f->refused[0], f->served[1],
+                f->refused[1], f->stale_lsns, f->branch_entries, (double)f->merge_ns / 1e6,
+                (double)f->live_p99_ns / 1e3, (double)f->merging_p99_ns / 1e3);
+    fflush(stdout);
+}
+
+/* --- healthy --- */
+
+static int
+measure_append(struct consistency *bench, uint32_t place, enum cairn_ack ack)
+{
+    struct load_config load = {
+        .client = bench->clients[0],
+        .log = bench->logs[place],
+        .ack = ack,
+        .payload_bytes = bench->payload_bytes,
+        .in_flight = 256,
+        .warm_up_ns = 50000000,
+        .duration_ns = bench->seconds * 1000000000u,
+        .seq = &bench->seq,
+    };
+    struct load_result result;
+    uint64_t per_s;
+
+    bench->producer = session_new_producer();
+    bench->seq = 0;
+    load.producer = bench->producer;
+    result = load_run(&load, bench->histogram);
+    if (result.error != CAIRN_OK)
+        return refused("an append", result.error);
+    per_s = result.entries * 1000000000u / result.duration_ns;
+    histogram_reset(bench->histogram);
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        uint64_t start_ns = cli_now_ns();
+        enum cairn_error error = append_one(bench, 0, bench->logs[place], ack);
+
+        if (error != CAIRN_OK)
+            return refused("an append", error);
+        if (i >= SAMPLES / 10)
+            histogram_add(bench->histogram, cli_now_ns() - start_ns);
+    }
+    tell_cost(bench, "append", policies[place], cairn_ack_name(ack), "leader", per_s);
+    return 0;
+}
+
+static int
+measure_read(struct consistency *bench, uint32_t place, enum cairn_read_level level, const char *name, uint8_t node)
+{
+    struct node_log_view view;
+
+    if (!node_view(bench->local.nodes[node], cairn_policy_name(policies[place]), &view))
+        return cli_fail("bench: no such log");
+    histogram_reset(bench->histogram);
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        uint64_t start_ns = cli_now_ns();
+        enum cairn_error error = read_one(bench, node, bench->logs[place], level, view.commit_lsn);
+
+        if (error != CAIRN_OK)
+            return refused("a read", error);
+        if (i >= SAMPLES / 10)
+            histogram_add(bench->histogram, cli_now_ns() - start_ns);
+    }
+    tell_cost(bench, "read", policies[place], name, node == 0 ? "leader" : "follower", 0);
+    return 0;
+}
+
+static int
+healthy(struct consistency *bench)
+{
+    static const struct {
+        enum cairn_policy policy;
+        enum cairn_ack ack;
+    } appends[] = {{CAIRN_POLICY_AP, CAIRN_ACK_LOCAL},    {CAIRN_POLICY_CP, CAIRN_ACK_LOCAL},
+                   {CAIRN_POLICY_CP, CAIRN_ACK_MAJORITY}, {CAIRN_POLICY_ADAPTIVE, CAIRN_ACK_MAJORITY},
+                   {CAIRN_POLICY_CP, CAIRN_ACK_ALL},      {CAIRN_POLICY_CA, CAIRN_ACK_ALL}};
+    static const struct {
+        enum cairn_read_level level;
+        const char *name;
+        uint8_t node;
+    } reads[] = {{CAIRN_READ_STALE, "stale", 1},
+                 {CAIRN_READ_SESSION, "session", 1},
+                 {CAIRN_READ_LEASE, "lease", 0},
+                 {CAIRN_READ_LINEARIZABLE, "linearizable", 0},
+                 {CAIRN_READ_LINEARIZABLE, "linearizable", 1}};
+    int status = 0;
+
+    for (size_t i = 0; i < sizeof(appends) / sizeof(*appends) && status == 0; i++) {
+        for (uint32_t place = 0; place < LOGS && status == 0; place++) {
+            if (policies[place] == appends[i].policy)
+                status = measure_append(bench, place, appends[i].ack);
+        }
+    }
+    for (size_t i = 0; i < sizeof(reads) / sizeof(*reads) && status == 0; i++)
+        status = measure_read(bench, 0, reads[i].level, reads[i].name, reads[i].node);
+    return status;
+}
+
+/* --- a partition --- */
+
+static void
+set_cut(struct consistency *bench, bool cut)
+{
+    for (uint8_t from = 0; from < NODES; from++) {
+        struct fault_rule rules[CAIRN_NODES_MAX];
+
+        memset(rules, 0, sizeof(rules));
+        for (uint8_t to = 0; to < NODES; to++)
+            rules[to].drop = cut && from != to && (from == AWAY || to == AWAY);
+        node_set_faults(bench->local.nodes[from], rules);
+    }
+}
+
+static bool
+equal(struct consistency *bench, const char *log)
+{
+    struct node_log_view first = {0}, view;
+
+    for (uint8_t node = 0; node < NODES; node++) {
+        if (!node_view(bench->local.nodes[node], log, &view) || view.branch_entries != 0 ||
+            view.commit_lsn != view.last_lsn)
+            return false;
+        if (node == 0)
+            first = view;
+        if (view.commit_lsn != first.commit_lsn || view.digest != first.digest)
+            return false;
+    }
+    return true;
+}
+
+/* Appends at the leader, one every LIVE_EVERY_NS, until done() or the time is over. Their p99. */
+static uint64_t
+live_p99_ns(struct consistency *bench, uint32_t place, uint64_t for_ns, bool until_equal)
+{
+    uint64_t start_ns = cli_now_ns(), due_ns = start_ns, now_ns;
+    const char *log = cairn_policy_name(policies[place]);
+
+    histogram_reset(bench->histogram);
+    while ((now_ns = cli_now_ns()) - start_ns < for_ns) {
+        struct node_log_view view;
+
+        if (now_ns < due_ns)
+            continue;
+        if (append_one(bench, 0, bench->logs[place], CAIRN_ACK_POLICY) == CAIRN_OK)
+            histogram_add(bench->histogram, cli_now_ns() - due_ns);
+        due_ns += LIVE_EVERY_NS;
+        if (until_equal && node_view(bench->local.nodes[AWAY], log, &view) && view.branch_entries == 0 &&
+            view.mode != CAIRN_MODE_MERGING && histogram_count(bench->histogram) > 100)
+            break;
+    }
+    return histogram_at(bench->histogram, 99);
+}
+
+/* As many as fit the time, one at a time on either side in turn; then many at once on the branch, where there is one. */
+static void
+requests_while_cut(struct consistency *bench, uint32_t place, struct cut_figures *f)
+{
+    uint64_t end_ns = cli_now_ns() + CUT_NS;
+    struct load_config load = {
+        .client = bench->clients[AWAY],
+        .log = bench->logs[place],
+        .ack = CAIRN_ACK_POLICY,
+        .payload_bytes = bench->payload_bytes,
+        .in_flight = 256,
+        .duration_ns = CUT_NS,
+        .seq = &bench->seq,
+    };
+
+    while (cli_now_ns() < end_ns) {
+        for (int side = 0; side < 2; side++) {
+            uint8_t node = side == 0 ? 0 : AWAY;
+            bool served = append_one(bench, node, bench->logs[place], CAIRN_ACK_POLICY) == CAIRN_OK;
+
+            f->served[side] += served;
+            f->refused[side] += !served;
+        }
+    }
+    if (f->served[1] == 0)
+        return;
+    load.producer = session_new_producer();
+    bench->seq = 0;
+    f->served[1] += load_run(&load, bench->histogram).entries;
+}
+
+static int
+through_a_cut(struct consistency *bench, uint32_t place, struct cut_figures *f)
+{
+    const char *log = cairn_policy_name(policies[place]);
+    struct node_log_view away, here;
+    uint64_t end_ns;
+
+    memset(f, 0, sizeof(*f));
+    f->live_p99_ns = live_p99_ns(bench, place, CUT_NS, false);
+    bench->cut_ns = cli_now_ns();
+    set_cut(bench, true);
+    usleep(30000);
+    requests_while_cut(bench, place, f);
+    node_view(bench->local.nodes[0], log, &here);
+    node_view(bench->local.nodes[AWAY], log, &away);
+    f->stale_lsns = here.commit_lsn - away.commit_lsn;
+    f->branch_entries = away.branch_entries;
+    bench->heal_ns = cli_now_ns();
+    set_cut(bench, false);
+    f->merging_p99_ns = live_p99_ns(bench, place, WAIT_NS / 5, true);
+    end_ns = cli_now_ns() + WAIT_NS;
+    while (!equal(bench, log) && cli_now_ns() < end_ns)
+        usleep(200);
+    f->merge_ns = cli_now_ns() - bench->heal_ns;
+    if (!equal(bench, log))
+        return cli_fail("bench: the replicas of %s do not converge", log);
+    bench->events.count = 0;
+    page_collect(&bench->events, &bench->local, NODES);
+    f->detection_ns = page_mode_ns(&bench->events, AWAY, log,
+                                   policies[place] == CAIRN_POLICY_ADAPTIVE ? CAIRN_MODE_AP : CAIRN_MODE_DENIED,
+                                   bench->cut_ns) -
+                      bench->cut_ns;
+    /* The next cut is a new one, no flapping link. */
+    usleep(2100000);
+    return 0;
+}
+
+static int
+partitions(struct consistency *bench)
+{
+    if (!bench->json)
+        printf("\n  %-9s %9s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n  %-9s %9s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n",
+               "n3 cut", "detected", "majority", "majority", "n3", "n3", "n3 stale", "branch", "healed", "live p99",
+               "while", "off", "after ms", "served", "refused", "served", "refused", "by lsns", "entries", "after ms",
+               "before us", "merging");
+    if (bench->page != NULL)
+        fprintf(bench->page,
+                "</table><h2>n3 cut off</h2><table><tr><th>policy</th><th>detected ms</th><th>majority served</th>"
+                "<th>refused</th><th>n3 served</th><th>refused</th><th>stale lsns</th><th>branch</th><th>merged ms</th>"
+                "<th>live p99 us</th><th>while merging</th></tr>\n");
+    for (uint32_t place = 0; place < LOGS; place++) {
+        struct cut_figures figures;
+        int status = through_a_cut(bench, place, &figures);
+
+        if (status != 0)
+            return status;
+        tell_cut(bench, policies[place], &figures);
+    }
+    return 0;
+}
+
+/* --- all of it --- */
+
+/* A pair of rings between two threads, before the nodes are there. */
+static int
+measure_raw(struct consistency *bench)
+{
+    static struct raw_pair pair;
+    char detail[256];
+    bool measured;
+
+    if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK || raw_pair_open(&pair, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("raw transport: %s", detail);
+    if (!raw_pair_start(&pair, false))
+        return cli_fail("no thread to be had");
+    eal_enter_thread();
+    measured = raw_round_trips(&pair.near, RAW_SAMPLES, false, bench->histogram);
+    eal_leave_thread();
+    raw_pair_stop(&pair);
+    raw_pair_close(&pair);
+    bench->raw_p50_ns = histogram_at(bench->histogram, 50);
+    bench->raw_p99_ns = histogram_at(bench->histogram, 99);
+    return measured ? 0 : cli_fail("the raw transport does not answer");
+}
+
+static int
+start(struct consistency *bench)
+{
+    struct local_config config = {
+        .nodes = NODES,
+        .memory_mib = MEMORY_MIB,
+        .retain_bytes = 32u << 20,
+        .channel_bytes = CHANNEL_BYTES,
+        .profile = PROFILE_SHARED,
+        .idle = IDLE_SPIN,
+        .cpu = -1,
+    };
+    char detail[512];
+
+    if (local_start(&config, &bench->local, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("the cluster does not start: %s", detail);
+    for (uint32_t place = 0; place < LOGS; place++) {
+        enum cairn_error error = local_create_log(bench->local.nodes[0], cairn_policy_name(policies[place]),
+                                                  policies[place], CAIRN_MEMORY, NULL, NULL, &bench->logs[place]);
+
+        if (error != CAIRN_OK)
+            return cli_fail("log %s cannot be made: %s", cairn_policy_name(policies[place]), cairn_error_text(error));
+    }
+    for (uint8_t node = 0; node < NODES; node++) {
+        if (node_attach(bench->local.nodes[node], &bench->clients[node]) != CAIRN_OK)
+            return cli_fail("no place for a client");
+    }
+    return 0;
+}
+
+static int
+run(struct consistency *bench, const char *report)
+{
+    int status = start(bench);
+
+    if (status == 0 && report != NULL) {
+        bench->page = page_begin(report, "cairn: what consistency costs");
+        status = bench->page == NULL ? EXIT_FAILED : 0;
+    }
+    if (status != 0)
+        return status;
+    if (!bench->json)
+        printf("  %u-byte entries, three nodes on one core, in memory; raw round trip p50 %.2f us, p99 %.2f us\n\n"
+               "  %-8s %-9s %-13s %-9s %9s %9s %9s %7s %12s\n",
+               bench->payload_bytes, (double)bench->raw_p50_ns / 1e3, (double)bench->raw_p99_ns / 1e3, "healthy",
+               "policy", "level", "at", "p50 us", "p99 us", "p99.9 us", "x raw", "entries/s");
+    if (bench->page != NULL)
+        fprintf(bench->page,
+                "<h1>What consistency costs</h1><p>%u-byte entries, three nodes on one core, in memory; raw round trip "
+                "p50 %.2f us.</p><table><tr><th>healthy</th><th>policy</th><th>level</th><th>at</th><th>p50 us</th>"
+                "<th>p99 us</th><th>p99.9 us</th><th>x raw</th><th>entries/s</th></tr>\n",
+                bench->payload_bytes, (double)bench->raw_p50_ns / 1e3);
+    status = healthy(bench);
+    if (status == 0)
+        status = partitions(bench);
+    if (bench->page != NULL) {
+        fprintf(bench->page, "</table>\n");
+        if (page_end(bench->page, report) != 0)
+            status = EXIT_FAILED;
+    }
+    return status;
+}
+
+int
+bench_consistency(uint32_t payload_bytes, uint64_t seconds, const char *report, bool json)
+{
+    static struct consistency bench;
+    int status;
+
+    bench.payload_bytes = payload_bytes;
+    bench.seconds = seconds;
+    bench.json = json;
+    bench.histogram = histogram_new();
+    if (bench.histogram == NULL)
+        return cli_fail("bench: no memory");
+    if ((status = measure_raw(&bench)) != 0)
+        return status;
+    status = run(&bench, report);
+    for (uint8_t node = 0; node < NODES; node++)
+        cairn_disconnect(bench.clients[node]);
+    local_stop(&bench.local);
+    histogram_free(bench.histogram);
+    return status;
+}
