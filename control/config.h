@@ -26,7 +26,7 @@ struct cluster_config {
     uint32_t memory_mib; /* of each node, for its logs */
     enum cairn_durability
         durability;        /* disk: each node keeps a journal, and logs are durable unless they say otherwise */
-    uint32_t flap_hold_ms; /* how long a link that flaps is held back at most; 0: a hundred timeouts */
+    uint32_t flap_hold_ms; /* how long a link that flaps is held back at most; 0: twenty timeouts */
     bool auto_create;      /* an append to a log that does not exist creates it */
     char directory[256];   /* of sockets and of what each node keeps; absolute */
     uint32_t nodes;

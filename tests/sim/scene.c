@@ -332,7 +332,7 @@ set_policy(struct sim *sim, enum cairn_policy policy)
 void
 scene_calm(struct sim *sim)
 {
-    sim_run_for(sim, 210 * SIM_TIMEOUT_NS);
+    sim_run_for(sim, 50 * SIM_TIMEOUT_NS);
 }
 
 void
