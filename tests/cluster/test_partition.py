@@ -170,10 +170,11 @@ def test_a_session_never_misses_what_it_wrote_or_read():
         check(refused.status == 3 and b'has not yet' in refused.err, refused.status, refused.err)
         cluster.ok('fault', 'heal')
         until('n1 has it', lambda: cluster.cairn('read', 'feed', '--via', 'n1', '--session', session).status == 0)
-        with open(session) as file:
-            check(len(file.read().split()) == 2, 'the branch is forgotten for the lsn')
+        cluster.converged('feed')
         for node in cluster.names:
             check(cluster.ok('read', 'feed', '--via', node, '--session', session).out == b'before\nmine\n')
+        with open(session) as file:
+            check(len(file.read().split()) == 2, 'the branch is forgotten for the lsn')
         check(cluster.cairn('read', 'other', '--session', session).status == 1)
         with open(session, 'w') as file:
             file.write('feed nonsense\n')
