@@ -32,11 +32,14 @@ class Client:
 
     def feed(self):
         number = 0
-        while not self.stopping.wait(0.002):
-            self.process.stdin.write(b'%s %d\n' % (self.name.encode(), number))
-            self.process.stdin.flush()
-            number += 1
-        self.process.stdin.close()
+        try:
+            while not self.stopping.wait(0.002):
+                self.process.stdin.write(b'%s %d\n' % (self.name.encode(), number))
+                self.process.stdin.flush()
+                number += 1
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # it found no node when it began: then it was given nothing that counts
 
     def stop(self):
         """No more; every answer has to come."""
