@@ -42,17 +42,6 @@ core_branch_settled(const struct core *core, uint8_t origin, uint32_t incarnatio
     return core->commit_lsn >= core->marks_lsn && marks_get(&core->committed_marks, origin, incarnation) >= seq;
 }
 
-bool
-core_branch_holds(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq)
-{
-    const struct branch *branch = &core->branches[origin];
-    uint64_t place = branch_place(incarnation, seq), gap_place = branch->gap_place;
-
-    /* What its origin knows to be on the trunk need not be on this node's yet. */
-    return place > gap_place && place <= branch_last_place(branch) &&
-           core_branch_settled(core, origin, branch_place_incarnation(gap_place), branch_place_seq(gap_place));
-}
-
 /* The last sequence of a life on the branch; 0: none of that life is there. */
 static uint64_t
 branch_last_seq(const struct branch *branch, uint32_t incarnation)
@@ -64,6 +53,18 @@ branch_last_seq(const struct branch *branch, uint32_t incarnation)
             return branch->later_lives[i].last_seq;
     }
     return 0;
+}
+
+bool
+core_branch_holds(const struct core *core, uint8_t origin, uint32_t incarnation, uint64_t seq)
+{
+    const struct branch *branch = &core->branches[origin];
+    uint64_t gap_place = branch->gap_place;
+
+    /* What its origin knows to be on the trunk need not be on this node's yet; and a life of which nothing is
+     * here, between or before those that are, a node may have forgotten. */
+    return branch_place(incarnation, seq) > gap_place && seq <= branch_last_seq(branch, incarnation) &&
+           core_branch_settled(core, origin, branch_place_incarnation(gap_place), branch_place_seq(gap_place));
 }
 
 /* The place of the last entry, 0: the branch is empty. */

@@ -174,6 +174,33 @@ a_branch_is_merged_once_and_in_order(void **state)
 }
 
 static void
+a_new_life_does_not_hold_the_branch_of_a_former_one(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_ADAPTIVE, 11);
+    struct member *leader = cluster_leader(cluster);
+    uint8_t origin = (uint8_t)((member_index(leader) + 1) % 3);
+    struct member *away = &cluster->members[origin];
+    struct accepted former, present;
+
+    (void)state;
+    cluster_cut(cluster, origin, true);
+    cluster_run(cluster, 3 * TIMEOUT);
+    assert_int_equal(cluster_append_branch(away, 33, 1, &former), CAIRN_OK);
+    assert_true(core_branch_holds(away->core, origin, former.incarnation, former.seq));
+    cluster_cut(cluster, origin, false);
+    cluster_restart(cluster, origin);
+    cluster_run(cluster, 20 * TIMEOUT);
+    cluster_cut(cluster, origin, true);
+    cluster_run(cluster, 3 * TIMEOUT);
+    assert_int_equal(cluster_append_branch(away, 34, 1, &present), CAIRN_OK);
+    assert_true(present.incarnation > former.incarnation);
+    assert_true(core_branch_holds(away->core, origin, present.incarnation, present.seq));
+    assert_false(core_branch_holds(away->core, origin, former.incarnation, former.seq));
+    assert_false(core_branch_settled(away->core, origin, former.incarnation, former.seq));
+    cluster_free(cluster);
+}
+
+static void
 what_a_deposed_leader_acknowledged_returns_by_its_branch(void **state)
 {
     struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 7);
@@ -401,6 +428,7 @@ main(void)
         cmocka_unit_test(a_repeat_gets_the_first_place),
         cmocka_unit_test(a_forgotten_producer_is_refused),
         cmocka_unit_test(a_branch_is_merged_once_and_in_order),
+        cmocka_unit_test(a_new_life_does_not_hold_the_branch_of_a_former_one),
         cmocka_unit_test(what_a_deposed_leader_acknowledged_returns_by_its_branch),
         cmocka_unit_test(a_node_without_its_memory_does_not_vote),
         cmocka_unit_test(a_linearizable_read_needs_the_majority),
