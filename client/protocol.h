@@ -53,7 +53,8 @@ struct answer {
     uint8_t ack;   /* enum cairn_ack: what was given */
     uint8_t flags;
     uint64_t token;
-    uint64_t lsn, term, seq, fork_lsn, hlc; /* of an END: lsn read up to, fork_lsn committed when it began */
+    uint64_t lsn, term, seq, fork_lsn, hlc; /* of an END: lsn read up to, fork_lsn committed when it
+                                             * began, or when it last found entries to have left a branch */
     uint32_t incarnation;
     uint8_t origin;
     uint8_t leader;  /* CAIRN_NODE_NONE: not known */

@@ -291,6 +291,9 @@ reader_is_past_trim(struct reader *reader, uint8_t origin)
     if (!branch->trim_cursor.placed || branch->trim_cursor.position <= cursor->position)
         return true;
     *cursor = (struct cursor){.position = branch->trim_cursor.position};
+    /* It may stand there before what the reader asked for: then it is only known to be there. */
+    if (reader->began_lsn < commit_lsn)
+        reader->began_lsn = commit_lsn;
     if (reader->follow || reader->limit >= commit_lsn || reader->limit >= reader->to)
         return true;
     reader->limit = commit_lsn < reader->to ? commit_lsn : reader->to;
