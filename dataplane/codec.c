@@ -62,6 +62,8 @@ small_of(const struct message *message)
                                    message->hand_off_reply.origin};
     case MESSAGE_SPREAD_REPLY:
         return (struct wire_small){message->spread_reply.held_place, 0, 0};
+    case MESSAGE_PRODUCERS_WANTED:
+        return (struct wire_small){message->producers.after_id, 0, 0};
     case MESSAGE_RECOVER:
     case MESSAGE_RECOVER_REPLY:
         return (struct wire_small){message->recover.nonce, message->recover.last_lsn,
@@ -74,6 +76,7 @@ small_of(const struct message *message)
     case MESSAGE_HAND_OFF:
     case MESSAGE_SPREAD:
     case MESSAGE_BASE:
+    case MESSAGE_PRODUCERS:
     case MESSAGE_TYPES:
         break;
     }
@@ -124,6 +127,21 @@ codec_encode_base(const struct codec *codec, uint32_t log, const struct message 
     }
     return seal(codec, MESSAGE_BASE, log, message_flags(message), message->term,
                 sizeof(body) + body.marks * sizeof(struct wire_mark), NULL, 0, out);
+}
+
+size_t
+codec_encode_producers(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out)
+{
+    struct wire_producers body = {.after_id = message->producers.after_id, .rows = message->producers.count};
+    size_t rows_bytes = message->producers.count * sizeof(struct producer_row);
+    uint8_t *at = out + sizeof(struct wire_header);
+
+    assert(message->producers.count <= PRODUCER_ROWS_MAX);
+    memcpy(at, &body, sizeof(body));
+    if (rows_bytes > 0)
+        memcpy(at + sizeof(body), message->producers.rows, rows_bytes);
+    return seal(codec, MESSAGE_PRODUCERS, log, message_flags(message), message->term, sizeof(body) + rows_bytes, NULL,
+                0, out);
 }
 
 size_t
@@ -224,6 +242,9 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_SPREAD_REPLY:
         message->spread_reply.held_place = small.a;
         break;
+    case MESSAGE_PRODUCERS_WANTED:
+        message->producers.after_id = small.a;
+        break;
     case MESSAGE_RECOVER:
     case MESSAGE_RECOVER_REPLY:
         message->recover.nonce = small.a;
@@ -240,6 +261,7 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_HAND_OFF:
     case MESSAGE_SPREAD:
     case MESSAGE_BASE:
+    case MESSAGE_PRODUCERS:
     case MESSAGE_TYPES:
         return CODEC_FIELD;
     }
@@ -369,6 +391,31 @@ decode_base(const struct wire_header *header, const uint8_t *bytes, struct decod
 }
 
 static enum codec_verdict
+decode_producers(const struct wire_header *header, const uint8_t *bytes, struct decoded *out)
+{
+    struct wire_producers body;
+    uint64_t last_id;
+
+    if (header->body_bytes < sizeof(body))
+        return CODEC_SHORT;
+    memcpy(&body, bytes, sizeof(body));
+    if (body.rows > PRODUCER_ROWS_MAX || header->body_bytes != sizeof(body) + body.rows * sizeof(struct producer_row))
+        return CODEC_SHORT;
+    last_id = body.after_id;
+    if (body.rows > 0)
+        memcpy(out->producers, bytes + sizeof(body), body.rows * sizeof(struct producer_row));
+    for (uint32_t i = 0; i < body.rows; i++) {
+        if (out->producers[i].id <= last_id || out->producers[i].lsn == 0 || out->producers[i].lsn >= UINT64_MAX / 2)
+            return CODEC_FIELD;
+        last_id = out->producers[i].id;
+    }
+    out->message.producers.after_id = body.after_id;
+    out->message.producers.rows = out->producers;
+    out->message.producers.count = (uint32_t)body.rows;
+    return CODEC_OK;
+}
+
+static enum codec_verdict
 decode_heartbeat(const struct wire_header *header, const uint8_t *body, struct decoded *out)
 {
     if (header->body_bytes < sizeof(out->heartbeat))
@@ -427,6 +474,8 @@ codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes,
     out->message.incarnation = header.incarnation;
     if (header.type == MESSAGE_BASE)
         return decode_base(&header, body, out);
+    if (header.type == MESSAGE_PRODUCERS)
+        return decode_producers(&header, body, out);
     if (!codec_has_entries(header.type))
         return decode_small(&header, body, out);
     out->records = body + header.body_bytes;

@@ -14,7 +14,7 @@
 #include "record.h"
 
 #define CODEC_MAGIC 0xca
-#define CODEC_VERSION 3
+#define CODEC_VERSION 4
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80
@@ -59,6 +59,11 @@ struct wire_mark {
     uint32_t incarnation, origin;
 };
 
+/* Body of MESSAGE_PRODUCERS, followed by its rows as struct producer_row is. */
+struct wire_producers {
+    uint64_t after_id, rows;
+};
+
 /* Body of MESSAGE_APPEND, MESSAGE_LEND, MESSAGE_HAND_OFF and MESSAGE_SPREAD. fragment_total 0: whole records follow.
  * Otherwise the bytes are a piece of the block's single record. */
 struct wire_entries {
@@ -93,6 +98,7 @@ struct wire_row {
 
 _Static_assert(sizeof(struct wire_header) == 32, "on the wire");
 _Static_assert(sizeof(struct wire_entries) == 104, "on the wire");
+_Static_assert(sizeof(struct producer_row) == 40, "on the wire and on disk");
 
 /* Room that a message's header and body take at most (heartbeats aside). */
 #define CODEC_HEAD_BYTES (sizeof(struct wire_header) + sizeof(struct wire_entries))
@@ -112,7 +118,8 @@ struct decoded {
     struct message message;
     /* entries */
     struct block block;
-    struct mark marks[CODEC_MARKS_MAX]; /* MESSAGE_BASE; message.base.marks points here */
+    struct mark marks[CODEC_MARKS_MAX];               /* MESSAGE_BASE; message.base.marks points here */
+    struct producer_row producers[PRODUCER_ROWS_MAX]; /* MESSAGE_PRODUCERS; message.producers.rows points here */
     uint32_t fragment_offset, fragment_total;
     const uint8_t *records;
     uint32_t records_bytes;
@@ -143,6 +150,7 @@ size_t codec_encode_entries(const struct codec *codec, uint32_t log, const struc
                             const struct block *block, const uint8_t *records, uint32_t records_bytes,
                             uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out);
 size_t codec_encode_base(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
+size_t codec_encode_producers(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
 size_t codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat,
                               const struct wire_row *rows, uint8_t *out);
 

@@ -49,6 +49,8 @@ enum journal_type {
     JOURNAL_TAIL = 5,    /* where the trunk ends (first_lsn, prev_term), and the state, said once more */
     JOURNAL_BASE = 6,    /* the trunk begins anew; body: struct journal_base */
     JOURNAL_TRIM = 7,    /* what is up to there may be gone; body: struct journal_base */
+    JOURNAL_PRODUCERS =
+        8, /* follows either; body: struct producer_row each; PRODUCERS_ALL in first_seq: none is missing */
 };
 
 #define JOURNAL_ACKED 1u    /* flag: some may have been acknowledged on this node's word alone */

@@ -59,7 +59,8 @@ has_unwritten(const struct node_log *log)
     const struct durable *durable = log->durable;
 
     return durable->state_written != durable->state_wanted || durable->base_due || durable->trim_due ||
-           log->trunk.last >= durable->trunk.position || log->own->store.last >= durable->branch.position;
+           durable->producers_due || log->trunk.last >= durable->trunk.position ||
+           log->own->store.last >= durable->branch.position;
 }
 
 static void
@@ -74,7 +75,14 @@ list(struct node *node, struct node_log *log)
 void
 durable_want(struct node *node, struct node_log *log)
 {
-    if (log->durable != NULL && has_unwritten(log))
+    if (log->durable == NULL)
+        return;
+    /* What was missing when the base was written is here now. */
+    if (log->durable->producers_missing && !core_producers_partial(log->core)) {
+        log->durable->producers_missing = false;
+        log->durable->trim_due = true;
+    }
+    if (has_unwritten(log))
         list(node, log);
 }
 
@@ -243,6 +251,34 @@ write_base(struct node *node, struct node_log *log)
         return false;
     log->durable->base_due = log->durable->trim_due = false;
     log->durable->tail_due = true;
+    log->durable->producers_due = true;
+    log->durable->producers_after_id = 0;
+    return true;
+}
+
+/* A base says nothing of the producers of what is gone: this does, by rising id. */
+static bool
+write_producers(struct node *node, struct node_log *log)
+{
+    struct durable *durable = log->durable;
+    struct producer_row *page = node->producer_rows + node->config.producers_max;
+
+    while (durable->producers_due) {
+        struct journal_block block = block_for(log, JOURNAL_PRODUCERS, written_lsn(log));
+        bool last;
+
+        block.block.count = core_producers(log->core, durable->producers_after_id, node->producer_rows, page,
+                                           JOURNAL_ROWS, &last);
+        block.block.first_lsn = durable->producers_after_id;
+        block.block.first_seq = last && !core_producers_partial(log->core);
+        if (!put(node, log, &block, page, block.block.count * sizeof(*page), (struct journal_item){0}))
+            return false;
+        durable->producers_due = !last;
+        if (last)
+            durable->producers_missing = core_producers_partial(log->core);
+        else
+            durable->producers_after_id = page[block.block.count - 1].id;
+    }
     return true;
 }
 
@@ -291,8 +327,8 @@ write_records(struct node *node, struct node_log *log, bool on_branch)
 static bool
 write_log(struct node *node, struct node_log *log)
 {
-    return write_state(node, log) && write_base(node, log) && write_records(node, log, true) &&
-           write_records(node, log, false);
+    return write_state(node, log) && write_base(node, log) && write_producers(node, log) &&
+           write_records(node, log, true) && write_records(node, log, false);
 }
 
 /* Where the trunk ends so far in the journal, and the state. */

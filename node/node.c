@@ -257,7 +257,8 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
 {
     node->snapshot = calloc(1, sizeof(*node->snapshot));
     node->scratch = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
-    if (node->snapshot == NULL || node->scratch == NULL || !assemblies_init(node))
+    node->producer_rows = calloc(node->config.producers_max + JOURNAL_ROWS, sizeof(*node->producer_rows));
+    if (node->snapshot == NULL || node->scratch == NULL || node->producer_rows == NULL || !assemblies_init(node))
         return no_memory(detail, detail_bytes, "a node's buffers");
     if (!segment_pool_init(&node->segments, node->config.memory_bytes, node->config.segment_bytes))
         return no_memory(detail, detail_bytes, "the logs");
@@ -368,6 +369,7 @@ node_free(struct node *node)
         rte_mempool_free(node->pool);
     free(node->shared);
     free(node->scratch);
+    free(node->producer_rows);
     free(node->snapshot);
     free(node);
 }

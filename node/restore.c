@@ -285,6 +285,25 @@ begin_at(struct node *node, struct node_log *log, const struct journal_base *bod
     return true;
 }
 
+/* What a base does not tell of its producers. Rows are of what is committed, so they hold whenever they were written;
+ * but only those of this trunk's base, with none missing between, are all. */
+static bool
+restore_producers(struct node_log *log, const struct journal_block *head, const struct producer_row *rows)
+{
+    struct durable *durable = log->durable;
+    bool follows = head->block.first_lsn == durable->producers_after_id;
+
+    if (head->body_bytes != head->block.count * sizeof(*rows))
+        return false;
+    core_restore_producers(log->core, rows, head->block.count,
+                           follows && head->block.first_seq == 1 && durable->producers_lsn >= log->base_lsn);
+    if (!follows)
+        durable->producers_after_id = UINT64_MAX;
+    else if (head->block.count > 0)
+        durable->producers_after_id = rows[head->block.count - 1].id;
+    return true;
+}
+
 /* The trunk's beginning moved: nothing changes but that. */
 static bool
 restore_trim(struct node *node, struct node_log *log, const struct journal_block *head, const struct journal_base *body)
@@ -308,6 +327,8 @@ restore_base(struct node *node, struct node_log *log, const struct journal_block
 {
     if (head->body_bytes != sizeof(*body))
         return false;
+    log->durable->producers_lsn = body->lsn;
+    log->durable->producers_after_id = 0;
     return head->type == JOURNAL_TRIM ? restore_trim(node, log, head, body) : begin_at(node, log, body);
 }
 
@@ -359,6 +380,8 @@ take_block(struct restoring *restoring, struct node_log *log, const struct journ
     case JOURNAL_TRIM:
         log->durable->base_place = place;
         return restore_base(node, log, head, (const struct journal_base *)(const void *)body);
+    case JOURNAL_PRODUCERS:
+        return restore_producers(log, head, (const struct producer_row *)(const void *)body);
     case JOURNAL_BEGIN:
         break;
     }
@@ -407,6 +430,8 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
         return;
     if (head->type == JOURNAL_ENTRIES)
         lose_entries(log, head);
+    else if (head->type == JOURNAL_PRODUCERS)
+        log->durable->producers_after_id = UINT64_MAX;
     else if (head->type != JOURNAL_BRANCH) /* what was lost of a branch, nobody has voted by */
         log->durable->doubtful = true;
     if (head->flags & JOURNAL_DOUBTFUL)
@@ -549,6 +574,7 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
     durable->branch.position = log->own->store.last + 1;
     durable->held_lsn = core_last_lsn(log->core);
     durable->held_branch = log->own->store.last;
+    durable->producers_missing = core_producers_partial(log->core);
     core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &sink);
     if (durable->doubtful || durable->state_doubtful || (node->journal_was_empty && node->config.recovering))
         core_restore_doubt(log->core);

@@ -156,6 +156,22 @@ send_base(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
     core_base_sent(log->core, peer, now_ns);
 }
 
+/* A follower that began anew asks what the log's producers have written. */
+static void
+send_producers(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns)
+{
+    struct port *port = &node->ports[peer];
+    struct rte_mbuf *frame = port_frame(port);
+    struct producer_row page[PRODUCER_ROWS_MAX];
+    struct message message;
+
+    if (frame == NULL)
+        return;
+    core_producers_message(log->core, peer, node->producer_rows, page, &message);
+    send_head(port, frame, codec_encode_producers(&node->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *)),
+              now_ns, true);
+}
+
 /* What somebody who cannot be led asked to borrow, as far as one turn's frames go. */
 void
 send_lent(struct node *node, struct node_log *log)
@@ -232,6 +248,8 @@ send_entries(struct node *node, struct node_log *log, uint64_t now_ns)
             continue;
         if (core_wants_base(log->core, peer))
             send_base(node, log, peer, now_ns);
+        if (core_wants_producers(log->core, peer))
+            send_producers(node, log, peer, now_ns);
         stream_to(node, log, peer, now_ns);
         /* Not held back for the next one's frames: the first to answer may be the one that counts. */
         port_flush(&node->ports[peer], now_ns);

@@ -133,6 +133,7 @@ struct excerpt {
 };
 
 #define PARKED_MAX 16u
+#define JOURNAL_ROWS 128u /* of producers, in a block */
 #define DURABLE_PENDING 4096u
 
 /* What a durable log has on its way to the journal, and what waits for that. */
@@ -144,6 +145,9 @@ struct durable {
     uint64_t state_wanted, state_written, state_held;
     bool base_due; /* the trunk began anew */
     bool trim_due; /* it begins later now */
+    /* What its producers have on what is gone, written after either: what comes next; whether the journal has not all. */
+    bool producers_due, producers_missing;
+    uint64_t producers_after_id;
     bool tail_due; /* something was written since the last tail */
     bool listed;   /* in node->unwritten */
     uint64_t tail_ns;
@@ -159,6 +163,7 @@ struct durable {
     /* While the journal is read at the start: */
     bool doubtful, state_doubtful; /* something may be missing */
     bool broken;                   /* something is */
+    uint64_t producers_lsn;        /* of the base that the rows just read belong to */
     uint64_t promised_lsn, promised_term;
 };
 
@@ -318,7 +323,8 @@ struct node {
     uint32_t readers_used, readers_end; /* none is used at or above */
     struct assembly assemblies[CAIRN_NODES_MAX][ASSEMBLIES_PER_PEER];
     uint8_t *scratch;
-    uint64_t uncommitted_bytes; /* of what clients appended here, all logs: may have to be kept on branches */
+    struct producer_row *producer_rows; /* producers_max, and a page: while one log's are sent or written */
+    uint64_t uncommitted_bytes;         /* of what clients appended here, all logs: may have to be kept on branches */
     struct batch batch;
     struct seen seen[SEEN_MAX];
     uint64_t seen_used;

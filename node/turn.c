@@ -214,7 +214,8 @@ node_has_unsent(const struct node *node, const struct node_log *log)
     if (core_role(log->core) != ROLE_LEADER)
         return false;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self && (core_send_window(log->core, peer, &from, &to) || core_wants_base(log->core, peer)))
+        if (peer != node->self && (core_send_window(log->core, peer, &from, &to) || core_wants_base(log->core, peer) ||
+                                   core_wants_producers(log->core, peer)))
             return true;
     }
     return false;

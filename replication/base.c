@@ -67,7 +67,7 @@ core_base_sent(struct core *core, uint8_t peer, uint64_t now_ns)
 /* Everything held is given up for the leader's base. What of it was acknowledged is on this node's
  * branch, or committed and in the base. */
 void
-base_begin(struct core *core, const struct core_base *base, const struct sink *sink)
+base_begin(struct core *core, const struct core_base *base, uint64_t now_ns, const struct sink *sink)
 {
     assert(core->role == ROLE_FOLLOWER);
     assert(base->lsn > core->commit_lsn);
@@ -76,6 +76,7 @@ base_begin(struct core *core, const struct core_base *base, const struct sink *s
     history_add(&core->history, base->base_term, base->lsn);
     producers_clear(&core->producers);
     core->producers.evicted_floor = base->producer_floor;
+    producers_lost(core, now_ns);
     core->marks_lsn = base->marks_lsn;
     core->committed_marks.count = base->marks_count;
     memcpy(core->committed_marks.items, base->marks, base->marks_count * sizeof(struct mark));
@@ -104,7 +105,7 @@ receive_base(struct core *core, const struct message *message, uint64_t now_ns, 
     if (!base_sane(&message->base, core->term))
         return;
     if (message->base.lsn > core->commit_lsn)
-        base_begin(core, &message->base, sink);
+        base_begin(core, &message->base, now_ns, sink);
     else if (core->match_lsn < message->base.lsn)
         core->match_lsn = message->base.lsn;
     core->reply_to = message->from;

@@ -200,6 +200,12 @@ core_receive(struct core *core, const struct message *message, const struct entr
     case MESSAGE_SPREAD_REPLY:
         receive_spread_reply(core, message, now_ns);
         break;
+    case MESSAGE_PRODUCERS_WANTED:
+        receive_producers_wanted(core, message);
+        break;
+    case MESSAGE_PRODUCERS:
+        receive_producers(core, message, now_ns, sink);
+        break;
     case MESSAGE_NONE:
     case MESSAGE_TYPES:
         break;
@@ -219,13 +225,14 @@ core_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
     reads_tick(core, now_ns, sink);
     hand_off_tick(core, now_ns);
     spread_tick(core, now_ns);
+    producers_tick(core, now_ns, sink);
     core_check(core);
 }
 
 uint64_t
 core_deadline_ns(const struct core *core)
 {
-    if (core->config.recovering || core->reads_count > 0 || core->branches_held != 0 ||
+    if (core->config.recovering || core->reads_count > 0 || core->branches_held != 0 || core->producers_partial ||
         core->transfer_target != CAIRN_NODE_NONE)
         return 0;
     if (core->role == ROLE_LEADER)

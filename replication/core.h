@@ -111,6 +111,8 @@ enum message_type {
     MESSAGE_LEND,
     MESSAGE_SPREAD,
     MESSAGE_SPREAD_REPLY,
+    MESSAGE_PRODUCERS_WANTED,
+    MESSAGE_PRODUCERS,
     MESSAGE_TYPES,
 };
 
@@ -120,6 +122,16 @@ struct mark {
     uint32_t incarnation;
     uint8_t origin;
 };
+
+/* What the committed trunk holds of one producer. */
+struct producer_row {
+    uint64_t id;         /* not 0 */
+    uint64_t seq, lsn;   /* its last entry */
+    uint64_t former_seq; /* the last of former_epoch */
+    uint32_t epoch, former_epoch;
+};
+
+#define PRODUCER_ROWS_MAX 32u /* in a message */
 
 /* Where a trunk begins, and what follows from the entries that are gone. */
 struct core_base {
@@ -187,6 +199,11 @@ struct message {
             bool leader;
         } recover;
         struct core_base base;
+        struct {
+            uint64_t after_id;               /* of the rows with higher ids: the next ones; yes: there are no more */
+            const struct producer_row *rows; /* PRODUCERS; by rising id; the caller's */
+            uint32_t count;
+        } producers; /* PRODUCERS_WANTED, PRODUCERS */
     };
 };
 
@@ -298,6 +315,9 @@ void core_restore_commit(struct core *core, uint64_t commit_lsn, const struct si
 bool core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids, bool *settled);
 void core_restore_state(struct core *core, uint64_t term, uint8_t voted_for);
 
+/* After a base: the producers of what is gone, as they were written with it. all: none is missing. */
+void core_restore_producers(struct core *core, const struct producer_row *rows, uint32_t count, bool all);
+
 /* All is told. promised: where the log ended when it was whole; more than what was told where some of it is
  * lost. Until this node holds as much again it does not lead, and votes for nobody who has less
  * (protocol-aware recovery, Alagappan et al. FAST'18). What may have been acknowledged on this node's word
@@ -369,6 +389,20 @@ bool core_wants_base(const struct core *core, uint8_t peer);
 void core_base_message(const struct core *core, uint8_t peer, struct message *out);
 void core_base(const struct core *core, struct core_base *out);
 void core_base_sent(struct core *core, uint8_t peer, uint64_t now_ns);
+
+/* What is committed of the producers with ids above after_id: the next `most` rows by rising id into page. rows: room
+ * for producers_max of them, for the core's use. Returns how many; *last: there are no more. */
+uint32_t core_producers(const struct core *core, uint64_t after_id, struct producer_row *rows,
+                        struct producer_row *page, uint32_t most, bool *last);
+
+/* A follower that began anew asks for them: a MESSAGE_PRODUCERS for it. page: for PRODUCER_ROWS_MAX, what the message
+ * then points to. */
+bool core_wants_producers(const struct core *core, uint8_t peer);
+void core_producers_message(struct core *core, uint8_t peer, struct producer_row *rows, struct producer_row *page,
+                            struct message *out);
+
+/* Has this node begun anew, and not all rows yet? It then does not campaign while others may. */
+bool core_producers_partial(const struct core *core);
 
 /* A MESSAGE_LEND to `to`, to which the caller adds prev_lsn, prev_term and the run. */
 void core_lend_message(const struct core *core, uint8_t to, struct message *out);

@@ -108,6 +108,8 @@ lead(struct core *core, uint64_t now_ns, const struct sink *sink)
     assert(!core->config.recovering);
     core->role = ROLE_LEADER;
     core->leader = core->config.self;
+    /* Nobody has more, or nobody has led for long. */
+    core->producers_partial = false;
     core->quorum_ns = now_ns;
     core->term_first_lsn = core->last_lsn + 1;
     core->lease_over = false;
@@ -247,7 +249,8 @@ election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
     if (core->role == ROLE_LEADER)
         leader_tick(core, now_ns, sink);
     else if (now_ns >= core->election_ns && now_ns >= core->promise_until_ns && core_may_lead(core) &&
-             !runs_exhausted(&core->runs) && !core->failed && !lacks_promised(core))
+             !runs_exhausted(&core->runs) && !core->failed && !lacks_promised(core) &&
+             !producers_forbid_lead(core, now_ns))
         precampaign(core, now_ns, sink);
 }
 

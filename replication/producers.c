@@ -24,6 +24,12 @@ slot_find(const struct producers *producers, uint64_t id)
     return slot;
 }
 
+uint32_t
+producers_slot(const struct producers *producers, uint64_t id)
+{
+    return slot_find(producers, id);
+}
+
 static uint32_t
 slot_of(const struct producers *producers, uint64_t id)
 {
@@ -54,11 +60,10 @@ slot_remove(struct producers *producers, uint32_t hole)
     producers->used--;
 }
 
-static struct producer
-evict_one(struct producers *producers)
+static uint32_t
+oldest_slot(const struct producers *producers)
 {
     uint32_t oldest = 0;
-    struct producer evicted;
 
     for (uint32_t slot = 0; slot < producers->capacity; slot++) {
         const struct producer *producer = &producers->slots[slot];
@@ -66,6 +71,15 @@ evict_one(struct producers *producers)
         if (producer->id != 0 && (producers->slots[oldest].id == 0 || producer->lsn < producers->slots[oldest].lsn))
             oldest = slot;
     }
+    return oldest;
+}
+
+static struct producer
+evict_one(struct producers *producers)
+{
+    uint32_t oldest = oldest_slot(producers);
+    struct producer evicted;
+
     assert(producers->used > 0);
     evicted = producers->slots[oldest];
     assert(evicted.id != 0);
@@ -159,6 +173,9 @@ producers_note(struct producers *producers, const struct entry_id *id, uint64_t 
     slot = slot_of(producers, id->producer);
     producer = &producers->slots[slot];
     assert(producer->id == 0 || producer->id == id->producer);
+    /* A row that came with a base tells of this entry already. */
+    if (producer->id != 0 && producer->lsn >= lsn)
+        return;
     undo.before = *producer;
     undo.before.id = id->producer;
     if (producer->id == 0) {
@@ -225,6 +242,76 @@ producers_commit(struct producers *producers, uint64_t commit_lsn)
     while (producers->undo_head != producers->undo_tail &&
            producers->undo[producers->undo_head & producers->undo_mask].lsn <= commit_lsn)
         producers->undo_head++;
+}
+
+/* Is a change under way that a truncation may take back, of this producer or one that pushed it out? */
+static bool
+is_undecided(const struct producers *producers, uint64_t id)
+{
+    for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
+        const struct undo *undo = &producers->undo[i & producers->undo_mask];
+
+        if (undo->before.id == id || undo->evicted.id == id)
+            return true;
+    }
+    return false;
+}
+
+/* No truncation brings a lower floor back. */
+static void
+raise_floor(struct producers *producers, uint64_t id)
+{
+    if (id > producers->evicted_floor)
+        producers->evicted_floor = id;
+    for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
+        struct undo *undo = &producers->undo[i & producers->undo_mask];
+
+        if (id > undo->evicted_floor)
+            undo->evicted_floor = id;
+    }
+}
+
+/* Makes room, or says that the row is the oldest of all. */
+static bool
+merge_room(struct producers *producers, const struct producer *row)
+{
+    uint32_t oldest;
+
+    if (producers->used < producers->capacity / 4 * 3)
+        return true;
+    oldest = oldest_slot(producers);
+    if (producers->slots[oldest].lsn >= row->lsn || is_undecided(producers, producers->slots[oldest].id))
+        return false;
+    raise_floor(producers, producers->slots[oldest].id);
+    slot_remove(producers, oldest);
+    return true;
+}
+
+/* What somebody else knows to be committed of a producer: where it is more than is known here, it stands, also when
+ * what is not committed here goes. */
+void
+producers_merge(struct producers *producers, const struct producer *row)
+{
+    uint32_t slot = slot_find(producers, row->id);
+    struct producer *known = &producers->slots[slot];
+
+    for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
+        struct undo *undo = &producers->undo[i & producers->undo_mask];
+
+        if (undo->before.id == row->id && undo->before.lsn < row->lsn)
+            undo->before = *row;
+    }
+    if (known->id == row->id) {
+        if (known->lsn < row->lsn)
+            *known = *row;
+        return;
+    }
+    if (is_undecided(producers, row->id) || !merge_room(producers, row)) {
+        raise_floor(producers, row->id);
+        return;
+    }
+    producers->slots[slot_find(producers, row->id)] = *row;
+    producers->used++;
 }
 
 /* What is known of id; seq 0: nothing. */

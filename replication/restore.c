@@ -12,7 +12,7 @@ core_restore_base(struct core *core, const struct core_base *base, const struct 
     if (!base_sane(base, UINT64_MAX))
         return false;
     if (base->lsn > core->commit_lsn)
-        base_begin(core, base, sink);
+        base_begin(core, base, 0, sink);
     else if (core->last_lsn >
              core->commit_lsn) /* restoring began behind it: what stood there before is void all the same */
         truncate_from(core, core->commit_lsn + 1, sink);
@@ -110,6 +110,8 @@ core_restore_end(struct core *core, uint64_t promised_lsn, uint64_t promised_ter
     core->promised_term = promised_term;
     if (!lacks_promised(core))
         core->promised_lsn = core->promised_term = 0;
+    if (core->producers_partial)
+        producers_lost(core, now_ns);
     branch_settle(core, sink);
     branch_keep_restored(core, sink);
     election_reset(core, now_ns);

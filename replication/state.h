@@ -77,6 +77,8 @@ struct progress {
     enum progress_state state;
     bool probe_sent;
     bool recovering;
+    bool producers_wanted;
+    uint64_t producers_after_id;
 };
 
 struct read {
@@ -158,6 +160,10 @@ struct core {
     struct marks committed_marks, marks;
     uint64_t marks_lsn; /* committed_marks are of the trunk up to here, where that is behind commit_lsn */
     struct producers producers, branch_producers;
+    /* producers lacks some of what is before the base: those with ids above producers_after_id. Until when others had
+     * better lead, and when they were asked for last. */
+    bool producers_partial;
+    uint64_t producers_after_id, producers_asked_ns, producers_until_ns;
     uint8_t *levels; /* ack level by lsn of what clients appended here; see append.c */
     struct progress progress[CAIRN_NODES_MAX];
 
@@ -263,6 +269,16 @@ struct producer producers_committed(const struct producers *producers, uint64_t 
 void producers_copy(const struct producers *from, uint64_t first_lsn, uint32_t count, struct producers *to,
                     uint64_t first_seq);
 
+uint32_t producers_slot(const struct producers *producers, uint64_t id);
+void producers_merge(struct producers *producers, const struct producer *row);
+
+/* producer_rows.c */
+void producers_lost(struct core *core, uint64_t now_ns);
+bool producers_forbid_lead(const struct core *core, uint64_t now_ns);
+void producers_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
+void receive_producers_wanted(struct core *core, const struct message *message);
+void receive_producers(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+
 /* membership.c */
 bool members_sane(const struct members *members);
 void membership_start(struct core *core, const struct members *members);
@@ -354,7 +370,7 @@ void receive_timeout_now(struct core *core, const struct message *message, uint6
 
 /* base.c */
 bool base_sane(const struct core_base *base, uint64_t term);
-void base_begin(struct core *core, const struct core_base *base, const struct sink *sink);
+void base_begin(struct core *core, const struct core_base *base, uint64_t now_ns, const struct sink *sink);
 void receive_base(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* lend.c */

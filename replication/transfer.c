@@ -84,7 +84,7 @@ receive_timeout_now(struct core *core, const struct message *message, uint64_t n
 {
     if (message->term != core->term || core->role == ROLE_LEADER || core->leader != message->from ||
         !is_voter(core, core->config.self) || core->config.recovering || core->failed || lacks_promised(core) ||
-        runs_exhausted(&core->runs))
+        runs_exhausted(&core->runs) || core->producers_partial)
         return;
     campaign_at_once(core, now_ns, sink);
 }

@@ -7,7 +7,7 @@ SECTOR = 4096
 BLOCK = struct.Struct('<IIQIIIIIBBBBQQQ')  # the head of a block, up to its place on the trunk
 PLACE = struct.Struct('<QQQQQIIIBBHQ')
 RECORD = struct.Struct('<IIQQHBBI')
-BEGIN, ENTRIES, BRANCH, STATE, TAIL, BASE, TRIM = range(1, 8)
+BEGIN, ENTRIES, BRANCH, STATE, TAIL, BASE, TRIM, PRODUCERS = range(1, 9)
 LAST = 4  # flag: of its write
 
 

@@ -51,6 +51,7 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
 {
     static const struct entry_id ids[64];
     static const struct mark marks[70];
+    struct producer_row rows[PRODUCER_ROWS_MAX];
     struct message message;
     struct run *run = &message.append.run;
 
@@ -87,6 +88,17 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
         message.base.members = members(input);
         message.base.marks = marks;
         message.base.marks_count = (uint32_t)take(input, 1) % 70;
+    }
+    if (message.type == MESSAGE_PRODUCERS) {
+        message.producers.rows = rows;
+        message.producers.count = (uint32_t)take(input, 1) % (PRODUCER_ROWS_MAX + 1);
+        for (uint32_t i = 0; i < message.producers.count; i++) {
+            memset(&rows[i], 0, sizeof(rows[i]));
+            rows[i].id = take(input, 1);
+            rows[i].seq = take(input, 1);
+            rows[i].lsn = 1 + take(input, 1);
+            rows[i].epoch = (uint32_t)take(input, 1);
+        }
     }
     if (message.type == MESSAGE_APPEND || message.type == MESSAGE_LEND || message.type == MESSAGE_HAND_OFF ||
         message.type == MESSAGE_SPREAD) {

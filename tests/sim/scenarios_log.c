@@ -151,6 +151,7 @@ static void
 slow_follower_trim(struct sim *sim)
 {
     uint8_t leader, away;
+    struct cairn_result result;
     uint64_t lsn = 0, base_lsn;
 
     sim->plan.segment_bytes = 64u << 10;
@@ -170,10 +171,109 @@ slow_follower_trim(struct sim *sim)
     /* It knows where it begins, and says so to whoever asks for more. */
     expect(sim, scene_read(sim, away, CAIRN_READ_STALE, 50, &lsn) == CAIRN_TRIMMED);
     expect(sim, scene_read(sim, away, CAIRN_READ_STALE, 0, &lsn) == CAIRN_OK);
-    /* It knows the old producers are not new ones. */
+    /* It knows what the old producers have written. */
     scene_lead(sim, away);
+    expect(sim, append(sim, away, 7, 1, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK);
+    expect(sim, result.repeated && copies(sim, 7, 1) == 1);
+    expect(sim, append(sim, away, 7, 102, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OUT_OF_ORDER);
+    expect(sim, append(sim, away, 7, 101, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    scene_end(sim);
+}
+
+/* What its producers have on what is gone never arrives: it leads when nobody else has for long, and then refuses
+ * whom it may have forgotten. */
+static void
+base_without_producers(struct sim *sim)
+{
+    uint8_t leader, away, third;
+
+    sim->plan.segment_bytes = 64u << 10;
+    sim->plan.retain_bytes = 128u << 10;
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+    away = follower(sim, leader, 1);
+    third = follower(sim, leader, 2);
+    append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
+    isolate(sim, away, true);
+    sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
+    append_many(sim, leader, 8, 4000, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 10 * MS);
+    isolate(sim, away, false);
+    lose_to(sim, away, MESSAGE_PRODUCERS);
+    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, away)) == core_commit_lsn(core_of(sim, leader)));
+    expect(sim, core_producers_partial(core_of(sim, away)));
+    lose_from(sim, third, MESSAGE_PREVOTE);
+    isolate(sim, leader, true);
+    sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
+    expect(sim, core_role(core_of(sim, away)) != ROLE_LEADER);
+    eventually(sim, WITHIN, core_role(core_of(sim, away)) == ROLE_LEADER);
     expect(sim, append(sim, away, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_PRODUCER_EVICTED);
-    expect(sim, copies(sim, 7, 1) == 1);
+    expect(sim, append(sim, away, 8, 4000, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 8, 4000) == 1);
+    lose_from(sim, third, MESSAGE_NONE);
+    lose_to(sim, away, MESSAGE_NONE);
+    isolate(sim, leader, false);
+    scene_end(sim);
+}
+
+/* It comes to lead with a branch of its own, that repeats what is on the trunk before where its own begins. */
+static void
+branch_behind_the_base(struct sim *sim)
+{
+    uint8_t leader, away;
+
+    sim->plan.segment_bytes = 64u << 10;
+    sim->plan.retain_bytes = 128u << 10;
+    leader = scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
+    away = follower(sim, leader, 1);
+    isolate(sim, away, true);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[away], LOG)->mode == CAIRN_MODE_AP);
+    for (uint64_t i = 1; i <= 50; i++) {
+        expect(sim, append(sim, away, 7, i, CAIRN_ACK_LOCAL, NULL) == CAIRN_OK);
+        expect(sim, append(sim, leader, 7, i, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    }
+    append_many(sim, leader, 8, 4000, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 10 * MS);
+    expect(sim, core_base_lsn(core_of(sim, leader)) > place(sim, 7, 50));
+    isolate(sim, away, false);
+    lose_from(sim, away, MESSAGE_HAND_OFF);
+    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, away)) == core_commit_lsn(core_of(sim, leader)));
+    eventually(sim, WITHIN, !core_producers_partial(core_of(sim, away)));
+    expect(sim, core_branch_pending(core_of(sim, away)));
+    scene_lead(sim, away);
+    eventually(sim, WITHIN, !core_branch_pending(core_of(sim, away)));
+    for (uint64_t i = 1; i <= 50; i++)
+        expect(sim, copies(sim, 7, i) == 1);
+    lose_from(sim, away, MESSAGE_NONE);
+    scene_end(sim);
+}
+
+/* More of them than a message takes, and what is behind the trim point survives that every node restarts. */
+static void
+producers_survive_restart(struct sim *sim)
+{
+    struct cairn_result result;
+    uint8_t leader;
+
+    sim->plan.disk = true;
+    sim->plan.producers_max = 4096;
+    sim->plan.segment_bytes = 64u << 10;
+    sim->plan.retain_bytes = 128u << 10;
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+    for (uint64_t producer = 1; producer <= 300; producer++)
+        expect(sim, append(sim, leader, producer, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    append_many(sim, leader, 1000, 4000, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 100 * MS);
+    for (uint8_t i = 0; i < 3; i++) {
+        expect(sim, core_base_lsn(core_of(sim, i)) > place(sim, 300, 1));
+        node_crash(&sim->nodes[i]);
+    }
+    for (uint8_t i = 0; i < 3; i++)
+        node_boot(&sim->nodes[i]);
+    leader = scene_leader(sim);
+    for (uint64_t producer = 1; producer <= 300; producer++) {
+        expect(sim, append(sim, leader, producer, 1, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK && result.repeated);
+        expect(sim, copies(sim, producer, 1) == 1);
+    }
     scene_end(sim);
 }
 
@@ -313,6 +413,12 @@ const struct scenario scenarios_log[] = {
     {"retransmit-storm", "heavy loss, duplicates and reordering stay within bounds", retransmit_storm},
     {"large-entry-cut", "never half an entry", large_entry_cut},
     {"slow-follower-trim", "a follower behind the trim point begins anew there, and says so", slow_follower_trim},
+    {"base-without-producers", "who began anew and knows not what its producers wrote waits long before it leads",
+     base_without_producers},
+    {"branch-behind-the-base", "a branch that repeats what is trimmed is stepped over, also by who began anew",
+     branch_behind_the_base},
+    {"producers-survive-restart", "what producers wrote before the trim point is known after a restart of all",
+     producers_survive_restart},
     {"epoch-truncation", "a longer tail of an old term is found by the history of terms", epoch_truncation},
     {"append-window-full", "a leader that cannot commit takes a bounded number of appends", append_window_full},
     {"exactly-once-failover", "a repeat gets the first place, also from another leader", exactly_once_failover},

@@ -28,6 +28,8 @@ static const char *const types[] = {
     "lend",
     "spread",
     "spread_reply",
+    "producers_wanted",
+    "producers",
 };
 
 static uint64_t
