@@ -1,4 +1,5 @@
-/* cairn log create|set|list: entries of the catalog, and waiting until they are in force. */
+/* cairn log create|set|trim|list: entries of the catalog, and waiting until they are in force. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -6,6 +7,15 @@
 #include "cli.h"
 
 #define WAIT_NS 10000000000u
+#define TRIM_WAIT_NS 1000000000u
+#define CUT_OFF_WAIT_NS 500000000u
+
+struct log_options {
+    const char *cluster_file, *durability, *members, *when_cut, *retain_bytes, *retain_age;
+    uint64_t trim_before;
+    int policy, deny;
+    bool json;
+};
 
 static bool
 name_is_good(const char *name)
@@ -24,8 +34,28 @@ struct standing {
     char policy[16], deny[16];
 };
 
+/* Does the row say all that is wanted? */
+static bool
+agrees(const json_t *row, json_t *wanted)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(wanted, key, value)
+    {
+        /* What has gone further has gone as far. */
+        if (strcmp(key, "trim_before") == 0 &&
+            json_integer_value(json_object_get(row, key)) >= json_integer_value(value))
+            continue;
+        if (!json_equal(json_object_get(row, key), value))
+            return false;
+    }
+    return true;
+}
+
+/* wanted: the keys of a status row that have to be so; NULL: nothing has to be. */
 static struct standing
-standing_of(const struct cluster_config *cluster, const char *log, const char *policy, const char *deny)
+standing_of(const struct cluster_config *cluster, const char *log, json_t *wanted)
 {
     struct standing standing = {0};
     char detail[256];
@@ -41,8 +71,7 @@ standing_of(const struct cluster_config *cluster, const char *log, const char *p
             standing.knowing++;
             snprintf(standing.policy, sizeof(standing.policy), "%s", cli_text(row, "policy"));
             snprintf(standing.deny, sizeof(standing.deny), "%s", cli_text(row, "deny"));
-            standing.agreeing += policy != NULL && strcmp(cli_text(row, "policy"), policy) == 0 &&
-                                 strcmp(cli_text(row, "deny"), deny) == 0;
+            standing.agreeing += wanted != NULL && agrees(row, wanted);
             standing.led |= strcmp(cli_text(row, "role"), "leader") == 0;
         }
         json_decref(answer);
@@ -91,13 +120,13 @@ catalog_append(const struct cluster_config *cluster, json_t *change)
 
 /* Until every node that answers has it as asked and one leads. */
 static int
-wait_in_force(const struct cluster_config *cluster, const char *name, const char *policy, const char *deny)
+wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wanted)
 {
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
 
     while (cli_now_ns() < end_ns) {
-        struct standing standing = standing_of(cluster, name, policy, deny);
+        struct standing standing = standing_of(cluster, name, wanted);
 
         if (standing.led && standing.agreeing == standing.answering)
             return 0;
@@ -127,11 +156,21 @@ member_names(const struct cluster_config *cluster, const char *members, json_t *
     return 0;
 }
 
-int
-log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,
-                    enum cairn_deny deny, const char *durability, const char *members)
+/* The entry of the catalog that makes or changes a log: an operation, a name, and how the log is to be. */
+static json_t *
+catalog_entry(const char *operation, const char *name, json_t *rules)
 {
-    struct standing standing = standing_of(cluster, name, NULL, NULL);
+    json_t *entry = json_pack("{s:s,s:s}", "op", operation, "name", name);
+
+    json_object_update(entry, rules);
+    return entry;
+}
+
+static int
+create_and_wait(const struct cluster_config *cluster, const char *name, json_t *rules, const char *durability,
+                const char *members)
+{
+    struct standing standing = standing_of(cluster, name, NULL);
     json_t *names = json_array(), *entry;
     int status = member_names(cluster, members, names);
 
@@ -139,30 +178,38 @@ log_create_and_wait(const struct cluster_config *cluster, const char *name, enum
         json_decref(names);
         return status;
     }
-
     if (standing.knowing == 0 && standing.logs >= cluster_logs_max(cluster))
         return cli_fail("log '%s': the cluster's memory_mib (%u) is enough for %u logs (raise it in the cluster file)",
                         name, cluster->memory_mib, cluster_logs_max(cluster));
     if (!name_is_good(name))
         return cli_usage("'%s' is no name for a log (1 to 63 letters, digits, '.', '-' and '_', not starting with _)",
                          name);
-    entry = json_pack("{s:s,s:s,s:s,s:s}", "op", "create", "name", name, "policy", cairn_policy_name(policy), "deny",
-                      cairn_deny_name(deny));
+    entry = catalog_entry("create", name, rules);
     if (durability != NULL)
         json_object_set_new(entry, "durability", json_string(durability));
     if (json_array_size(names) > 0)
         json_object_set(entry, "members", names);
     json_decref(names);
     status = catalog_append(cluster, entry);
-    return status != 0 ? status : wait_in_force(cluster, name, cairn_policy_name(policy), cairn_deny_name(deny));
+    return status != 0 ? status : wait_in_force(cluster, name, rules);
 }
 
-static int
-set_and_wait(const struct cluster_config *cluster, const char *name, const char *policy_given, const char *deny_given)
+int
+log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,
+                    enum cairn_deny deny, const char *durability, const char *members)
 {
-    struct standing standing = standing_of(cluster, name, NULL, NULL);
-    const char *policy = policy_given != NULL ? policy_given : standing.policy;
-    const char *deny = deny_given != NULL ? deny_given : standing.deny;
+    json_t *rules = json_pack("{s:s,s:s}", "policy", cairn_policy_name(policy), "deny", cairn_deny_name(deny));
+    int status = create_and_wait(cluster, name, rules, durability, members);
+
+    json_decref(rules);
+    return status;
+}
+
+/* operation: "set", or "trim"; they differ in nothing but what is said to people. */
+static int
+set_and_wait(const struct cluster_config *cluster, const char *operation, const char *name, json_t *rules)
+{
+    struct standing standing = standing_of(cluster, name, NULL);
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
     int status;
@@ -171,16 +218,158 @@ set_and_wait(const struct cluster_config *cluster, const char *name, const char 
         return cli_fail("the cluster is down: no node answers ('cairn dev' starts one)");
     if (standing.knowing == 0)
         return cli_fail("no log '%s' ('cairn log create' makes it)", name);
-    status = catalog_append(cluster,
-                            json_pack("{s:s,s:s,s:s,s:s}", "op", "set", "name", name, "policy", policy, "deny", deny));
+    status = catalog_append(cluster, catalog_entry(operation, name, rules));
     while (status == 0 && cli_now_ns() < end_ns) {
-        struct standing now = standing_of(cluster, name, policy, deny);
+        struct standing now = standing_of(cluster, name, rules);
+        bool most = now.agreeing > cluster->nodes / 2;
 
         if (now.agreeing == now.answering)
             return 0;
+        /* Who is cut off cannot know yet. */
+        if (most && cli_now_ns() > end_ns - WAIT_NS + CUT_OFF_WAIT_NS) {
+            fprintf(stderr, "cairn: note: in force on %u of %u nodes; the others follow when they are in reach\n",
+                    now.agreeing, cluster->nodes);
+            return 0;
+        }
         nanosleep(&pause, NULL);
     }
-    return status != 0 ? status : cli_fail("the change is agreed on, but not every node has applied it yet");
+    return status != 0 ? status : cli_fail("the change is agreed on, but not even a majority has applied it yet");
+}
+
+/* Where the log begins at each node that answers; *behind: at one of them before lsn. */
+static json_t *
+beginnings(const struct cluster_config *cluster, const char *name, uint64_t lsn, bool *behind)
+{
+    json_t *rows = json_array();
+    char detail[256];
+
+    *behind = false;
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
+        const json_t *row = cli_log_row(answer, name);
+
+        if (row != NULL)
+            json_array_append_new(rows, json_pack("{s:s,s:O,s:O}", "node", cluster->names[i], "first_lsn",
+                                                  json_object_get(row, "first_lsn"), "commit_lsn",
+                                                  json_object_get(row, "commit_lsn")));
+        *behind |= row != NULL && (uint64_t)json_integer_value(json_object_get(row, "first_lsn")) < lsn;
+        json_decref(answer);
+    }
+    return rows;
+}
+
+/* Until every node that answers has given up what it may, or for a second: a member that lags behind holds it back. */
+static int
+trim_and_tell(const struct cluster_config *cluster, const char *name, uint64_t lsn, bool json)
+{
+    json_t *rules, *rows = NULL, *row;
+    uint64_t end_ns;
+    struct timespec pause = {.tv_nsec = 10000000};
+    bool behind = true;
+    int status;
+    size_t i;
+
+    if (lsn < 2)
+        return cli_usage("log trim: --before LSN says what may go: entries below LSN (2 or more)");
+    rules = json_pack("{s:I}", "trim_before", (json_int_t)lsn);
+    status = set_and_wait(cluster, "trim", name, rules);
+    json_decref(rules);
+    end_ns = cli_now_ns() + TRIM_WAIT_NS;
+    while (status == 0 && behind && cli_now_ns() < end_ns) {
+        json_decref(rows);
+        rows = beginnings(cluster, name, lsn, &behind);
+        nanosleep(&pause, NULL);
+    }
+    json_array_foreach (rows, i, row) {
+        if (json)
+            cli_row(json_incref(row));
+        else
+            printf("%s: begins at lsn %lld\n", cli_text(row, "node"),
+                   json_integer_value(json_object_get(row, "first_lsn")));
+    }
+    json_decref(rows);
+    return status != 0 ? status : cli_end(EXIT_DONE);
+}
+
+static bool
+with_unit(const char *text, const char *units, const uint64_t *scales, uint64_t *out)
+{
+    char *end;
+    unsigned long long number;
+    const char *unit;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    if (errno != 0 || (end[0] != '\0' && end[1] != '\0'))
+        return false;
+    unit = *end == '\0' ? NULL : strchr(units, *end);
+    if (*end != '\0' && unit == NULL)
+        return false;
+    *out = unit == NULL ? number : number * scales[unit - units];
+    return unit == NULL || number <= INT64_MAX / scales[unit - units];
+}
+
+/* What is given on the command line of how a log is to be, in the words of a status row. 0, or what to exit with. */
+static int
+rules_of(const struct log_options *given, json_t *rules)
+{
+    static const uint64_t sizes[] = {1ull << 10, 1ull << 20, 1ull << 30, 1ull << 40};
+    static const uint64_t times_ms[] = {1000, 60000, 3600000, 86400000};
+    uint64_t number;
+
+    if (given->policy >= 0)
+        json_object_set_new(rules, "policy", json_string(cairn_policy_name((enum cairn_policy)given->policy)));
+    if (given->deny != 0)
+        json_object_set_new(rules, "deny", json_string(cairn_deny_name((enum cairn_deny)given->deny)));
+    if (given->when_cut != NULL && strcmp(given->when_cut, "deny") != 0 && strcmp(given->when_cut, "cp") != 0)
+        return cli_usage("log: --when-cut does not take '%s' (deny, cp)", given->when_cut);
+    if (given->when_cut != NULL)
+        json_object_set_new(rules, "when_cut", json_string(given->when_cut));
+    if (given->retain_bytes != NULL) {
+        if (!with_unit(given->retain_bytes, "KMGT", sizes, &number))
+            return cli_usage("log: --retain-bytes does not take '%s' (a number of bytes, or with K, M, G or T; 0 keeps "
+                             "everything)",
+                             given->retain_bytes);
+        json_object_set_new(rules, "retain_bytes", json_integer((json_int_t)number));
+    }
+    if (given->retain_age != NULL) {
+        if (!with_unit(given->retain_age, "smhd", times_ms, &number) || (number != 0 && number < 1000))
+            return cli_usage("log: --retain-age does not take '%s' (such as 30s, 10m, 12h, 7d; 0 keeps everything)",
+                             given->retain_age);
+        json_object_set_new(rules, "retain_age_ms", json_integer((json_int_t)number));
+    }
+    return 0;
+}
+
+static void
+list_row(const json_t *row)
+{
+    static const char *const keys[] = {"log",      "policy",       "deny",          "durability",
+                                       "when_cut", "retain_bytes", "retain_age_ms", "first_lsn"};
+    json_t *out = json_object();
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        json_object_set(out, keys[i], json_object_get(row, keys[i]));
+    cli_row(out);
+}
+
+static void
+print_log(const json_t *row)
+{
+    long long bytes = json_integer_value(json_object_get(row, "retain_bytes"));
+    long long age_ms = json_integer_value(json_object_get(row, "retain_age_ms"));
+
+    printf("%-24s %-9s deny %-7s %s", cli_text(row, "log"), cli_text(row, "policy"), cli_text(row, "deny"),
+           cli_text(row, "durability"));
+    if (strcmp(cli_text(row, "policy"), "ca") == 0)
+        printf(", when cut %s", cli_text(row, "when_cut"));
+    if (bytes != 0)
+        printf(", keeps %lld bytes", bytes);
+    if (age_ms != 0)
+        printf(", keeps %lld s", age_ms / 1000);
+    putchar('\n');
 }
 
 static int
@@ -198,11 +387,9 @@ list(const struct cluster_config *cluster, bool json)
             if (cli_text(row, "log")[0] == '_')
                 continue;
             if (json)
-                cli_row(json_pack("{s:s,s:s,s:s,s:s}", "log", cli_text(row, "log"), "policy", cli_text(row, "policy"),
-                                  "deny", cli_text(row, "deny"), "durability", cli_text(row, "durability")));
+                list_row(row);
             else
-                printf("%-24s %-9s deny %-7s %s\n", cli_text(row, "log"), cli_text(row, "policy"),
-                       cli_text(row, "deny"), cli_text(row, "durability"));
+                print_log(row);
         }
         json_decref(answer);
         return cli_end(EXIT_DONE);
@@ -210,50 +397,79 @@ list(const struct cluster_config *cluster, bool json)
     return cli_fail("the cluster is down: %s", detail);
 }
 
+static int
+run_verb(const struct cluster_config *cluster, const char *verb, const char *name, struct log_options *given)
+{
+    json_t *rules = json_object();
+    int status = 0;
+
+    if (strcmp(verb, "create") == 0 && given->deny == 0)
+        given->deny = CAIRN_DENY_WRITES;
+    if ((status = rules_of(given, rules)) == 0) {
+        if (strcmp(verb, "create") == 0)
+            status = create_and_wait(cluster, name, rules, given->durability, given->members);
+        else if (json_object_size(rules) == 0)
+            status = cli_usage("log set: nothing to change is given ('cairn log set --help' shows what there is)");
+        else
+            status = set_and_wait(cluster, "set", name, rules);
+    }
+    json_decref(rules);
+    return status;
+}
+
+static int
+check_usage(const struct log_options *given, const char *verb, int names)
+{
+    enum cairn_durability parsed;
+
+    if (strcmp(verb, "list") != 0 && strcmp(verb, "create") != 0 && strcmp(verb, "set") != 0 &&
+        strcmp(verb, "trim") != 0)
+        return cli_usage("log: unknown verb '%s' (create, set, trim, list)", verb);
+    if (strcmp(verb, "list") != 0 && names != 1)
+        return cli_usage("log %s: a NAME is missing", verb);
+    if (given->durability != NULL && !cairn_durability_parse(given->durability, &parsed))
+        return cli_usage("log: --durability does not take '%s' (memory, disk)", given->durability);
+    if (given->durability != NULL && strcmp(verb, "create") != 0)
+        return cli_usage("log %s: --durability is chosen when a log is created", verb);
+    if (strcmp(verb, "create") == 0 && given->policy < 0)
+        return cli_usage("log create: --policy cp|ap|adaptive|ca is missing");
+    return 0;
+}
+
 int
 cmd_log(int argc, char **argv)
 {
-    const char *cluster_file = NULL, *durability = NULL, *members = NULL;
-    enum cairn_durability parsed = CAIRN_MEMORY;
-    int policy = -1, deny = 0;
-    bool json = false;
+    struct log_options given = {.policy = -1};
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"policy", OPTION_POLICY, &policy, "what the log does when cut off from a majority"},
-        {"deny", OPTION_DENY, &deny, "what a cut-off node denies; default writes"},
-        {"members", OPTION_TEXT, &members, "create: who votes in the beginning, e.g. n1,n2,n3 (all)"},
-        {"durability", OPTION_TEXT, &durability, "create: memory or disk; default: as the cluster file says"},
-        {"json", OPTION_FLAG, &json, "JSON rows"},
+        {"cluster", OPTION_TEXT, &given.cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"policy", OPTION_POLICY, &given.policy, "what the log does when cut off from a majority"},
+        {"deny", OPTION_DENY, &given.deny, "what a cut-off node denies; default writes"},
+        {"when-cut", OPTION_TEXT, &given.when_cut, "under ca, with a member cut off: deny, or go on as cp"},
+        {"members", OPTION_TEXT, &given.members, "create: who votes in the beginning, e.g. n1,n2,n3 (all)"},
+        {"durability", OPTION_TEXT, &given.durability, "create: memory or disk; default: as the cluster file says"},
+        {"retain-bytes", OPTION_TEXT, &given.retain_bytes, "keep at least so much (K, M, G, T); 0: everything"},
+        {"retain-age", OPTION_TEXT, &given.retain_age, "keep what is younger (30s, 10m, 12h, 7d); 0: everything"},
+        {"before", OPTION_U64, &given.trim_before, "trim: entries below this lsn may go"},
+        {"json", OPTION_FLAG, &given.json, "JSON rows"},
         OPTIONS_END,
     };
     struct cluster_config cluster;
     const char *verb;
     int first, status;
 
-    if (!cli_parse(argc, argv, "log create|set|list [NAME] [OPTIONS]", options, 1, 2, &first, &status))
+    if (!cli_parse(argc, argv, "log create|set|trim|list [NAME] [OPTIONS]", options, 1, 2, &first, &status))
         return status;
     verb = argv[first];
-    if (strcmp(verb, "list") != 0 && strcmp(verb, "create") != 0 && strcmp(verb, "set") != 0)
-        return cli_usage("log: unknown verb '%s' (create, set, list)", verb);
-    if (strcmp(verb, "list") != 0 && argc - first != 2)
-        return cli_usage("log %s: a NAME is missing", verb);
-    if (durability != NULL && !cairn_durability_parse(durability, &parsed))
-        return cli_usage("log: --durability does not take '%s' (memory, disk)", durability);
-    if (durability != NULL && strcmp(verb, "create") != 0)
-        return cli_usage("log %s: --durability is chosen when a log is created", verb);
-    if (strcmp(verb, "create") == 0 && policy < 0)
-        return cli_usage("log create: --policy cp|ap|adaptive|ca is missing");
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
+    if ((status = check_usage(&given, verb, argc - first - 1)) != 0 ||
+        (status = cli_cluster(given.cluster_file, &cluster)) != 0)
         return status;
     if (strcmp(verb, "list") == 0)
-        return list(&cluster, json);
-    if (durability != NULL && parsed == CAIRN_DISK && cluster.durability != CAIRN_DISK)
+        return list(&cluster, given.json);
+    if (given.durability != NULL && strcmp(given.durability, "disk") == 0 && cluster.durability != CAIRN_DISK)
         return cli_fail("log '%s': the cluster keeps no journal ('durability: disk' in its file, or 'cairn dev "
                         "--durability disk', makes one that does)",
                         argv[first + 1]);
-    if (strcmp(verb, "create") == 0)
-        return log_create_and_wait(&cluster, argv[first + 1], (enum cairn_policy)policy,
-                                   deny == 0 ? CAIRN_DENY_WRITES : (enum cairn_deny)deny, durability, members);
-    return set_and_wait(&cluster, argv[first + 1], policy < 0 ? NULL : cairn_policy_name((enum cairn_policy)policy),
-                        deny == 0 ? NULL : cairn_deny_name((enum cairn_deny)deny));
+    if (strcmp(verb, "trim") == 0)
+        return trim_and_tell(&cluster, argv[first + 1], given.trim_before, given.json);
+    return run_verb(&cluster, verb, argv[first + 1], &given);
 }

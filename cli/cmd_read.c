@@ -137,13 +137,13 @@ static int
 read_command(int argc, char **argv, bool follow)
 {
     const char *cluster_file = NULL, *via = NULL, *session = NULL;
-    uint64_t from = 1, to = 0;
+    uint64_t from = 0, to = 0;
     enum cairn_read_level level = CAIRN_READ_POLICY;
     bool tentative = false;
     struct printing printing = {0};
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"from", OPTION_U64, &from, "the first lsn; default 1"},
+        {"from", OPTION_U64, &from, "the first lsn; default: where the log begins"},
         {"to", OPTION_U64, &to, "the last lsn; default: the end"},
         {"via", OPTION_TEXT, &via, "the node to read from"},
         {"level", OPTION_LEVEL, &level, "how current; default: the policy's"},

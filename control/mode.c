@@ -4,15 +4,15 @@
 #include <stdio.h>
 
 uint32_t
-mode_needs(enum cairn_policy policy, uint32_t nodes)
+mode_needs(const struct mode_inputs *inputs)
 {
-    return policy == CAIRN_POLICY_CA ? nodes : nodes / 2 + 1;
+    return inputs->policy == CAIRN_POLICY_CA && !inputs->falls_to_cp ? inputs->nodes : inputs->nodes / 2 + 1;
 }
 
 enum cairn_mode
 mode_decide(const struct mode_inputs *inputs)
 {
-    bool enough = inputs->reached >= mode_needs(inputs->policy, inputs->nodes);
+    bool enough = inputs->reached >= mode_needs(inputs);
 
     assert(inputs->nodes >= 1 && inputs->reached <= inputs->nodes);
     switch (inputs->policy) {
@@ -31,18 +31,20 @@ mode_decide(const struct mode_inputs *inputs)
     return inputs->branch_pending ? CAIRN_MODE_MERGING : CAIRN_MODE_CP;
 }
 
-static enum cairn_ack
-policy_ack(enum cairn_policy policy, enum cairn_mode mode)
+enum cairn_ack
+mode_policy_ack(const struct mode_inputs *inputs, enum cairn_mode mode)
 {
     if (mode == CAIRN_MODE_AP)
         return CAIRN_ACK_LOCAL;
-    return policy == CAIRN_POLICY_CA ? CAIRN_ACK_ALL : CAIRN_ACK_MAJORITY;
+    if (inputs->policy != CAIRN_POLICY_CA || (inputs->falls_to_cp && inputs->reached < inputs->nodes))
+        return CAIRN_ACK_MAJORITY;
+    return CAIRN_ACK_ALL;
 }
 
 enum cairn_error
 mode_admit_append(enum cairn_mode mode, const struct mode_inputs *inputs, enum cairn_ack asked, enum cairn_ack *out)
 {
-    enum cairn_ack ack = asked == CAIRN_ACK_POLICY ? policy_ack(inputs->policy, mode) : asked;
+    enum cairn_ack ack = asked == CAIRN_ACK_POLICY ? mode_policy_ack(inputs, mode) : asked;
 
     if (mode == CAIRN_MODE_DENIED)
         return CAIRN_NO_QUORUM;
@@ -73,7 +75,7 @@ mode_admit_read(enum cairn_mode mode, const struct mode_inputs *inputs, enum cai
 void
 mode_reason(const struct mode_inputs *inputs, enum cairn_ack asked, char *text, size_t text_bytes)
 {
-    uint32_t need = asked == CAIRN_ACK_ALL ? inputs->nodes : mode_needs(inputs->policy, inputs->nodes);
+    uint32_t need = asked == CAIRN_ACK_ALL ? inputs->nodes : mode_needs(inputs);
 
     if (inputs->reached >= need)
         snprintf(text, text_bytes, "reaching %u of %u", inputs->reached, inputs->nodes);

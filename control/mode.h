@@ -15,12 +15,16 @@ struct mode_inputs {
     uint32_t reached;    /* of them, hear this node and are heard by it, itself included */
     bool branch_pending; /* entries of this node's branch are not yet on the trunk */
     bool recovering;
+    bool falls_to_cp; /* `ca` with some cut off */
 };
 
 enum cairn_mode mode_decide(const struct mode_inputs *inputs);
 
 /* How many nodes the policy needs in reach to take appends onto the trunk. */
-uint32_t mode_needs(enum cairn_policy policy, uint32_t nodes);
+uint32_t mode_needs(const struct mode_inputs *inputs);
+
+/* The level that an append gets which asks for its policy's. */
+enum cairn_ack mode_policy_ack(const struct mode_inputs *inputs, enum cairn_mode mode);
 
 /* Turns the level a request asks for into the one it gets (never less), or refuses. */
 enum cairn_error mode_admit_append(enum cairn_mode mode, const struct mode_inputs *inputs, enum cairn_ack asked,

@@ -33,17 +33,20 @@ status_row(struct node *node, const struct node_log_view *view)
     char digest[20];
 
     snprintf(digest, sizeof(digest), "%016" PRIx64, view->digest);
-    return json_pack("{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:b}",
-                     "node", node->name, "log", view->name, "id", (int)view->id, "role", view->role, "leader",
-                     node_name_or_null(node, view->leader), "term", (json_int_t)view->term, "mode",
-                     cairn_mode_name(view->mode), "policy", cairn_policy_name(view->policy), "deny",
-                     cairn_deny_name(view->deny), "commit_lsn", (json_int_t)view->commit_lsn, "last_lsn",
-                     (json_int_t)view->last_lsn, "first_lsn", (json_int_t)view->first_lsn, "branch_entries",
-                     (json_int_t)view->branch_entries, "digest", digest, "appended", (json_int_t)view->appended,
-                     "refused", (json_int_t)view->refused, "hears", names_of(node, node->hears), "voters",
-                     names_of(node, view->voters), "learners", names_of(node, view->learners), "durability",
-                     cairn_durability_name(view->durability), "held_lsn", (json_int_t)view->held_lsn, "lacks_lsn",
-                     (json_int_t)view->lacks_lsn, "disk_failed", view->disk_failed);
+    return json_pack(
+        "{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:b,s:s,s:I,"
+        "s:I,s:I}",
+        "node", node->name, "log", view->name, "id", (int)view->id, "role", view->role, "leader",
+        node_name_or_null(node, view->leader), "term", (json_int_t)view->term, "mode", cairn_mode_name(view->mode),
+        "policy", cairn_policy_name(view->policy), "deny", cairn_deny_name(view->deny), "commit_lsn",
+        (json_int_t)view->commit_lsn, "last_lsn", (json_int_t)view->last_lsn, "first_lsn", (json_int_t)view->first_lsn,
+        "branch_entries", (json_int_t)view->branch_entries, "digest", digest, "appended", (json_int_t)view->appended,
+        "refused", (json_int_t)view->refused, "hears", names_of(node, node->hears), "voters",
+        names_of(node, view->voters), "learners", names_of(node, view->learners), "durability",
+        cairn_durability_name(view->durability), "held_lsn", (json_int_t)view->held_lsn, "lacks_lsn",
+        (json_int_t)view->lacks_lsn, "disk_failed", view->disk_failed, "when_cut", view->falls_to_cp ? "cp" : "deny",
+        "retain_bytes", (json_int_t)view->retain_bytes, "retain_age_ms", (json_int_t)(view->retain_age_ns / 1000000),
+        "trim_before", (json_int_t)view->trim_before_lsn);
 }
 
 static json_t *

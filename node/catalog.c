@@ -50,8 +50,7 @@ create(struct node *node, struct snapshot *next, uint64_t lsn, const struct log_
     if (log == NULL)
         return false;
     next->logs[next->count].log = log;
-    next->logs[next->count].policy = settings->policy;
-    next->logs[next->count++].deny = settings->deny;
+    next->logs[next->count++].rules = settings->rules;
     return true;
 }
 
@@ -80,15 +79,52 @@ members_of(const struct node *node, const json_t *entry)
     return voters;
 }
 
+static void
+take_number(const json_t *entry, const char *key, uint64_t scale, uint64_t *out)
+{
+    const json_t *number = json_object_get(entry, key);
+
+    if (json_is_integer(number) && json_integer_value(number) >= 0 &&
+        (uint64_t)json_integer_value(number) <= UINT64_MAX / 2 / scale)
+        *out = (uint64_t)json_integer_value(number) * scale;
+}
+
+/* What the entry says of how the log behaves; of what it does not mention nothing changes. false: it is none of this
+ * version's. */
 static bool
-change(struct snapshot *next, const char *name, enum cairn_policy policy, enum cairn_deny deny)
+take_rules(const json_t *entry, struct log_rules *rules)
+{
+    const char *policy = json_string_value(json_object_get(entry, "policy"));
+    const char *deny = json_string_value(json_object_get(entry, "deny"));
+    const char *when_cut = json_string_value(json_object_get(entry, "when_cut"));
+
+    if ((policy != NULL && !cairn_policy_parse(policy, &rules->policy)) ||
+        (deny != NULL && !cairn_deny_parse(deny, &rules->deny)))
+        return false;
+    if (when_cut != NULL)
+        rules->falls_to_cp = strcmp(when_cut, "cp") == 0;
+    take_number(entry, "retain_bytes", 1, &rules->retain_bytes);
+    take_number(entry, "retain_age_ms", 1000000, &rules->retain_age_ns);
+    return true;
+}
+
+/* What is asked to go is gone: it does not come back by a smaller number. */
+static bool
+change(struct snapshot *next, const char *name, const json_t *entry)
 {
     uint32_t index = find(next, name);
+    struct log_rules rules;
+    uint64_t trim_before_lsn = 0;
 
     if (index == UINT32_MAX)
         return false;
-    next->logs[index].policy = policy;
-    next->logs[index].deny = deny;
+    rules = next->logs[index].rules;
+    if (!take_rules(entry, &rules))
+        return false;
+    take_number(entry, "trim_before", 1, &trim_before_lsn);
+    if (trim_before_lsn > rules.trim_before_lsn)
+        rules.trim_before_lsn = trim_before_lsn;
+    next->logs[index].rules = rules;
     return true;
 }
 
@@ -98,28 +134,28 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     json_t *entry = json_loadb(text, text_bytes, 0, NULL);
     const char *operation = json_string_value(json_object_get(entry, "op"));
     const char *name = json_string_value(json_object_get(entry, "name"));
-    const char *policy_name = json_string_value(json_object_get(entry, "policy"));
-    const char *deny_name = json_string_value(json_object_get(entry, "deny"));
     const char *durability_name = json_string_value(json_object_get(entry, "durability"));
-    struct log_settings settings = {.name = name, .deny = CAIRN_DENY_WRITES, .durability = durability_default(node)};
+    struct log_settings settings = {
+        .name = name,
+        .rules = {.deny = CAIRN_DENY_WRITES, .retain_bytes = node->config.retain_bytes},
+        .durability = durability_default(node),
+    };
     struct snapshot *next, *former = NULL;
+    bool creates = operation != NULL && strcmp(operation, "create") == 0;
     bool changed;
 
-    if (operation == NULL || name == NULL || strlen(name) >= CAIRN_NAME_BYTES || policy_name == NULL ||
-        !cairn_policy_parse(policy_name, &settings.policy)) {
+    if (operation == NULL || name == NULL || strlen(name) >= CAIRN_NAME_BYTES ||
+        (creates && (json_object_get(entry, "policy") == NULL || !take_rules(entry, &settings.rules)))) {
         json_decref(entry);
         return;
     }
-    if (deny_name != NULL)
-        cairn_deny_parse(deny_name, &settings.deny);
     if (durability_name != NULL)
         cairn_durability_parse(durability_name, &settings.durability);
     settings.voters = members_of(node, entry);
     pthread_mutex_lock(&node->control->lock);
     next = snapshot_copy(node);
     if (next != NULL) {
-        changed = strcmp(operation, "create") == 0 ? create(node, next, lsn, &settings)
-                                                   : change(next, name, settings.policy, settings.deny);
+        changed = creates ? create(node, next, lsn, &settings) : change(next, name, entry);
         if (changed)
             former = snapshot_publish(node, next);
         else

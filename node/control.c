@@ -144,8 +144,7 @@ static enum cairn_error
 create_catalog(struct node *node)
 {
     struct log_settings settings = {.name = "_catalog",
-                                    .policy = CAIRN_POLICY_CP,
-                                    .deny = CAIRN_DENY_WRITES,
+                                    .rules = {.policy = CAIRN_POLICY_CP, .deny = CAIRN_DENY_WRITES},
                                     .durability = durability_default(node)};
     struct node_log *log = node_log_create(node, CATALOG_LOG, &settings,
                                            node->config.recovering && settings.durability == CAIRN_MEMORY);
@@ -156,8 +155,7 @@ create_catalog(struct node *node)
         return CAIRN_NO_MEMORY;
     }
     next->logs[next->count].log = log;
-    next->logs[next->count].policy = log->policy;
-    next->logs[next->count++].deny = log->deny;
+    next->logs[next->count++].rules = log->rules;
     snapshot_retire(snapshot_publish(node, next));
     return node_attach(node, &node->control->catalog);
 }
@@ -247,7 +245,7 @@ role_name(const struct log_status *status)
 }
 
 static void
-view_fill(const struct node_log *log, enum cairn_policy policy, enum cairn_deny deny, struct node_log_view *out)
+view_fill(const struct node_log *log, const struct log_rules *rules, struct node_log_view *out)
 {
     struct log_status status;
 
@@ -256,8 +254,12 @@ view_fill(const struct node_log *log, enum cairn_policy policy, enum cairn_deny 
     memcpy(out->name, log->name, sizeof(out->name));
     out->id = log->id;
     out->role = role_name(&status);
-    out->policy = policy;
-    out->deny = deny;
+    out->policy = rules->policy;
+    out->deny = rules->deny;
+    out->falls_to_cp = rules->falls_to_cp;
+    out->retain_bytes = rules->retain_bytes;
+    out->retain_age_ns = rules->retain_age_ns;
+    out->trim_before_lsn = rules->trim_before_lsn;
     out->mode = status.mode;
     out->leader = status.leader;
     out->recovering = status.recovering;
@@ -288,7 +290,7 @@ node_view(struct node *node, const char *name, struct node_log_view *out)
 
         found = strcmp(log->name, name) == 0;
         if (found)
-            view_fill(log, node->snapshot->logs[i].policy, node->snapshot->logs[i].deny, out);
+            view_fill(log, &node->snapshot->logs[i].rules, out);
     }
     pthread_mutex_unlock(&node->control->lock);
     return found;

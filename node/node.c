@@ -45,7 +45,7 @@ core_settings(const struct node *node, uint32_t id, const struct log_settings *a
         .retransmit_ns = timing.timeout_ns / 2,
         .window_entries = node->config.window_entries,
         .producers_max = node->config.producers_max,
-        .policy = asked->policy,
+        .policy = asked->rules.policy,
         .durable = node->config.disk != NULL && asked->durability == CAIRN_DISK,
         .recovering = recovering,
     };
@@ -80,13 +80,10 @@ node_log_create(struct node *node, uint32_t id, const struct log_settings *asked
     log->self = node->self;
     log->led_by = CAIRN_NODE_NONE;
     snprintf(log->name, sizeof(log->name), "%s", asked->name);
-    log->policy = asked->policy;
-    log->deny = asked->deny;
-    /* The catalog is small, and read from its beginning by whoever starts. */
-    log->retain_bytes = id == CATALOG_LOG ? 0 : node->config.retain_bytes;
+    log->rules = asked->rules;
     log->own = &log->branches[node->self];
     log->commit_cursor.position = 1;
-    log->mode = asked->policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
+    log->mode = asked->rules.policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     log->memory = aligned_alloc(64, core_footprint(&settings));
     if (log->memory == NULL || !store_init(&log->trunk, &node->segments) || !branches_init(node, log) ||
         !pending_ring_init(&log->pending, settings.window_entries) ||
@@ -450,12 +447,22 @@ node_mode_inputs(const struct node *node, const struct node_log *log)
     cairn_node_set voters = core_members(log->core)->voters;
 
     return (struct mode_inputs){
-        .policy = log->policy,
+        .policy = log->rules.policy,
+        .falls_to_cp = log->rules.falls_to_cp,
         .nodes = (uint32_t)__builtin_popcount(voters),
         .reached = (uint32_t)__builtin_popcount(node->reach & voters),
         .branch_pending = core_branch_pending(log->core),
         .recovering = core_recovering(log->core),
     };
+}
+
+/* How many nodes it takes for the log to go on. */
+uint8_t
+node_needs(const struct node *node, const struct node_log *log)
+{
+    struct mode_inputs inputs = node_mode_inputs(node, log);
+
+    return (uint8_t)mode_needs(&inputs);
 }
 
 /* Is there room for data, beside what is reserved for control entries? */

@@ -27,7 +27,7 @@ struct node_config {
     struct doorbell *peer_bells[CAIRN_NODES_MAX]; /* NULL where a peer cannot be woken */
     uint32_t channel_bytes;                       /* ring size of each client */
     uint32_t election_patience;                   /* 0, 1: as usual; n: waits n times as long to campaign */
-    uint64_t retain_bytes;                        /* 0: everything; see store_trim */
+    uint64_t retain_bytes;                        /* of logs that do not say themselves; 0: everything */
     bool touch_all;                               /* all memory exists before the first entry */
     const char *directory;                        /* of the admin socket; NULL: none */
     bool allow_faults;
@@ -110,13 +110,15 @@ struct node_log_view {
     const char *role;
     enum cairn_policy policy;
     enum cairn_deny deny;
+    bool falls_to_cp; /* `ca` with a member cut off */
     enum cairn_mode mode;
     enum cairn_durability durability;
     uint8_t leader;
     bool recovering, disk_failed;
     cairn_node_set voters, learners;
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, appended, refused;
-    uint64_t held_lsn;  /* on this node's medium */
+    uint64_t held_lsn;                                     /* on this node's medium */
+    uint64_t retain_bytes, retain_age_ns, trim_before_lsn; /* 0: everything is kept */
     uint64_t lacks_lsn; /* 0: nothing; else damaged here from last_lsn + 1 up to here */
 };
 bool node_view(struct node *node, const char *log, struct node_log_view *out);

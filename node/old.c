@@ -101,6 +101,7 @@ note_cut(struct log_index *index, const struct segment *segment)
     if (index->cuts_count == CUTS_MAX)
         return; /* the trunk can begin at others still */
     index->cuts[index->cuts_count].first_lsn = segment_block(segment, 0)->first_lsn;
+    index->cuts[index->cuts_count].first_hlc = segment_block(segment, 0)->hlc;
     index->cuts[index->cuts_count].digest_before = segment->digest_before;
     index->cuts[index->cuts_count++].bytes_before = index->evicted_bytes;
     index->evicted_bytes += segment->used_bytes;
@@ -400,8 +401,7 @@ excerpt_done(struct node *node, const struct disk_done *done)
     }
 }
 
-/* Of what is committed and held, the oldest segment. false: nothing can go. */
-static bool
+bool
 evict_one(struct node_log *log)
 {
     uint64_t safe_lsn = log->digest_lsn < durable_held_lsn(log) ? log->digest_lsn : durable_held_lsn(log);
@@ -447,38 +447,6 @@ oldest_file(const struct node_log *log, uint64_t durable_place)
             oldest = places[i];
     }
     return oldest >> 32;
-}
-
-/* What every member in reach holds may go, a segment's worth at a time. */
-void
-durable_trim(struct node_log *log)
-{
-    struct log_index *index = &log->durable->index;
-    uint64_t limit_lsn = core_role(log->core) == ROLE_LEADER ? core_trim_limit(log->core) : log->trim_lsn;
-    uint64_t total_bytes;
-
-    if (log->retain_bytes == 0)
-        return;
-    if (limit_lsn > log->digest_lsn)
-        limit_lsn = log->digest_lsn;
-    while (log->trunk.bytes > log->retain_bytes && evict_one(log))
-        ;
-    total_bytes = index->evicted_bytes + log->trunk.bytes;
-    while (index->cuts_first < index->cuts_count) {
-        uint32_t next = index->cuts_first;
-
-        /* The trunk may begin at a cut if what is behind it is enough. */
-        if (total_bytes - index->cuts[next].bytes_before < log->retain_bytes ||
-            index->cuts[next].first_lsn > limit_lsn + 1)
-            return;
-        index->cuts_first++;
-        if (index->cuts[next].first_lsn <= log->base_lsn + 1)
-            continue;
-        log->base_lsn = index->cuts[next].first_lsn - 1;
-        log->base_digest = index->cuts[next].digest_before;
-        core_trimmed(log->core, log->base_lsn);
-        log->durable->trim_due = true;
-    }
 }
 
 void

@@ -18,7 +18,7 @@ reader_end(struct node *node, struct reader *reader, enum cairn_error error)
         .token = reader->token,
         .leader = reader->log == NULL ? CAIRN_NODE_NONE : core_leader(reader->log->core),
         .reached = (uint8_t)__builtin_popcount(node->reach),
-        .needed = reader->log == NULL ? 0 : (uint8_t)mode_needs(reader->log->policy, node->nodes),
+        .needed = reader->log == NULL ? 0 : node_needs(node, reader->log),
         .flags = reader->shows_branches ? ANSWER_ON_BRANCH : 0,
         .lsn = reader->next - 1,
         .fork_lsn = reader->began_lsn,
@@ -160,8 +160,8 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     else {
         struct mode_inputs inputs = node_mode_inputs(node, reader->log);
 
-        error = mode_admit_read(reader->log->mode, &inputs, reader->log->deny, (enum cairn_read_level)request->level,
-                                &level);
+        error = mode_admit_read(reader->log->mode, &inputs, reader->log->rules.deny,
+                                (enum cairn_read_level)request->level, &level);
     }
     if (error != CAIRN_OK) {
         reader_end(node, reader, error);

@@ -45,7 +45,7 @@ answer_to(const struct node *node, const struct node_log *log, uint64_t token, e
     };
 
     if (log != NULL)
-        answer.needed = (uint8_t)mode_needs(log->policy, node->nodes);
+        answer.needed = node_needs(node, log);
     return answer;
 }
 
@@ -180,6 +180,7 @@ pending_committed(struct node *node, struct node_log *log)
 
     answer_up_to(node, log, &log->pending, commit_lsn);
     answer_up_to(node, log, &log->pending_all, core_all_lsn(log->core));
+    pending_relax(node, log);
     for (uint32_t i = 0; i < log->waits_count; i++) {
         if (log->waits[i].lsn <= settled_lsn(log, (enum cairn_ack)log->waits[i].ack))
             answer_trunk(node, log, &log->waits[i], true);
@@ -187,6 +188,30 @@ pending_committed(struct node *node, struct node_log *log)
             log->waits[kept++] = log->waits[i];
     }
     log->waits_count = kept;
+}
+
+/* A member was cut off, and the log goes on as `cp`: who asked for what the policy gives has that now, and hears it. */
+void
+pending_relax(struct node *node, struct node_log *log)
+{
+    struct pending_ring *ring = &log->pending_all;
+    struct mode_inputs inputs = node_mode_inputs(node, log);
+    uint32_t kept = ring->head;
+
+    if (ring->head == ring->tail || !log->rules.falls_to_cp || core_role(log->core) != ROLE_LEADER ||
+        mode_policy_ack(&inputs, log->mode) != CAIRN_ACK_MAJORITY)
+        return;
+    for (uint32_t i = ring->head; i != ring->tail; i++) {
+        struct pending pending = ring->items[i & ring->mask];
+
+        if (pending.asked == CAIRN_ACK_POLICY && pending.lsn <= core_commit_lsn(log->core)) {
+            pending.ack = CAIRN_ACK_MAJORITY;
+            answer_trunk(node, log, &pending, false);
+        } else {
+            ring->items[kept++ & ring->mask] = pending;
+        }
+    }
+    ring->tail = kept;
 }
 
 /* The branch sequence of a deposed leader's own uncommitted entry, or 0 where it was not kept. */
@@ -206,7 +231,7 @@ branch_seq_of(struct node_log *log, uint64_t lsn)
 static void
 settle_deposed(struct node *node, struct node_log *log, struct pending *pending)
 {
-    bool keeps = log->policy == CAIRN_POLICY_ADAPTIVE || log->policy == CAIRN_POLICY_AP;
+    bool keeps = log->rules.policy == CAIRN_POLICY_ADAPTIVE || log->rules.policy == CAIRN_POLICY_AP;
     uint64_t seq = keeps && pending->asked <= CAIRN_ACK_LOCAL ? branch_seq_of(log, pending->lsn) : 0;
     struct answer answer;
 

@@ -102,6 +102,11 @@ struct reader {
     struct request_session session;                /* at level session: what it waits for */
 };
 
+/* Where a segment began that is in memory no more: the trunk may begin there. */
+struct cut {
+    uint64_t first_lsn, first_hlc, digest_before, bytes_before;
+};
+
 /* Where a trunk's entries are in the journal: some of them. */
 struct log_index {
     struct {
@@ -109,10 +114,7 @@ struct log_index {
     } * items;
     uint32_t count;
     bool due; /* the next block has an item, however near the last one */
-    /* Where segments began that are in memory no more: the trunk may begin there. */
-    struct {
-        uint64_t first_lsn, digest_before, bytes_before;
-    } * cuts;
+    struct cut *cuts;
     uint32_t cuts_first, cuts_count;
     uint64_t evicted_bytes; /* ever */
 };
@@ -199,13 +201,21 @@ struct held_branch {
     uint64_t entries; /* not known to be on the trunk */
 };
 
+/* How a log behaves: what the catalog says of it, changeable while it runs. */
+struct log_rules {
+    enum cairn_policy policy;
+    enum cairn_deny deny;
+    bool falls_to_cp;         /* `ca` with a member cut off: goes on as `cp`, else denies */
+    uint64_t retain_bytes;    /* 0: everything */
+    uint64_t retain_age_ns;   /* 0: however old */
+    uint64_t trim_before_lsn; /* 0: nothing was asked to go */
+};
+
 struct node_log {
     uint32_t id;
     uint8_t self;
     char name[CAIRN_NAME_BYTES];
-    enum cairn_policy policy; /* worker's copy */
-    enum cairn_deny deny;
-    uint64_t retain_bytes; /* 0: everything */
+    struct log_rules rules; /* worker's copy */
     void *memory;
     struct core *core;
     struct store trunk;
@@ -251,8 +261,7 @@ struct snapshot {
     uint32_t count;
     struct {
         struct node_log *log;
-        enum cairn_policy policy;
-        enum cairn_deny deny;
+        struct log_rules rules;
     } logs[LOGS_MAX];
     struct fault_rule faults[CAIRN_NODES_MAX];
 };
@@ -303,7 +312,7 @@ struct node {
     struct acquaintance peers[CAIRN_NODES_MAX];
     uint32_t lead_epoch; /* changes with the set of logs that this node leads */
     uint64_t beats;
-    uint64_t heartbeat_ns, suspect_ns;
+    uint64_t heartbeat_ns, suspect_ns, retained_ns;
     _Atomic bool resting;                          /* worker writes, control reads: nothing to do */
     uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
     bool status_due;                               /* something changed that no status block shows yet */
@@ -349,8 +358,7 @@ record_id(const struct record *record)
 uint64_t node_now_ns(const struct node *node);
 struct log_settings {
     const char *name;
-    enum cairn_policy policy;
-    enum cairn_deny deny;
+    struct log_rules rules;
     enum cairn_durability durability;
     cairn_node_set voters; /* 0: every node */
 };
@@ -365,9 +373,14 @@ void node_activate(struct node *node, struct node_log *log);
 void node_touch(struct node *node, struct node_log *log);
 struct sink node_sink(struct node *node, struct node_log *log);
 struct mode_inputs node_mode_inputs(const struct node *node, const struct node_log *log);
+uint8_t node_needs(const struct node *node, const struct node_log *log);
 uint32_t segments_free(const struct node *node);
 bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
 uint64_t node_hlc(struct node *node, struct node_log *log, uint64_t now_ns);
+
+/* retention.c */
+/* Lets the trunk begin later, where its rules say so. */
+void retain(struct node *node, struct node_log *log, uint64_t now_ns);
 
 /* seen.c */
 /* Does the log's trunk hold the entry somewhere behind lsn? */
@@ -398,6 +411,7 @@ void send_heartbeats(struct node *node, uint64_t now_ns);
 /* requests.c */
 uint32_t requests_turn(struct node *node, uint64_t now_ns);
 void pending_committed(struct node *node, struct node_log *log);
+void pending_relax(struct node *node, struct node_log *log);
 void pending_deposed(struct node *node, struct node_log *log);
 /* What stands on a branch comes again by the trunk before the branch can go: is there room for both? */
 bool branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes);
@@ -436,7 +450,8 @@ const struct store *trunk_at(struct node *node, struct node_log *log, uint64_t l
 /* Gives up memory of what is on disk, while there is little left. */
 void evict(struct node *node);
 /* Moves the trunk's beginning, where more is kept than is wanted. */
-void durable_trim(struct node_log *log);
+/* Gives up the oldest segment of what is committed and held. false: nothing can go. */
+bool evict_one(struct node_log *log);
 /* The journal's file that the log needs first; 0: not known at the moment. */
 uint64_t oldest_file(const struct node_log *log, uint64_t durable_place);
 
@@ -481,7 +496,6 @@ bool node_has_unsent(const struct node *node, const struct node_log *log);
 void node_wake_up(struct node *node, uint64_t now_ns);
 void node_reassess(struct node *node, uint64_t now_ns);
 void log_reassess(struct node *node, struct node_log *log);
-void trim(struct node_log *log);
 void status_publish(struct node_log *log);
 void status_read(const struct node_log *log, struct log_status *out);
 

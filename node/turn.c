@@ -11,6 +11,7 @@
 #define REST_AFTER_NS 50000000u
 /* Nor while links come and go: then every heartbeat counts. */
 #define STEADY_AFTER_NS 1000000000u
+#define RETAIN_EVERY_NS 50000000u
 
 static void
 mode_set(struct node *node, struct node_log *log, enum cairn_mode mode)
@@ -34,6 +35,7 @@ log_reassess(struct node *node, struct node_log *log)
 
     log->voters = core_members(log->core)->voters;
     mode_set(node, log, mode_decide(&inputs));
+    pending_relax(node, log);
 }
 
 /* What kind of loss it looks like, by what those in reach say of whom they hear. Theirs is the word of their last
@@ -118,9 +120,8 @@ adopt_snapshot(struct node *node, uint64_t now_ns)
             for (uint8_t peer = 0; peer < node->nodes; peer++)
                 node->peers[peer].complete = 0;
         }
-        log->policy = snapshot->logs[i].policy;
-        log->deny = snapshot->logs[i].deny;
-        core_set_policy(log->core, log->policy);
+        log->rules = snapshot->logs[i].rules;
+        core_set_policy(log->core, log->rules.policy);
         log_reassess(node, log);
         status_publish(log);
     }
@@ -148,41 +149,6 @@ take_commands(struct node *node)
         int expected = ATTACHMENT_NEW;
         atomic_compare_exchange_strong(&attachment->state, &expected, ATTACHMENT_ATTACHED);
     }
-}
-
-/* Gives up whole segments below lsn, and notes where the trunk begins now. */
-static void
-trim_to(struct node_log *log, uint64_t lsn)
-{
-    uint64_t first_lsn = store_first(&log->trunk);
-
-    store_trim(&log->trunk, lsn);
-    if (store_first(&log->trunk) == first_lsn)
-        return;
-    first_lsn = store_first(&log->trunk);
-    log->base_lsn = first_lsn == 0 ? log->digest_lsn : first_lsn - 1;
-    log->base_digest = log->base_lsn == log->digest_lsn ? log->digest : store_front(&log->trunk)->digest_before;
-    core_trimmed(log->core, log->base_lsn);
-}
-
-void
-trim(struct node_log *log)
-{
-    if (log->durable != NULL) {
-        durable_trim(log);
-        log->ticked_lsn = log->digest_lsn;
-        return;
-    }
-    if (log->retain_bytes == 0 || log->trunk.bytes <= log->retain_bytes) {
-        log->ticked_lsn = log->digest_lsn;
-        return;
-    }
-    if (core_role(log->core) == ROLE_LEADER)
-        log->trim_lsn = core_trim_limit(log->core);
-    /* Committed as far as this node's digest has come, and held by all in reach. */
-    if (log->trim_lsn > 0 && log->trim_lsn <= log->digest_lsn && log->trim_lsn <= durable_held_lsn(log))
-        trim_to(log, log->trim_lsn < log->ticked_lsn ? log->trim_lsn : log->ticked_lsn);
-    log->ticked_lsn = log->digest_lsn;
 }
 
 static bool
@@ -232,7 +198,9 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
     sink = node_sink(node, log);
     core_tick(log->core, now_ns, &sink);
     log_reassess(node, log);
-    trim(log);
+    if (log->rules.retain_bytes != 0)
+        retain(node, log, now_ns);
+    log->ticked_lsn = log->digest_lsn;
     durable_want(node, log);
     durable_tail(node, log, now_ns);
     status_publish(log);
@@ -250,6 +218,22 @@ pace(const struct node *node, uint64_t now_ns)
     return node->detector.config.interval_ns;
 }
 
+/* Time passes for logs that rest, too. */
+static void
+retain_all(struct node *node, uint64_t now_ns)
+{
+    if (now_ns - node->retained_ns < RETAIN_EVERY_NS)
+        return;
+    node->retained_ns = now_ns;
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        uint64_t base_lsn = node->logs[i]->base_lsn;
+
+        retain(node, node->logs[i], now_ns);
+        if (node->logs[i]->base_lsn != base_lsn)
+            node_touch(node, node->logs[i]);
+    }
+}
+
 static void
 timers(struct node *node, uint64_t now_ns, bool drained)
 {
@@ -265,6 +249,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         send_heartbeats(node, now_ns);
         durable_tick(node, now_ns);
         evict(node);
+        retain_all(node, now_ns);
         /* On the same grid in every process of a machine: sleepers then wake together, and a core
          * leaves its idle state once for all of them. */
         node->heartbeat_ns = (now_ns / node->pace_ns + 1) * node->pace_ns;

@@ -72,7 +72,7 @@ enum cairn_error cairn_append(struct cairn_client *client, uint32_t log, const s
 #define CAIRN_READ_FOLLOW 1u
 #define CAIRN_READ_TENTATIVE 2u
 
-/* Entries with from <= lsn <= to (to 0: the end): CAIRN_RESULT_ENTRY each, then CAIRN_RESULT_END. */
+/* Entries with from <= lsn <= to (from 0: where the log begins; to 0: the end): CAIRN_RESULT_ENTRY each, then CAIRN_RESULT_END. */
 enum cairn_error cairn_read(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to,
                             enum cairn_read_level level, unsigned flags, uint64_t token);
 enum cairn_error cairn_read_cancel(struct cairn_client *client, uint64_t token);

@@ -1,5 +1,7 @@
 """Partitions between real processes: who refuses, who goes on, and what is left after the heal."""
+import json
 import os
+import subprocess
 import time
 
 from harness import Cluster, check, until
@@ -51,6 +53,40 @@ def test_adaptive_accepts_on_both_sides_and_merges():
         check(cluster.read('feed', 'n3') == cluster.read('feed', 'n1'))
         seen = [e['to'] for e in cluster.events('mode_changed', healed) if e['node'] == 'n3' and e['log'] == 'feed']
         check(seen == ['MERGING', 'CP'], seen)
+
+
+def test_ca_refuses_when_any_is_cut_off_or_goes_on_as_cp():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'bank', '--policy', 'ca')
+        check(cluster.ok('append', 'bank', '--json', stdin=b'before\n').rows()[0]['ack'] == 'all')
+        cut_off(cluster, 'n3')
+        until('every node denies', lambda: all(r['mode'] == 'DENIED' for r in cluster.status('bank').values()))
+        refused = cluster.cairn('append', 'bank', '--json', '--deadline-ms', 500, stdin=b'lost\n')
+        check(refused.status == 3 and refused.rows()[0]['error'] == 'no_quorum', refused.status, refused.out)
+        # Changed in the middle of it, which the majority agrees on.
+        told = cluster.ok('log', 'set', 'bank', '--when-cut', 'cp')
+        check(b'in force on 2 of 3 nodes' in told.err, told.err)
+        leader = cluster.leader('bank', ['n1', 'n2'])
+        until('the majority goes on', lambda: cluster.status('bank')[leader]['mode'] == 'CP')
+        row = cluster.ok('append', 'bank', '--via', leader, '--json', stdin=b'after\n').rows()[0]
+        check(row['ack'] == 'majority', row)
+        check(cluster.cairn('append', 'bank', '--ack', 'all', '--deadline-ms', 300, stdin=b'lost\n').status == 3)
+        check(cluster.status('bank')['n3']['mode'] == 'DENIED')
+        cluster.ok('fault', 'heal')
+        cluster.converged('bank')
+        until('all are asked again',
+              lambda: cluster.ok('append', 'bank', '--json', stdin=b'healed\n').rows()[0]['ack'] == 'all')
+        check(cluster.read('bank', 'n3').startswith(b'before\nafter\nhealed\n'))
+        # What was waiting for all when one falls silent is answered with what it has.
+        producer = cluster.start('append', 'bank', '--json', stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        producer.stdin.write(b''.join(b'%d\n' % i for i in range(20000)))
+        producer.stdin.flush()
+        cluster.kill('n3')
+        out = producer.communicate()[0]
+        rows = [json.loads(line) for line in out.splitlines()]
+        check(producer.returncode == 0 and len(rows) == 20000, producer.returncode, len(rows))
+        check(rows[-1]['ack'] == 'majority', rows[-1])
+        check(cluster.cairn('log', 'set', 'bank', '--when-cut', 'ap').status == 2)
 
 
 def test_ap_accepts_with_every_node_alone():

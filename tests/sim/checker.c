@@ -310,7 +310,9 @@ check_mode(struct sim *sim, struct sim_node *node)
         uint32_t reached = (uint32_t)__builtin_popcount(reach & voters);
         uint32_t nodes = (uint32_t)__builtin_popcount(voters);
 
-        if (held == NULL || held->policy == CAIRN_POLICY_AP || reached >= mode_needs(held->policy, nodes))
+        if (held == NULL || held->rules.policy == CAIRN_POLICY_AP ||
+            reached >= mode_needs(&(struct mode_inputs){
+                           .policy = held->rules.policy, .nodes = nodes, .falls_to_cp = held->rules.falls_to_cp}))
             continue;
         if (held->mode == CAIRN_MODE_CP || held->mode == CAIRN_MODE_MERGING)
             sim_violation(sim, "log %s: n%u heard %u of %u for longer than timeout and interval, and is in mode %s",
@@ -544,7 +546,7 @@ log_settled(struct sim *sim, uint32_t log)
             return "a node that has not all that is committed, or more";
         if (core_branch_pending(held->core) || held->own->entries != 0)
             return "a branch that is not merged";
-        if (held->mode != (held->policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_CP))
+        if (held->mode != (held->rules.policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_CP))
             return "a mode of times of need";
     }
     return leaders == 1 ? NULL : "no single leader";

@@ -137,15 +137,24 @@ give_one(struct sim *sim, struct sim_client *client)
 void
 catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy)
 {
+    char text[96];
+
+    snprintf(text, sizeof(text), "\"policy\":\"%s\",\"when_cut\":\"%s\"", cairn_policy_name(policy),
+             sim->plan.seed % 2 == 0 ? "cp" : "deny");
+    catalog_write(sim, log, sim->log_ids[log + 1] == 0 ? "create" : "set", text);
+}
+
+void
+catalog_write(struct sim *sim, uint32_t log, const char *operation, const char *rules)
+{
     struct sim_client *client = &sim->clients[CATALOG_CLIENT];
     struct cairn_entry entry;
-    char text[128];
+    char text[192];
     int size;
 
     if (client->session == NULL)
         return;
-    size = snprintf(text, sizeof(text), "{\"op\":\"%s\",\"name\":\"%s\",\"policy\":\"%s\"}",
-                    sim->log_ids[log + 1] == 0 ? "create" : "set", sim_log_name(log + 1), cairn_policy_name(policy));
+    size = snprintf(text, sizeof(text), "{\"op\":\"%s\",\"name\":\"%s\",%s}", operation, sim_log_name(log + 1), rules);
     op_new(client);
     entry = (struct cairn_entry){.payload = text, .payload_bytes = (uint32_t)size};
     if (session_append(client->session, &entry) == CAIRN_OK) {

@@ -254,6 +254,34 @@ wall_jump(struct sim *sim)
     trace_add(sim, TRACE_FAULT, node->self, 0, "its wall clock jumps");
 }
 
+/* What a log keeps: by size, by age, or up to somewhere. */
+static void
+change_retention(struct sim *sim)
+{
+    uint32_t log = (uint32_t)random_under(&sim->nemesis, sim->plan.logs);
+    uint64_t last = sim->trunks[log + 1].last;
+    char rules[96];
+
+    if (sim->log_ids[log + 1] == 0)
+        return;
+    switch (random_under(&sim->nemesis, 3)) {
+    case 0:
+        snprintf(rules, sizeof(rules), "\"trim_before\":%lu", (unsigned long)random_under(&sim->nemesis, last + 2));
+        catalog_write(sim, log, "trim", rules);
+        break;
+    case 1:
+        snprintf(rules, sizeof(rules), "\"retain_age_ms\":%lu",
+                 (unsigned long)(random_under(&sim->nemesis, 2) * (500 + random_under(&sim->nemesis, 2000))));
+        catalog_write(sim, log, "set", rules);
+        break;
+    default:
+        snprintf(rules, sizeof(rules), "\"retain_bytes\":%lu",
+                 (unsigned long)(sim->plan.segment_bytes * (1 + random_under(&sim->nemesis, 4))));
+        catalog_write(sim, log, "set", rules);
+        break;
+    }
+}
+
 static void
 change_policy(struct sim *sim)
 {
@@ -262,6 +290,10 @@ change_policy(struct sim *sim)
     uint32_t log = (uint32_t)random_under(&sim->nemesis, sim->plan.logs);
 
     sim->counts.kinds |= 1u << FAULT_POLICY;
+    if ((sim->plan.faults & 1u << FAULT_TRIM) && random_under(&sim->nemesis, 3) == 0) {
+        change_retention(sim);
+        return;
+    }
     catalog_change(sim, log, policies[random_under(&sim->nemesis, 4)]);
 }
 

@@ -27,7 +27,7 @@ bank(struct sim *sim)
     isolate(sim, cut, false);
     sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
     set_policy(sim, CAIRN_POLICY_CP);
-    eventually(sim, WITHIN, node_log_of(&sim->nodes[cut], LOG)->policy == CAIRN_POLICY_CP);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[cut], LOG)->rules.policy == CAIRN_POLICY_CP);
     sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
     isolate(sim, cut, true);
     sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
@@ -54,7 +54,7 @@ social(struct sim *sim)
 
         if (round == 6) {
             set_policy(sim, CAIRN_POLICY_AP);
-            eventually(sim, WITHIN, node_log_of(&sim->nodes[2], LOG)->policy == CAIRN_POLICY_AP);
+            eventually(sim, WITHIN, node_log_of(&sim->nodes[2], LOG)->rules.policy == CAIRN_POLICY_AP);
         }
         for (uint8_t i = 0; i < 3; i++)
             isolate(sim, i, true);
@@ -350,11 +350,11 @@ policy_change_cut(struct sim *sim)
     uint8_t cut = with_branch(sim, 3, 7);
 
     set_policy(sim, CAIRN_POLICY_CP);
-    eventually(sim, WITHIN, node_log_of(&sim->nodes[scene_leader(sim)], LOG)->policy == CAIRN_POLICY_CP);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[scene_leader(sim)], LOG)->rules.policy == CAIRN_POLICY_CP);
     expect(sim, mode_of(sim, cut) == CAIRN_MODE_AP);
     isolate(sim, cut, false);
     scene_end(sim);
-    expect(sim, node_log_of(&sim->nodes[cut], LOG)->policy == CAIRN_POLICY_CP);
+    expect(sim, node_log_of(&sim->nodes[cut], LOG)->rules.policy == CAIRN_POLICY_CP);
     expect_once(sim, 7);
 }
 

@@ -413,6 +413,8 @@ void clients_stop(struct sim *sim);
 bool clients_quiet(struct sim *sim);
 /* The operator creates the log, or changes its policy. */
 void catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy);
+/* An operation of the catalog on a log, with the keys that it changes. */
+void catalog_write(struct sim *sim, uint32_t log, const char *operation, const char *rules);
 
 /* checker.c */
 void check_node(struct sim *sim, struct sim_node *node);

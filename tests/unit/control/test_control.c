@@ -171,6 +171,7 @@ modes_follow_policy_and_reach(void **state)
         uint32_t reached;
         bool branch;
         enum cairn_mode mode;
+        bool falls_to_cp;
     } rows[] = {
         {CAIRN_POLICY_CP, 3, false, CAIRN_MODE_CP},       {CAIRN_POLICY_CP, 2, false, CAIRN_MODE_CP},
         {CAIRN_POLICY_CP, 1, false, CAIRN_MODE_DENIED},   {CAIRN_POLICY_CP, 2, true, CAIRN_MODE_MERGING},
@@ -178,12 +179,18 @@ modes_follow_policy_and_reach(void **state)
         {CAIRN_POLICY_ADAPTIVE, 1, true, CAIRN_MODE_AP},  {CAIRN_POLICY_ADAPTIVE, 3, true, CAIRN_MODE_MERGING},
         {CAIRN_POLICY_AP, 3, false, CAIRN_MODE_AP},       {CAIRN_POLICY_AP, 1, true, CAIRN_MODE_AP},
         {CAIRN_POLICY_CA, 3, false, CAIRN_MODE_CP},       {CAIRN_POLICY_CA, 2, false, CAIRN_MODE_DENIED},
+        {CAIRN_POLICY_CA, 2, false, CAIRN_MODE_CP, true}, {CAIRN_POLICY_CA, 1, false, CAIRN_MODE_DENIED, true},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct mode_inputs inputs = {
-            .policy = rows[i].policy, .nodes = 3, .reached = rows[i].reached, .branch_pending = rows[i].branch};
+            .policy = rows[i].policy,
+            .nodes = 3,
+            .reached = rows[i].reached,
+            .branch_pending = rows[i].branch,
+            .falls_to_cp = rows[i].falls_to_cp,
+        };
 
         assert_int_equal(mode_decide(&inputs), rows[i].mode);
     }
@@ -194,6 +201,7 @@ more_than_can_be_met_is_refused_and_less_is_never_given(void **state)
 {
     struct mode_inputs alone = {.policy = CAIRN_POLICY_ADAPTIVE, .nodes = 3, .reached = 1};
     struct mode_inputs two = {.policy = CAIRN_POLICY_CP, .nodes = 3, .reached = 2};
+    struct mode_inputs falls = {.policy = CAIRN_POLICY_CA, .nodes = 3, .reached = 2, .falls_to_cp = true};
     enum cairn_read_level level;
     enum cairn_ack ack;
     char text[64];
@@ -205,6 +213,12 @@ more_than_can_be_met_is_refused_and_less_is_never_given(void **state)
     assert_int_equal(mode_admit_append(CAIRN_MODE_CP, &two, CAIRN_ACK_POLICY, &ack), CAIRN_OK);
     assert_int_equal(ack, CAIRN_ACK_MAJORITY);
     assert_int_equal(mode_admit_append(CAIRN_MODE_CP, &two, CAIRN_ACK_ALL, &ack), CAIRN_NO_QUORUM);
+    assert_int_equal(mode_admit_append(CAIRN_MODE_CP, &falls, CAIRN_ACK_POLICY, &ack), CAIRN_OK);
+    assert_int_equal(ack, CAIRN_ACK_MAJORITY);
+    assert_int_equal(mode_admit_append(CAIRN_MODE_CP, &falls, CAIRN_ACK_ALL, &ack), CAIRN_NO_QUORUM);
+    falls.reached = 3;
+    assert_int_equal(mode_admit_append(CAIRN_MODE_CP, &falls, CAIRN_ACK_POLICY, &ack), CAIRN_OK);
+    assert_int_equal(ack, CAIRN_ACK_ALL);
     assert_int_equal(mode_admit_read(CAIRN_MODE_AP, &alone, CAIRN_DENY_WRITES, CAIRN_READ_POLICY, &level), CAIRN_OK);
     assert_int_equal(level, CAIRN_READ_STALE);
     assert_int_equal(mode_admit_read(CAIRN_MODE_AP, &alone, CAIRN_DENY_WRITES, CAIRN_READ_LINEARIZABLE, &level),

@@ -1,0 +1,178 @@
+/* Where a trunk begins: what of it may go, and when (docs/storage.md, Retention).
+ *
+ * Only what is committed, held by every member in reach, and on this node's medium where the log is durable. What goes
+ * by size goes a segment at a time; what goes by age or because it was asked for goes exactly, as far as it is in
+ * memory; what is on disk alone goes at the places where segments began. */
+#include <assert.h>
+
+#include "state.h"
+
+static bool
+has_rules(const struct log_rules *rules)
+{
+    return rules->retain_bytes != 0 || rules->retain_age_ns != 0 || rules->trim_before_lsn != 0;
+}
+
+static uint64_t
+limit_of(struct node_log *log)
+{
+    uint64_t limit;
+
+    if (core_role(log->core) == ROLE_LEADER)
+        log->trim_lsn = core_trim_limit(log->core);
+    limit = log->trim_lsn;
+    if (limit > log->digest_lsn)
+        limit = log->digest_lsn;
+    if (limit > durable_held_lsn(log))
+        limit = durable_held_lsn(log);
+    /* Readers at the end have had time for what was committed at the tick before. */
+    return limit < log->ticked_lsn ? limit : log->ticked_lsn;
+}
+
+static bool
+is_old(const struct log_rules *rules, uint64_t hlc, uint64_t wall_ns)
+{
+    return rules->retain_age_ns != 0 && hlc + rules->retain_age_ns < wall_ns;
+}
+
+/* May what ends so go? bytes_behind: what would be left. */
+static bool
+may_go(const struct log_rules *rules, uint64_t last_lsn, uint64_t hlc, uint64_t bytes_behind, uint64_t wall_ns)
+{
+    return last_lsn < rules->trim_before_lsn || is_old(rules, hlc, wall_ns) ||
+           (rules->retain_bytes != 0 && bytes_behind >= rules->retain_bytes);
+}
+
+/* Up to where the trunk's first entries in memory are too old, or asked to go. */
+static uint64_t
+unwanted_lsn(const struct node_log *log, uint64_t limit, uint64_t wall_ns)
+{
+    const struct log_rules *rules = &log->rules;
+    struct cursor cursor = {.position = log->base_lsn + 1};
+    struct stretch stretch;
+    uint64_t lsn = log->base_lsn;
+
+    while (rules->retain_age_ns != 0 && store_look(&log->trunk, &cursor, limit, UINT32_MAX, SIZE_MAX, &stretch)) {
+        if (stretch.first != lsn + 1 || !is_old(rules, stretch.block->hlc + stretch.block->count, wall_ns))
+            break;
+        lsn = stretch.first + stretch.count - 1;
+        store_advance(&cursor, &stretch);
+    }
+    if (rules->trim_before_lsn > lsn + 1)
+        lsn = rules->trim_before_lsn - 1;
+    return lsn < limit ? lsn : limit;
+}
+
+/* The chain digest up to lsn, which is in memory and committed. */
+static uint64_t
+digest_at(const struct node_log *log, uint64_t lsn)
+{
+    struct cursor cursor = {.position = lsn};
+    struct stretch stretch;
+    uint64_t digest;
+
+    if (lsn == log->digest_lsn)
+        return log->digest;
+    if (!store_look(&log->trunk, &cursor, lsn, 1, SIZE_MAX, &stretch))
+        return log->digest;
+    digest = store_segment(&log->trunk, &stretch)->digest_before;
+    cursor = (struct cursor){.position = segment_block(store_segment(&log->trunk, &stretch), 0)->first_lsn};
+    while (store_look(&log->trunk, &cursor, lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
+        digest = digest_extend(digest, &stretch);
+        store_advance(&cursor, &stretch);
+    }
+    return digest;
+}
+
+static void
+begin_after(struct node_log *log, uint64_t lsn, uint64_t digest)
+{
+    assert(lsn > log->base_lsn && lsn <= core_commit_lsn(log->core));
+    log->base_lsn = lsn;
+    log->base_digest = digest;
+    core_trimmed(log->core, lsn);
+    if (log->durable != NULL)
+        log->durable->trim_due = true;
+}
+
+/* By size: whole segments, never the last. */
+static void
+give_segments(struct node_log *log, uint64_t limit)
+{
+    while (log->trunk.tail - log->trunk.head >= 2) {
+        const struct segment *segment = store_front(&log->trunk);
+        const struct block *last = segment_block(segment, segment->blocks - 1);
+        uint64_t last_lsn = last->first_lsn + last->count - 1;
+
+        if (last_lsn > limit || log->trunk.bytes - segment->used_bytes < log->rules.retain_bytes)
+            return;
+        if (last_lsn > log->base_lsn)
+            begin_after(log, last_lsn, digest_at(log, last_lsn));
+        store_trim_one(&log->trunk, last_lsn + 1);
+    }
+}
+
+static void
+retain_in_memory(struct node_log *log, uint64_t limit, uint64_t wall_ns)
+{
+    uint64_t unwanted = unwanted_lsn(log, limit, wall_ns);
+
+    if (unwanted > log->base_lsn)
+        begin_after(log, unwanted, digest_at(log, unwanted));
+    /* What is not wanted any more frees its segments but for the one that the trunk begins in. */
+    store_trim(&log->trunk, log->base_lsn);
+    if (log->rules.retain_bytes != 0)
+        give_segments(log, limit);
+}
+
+static bool
+front_may_go(const struct node_log *log, uint64_t wall_ns)
+{
+    const struct segment *segment = store_front(&log->trunk);
+    const struct block *last;
+
+    if (segment == NULL || segment->blocks == 0)
+        return false;
+    last = segment_block(segment, segment->blocks - 1);
+    return may_go(&log->rules, last->first_lsn + last->count - 1, last->hlc + last->count,
+                  log->trunk.bytes - segment->used_bytes, wall_ns);
+}
+
+static void
+retain_on_disk(struct node_log *log, uint64_t limit, uint64_t wall_ns)
+{
+    struct log_index *index = &log->durable->index;
+    uint64_t total_bytes, unwanted;
+
+    while (front_may_go(log, wall_ns) && evict_one(log))
+        ;
+    total_bytes = index->evicted_bytes + log->trunk.bytes;
+    for (; index->cuts_first < index->cuts_count; index->cuts_first++) {
+        const struct cut *cut = &index->cuts[index->cuts_first];
+
+        if (cut->first_lsn > limit + 1 ||
+            !may_go(&log->rules, cut->first_lsn - 1, cut->first_hlc, total_bytes - cut->bytes_before, wall_ns))
+            break;
+        if (cut->first_lsn > log->base_lsn + 1)
+            begin_after(log, cut->first_lsn - 1, cut->digest_before);
+    }
+    unwanted = unwanted_lsn(log, limit, wall_ns);
+    if (unwanted > log->base_lsn && store_first(&log->trunk) != 0 && store_first(&log->trunk) <= unwanted)
+        begin_after(log, unwanted, digest_at(log, unwanted));
+}
+
+void
+retain(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    uint64_t limit, wall_ns = now_ns + node->wall_offset_ns;
+
+    if (!has_rules(&log->rules))
+        return;
+    limit = limit_of(log);
+    if (limit <= log->base_lsn)
+        return;
+    if (log->durable == NULL)
+        retain_in_memory(log, limit, wall_ns);
+    else
+        retain_on_disk(log, limit, wall_ns);
+}

@@ -1,0 +1,95 @@
+"""What a log keeps: by size, by age, by asking; and who was away meanwhile."""
+import os
+
+from harness import Cluster, check, run, until
+from test_durable import DISK, begin_all, end_all
+from test_partition import cut_off
+
+
+def first_lsns(cluster, log):
+    return {name: row['first_lsn'] for name, row in cluster.status(log).items()}
+
+
+def lines(first, last):
+    return b''.join(b'%d\n' % i for i in range(first, last + 1))
+
+
+def test_what_is_trimmed_is_gone_on_every_node_and_nothing_else():
+    for options in ((), DISK):
+        with Cluster(3, *options) as cluster:
+            cluster.ok('log', 'create', 't', '--policy', 'cp')
+            rows = cluster.ok('append', 't', '--json', stdin=lines(1, 1000)).rows()
+            lsns = [row['lsn'] for row in rows]
+            told = cluster.ok('log', 'trim', 't', '--before', lsns[500], '--json').rows()
+            check([row['first_lsn'] for row in told] == 3 * [lsns[500]], told)
+            for node in cluster.names:
+                check(cluster.read('t', node) == lines(501, 1000), node)
+                refused = cluster.cairn('read', 't', '--via', node, '--from', lsns[499], '--level', 'stale')
+                check(refused.status == 1 and b'older than what the log still has' in refused.err, refused.err)
+            # Less than was trimmed brings nothing back.
+            cluster.ok('log', 'trim', 't', '--before', 2)
+            cluster.converged('t')
+            # Who comes back without its memory, or from its disk, has the same.
+            if options:
+                end_all(cluster)
+                begin_all(cluster)
+            else:
+                cluster.kill('n2')
+                cluster.restart('n2')
+            cluster.ok('append', 't', stdin=lines(1001, 1010))
+            cluster.converged('t')
+            until('each begins there', lambda: set(first_lsns(cluster, 't').values()) == {lsns[500]})
+            for node in cluster.names:
+                check(cluster.read('t', node) == lines(501, 1010), node)
+            check(cluster.cairn('log', 'trim', 't').status == 2)
+            check(cluster.cairn('log', 'trim', 'other', '--before', 5).status == 1)
+
+
+def test_a_log_keeps_what_it_was_told_to():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'big', '--policy', 'cp', '--retain-bytes', '16M')
+        cluster.ok('log', 'create', 'young', '--policy', 'cp', '--retain-age', '1s')
+        cluster.ok('log', 'create', 'all', '--policy', 'cp')
+        payload = b''.join(b'%d %s\n' % (i, b'x' * 4000) for i in range(15000))
+        for log in ('big', 'all'):
+            cluster.ok('append', log, stdin=payload)
+        cluster.ok('append', 'young', stdin=lines(1, 100))
+        until('it is too old', lambda: cluster.read('young', 'n1') == b'')
+        until('what is more than 16 MiB is gone', lambda: all(
+            16 << 20 <= len(cluster.read('big', node)) <= 32 << 20 for node in cluster.names))
+        check(payload.endswith(cluster.read('big', 'n1')))
+        check(cluster.read('all', 'n3') == payload)
+        # Changed while it runs.
+        cluster.ok('log', 'set', 'young', '--retain-age', '0')
+        cluster.ok('append', 'young', stdin=lines(1, 10))
+        cluster.ok('log', 'set', 'all', '--retain-bytes', '8M')
+        until('the log that kept all keeps less', lambda: all(
+            len(cluster.read('all', node)) < 32 << 20 for node in cluster.names))
+        check(cluster.read('young', 'n1') == lines(1, 10))
+        row = {r['log']: r for r in cluster.ok('log', 'list', '--json').rows()}['all']
+        check(row['retain_bytes'] == 8 << 20 and row['policy'] == 'cp', row)
+        for bad in ('1x', 'many', '-1', '', '99999999999T'):
+            check(cluster.cairn('log', 'set', 'all', '--retain-bytes', bad).status == 2, bad)
+        check(cluster.cairn('log', 'set', 'all', '--retain-age', '1w').status == 2)
+        check(cluster.cairn('log', 'set', 'all').status == 2)
+
+
+def test_who_was_away_while_it_was_trimmed_begins_there_and_repeats_nothing():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
+        cut_off(cluster, 'n3')
+        until('n3 accepts alone', lambda: cluster.status('feed')['n3']['mode'] == 'AP')
+        mine = ('--producer', 77, '--seq', 1)
+        cluster.ok('append', 'feed', '--via', 'n3', *mine, stdin=b'once\n')
+        leader = cluster.leader('feed', ['n1', 'n2'])
+        cluster.ok('append', 'feed', '--via', leader, *mine, stdin=b'once\n')
+        last = cluster.ok('append', 'feed', '--via', leader, '--json', stdin=lines(1, 1000)).rows()[-1]['lsn']
+        cluster.ok('log', 'trim', 'feed', '--before', last)
+        cluster.ok('fault', 'heal')
+        cluster.converged('feed')
+        until('it begins there', lambda: first_lsns(cluster, 'feed')['n3'] >= last)
+        for node in cluster.names:
+            check(cluster.read('feed', node) == b'1000\n', node, cluster.read('feed', node))
+        check(any(e['node'] == 'n3' for e in cluster.events('rebased')))
+        row = cluster.ok('append', 'feed', '--json', *mine, stdin=b'once\n').rows()[0]
+        check(row.get('repeated'), row)
