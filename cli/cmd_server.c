@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -16,6 +17,7 @@
 #include "node.h"
 
 #define CHANNEL_BYTES (4u << 20)
+#define SETTLE_NS 2000000000u
 
 struct server {
     struct cluster_config cluster;
@@ -142,6 +144,20 @@ start(struct server *server, enum idle_policy idle)
     return lcore_start(&server->lcore) ? 0 : cli_fail("no thread to be had for the worker");
 }
 
+/* A disk that is slow, or fails, does not keep the node from ending: its next start then reads more. */
+static void
+settle(struct server *server)
+{
+    uint64_t end_ns = cli_now_ns() + SETTLE_NS;
+    struct timespec pause = {.tv_nsec = 500000};
+
+    if (server->node == NULL || server->disk == NULL)
+        return;
+    node_stop_begin(server->node);
+    while (!node_settled(server->node) && cli_now_ns() < end_ns)
+        nanosleep(&pause, NULL);
+}
+
 static void
 stop(struct server *server)
 {
@@ -149,9 +165,11 @@ stop(struct server *server)
 
     snprintf(path, sizeof(path), "%s/%s.pid", server->cluster.directory, server->cluster.names[server->config.self]);
     unlink(path);
+    settle(server);
     lcore_stop(&server->lcore);
     if (server->node != NULL) {
         node_control_stop(server->node);
+        node_checkpoint(server->node);
         node_free(server->node);
     }
     if (server->disk != NULL)

@@ -455,7 +455,9 @@ void
 journal_scan_seek(struct journal_scan *scan, uint64_t place)
 {
     close_file(scan);
-    scan->ended = scan->within = false;
+    scan->ended = false;
+    /* Only the first block of a write stands at the beginning of a sector. */
+    scan->within = place % DISK_SECTOR_BYTES != 0;
     for (scan->index = 0; scan->index < scan->count && scan->numbers[scan->index] < place >> 32; scan->index++)
         ;
     scan->offset = scan->index < scan->count && scan->numbers[scan->index] == place >> 32 ? (uint32_t)place

@@ -134,8 +134,10 @@ rebased(struct node *node, struct node_log *log, uint64_t lsn)
     log->base_digest = log->digest = node->event_digest;
     log->commit_cursor = (struct cursor){.position = lsn + 1};
     durable_rebased(node, log, lsn);
-    node_event(node, EVENT_REBASED, log, node->self, 0, 0,
-               "%s begins anew after lsn %lu: the log is trimmed up to there", node->name, (unsigned long)lsn);
+    /* Where a journal is read from is no news. */
+    if (!node->restoring)
+        node_event(node, EVENT_REBASED, log, node->self, 0, 0,
+                   "%s begins anew after lsn %lu: the log is trimmed up to there", node->name, (unsigned long)lsn);
     node_activate(node, log);
 }
 

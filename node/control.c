@@ -103,6 +103,8 @@ node_control_step(struct node *node, uint64_t now_ns)
         segment_pool_touch(&node->segments, false);
     if (node->config.disk != NULL)
         journal_maintain(&node->journal);
+    if (atomic_load_explicit(&node->unreadable, memory_order_relaxed))
+        checkpoint_discard(node);
     follow_catalog(node);
     pthread_mutex_lock(&control->lock);
     collect_events(node);

@@ -477,6 +477,32 @@ durable_poll(struct node *node, uint64_t now_ns)
     return count;
 }
 
+bool
+durable_settle(struct node *node, uint64_t now_ns)
+{
+    durable_poll(node, now_ns);
+    for (uint32_t i = 0; i < node->logs_count; i++)
+        durable_want(node, node->logs[i]);
+    durable_write(node, now_ns);
+    if (node->unwritten_count > 0 || journal_busy(&node->journal))
+        return false;
+    if (node->ends_written)
+        return true;
+    /* The catalog's comes last of all: reading begins there. */
+    for (uint32_t i = node->logs_count; i-- > 0;) {
+        struct durable *durable = node->logs[i]->durable;
+
+        if (durable == NULL || (i > 0 && !durable->tail_due))
+            continue;
+        if (!write_tail(node, node->logs[i]))
+            return false;
+        durable->tail_due = false;
+    }
+    node->ends_written = true;
+    journal_submit(&node->journal);
+    return !journal_busy(&node->journal);
+}
+
 /* A log that rests, or is small, is written again where the journal is now, rather than keep old files for it. */
 static void
 move_up(struct node *node, struct node_log *log)

@@ -338,6 +338,22 @@ node_link(struct node *left, struct node *right, char *detail, size_t detail_byt
 }
 
 void
+node_stop_begin(struct node *node)
+{
+    int expected = STOPPING_NOT;
+
+    atomic_compare_exchange_strong(&node->stopping, &expected, STOPPING_ASKED);
+    if (node->bell != NULL)
+        doorbell_ring(node->bell);
+}
+
+bool
+node_settled(const struct node *node)
+{
+    return atomic_load_explicit(&node->stopping, memory_order_acquire) == STOPPING_SETTLED;
+}
+
+void
 node_plug(struct node *node, uint8_t peer, const struct port *port)
 {
     node->ports[peer] = *port;

@@ -85,6 +85,15 @@ enum cairn_error node_link(struct node *left, struct node *right, char *detail, 
 /* Gives the node a port to peer that the caller made and closes. Before it is polled. */
 void node_plug(struct node *node, uint8_t peer, const struct port *port);
 
+/* Towards its end: from now on it takes nothing in and answers nobody, and its worker writes what it has. Any thread; the
+ * worker goes on being polled until it has settled, or whoever waits has waited long enough. */
+void node_stop_begin(struct node *node);
+bool node_settled(const struct node *node);
+
+/* Of a node that has settled, once nothing polls it any more: leaves a checkpoint, so that its next start need not read
+ * its journal. false: there is none, which costs that reading. */
+bool node_checkpoint(struct node *node);
+
 /* Ends it. Nothing polls it any more. */
 void node_free(struct node *node);
 

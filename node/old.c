@@ -89,6 +89,21 @@ index_truncate(struct log_index *index, uint64_t from_lsn)
         index->cuts_first = index->cuts_count = 0;
 }
 
+/* As it was when it was saved; false: there is no place for so much. */
+bool
+index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts, uint32_t cuts_count)
+{
+    if (items_count > ITEMS_MAX || cuts_count > CUTS_MAX)
+        return false;
+    memcpy(index->items, items, items_count * sizeof(*index->items));
+    memcpy(index->cuts, cuts, cuts_count * sizeof(*index->cuts));
+    index->count = items_count;
+    index->cuts_first = 0;
+    index->cuts_count = cuts_count;
+    index->due = true;
+    return true;
+}
+
 /* The segment that is about to go begins here. */
 static void
 note_cut(struct log_index *index, const struct segment *segment)
@@ -393,6 +408,7 @@ excerpt_done(struct node *node, const struct disk_done *done)
         hand_away(node, log);
     if (valid && done->result > 0 && log->durable->damaged_lsn != excerpt->wanted_lsn) {
         log->durable->damaged_lsn = excerpt->wanted_lsn;
+        atomic_store_explicit(&node->unreadable, true, memory_order_relaxed);
         node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
                    "lsn %" PRIu64 " cannot be read from journal-%08" PRIu64
                    ": start the node anew, it then takes it from "

@@ -269,6 +269,8 @@ node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t 
     enum detector_verdict life;
     struct node_log *log;
 
+    if (atomic_load_explicit(&node->stopping, memory_order_relaxed) != STOPPING_NOT)
+        return false;
     if (verdict == CODEC_OK && decoded.from >= node->nodes)
         verdict = CODEC_FIELD;
     node->counters.frames_dropped[verdict] += verdict != CODEC_OK;

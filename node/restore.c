@@ -37,6 +37,7 @@ struct restoring {
     struct log_trim *trims; /* the last of each log */
     uint32_t trims_count;
     uint64_t damages, orphans, told_bytes;
+    uint64_t next_catalog; /* lsn of what is to be applied next */
 };
 
 /* The worker is not polled yet: what the catalog says is in force at once. */
@@ -56,6 +57,14 @@ catalog_up_to(struct node *node, uint64_t *next, uint64_t lsn)
     }
     *next = cursor.position;
     adopt_snapshot(node, node_now_ns(node));
+}
+
+void
+restore_catalog(struct node *node, uint64_t lsn)
+{
+    uint64_t next = 1;
+
+    catalog_up_to(node, &next, lsn);
 }
 
 /* A block's log. One that the catalog is not known to have agreed on was, or there would be no block of it. */
@@ -485,7 +494,6 @@ read_journal(struct restoring *restoring, char *detail, size_t detail_bytes)
 {
     struct node *node = restoring->node;
     struct journal_scan *scan = &restoring->scan;
-    uint64_t next_catalog = 1;
 
     for (;;) {
         enum scan_verdict verdict = journal_scan_next(scan);
@@ -511,7 +519,7 @@ read_journal(struct restoring *restoring, char *detail, size_t detail_bytes)
             return CAIRN_CORRUPT;
         }
         if (scan->head->log == CATALOG_LOG && restoring->pass != PASS_OTHERS)
-            catalog_up_to(node, &next_catalog, core_commit_lsn(node->logs[0]->core));
+            catalog_up_to(node, &restoring->next_catalog, core_commit_lsn(node->logs[0]->core));
         tell_progress(restoring);
     }
 }
@@ -543,8 +551,16 @@ static enum cairn_error
 read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
 {
     struct journal_scan *scan = &restoring->scan;
-    enum cairn_error error;
+    uint64_t from_place;
+    enum cairn_error error = checkpoint_load(restoring->node, scan, &from_place, detail, detail_bytes);
 
+    if (error != CAIRN_OK)
+        return error;
+    if (from_place != 0) {
+        restoring->next_catalog = core_commit_lsn(restoring->node->logs[0]->core) + 1;
+        journal_scan_seek(scan, from_place);
+        return read_journal(restoring, detail, detail_bytes);
+    }
     if (scan->count == 0 || scan->numbers[0] <= 1)
         return read_journal(restoring, detail, detail_bytes);
     error = survey(restoring);
@@ -679,7 +695,7 @@ check_orphans(const struct restoring *restoring, char *detail, size_t detail_byt
 enum cairn_error
 restore(struct node *node, char *detail, size_t detail_bytes)
 {
-    struct restoring restoring = {.node = node};
+    struct restoring restoring = {.node = node, .next_catalog = 1};
     enum cairn_error error;
     uint64_t term;
 

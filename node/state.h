@@ -44,6 +44,9 @@
 /* Segments that only control entries may still take, beside one for each log. */
 #define SEGMENTS_RESERVED 3u
 
+/* A node that is to stop takes nothing in any more, writes what it has, and then does nothing. */
+enum stopping { STOPPING_NOT, STOPPING_ASKED, STOPPING_SETTLED };
+
 /* A client's place at the worker. NEW -> ATTACHED (worker) -> LEAVING (control) -> GONE (worker),
  * then the control thread frees it. */
 enum attachment_state { ATTACHMENT_NEW, ATTACHMENT_ATTACHED, ATTACHMENT_LEAVING, ATTACHMENT_GONE };
@@ -313,7 +316,11 @@ struct node {
     uint32_t lead_epoch; /* changes with the set of logs that this node leads */
     uint64_t beats;
     uint64_t heartbeat_ns, suspect_ns, retained_ns;
-    _Atomic bool resting;                          /* worker writes, control reads: nothing to do */
+    _Atomic int stopping;    /* control asks, the worker answers: see node_stop_begin() */
+    bool ends_written;       /* since then */
+    _Atomic bool unreadable; /* worker writes, control reads: something on disk is not as it was written */
+    bool checkpoint_void;    /* control: so the next start reads all of the journal */
+    _Atomic bool resting;    /* worker writes, control reads: nothing to do */
     uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
     bool status_due;                               /* something changed that no status block shows yet */
 
@@ -433,6 +440,8 @@ uint32_t durable_poll(struct node *node, uint64_t now_ns);
 void durable_write(struct node *node, uint64_t now_ns);
 void durable_tail(struct node *node, struct node_log *log, uint64_t now_ns);
 void durable_tick(struct node *node, uint64_t now_ns);
+/* Towards a stop: writes what is to be written, the ends last. true: all of it is held. */
+bool durable_settle(struct node *node, uint64_t now_ns);
 /* May data of that size be let in? */
 bool durable_has_space(const struct node *node, const struct node_log *log, size_t size_bytes);
 uint64_t durable_held_lsn(const struct node_log *log);
@@ -442,6 +451,8 @@ bool index_init(struct log_index *index);
 void index_fini(struct log_index *index);
 void index_note(struct log_index *index, uint64_t lsn, uint64_t place);
 void index_truncate(struct log_index *index, uint64_t from_lsn);
+bool index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts,
+                uint32_t cuts_count);
 bool excerpts_init(struct node *node);
 void excerpts_fini(struct node *node);
 void excerpt_done(struct node *node, const struct disk_done *done);
@@ -449,13 +460,22 @@ void excerpt_done(struct node *node, const struct disk_done *done);
 const struct store *trunk_at(struct node *node, struct node_log *log, uint64_t lsn);
 /* Gives up memory of what is on disk, while there is little left. */
 void evict(struct node *node);
-/* Moves the trunk's beginning, where more is kept than is wanted. */
 /* Gives up the oldest segment of what is committed and held. false: nothing can go. */
 bool evict_one(struct node_log *log);
 /* The journal's file that the log needs first; 0: not known at the moment. */
 uint64_t oldest_file(const struct node_log *log, uint64_t durable_place);
 
+/* checkpoint.c */
+struct journal_scan;
+/* Takes what the last stop left, where it can be used; *from_place: where reading the journal goes on then, else 0. */
+/* From the control thread: no start begins with what was left before. */
+void checkpoint_discard(struct node *node);
+enum cairn_error checkpoint_load(struct node *node, const struct journal_scan *scan, uint64_t *from_place, char *detail,
+                                 size_t detail_bytes);
+
 /* restore.c */
+/* What the catalog says up to lsn is in force. The worker is not polled yet. */
+void restore_catalog(struct node *node, uint64_t lsn);
 enum cairn_error restore(struct node *node, char *detail, size_t detail_bytes);
 
 /* readers.c */

@@ -325,12 +325,25 @@ node_wake_up(struct node *node, uint64_t now_ns)
         node->heartbeat_ns = next_ns;
 }
 
+/* Nobody is answered any more: what is held is enough. */
+static uint32_t
+settle(struct node *node, uint64_t now_ns)
+{
+    if (atomic_load_explicit(&node->stopping, memory_order_relaxed) == STOPPING_SETTLED)
+        return 0;
+    if (node->config.disk == NULL || node->journal_failed || durable_settle(node, now_ns))
+        atomic_store_explicit(&node->stopping, STOPPING_SETTLED, memory_order_release);
+    return 1;
+}
+
 uint32_t
 node_turn(void *context, uint64_t now_ns, bool drained)
 {
     struct node *node = context;
     uint32_t work;
 
+    if (atomic_load_explicit(&node->stopping, memory_order_acquire) != STOPPING_NOT)
+        return settle(node, now_ns);
     adopt_snapshot(node, now_ns);
     take_commands(node);
     work = durable_poll(node, now_ns);

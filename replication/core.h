@@ -144,6 +144,21 @@ struct core_base {
     uint32_t marks_count;
 };
 
+/* Which term a part of the trunk belongs to, up to the next row. */
+struct term_row {
+    uint64_t term, first_lsn;
+};
+
+/* What a core is at its commit lsn: where it may go on from without being told how it came there. */
+struct core_checkpoint {
+    struct core_base base; /* lsn: the commit lsn */
+    uint64_t trunk_base_lsn, trunk_base_term;
+    uint64_t term;
+    uint8_t voted_for;
+    const struct term_row *terms; /* the core's, or the caller's */
+    uint32_t terms_count;
+};
+
 struct message {
     uint8_t type;
     uint8_t from, to;
@@ -314,6 +329,11 @@ void core_restore_commit(struct core *core, uint64_t commit_lsn, const struct si
 /* *settled: all of it is on the trunk already. */
 bool core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids, bool *settled);
 void core_restore_state(struct core *core, uint64_t term, uint8_t voted_for);
+
+/* Where it stands, and the other way round: before anything else is told, but for the producers, which follow. false: it
+ * does not hold together. */
+void core_checkpoint(const struct core *core, struct core_checkpoint *out);
+bool core_restore_checkpoint(struct core *core, const struct core_checkpoint *checkpoint, const struct sink *sink);
 
 /* After a base: the producers of what is gone, as they were written with it. all: none is missing. */
 void core_restore_producers(struct core *core, const struct producer_row *rows, uint32_t count, bool all);

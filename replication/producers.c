@@ -174,7 +174,7 @@ producers_note(struct producers *producers, const struct entry_id *id, uint64_t 
     producer = &producers->slots[slot];
     assert(producer->id == 0 || producer->id == id->producer);
     /* A row that came with a base tells of this entry already. */
-    if (producer->id != 0 && producer->lsn >= lsn)
+    if (producers->undo_mask != 0 && producer->id != 0 && producer->lsn >= lsn)
         return;
     undo.before = *producer;
     undo.before.id = id->producer;

@@ -20,6 +20,55 @@ core_restore_base(struct core *core, const struct core_base *base, const struct 
 }
 
 void
+core_checkpoint(const struct core *core, struct core_checkpoint *out)
+{
+    core_base(core, &out->base);
+    out->base.lsn = core->commit_lsn;
+    out->base.base_term = history_term(&core->history, core->commit_lsn);
+    out->base.producer_floor = core->producers.evicted_floor;
+    out->trunk_base_lsn = core->base_lsn;
+    out->trunk_base_term = core->base_term;
+    out->term = core->term;
+    out->voted_for = core->voted_for;
+    out->terms = core->history.rows;
+    out->terms_count = core->history.count;
+    while (out->terms_count > 0 && out->terms[out->terms_count - 1].first_lsn > core->commit_lsn)
+        out->terms_count--;
+}
+
+static bool
+terms_sane(const struct core_checkpoint *checkpoint)
+{
+    const struct term_row *rows = checkpoint->terms;
+
+    if (checkpoint->terms_count == 0 || checkpoint->terms_count > HISTORY_TERMS_MAX)
+        return false;
+    for (uint32_t i = 0; i < checkpoint->terms_count; i++) {
+        if (rows[i].term == 0 || rows[i].first_lsn == 0 || rows[i].first_lsn > checkpoint->base.lsn ||
+            (i > 0 && (rows[i].term <= rows[i - 1].term || rows[i].first_lsn <= rows[i - 1].first_lsn)))
+            return false;
+    }
+    return rows[checkpoint->terms_count - 1].term == checkpoint->base.base_term;
+}
+
+bool
+core_restore_checkpoint(struct core *core, const struct core_checkpoint *checkpoint, const struct sink *sink)
+{
+    assert(core->role == ROLE_FOLLOWER);
+    if (!base_sane(&checkpoint->base, checkpoint->term) || !terms_sane(checkpoint) ||
+        checkpoint->base.lsn <= core->commit_lsn || checkpoint->trunk_base_lsn > checkpoint->base.lsn)
+        return false;
+    base_begin(core, &checkpoint->base, 0, sink);
+    core->base_lsn = checkpoint->trunk_base_lsn;
+    core->base_term = checkpoint->trunk_base_term;
+    core->history.count = checkpoint->terms_count;
+    memcpy(core->history.rows, checkpoint->terms, checkpoint->terms_count * sizeof(*checkpoint->terms));
+    core_restore_state(core, checkpoint->term, checkpoint->voted_for);
+    core_check(core);
+    return true;
+}
+
+void
 core_restore_commit(struct core *core, uint64_t commit_lsn, const struct sink *sink)
 {
     core->match_lsn = core->last_lsn;

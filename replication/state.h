@@ -22,9 +22,7 @@
 /* Which term each part of the trunk belongs to: one row per term. Rows that fall off the front are
  * of committed entries, which are never compared. */
 struct history {
-    struct {
-        uint64_t term, first_lsn;
-    } rows[HISTORY_TERMS_MAX];
+    struct term_row rows[HISTORY_TERMS_MAX];
     uint32_t count;
 };
 

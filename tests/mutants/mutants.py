@@ -209,7 +209,7 @@ MUTANTS = [
      "    if (core->ahead == CAIRN_NODE_NONE)\n        return;", "    if (core->ahead != CAIRN_NODE_NONE || true)\n        return;",
      "the only node with a majority does not catch up"),
     ("mode-stays", "control/mode.c",
-     "    bool enough = inputs->reached >= mode_needs(inputs->policy, inputs->nodes);", "    bool enough = inputs->reached >= 1;",
+     "    bool enough = inputs->reached >= mode_needs(inputs);", "    bool enough = inputs->reached >= 1;",
      "a cut-off node goes on as if nothing had happened"),
     ("never-suspect", "control/detector.c",
      "        if (peer == detector->config.self || now_ns - known->heard_ns < known->timeout_ns)\n            continue;",

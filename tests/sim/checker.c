@@ -136,11 +136,12 @@ static uint64_t
 walk(struct sim *sim, struct sim_node *node, uint32_t log, struct cursor *cursor, uint64_t done, uint64_t lsn)
 {
     struct node_log *held = node_log_of(node, log);
+    uint64_t first = store_first(&held->trunk) != 0 ? store_first(&held->trunk) : held->trunk.last + 1;
     struct stretch stretch;
 
     /* What is trimmed, or on disk alone, cannot be looked at any more. */
-    if (done < held->base_lsn || done + 1 < store_first(&held->trunk)) {
-        done = held->base_lsn > store_first(&held->trunk) ? held->base_lsn : store_first(&held->trunk) - 1;
+    if (done < held->base_lsn || done + 1 < first) {
+        done = held->base_lsn > first ? held->base_lsn : first - 1;
         *cursor = (struct cursor){.position = done + 1};
     }
     while (done < lsn && !sim->failed && store_look(&held->trunk, cursor, lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
@@ -310,7 +311,8 @@ check_mode(struct sim *sim, struct sim_node *node)
         uint32_t reached = (uint32_t)__builtin_popcount(reach & voters);
         uint32_t nodes = (uint32_t)__builtin_popcount(voters);
 
-        if (held == NULL || held->rules.policy == CAIRN_POLICY_AP ||
+        /* Who stops decides nothing any more. */
+        if (held == NULL || node->stop_by_ns != 0 || held->rules.policy == CAIRN_POLICY_AP ||
             reached >= mode_needs(&(struct mode_inputs){
                            .policy = held->rules.policy, .nodes = nodes, .falls_to_cp = held->rules.falls_to_cp}))
             continue;

@@ -107,11 +107,15 @@ crash(struct sim *sim)
 {
     struct sim_node *node = &sim->nodes[any_node(sim)];
 
-    if (!node_is_up(node) || !may_crash(sim, node->self))
+    if (!node_is_up(node) || !may_crash(sim, node->self) || node->stop_by_ns != 0)
         return;
+    sim->counts.kinds |= 1u << FAULT_CRASH;
+    if (sim->plan.disk && random_under(&sim->nemesis, 3) == 0) {
+        node_stop(node);
+        return;
+    }
     node_crash(node);
     sim->counts.crashes++;
-    sim->counts.kinds |= 1u << FAULT_CRASH;
     end_later(sim, FAULT_CRASH, node->self, 0, 0);
 }
 

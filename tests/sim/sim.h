@@ -187,6 +187,7 @@ struct sim_node {
     struct time_source time;
     uint64_t poll_at_ns; /* 0: none planned */
     uint64_t paused_until_ns, resumed_ns, crashed_ns;
+    uint64_t stop_by_ns;          /* 0: it does not stop; else when it is killed, should it not have settled */
     uint64_t heard_ns[SIM_NODES]; /* the last heartbeat of each that was read */
     uint64_t events_seen;
     struct log_check checks[SIM_LOGS + 1];
@@ -365,6 +366,7 @@ void sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kin
 /* world.c */
 void node_boot(struct sim_node *node);
 void node_crash(struct sim_node *node);
+void node_stop(struct sim_node *node);
 void node_pause(struct sim_node *node, uint64_t for_ns);
 void node_want_poll(struct sim_node *node, uint64_t in_ns);
 void node_do_poll(struct sim_node *node);

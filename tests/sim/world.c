@@ -170,7 +170,7 @@ node_crash(struct sim_node *node)
     node_control_stop(node->node);
     node_free(node->node);
     node->node = NULL;
-    node->poll_at_ns = 0;
+    node->poll_at_ns = node->stop_by_ns = 0;
     for (uint8_t peer = 0; peer < node->sim->plan.nodes; peer++) {
         struct rte_mbuf *frame;
 
@@ -216,6 +216,27 @@ note_events(struct sim_node *node)
     }
 }
 
+/* As `cairn server` does it: settled or not, it ends. */
+static void
+end_stop(struct sim_node *node)
+{
+    bool checkpoint = node_checkpoint(node->node);
+
+    trace_add(node->sim, TRACE_FAULT, node->self, 0, "has stopped, %s a checkpoint", checkpoint ? "with" : "without");
+    node_crash(node);
+    sim_plan_happening(node->sim, 5 * MS, HAPPEN_BOOT, node->self, 0, 0, 0);
+}
+
+/* Stopped as a person stops it, and started again. */
+void
+node_stop(struct sim_node *node)
+{
+    trace_add(node->sim, TRACE_FAULT, node->self, 0, "is stopped");
+    node_stop_begin(node->node);
+    node->stop_by_ns = node->sim->now_ns + 50 * MS;
+    node_want_poll(node, 1);
+}
+
 void
 node_do_poll(struct sim_node *node)
 {
@@ -232,6 +253,10 @@ node_do_poll(struct sim_node *node)
     work = worker_poll(node_worker(node->node), now_ns);
     network_collect(sim, node);
     check_node(sim, node);
+    if (node->stop_by_ns != 0 && (node_settled(node->node) || sim->now_ns >= node->stop_by_ns)) {
+        end_stop(node);
+        return;
+    }
     if (work > 0) {
         node_want_poll(node, AGAIN_NS + sim->plan.poll_delay_ns);
         return;

@@ -1,0 +1,450 @@
+/* Where a node's logs stood when it was stopped, so that its next start need not read the journal to know.
+ *
+ * A small file beside the journal, replaced as a whole: of each durable log the state of its core at the commit lsn, and
+ * where its entries are in the journal; of small logs, the catalog among them, the entries too. What the journal holds
+ * from `from_place` on is then read as ever, which is nothing but the last tail after a clean stop, and all that was
+ * written since after a later crash: what is committed does not change. Where files have been removed since, the
+ * places may be void, and all of the journal is read. Bytes: docs/format.md. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control.h"
+#include "crc32c.h"
+#include "journal_scan.h"
+#include "state.h"
+
+#define CHECKPOINT_NAME "checkpoint"
+#define CHECKPOINT_MAGIC "CAIRNCP1"
+#define CHECKPOINT_VERSION 1u
+/* A log's entries are in the file where they are no more than this. */
+#define CONTENT_BYTES_MAX (1u << 20)
+
+struct checkpoint_head {
+    char magic[8];
+    uint32_t version;
+    uint32_t crc32c; /* over all that follows it */
+    uint32_t cluster, incarnation;
+    uint64_t size_bytes; /* of the file */
+    uint64_t oldest_number, from_place;
+    uint32_t logs, node;
+};
+
+/* Followed by its rows: terms, marks, producers, items of the index, cuts; then blocks with their records. */
+struct checkpoint_log {
+    uint32_t log, voted_for;
+    uint64_t term;
+    uint64_t lsn, base_term, producer_floor, marks_lsn, members, digest; /* what is committed */
+    uint64_t first_lsn_before, term_before, digest_before;               /* of the trunk's beginning */
+    uint64_t hlc, tail_place, base_place, evicted_bytes, content_bytes;
+    uint32_t terms, marks, producers, items, cuts, reserved;
+};
+
+struct checkpoint_mark {
+    uint64_t seq;
+    uint32_t incarnation, origin;
+};
+
+_Static_assert(sizeof(struct checkpoint_head) == 56, "on disk");
+_Static_assert(sizeof(struct checkpoint_log) == 152, "on disk");
+
+/* What is written, growing. */
+struct buffer {
+    uint8_t *bytes;
+    size_t used, capacity;
+    bool failed;
+};
+
+static void
+put(struct buffer *buffer, const void *bytes, size_t size_bytes)
+{
+    if (buffer->used + size_bytes > buffer->capacity) {
+        size_t capacity = 2 * (buffer->used + size_bytes);
+        uint8_t *grown = realloc(buffer->bytes, capacity);
+
+        if (grown == NULL) {
+            buffer->failed = true;
+            return;
+        }
+        buffer->bytes = grown;
+        buffer->capacity = capacity;
+    }
+    if (size_bytes > 0)
+        memcpy(buffer->bytes + buffer->used, bytes, size_bytes);
+    buffer->used += size_bytes;
+}
+
+/* Is there nothing that only reading all of the journal could tell? */
+static bool
+log_settled(const struct node_log *log)
+{
+    uint64_t lsn, term;
+
+    return !core_recovering(log->core) && !core_failed(log->core) && !core_lacks(log->core, &lsn, &term) &&
+           !core_producers_partial(log->core) && core_commit_lsn(log->core) <= log->durable->held_lsn &&
+           log->digest_lsn == core_commit_lsn(log->core) && log->durable->tail_place != 0;
+}
+
+/* The place that reading must begin at for what this log has beyond its commit lsn; *place: at most. */
+static bool
+lower_place(const struct node_log *log, uint64_t *place)
+{
+    const struct log_index *index = &log->durable->index;
+    uint64_t lsn = core_commit_lsn(log->core) + 1, needed = *place;
+
+    for (uint32_t i = 0; lsn <= core_last_lsn(log->core) && i < index->count && index->items[i].lsn <= lsn; i++)
+        needed = index->items[i].place;
+    if (lsn <= core_last_lsn(log->core) && (index->count == 0 || index->items[0].lsn > lsn))
+        return false;
+    if (log->own->entries > 0 && log->durable->branch_place < needed)
+        needed = log->durable->branch_place;
+    if (needed < *place)
+        *place = needed;
+    return true;
+}
+
+static bool
+is_whole_in_memory(const struct node_log *log)
+{
+    return core_commit_lsn(log->core) > log->base_lsn && store_first(&log->trunk) != 0 &&
+           store_first(&log->trunk) <= log->base_lsn + 1 && log->trunk.bytes <= CONTENT_BYTES_MAX;
+}
+
+/* Blocks and records of what is committed. */
+static void
+put_content(struct buffer *buffer, const struct node_log *log)
+{
+    struct cursor cursor = {.position = log->base_lsn + 1};
+    struct stretch stretch;
+
+    while (store_look(&log->trunk, &cursor, core_commit_lsn(log->core), UINT32_MAX, SIZE_MAX, &stretch)) {
+        struct block block = block_part(&stretch);
+
+        block.first_lsn = stretch.first;
+        put(buffer, &block, sizeof(block));
+        put(buffer, stretch.records, stretch.size_bytes);
+        store_advance(&cursor, &stretch);
+    }
+}
+
+/* Segments in memory will be on disk alone after the start: the trunk may begin where they did. */
+static uint32_t
+put_cuts(struct buffer *buffer, const struct node_log *log, bool with_segments, uint64_t *evicted_bytes)
+{
+    const struct log_index *index = &log->durable->index;
+    struct cursor cursor = {.position = store_first(&log->trunk)};
+    uint32_t count = index->cuts_count - index->cuts_first;
+    struct stretch stretch;
+    uint32_t last_segment = UINT32_MAX;
+
+    *evicted_bytes = index->evicted_bytes;
+    put(buffer, index->cuts + index->cuts_first, count * sizeof(struct cut));
+    while (with_segments &&
+           store_look(&log->trunk, &cursor, core_commit_lsn(log->core), UINT32_MAX, SIZE_MAX, &stretch)) {
+        const struct segment *segment = store_segment(&log->trunk, &stretch);
+
+        if (stretch.segment_id != last_segment) {
+            struct cut cut = {.first_lsn = stretch.first,
+                              .first_hlc = stretch.block->hlc,
+                              .digest_before = segment->digest_before,
+                              .bytes_before = *evicted_bytes};
+
+            put(buffer, &cut, sizeof(cut));
+            *evicted_bytes += segment->used_bytes;
+            count++;
+        }
+        last_segment = stretch.segment_id;
+        store_advance(&cursor, &stretch);
+    }
+    return count;
+}
+
+static uint32_t
+put_items(struct buffer *buffer, const struct node_log *log)
+{
+    const struct log_index *index = &log->durable->index;
+    uint32_t count = index->count;
+
+    while (count > 0 && index->items[count - 1].lsn > core_commit_lsn(log->core))
+        count--;
+    put(buffer, index->items, count * sizeof(*index->items));
+    return count;
+}
+
+static void
+put_log(struct buffer *buffer, struct node *node, const struct node_log *log, struct producer_row *page)
+{
+    struct core_checkpoint core;
+    struct checkpoint_log head = {.log = log->id, .digest = log->digest, .hlc = log->hlc};
+    size_t at = buffer->used, content_at;
+    bool whole = is_whole_in_memory(log), last;
+
+    core_checkpoint(log->core, &core);
+    head.term = core.term;
+    head.voted_for = core.voted_for;
+    head.lsn = core.base.lsn;
+    head.base_term = core.base.base_term;
+    head.producer_floor = core.base.producer_floor;
+    head.marks_lsn = core.base.marks_lsn;
+    head.members = members_encode(&core.base.members);
+    head.first_lsn_before = log->base_lsn;
+    head.term_before = core.trunk_base_term;
+    head.digest_before = log->base_digest;
+    head.tail_place = log->durable->tail_place;
+    head.base_place = log->durable->base_place;
+    head.terms = core.terms_count;
+    head.marks = core.base.marks_count;
+    put(buffer, &head, sizeof(head));
+    put(buffer, core.terms, core.terms_count * sizeof(*core.terms));
+    for (uint32_t i = 0; i < core.base.marks_count; i++) {
+        const struct mark *mark = &core.base.marks[i];
+        struct checkpoint_mark row = {.seq = mark->seq, .incarnation = mark->incarnation, .origin = mark->origin};
+
+        put(buffer, &row, sizeof(row));
+    }
+    head.producers = core_producers(log->core, 0, node->producer_rows, page, node->config.producers_max, &last);
+    put(buffer, page, head.producers * sizeof(*page));
+    head.items = put_items(buffer, log);
+    head.cuts = put_cuts(buffer, log, !whole, &head.evicted_bytes);
+    content_at = buffer->used;
+    if (whole)
+        put_content(buffer, log);
+    head.content_bytes = buffer->used - content_at;
+    if (!buffer->failed)
+        memcpy(buffer->bytes + at, &head, sizeof(head));
+}
+
+bool
+node_checkpoint(struct node *node)
+{
+    struct checkpoint_head head = {.magic = CHECKPOINT_MAGIC,
+                                   .version = CHECKPOINT_VERSION,
+                                   .cluster = node->config.cluster->id,
+                                   .incarnation = node->config.incarnation,
+                                   .oldest_number = node->journal.oldest_number,
+                                   .node = node->self};
+    struct producer_row *page;
+    struct buffer buffer = {0};
+    bool saved = false;
+
+    if (node->config.disk == NULL || !node_settled(node) || node->journal_damaged || node->journal_failed ||
+        atomic_load_explicit(&node->unreadable, memory_order_relaxed))
+        return false;
+    head.from_place = node->logs[0]->durable == NULL ? 0 : node->logs[0]->durable->tail_place;
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        const struct node_log *log = node->logs[i];
+
+        if (log->durable != NULL && (!log_settled(log) || !lower_place(log, &head.from_place)))
+            return false;
+        head.logs += log->durable != NULL;
+    }
+    if (head.from_place == 0 || !is_whole_in_memory(node->logs[0]))
+        return false;
+    page = calloc(node->config.producers_max, sizeof(*page));
+    put(&buffer, &head, sizeof(head));
+    for (uint32_t i = 0; page != NULL && i < node->logs_count; i++) {
+        if (node->logs[i]->durable != NULL)
+            put_log(&buffer, node, node->logs[i], page);
+    }
+    if (page != NULL && !buffer.failed) {
+        head.size_bytes = buffer.used;
+        memcpy(buffer.bytes, &head, sizeof(head));
+        head.crc32c = crc32c(0, buffer.bytes + 16, buffer.used - 16);
+        memcpy(buffer.bytes, &head, sizeof(head));
+        saved = node->config.disk->operations->save(node->config.disk, CHECKPOINT_NAME, buffer.bytes, buffer.used) ==
+                CAIRN_OK;
+    }
+    free(page);
+    free(buffer.bytes);
+    return saved;
+}
+
+void
+checkpoint_discard(struct node *node)
+{
+    if (!node->checkpoint_void)
+        node->config.disk->operations->save(node->config.disk, CHECKPOINT_NAME, "", 0);
+    node->checkpoint_void = true;
+}
+
+/* What is read: *at moves on. NULL: there are not so many bytes. */
+static const void *
+take(const uint8_t **at, const uint8_t *end, uint64_t count, size_t each_bytes)
+{
+    const uint8_t *taken = *at;
+
+    if (count > (uint64_t)(end - *at) / each_bytes)
+        return NULL;
+    *at += count * each_bytes;
+    return taken;
+}
+
+/* The entries themselves, and with them the chain digest up to the commit lsn. */
+static bool
+take_content(struct node_log *log, const struct checkpoint_log *head, const uint8_t *content)
+{
+    const uint8_t *end = content + head->content_bytes;
+    struct stretch stretch;
+
+    store_reset(&log->trunk, head->first_lsn_before);
+    while (content < end) {
+        struct block block;
+
+        if ((size_t)(end - content) < sizeof(block))
+            return false;
+        memcpy(&block, content, sizeof(block));
+        content += sizeof(block);
+        if (block.size_bytes > (size_t)(end - content) || !store_append(&log->trunk, &block, content))
+            return false;
+        content += block.size_bytes;
+    }
+    store_seal(&log->trunk);
+    log->digest = head->digest_before;
+    log->commit_cursor = (struct cursor){.position = head->first_lsn_before + 1};
+    while (store_look(&log->trunk, &log->commit_cursor, head->lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
+        struct segment *segment = store_segment(&log->trunk, &stretch);
+
+        if (stretch.first == segment_block(segment, 0)->first_lsn)
+            segment->digest_before = log->digest;
+        log->digest = digest_extend(log->digest, &stretch);
+        store_advance(&log->commit_cursor, &stretch);
+    }
+    return log->digest == head->digest && log->commit_cursor.position == head->lsn + 1;
+}
+
+/* false: what it says does not hold together. */
+static bool
+take_log(struct node *node, struct node_log *log, const struct checkpoint_log *head, const uint8_t *at,
+         const uint8_t *end)
+{
+    struct log_index *index = &log->durable->index;
+    const struct term_row *terms = take(&at, end, head->terms, sizeof(*terms));
+    const struct checkpoint_mark *rows = take(&at, end, head->marks, sizeof(*rows));
+    const struct producer_row *producers = take(&at, end, head->producers, sizeof(*producers));
+    const void *items = take(&at, end, head->items, sizeof(*index->items));
+    const void *cuts = take(&at, end, head->cuts, sizeof(*index->cuts));
+    const uint8_t *content = take(&at, end, head->content_bytes, 1);
+    struct mark marks[CODEC_MARKS_MAX];
+    struct core_checkpoint core = {
+        .base = {.lsn = head->lsn,
+                 .base_term = head->base_term,
+                 .producer_floor = head->producer_floor,
+                 .marks_lsn = head->marks_lsn,
+                 .members = members_decode(head->members),
+                 .marks = marks,
+                 .marks_count = head->marks},
+        .trunk_base_lsn = head->first_lsn_before,
+        .trunk_base_term = head->term_before,
+        .term = head->term,
+        .voted_for = (uint8_t)head->voted_for,
+        .terms = terms,
+        .terms_count = head->terms,
+    };
+    struct sink sink = node_sink(node, log);
+
+    if (content == NULL || cuts == NULL || items == NULL || producers == NULL || rows == NULL || terms == NULL ||
+        head->marks > CODEC_MARKS_MAX || !index_load(index, items, head->items, cuts, head->cuts))
+        return false;
+    for (uint32_t i = 0; i < head->marks; i++)
+        marks[i] = (struct mark){
+            .seq = rows[i].seq, .incarnation = rows[i].incarnation, .origin = (uint8_t)rows[i].origin};
+    log->durable->tail_place = head->tail_place;
+    log->durable->base_place = head->base_place;
+    /* Of a log that has agreed on nothing yet there are but a term and a vote. */
+    if (head->lsn == 0) {
+        core_restore_state(log->core, head->term, (uint8_t)head->voted_for);
+        return head->items + head->cuts + head->content_bytes == 0;
+    }
+    node->event_digest = head->digest;
+    if (!core_restore_checkpoint(log->core, &core, &sink))
+        return false;
+    core_restore_producers(log->core, producers, head->producers, true);
+    /* Making room for the base has emptied it. */
+    if (!index_load(index, items, head->items, cuts, head->cuts))
+        return false;
+    index->evicted_bytes = head->evicted_bytes;
+    log->base_lsn = head->first_lsn_before;
+    log->base_digest = head->digest_before;
+    log->hlc = head->hlc;
+    log->ticked_lsn = head->lsn;
+    return head->content_bytes == 0 || take_content(log, head, content);
+}
+
+static size_t
+log_bytes(const struct checkpoint_log *head)
+{
+    return sizeof(*head) + head->terms * sizeof(struct term_row) + head->marks * sizeof(struct checkpoint_mark) +
+           head->producers * sizeof(struct producer_row) + head->items * 2 * sizeof(uint64_t) +
+           head->cuts * sizeof(struct cut) + head->content_bytes;
+}
+
+/* Is it this node's, whole, and are the files that it speaks of still there? */
+static bool
+is_usable(const struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head,
+          size_t size_bytes)
+{
+    bool there = false;
+
+    if (size_bytes < sizeof(*head) || memcmp(head->magic, CHECKPOINT_MAGIC, sizeof(head->magic)) != 0 ||
+        head->version != CHECKPOINT_VERSION || head->size_bytes != size_bytes ||
+        head->crc32c != crc32c(0, (const uint8_t *)head + 16, size_bytes - 16))
+        return false;
+    for (uint32_t i = 0; i < scan->count; i++)
+        there |= scan->numbers[i] == head->from_place >> 32;
+    return there && head->cluster == node->config.cluster->id && head->node == node->self &&
+           head->incarnation < node->config.incarnation && scan->numbers[0] == head->oldest_number;
+}
+
+/* Every log in turn; the catalog, which is the first, says which there are. */
+static bool
+take_logs(struct node *node, const struct checkpoint_head *head)
+{
+    const uint8_t *at = (const uint8_t *)(head + 1), *end = (const uint8_t *)head + head->size_bytes;
+
+    for (uint32_t i = 0; i < head->logs; i++) {
+        struct checkpoint_log found;
+        struct node_log *log;
+        size_t size_bytes;
+
+        if ((size_t)(end - at) < sizeof(found))
+            return false;
+        memcpy(&found, at, sizeof(found));
+        size_bytes = log_bytes(&found);
+        log = node_find_log(node, found.log);
+        if (size_bytes > (size_t)(end - at) || log == NULL || log->durable == NULL ||
+            !take_log(node, log, &found, at + sizeof(found), at + size_bytes))
+            return false;
+        if (log->id == CATALOG_LOG)
+            restore_catalog(node, found.lsn);
+        at += size_bytes;
+    }
+    return at == end;
+}
+
+enum cairn_error
+checkpoint_load(struct node *node, const struct journal_scan *scan, uint64_t *from_place, char *detail,
+                size_t detail_bytes)
+{
+    void *bytes = NULL;
+    size_t size_bytes = 0;
+    enum cairn_error error = CAIRN_OK;
+
+    *from_place = 0;
+    if (scan->count == 0 ||
+        node->config.disk->operations->load(node->config.disk, CHECKPOINT_NAME, &bytes, &size_bytes) != CAIRN_OK ||
+        bytes == NULL)
+        return CAIRN_OK;
+    if (is_usable(node, scan, bytes, size_bytes)) {
+        *from_place = ((const struct checkpoint_head *)bytes)->from_place;
+        if (!take_logs(node, bytes)) {
+            snprintf(detail, detail_bytes,
+                     "node %s: its checkpoint does not fit its cluster file or its journal (remove the file "
+                     "'checkpoint' from its directory: it then reads all of its journal)",
+                     node->name);
+            error = CAIRN_CORRUPT;
+        }
+    }
+    free(bytes);
+    return error;
+}
