@@ -47,27 +47,27 @@ def test_what_is_trimmed_is_gone_on_every_node_and_nothing_else():
 
 def test_a_log_keeps_what_it_was_told_to():
     with Cluster() as cluster:
-        cluster.ok('log', 'create', 'big', '--policy', 'cp', '--retain-bytes', '16M')
+        cluster.ok('log', 'create', 'big', '--policy', 'cp', '--retain-bytes', '8M')
         cluster.ok('log', 'create', 'young', '--policy', 'cp', '--retain-age', '1s')
         cluster.ok('log', 'create', 'all', '--policy', 'cp')
-        payload = b''.join(b'%d %s\n' % (i, b'x' * 4000) for i in range(15000))
+        payload = b''.join(b'%d %s\n' % (i, b'x' * 4000) for i in range(6000))
         for log in ('big', 'all'):
             cluster.ok('append', log, stdin=payload)
         cluster.ok('append', 'young', stdin=lines(1, 100))
         until('it is too old', lambda: cluster.read('young', 'n1') == b'')
-        until('what is more than 16 MiB is gone', lambda: all(
-            16 << 20 <= len(cluster.read('big', node)) <= 32 << 20 for node in cluster.names))
+        until('what is more than 8 MiB is gone', lambda: all(
+            8 << 20 <= len(cluster.read('big', node)) <= 20 << 20 for node in cluster.names))
         check(payload.endswith(cluster.read('big', 'n1')))
         check(cluster.read('all', 'n3') == payload)
         # Changed while it runs.
         cluster.ok('log', 'set', 'young', '--retain-age', '0')
         cluster.ok('append', 'young', stdin=lines(1, 10))
-        cluster.ok('log', 'set', 'all', '--retain-bytes', '8M')
+        cluster.ok('log', 'set', 'all', '--retain-bytes', '4M')
         until('the log that kept all keeps less', lambda: all(
-            len(cluster.read('all', node)) < 32 << 20 for node in cluster.names))
+            len(cluster.read('all', node)) < 16 << 20 for node in cluster.names))
         check(cluster.read('young', 'n1') == lines(1, 10))
         row = {r['log']: r for r in cluster.ok('log', 'list', '--json').rows()}['all']
-        check(row['retain_bytes'] == 8 << 20 and row['policy'] == 'cp', row)
+        check(row['retain_bytes'] == 4 << 20 and row['policy'] == 'cp', row)
         for bad in ('1x', 'many', '-1', '', '99999999999T'):
             check(cluster.cairn('log', 'set', 'all', '--retain-bytes', bad).status == 2, bad)
         check(cluster.cairn('log', 'set', 'all', '--retain-age', '1w').status == 2)
