@@ -147,6 +147,32 @@ set_option(const struct cli_option *option, const char *text)
     return false;
 }
 
+bool
+cli_with_unit(const char *text, const char *const *units, const uint64_t *scales, uint64_t *out)
+{
+    char *end;
+    unsigned long long number;
+    uint64_t scale = 1;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    if (errno != 0)
+        return false;
+    if (*end != '\0') {
+        uint32_t unit = 0;
+
+        while (units[unit] != NULL && strcmp(units[unit], end) != 0)
+            unit++;
+        if (units[unit] == NULL)
+            return false;
+        scale = scales[unit];
+    }
+    *out = number * scale;
+    return number <= INT64_MAX / scale;
+}
+
 /* For getopt: one long option each, its index as the value, and --help. */
 static int
 fill_options(const struct cli_option *options, struct option *out)

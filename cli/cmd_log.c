@@ -1,5 +1,4 @@
 /* cairn log create|set|trim|list: entries of the catalog, and waiting until they are in force. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -291,30 +290,12 @@ trim_and_tell(const struct cluster_config *cluster, const char *name, uint64_t l
     return status != 0 ? status : cli_end(EXIT_DONE);
 }
 
-static bool
-with_unit(const char *text, const char *units, const uint64_t *scales, uint64_t *out)
-{
-    char *end;
-    unsigned long long number;
-    const char *unit;
-
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    number = strtoull(text, &end, 10);
-    if (errno != 0 || (end[0] != '\0' && end[1] != '\0'))
-        return false;
-    unit = *end == '\0' ? NULL : strchr(units, *end);
-    if (*end != '\0' && unit == NULL)
-        return false;
-    *out = unit == NULL ? number : number * scales[unit - units];
-    return unit == NULL || number <= INT64_MAX / scales[unit - units];
-}
-
 /* What is given on the command line of how a log is to be, in the words of a status row. 0, or what to exit with. */
 static int
 rules_of(const struct log_options *given, json_t *rules)
 {
+    static const char *const size_units[] = {"K", "M", "G", "T", NULL}, *const time_units[] = {"s", "m", "h", "d",
+                                                                                               NULL};
     static const uint64_t sizes[] = {1ull << 10, 1ull << 20, 1ull << 30, 1ull << 40};
     static const uint64_t times_ms[] = {1000, 60000, 3600000, 86400000};
     uint64_t number;
@@ -328,14 +309,14 @@ rules_of(const struct log_options *given, json_t *rules)
     if (given->when_cut != NULL)
         json_object_set_new(rules, "when_cut", json_string(given->when_cut));
     if (given->retain_bytes != NULL) {
-        if (!with_unit(given->retain_bytes, "KMGT", sizes, &number))
+        if (!cli_with_unit(given->retain_bytes, size_units, sizes, &number))
             return cli_usage("log: --retain-bytes does not take '%s' (a number of bytes, or with K, M, G or T; 0 keeps "
                              "everything)",
                              given->retain_bytes);
         json_object_set_new(rules, "retain_bytes", json_integer((json_int_t)number));
     }
     if (given->retain_age != NULL) {
-        if (!with_unit(given->retain_age, "smhd", times_ms, &number) || (number != 0 && number < 1000))
+        if (!cli_with_unit(given->retain_age, time_units, times_ms, &number) || (number != 0 && number < 1000))
             return cli_usage("log: --retain-age does not take '%s' (such as 30s, 10m, 12h, 7d; 0 keeps everything)",
                              given->retain_age);
         json_object_set_new(rules, "retain_age_ms", json_integer((json_int_t)number));

@@ -6,6 +6,7 @@
 #include "admin_client.h"
 #include "cli.h"
 
+#define LAG_MAX_NS 3600000000000u
 #define READ_TOKEN 1u
 
 static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -74,8 +75,10 @@ ended(const struct cluster_config *cluster, uint8_t node, const struct cairn_res
         cli_fail("%s cannot serve this read: no quorum: reaching %u of %u, need %u (--level stale reads what it has)",
                  cluster->names[node], result->reached, cluster->nodes, result->needed);
     else if (result->error == CAIRN_BEHIND)
-        cli_fail("%s has not yet what this session has seen and written (try again, or another node with --via)",
-                 cluster->names[node]);
+        cli_fail(
+            "%s has not yet what was asked for: what the session has seen and written, or what was committed so long "
+            "ago (try again, or another node with --via)",
+            cluster->names[node]);
     else
         cli_fail("%s cannot serve this read: %s", cluster->names[node], cairn_error_text(result->error));
     return cli_exit_status(result->error);
@@ -136,17 +139,20 @@ print_entry(void *context, const struct cairn_result *result)
 static int
 read_command(int argc, char **argv, bool follow)
 {
-    const char *cluster_file = NULL, *via = NULL, *session = NULL;
-    uint64_t from = 0, to = 0;
+    const char *cluster_file = NULL, *via = NULL, *session = NULL, *max_lag = NULL;
+    uint64_t from = 0, to = 0, max_lag_ns = 0;
     enum cairn_read_level level = CAIRN_READ_POLICY;
     bool tentative = false;
     struct printing printing = {0};
+    static const char *const lag_units[] = {"us", "ms", "s", "m", "h", NULL};
+    static const uint64_t lags_ns[] = {1000, 1000000, 1000000000, 60000000000, 3600000000000};
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"from", OPTION_U64, &from, "the first lsn; default: where the log begins"},
         {"to", OPTION_U64, &to, "the last lsn; default: the end"},
         {"via", OPTION_TEXT, &via, "the node to read from"},
         {"level", OPTION_LEVEL, &level, "how current; default: the policy's"},
+        {"max-lag", OPTION_TEXT, &max_lag, "how stale at most (50ms, 2s): nothing committed longer ago is missing"},
         {"session", OPTION_TEXT, &session, "a file: nothing of what it has seen and written is missing"},
         {"tentative", OPTION_FLAG, &tentative,
          "also what is not on the trunk yet: the node's branch, and copies of others'"},
@@ -167,6 +173,11 @@ read_command(int argc, char **argv, bool follow)
         return cli_usage("--session goes with read alone, and its level is session");
     if (level == CAIRN_READ_SESSION && session == NULL)
         return cli_usage("--level session needs --session FILE");
+    if (max_lag != NULL && (follow || session != NULL || (level != CAIRN_READ_POLICY && level != CAIRN_READ_STALE)))
+        return cli_usage("--max-lag goes with read alone, and its level is stale");
+    if (max_lag != NULL && (!cli_with_unit(max_lag, lag_units, lags_ns, &max_lag_ns) || max_lag_ns < lags_ns[0] ||
+                            max_lag_ns > LAG_MAX_NS))
+        return cli_usage("--max-lag does not take '%s' (such as 500us, 50ms, 2s; at most 1h)", max_lag);
     if (session != NULL && (status = cli_session_load(session, argv[first], &printing.token)) != 0)
         return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0 ||
@@ -176,6 +187,8 @@ read_command(int argc, char **argv, bool follow)
     flags |= tentative ? CAIRN_READ_TENTATIVE : 0u;
     if (session != NULL)
         error = cairn_read_session(client, log, from, to, &printing.token, flags, READ_TOKEN);
+    else if (max_lag != NULL)
+        error = cairn_read_bounded(client, log, from, to, max_lag_ns, flags, READ_TOKEN);
     else
         error = cairn_read(client, log, from, to, level, flags, READ_TOKEN);
     if (error != CAIRN_OK)

@@ -77,6 +77,27 @@ cairn_read(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to
 }
 
 enum cairn_error
+cairn_read_bounded(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to, uint64_t max_lag_ns,
+                   unsigned flags, uint64_t token)
+{
+    struct request request = {
+        .size_bytes = sizeof(request),
+        .type = REQUEST_READ,
+        .level = CAIRN_READ_STALE,
+        .flags = (uint16_t)flags,
+        .log = log,
+        .max_lag_us = (uint32_t)(max_lag_ns / 1000),
+        .token = token,
+        .from = from,
+        .to = to == 0 ? UINT64_MAX : to,
+    };
+
+    if (max_lag_ns < 1000 || max_lag_ns / 1000 > UINT32_MAX)
+        return CAIRN_INVALID;
+    return put(client, &request);
+}
+
+enum cairn_error
 cairn_read_session(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to,
                    const struct cairn_token *token, unsigned flags, uint64_t name)
 {
@@ -149,7 +170,8 @@ fill(const struct answer *answer, struct cairn_result *result)
         .term = answer->term,
         .seq = answer->seq,
         .fork_lsn = answer->fork_lsn,
-        .hlc = answer->hlc,
+        .hlc = answer->type == ANSWER_END ? 0 : answer->hlc,
+        .lag_ns = answer->type == ANSWER_END ? answer->hlc : UINT64_MAX,
     };
     if (answer->type != ANSWER_ENTRY)
         return;

@@ -22,8 +22,8 @@ struct request {
     uint8_t level; /* enum cairn_ack or enum cairn_read_level */
     uint16_t flags;
     uint32_t log;
-    uint32_t reserved;
-    uint64_t token; /* comes back in the answers */
+    uint32_t max_lag_us; /* of a read: nothing that was committed longer ago is missing; 0: any lag will do */
+    uint64_t token;      /* comes back in the answers */
     uint64_t from, to;
 };
 
@@ -54,7 +54,8 @@ struct answer {
     uint8_t flags;
     uint64_t token;
     uint64_t lsn, term, seq, fork_lsn, hlc; /* of an END: lsn read up to, fork_lsn committed when it
-                                             * began, or when it last found entries to have left a branch */
+                                             * began, or when it last found entries to have left a branch; hlc: what
+                                             * was committed longer ago, in ns, is shown; UINT64_MAX: nobody knows */
     uint32_t incarnation;
     uint8_t origin;
     uint8_t leader;  /* CAIRN_NODE_NONE: not known */

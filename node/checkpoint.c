@@ -20,6 +20,8 @@
 #define CHECKPOINT_VERSION 1u
 /* A log's entries are in the file where they are no more than this. */
 #define CONTENT_BYTES_MAX (1u << 20)
+/* Less than this is read again, and so verified, at every start. */
+#define SKIPPED_BYTES_MIN (32u << 20)
 
 struct checkpoint_head {
     char magic[8];
@@ -237,6 +239,9 @@ node_checkpoint(struct node *node)
 
         if (log->durable != NULL && (!log_settled(log) || !lower_place(log, &head.from_place)))
             return false;
+        /* Known by its blocks alone: the catalog has not agreed on it yet, as far as this node knows. */
+        if (log->id > core_commit_lsn(node->logs[0]->core))
+            return false;
         head.logs += log->durable != NULL;
     }
     if (head.from_place == 0 || !is_whole_in_memory(node->logs[0]))
@@ -384,14 +389,19 @@ static bool
 is_usable(const struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head,
           size_t size_bytes)
 {
+    uint64_t skipped_bytes = 0;
     bool there = false;
 
     if (size_bytes < sizeof(*head) || memcmp(head->magic, CHECKPOINT_MAGIC, sizeof(head->magic)) != 0 ||
         head->version != CHECKPOINT_VERSION || head->size_bytes != size_bytes ||
         head->crc32c != crc32c(0, (const uint8_t *)head + 16, size_bytes - 16))
         return false;
-    for (uint32_t i = 0; i < scan->count; i++)
-        there |= scan->numbers[i] == head->from_place >> 32;
+    for (uint32_t i = 0; i < scan->count && !there; i++) {
+        there = scan->numbers[i] == head->from_place >> 32;
+        skipped_bytes += there ? (uint32_t)head->from_place : scan->ends[i];
+    }
+    if (skipped_bytes < SKIPPED_BYTES_MIN && !node->config.checkpoint_always)
+        return false;
     return there && head->cluster == node->config.cluster->id && head->node == node->self &&
            head->incarnation < node->config.incarnation && scan->numbers[0] == head->oldest_number;
 }
@@ -437,6 +447,8 @@ checkpoint_load(struct node *node, const struct journal_scan *scan, uint64_t *fr
         return CAIRN_OK;
     if (is_usable(node, scan, bytes, size_bytes)) {
         *from_place = ((const struct checkpoint_head *)bytes)->from_place;
+        if (!node->config.checkpoint_always)
+            fprintf(stderr, "cairn: node %s goes on from its checkpoint\n", node->name);
         if (!take_logs(node, bytes)) {
             snprintf(detail, detail_bytes,
                      "node %s: its checkpoint does not fit its cluster file or its journal (remove the file "

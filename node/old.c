@@ -166,11 +166,12 @@ excerpts_fini(struct node *node)
     }
 }
 
+/* It may reach into what was not agreed on when it was read, so no longer than until the trunk is truncated. */
 static bool
 holds(const struct excerpt *excerpt, const struct node_log *log, uint64_t lsn)
 {
     return excerpt->state == EXCERPT_READY && excerpt->log == log && excerpt->first_lsn <= lsn &&
-           lsn <= excerpt->store.last;
+           lsn <= excerpt->store.last && excerpt->truncations == log->durable->truncations;
 }
 
 /* The one to be given up: free, or longest not looked at. NULL: all are being read. */

@@ -22,6 +22,7 @@ reader_end(struct node *node, struct reader *reader, enum cairn_error error)
         .flags = reader->shows_branches ? ANSWER_ON_BRANCH : 0,
         .lsn = reader->next - 1,
         .fork_lsn = reader->began_lsn,
+        .hlc = reader->lag_ns,
     };
 
     /* Without room the reader stays and says so next turn. */
@@ -93,6 +94,27 @@ try_session(struct reader *reader)
     reader_open(reader, core_commit_lsn(core));
 }
 
+/* What was committed longer ago than that is here; UINT64_MAX: nobody knows. */
+static uint64_t
+lag_ns(const struct node *node, const struct node_log *log)
+{
+    if (log->fresh_ns == 0 || core_commit_lsn(log->core) < log->fresh_lsn)
+        return UINT64_MAX;
+    return node_now_ns(node) - log->fresh_ns;
+}
+
+/* Is what is here fresh enough? The clock is read anew: a poll's may be from before a pause. */
+static void
+try_bounded(const struct node *node, struct reader *reader)
+{
+    uint64_t lag = lag_ns(node, reader->log);
+
+    if (lag > reader->max_lag_ns)
+        return;
+    reader_open(reader, core_commit_lsn(reader->log->core));
+    reader->lag_ns = lag;
+}
+
 static void
 ask(struct node *node, struct reader *reader, uint64_t now_ns)
 {
@@ -122,6 +144,17 @@ session_sane(const struct request_session *session)
     return true;
 }
 
+/* From what is here, where that will do; else as a linearizable read is. */
+static enum cairn_error
+admit_bounded(const struct node *node, const struct reader *reader, const struct mode_inputs *inputs,
+              enum cairn_read_level *level)
+{
+    bool here = lag_ns(node, reader->log) <= reader->max_lag_ns;
+
+    return mode_admit_read(reader->log->mode, inputs, reader->log->rules.deny,
+                           here ? CAIRN_READ_STALE : CAIRN_READ_LINEARIZABLE, level);
+}
+
 void
 reader_start(struct node *node, struct attachment *attachment, const struct request *request,
              const struct request_session *session, uint64_t now_ns)
@@ -147,6 +180,8 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     reader->tentative = (request->flags & REQUEST_TENTATIVE) != 0;
     reader->since_ns = now_ns;
     reader->log = node_find_log(node, request->log);
+    reader->max_lag_ns = request->max_lag_us * 1000ull;
+    reader->lag_ns = UINT64_MAX;
     reader->cursor.position = reader->next;
     node->readers_used++;
     if (reader != &refused && node->readers_end <= (uint32_t)(reader - node->readers))
@@ -160,8 +195,9 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     else {
         struct mode_inputs inputs = node_mode_inputs(node, reader->log);
 
-        error = mode_admit_read(reader->log->mode, &inputs, reader->log->rules.deny,
-                                (enum cairn_read_level)request->level, &level);
+        error = reader->max_lag_ns != 0 ? admit_bounded(node, reader, &inputs, &level)
+                                        : mode_admit_read(reader->log->mode, &inputs, reader->log->rules.deny,
+                                                          (enum cairn_read_level)request->level, &level);
     }
     if (error != CAIRN_OK) {
         reader_end(node, reader, error);
@@ -170,6 +206,7 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     reader->level = (uint8_t)level;
     if (level == CAIRN_READ_STALE) {
         reader_open(reader, core_commit_lsn(reader->log->core));
+        reader->lag_ns = lag_ns(node, reader->log);
         return;
     }
     reader->waiting = true;
@@ -212,8 +249,17 @@ reader_ready(struct node *node, uint64_t token, uint64_t lsn)
 {
     struct reader *reader = reader_by_token(node, token);
 
-    if (reader != NULL)
-        reader_open(reader, lsn);
+    if (reader == NULL)
+        return;
+    /* A lease tells of the leader's word, not of when it was current. */
+    if (reader->level != CAIRN_READ_LEASE && reader->asked_ns > reader->log->fresh_ns) {
+        reader->log->fresh_ns = reader->asked_ns;
+        reader->log->fresh_lsn = lsn;
+    }
+    if (reader->max_lag_ns != 0)
+        return; /* it looks again at its turn */
+    reader_open(reader, lsn);
+    reader->lag_ns = node_now_ns(node) - reader->asked_ns;
 }
 
 void
@@ -350,8 +396,12 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
             reader_end(node, reader, CAIRN_BEHIND);
         return 0;
     }
+    if (reader->waiting && reader->max_lag_ns != 0)
+        try_bounded(node, reader);
     if (reader->waiting) {
-        if (now_ns - reader->since_ns > GIVE_UP_NS)
+        if (now_ns - reader->since_ns > GIVE_UP_NS && reader->max_lag_ns != 0)
+            reader_end(node, reader, CAIRN_BEHIND);
+        else if (now_ns - reader->since_ns > GIVE_UP_NS)
             reader_end(node, reader,
                        core_leader(reader->log->core) == CAIRN_NODE_NONE ? CAIRN_NO_LEADER : CAIRN_TIMEOUT);
         else if (now_ns - reader->asked_ns > ASK_AGAIN_NS)

@@ -100,6 +100,8 @@ struct reader {
     struct node_log *log;
     uint64_t token, next, to, limit, began_lsn;
     uint64_t asked_ns, since_ns;
+    uint64_t max_lag_ns; /* 0: any will do */
+    uint64_t lag_ns;     /* that it has, as it was opened */
     struct cursor cursor;
     struct cursor branch_cursors[CAIRN_NODES_MAX]; /* by origin */
     struct request_session session;                /* at level session: what it waits for */
@@ -252,6 +254,7 @@ struct node_log {
     uint8_t led_by;
     uint64_t ticked_lsn;            /* committed at the tick before: what readers at the end have had time for */
     uint64_t base_lsn, base_digest; /* what is trimmed: up to here, and the chain digest there */
+    uint64_t fresh_ns, fresh_lsn;   /* all that was committed at fresh_ns is at or below fresh_lsn */
     uint64_t lend_from_lsn;         /* 0: nothing to lend; else what lend_to asked for */
     uint8_t lend_to;
     _Atomic uint32_t status_sequence;

@@ -52,6 +52,7 @@ struct cairn_result {
     uint8_t reached, needed;
     uint32_t incarnation;
     uint64_t lsn, term, seq, fork_lsn, hlc;
+    uint64_t lag_ns;          /* of an END: all that was committed longer ago is shown; UINT64_MAX: nobody knows */
     struct cairn_entry entry; /* of CAIRN_RESULT_ENTRY; points into memory valid until the next poll */
 };
 
@@ -75,6 +76,12 @@ enum cairn_error cairn_append(struct cairn_client *client, uint32_t log, const s
 /* Entries with from <= lsn <= to (from 0: where the log begins; to 0: the end): CAIRN_RESULT_ENTRY each, then CAIRN_RESULT_END. */
 enum cairn_error cairn_read(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to,
                             enum cairn_read_level level, unsigned flags, uint64_t token);
+/* The same, stale by so much at most: nothing that was committed longer ago than max_lag_ns (1 us to 1 h) when the read
+ * was served is missing. Served by any node, from what it has, as long as that is known to be so; else by asking the
+ * leader; and refused (CAIRN_NO_QUORUM, CAIRN_BEHIND) where neither will do. Delayed consistency (Torres-Rojas and
+ * Meneses, 2005); the bound is by rounds to the leader on this node's clock, not by comparing clocks. */
+enum cairn_error cairn_read_bounded(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to,
+                                    uint64_t max_lag_ns, unsigned flags, uint64_t token);
 enum cairn_error cairn_read_cancel(struct cairn_client *client, uint64_t token);
 
 /* Changes who belongs to the log, or who leads it; the client must talk to the log's leader

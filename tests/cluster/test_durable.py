@@ -46,7 +46,7 @@ def test_a_clean_stop_leaves_the_next_start_nothing_to_read():
     with Cluster(3, *DISK) as cluster:
         cluster.ok('log', 'create', 'big', '--policy', 'cp')
         cluster.ok('log', 'create', 'small', '--policy', 'adaptive')
-        payload = b''.join(b'%d %s\n' % (i, b'x' * 4000) for i in range(3000))
+        payload = b''.join(b'%d %s\n' % (i, b'x' * 4000) for i in range(10000))
         cluster.ok('append', 'big', stdin=payload)
         cluster.ok('append', 'small', '--producer', 77, '--seq', 1, stdin=lines(1, 100))
         cluster.converged('big')
@@ -55,6 +55,9 @@ def test_a_clean_stop_leaves_the_next_start_nothing_to_read():
         check(all(os.path.getsize(path) > 0 for path in checkpoints(cluster)))
         check(run('inspect', '--digest', *directories(cluster)).status == 0)
         begin_all(cluster)
+        for name in cluster.names:
+            with open(os.path.join(cluster.dir, name + '.log')) as file:
+                check('goes on from its checkpoint' in file.read(), name)
         check(cluster.read('big', 'n2') == payload and cluster.read('small', 'n3') == lines(1, 100))
         check(cluster.ok('append', 'small', '--json', '--producer', 77, '--seq', 100, stdin=b'100\n').rows()[0]['repeated'])
         # A later crash goes on from there; what is trimmed meanwhile stays so.

@@ -89,6 +89,29 @@ def test_ca_refuses_when_any_is_cut_off_or_goes_on_as_cp():
         check(cluster.cairn('log', 'set', 'bank', '--when-cut', 'ap').status == 2)
 
 
+def test_a_read_is_behind_by_so_much_at_most_or_refused():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
+        cluster.ok('append', 'feed', stdin=b'before\n')
+        for node in cluster.names:
+            check(cluster.ok('read', 'feed', '--via', node, '--max-lag', '1ms').out == b'before\n', node)
+        cluster.ok('read', 'feed', '--via', 'n3', '--max-lag', '1h')
+        cut_off(cluster, 'n3')
+        until('n3 accepts alone', lambda: cluster.status('feed')['n3']['mode'] == 'AP')
+        cluster.ok('append', 'feed', '--via', cluster.leader('feed', ['n1', 'n2']), stdin=b'after\n')
+        # What it was told before the cut is good enough for an hour, and not for a millisecond.
+        check(cluster.ok('read', 'feed', '--via', 'n3', '--max-lag', '1h').out == b'before\n')
+        refused = cluster.cairn('read', 'feed', '--via', 'n3', '--max-lag', '1ms')
+        check(refused.status == 3 and refused.out == b'' and b'no quorum' in refused.err, refused.status, refused.err)
+        cluster.ok('fault', 'heal')
+        until('it is current again', lambda: cluster.cairn('read', 'feed', '--via', 'n3', '--max-lag', '1ms').out ==
+              b'before\nafter\n')
+        for bad in ('1', '0ms', '2h', 'soon', '5d'):
+            check(cluster.cairn('read', 'feed', '--max-lag', bad).status == 2, bad)
+        check(cluster.cairn('read', 'feed', '--max-lag', '1ms', '--level', 'linearizable').status == 2)
+        check(cluster.cairn('tail', 'feed', '--max-lag', '1ms').status == 2)
+
+
 def test_ap_accepts_with_every_node_alone():
     with Cluster() as cluster:
         cluster.ok('log', 'create', 'social', '--policy', 'ap')

@@ -364,6 +364,29 @@ stands_at(const struct sim *sim, const struct sim_client *client, uint64_t index
 }
 
 static void
+note_acked(const struct sim *sim, struct trunk_check *trunk, uint64_t lsn)
+{
+    uint32_t last = trunk->acked_count - 1;
+
+    trunk->acked_lsn = lsn;
+    if (trunk->acked_count > 0 && sim->now_ns - trunk->acked[last % ACKED_KEPT].at_ns < MS)
+        return;
+    trunk->acked[trunk->acked_count % ACKED_KEPT].at_ns = sim->now_ns;
+    trunk->acked[trunk->acked_count++ % ACKED_KEPT].lsn = lsn;
+}
+
+/* What a client knew then to be committed; less, where that is not remembered exactly. */
+uint64_t
+acked_before(const struct trunk_check *trunk, uint64_t at_ns)
+{
+    for (uint32_t i = trunk->acked_count; i > 0 && i + ACKED_KEPT > trunk->acked_count; i--) {
+        if (trunk->acked[(i - 1) % ACKED_KEPT].at_ns <= at_ns)
+            return trunk->acked[(i - 1) % ACKED_KEPT].lsn;
+    }
+    return 0;
+}
+
+static void
 check_acknowledged(struct sim *sim, struct sim_client *client, uint64_t index, const struct session_result *result)
 {
     struct trunk_check *trunk = &sim->trunks[client->log];
@@ -403,7 +426,7 @@ check_acknowledged(struct sim *sim, struct sim_client *client, uint64_t index, c
                       sim_log_name(client->log), (unsigned long)index, client->index, (unsigned long)op->lsn,
                       (unsigned long)op->floor_lsn);
     if (op->lsn > trunk->acked_lsn)
-        trunk->acked_lsn = op->lsn;
+        note_acked(sim, trunk, op->lsn);
 }
 
 void
@@ -519,6 +542,10 @@ check_read_end(struct sim *sim, struct sim_reader *reader, const struct cairn_re
     sim->counts.reads++;
     if (reader->session)
         check_session_end(sim, reader, result);
+    if (result->error == CAIRN_OK && reader->max_lag_ns != 0 && result->lsn < reader->floor_lsn)
+        sim_violation(sim, "log %s: a read at n%u, behind by %lu ms at most, ends at lsn %lu; lsn %lu was known before",
+                      sim_log_name(reader->log), reader->node + 1, (unsigned long)(reader->max_lag_ns / MS),
+                      (unsigned long)result->lsn, (unsigned long)reader->floor_lsn);
     if (result->error != CAIRN_OK || !reader->linearizable)
         return;
     if (result->lsn < reader->floor_lsn)

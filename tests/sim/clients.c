@@ -290,7 +290,17 @@ reader_ask(struct sim *sim, struct sim_reader *reader)
     reader->floor_lsn = trunk->acked_lsn > trunk->read_lsn ? trunk->acked_lsn : trunk->read_lsn;
     reader->asked_ns = sim->now_ns;
     reader->token++;
-    if (reader->session)
+    /* Clocks drift, so a tenth more is allowed. */
+    reader->max_lag_ns = level == CAIRN_READ_STALE && random_under(&sim->load, 2) == 0
+                             ? (1 + random_under(&sim->load, 200)) * MS
+                             : 0;
+    if (reader->max_lag_ns != 0) {
+        uint64_t back_ns = reader->max_lag_ns + reader->max_lag_ns / 10;
+
+        reader->floor_lsn = back_ns < sim->now_ns ? acked_before(trunk, sim->now_ns - back_ns) : 0;
+        reader->busy = cairn_read_bounded(reader->client, sim->log_ids[reader->log], reader->from, 0,
+                                          reader->max_lag_ns, 0, reader->token) == CAIRN_OK;
+    } else if (reader->session)
         reader->busy = cairn_read_session(reader->client, sim->log_ids[reader->log], reader->from, 0,
                                           &reader->sessions[reader->log].token, 0, reader->token) == CAIRN_OK;
     else

@@ -213,6 +213,7 @@ struct committed {
     uint64_t digest;      /* of the trunk up to here, 0: nobody has said yet */
 };
 
+#define ACKED_KEPT 1024u
 struct trunk_check {
     struct committed *entries; /* by lsn */
     uint64_t last, capacity;
@@ -222,7 +223,11 @@ struct trunk_check {
     } * leaders; /* by term */
     uint64_t terms;
     uint64_t acked_lsn; /* highest that a client knows to be committed */
-    uint64_t read_lsn;  /* highest that a linearizable read has shown */
+    struct {
+        uint64_t at_ns, lsn;
+    } acked[ACKED_KEPT]; /* how it rose, in steps of a millisecond at least: a ring */
+    uint32_t acked_count;
+    uint64_t read_lsn; /* highest that a linearizable read has shown */
 };
 
 /* A producer: a client from its start to its death. */
@@ -273,7 +278,8 @@ struct sim_reader {
     uint32_t log;
     bool busy, linearizable, appends, session;
     struct reader_session sessions[SIM_LOGS + 1];
-    uint32_t shown; /* of the session's writes, by this read: a set */
+    uint64_t max_lag_ns; /* of the read: 0: any */
+    uint32_t shown;      /* of the session's writes, by this read: a set */
     uint64_t probes;
     uint64_t token, asked_ns, from, floor_lsn, seen_lsn;
 };
@@ -425,6 +431,7 @@ void check_append_result(struct sim *sim, struct sim_client *client, const struc
 void check_read_entry(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
 /* An append of the reader's own is answered: its session has written it. */
 void check_session_write(struct sim_reader *reader, const struct cairn_result *result);
+uint64_t acked_before(const struct trunk_check *trunk, uint64_t at_ns);
 void check_read_end(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
 /* A node grants its vote. */
 void check_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log_id, uint64_t term);

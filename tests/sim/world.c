@@ -98,6 +98,7 @@ node_boot(struct sim_node *node)
         .memory_bytes = sim->plan.memory_bytes,
         .disk = sim->plan.disk ? &node->disk.base : NULL,
         .journal_file_bytes = sim->plan.journal_file_bytes,
+        .checkpoint_always = true,
         .retain_bytes = sim->plan.retain_bytes,
     };
     char detail[256] = "";
