@@ -120,7 +120,9 @@ put_content(struct buffer *buffer, const struct node_log *log)
     struct cursor cursor = {.position = log->base_lsn + 1};
     struct stretch stretch;
 
-    while (store_look(&log->trunk, &cursor, core_commit_lsn(log->core), UINT32_MAX, SIZE_MAX, &stretch)) {
+    /* A block that grew in its segment may be larger than one that is put into it as a whole. */
+    while (store_look(&log->trunk, &cursor, core_commit_lsn(log->core), UINT32_MAX, log->trunk.pool->segment_bytes / 2,
+                      &stretch)) {
         struct block block = block_part(&stretch);
 
         block.first_lsn = stretch.first;
@@ -300,7 +302,8 @@ take_content(struct node_log *log, const struct checkpoint_log *head, const uint
             return false;
         memcpy(&block, content, sizeof(block));
         content += sizeof(block);
-        if (block.size_bytes > (size_t)(end - content) || !store_append(&log->trunk, &block, content))
+        if (block.size_bytes > (size_t)(end - content) || block.size_bytes > log->trunk.pool->segment_bytes / 2 ||
+            !store_append(&log->trunk, &block, content))
             return false;
         content += block.size_bytes;
     }
