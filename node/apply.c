@@ -141,6 +141,17 @@ rebased(struct node *node, struct node_log *log, uint64_t lsn)
     node_activate(node, log);
 }
 
+void
+digest_over(struct node_log *log, const struct stretch *stretch)
+{
+    struct segment *segment = store_segment(&log->trunk, stretch);
+
+    if (stretch->first == segment_block(segment, 0)->first_lsn)
+        segment->digest_before = log->digest;
+    log->digest = digest_extend(log->digest, stretch);
+    store_advance(&log->commit_cursor, stretch);
+}
+
 static void
 committed(struct node *node, struct node_log *log, uint64_t lsn)
 {
@@ -149,14 +160,11 @@ committed(struct node *node, struct node_log *log, uint64_t lsn)
     /* Whoever waits hears first. */
     pending_committed(node, log);
     while (store_look(&log->trunk, &log->commit_cursor, lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
-        if (stretch.first == segment_block(store_segment(&log->trunk, &stretch), 0)->first_lsn)
-            store_segment(&log->trunk, &stretch)->digest_before = log->digest;
-        log->digest = digest_extend(log->digest, &stretch);
+        digest_over(log, &stretch);
         if (stretch.block->kind == ENTRY_CONFIG)
             members_changed(node, log);
         if (appended_here(node, log, stretch.block))
             settle_uncommitted(node, log, stretch.size_bytes);
-        store_advance(&log->commit_cursor, &stretch);
     }
     log->digest_lsn = lsn;
     node_touch(node, log);

@@ -93,16 +93,18 @@ static bool
 lower_place(const struct node_log *log, uint64_t *place)
 {
     const struct log_index *index = &log->durable->index;
-    uint64_t lsn = core_commit_lsn(log->core) + 1, needed = *place;
+    uint64_t lsn = core_commit_lsn(log->core) + 1;
 
-    for (uint32_t i = 0; lsn <= core_last_lsn(log->core) && i < index->count && index->items[i].lsn <= lsn; i++)
-        needed = index->items[i].place;
-    if (lsn <= core_last_lsn(log->core) && (index->count == 0 || index->items[0].lsn > lsn))
-        return false;
-    if (log->own->entries > 0 && log->durable->branch_place < needed)
-        needed = log->durable->branch_place;
-    if (needed < *place)
-        *place = needed;
+    if (lsn <= core_last_lsn(log->core)) {
+        uint32_t item = index_find(index, lsn);
+
+        if (item == index->count)
+            return false;
+        if (index->items[item].place < *place)
+            *place = index->items[item].place;
+    }
+    if (log->own->entries > 0 && log->durable->branch_place < *place)
+        *place = log->durable->branch_place;
     return true;
 }
 
@@ -168,10 +170,9 @@ static uint32_t
 put_items(struct buffer *buffer, const struct node_log *log)
 {
     const struct log_index *index = &log->durable->index;
-    uint32_t count = index->count;
+    uint32_t item = index_find(index, core_commit_lsn(log->core));
+    uint32_t count = item == index->count ? 0 : item + 1;
 
-    while (count > 0 && index->items[count - 1].lsn > core_commit_lsn(log->core))
-        count--;
     put(buffer, index->items, count * sizeof(*index->items));
     return count;
 }
@@ -310,14 +311,8 @@ take_content(struct node_log *log, const struct checkpoint_log *head, const uint
     store_seal(&log->trunk);
     log->digest = head->digest_before;
     log->commit_cursor = (struct cursor){.position = head->first_lsn_before + 1};
-    while (store_look(&log->trunk, &log->commit_cursor, head->lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
-        struct segment *segment = store_segment(&log->trunk, &stretch);
-
-        if (stretch.first == segment_block(segment, 0)->first_lsn)
-            segment->digest_before = log->digest;
-        log->digest = digest_extend(log->digest, &stretch);
-        store_advance(&log->commit_cursor, &stretch);
-    }
+    while (store_look(&log->trunk, &log->commit_cursor, head->lsn, UINT32_MAX, SIZE_MAX, &stretch))
+        digest_over(log, &stretch);
     return log->digest == head->digest && log->commit_cursor.position == head->lsn + 1;
 }
 
@@ -352,7 +347,7 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
     struct sink sink = node_sink(node, log);
 
     if (content == NULL || cuts == NULL || items == NULL || producers == NULL || rows == NULL || terms == NULL ||
-        head->marks > CODEC_MARKS_MAX || !index_load(index, items, head->items, cuts, head->cuts))
+        head->marks > CODEC_MARKS_MAX)
         return false;
     for (uint32_t i = 0; i < head->marks; i++)
         marks[i] = (struct mark){
@@ -368,7 +363,6 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
     if (!core_restore_checkpoint(log->core, &core, &sink))
         return false;
     core_restore_producers(log->core, producers, head->producers, true);
-    /* Making room for the base has emptied it. */
     if (!index_load(index, items, head->items, cuts, head->cuts))
         return false;
     index->evicted_bytes = head->evicted_bytes;

@@ -474,9 +474,13 @@ node_mode_inputs(const struct node *node, const struct node_log *log)
 
 /* How many nodes it takes for the log to go on. */
 uint8_t
-node_needs(const struct node *node, const struct node_log *log)
+node_needs(const struct node_log *log)
 {
-    struct mode_inputs inputs = node_mode_inputs(node, log);
+    struct mode_inputs inputs = {
+        .policy = log->rules.policy,
+        .nodes = (uint32_t)__builtin_popcount(core_members(log->core)->voters),
+        .falls_to_cp = log->rules.falls_to_cp,
+    };
 
     return (uint8_t)mode_needs(&inputs);
 }

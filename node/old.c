@@ -122,9 +122,8 @@ note_cut(struct log_index *index, const struct segment *segment)
     index->evicted_bytes += segment->used_bytes;
 }
 
-/* The item that lsn is found from; count: none. */
-static uint32_t
-item_of(const struct log_index *index, uint64_t lsn)
+uint32_t
+index_find(const struct log_index *index, uint64_t lsn)
 {
     uint32_t low = 0, high = index->count;
 
@@ -209,7 +208,7 @@ static void
 excerpt_start(struct node *node, struct node_log *log, uint64_t lsn)
 {
     const struct log_index *index = &log->durable->index;
-    uint32_t item = item_of(index, lsn);
+    uint32_t item = index_find(index, lsn);
     struct excerpt *excerpt = excerpt_place(node);
     struct disk_request request;
 
@@ -444,7 +443,7 @@ uint64_t
 oldest_file(const struct node_log *log, uint64_t durable_place)
 {
     const struct durable *durable = log->durable;
-    uint32_t item = item_of(&durable->index, log->base_lsn + 1);
+    uint32_t item = index_find(&durable->index, log->base_lsn + 1);
     bool indexed = item < durable->index.count;
     const uint64_t places[] = {
         durable->tail_place,

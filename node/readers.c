@@ -18,7 +18,7 @@ reader_end(struct node *node, struct reader *reader, enum cairn_error error)
         .token = reader->token,
         .leader = reader->log == NULL ? CAIRN_NODE_NONE : core_leader(reader->log->core),
         .reached = (uint8_t)__builtin_popcount(node->reach),
-        .needed = reader->log == NULL ? 0 : node_needs(node, reader->log),
+        .needed = reader->log == NULL ? 0 : node_needs(reader->log),
         .flags = reader->shows_branches ? ANSWER_ON_BRANCH : 0,
         .lsn = reader->next - 1,
         .fork_lsn = reader->began_lsn,

@@ -45,7 +45,7 @@ answer_to(const struct node *node, const struct node_log *log, uint64_t token, e
     };
 
     if (log != NULL)
-        answer.needed = node_needs(node, log);
+        answer.needed = node_needs(log);
     return answer;
 }
 
@@ -195,11 +195,13 @@ void
 pending_relax(struct node *node, struct node_log *log)
 {
     struct pending_ring *ring = &log->pending_all;
-    struct mode_inputs inputs = node_mode_inputs(node, log);
+    struct mode_inputs inputs;
     uint32_t kept = ring->head;
 
-    if (ring->head == ring->tail || !log->rules.falls_to_cp || core_role(log->core) != ROLE_LEADER ||
-        mode_policy_ack(&inputs, log->mode) != CAIRN_ACK_MAJORITY)
+    if (ring->head == ring->tail || !log->rules.falls_to_cp || core_role(log->core) != ROLE_LEADER)
+        return;
+    inputs = node_mode_inputs(node, log);
+    if (mode_policy_ack(&inputs, log->mode) != CAIRN_ACK_MAJORITY)
         return;
     for (uint32_t i = ring->head; i != ring->tail; i++) {
         struct pending pending = ring->items[i & ring->mask];

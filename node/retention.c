@@ -67,12 +67,18 @@ unwanted_lsn(const struct node_log *log, uint64_t limit, uint64_t wall_ns)
 static uint64_t
 digest_at(const struct node_log *log, uint64_t lsn)
 {
-    struct cursor cursor = {.position = lsn};
+    struct cursor cursor = {0};
     struct stretch stretch;
     uint64_t digest;
 
     if (lsn == log->digest_lsn)
         return log->digest;
+    /* Where a segment ends the next one says it. */
+    cursor.position = lsn + 1;
+    if (store_look(&log->trunk, &cursor, lsn + 1, 1, SIZE_MAX, &stretch) &&
+        segment_block(store_segment(&log->trunk, &stretch), 0)->first_lsn == lsn + 1)
+        return store_segment(&log->trunk, &stretch)->digest_before;
+    cursor = (struct cursor){.position = lsn};
     if (!store_look(&log->trunk, &cursor, lsn, 1, SIZE_MAX, &stretch))
         return log->digest;
     digest = store_segment(&log->trunk, &stretch)->digest_before;

@@ -383,7 +383,7 @@ void node_activate(struct node *node, struct node_log *log);
 void node_touch(struct node *node, struct node_log *log);
 struct sink node_sink(struct node *node, struct node_log *log);
 struct mode_inputs node_mode_inputs(const struct node *node, const struct node_log *log);
-uint8_t node_needs(const struct node *node, const struct node_log *log);
+uint8_t node_needs(const struct node_log *log);
 uint32_t segments_free(const struct node *node);
 bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
 uint64_t node_hlc(struct node *node, struct node_log *log, uint64_t now_ns);
@@ -400,6 +400,8 @@ void seen_truncate(struct node *node, const struct node_log *log, uint64_t from_
 /* apply.c */
 void apply_effect(void *context, const struct effect *effect);
 bool apply_holds(void *context, const struct entry_id *id);
+/* The chain digest goes over a stretch of the trunk that is committed, and the log's cursor with it. */
+void digest_over(struct node_log *log, const struct stretch *stretch);
 
 /* receive.c */
 /* Reads lengths and identities of the batch's records and checks their checksums. */
@@ -454,6 +456,8 @@ bool index_init(struct log_index *index);
 void index_fini(struct log_index *index);
 void index_note(struct log_index *index, uint64_t lsn, uint64_t place);
 void index_truncate(struct log_index *index, uint64_t from_lsn);
+/* The item that lsn is found from; count: none. */
+uint32_t index_find(const struct log_index *index, uint64_t lsn);
 bool index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts,
                 uint32_t cuts_count);
 bool excerpts_init(struct node *node);
@@ -470,9 +474,9 @@ uint64_t oldest_file(const struct node_log *log, uint64_t durable_place);
 
 /* checkpoint.c */
 struct journal_scan;
-/* Takes what the last stop left, where it can be used; *from_place: where reading the journal goes on then, else 0. */
 /* From the control thread: no start begins with what was left before. */
 void checkpoint_discard(struct node *node);
+/* Takes what the last stop left, where it can be used; *from_place: where reading the journal goes on then, else 0. */
 enum cairn_error checkpoint_load(struct node *node, const struct journal_scan *scan, uint64_t *from_place, char *detail,
                                  size_t detail_bytes);
 

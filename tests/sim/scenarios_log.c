@@ -147,6 +147,18 @@ large_entry_cut(struct sim *sim)
     scene_end(sim);
 }
 
+/* It is cut off while the others go on, further than they keep. */
+static void
+leave_behind(struct sim *sim, uint8_t leader, uint8_t away)
+{
+    isolate(sim, away, true);
+    sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
+    append_many(sim, leader, 8, 4000, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 10 * MS);
+    expect(sim, core_base_lsn(core_of(sim, leader)) > core_last_lsn(core_of(sim, away)));
+    isolate(sim, away, false);
+}
+
 static void
 slow_follower_trim(struct sim *sim)
 {
@@ -159,12 +171,7 @@ slow_follower_trim(struct sim *sim)
     leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     away = follower(sim, leader, 1);
     append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
-    isolate(sim, away, true);
-    sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
-    append_many(sim, leader, 8, 4000, CAIRN_ACK_MAJORITY);
-    sim_run_for(sim, 10 * MS);
-    expect(sim, core_base_lsn(core_of(sim, leader)) > core_last_lsn(core_of(sim, away)));
-    isolate(sim, away, false);
+    leave_behind(sim, leader, away);
     eventually(sim, WITHIN, core_commit_lsn(core_of(sim, away)) == core_commit_lsn(core_of(sim, leader)));
     base_lsn = core_base_lsn(core_of(sim, away));
     expect(sim, base_lsn >= core_base_lsn(core_of(sim, leader)) || base_lsn > 100);
@@ -193,11 +200,7 @@ base_without_producers(struct sim *sim)
     away = follower(sim, leader, 1);
     third = follower(sim, leader, 2);
     append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
-    isolate(sim, away, true);
-    sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
-    append_many(sim, leader, 8, 4000, CAIRN_ACK_MAJORITY);
-    sim_run_for(sim, 10 * MS);
-    isolate(sim, away, false);
+    leave_behind(sim, leader, away);
     lose_to(sim, away, MESSAGE_PRODUCERS);
     eventually(sim, WITHIN, core_commit_lsn(core_of(sim, away)) == core_commit_lsn(core_of(sim, leader)));
     expect(sim, core_producers_partial(core_of(sim, away)));
