@@ -216,7 +216,7 @@ page_write(const struct sim *sim, FILE *out)
         sim->failed ? sim->reason : "Nothing was violated.", skipped > 0 ? ", and all but the last 4,000 rows" : "",
         400 + LANE * sim->plan.nodes, 80 + LINE * (double)(shown - skipped));
     for (uint32_t node = 0; node < sim->plan.nodes; node++) {
-        char name[8];
+        char name[16];
 
         fprintf(out, "<path d=\"M%.0f 30 V%.0f\" class=\"lane\"/>", 120 + LANE * node,
                 70 + LINE * (double)(shown - skipped));

@@ -173,13 +173,20 @@ modes_follow_policy_and_reach(void **state)
         enum cairn_mode mode;
         bool falls_to_cp;
     } rows[] = {
-        {CAIRN_POLICY_CP, 3, false, CAIRN_MODE_CP},       {CAIRN_POLICY_CP, 2, false, CAIRN_MODE_CP},
-        {CAIRN_POLICY_CP, 1, false, CAIRN_MODE_DENIED},   {CAIRN_POLICY_CP, 2, true, CAIRN_MODE_MERGING},
-        {CAIRN_POLICY_ADAPTIVE, 2, false, CAIRN_MODE_CP}, {CAIRN_POLICY_ADAPTIVE, 1, false, CAIRN_MODE_AP},
-        {CAIRN_POLICY_ADAPTIVE, 1, true, CAIRN_MODE_AP},  {CAIRN_POLICY_ADAPTIVE, 3, true, CAIRN_MODE_MERGING},
-        {CAIRN_POLICY_AP, 3, false, CAIRN_MODE_AP},       {CAIRN_POLICY_AP, 1, true, CAIRN_MODE_AP},
-        {CAIRN_POLICY_CA, 3, false, CAIRN_MODE_CP},       {CAIRN_POLICY_CA, 2, false, CAIRN_MODE_DENIED},
-        {CAIRN_POLICY_CA, 2, false, CAIRN_MODE_CP, true}, {CAIRN_POLICY_CA, 1, false, CAIRN_MODE_DENIED, true},
+        {CAIRN_POLICY_CP, 3, false, CAIRN_MODE_CP, false},
+        {CAIRN_POLICY_CP, 2, false, CAIRN_MODE_CP, false},
+        {CAIRN_POLICY_CP, 1, false, CAIRN_MODE_DENIED, false},
+        {CAIRN_POLICY_CP, 2, true, CAIRN_MODE_MERGING, false},
+        {CAIRN_POLICY_ADAPTIVE, 2, false, CAIRN_MODE_CP, false},
+        {CAIRN_POLICY_ADAPTIVE, 1, false, CAIRN_MODE_AP, false},
+        {CAIRN_POLICY_ADAPTIVE, 1, true, CAIRN_MODE_AP, false},
+        {CAIRN_POLICY_ADAPTIVE, 3, true, CAIRN_MODE_MERGING, false},
+        {CAIRN_POLICY_AP, 3, false, CAIRN_MODE_AP, false},
+        {CAIRN_POLICY_AP, 1, true, CAIRN_MODE_AP, false},
+        {CAIRN_POLICY_CA, 3, false, CAIRN_MODE_CP, false},
+        {CAIRN_POLICY_CA, 2, false, CAIRN_MODE_DENIED, false},
+        {CAIRN_POLICY_CA, 2, false, CAIRN_MODE_CP, true},
+        {CAIRN_POLICY_CA, 1, false, CAIRN_MODE_DENIED, true},
     };
 
     (void)state;
