@@ -111,7 +111,7 @@ void
 network_collect(struct sim *sim, struct sim_node *node)
 {
     for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
-        struct rte_mbuf *frames[PORT_BURST] = {0};
+        struct rte_mbuf *frames[PORT_BURST];
         uint32_t count;
 
         if (peer == node->self)
@@ -122,7 +122,6 @@ network_collect(struct sim *sim, struct sim_node *node)
                 uint8_t joined[PORT_FRAME_BYTES];
                 const uint8_t *bytes;
 
-                assert(frames[i] != NULL);
                 bytes = rte_pktmbuf_mtod(frames[i], const uint8_t *);
                 assert(frames[i]->pkt_len <= PORT_FRAME_BYTES);
                 if (frames[i]->nb_segs > 1)
