@@ -45,9 +45,27 @@ print_rows(const json_t *rows, bool json)
     }
 }
 
+/* What one node says of the others. */
+struct matrix_row {
+    cairn_node_set hears, slow;
+    bool answered, hung;
+};
+
+static const char *
+matrix_cell(const struct matrix_row *row, uint8_t from, uint8_t to)
+{
+    if (from == to)
+        return row->hung ? "HUNG" : "-";
+    if (!row->answered)
+        return "?";
+    if (!(row->hears >> to & 1))
+        return "NO";
+    return row->slow >> to & 1 ? "slow" : "yes";
+}
+
 /* Whom each node hears, where more than one answered. */
 static void
-print_matrix(const struct cluster_config *cluster, const cairn_node_set *hears, cairn_node_set answered)
+print_matrix(const struct cluster_config *cluster, const struct matrix_row *rows)
 {
     printf("\n%-10s", "hears");
     for (uint8_t to = 0; to < cluster->nodes; to++)
@@ -56,25 +74,38 @@ print_matrix(const struct cluster_config *cluster, const cairn_node_set *hears, 
     for (uint8_t from = 0; from < cluster->nodes; from++) {
         printf("%-10s", cluster->names[from]);
         for (uint8_t to = 0; to < cluster->nodes; to++)
-            printf(" %-6s", from == to ? "-" : !(answered >> from & 1) ? "?" : hears[from] >> to & 1 ? "yes" : "NO");
+            printf(" %-6s", matrix_cell(&rows[from], from, to));
         putchar('\n');
     }
 }
 
 static cairn_node_set
-hears_of(const struct cluster_config *cluster, const json_t *answer)
+named(const struct cluster_config *cluster, const json_t *names)
 {
-    const json_t *names = json_object_get(json_array_get(json_object_get(answer, "rows"), 0), "hears"), *name;
-    cairn_node_set hears = 0;
+    cairn_node_set set = 0;
+    const json_t *name;
     size_t i;
 
     json_array_foreach (names, i, name) {
         uint8_t node = cluster_config_node(cluster, json_string_value(name));
 
         if (node != CAIRN_NODE_NONE)
-            hears |= (cairn_node_set)1 << node;
+            set |= (cairn_node_set)1 << node;
     }
-    return hears;
+    return set;
+}
+
+static struct matrix_row
+matrix_row(const struct cluster_config *cluster, const json_t *answer)
+{
+    const json_t *row = json_array_get(json_object_get(answer, "rows"), 0);
+
+    return (struct matrix_row){
+        .hears = named(cluster, json_object_get(row, "hears")),
+        .slow = named(cluster, json_object_get(row, "slow")),
+        .answered = true,
+        .hung = json_is_true(json_object_get(row, "worker_hung")),
+    };
 }
 
 int
@@ -91,7 +122,8 @@ cmd_status(int argc, char **argv)
     struct cluster_config cluster;
     char detail[256] = "";
     uint32_t answering = 0;
-    cairn_node_set silent = 0, hears[CAIRN_NODES_MAX] = {0};
+    struct matrix_row matrix[CAIRN_NODES_MAX] = {0};
+    cairn_node_set silent = 0;
     uint8_t node;
     int first, status;
 
@@ -112,13 +144,13 @@ cmd_status(int argc, char **argv)
         if (answering++ == 0 && !json)
             print_header();
         print_rows(json_object_get(answer, "rows"), json);
-        hears[i] = hears_of(&cluster, answer);
+        matrix[i] = matrix_row(&cluster, answer);
         json_decref(answer);
     }
     if (answering == 0)
         return cli_fail("the cluster is down: %s", detail);
     if (!json && node == CAIRN_NODE_NONE && cluster.nodes > 1)
-        print_matrix(&cluster, hears, (cairn_node_set)~silent);
+        print_matrix(&cluster, matrix);
     fflush(stdout);
     for (uint8_t i = 0; i < cluster.nodes; i++) {
         if (silent & ((cairn_node_set)1 << i))

@@ -20,7 +20,7 @@ struct yaml_cluster {
     enum cluster_profile profile;
     uint32_t memory_mib;
     enum cairn_durability durability;
-    uint32_t flap_hold_ms;
+    uint32_t flap_hold_ms, heartbeat_us, timeout_us, timeout_floor_us, timeout_ceiling_us;
     bool auto_create;
     char *directory;
     struct yaml_node *nodes;
@@ -51,6 +51,10 @@ static const cyaml_schema_field_t cluster_fields[] = {
     CYAML_FIELD_ENUM("durability", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct yaml_cluster, durability,
                      durabilities, CYAML_ARRAY_LEN(durabilities)),
     CYAML_FIELD_UINT("flap_hold_ms", CYAML_FLAG_OPTIONAL, struct yaml_cluster, flap_hold_ms),
+    CYAML_FIELD_UINT("heartbeat_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, heartbeat_us),
+    CYAML_FIELD_UINT("timeout_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, timeout_us),
+    CYAML_FIELD_UINT("timeout_floor_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, timeout_floor_us),
+    CYAML_FIELD_UINT("timeout_ceiling_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, timeout_ceiling_us),
     CYAML_FIELD_BOOL("auto_create", CYAML_FLAG_OPTIONAL, struct yaml_cluster, auto_create),
     CYAML_FIELD_STRING_PTR("directory", CYAML_FLAG_POINTER, struct yaml_cluster, directory, 1, 255),
     CYAML_FIELD_SEQUENCE("nodes", CYAML_FLAG_POINTER, struct yaml_cluster, nodes, &node_schema, 1, CAIRN_NODES_MAX),
@@ -117,17 +121,55 @@ cluster_logs_max(const struct cluster_config *config)
 }
 
 struct cluster_timing
-cluster_timing(enum cluster_profile profile)
+cluster_timing(const struct cluster_config *config)
 {
-    switch (profile) {
-    case PROFILE_DEDICATED:
-        return (struct cluster_timing){50000, 500000};
-    case PROFILE_WAN:
-        return (struct cluster_timing){20000000, 200000000};
-    case PROFILE_SHARED:
-        break;
+    static const struct cluster_timing profile_timings[] = {
+        [PROFILE_SHARED] = {.heartbeat_ns = 1000000, .timeout_ns = 10000000},
+        [PROFILE_DEDICATED] = {.heartbeat_ns = 50000, .timeout_ns = 500000},
+        [PROFILE_WAN] = {.heartbeat_ns = 20000000, .timeout_ns = 200000000},
+    };
+    struct cluster_timing timing = profile_timings[config->profile];
+
+    if (config->heartbeat_us != 0)
+        timing.heartbeat_ns = config->heartbeat_us * 1000ull;
+    if (config->timeout_us != 0)
+        timing.timeout_ns = config->timeout_us * 1000ull;
+    if (config->timeout_ceiling_us != 0) {
+        timing.ceiling_ns = config->timeout_ceiling_us * 1000ull;
+        timing.floor_ns = config->timeout_floor_us != 0 ? config->timeout_floor_us * 1000ull : timing.timeout_ns / 2;
     }
-    return (struct cluster_timing){1000000, 10000000};
+    return timing;
+}
+
+/* A heartbeat or two may be lost without anybody being suspected. */
+static bool
+timing_makes_sense(const char *path, const struct cluster_config *config, char *detail, size_t detail_bytes)
+{
+    struct cluster_timing timing = cluster_timing(config);
+
+    if (timing.heartbeat_ns < 10000 || timing.timeout_ns < 3 * timing.heartbeat_ns) {
+        snprintf(
+            detail, detail_bytes,
+            "cluster file %s: heartbeat_us %lu with timeout_us %lu: a heartbeat is at least 10 us, and the timeout at "
+            "least three of them",
+            path, (unsigned long)(timing.heartbeat_ns / 1000), (unsigned long)(timing.timeout_ns / 1000));
+        return false;
+    }
+    if (config->timeout_ceiling_us == 0 && config->timeout_floor_us != 0) {
+        snprintf(detail, detail_bytes, "cluster file %s: timeout_floor_us needs timeout_ceiling_us", path);
+        return false;
+    }
+    if (timing.ceiling_ns != 0 && (timing.floor_ns < 3 * timing.heartbeat_ns || timing.floor_ns > timing.timeout_ns ||
+                                   timing.ceiling_ns < timing.timeout_ns)) {
+        snprintf(
+            detail, detail_bytes,
+            "cluster file %s: timeout_floor_us %lu, timeout_us %lu, timeout_ceiling_us %lu: they must rise, from at "
+            "least three heartbeats",
+            path, (unsigned long)(timing.floor_ns / 1000), (unsigned long)(timing.timeout_ns / 1000),
+            (unsigned long)(timing.ceiling_ns / 1000));
+        return false;
+    }
+    return true;
 }
 
 bool
@@ -182,6 +224,10 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
         .memory_mib = yaml->memory_mib == 0 ? 1024 : yaml->memory_mib,
         .durability = yaml->durability,
         .flap_hold_ms = yaml->flap_hold_ms,
+        .heartbeat_us = yaml->heartbeat_us,
+        .timeout_us = yaml->timeout_us,
+        .timeout_floor_us = yaml->timeout_floor_us,
+        .timeout_ceiling_us = yaml->timeout_ceiling_us,
         .auto_create = yaml->auto_create,
         .nodes = yaml->nodes_count,
     };
@@ -191,6 +237,8 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
                  config.memory_mib);
         return CAIRN_INVALID;
     }
+    if (!timing_makes_sense(path, &config, detail, detail_bytes))
+        return CAIRN_INVALID;
     if (yaml->directory[0] != '/') {
         snprintf(detail, detail_bytes, "cluster file %s: directory '%s' must be an absolute path", path,
                  yaml->directory);
@@ -255,10 +303,12 @@ cluster_config_save(const char *path, const struct cluster_config *config, char 
     fprintf(file, "# cairn cluster file; docs/operations.md describes every key\n");
     fprintf(file,
             "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\ndurability: %s\nauto_create: %s\n"
-            "flap_hold_ms: %u\ndirectory: %s\nnodes:\n",
+            "flap_hold_ms: %u\n",
             config->id, cluster_transport_name(config->transport), profiles[config->profile].str, config->memory_mib,
-            durabilities[config->durability].str, config->auto_create ? "true" : "false", config->flap_hold_ms,
-            config->directory);
+            durabilities[config->durability].str, config->auto_create ? "true" : "false", config->flap_hold_ms);
+    fprintf(file, "heartbeat_us: %u\ntimeout_us: %u\ntimeout_floor_us: %u\ntimeout_ceiling_us: %u\n",
+            config->heartbeat_us, config->timeout_us, config->timeout_floor_us, config->timeout_ceiling_us);
+    fprintf(file, "directory: %s\nnodes:\n", config->directory);
     for (uint32_t i = 0; i < config->nodes; i++)
         fprintf(file, "  - name: %s\n", config->names[i]);
     if (fclose(file) != 0) {

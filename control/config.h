@@ -17,6 +17,7 @@ enum cluster_profile { PROFILE_SHARED, PROFILE_DEDICATED, PROFILE_WAN };
 
 struct cluster_timing {
     uint64_t heartbeat_ns, timeout_ns;
+    uint64_t floor_ns, ceiling_ns; /* 0: the timeout is timeout_ns, always */
 };
 
 struct cluster_config {
@@ -27,8 +28,10 @@ struct cluster_config {
     enum cairn_durability
         durability;        /* disk: each node keeps a journal, and logs are durable unless they say otherwise */
     uint32_t flap_hold_ms; /* how long a link that flaps is held back at most; 0: twenty timeouts */
-    bool auto_create;      /* an append to a log that does not exist creates it */
-    char directory[256];   /* of sockets and of what each node keeps; absolute */
+    /* 0: the profile's. With a ceiling the timeout follows how late heartbeats come; the floor: 0 is half the timeout. */
+    uint32_t heartbeat_us, timeout_us, timeout_floor_us, timeout_ceiling_us;
+    bool auto_create;    /* an append to a log that does not exist creates it */
+    char directory[256]; /* of sockets and of what each node keeps; absolute */
     uint32_t nodes;
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
 };
@@ -36,7 +39,8 @@ struct cluster_config {
 /* How many logs fit a node's memory: each needs two segments of 4 MiB, and some are kept back. */
 uint32_t cluster_logs_max(const struct cluster_config *config);
 
-struct cluster_timing cluster_timing(enum cluster_profile profile);
+/* What the profile says, and the file's own figures instead. */
+struct cluster_timing cluster_timing(const struct cluster_config *config);
 
 /* Reads and checks a file. On failure detail is one line that names file, place and mend. */
 enum cairn_error cluster_config_load(const char *path, struct cluster_config *out, char *detail, size_t detail_bytes);

@@ -3,6 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
+#define LEARN_EVERY 64u
+#define LEARN_FROM 256u
+#define WITHIN_THOUSANDTHS 999u
+
 static cairn_node_set
 bit(uint8_t node)
 {
@@ -14,6 +18,8 @@ detector_init(struct detector *detector, const struct detector_config *config, u
 {
     assert(config->nodes <= CAIRN_NODES_MAX && config->self < config->nodes);
     assert(config->timeout_ns > config->interval_ns);
+    assert(config->ceiling_ns == 0 ||
+           (config->floor_ns > config->interval_ns && config->floor_ns <= config->ceiling_ns));
     memset(detector, 0, sizeof(*detector));
     detector->config = *config;
     detector->ticked_ns = now_ns;
@@ -43,22 +49,44 @@ detector_incarnation(struct detector *detector, uint8_t peer, uint32_t incarnati
 uint64_t
 detector_rest_pace_ns(const struct detector *detector)
 {
-    uint64_t pace_ns = detector->config.timeout_ns / 3;
+    const struct detector_config *config = &detector->config;
+    uint64_t pace_ns = (config->ceiling_ns != 0 ? config->floor_ns : config->timeout_ns) / 3;
 
-    return pace_ns > detector->config.interval_ns ? pace_ns : detector->config.interval_ns;
+    return pace_ns > config->interval_ns ? pace_ns : config->interval_ns;
 }
 
 /* Bounded below, since the pace is a peer's word. */
 static uint64_t
-peer_timeout_ns(const struct detector_config *config, uint64_t pace_ns)
+peer_timeout_ns(const struct detector_config *config, const struct detector_peer *known)
 {
-    uint64_t least_ns = config->timeout_ns / 2;
+    uint64_t timeout_ns = known->learned_ns != 0 ? known->learned_ns : config->timeout_ns;
+    uint64_t least_ns = timeout_ns / 2;
 
-    if (pace_ns <= config->interval_ns)
-        return config->timeout_ns;
-    if (pace_ns - config->interval_ns > config->timeout_ns - least_ns)
+    if (known->pace_ns <= config->interval_ns)
+        return timeout_ns;
+    if (known->pace_ns - config->interval_ns > timeout_ns - least_ns)
         return least_ns;
-    return config->timeout_ns - (pace_ns - config->interval_ns);
+    return timeout_ns - (known->pace_ns - config->interval_ns);
+}
+
+/* A heartbeat has come, at now_ns. One that comes after a cut counts as a timeout late: how long a cut lasts says nothing
+ * of lateness. */
+static void
+learn(const struct detector_config *config, struct detector_peer *known, uint64_t now_ns)
+{
+    uint64_t due_ns = known->heard_ns + known->pace_ns, late_ns = now_ns > due_ns ? now_ns - due_ns : 0;
+    uint64_t most_ns = config->ceiling_ns != 0 ? config->ceiling_ns : config->timeout_ns, timeout_ns;
+
+    if (known->heard_ns == 0)
+        return;
+    lateness_note(&known->lateness, late_ns < most_ns ? late_ns : most_ns);
+    known->slow = known->lateness.mean_ns > config->timeout_ns / (known->slow ? 16 : 4);
+    if (config->ceiling_ns == 0 || known->lateness.count < LEARN_FROM || known->lateness.count % LEARN_EVERY != 0)
+        return;
+    timeout_ns = 2 * lateness_quantile_ns(&known->lateness, WITHIN_THOUSANDTHS) + 2 * config->interval_ns;
+    known->learned_ns = timeout_ns < config->floor_ns     ? config->floor_ns
+                        : timeout_ns > config->ceiling_ns ? config->ceiling_ns
+                                                          : timeout_ns;
 }
 
 unsigned
@@ -71,7 +99,9 @@ detector_observe(struct detector *detector, uint8_t peer, uint32_t incarnation, 
     if (verdict & DETECTOR_STALE)
         return verdict;
     known->hears = hears;
-    known->timeout_ns = peer_timeout_ns(&detector->config, pace_ns);
+    learn(&detector->config, known, now_ns);
+    known->pace_ns = pace_ns;
+    known->timeout_ns = peer_timeout_ns(&detector->config, known);
     known->heard_ns = now_ns;
     if (known->alive)
         return verdict;
@@ -167,6 +197,18 @@ detector_reach(const struct detector *detector)
             reach |= bit(peer);
     }
     return reach;
+}
+
+cairn_node_set
+detector_slow(const struct detector *detector)
+{
+    cairn_node_set slow = 0;
+
+    for (uint8_t peer = 0; peer < detector->config.nodes; peer++) {
+        if (detector->peers[peer].alive && detector->peers[peer].slow)
+            slow |= bit(peer);
+    }
+    return slow;
 }
 
 uint64_t

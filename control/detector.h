@@ -9,6 +9,10 @@
  * that long in a row does it count again (as routes are damped, RFC 2439). It is calm after 2 hold_max_ns. However a link
  * flaps, it costs at most log2(hold_max_ns / timeout_ns) changes at once, and from then on one every hold_max_ns.
  *
+ * With floor_ns and ceiling_ns the timeout of each peer follows how late its heartbeats come (lateness.h): twice what 999
+ * of 1,000 kept within, and two intervals. A peer whose heartbeats come late by a quarter of the timeout on average, and
+ * which still counts, is slow.
+ *
  * A node that was itself paused (its own ticks far apart) first drains what has arrived and then
  * judges: its own silence is not its peers'.
  *
@@ -17,26 +21,31 @@
 #define CONTROL_DETECTOR_H
 
 #include "cairn/types.h"
+#include "lateness.h"
 
 struct detector_config {
     uint8_t self;
     uint8_t nodes;
     uint8_t rejoin_beats;
     uint64_t interval_ns, timeout_ns;
-    uint64_t hold_max_ns; /* 0: nobody is held back */
+    uint64_t hold_max_ns;          /* 0: nobody is held back */
+    uint64_t floor_ns, ceiling_ns; /* 0: timeout_ns, always */
 };
 
 struct detector_peer {
     uint64_t heard_ns; /* 0: never */
     uint32_t incarnation;
     cairn_node_set hears;
+    struct lateness lateness;
+    uint64_t pace_ns;    /* so long after the last heartbeat the next was to come */
+    uint64_t learned_ns; /* the timeout that its lateness suggests; 0: too little is known */
     uint64_t timeout_ns; /* see detector_observe() */
     uint64_t back_ns;    /* the first of the beats in a row */
     uint64_t alive_ns;   /* it has counted since */
     uint64_t hold_ns;    /* so long must its beats have come before it counts again */
     uint8_t beats;       /* in a row since it was last unheard */
     uint8_t flaps;       /* in a row: suspected again before it was calm */
-    bool alive;
+    bool alive, slow;
 };
 
 struct detector {
@@ -78,6 +87,9 @@ cairn_node_set detector_hears(const struct detector *detector);
 
 /* Who hears this node and is heard by it, itself included. */
 cairn_node_set detector_reach(const struct detector *detector);
+
+/* Who is heard, but late. */
+cairn_node_set detector_slow(const struct detector *detector);
 
 /* When the next suspicion could fall due, if nothing more is heard. */
 uint64_t detector_deadline_ns(const struct detector *detector);

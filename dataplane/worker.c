@@ -78,7 +78,8 @@ worker_poll(struct worker *worker, uint64_t now_ns)
     bool drained = true;
     uint32_t work = 0;
 
-    worker->polls++;
+    atomic_store_explicit(&worker->polls, atomic_load_explicit(&worker->polls, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
     worker->now_ns = now_ns;
     for (uint32_t i = 0; i < worker->ports_count; i++)
         work += receive(worker, worker->ports[i], now_ns, &drained);
@@ -183,6 +184,7 @@ lcore_start(struct lcore *lcore)
     atomic_store(&lcore->stop, false);
     if (pthread_create(&lcore->thread, NULL, lcore_run, lcore) != 0)
         return false;
+    pthread_setname_np(lcore->thread, "cairn-worker");
     lcore->running = true;
     if (lcore->cpu >= 0) {
         CPU_ZERO(&cpus);

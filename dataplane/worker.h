@@ -31,9 +31,9 @@ struct worker {
     struct worker_application application;
     struct port *ports[WORKER_PORTS_MAX];
     uint32_t ports_count;
-    uint64_t now_ns; /* of the poll under way */
-    uint64_t polls;
-    uint64_t malformed; /* frames that are none of ours */
+    uint64_t now_ns;        /* of the poll under way */
+    _Atomic uint64_t polls; /* one writer: who polls */
+    uint64_t malformed;     /* frames that are none of ours */
 };
 
 void worker_init(struct worker *worker, uint8_t number, const struct worker_application *application, uint64_t now_ns);

@@ -50,6 +50,16 @@ snapshot_retire(struct snapshot *former)
     free(former);
 }
 
+void
+control_event(struct node *node, const struct node_event *event)
+{
+    struct control *control = node->control;
+
+    pthread_mutex_lock(&control->lock);
+    control->events[control->events_count++ % EVENTS_KEPT] = *event;
+    pthread_mutex_unlock(&control->lock);
+}
+
 static void
 collect_events(struct node *node)
 {
@@ -126,6 +136,7 @@ control_run(void *argument)
         else
             usleep((unsigned)tick_ms * 1000);
         node_control_step(node, node_now_ns(node));
+        watch_worker(node, node_now_ns(node));
     }
     return NULL;
 }
@@ -189,6 +200,8 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
         error = CAIRN_NO_MEMORY;
     }
     control->running = error == CAIRN_OK;
+    if (control->running)
+        pthread_setname_np(control->thread, "cairn-control");
     if (error != CAIRN_OK)
         node_control_stop(node);
     return error;

@@ -9,6 +9,11 @@
 
 #define EVENTS_KEPT 4096u
 
+struct worker_watch {
+    uint64_t polls, moved_ns, looked_ns;
+    bool hung;
+};
+
 struct control {
     pthread_t thread;
     bool running;
@@ -24,6 +29,10 @@ struct control {
     struct cairn_client *catalog;
     bool catalog_reading;
     uint64_t maintained_ns;
+    struct worker_watch watch;
 };
+
+/* An event of the control thread's own. */
+void control_event(struct node *node, const struct node_event *event);
 
 #endif

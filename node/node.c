@@ -32,7 +32,7 @@ pending_ring_init(struct pending_ring *ring, uint32_t entries)
 static struct core_config
 core_settings(const struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
 {
-    struct cluster_timing timing = cluster_timing(node->config.cluster->profile);
+    struct cluster_timing timing = cluster_timing(node->config.cluster);
 
     return (struct core_config){
         .self = node->self,
@@ -218,13 +218,15 @@ interface_ports_init(struct node *node, char *detail, size_t detail_bytes)
 static void
 detector_start(struct node *node)
 {
-    struct cluster_timing timing = cluster_timing(node->config.cluster->profile);
+    struct cluster_timing timing = cluster_timing(node->config.cluster);
     struct detector_config config = {
         .self = node->self,
         .nodes = node->nodes,
         .rejoin_beats = REJOIN_BEATS,
         .interval_ns = timing.heartbeat_ns,
         .timeout_ns = timing.timeout_ns,
+        .floor_ns = timing.floor_ns,
+        .ceiling_ns = timing.ceiling_ns,
         .hold_max_ns = node->config.cluster->flap_hold_ms == 0 ? 20 * timing.timeout_ns
                                                                : (uint64_t)node->config.cluster->flap_hold_ms * 1000000,
     };
@@ -537,6 +539,10 @@ event_name(enum event_kind kind)
         [EVENT_DIVERGED] = "diverged",
         [EVENT_REBASED] = "rebased",
         [EVENT_MEMBERS] = "members_changed",
+        [EVENT_PEER_SLOW] = "peer_slow",
+        [EVENT_PEER_STEADY] = "peer_steady",
+        [EVENT_WORKER_HUNG] = "worker_hung",
+        [EVENT_WORKER_BACK] = "worker_back",
     };
 
     return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";

@@ -441,7 +441,7 @@ heartbeat_to(struct node *node, uint8_t peer, uint32_t led, uint64_t now_ns)
     bool full = node->peers[peer].seen != node->lead_epoch;
     struct wire_row rows[CODEC_HEARTBEAT_ROWS_MAX];
     struct wire_heartbeat heartbeat = {
-        .progress = node->worker.polls,
+        .progress = atomic_load_explicit(&node->worker.polls, memory_order_relaxed),
         .pace_ns = node->pace_ns,
         .hears = node->hears,
         .epoch = node->lead_epoch,

@@ -291,6 +291,13 @@ struct seen {
     uint64_t words[SEEN_WORDS];
 };
 
+/* Who is in reach and does not keep up: watch.c. */
+struct slow_peers {
+    cairn_node_set peers;
+    struct node_log *owes[CAIRN_NODES_MAX]; /* the log of which it owes acknowledgements; NULL: none */
+    uint64_t seen_ns[CAIRN_NODES_MAX];      /* when it was slow last */
+};
+
 struct node {
     struct node_config config;
     char name[CAIRN_NAME_BYTES];
@@ -315,15 +322,17 @@ struct node {
     struct rte_mbuf_ext_shared_info *shared; /* by segment: frames that refer to it */
     struct detector detector;
     cairn_node_set hears, reach;
+    struct slow_peers slow;
     struct acquaintance peers[CAIRN_NODES_MAX];
     uint32_t lead_epoch; /* changes with the set of logs that this node leads */
     uint64_t beats;
     uint64_t heartbeat_ns, suspect_ns, retained_ns;
-    _Atomic int stopping;    /* control asks, the worker answers: see node_stop_begin() */
-    bool ends_written;       /* since then */
-    _Atomic bool unreadable; /* worker writes, control reads: something on disk is not as it was written */
-    bool checkpoint_void;    /* control: so the next start reads all of the journal */
-    _Atomic bool resting;    /* worker writes, control reads: nothing to do */
+    _Atomic int stopping;     /* control asks, the worker answers: see node_stop_begin() */
+    bool ends_written;        /* since then */
+    _Atomic bool unreadable;  /* worker writes, control reads: something on disk is not as it was written */
+    bool checkpoint_void;     /* control: so the next start reads all of the journal */
+    _Atomic bool worker_hung; /* control: the worker takes no turns */
+    _Atomic bool resting;     /* worker writes, control reads: nothing to do */
     uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
     bool status_due;                               /* something changed that no status block shows yet */
 
@@ -391,6 +400,11 @@ uint64_t node_hlc(struct node *node, struct node_log *log, uint64_t now_ns);
 /* retention.c */
 /* Lets the trunk begin later, where its rules say so. */
 void retain(struct node *node, struct node_log *log, uint64_t now_ns);
+
+/* watch.c. The first two are the worker's, at a log's tick and at each heartbeat; the third the control thread's. */
+void watch_log(struct node *node, struct node_log *log, uint64_t now_ns);
+void watch_peers(struct node *node, uint64_t now_ns);
+void watch_worker(struct node *node, uint64_t now_ns);
 
 /* seen.c */
 /* Does the log's trunk hold the entry somewhere behind lsn? */

@@ -203,6 +203,7 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
     log->ticked_lsn = log->digest_lsn;
     durable_want(node, log);
     durable_tail(node, log, now_ns);
+    watch_log(node, log, now_ns);
     status_publish(log);
     if (node_has_unsent(node, log))
         node_activate(node, log);
@@ -257,6 +258,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
             if (node->due_ns[i] <= now_ns || node->logs[i]->touched)
                 node->due_ns[i] = tick_log(node, node->logs[i], now_ns);
         }
+        watch_peers(node, now_ns);
     }
     node->suspect_ns = detector_deadline_ns(&node->detector);
 }

@@ -427,6 +427,10 @@ bool core_producers_partial(const struct core *core);
 /* A MESSAGE_LEND to `to`, to which the caller adds prev_lsn, prev_term and the run. */
 void core_lend_message(const struct core *core, uint8_t to, struct message *out);
 
+/* For how long the follower has owed the acknowledgement of *lsn, which it could have given: it is not one that has far
+ * to catch up. 0: it owes nothing. */
+uint64_t core_owes_ns(const struct core *core, uint8_t peer, uint64_t now_ns, uint64_t *lsn);
+
 /* What may be sent to peer now: lsns [*from, *to]; false: nothing. core_sent() says what went out;
  * a count of 0 is a probe that carries none. */
 bool core_send_window(const struct core *core, uint8_t peer, uint64_t *from, uint64_t *to);

@@ -85,6 +85,27 @@ progress_is_quiet(const struct core *core)
     return true;
 }
 
+/* Whoever acknowledges at all has given a tick's last entry soon after; who catches up from far owes nothing yet. */
+static void
+note_owed(const struct core *core, struct progress *progress, uint64_t now_ns)
+{
+    if (progress->owed_lsn > progress->match_lsn)
+        return;
+    progress->owed_lsn = core->last_lsn - progress->match_lsn <= core->config.window_entries ? core->last_lsn : 0;
+    progress->owed_ns = now_ns;
+}
+
+uint64_t
+core_owes_ns(const struct core *core, uint8_t peer, uint64_t now_ns, uint64_t *lsn)
+{
+    const struct progress *progress = &core->progress[peer];
+
+    *lsn = progress->owed_lsn;
+    return core->role == ROLE_LEADER && is_member(core, peer) && progress->owed_lsn > progress->match_lsn
+               ? now_ns - progress->owed_ns
+               : 0;
+}
+
 void
 progress_tick(struct core *core, uint64_t now_ns)
 {
@@ -94,7 +115,10 @@ progress_tick(struct core *core, uint64_t now_ns)
         /* One that recovers is asked until it says that it has. */
         bool under_way = progress->probe_sent || progress->next_lsn > progress->match_lsn + 1 || progress->recovering;
 
-        if (peer == core->config.self || !is_member(core, peer) || !under_way)
+        if (peer == core->config.self || !is_member(core, peer))
+            continue;
+        note_owed(core, progress, now_ns);
+        if (!under_way)
             continue;
         if (now_ns - progress->sent_ns < core->config.retransmit_ns ||
             now_ns - progress->heard_ns < core->config.retransmit_ns)

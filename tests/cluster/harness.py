@@ -111,7 +111,10 @@ class Cluster:
             leaders = [row for row in self.status(log).values() if row['role'] == 'leader' and
                        (among is None or row['node'] in among)]
             return max(leaders, key=lambda row: row['term'])['node'] if leaders else None
-        return until(f'{log} has a leader', find)
+        try:
+            return until(f'{log} has a leader', find)
+        except Failed as failed:
+            raise Failed(f'{failed}: {self.said(log)}')
 
     def converged(self, log, nodes=None):
         """All (these) nodes hold the same committed trunk and no branch; returns the digest."""
@@ -128,8 +131,13 @@ class Cluster:
         try:
             return until(f'{log} is the same on {nodes}', same)[2]
         except Failed as failed:
-            said = {n: open(os.path.join(self.dir, n + '.log')).read()[-300:] for n in self.names}
-            raise Failed(f'{failed}: {json.dumps(self.status(log))}, logs {said}')
+            raise Failed(f'{failed}: {self.said(log)}')
+
+    def said(self, log):
+        """What there is to know of a cluster that does not do as it should."""
+        logs = {n: open(os.path.join(self.dir, n + '.log')).read()[-300:] for n in self.names}
+        events = self.cairn('events', '--json').out.decode()[-4000:]
+        return f'{json.dumps(self.status(log))}, logs {logs}, events {events}'
 
     def read(self, log, node, *more):
         return self.ok('read', log, '--via', node, *more).out

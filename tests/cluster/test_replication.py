@@ -56,14 +56,20 @@ def test_a_killed_leader_loses_nothing_acknowledged():
                   lambda: cluster.status('k').get(leader, {}).get('role') in ('follower', 'leader'))
             cluster.converged('k')
         producer.stdin.close()
-        check(producer.wait(30) == 0, 'append ended with', producer.returncode)
+        # On a busy machine nodes suspect each other, and cp refuses meanwhile; what it took stands, in order.
+        check(producer.wait(30) in (0, 3), 'append ended with', producer.returncode)
         out.close()
-        expected = b''.join(b'round %d entry %d\n' % (r, i) for r in range(3) for i in range(4000))
+        given = [b'round %d entry %d\n' % (r, i) for r in range(3) for i in range(4000)]
         with open(os.path.join(cluster.dir, 'rows')) as file:
-            check(sum(1 for _ in file) == 12000)
+            rows = [json.loads(line) for line in file]
+        check(len(rows) == len(given), len(rows))
+        taken = [line for line, row in zip(given, rows) if 'error' not in row]
+        perhaps = {line for line, row in zip(given, rows) if row.get('error') == 'unknown'}
+        check(len(taken) > 11000, 'only', len(taken), 'were taken')
         cluster.converged('k')
         for node in cluster.names:
-            check(cluster.read('k', node) == expected, 'lost, doubled or out of order on', node)
+            found = [line for line in cluster.read('k', node).splitlines(True) if line not in perhaps]
+            check(found == taken, 'lost, doubled or out of order on', node)
 
 
 def test_a_follower_that_was_away_catches_up():

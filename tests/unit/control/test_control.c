@@ -163,6 +163,90 @@ a_new_life_is_told_and_the_former_is_stale(void **state)
     assert_int_equal(detector.stale, 1);
 }
 
+/* Beats every millisecond and late_ns more, now and then; returns the time. */
+static uint64_t
+beat_late(struct detector *detector, uint64_t at_ns, uint32_t beats, uint64_t late_ns, uint32_t every)
+{
+    for (uint32_t i = 1; i <= beats; i++) {
+        at_ns += MS + (i % every == 0 ? late_ns : 0);
+        detector_observe(detector, 1, 1, 7, MS, at_ns);
+        detector_observe(detector, 2, 1, 7, MS, at_ns);
+        detector_tick(detector, at_ns, true);
+    }
+    return at_ns;
+}
+
+static void
+an_adaptive_timeout_follows_what_was_seen_between_floor_and_ceiling(void **state)
+{
+    struct detector_config config = {.self = 0,
+                                     .nodes = 3,
+                                     .rejoin_beats = 3,
+                                     .interval_ns = MS,
+                                     .timeout_ns = 10 * MS,
+                                     .floor_ns = 5 * MS,
+                                     .ceiling_ns = 30 * MS};
+    struct detector detector;
+    uint64_t at_ns = 1000 * MS, learned_ns;
+
+    (void)state;
+    detector_init(&detector, &config, at_ns);
+    at_ns = beat_late(&detector, at_ns, 100, 0, 1);
+    assert_int_equal(detector.peers[1].timeout_ns, 10 * MS); /* too little is known */
+    at_ns = beat_late(&detector, at_ns, 1000, 0, 1);
+    assert_int_equal(detector.peers[1].timeout_ns, 5 * MS);
+    assert_int_equal(detector_tick(&detector, at_ns + 4 * MS, true), 0);
+    assert_int_equal(detector_tick(&detector, at_ns + 5 * MS, true), 6);
+    at_ns = beat_late(&detector, at_ns + 5 * MS, 4000, 4 * MS, 100);
+    learned_ns = detector.peers[1].timeout_ns;
+    assert_true(learned_ns >= 10 * MS && learned_ns <= 12 * MS);
+    at_ns = beat_late(&detector, at_ns, 4000, 4 * MS, 2);
+    beat_late(&detector, at_ns, 8000, 25 * MS, 10);
+    assert_int_equal(detector.peers[1].timeout_ns, 30 * MS);
+}
+
+static void
+who_is_late_time_and_again_is_slow_until_it_is_not(void **state)
+{
+    struct detector detector = detector_of_three();
+    uint64_t at_ns = beat_late(&detector, 1000 * MS, 100, 0, 1);
+
+    (void)state;
+    assert_int_equal(detector_slow(&detector), 0);
+    at_ns = beat_late(&detector, at_ns, 1, 9 * MS, 1);
+    assert_int_equal(detector_slow(&detector), 0); /* once is nothing */
+    at_ns = beat_late(&detector, at_ns, 100, 3 * MS, 1);
+    assert_int_equal(detector_slow(&detector), 6);
+    assert_int_equal(detector_reach(&detector), 7);
+    at_ns = beat_late(&detector, at_ns, 8, 0, 1);
+    assert_int_equal(detector_slow(&detector), 6);
+    beat_late(&detector, at_ns, 100, 0, 1);
+    assert_int_equal(detector_slow(&detector), 0);
+}
+
+static void
+quantiles_of_lateness_are_right_to_a_bucket(void **state)
+{
+    struct lateness lateness = {0};
+
+    (void)state;
+    assert_int_equal(lateness_quantile_ns(&lateness, 999), 0);
+    for (uint64_t i = 1; i <= 1000; i++)
+        lateness_note(&lateness, i * 10000);
+    for (uint32_t thousandths = 1; thousandths <= 1000; thousandths++) {
+        uint64_t exact_ns = thousandths * 10000ull, found_ns = lateness_quantile_ns(&lateness, thousandths);
+
+        assert_true(found_ns >= exact_ns && found_ns <= exact_ns + exact_ns / 4 + 1024);
+    }
+    lateness_note(&lateness, UINT64_MAX / 2);
+    assert_true(lateness_quantile_ns(&lateness, 1000) > 16000000000ull);
+    /* What is old is forgotten. */
+    for (uint32_t i = 0; i < 100000; i++)
+        lateness_note(&lateness, 0);
+    assert_int_equal(lateness_quantile_ns(&lateness, 1000), 1024);
+    assert_true(lateness.count < 4096 && lateness.mean_ns < 16);
+}
+
 static void
 modes_follow_policy_and_reach(void **state)
 {
@@ -247,6 +331,9 @@ main(void)
         cmocka_unit_test(ones_own_pause_is_not_the_peers),
         cmocka_unit_test(a_resting_peer_is_waited_for_less),
         cmocka_unit_test(a_new_life_is_told_and_the_former_is_stale),
+        cmocka_unit_test(an_adaptive_timeout_follows_what_was_seen_between_floor_and_ceiling),
+        cmocka_unit_test(who_is_late_time_and_again_is_slow_until_it_is_not),
+        cmocka_unit_test(quantiles_of_lateness_are_right_to_a_bucket),
         cmocka_unit_test(modes_follow_policy_and_reach),
         cmocka_unit_test(more_than_can_be_met_is_refused_and_less_is_never_given),
     };
