@@ -1,4 +1,5 @@
 """Real processes over memif: what is appended is on every node, whatever dies."""
+import json
 import os
 import random
 import subprocess
