@@ -86,7 +86,8 @@ load_run(const struct load_config *config, struct histogram *histogram)
     run.start_ns = clock_now_ns(&run.clock);
     run.measure_ns = run.start_ns + config->warm_up_ns;
     run.end_ns = run.measure_ns + config->duration_ns;
-    while ((now_ns = clock_now_ns(&run.clock)) < run.end_ns && run.error == CAIRN_OK) {
+    while ((now_ns = clock_now_ns(&run.clock)) < run.end_ns && run.error == CAIRN_OK &&
+           (config->stop == NULL || !*config->stop)) {
         send_due(&run, now_ns);
         if (config->poll != NULL)
             config->poll(config->context, now_ns);

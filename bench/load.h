@@ -16,7 +16,8 @@ struct load_config {
     /* Called in every round: whoever polls the node in this thread does it here. May be NULL. */
     void (*poll)(void *context, uint64_t now_ns);
     void *context;
-    uint64_t *seq; /* of the producer, carried from run to run */
+    const bool *stop; /* the load ends once this is true, which poll() may bring about; or NULL */
+    uint64_t *seq;    /* of the producer, carried from run to run */
     uint64_t producer;
 };
 

@@ -15,14 +15,15 @@
 
 #define NODES 3u
 #define AWAY 2u
-#define MEMORY_MIB 256u
+#define MEMORY_MIB 1024u
 #define CHANNEL_BYTES (1u << 20)
 #define SAMPLES 10000u
 #define RAW_SAMPLES 20000u
 #define WAIT_NS 10000000000u
 #define CUT_NS 300000000u
 #define BRANCH_ENTRIES 100000u
-#define LIVE_EVERY_NS 200000u
+#define LIVE_NS 2000000000u
+#define LOOK_EVERY_NS 1000000u
 
 static const enum cairn_policy policies[] = {CAIRN_POLICY_CP, CAIRN_POLICY_CA, CAIRN_POLICY_ADAPTIVE, CAIRN_POLICY_AP};
 #define LOGS (sizeof(policies) / sizeof(*policies))
@@ -38,6 +39,7 @@ struct consistency {
     struct cairn_client *clients[NODES];
     uint32_t logs[LOGS];
     uint32_t payload_bytes;
+    uint64_t full_per_s[LOGS]; /* as many appends as the policy's own level takes */
     uint64_t seconds, raw_p50_ns, raw_p99_ns, token, producer, seq;
     struct histogram *histogram;
     struct page_events events;
@@ -176,6 +178,8 @@ measure_append(struct consistency *bench, uint32_t place, enum cairn_ack ack)
     if (result.error != CAIRN_OK)
         return refused("an append", result.error);
     per_s = result.entries * 1000000000u / result.duration_ns;
+    if (bench->full_per_s[place] == 0 || ack == CAIRN_ACK_MAJORITY)
+        bench->full_per_s[place] = per_s;
     histogram_reset(bench->histogram);
     for (uint32_t i = 0; i < SAMPLES; i++) {
         uint64_t start_ns = cli_now_ns();
@@ -274,26 +278,50 @@ equal(struct consistency *bench, const char *log)
     return true;
 }
 
-/* Appends at the leader, one every LIVE_EVERY_NS, until done() or the time is over. Their p99. */
-static uint64_t
-live_p99_ns(struct consistency *bench, uint32_t place, uint64_t for_ns, bool until_equal)
+/* Until n3's branch is on the trunk. */
+struct merge_watch {
+    struct consistency *bench;
+    uint32_t place;
+    uint64_t look_ns;
+    bool merged;
+};
+
+static void
+watch_merge(void *context, uint64_t now_ns)
 {
-    uint64_t start_ns = cli_now_ns(), due_ns = start_ns, now_ns;
-    const char *log = cairn_policy_name(policies[place]);
+    struct merge_watch *watch = context;
+    struct node_log_view view;
+
+    if (now_ns < watch->look_ns)
+        return;
+    watch->look_ns = now_ns + LOOK_EVERY_NS;
+    watch->merged = node_view(watch->bench->local.nodes[AWAY], cairn_policy_name(policies[watch->place]), &view) &&
+                    view.branch_entries == 0 && view.mode != CAIRN_MODE_MERGING;
+}
+
+/* Appends at the leader at half of what it can take, for that long, or until n3's branch is on the trunk. Their p99. */
+static uint64_t
+live_p99_ns(struct consistency *bench, uint32_t place, uint64_t for_ns, bool until_merged)
+{
+    struct merge_watch watch = {.bench = bench, .place = place};
+    uint64_t seq = 0;
+    struct load_config load = {
+        .client = bench->clients[0],
+        .log = bench->logs[place],
+        .ack = CAIRN_ACK_POLICY,
+        .payload_bytes = bench->payload_bytes,
+        .rate_per_s = bench->full_per_s[place] / 2,
+        .in_flight = 4096,
+        .duration_ns = for_ns,
+        .producer = session_new_producer(),
+        .seq = &seq,
+        .poll = until_merged ? watch_merge : NULL,
+        .context = &watch,
+        .stop = &watch.merged,
+    };
 
     histogram_reset(bench->histogram);
-    while ((now_ns = cli_now_ns()) - start_ns < for_ns) {
-        struct node_log_view view;
-
-        if (now_ns < due_ns)
-            continue;
-        if (append_one(bench, 0, bench->logs[place], CAIRN_ACK_POLICY) == CAIRN_OK)
-            histogram_add(bench->histogram, cli_now_ns() - due_ns);
-        due_ns += LIVE_EVERY_NS;
-        if (until_equal && node_view(bench->local.nodes[AWAY], log, &view) && view.branch_entries == 0 &&
-            view.mode != CAIRN_MODE_MERGING && histogram_count(bench->histogram) > 100)
-            break;
-    }
+    load_run(&load, bench->histogram);
     return histogram_at(bench->histogram, 99);
 }
 
@@ -336,7 +364,7 @@ through_a_cut(struct consistency *bench, uint32_t place, struct cut_figures *f)
     uint64_t end_ns;
 
     memset(f, 0, sizeof(*f));
-    f->live_p99_ns = live_p99_ns(bench, place, CUT_NS, false);
+    f->live_p99_ns = live_p99_ns(bench, place, LIVE_NS, false);
     bench->cut_ns = cli_now_ns();
     set_cut(bench, true);
     usleep(30000);
@@ -347,7 +375,7 @@ through_a_cut(struct consistency *bench, uint32_t place, struct cut_figures *f)
     f->branch_entries = away.branch_entries;
     bench->heal_ns = cli_now_ns();
     set_cut(bench, false);
-    f->merging_p99_ns = live_p99_ns(bench, place, WAIT_NS / 5, true);
+    f->merging_p99_ns = live_p99_ns(bench, place, WAIT_NS, true);
     end_ns = cli_now_ns() + WAIT_NS;
     while (!equal(bench, log) && cli_now_ns() < end_ns)
         usleep(200);

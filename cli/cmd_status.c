@@ -6,7 +6,7 @@
 static void
 print_header(void)
 {
-    printf("%-6s %-16s %-10s %5s %-8s %-9s %10s %10s %8s  %-16s %s\n", "node", "log", "role", "term", "mode", "policy",
+    printf("%-6s %-16s %-10s %5s %-8s %-9s %10s %10s %15s  %-16s %s\n", "node", "log", "role", "term", "mode", "policy",
            "commit_lsn", "last_lsn", "branch", "digest", "hears");
 }
 
@@ -15,7 +15,9 @@ print_row(const json_t *row)
 {
     const char *text[] = {"node", "log", "role", "mode", "policy", "digest"};
     const char *values[6];
-    char hears[256] = "";
+    char hears[256] = "", branch[48];
+    json_int_t left = json_integer_value(json_object_get(row, "branch_entries"));
+    json_int_t merging = json_integer_value(json_object_get(row, "merge_entries"));
     json_t *name;
     size_t i;
 
@@ -25,10 +27,11 @@ print_row(const json_t *row)
         strncat(hears, i == 0 ? "" : ",", sizeof(hears) - strlen(hears) - 1);
         strncat(hears, json_string_value(name), sizeof(hears) - strlen(hears) - 1);
     }
-    printf("%-6s %-16s %-10s %5lld %-8s %-9s %10lld %10lld %8lld  %-16s %s\n", values[0], values[1], values[2],
+    snprintf(branch, sizeof(branch), merging != 0 ? "%lld of %lld" : "%lld", left, merging);
+    printf("%-6s %-16s %-10s %5lld %-8s %-9s %10lld %10lld %15s  %-16s %s\n", values[0], values[1], values[2],
            json_integer_value(json_object_get(row, "term")), values[3], values[4],
            json_integer_value(json_object_get(row, "commit_lsn")), json_integer_value(json_object_get(row, "last_lsn")),
-           json_integer_value(json_object_get(row, "branch_entries")), values[5], hears);
+           branch, values[5], hears);
 }
 
 static void

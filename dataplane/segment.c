@@ -1,14 +1,15 @@
 #include "segment.h"
 
 #include <assert.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define NONE UINT32_MAX
 #define TOUCH_AHEAD 6u
 #define TOUCH_BYTES (128u << 10)
+#define TOUCH_REST_US 50u
 
 bool
 segment_pool_init(struct segment_pool *pool, size_t memory_bytes, uint32_t segment_bytes)
@@ -50,14 +51,16 @@ segment_pool_fini(struct segment_pool *pool)
     memset(pool, 0, sizeof(*pool));
 }
 
+/* In pieces, and asleep between them: whoever shares the core, perhaps the worker itself, waits for one piece at most. */
 static void
-touch(struct segment *segment)
+touch(struct segment *segment, bool at_once)
 {
     for (size_t at = 0; at < segment->size_bytes; at += TOUCH_BYTES) {
         size_t rest = segment->size_bytes - at;
 
         madvise(segment->base + at, rest < TOUCH_BYTES ? rest : TOUCH_BYTES, MADV_POPULATE_WRITE);
-        sched_yield();
+        if (!at_once)
+            usleep(TOUCH_REST_US);
     }
 }
 
@@ -70,7 +73,7 @@ segment_pool_touch(struct segment_pool *pool, bool all)
     if (touched < fresh)
         touched = fresh;
     while (touched < pool->count && (all || touched < fresh + TOUCH_AHEAD)) {
-        touch(&pool->segments[touched]);
+        touch(&pool->segments[touched], all);
         atomic_store_explicit(&pool->touched, ++touched, memory_order_relaxed);
     }
 }

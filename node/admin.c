@@ -30,12 +30,13 @@ node_name_or_null(const struct node *node, uint8_t index)
 static json_t *
 status_row(struct node *node, const struct node_log_view *view)
 {
+    uint64_t merge_ns = view->merge_entries != 0 ? node_now_ns(node) - view->merge_begun_ns : 0;
     char digest[20];
 
     snprintf(digest, sizeof(digest), "%016" PRIx64, view->digest);
     return json_pack(
         "{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:b,s:s,s:I,"
-        "s:I,s:I,s:o,s:b}",
+        "s:I,s:I,s:o,s:b,s:I,s:I}",
         "node", node->name, "log", view->name, "id", (int)view->id, "role", view->role, "leader",
         node_name_or_null(node, view->leader), "term", (json_int_t)view->term, "mode", cairn_mode_name(view->mode),
         "policy", cairn_policy_name(view->policy), "deny", cairn_deny_name(view->deny), "commit_lsn",
@@ -47,7 +48,8 @@ status_row(struct node *node, const struct node_log_view *view)
         (json_int_t)view->lacks_lsn, "disk_failed", view->disk_failed, "when_cut", view->falls_to_cp ? "cp" : "deny",
         "retain_bytes", (json_int_t)view->retain_bytes, "retain_age_ms", (json_int_t)(view->retain_age_ns / 1000000),
         "trim_before", (json_int_t)view->trim_before_lsn, "slow", names_of(node, node->slow.peers), "worker_hung",
-        atomic_load_explicit(&node->worker_hung, memory_order_relaxed));
+        atomic_load_explicit(&node->worker_hung, memory_order_relaxed), "merge_entries",
+        (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000));
 }
 
 static json_t *

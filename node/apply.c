@@ -210,7 +210,13 @@ branch_trim(struct node *node, struct node_log *log, uint8_t origin, uint64_t pl
         return;
     if (log->durable != NULL)
         log->durable->branch_place = 0;
-    node_event(node, EVENT_MERGED, log, node->self, 0, 0, "every branch entry of %s is on the trunk", node->name);
+    if (log->merge.entries == 0)
+        node_event(node, EVENT_MERGED, log, node->self, 0, 0, "every branch entry of %s is on the trunk", node->name);
+    else
+        node_event(node, EVENT_MERGED, log, node->self, 0, 0,
+                   "every branch entry of %s is on the trunk: %lu in %.1f ms", node->name,
+                   (unsigned long)log->merge.entries, (double)(node_now_ns(node) - log->merge.begun_ns) / 1e6);
+    log->merge.entries = 0;
 }
 
 static void

@@ -289,6 +289,8 @@ view_fill(const struct node_log *log, const struct log_rules *rules, struct node
     out->last_lsn = status.last_lsn;
     out->first_lsn = status.first_lsn;
     out->branch_entries = status.branch_entries;
+    out->merge_entries = status.merge.entries;
+    out->merge_begun_ns = status.merge.begun_ns;
     out->digest = status.digest;
     out->appended = status.appended;
     out->refused = status.refused;

@@ -202,20 +202,31 @@ send_lent(struct node *node, struct node_log *log)
     }
 }
 
-static void
-stream_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns)
+/* Holds nothing up: what is committed is so without it. */
+static bool
+far_behind(const struct node_log *log, uint8_t peer)
+{
+    uint64_t from, to;
+
+    return core_send_window(log->core, peer, &from, &to) && from + CATCH_UP_ENTRIES <= core_commit_lsn(log->core);
+}
+
+/* Returns how many frames went. */
+static uint32_t
+stream_to(struct node *node, struct node_log *log, uint8_t peer, uint32_t frames_max, uint64_t now_ns)
 {
     struct stream *stream = &log->streams[peer];
     struct port *port = &node->ports[peer];
     const struct store *store;
     struct stretch stretch;
     uint64_t from, to;
+    uint32_t frames;
 
-    for (uint32_t frames = 0; frames < FRAMES_PER_TURN; frames++) {
+    for (frames = 0; frames < frames_max; frames++) {
         struct message message;
 
         if (port_room(port) < 4 || !core_send_window(log->core, peer, &from, &to))
-            return;
+            return frames;
         stream_place(stream, from - 1);
         message = append_message(node, log, peer, from);
         if (from > to) {
@@ -224,34 +235,52 @@ stream_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
 
             if (send_records(node, log, port, &message, &none, &nothing))
                 core_sent(log->core, peer, from - 1, now_ns);
-            return;
+            return frames;
         }
         store = trunk_at(node, log, from);
         if (store == NULL || !store_look(store, &stream->cursor, to, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch) ||
             stretch.first != from)
-            return;
+            return frames;
         if (!send_stretch(node, log, port, &message, &stretch, stream))
-            return;
+            return frames;
         stream->key = stretch.first + stretch.count - 1;
         store_advance(&stream->cursor, &stretch);
         core_sent(log->core, peer, from + stretch.count - 1, now_ns);
     }
+    return frames;
 }
 
+/* To those that keep up first, and to those far behind a little more than that: they catch up, and nobody waits for it. */
 void
 send_entries(struct node *node, struct node_log *log, uint64_t now_ns)
 {
+    cairn_node_set behind = 0;
+    uint32_t most = 0;
+
     if (core_role(log->core) != ROLE_LEADER)
         return;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        uint32_t frames;
+
         if (peer == node->self)
             continue;
         if (core_wants_base(log->core, peer))
             send_base(node, log, peer, now_ns);
         if (core_wants_producers(log->core, peer))
             send_producers(node, log, peer, now_ns);
-        stream_to(node, log, peer, now_ns);
+        if (far_behind(log, peer)) {
+            behind |= (cairn_node_set)1 << peer;
+            continue;
+        }
+        frames = stream_to(node, log, peer, FRAMES_PER_TURN, now_ns);
+        most = frames > most ? frames : most;
         /* Not held back for the next one's frames: the first to answer may be the one that counts. */
+        port_flush(&node->ports[peer], now_ns);
+    }
+    for (; behind != 0; behind &= behind - 1) {
+        uint8_t peer = (uint8_t)__builtin_ctz(behind);
+
+        stream_to(node, log, peer, CATCH_UP_FRAMES + most + most / 2, now_ns);
         port_flush(&node->ports[peer], now_ns);
     }
 }

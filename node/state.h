@@ -35,6 +35,9 @@
 #define READERS_MAX 64u
 #define REQUESTS_PER_TURN 64u
 #define FRAMES_PER_TURN 32u
+/* A follower further than this behind what is committed catches up, with so many frames a turn more than the others. */
+#define CATCH_UP_ENTRIES 4096u
+#define CATCH_UP_FRAMES 2u
 #define IN_FLIGHT_MAX 8192u
 #define WAITS_MAX 1024u
 #define ASSEMBLIES_PER_PEER 4u
@@ -174,6 +177,12 @@ struct durable {
     uint64_t promised_lsn, promised_term;
 };
 
+/* This node's branch goes onto the trunk: so many entries it had at most since a leader is in reach. */
+struct merge {
+    uint64_t entries; /* 0: none does */
+    uint64_t begun_ns;
+};
+
 struct log_status {
     enum role role;
     enum cairn_mode mode;
@@ -181,6 +190,7 @@ struct log_status {
     bool recovering, failed;
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, refused, appended, recovery_lsn;
     uint64_t held_lsn, lacks_lsn;
+    struct merge merge;
     struct members members;
 };
 
@@ -226,6 +236,7 @@ struct node_log {
     struct store trunk;
     struct held_branch branches[CAIRN_NODES_MAX]; /* by origin; others' are copies */
     struct held_branch *own;
+    struct merge merge;      /* of the own branch */
     struct durable *durable; /* NULL: the log lives in memory alone */
     struct cursor commit_cursor;
     uint64_t digest, digest_lsn;

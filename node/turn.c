@@ -187,6 +187,21 @@ node_has_unsent(const struct node *node, const struct node_log *log)
     return false;
 }
 
+static void
+follow_merge(struct node_log *log, uint64_t now_ns)
+{
+    uint64_t entries = log->own->entries;
+
+    if (entries == 0 || core_leader(log->core) == CAIRN_NODE_NONE) {
+        log->merge.entries = 0;
+        return;
+    }
+    if (log->merge.entries == 0)
+        log->merge.begun_ns = now_ns;
+    if (log->merge.entries < entries)
+        log->merge.entries = entries;
+}
+
 /* Returns when the log wants the next one, if nothing happens to it before: logs that rest cost
  * nothing but a look at that time. */
 static uint64_t
@@ -198,6 +213,7 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
     sink = node_sink(node, log);
     core_tick(log->core, now_ns, &sink);
     log_reassess(node, log);
+    follow_merge(log, now_ns);
     if (log->rules.retain_bytes != 0)
         retain(node, log, now_ns);
     log->ticked_lsn = log->digest_lsn;
@@ -401,6 +417,7 @@ status_publish(struct node_log *log)
         .last_lsn = core_last_lsn(log->core),
         .first_lsn = log->base_lsn + 1,
         .branch_entries = log->own->entries,
+        .merge = log->merge,
         .digest = log->digest,
         .recovery_lsn = core_recovery_lsn(log->core),
         .members = *core_members(log->core),

@@ -123,6 +123,7 @@ core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, st
     };
     trunk_note(core, &run, id);
     *level_of(core, run.first_lsn) = (uint8_t)ack;
+    core->appended_lsn = run.first_lsn;
     out->lsn = run.first_lsn;
     out->term = run.term;
     out->seq = run.first_seq;

@@ -171,7 +171,7 @@ core_receive(struct core *core, const struct message *message, const struct entr
         receive_read_index_reply(core, message, sink);
         break;
     case MESSAGE_HAND_OFF:
-        receive_hand_off(core, message, ids, sink);
+        receive_hand_off(core, message, ids, now_ns, sink);
         break;
     case MESSAGE_HAND_OFF_REPLY:
         receive_hand_off_reply(core, message, now_ns);
@@ -245,7 +245,6 @@ core_deadline_ns(const struct core *core)
 void
 core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *sink)
 {
-    (void)now_ns;
     assert(lsn <= core->last_lsn);
     if (lsn > core->held_lsn) {
         /* What was received before it was held is owed an answer yet. */
@@ -255,6 +254,7 @@ core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *s
     }
     if (core->role == ROLE_LEADER) {
         commit_advance(core, sink);
+        pace_commit(core, now_ns);
     } else {
         /* The leader waits for the one, nobody for the other. */
         append_acknowledge(core, sink);

@@ -198,6 +198,7 @@ struct message {
         struct {
             uint64_t mark;
             uint32_t incarnation;
+            uint32_t rate_per_s; /* so many entries may follow; 0: as many as the window holds */
             uint8_t origin;
         } hand_off_reply;
         struct {

@@ -5,11 +5,14 @@
  * it, and what survived by another way is recognised and skipped. */
 #include "state.h"
 
+#define REFILL_MOST_NS 1000000u
+
 static void
 restart(struct branch *branch)
 {
     branch->sent_seq = branch->marked_seq = branch->base_seq;
     branch->in_flight = 0;
+    branch->told = false;
     branch->rests_ns = 0;
     branch->probing = branch->due = false;
 }
@@ -31,7 +34,10 @@ core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnat
         return false;
     if (!(core->reach & node_bit(core->leader)) || (origin != core->config.self && !branch->due))
         return false;
-    if (branch->sent_seq >= branch->last_seq || branch->in_flight >= HAND_OFF_WINDOW_ENTRIES)
+    if (branch->sent_seq >= branch->last_seq ||
+        branch->in_flight >= (branch->told ? HAND_OFF_WINDOW_ENTRIES : HAND_OFF_FIRST_ENTRIES))
+        return false;
+    if (branch->told && branch->rate_per_s != 0 && branch->allowed <= 0)
         return false;
     if (branch->probing && branch->in_flight > 0)
         return false;
@@ -41,6 +47,23 @@ core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnat
     *after_seq = branch->sent_seq;
     *leader = core->leader;
     return true;
+}
+
+/* Only what goes under a rate counts against it: what went before the leader said one is no debt. */
+static void
+spend(struct branch *branch, uint32_t count)
+{
+    if (branch->told && branch->rate_per_s != 0)
+        branch->allowed -= count;
+}
+
+static void
+rate_told(struct branch *branch, uint32_t rate_per_s)
+{
+    if (!branch->told || branch->rate_per_s == 0)
+        branch->allowed = 0;
+    branch->told = true;
+    branch->rate_per_s = rate_per_s;
 }
 
 void
@@ -57,6 +80,7 @@ core_handed(struct core *core, uint8_t origin, uint64_t last_seq, uint32_t count
         branch->sent_ns = now_ns;
     branch->sent_seq = last_seq;
     branch->in_flight += count;
+    spend(branch, count);
 }
 
 /* The origin of a copy comes first: the trunk takes it once, but twice the frames would be paid for it. */
@@ -84,6 +108,20 @@ tick(struct core *core, struct branch *branch, uint64_t now_ns)
         branch->sent_seq = branch->marked_seq = branch->base_seq;
 }
 
+/* What the time since the last one is worth. A node that has slept does not make up for all of it at once. */
+static void
+refill(struct branch *branch, uint64_t now_ns)
+{
+    uint64_t since_ns = now_ns - branch->refilled_ns < REFILL_MOST_NS ? now_ns - branch->refilled_ns : REFILL_MOST_NS;
+    uint64_t entries = since_ns * branch->rate_per_s / 1000000000u;
+
+    if (entries == 0)
+        return;
+    branch->refilled_ns = now_ns;
+    branch->allowed = branch->allowed + (int64_t)entries < (int64_t)entries ? branch->allowed + (int64_t)entries
+                                                                            : (int64_t)entries;
+}
+
 void
 hand_off_tick(struct core *core, uint64_t now_ns)
 {
@@ -93,13 +131,16 @@ hand_off_tick(struct core *core, uint64_t now_ns)
         if (origin != core->config.self)
             wait_for_origin(core, &core->branches[origin], now_ns);
         tick(core, &core->branches[origin], now_ns);
+        refill(&core->branches[origin], now_ns);
     }
 }
 
 static void
-hand_off_reply(struct core *core, const struct message *message, uint64_t mark, const struct sink *sink)
+hand_off_reply(struct core *core, const struct message *message, uint64_t mark, uint64_t now_ns,
+               const struct sink *sink)
 {
     const struct run *run = &message->hand_off.run;
+    uint32_t rate_per_s = pace_rate(core, run->origin, now_ns);
     struct message reply;
 
     if (message->from == core->config.self) {
@@ -107,12 +148,15 @@ hand_off_reply(struct core *core, const struct message *message, uint64_t mark, 
 
         branch->marked_seq = branch->sent_seq = mark;
         branch->in_flight = 0;
+        rate_told(branch, rate_per_s);
+        spend(branch, run->count);
         return;
     }
     reply = core_message(core, MESSAGE_HAND_OFF_REPLY, message->from);
     reply.yes = true;
     reply.hand_off_reply.mark = mark;
     reply.hand_off_reply.incarnation = run->incarnation;
+    reply.hand_off_reply.rate_per_s = rate_per_s;
     reply.hand_off_reply.origin = run->origin;
     core_send(&reply, sink);
 }
@@ -181,7 +225,8 @@ take_batch(struct core *core, const struct run *batch, uint64_t mark, const stru
 }
 
 void
-receive_hand_off(struct core *core, const struct message *message, const struct entry_id *ids, const struct sink *sink)
+receive_hand_off(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
+                 const struct sink *sink)
 {
     const struct run *batch = &message->hand_off.run;
     uint64_t mark;
@@ -191,7 +236,7 @@ receive_hand_off(struct core *core, const struct message *message, const struct 
     mark = marks_get(&core->marks, batch->origin, batch->incarnation);
     if (mark >= message->hand_off.prev_seq)
         mark = take_batch(core, batch, mark, ids, sink);
-    hand_off_reply(core, message, mark, sink);
+    hand_off_reply(core, message, mark, now_ns, sink);
 }
 
 void
@@ -209,6 +254,7 @@ receive_hand_off_reply(struct core *core, const struct message *message, uint64_
         branch->probing = false;
     branch->marked_seq = mark;
     branch->sent_ns = now_ns;
+    rate_told(branch, message->hand_off_reply.rate_per_s);
     if (mark >= branch->sent_seq) {
         branch->sent_seq = mark;
         branch->in_flight = 0;

@@ -25,6 +25,7 @@ progress_start(struct core *core, uint64_t now_ns)
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++)
         progress_reset(core, peer, now_ns);
     core->all_lsn = 0;
+    pace_start(core);
 }
 
 bool
@@ -196,4 +197,5 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
     acknowledged(progress, message->append_reply.match_lsn,
                  message->append_reply.hint_lsn <= core->last_lsn ? message->append_reply.hint_lsn : 0, now_ns);
     commit_advance(core, sink);
+    pace_commit(core, now_ns);
 }

@@ -17,6 +17,8 @@
 #define LEASE_DRIFT_SHARE 100u /* of a lease: what two clocks may drift apart meanwhile */
 #define CHANGES_MAX 16u
 #define HAND_OFF_WINDOW_ENTRIES 4096u
+#define PACE_TURNS 64u
+#define HAND_OFF_FIRST_ENTRIES 256u /* until the leader has said at what rate */
 #define LIVES_MAX 16u
 
 /* Which term each part of the trunk belongs to: one row per term. Rows that fall off the front are
@@ -95,6 +97,10 @@ struct branch {
     uint64_t sent_seq;    /* handed off up to here, not yet answered for */
     uint64_t marked_seq;
     uint32_t in_flight;
+    bool told;           /* the leader has said at what rate: */
+    uint32_t rate_per_s; /* 0: as fast as the window lets it */
+    int64_t allowed;     /* entries that may go now; below 0: more have gone than might */
+    uint64_t refilled_ns;
     uint64_t sent_ns;
     uint64_t gap_place; /* a copy: what is not behind it is not all here, but, its origin says, on the trunk */
     uint64_t rests_ns;  /* a copy: nothing has happened to it since then; 0: not counted yet */
@@ -112,6 +118,24 @@ struct spread {
     uint64_t sent_place, held_place;
     uint64_t sent_ns;
     uint32_t in_flight; /* batches */
+};
+
+/* What clients appended in one turn of the leader's. */
+struct pace_turn {
+    uint64_t lsn; /* the last */
+    uint64_t begun_ns;
+    uint32_t entries;
+};
+
+/* Leader: how fast branches may drain onto the trunk: pace.c. */
+struct pace {
+    struct pace_turn turns[PACE_TURNS]; /* not committed yet: judged .. begun */
+    uint32_t judged, begun;
+    uint64_t begun_lsn;
+    uint64_t usual_ns;                  /* one append in a hundred takes longer while nothing drains */
+    uint64_t learned;                   /* that is known from so many */
+    uint32_t rate_per_s;                /* of all branches together */
+    uint64_t taken_ns[CAIRN_NODES_MAX]; /* by origin: the last batch; 0: none yet */
 };
 
 struct core {
@@ -179,6 +203,10 @@ struct core {
     struct branch branches[CAIRN_NODES_MAX]; /* by origin */
     cairn_node_set branches_held;            /* those that are not empty */
     struct spread spreads[CAIRN_NODES_MAX];  /* by peer */
+
+    struct pace pace;
+    uint64_t appended_lsn, live_lsn; /* the last that a client appended, and the last one looked at */
+    uint64_t live_until_ns;
 
     /* What this node held before it lost some of it; 0: nothing is lost. */
     uint64_t promised_lsn, promised_term;
@@ -352,9 +380,14 @@ bool branch_adopted(const struct core *core);
 /* hand_off.c */
 void hand_off_tick(struct core *core, uint64_t now_ns);
 void hand_off_restart(struct core *core);
-void receive_hand_off(struct core *core, const struct message *message, const struct entry_id *ids,
+void receive_hand_off(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
                       const struct sink *sink);
 void receive_hand_off_reply(struct core *core, const struct message *message, uint64_t now_ns);
+
+/* pace.c */
+uint32_t pace_rate(struct core *core, uint8_t origin, uint64_t now_ns);
+void pace_commit(struct core *core, uint64_t now_ns);
+void pace_start(struct core *core);
 
 /* spread.c */
 void spread_tick(struct core *core, uint64_t now_ns);

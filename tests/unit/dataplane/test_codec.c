@@ -69,6 +69,27 @@ every_small_message_comes_back(void **state)
 }
 
 static void
+a_rate_comes_back(void **state)
+{
+    struct message message = message_of(MESSAGE_HAND_OFF_REPLY);
+    struct decoded decoded;
+    uint8_t bytes[512];
+    size_t size;
+
+    (void)state;
+    message.hand_off_reply.mark = 77;
+    message.hand_off_reply.incarnation = 9;
+    message.hand_off_reply.origin = CAIRN_NODES_MAX - 1;
+    message.hand_off_reply.rate_per_s = UINT32_MAX;
+    size = codec_encode(&sender, 5, &message, bytes);
+    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(decoded.message.hand_off_reply.mark, 77);
+    assert_int_equal(decoded.message.hand_off_reply.incarnation, 9);
+    assert_int_equal(decoded.message.hand_off_reply.origin, CAIRN_NODES_MAX - 1);
+    assert_int_equal(decoded.message.hand_off_reply.rate_per_s, UINT32_MAX);
+}
+
+static void
 entries_come_back(void **state)
 {
     struct decoded decoded;
@@ -324,6 +345,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_small_message_comes_back),
+        cmocka_unit_test(a_rate_comes_back),
         cmocka_unit_test(entries_come_back),
         cmocka_unit_test(a_votes_lives_come_back),
         cmocka_unit_test(a_base_comes_back),

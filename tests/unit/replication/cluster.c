@@ -172,7 +172,7 @@ member_start(struct member *member, bool recovering)
         .seed = cluster_random(cluster, UINT64_MAX),
         .election_timeout_ns = TIMEOUT,
         .retransmit_ns = TIMEOUT / 4,
-        .window_entries = 1024,
+        .window_entries = cluster->window_entries,
         .producers_max = 64,
         .policy = cluster->policy,
         .recovering = recovering,
@@ -188,10 +188,17 @@ member_start(struct member *member, bool recovering)
 struct cluster *
 cluster_new(uint32_t count, enum cairn_policy policy, uint64_t seed)
 {
+    return cluster_new_with_window(count, policy, seed, 1024);
+}
+
+struct cluster *
+cluster_new_with_window(uint32_t count, enum cairn_policy policy, uint64_t seed, uint32_t window_entries)
+{
     struct cluster *cluster = calloc(1, sizeof(*cluster));
 
     cluster->count = count;
     cluster->policy = policy;
+    cluster->window_entries = window_entries;
     cluster->random = seed * 0x9e3779b97f4a7c15u + 1;
     cluster->now_ns = 1000 * MS;
     cluster->delay_max_ns = MS / 10;
@@ -317,18 +324,21 @@ receive(struct member *member, struct flying *flying)
 static void
 deliver_due(struct cluster *cluster)
 {
-    for (uint32_t i = 0; i < cluster->flying_count;) {
+    uint32_t kept = 0;
+
+    /* In the order they were sent in; more may be sent meanwhile. */
+    for (uint32_t i = 0; i < cluster->flying_count; i++) {
         struct flying flying = cluster->flying[i];
         struct member *to = &cluster->members[flying.message.to];
 
         if (flying.due_ns > cluster->now_ns) {
-            i++;
+            cluster->flying[kept++] = flying;
             continue;
         }
-        cluster->flying[i] = cluster->flying[--cluster->flying_count];
         if (!to->down && !cluster->cut[flying.message.from][flying.message.to])
             receive(to, &flying);
     }
+    cluster->flying_count = kept;
 }
 
 /* The detector and the coalesced heartbeats, told the truth about the cuts. */

@@ -58,10 +58,14 @@ struct cluster {
     struct stored *committed;       /* the one trunk all must agree on */
     uint64_t committed_lsn;
     enum cairn_policy policy;
+    uint32_t window_entries;
     uint64_t messages;
 };
 
 struct cluster *cluster_new(uint32_t count, enum cairn_policy policy, uint64_t seed);
+/* So many entries may be on their way to the commit. */
+struct cluster *cluster_new_with_window(uint32_t count, enum cairn_policy policy, uint64_t seed,
+                                        uint32_t window_entries);
 void cluster_free(struct cluster *cluster);
 void cluster_run(struct cluster *cluster, uint64_t duration_ns);
 /* Runs until there is a leader that a majority follows; fails the test after 100 timeouts. */

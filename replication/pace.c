@@ -1,0 +1,115 @@
+/* At what pace branches drain onto the trunk while clients append to it.
+ *
+ * While none do, as fast as the hand-off's window lets them. While some do, the leader says a rate with each answer, and
+ * looks for the highest at which one append in a hundred still takes no longer than half as long again as one in a
+ * hundred takes when nothing drains. Each append that is slower takes a little off the rate, each other adds so much
+ * less that the two balance where 99 of 100 are in time. The usual time is found in the same way. All appends count,
+ * those of one turn together: a look at one at a time would see a stall once, and not the many that waited for its end.
+ * (Steps of unequal size as an estimate of a quantile: Ma, Muthukrishnan and Sandler, "Frugal Streaming for Estimating
+ * Quantiles", 2013. A rate that follows the time taken rather than loss: Mittal et al., "TIMELY", SIGCOMM 2015.) */
+#include "state.h"
+
+/* A million entries in a quarter of a minute, whatever the clients pay. */
+#define RATE_LEAST 65536u
+#define RATE_MOST 16777216u
+#define RATE_FIRST 131072u
+/* Appends until the usual time can be relied on. */
+#define LEARN_ENTRIES 16384u
+/* An append moves an estimate by one part in so many, at most. */
+#define STEP_PARTS 1024u
+#define WEIGHT_MOST 256u
+
+/* Does a client append? */
+static bool
+is_live(struct core *core, uint64_t now_ns)
+{
+    if (core->appended_lsn != core->live_lsn)
+        core->live_until_ns = now_ns + core->config.election_timeout_ns;
+    core->live_lsn = core->appended_lsn;
+    return now_ns < core->live_until_ns;
+}
+
+static uint32_t
+draining(const struct core *core, uint64_t now_ns)
+{
+    uint32_t origins = 0;
+
+    for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++)
+        origins += core->pace.taken_ns[origin] != 0 &&
+                   now_ns - core->pace.taken_ns[origin] < core->config.election_timeout_ns;
+    return origins;
+}
+
+/* A batch of the origin's has been taken or looked at: entries a second it may go on with, 0: as many as it likes. */
+uint32_t
+pace_rate(struct core *core, uint8_t origin, uint64_t now_ns)
+{
+    struct pace *pace = &core->pace;
+    bool resumed = draining(core, now_ns) == 0;
+
+    assert(core->role == ROLE_LEADER);
+    if (resumed || pace->rate_per_s == 0)
+        pace->rate_per_s = RATE_FIRST;
+    pace->taken_ns[origin] = now_ns != 0 ? now_ns : 1;
+    return is_live(core, now_ns) ? pace->rate_per_s / draining(core, now_ns) : 0;
+}
+
+static void
+learn(struct pace *pace, uint64_t took_ns, uint64_t weight)
+{
+    if (pace->learned == 0)
+        pace->usual_ns = took_ns;
+    else if (took_ns > pace->usual_ns)
+        pace->usual_ns += pace->usual_ns * weight / STEP_PARTS + 1;
+    else
+        pace->usual_ns -= pace->usual_ns * weight / (STEP_PARTS * 99);
+    pace->learned += pace->learned < LEARN_ENTRIES ? weight : 0;
+}
+
+static void
+adapt(struct pace *pace, uint64_t took_ns, uint64_t weight)
+{
+    if (took_ns > pace->usual_ns + pace->usual_ns / 2)
+        pace->rate_per_s -= (uint32_t)(pace->rate_per_s * weight / STEP_PARTS);
+    else
+        pace->rate_per_s += (uint32_t)(pace->rate_per_s * weight / (STEP_PARTS * 99));
+    if (pace->rate_per_s < RATE_LEAST)
+        pace->rate_per_s = RATE_LEAST;
+    if (pace->rate_per_s > RATE_MOST)
+        pace->rate_per_s = RATE_MOST;
+}
+
+/* The appends of one turn are committed. */
+static void
+judge(struct pace *pace, const struct pace_turn *turn, bool drains, uint64_t now_ns)
+{
+    if (drains && pace->learned >= LEARN_ENTRIES)
+        adapt(pace, now_ns - turn->begun_ns, turn->entries);
+    else
+        learn(pace, now_ns - turn->begun_ns, turn->entries);
+}
+
+void
+pace_commit(struct core *core, uint64_t now_ns)
+{
+    struct pace *pace = &core->pace;
+
+    while (pace->judged != pace->begun && pace->turns[pace->judged % PACE_TURNS].lsn <= core->commit_lsn)
+        judge(pace, &pace->turns[pace->judged++ % PACE_TURNS], draining(core, now_ns) > 0, now_ns);
+    if (core->appended_lsn > core->commit_lsn && core->appended_lsn > pace->begun_lsn &&
+        pace->begun - pace->judged < PACE_TURNS) {
+        uint64_t entries = pace->begun_lsn != 0 ? core->appended_lsn - pace->begun_lsn : 1;
+
+        pace->turns[pace->begun++ % PACE_TURNS] = (struct pace_turn){
+            .lsn = core->appended_lsn,
+            .begun_ns = now_ns,
+            .entries = (uint32_t)(entries < WEIGHT_MOST ? entries : WEIGHT_MOST)};
+        pace->begun_lsn = core->appended_lsn;
+    }
+}
+
+void
+pace_start(struct core *core)
+{
+    memset(&core->pace, 0, sizeof(core->pace));
+}
