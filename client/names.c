@@ -34,6 +34,7 @@ static const struct {
                         "the node's disk has no space left for its journal; free some, it goes on by itself"},
     [CAIRN_DISK_FAILED] = {"disk_failed",
                            "a write to the node's disk failed; look at the disk, then start the node anew"},
+    [CAIRN_UNREADABLE] = {"unreadable", "the node's disk does not give back what was written; read from another node"},
 };
 
 static const char *const acks[] = {"policy", "local", "majority", "all"};

@@ -398,6 +398,8 @@ excerpt_done(struct node *node, const struct disk_done *done)
     if (valid && done->result > 0)
         take_blocks(node, excerpt, (uint32_t)done->result);
     if (excerpt->store.last >= excerpt->wanted_lsn) {
+        if (log->durable->damaged_lsn == excerpt->wanted_lsn)
+            log->durable->damaged_lsn = 0;
         excerpt->state = EXCERPT_READY;
         excerpt->used = ++node->excerpts_used;
         node_activate(node, log);
@@ -406,7 +408,7 @@ excerpt_done(struct node *node, const struct disk_done *done)
     store_reset(&excerpt->store, 0);
     if (valid)
         hand_away(node, log);
-    if (valid && done->result > 0 && log->durable->damaged_lsn != excerpt->wanted_lsn) {
+    if (valid && done->result != 0 && log->durable->damaged_lsn != excerpt->wanted_lsn) {
         log->durable->damaged_lsn = excerpt->wanted_lsn;
         atomic_store_explicit(&node->unreadable, true, memory_order_relaxed);
         node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,

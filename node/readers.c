@@ -183,6 +183,9 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     reader->max_lag_ns = request->max_lag_us * 1000ull;
     reader->lag_ns = UINT64_MAX;
     reader->cursor.position = reader->next;
+    /* What could not be read for another is asked for anew. */
+    if (reader->log != NULL && reader->log->durable != NULL)
+        reader->log->durable->damaged_lsn = 0;
     node->readers_used++;
     if (reader != &refused && node->readers_end <= (uint32_t)(reader - node->readers))
         node->readers_end = (uint32_t)(reader - node->readers) + 1;
@@ -410,6 +413,10 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
     }
     if (!reader_has_ground(node, reader))
         return 0;
+    if (reader->log->durable != NULL && reader->log->durable->damaged_lsn == reader->cursor.position) {
+        reader_end(node, reader, CAIRN_UNREADABLE);
+        return 0;
+    }
     given = read_trunk(node, reader);
     if (given > 0) {
         reader->since_ns = now_ns;

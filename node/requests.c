@@ -427,6 +427,15 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
     return true;
 }
 
+/* Of a node that takes nothing any more: who does, if it is known and in reach. */
+static enum cairn_error
+why_failed(const struct node *node, const struct core *core)
+{
+    uint8_t leader = core_leader(core);
+
+    return leader == CAIRN_NODE_NONE || !(node->reach >> leader & 1) ? CAIRN_DISK_FAILED : CAIRN_NOT_LEADER;
+}
+
 /* Trunk here, branch here, or somebody else's. */
 static bool
 append_route(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
@@ -437,7 +446,7 @@ append_route(struct node *node, struct node_log *log, const struct attachment *a
     enum cairn_error error = mode_admit_append(log->mode, &inputs, (enum cairn_ack)pending->asked, &ack);
 
     if (error == CAIRN_OK && core_failed(log->core))
-        error = CAIRN_DISK_FAILED;
+        error = why_failed(node, log->core);
     if (error != CAIRN_OK) {
         answer_error(node, log, attachment, pending->token, error);
         return true;

@@ -30,6 +30,7 @@ enum cairn_error {
     CAIRN_IO,          /* the operating system refused; the detail says what */
     CAIRN_NO_SPACE,    /* the node's disk has no space left for its journal */
     CAIRN_DISK_FAILED, /* a write of the node's journal failed: it acknowledges nothing any more */
+    CAIRN_UNREADABLE,  /* the node's disk does not give back what was written: another node may */
     CAIRN_ERRORS,
 };
 

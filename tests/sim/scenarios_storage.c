@@ -233,7 +233,13 @@ fsync_fails_once(struct sim *sim)
     expect(sim, result.error == CAIRN_UNKNOWN || result.error == CAIRN_DISK_FAILED);
     expect(sim, sim->nodes[leader].disk.failing == 0 && core_failed(core_of(sim, leader)));
     scene_successor(sim, leader, WITHIN);
+    /* It takes nothing; who does it says, as long as it knows. */
+    eventually(sim, WITHIN, core_leader(core_of(sim, leader)) != CAIRN_NODE_NONE);
+    expect(sim, append(sim, leader, 8, 1, CAIRN_ACK_LOCAL, NULL) == CAIRN_NOT_LEADER);
+    isolate(sim, leader, true);
+    sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
     expect(sim, append(sim, leader, 8, 1, CAIRN_ACK_LOCAL, NULL) == CAIRN_DISK_FAILED);
+    isolate(sim, leader, false);
     expect(sim, append(sim, scene_leader(sim), 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     /* It stays so until it is started anew. */
     sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
@@ -354,12 +360,43 @@ repeat_before_held(struct sim *sim)
     expect(sim, copies(sim, 7, 1) == 1);
 }
 
+/* A candidate has another's vote before its own is durable, and loses its power: after that it may vote for a third in
+ * the same term. */
+static void
+own_vote_not_durable(struct sim *sim)
+{
+    uint8_t leader = start(sim, 3, CAIRN_POLICY_CP, 100 * US), candidate = follower(sim, leader, 1);
+    uint8_t voter = follower(sim, leader, 2);
+    uint64_t term = core_term(core_of(sim, leader));
+
+    sim_run_for(sim, SETTLED_NS);
+    lose_from(sim, voter, MESSAGE_PREVOTE);
+    sim->nodes[candidate].disk.slower_ns = 100 * MS;
+    sim->nodes[candidate].disk.torn_atoms = 0;
+    isolate(sim, leader, true);
+    eventually(sim, WITHIN, core_term(core_of(sim, voter)) > term);
+    sim_run_for(sim, 5 * MS);
+    node_crash(&sim->nodes[candidate]);
+    link_cut(sim, candidate, voter, true);
+    node_boot(&sim->nodes[candidate]);
+    sim->nodes[candidate].disk.slower_ns = 0;
+    /* Two that remember nothing of that election have one of their own; two leaders of a term are a violation. */
+    link_cut(sim, leader, candidate, false);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    sim_run_for(sim, SETTLED_NS);
+    link_cut(sim, candidate, voter, false);
+    link_cut(sim, leader, voter, false);
+    lose_from(sim, voter, MESSAGE_NONE);
+    scene_end(sim);
+}
+
 const struct scenario scenarios_storage[] = {
     {"torn-tail", "what a power cut tears off is given up, and nothing else", torn_tail},
     {"corrupt-middle", "a damaged entry comes again from whoever has it", corrupt_middle},
     {"corrupt-everywhere", "with an entry damaged on all nobody goes on without it", corrupt_everywhere},
     {"corrupt-last", "a damaged last entry is not taken for one that was never there", corrupt_last},
     {"lost-vote-file", "a node that lost its term and vote does not vote as if newly born", lost_vote_file},
+    {"own-vote-not-durable", "a candidate's own vote counts when it is durable", own_vote_not_durable},
     {"fsync-fails-once", "what was on its way when a write failed is not acknowledged", fsync_fails_once},
     {"misdirected-write", "a write that went elsewhere is noticed, and made good", misdirected_write},
     {"full-disk", "without space appends are refused, undamaged, and go on with it", full_disk},

@@ -1,0 +1,141 @@
+"""Nodes whose disk fails, writes short or takes long: disk_faults.c is preloaded into them."""
+import os
+import struct
+import subprocess
+import time
+
+from harness import BINARY, Cluster, check, until
+
+SHIM = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(BINARY))), 'tests', 'libdisk_faults.so')
+ORDERS = ('fail_writes', 'short_writes', 'fail_reads', 'delay_us', 'met')
+
+
+class Disks:
+    """The nodes of a cluster, started anew on disks that can be told to fail."""
+
+    def __init__(self, cluster, *options):
+        self.cluster, self.options = cluster, options
+        for node in cluster.names:
+            cluster.kill(node)
+        for node in cluster.names:
+            with open(self.path(node), 'wb') as file:
+                file.write(bytes(4 * len(ORDERS)))
+            self.start(node)
+        cluster.leader('_catalog')
+
+    def path(self, node):
+        return os.path.join(self.cluster.dir, node + '.orders')
+
+    def start(self, node, shim=True):
+        cluster, env = self.cluster, {}
+        if shim:
+            env = {'LD_PRELOAD': SHIM, 'CAIRN_DISK_FAULTS': self.path(node),
+                   'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+        with open(os.path.join(cluster.dir, node + '.log'), 'ab') as log:
+            process = subprocess.Popen(
+                ['env', *(f'{key}={value}' for key, value in env.items()), BINARY, 'server', '--node', node, '--cluster',
+                 cluster.file, '--allow-faults', *self.options], stderr=log)
+        cluster.started.append(process)
+
+    def order(self, node, what, value=1):
+        with open(self.path(node), 'r+b') as file:
+            file.seek(4 * ORDERS.index(what))
+            file.write(struct.pack('<i', value))
+
+    def met(self, node):
+        with open(self.path(node), 'rb') as file:
+            return struct.unpack('<5i', file.read())[4]
+
+
+def disk_failed(cluster, node, log):
+    return cluster.status(log).get(node, {}).get('disk_failed')
+
+
+def a_failing_write(order, *options):
+    with Cluster(3, '--durability', 'disk') as cluster:
+        disks = Disks(cluster, *options)
+        cluster.ok('log', 'create', 'f', '--policy', 'cp')
+        cluster.ok('append', 'f', stdin=b''.join(b'before %d\n' % i for i in range(1000)))
+        failing = cluster.leader('f')
+        others = [node for node in cluster.names if node != failing]
+        disks.order(failing, order)
+        lines = [b'while %d ' % i + b'x' * 2000 for i in range(3000)]
+        result = cluster.cairn('append', 'f', '--json', '--deadline-ms', 5000, stdin=b'\n'.join(lines) + b'\n')
+        rows = result.rows()
+        check(len(rows) == len(lines), 'an append was not answered:', len(rows), result.err)
+        acked = {line: row['lsn'] for line, row in zip(lines, rows) if 'lsn' in row}
+        until('the node says that its disk failed', lambda: disk_failed(cluster, failing, 'f'))
+        check(disks.met(failing) > 0)
+        check([e for e in cluster.events('disk_failed') if e['node'] == failing], 'no event')
+        check(cluster.leader('f', others) in others)
+        cluster.ok('append', 'f', stdin=b'after\n')
+        # It goes on giving what it has.
+        check(cluster.read('f', failing, '--level', 'stale').startswith(b'before 0\nbefore 1\n'), 'it does not read on')
+        check(not any(disk_failed(cluster, node, 'f') for node in others))
+        # With its disk whole again it must be started anew: nothing is written behind a write that failed.
+        disks.order(failing, order, 0)
+        time.sleep(0.1)
+        check(disk_failed(cluster, failing, 'f'), 'it goes on as if nothing had happened')
+        cluster.kill(failing)
+        disks.start(failing, shim=False)
+        until('it is back', lambda: failing in cluster.status('f'))
+        cluster.converged('f')
+        for node in cluster.names:
+            at = {row['lsn']: row['payload'].encode() for row in cluster.ok('read', 'f', '--json', '--via', node).rows()}
+            lost = [line for line, lsn in acked.items() if at.get(lsn) != line]
+            check(not lost, node, len(lost), 'of', len(acked), 'acknowledged entries are lost')
+            check(len(set(at.values())) == len(at), node, 'an entry stands twice')
+
+
+def test_a_node_whose_write_fails_gives_up_and_loses_nothing():
+    a_failing_write('fail_writes')
+
+
+def test_a_node_whose_write_fails_gives_up_and_loses_nothing_without_io_uring():
+    a_failing_write('fail_writes', '--no-uring')
+
+
+def test_a_write_that_is_short_is_no_write():
+    a_failing_write('short_writes')
+
+
+def test_a_write_that_is_short_is_no_write_without_io_uring():
+    a_failing_write('short_writes', '--no-uring')
+
+
+def test_a_disk_that_takes_long_only_costs_time():
+    with Cluster(3, '--durability', 'disk') as cluster:
+        disks = Disks(cluster, '--no-uring')
+        cluster.ok('log', 'create', 's', '--policy', 'cp')
+        lines = [b'%d' % i for i in range(200)]
+        for slow in ([], [cluster.leader('s')], cluster.names):
+            leader = cluster.leader('s')
+            term = cluster.status('s')[leader]['term']
+            for node in slow:
+                disks.order(node, 'delay_us', 50000)
+            cluster.ok('append', 's', stdin=b'\n'.join(lines) + b'\n')
+            check(cluster.leader('s') == leader and cluster.status('s')[leader]['term'] == term, 'its leader was deposed')
+            for node in slow:
+                check(disks.met(node) > 0)
+                disks.order(node, 'delay_us', 0)
+        cluster.converged('s')
+        check(cluster.read('s', 'n2').split() == 3 * lines)
+
+
+def test_what_a_node_cannot_read_others_give():
+    with Cluster(3, '--durability', 'disk', '--memory-mib', 64) as cluster:
+        disks = Disks(cluster)
+        cluster.ok('log', 'create', 'r', '--policy', 'cp')
+        payload = b''.join(b'%d %s\n' % (i, b'x' * 4000) for i in range(30000))
+        cluster.ok('append', 'r', stdin=payload)
+        cluster.converged('r')
+        disks.order('n1', 'fail_reads')
+        result = cluster.cairn('read', 'r', '--via', 'n1', '--level', 'stale')
+        check(disks.met('n1') > 0, 'it was all in memory: the test shows nothing')
+        check(result.status == 1 and b'another node' in result.err, result.status, result.err)
+        check(payload.startswith(result.out), 'what is read before is not what was written')
+        check([e for e in cluster.events('damaged') if e['node'] == 'n1'], 'no event')
+        for node in ('n2', 'n3'):
+            check(cluster.read('r', node) == payload, node)
+        disks.order('n1', 'fail_reads', 0)
+        check(cluster.read('r', 'n1') == payload, 'it does not read again')
