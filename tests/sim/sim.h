@@ -269,6 +269,7 @@ struct reader_session {
     struct cairn_token token;
     uint64_t seen_lsn;
     uint64_t writes[SESSION_WRITES]; /* that are not known to be on the trunk */
+    uint8_t writers[SESSION_WRITES]; /* the nodes that took them */
     uint32_t writes_count, behind;
 };
 
