@@ -54,6 +54,10 @@ struct disk_operations {
     /* Waits. Bytes read, fewer at the end of the file, or a negative errno. */
     int64_t (*read)(struct disk *disk, const struct disk_file *file, void *bytes, size_t size_bytes,
                     uint64_t offset_bytes);
+    /* The same in two halves, one at a time: the file and the bytes are the disk's between begin and end. */
+    void (*read_begin)(struct disk *disk, const struct disk_file *file, void *bytes, size_t size_bytes,
+                       uint64_t offset_bytes);
+    int64_t (*read_end)(struct disk *disk);
     /* Small files beside the journal, replaced as a whole and durable when the call returns. */
     enum cairn_error (*save)(struct disk *disk, const char *name, const void *bytes, size_t size_bytes);
     /* *bytes is for free(); NULL where there is none. */

@@ -8,6 +8,10 @@
 #include "crc32c.h"
 
 #define WINDOW_BYTES (4u << 20)
+/* In front of each, for what the window before ended with: a block may begin in one and end in the next. */
+#define HEADROOM_BYTES (2u << 20)
+/* Of a file of which only the beginning is looked at. */
+#define GLANCE_BYTES (16u << 10)
 /* A file whose first block is lost is known to be written to by one not far behind. */
 #define FILLED_SEARCH_BYTES (4u << 20)
 
@@ -39,21 +43,80 @@ journal_block_sound(const void *bytes, size_t size_bytes, uint64_t place, uint32
            head->body_crc32c == crc32c(0, head + 1, head->body_bytes);
 }
 
+static uint64_t
+window_end(const struct journal_scan *scan)
+{
+    return scan->window_from + scan->window_bytes;
+}
+
+static void
+read_ahead(struct journal_scan *scan)
+{
+    uint64_t from = window_end(scan);
+
+    if (!scan->streaming || from >= scan->file.size_bytes || from % DISK_SECTOR_BYTES != 0)
+        return;
+    scan->disk->operations->read_begin(scan->disk, &scan->file, scan->buffers[!scan->current] + HEADROOM_BYTES,
+                                       WINDOW_BYTES, from);
+    scan->ahead = true;
+}
+
+static int64_t
+read_ahead_end(struct journal_scan *scan)
+{
+    scan->ahead = false;
+    return scan->disk->operations->read_end(scan->disk);
+}
+
+/* The window from there on, and what was read ahead behind it. false: it is not that which is wanted. */
+static bool
+go_ahead(struct journal_scan *scan, uint64_t from)
+{
+    int64_t got = scan->ahead ? read_ahead_end(scan) : 0;
+    uint8_t *bytes = scan->buffers[!scan->current] + HEADROOM_BYTES;
+    size_t rest_bytes;
+
+    if (got <= 0 || from < scan->window_from || from > window_end(scan) || window_end(scan) - from > HEADROOM_BYTES)
+        return false;
+    rest_bytes = window_end(scan) - from;
+    memcpy(bytes - rest_bytes, scan->window + (from - scan->window_from), rest_bytes);
+    scan->current = !scan->current;
+    scan->window = bytes - rest_bytes;
+    scan->window_from = from;
+    scan->window_bytes = rest_bytes + (size_t)got;
+    scan->read_bytes += (uint64_t)got;
+    return true;
+}
+
+static int64_t
+read_window(struct journal_scan *scan, uint64_t from, size_t size_bytes)
+{
+    int64_t got;
+
+    scan->window = scan->buffers[scan->current] + HEADROOM_BYTES;
+    got = scan->disk->operations->read(scan->disk, &scan->file, scan->window, size_bytes, from);
+    scan->window_from = from;
+    scan->window_bytes = got < 0 ? 0 : (size_t)got;
+    if (got > 0)
+        scan->read_bytes += (uint64_t)got;
+    return got;
+}
+
 /* Loads what is needed of [offset, offset + size_bytes); returns how much of it there is. */
 static int64_t
 load(struct journal_scan *scan, uint64_t offset, size_t size_bytes, const uint8_t **out)
 {
     uint64_t from = offset & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+    size_t step_bytes = scan->streaming || offset - from + size_bytes > GLANCE_BYTES ? WINDOW_BYTES : GLANCE_BYTES;
+    int64_t got = 0;
 
     *out = scan->window;
-    if (offset < scan->window_from || offset + size_bytes > scan->window_from + scan->window_bytes) {
-        int64_t got = scan->disk->operations->read(scan->disk, &scan->file, scan->window, WINDOW_BYTES, from);
-
-        scan->window_from = from;
-        scan->window_bytes = got < 0 ? 0 : (size_t)got;
+    if (offset < scan->window_from || offset + size_bytes > window_end(scan)) {
+        if (!go_ahead(scan, from) || offset + size_bytes > window_end(scan))
+            got = read_window(scan, from, step_bytes);
         if (got < 0)
             return got;
-        scan->read_bytes += (uint64_t)got;
+        read_ahead(scan);
     }
     *out = scan->window + (offset - scan->window_from);
     if (offset >= scan->window_from + scan->window_bytes)
@@ -146,6 +209,8 @@ head_sound(const struct journal_head *head, uint64_t number)
 static void
 close_file(struct journal_scan *scan)
 {
+    if (scan->ahead)
+        read_ahead_end(scan);
     if (scan->opened)
         scan->disk->operations->close(scan->disk, &scan->file);
     scan->opened = false;
@@ -235,9 +300,10 @@ find_numbers(struct journal_scan *scan, char *detail, size_t detail_bytes)
     scan->ends = calloc(JOURNAL_FILES_MAX, sizeof(*scan->ends));
     scan->filled = calloc(JOURNAL_FILES_MAX, sizeof(*scan->filled));
     scan->headless = calloc(JOURNAL_FILES_MAX, sizeof(*scan->headless));
-    scan->window = aligned_alloc(DISK_SECTOR_BYTES, WINDOW_BYTES);
+    for (int i = 0; i < 2; i++)
+        scan->buffers[i] = aligned_alloc(DISK_SECTOR_BYTES, HEADROOM_BYTES + WINDOW_BYTES);
     if (scan->numbers == NULL || scan->ends == NULL || scan->filled == NULL || scan->headless == NULL ||
-        scan->window == NULL) {
+        scan->buffers[0] == NULL || scan->buffers[1] == NULL) {
         snprintf(detail, detail_bytes, "no memory to read the journal");
         return CAIRN_NO_MEMORY;
     }
@@ -265,6 +331,7 @@ journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster
     scan->highest_number = scan->count == 0 ? 0 : scan->numbers[scan->count - 1];
     scan->offset = DISK_SECTOR_BYTES;
     scan->read_bytes = 0;
+    scan->streaming = true;
     return error;
 }
 
@@ -276,7 +343,8 @@ journal_scan_fini(struct journal_scan *scan)
     free(scan->ends);
     free(scan->filled);
     free(scan->headless);
-    free(scan->window);
+    free(scan->buffers[0]);
+    free(scan->buffers[1]);
     memset(scan, 0, sizeof(*scan));
 }
 

@@ -30,9 +30,13 @@ struct journal_scan {
     uint32_t count, index;
     struct disk_file file;
     bool opened;
-    uint8_t *window;
+    uint8_t *window;     /* in one of the two buffers; into the other the disk reads ahead */
     size_t window_bytes; /* that are loaded */
     uint64_t window_from;
+    uint8_t *buffers[2];
+    uint8_t current; /* buffer, of the window */
+    bool streaming;  /* from here on the files are read from beginning to end */
+    bool ahead;      /* what follows the window in the file is being read */
     uint64_t offset; /* of what is looked at next */
     bool ended;
     bool within; /* a write, of which more blocks must follow */

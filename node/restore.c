@@ -443,7 +443,8 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
         log->durable->producers_after_id = UINT64_MAX;
     else if (head->type == JOURNAL_BRANCH) /* nobody has voted by it */
         node_event(restoring->node, EVENT_DAMAGED, log, restoring->node->self, 0, 0,
-                   "entries %" PRIu64 " to %" PRIu64 " of a branch are damaged: where no other node has a copy and they "
+                   "entries %" PRIu64 " to %" PRIu64
+                   " of a branch are damaged: where no other node has a copy and they "
                    "are not on the trunk, they are lost",
                    head->block.first_seq, head->block.first_seq + head->block.count - 1);
     else

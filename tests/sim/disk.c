@@ -168,6 +168,24 @@ read_file(struct disk *base, const struct disk_file *opened, void *bytes, size_t
     return (int64_t)count * DISK_SECTOR_BYTES;
 }
 
+static void
+read_begin(struct disk *base, const struct disk_file *file, void *bytes, size_t size_bytes, uint64_t offset_bytes)
+{
+    struct sim_disk *disk = disk_of(base);
+
+    disk->ahead_file = *file;
+    disk->ahead = (struct disk_request){
+        .bytes = bytes, .size_bytes = (uint32_t)size_bytes, .offset_bytes = offset_bytes};
+}
+
+static int64_t
+read_end(struct disk *base)
+{
+    const struct disk_request *ahead = &disk_of(base)->ahead;
+
+    return read_file(base, &disk_of(base)->ahead_file, ahead->bytes, ahead->size_bytes, ahead->offset_bytes);
+}
+
 static enum cairn_error
 save(struct disk *base, const char *name, const void *bytes, size_t size_bytes)
 {
@@ -483,6 +501,8 @@ static const struct disk_operations operations = {
     .remove = remove_file,
     .shrink = shrink,
     .read = read_file,
+    .read_begin = read_begin,
+    .read_end = read_end,
     .save = save,
     .load = load,
     .free_bytes = free_bytes,

@@ -166,6 +166,8 @@ struct sim_disk {
     struct sim_file *files;
     uint32_t files_count;
     struct sim_disk_request requests[SIM_DISK_REQUESTS];
+    struct disk_file ahead_file; /* the read that was begun */
+    struct disk_request ahead;
     void *saved; /* the one small file */
     size_t saved_bytes;
     uint64_t slower_ns;

@@ -20,6 +20,8 @@ struct memory_disk {
     uint32_t count;
     struct disk_done done[JOURNAL_WRITES_MAX];
     uint32_t done_count;
+    struct disk_file ahead_file;
+    struct disk_request ahead;
 };
 
 static struct memory_file *
@@ -89,6 +91,25 @@ read_file(struct disk *disk, const struct disk_file *opened, void *bytes, size_t
 }
 
 static void
+read_begin(struct disk *disk, const struct disk_file *file, void *bytes, size_t size_bytes, uint64_t offset_bytes)
+{
+    struct memory_disk *memory = (struct memory_disk *)disk;
+
+    memory->ahead_file = *file;
+    memory->ahead = (struct disk_request){
+        .bytes = bytes, .size_bytes = (uint32_t)size_bytes, .offset_bytes = offset_bytes};
+}
+
+static int64_t
+read_end(struct disk *disk)
+{
+    struct memory_disk *memory = (struct memory_disk *)disk;
+
+    return read_file(disk, &memory->ahead_file, memory->ahead.bytes, memory->ahead.size_bytes,
+                     memory->ahead.offset_bytes);
+}
+
+static void
 use_memory(struct disk *disk, void *bytes, size_t size_bytes)
 {
     (void)disk;
@@ -114,6 +135,8 @@ static const struct disk_operations operations = {
     .open = open_file,
     .close = close_file,
     .read = read_file,
+    .read_begin = read_begin,
+    .read_end = read_end,
     .use_memory = use_memory,
     .submit = submit,
 };
