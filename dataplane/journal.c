@@ -55,6 +55,15 @@ journal_init(struct journal *journal, const struct journal_config *config, uint6
 }
 
 void
+journal_shorten(struct journal *journal)
+{
+    struct disk *disk = journal->config.disk;
+
+    if (!journal->failed && journal->file.handle >= 0 && journal->offset_bytes < journal->file.size_bytes)
+        disk->operations->shrink(disk, &journal->file, journal->offset_bytes);
+}
+
+void
 journal_fini(struct journal *journal)
 {
     struct disk *disk = journal->config.disk;

@@ -152,6 +152,10 @@ enum cairn_error journal_init(struct journal *journal, const struct journal_conf
                               uint64_t former_end, char *detail, size_t detail_bytes);
 void journal_fini(struct journal *journal);
 
+/* At the end, when nothing is under way: the space behind what was written is given back, and a start need not look
+ * there for writes that were cut off. Waits. */
+void journal_shorten(struct journal *journal);
+
 /* Room for a body of that size now? Else ask again when writes have ended. */
 bool journal_has_room(struct journal *journal, size_t body_bytes);
 

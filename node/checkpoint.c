@@ -265,6 +265,8 @@ node_checkpoint(struct node *node)
     }
     free(page);
     free(buffer.bytes);
+    if (saved)
+        journal_shorten(&node->journal);
     return saved;
 }
 
