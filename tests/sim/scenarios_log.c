@@ -261,6 +261,7 @@ producers_survive_restart(struct sim *sim)
     sim->plan.producers_max = 4096;
     sim->plan.segment_bytes = 64u << 10;
     sim->plan.retain_bytes = 128u << 10;
+    sim->plan.journal_file_bytes = 256u << 10;
     leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     for (uint64_t producer = 1; producer <= 300; producer++)
         expect(sim, append(sim, leader, producer, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
@@ -268,6 +269,8 @@ producers_survive_restart(struct sim *sim)
     sim_run_for(sim, 100 * MS);
     for (uint8_t i = 0; i < 3; i++) {
         expect(sim, core_base_lsn(core_of(sim, i)) > place(sim, 300, 1));
+        /* The file that had their entries is gone, so what is known of them was written again. */
+        expect(sim, sim->nodes[i].node->journal.oldest_number > 1);
         node_crash(&sim->nodes[i]);
     }
     for (uint8_t i = 0; i < 3; i++)
