@@ -2,11 +2,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "admin_client.h"
 #include "cli.h"
 
 #define LAG_MAX_NS 3600000000000u
+#define NS_PER_S 1000000000u
 #define READ_TOKEN 1u
 
 static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -136,10 +138,38 @@ print_entry(void *context, const struct cairn_result *result)
     return EXIT_DONE;
 }
 
+/* A moment (2026-11-27T06:00:00Z), how long ago (10m), or nanoseconds since 1970, as `--json` shows them. */
+static bool
+parse_since(const char *text, uint64_t *out)
+{
+    static const char *const units[] = {"ns", "ms", "s", "m", "h", "d", NULL};
+    static const uint64_t scales_ns[] = {1, 1000000, 1000000000, 60000000000, 3600000000000, 86400000000000};
+    struct tm moment = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &moment);
+    struct timespec now;
+    uint64_t ns;
+
+    if (end != NULL && *end == '\0') {
+        time_t seconds = timegm(&moment);
+
+        *out = (uint64_t)seconds * NS_PER_S;
+        return seconds > 0;
+    }
+    if (!cli_with_unit(text, units, scales_ns, &ns))
+        return false;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *out = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    if (text[strlen(text) - 1] >= '0' && text[strlen(text) - 1] <= '9')
+        *out = ns;
+    else
+        *out = ns < *out ? *out - ns : 1;
+    return *out > 0;
+}
+
 static int
 read_command(int argc, char **argv, bool follow)
 {
-    const char *cluster_file = NULL, *via = NULL, *session = NULL, *max_lag = NULL;
+    const char *cluster_file = NULL, *via = NULL, *session = NULL, *max_lag = NULL, *since = NULL;
     uint64_t from = 0, to = 0, max_lag_ns = 0;
     enum cairn_read_level level = CAIRN_READ_POLICY;
     bool tentative = false;
@@ -149,6 +179,8 @@ read_command(int argc, char **argv, bool follow)
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"from", OPTION_U64, &from, "the first lsn; default: where the log begins"},
+        {"since", OPTION_TEXT, &since,
+         "from the first entry accepted then: 2026-11-27T06:00:00Z, 10m (ago), or an hlc"},
         {"to", OPTION_U64, &to, "the last lsn; default: the end"},
         {"via", OPTION_TEXT, &via, "the node to read from"},
         {"level", OPTION_LEVEL, &level, "how current; default: the policy's"},
@@ -178,13 +210,17 @@ read_command(int argc, char **argv, bool follow)
     if (max_lag != NULL && (!cli_with_unit(max_lag, lag_units, lags_ns, &max_lag_ns) || max_lag_ns < lags_ns[0] ||
                             max_lag_ns > LAG_MAX_NS))
         return cli_usage("--max-lag does not take '%s' (such as 500us, 50ms, 2s; at most 1h)", max_lag);
+    if (since != NULL && from != 0)
+        return cli_usage("--from and --since do not go together");
+    if (since != NULL && !parse_since(since, &from))
+        return cli_usage("--since does not take '%s' (such as 2026-11-27T06:00:00Z, 10m, 2h, or an hlc)", since);
     if (session != NULL && (status = cli_session_load(session, argv[first], &printing.token)) != 0)
         return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0 ||
         (status = cli_open(&cluster, node, argv[first], &client, &log, &node)) != 0)
         return status;
     printing.cluster = &cluster;
-    flags |= tentative ? CAIRN_READ_TENTATIVE : 0u;
+    flags |= (tentative ? CAIRN_READ_TENTATIVE : 0u) | (since != NULL ? CAIRN_READ_SINCE : 0u);
     if (session != NULL)
         error = cairn_read_session(client, log, from, to, &printing.token, flags, READ_TOKEN);
     else if (max_lag != NULL)

@@ -15,6 +15,7 @@ enum request_type {
 
 #define REQUEST_FOLLOW 1u    /* a read that goes on as the log grows */
 #define REQUEST_TENTATIVE 2u /* and shows the node's branch after the trunk */
+#define REQUEST_SINCE 4u     /* from is a clock, not an lsn */
 
 struct request {
     uint32_t size_bytes; /* with what follows */

@@ -27,7 +27,8 @@ struct segment {
     uint32_t blocks;
     uint32_t id;
     uint32_t next_free;
-    uint64_t digest_before; /* chain digest of the trunk up to the first entry here, once that is committed */
+    /* Of the trunk up to the first entry here, once that is committed: its chain digest, and its latest clock. */
+    uint64_t digest_before, hlc_before;
 };
 
 struct segment_pool {

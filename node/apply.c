@@ -145,10 +145,15 @@ void
 digest_over(struct node_log *log, const struct stretch *stretch)
 {
     struct segment *segment = store_segment(&log->trunk, stretch);
+    uint64_t last_hlc = stretch->block->hlc + stretch->index + stretch->count - 1;
 
-    if (stretch->first == segment_block(segment, 0)->first_lsn)
+    if (stretch->first == segment_block(segment, 0)->first_lsn) {
         segment->digest_before = log->digest;
+        segment->hlc_before = log->digest_hlc;
+    }
     log->digest = digest_extend(log->digest, stretch);
+    if (log->digest_hlc < last_hlc)
+        log->digest_hlc = last_hlc;
     store_advance(&log->commit_cursor, stretch);
 }
 

@@ -17,7 +17,7 @@
 
 #define CHECKPOINT_NAME "checkpoint"
 #define CHECKPOINT_MAGIC "CAIRNCP1"
-#define CHECKPOINT_VERSION 1u
+#define CHECKPOINT_VERSION 2u
 /* A log's entries are in the file where they are no more than this. */
 #define CONTENT_BYTES_MAX (1u << 20)
 /* Less than this is read again, and so verified, at every start. */
@@ -152,7 +152,7 @@ put_cuts(struct buffer *buffer, const struct node_log *log, bool with_segments, 
 
         if (stretch.segment_id != last_segment) {
             struct cut cut = {.first_lsn = stretch.first,
-                              .first_hlc = stretch.block->hlc,
+                              .hlc_before = segment->hlc_before,
                               .digest_before = segment->digest_before,
                               .bytes_before = *evicted_bytes};
 
@@ -181,7 +181,8 @@ static void
 put_log(struct buffer *buffer, struct node *node, const struct node_log *log, struct producer_row *page)
 {
     struct core_checkpoint core;
-    struct checkpoint_log head = {.log = log->id, .digest = log->digest, .hlc = log->hlc};
+    uint64_t hlc = log->hlc > log->digest_hlc ? log->hlc : log->digest_hlc;
+    struct checkpoint_log head = {.log = log->id, .digest = log->digest, .hlc = hlc};
     size_t at = buffer->used, content_at;
     bool whole = is_whole_in_memory(log), last;
 
@@ -370,7 +371,7 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
     index->evicted_bytes = head->evicted_bytes;
     log->base_lsn = head->first_lsn_before;
     log->base_digest = head->digest_before;
-    log->hlc = head->hlc;
+    log->hlc = log->digest_hlc = head->hlc;
     log->ticked_lsn = head->lsn;
     return head->content_bytes == 0 || take_content(log, head, content);
 }

@@ -116,7 +116,7 @@ note_cut(struct log_index *index, const struct segment *segment)
     if (index->cuts_count == CUTS_MAX)
         return; /* the trunk can begin at others still */
     index->cuts[index->cuts_count].first_lsn = segment_block(segment, 0)->first_lsn;
-    index->cuts[index->cuts_count].first_hlc = segment_block(segment, 0)->hlc;
+    index->cuts[index->cuts_count].hlc_before = segment->hlc_before;
     index->cuts[index->cuts_count].digest_before = segment->digest_before;
     index->cuts[index->cuts_count++].bytes_before = index->evicted_bytes;
     index->evicted_bytes += segment->used_bytes;
@@ -136,6 +136,31 @@ index_find(const struct log_index *index, uint64_t lsn)
             high = middle;
     }
     return low == 0 ? index->count : low - 1;
+}
+
+uint64_t
+trunk_since(const struct node_log *log, uint64_t hlc)
+{
+    uint64_t lsn = log->base_lsn + 1;
+
+    for (uint32_t i = 0; log->durable != NULL && i < log->durable->index.cuts_count; i++) {
+        const struct cut *cut = &log->durable->index.cuts[i];
+
+        if (cut->hlc_before >= hlc)
+            return lsn;
+        if (cut->first_lsn > lsn)
+            lsn = cut->first_lsn;
+    }
+    for (uint32_t i = log->trunk.head; i != log->trunk.tail; i++) {
+        const struct segment *segment = log->trunk.segments[i & log->trunk.mask];
+        uint64_t first_lsn = segment->blocks == 0 ? UINT64_MAX : segment_block(segment, 0)->first_lsn;
+
+        if (first_lsn > log->digest_lsn || segment->hlc_before >= hlc)
+            return lsn;
+        if (first_lsn > lsn)
+            lsn = first_lsn;
+    }
+    return lsn;
 }
 
 bool

@@ -173,13 +173,16 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     reader->attachment = attachment->index;
     reader->serial = attachment->serial;
     reader->token = request->token;
-    reader->earliest = request->from == 0;
-    reader->next = request->from == 0 ? 1 : request->from;
+    reader->since_hlc = (request->flags & REQUEST_SINCE) != 0 ? request->from : 0;
+    reader->earliest = request->from == 0 || reader->since_hlc != 0;
+    reader->next = reader->earliest ? 1 : request->from;
     reader->to = request->to;
     reader->follow = (request->flags & REQUEST_FOLLOW) != 0;
     reader->tentative = (request->flags & REQUEST_TENTATIVE) != 0;
     reader->since_ns = now_ns;
     reader->log = node_find_log(node, request->log);
+    if (reader->log != NULL && reader->since_hlc != 0)
+        reader->next = trunk_since(reader->log, reader->since_hlc);
     reader->max_lag_ns = request->max_lag_us * 1000ull;
     reader->lag_ns = UINT64_MAX;
     reader->cursor.position = reader->next;
@@ -319,8 +322,11 @@ read_trunk(struct node *node, struct reader *reader)
     while (given < ENTRIES_PER_TURN && reader->cursor.position <= last &&
            (store = trunk_at(node, reader->log, reader->cursor.position)) != NULL &&
            store_look(store, &reader->cursor, last, 1, SIZE_MAX, &stretch)) {
-        if (stretch.block->kind == ENTRY_DATA && !emit_entry(node, reader, &stretch, false))
-            return given;
+        if (stretch.block->kind == ENTRY_DATA && stretch.block->hlc + stretch.index >= reader->since_hlc) {
+            if (!emit_entry(node, reader, &stretch, false))
+                return given;
+            reader->since_hlc = 0;
+        }
         store_advance(&reader->cursor, &stretch);
         reader->next = reader->cursor.position;
         reader->earliest = false; /* it has begun: from here on nothing may be missing */

@@ -157,7 +157,7 @@ retain_on_disk(struct node_log *log, uint64_t limit, uint64_t wall_ns)
         const struct cut *cut = &index->cuts[index->cuts_first];
 
         if (cut->first_lsn > limit + 1 ||
-            !may_go(&log->rules, cut->first_lsn - 1, cut->first_hlc, total_bytes - cut->bytes_before, wall_ns))
+            !may_go(&log->rules, cut->first_lsn - 1, cut->hlc_before, total_bytes - cut->bytes_before, wall_ns))
             break;
         if (cut->first_lsn > log->base_lsn + 1)
             begin_after(log, cut->first_lsn - 1, cut->digest_before);

@@ -104,6 +104,7 @@ struct reader {
     uint64_t token, next, to, limit, began_lsn;
     uint64_t asked_ns, since_ns;
     uint64_t max_lag_ns; /* 0: any will do */
+    uint64_t since_hlc;  /* nothing is shown until the trunk has an entry of that clock; 0: all is shown */
     uint64_t lag_ns;     /* that it has, as it was opened */
     struct cursor cursor;
     struct cursor branch_cursors[CAIRN_NODES_MAX]; /* by origin */
@@ -112,7 +113,7 @@ struct reader {
 
 /* Where a segment began that is in memory no more: the trunk may begin there. */
 struct cut {
-    uint64_t first_lsn, first_hlc, digest_before, bytes_before;
+    uint64_t first_lsn, hlc_before, digest_before, bytes_before;
 };
 
 /* Where a trunk's entries are in the journal: some of them. */
@@ -240,6 +241,7 @@ struct node_log {
     struct durable *durable; /* NULL: the log lives in memory alone */
     struct cursor commit_cursor;
     uint64_t digest, digest_lsn;
+    uint64_t digest_hlc; /* the latest clock up to there, at least */
     struct found found;
     enum cairn_mode mode;
     cairn_node_set voters; /* when the mode was last decided */
@@ -490,6 +492,11 @@ void excerpts_fini(struct node *node);
 void excerpt_done(struct node *node, const struct disk_done *done);
 /* Where lsn, which is committed, can be read now: the trunk, or what was read from disk. NULL: it is being read. */
 const struct store *trunk_at(struct node *node, struct node_log *log, uint64_t lsn);
+
+/* Where to look from for the trunk's first entry with that clock or a later one: no such entry is before, and not many
+ * others are behind. Entries of branches come with the clock of when they were accepted, so those that follow need not
+ * be later. */
+uint64_t trunk_since(const struct node_log *log, uint64_t hlc);
 /* Gives up memory of what is on disk, while there is little left. */
 void evict(struct node *node);
 /* Gives up the oldest segment of what is committed and held. false: nothing can go. */

@@ -72,6 +72,10 @@ enum cairn_error cairn_append(struct cairn_client *client, uint32_t log, const s
 
 #define CAIRN_READ_FOLLOW 1u
 #define CAIRN_READ_TENTATIVE 2u
+/* from is a time, in nanoseconds since 1970 by the clock of whoever accepted (cairn_result.hlc): the read begins with the
+ * trunk's first entry that was accepted then or later. Behind it may be earlier ones, of branches that were merged later;
+ * of tentative entries all are shown. */
+#define CAIRN_READ_SINCE 4u
 
 /* Entries with from <= lsn <= to (from 0: where the log begins; to 0: the end): CAIRN_RESULT_ENTRY each, then CAIRN_RESULT_END. */
 enum cairn_error cairn_read(struct cairn_client *client, uint32_t log, uint64_t from, uint64_t to,

@@ -1,8 +1,9 @@
 """What a log keeps: by size, by age, by asking; and who was away meanwhile."""
 import os
+import time
 
 from harness import Cluster, check, run, until
-from test_durable import DISK, begin_all, end_all
+from test_durable import DISK, begin_all, end_all, stop_all
 from test_partition import cut_off
 
 
@@ -106,3 +107,48 @@ def test_who_was_away_while_it_was_trimmed_begins_there_and_repeats_nothing():
         check(any(e['node'] == 'n3' for e in cluster.events('rebased')))
         row = cluster.ok('append', 'feed', '--json', *mine, stdin=b'once\n').rows()[0]
         check(row.get('repeated'), row)
+
+
+def test_a_read_by_time_begins_there():
+    for options, block in (((), b'%d %d\n'), ((*DISK, '--memory-mib', 64), b'%d %d ' + 4000 * b'x' + b'\n')):
+        with Cluster(3, *options) as cluster:
+            cluster.ok('log', 'create', 't', '--policy', 'cp')
+            moments, rounds = [], []
+            for i in range(4):
+                moments.append(time.time_ns())
+                rounds.append(b''.join(block % (i, j) for j in range(8000)))
+                cluster.ok('append', 't', stdin=rounds[i])
+                time.sleep(0.02)
+            cluster.converged('t')
+            for end in (end_all, stop_all, None) if options else (None,):
+                for node in cluster.names:
+                    for i, moment in enumerate(moments):
+                        check(cluster.read('t', node, '--since', moment) == b''.join(rounds[i:]), node, i, end)
+                    check(cluster.read('t', node, '--since', time.time_ns()) == b'')
+                if end:
+                    end(cluster)
+                    begin_all(cluster)
+                    cluster.converged('t')
+            everything = b''.join(rounds)
+            check(cluster.read('t', 'n1', '--since', '1h') == everything)
+            check(cluster.read('t', 'n2', '--since', '2001-02-03T04:05:06Z') == everything)
+            check(cluster.read('t', 'n3', '--since', '0ms') == b'')
+            check(cluster.cairn('read', 't', '--since', 'yesterday').status == 2)
+            check(cluster.cairn('read', 't', '--since', '1h', '--from', 5).status == 2)
+
+
+def test_a_read_by_time_finds_its_beginning_among_what_was_merged():
+    with Cluster(3) as cluster:
+        cluster.ok('log', 'create', 't', '--policy', 'adaptive')
+        cluster.ok('append', 't', stdin=lines(1, 10))
+        cut_off(cluster, 'n3')
+        until('n3 accepts alone', lambda: cluster.status('t')['n3']['mode'] == 'AP')
+        cluster.ok('append', 't', '--via', 'n3', stdin=lines(100, 110))
+        time.sleep(0.02)
+        moment = time.time_ns()
+        cluster.ok('append', 't', '--via', 'n1', stdin=lines(11, 20))
+        cluster.ok('fault', 'heal')
+        cluster.converged('t')
+        # What was accepted before stands behind it on the trunk.
+        for node in cluster.names:
+            check(cluster.read('t', node, '--since', moment) == lines(11, 20) + lines(100, 110), node)
