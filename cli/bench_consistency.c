@@ -1,8 +1,8 @@
-/* The price list: three nodes on one core of this process, the client on another, in memory; the same cluster for all
- * rows, and the raw transport of the same run. docs/performance.md says how to read it. */
+/* The price list: three nodes on one core of this process, the client on another; the same cluster for all rows, and the raw transport of the same run. docs/performance.md says how to read it. */
 #include "bench_consistency.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +18,7 @@
 #define MEMORY_MIB 1024u
 #define CHANNEL_BYTES (1u << 20)
 #define SAMPLES 10000u
+#define SAMPLES_ON_DISK 2000u
 #define RAW_SAMPLES 20000u
 #define WAIT_NS 10000000000u
 #define CUT_NS 300000000u
@@ -35,18 +36,30 @@ struct cut_figures {
 };
 
 struct consistency {
+    const struct consistency_options *options;
     struct local_cluster local;
+    struct disk *disks[NODES];
     struct cairn_client *clients[NODES];
     uint32_t logs[LOGS];
-    uint32_t payload_bytes;
     uint64_t full_per_s[LOGS]; /* as many appends as the policy's own level takes */
-    uint64_t seconds, raw_p50_ns, raw_p99_ns, token, producer, seq;
+    uint64_t raw_p50_ns, raw_p99_ns, token, producer, seq;
     struct histogram *histogram;
     struct page_events events;
     uint64_t cut_ns, heal_ns;
-    bool json;
     FILE *page;
 };
+
+static enum cairn_durability
+durability(const struct consistency *bench)
+{
+    return bench->options->directory == NULL ? CAIRN_MEMORY : CAIRN_DISK;
+}
+
+static uint32_t
+samples(const struct consistency *bench)
+{
+    return durability(bench) == CAIRN_DISK ? SAMPLES_ON_DISK : SAMPLES;
+}
 
 /* --- one request at a time --- */
 
@@ -68,7 +81,7 @@ static enum cairn_error
 append_one(struct consistency *bench, uint8_t node, uint32_t log, enum cairn_ack ack)
 {
     static const uint8_t payload[CAIRN_PAYLOAD_BYTES_MAX];
-    struct cairn_entry entry = {.payload = payload, .payload_bytes = bench->payload_bytes};
+    struct cairn_entry entry = {.payload = payload, .payload_bytes = bench->options->payload_bytes};
     struct cairn_result result;
 
     if (cairn_append(bench->clients[node], log, &entry, ack, ++bench->token) != CAIRN_OK)
@@ -99,21 +112,30 @@ refused(const char *what, enum cairn_error error)
 
 /* --- rows --- */
 
+/* What it is a multiple of: an append on disk, of a raw write; all else, of a frame there and back. */
+static uint64_t
+raw_ns(const struct consistency *bench, const char *phase)
+{
+    return durability(bench) == CAIRN_DISK && strcmp(phase, "append") == 0 ? bench->options->raw_disk.write_p50_ns
+                                                                           : bench->raw_p50_ns;
+}
+
 static void
 tell_cost(struct consistency *bench, const char *phase, enum cairn_policy policy, const char *level, const char *at,
           uint64_t per_s)
 {
     const struct histogram *h = bench->histogram;
     uint64_t p50 = histogram_at(h, 50), p99 = histogram_at(h, 99), p999 = histogram_at(h, 99.9);
-    double ratio = bench->raw_p50_ns == 0 ? 0 : (double)p50 / (double)bench->raw_p50_ns;
+    double ratio = raw_ns(bench, phase) == 0 ? 0 : (double)p50 / (double)raw_ns(bench, phase);
 
-    if (bench->json)
-        cli_row(json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "bench", "consistency", "phase",
-                          phase, "policy", cairn_policy_name(policy), "level", level, "at", at, "durability", "memory",
-                          "samples", (json_int_t)histogram_count(h), "p50_ns", (json_int_t)p50, "p99_ns",
-                          (json_int_t)p99, "p999_ns", (json_int_t)p999, "entries_per_s", (json_int_t)per_s,
-                          "raw_rtt_p50_ns", (json_int_t)bench->raw_p50_ns, "raw_rtt_p99_ns",
-                          (json_int_t)bench->raw_p99_ns, "ratio_p50", ratio));
+    if (bench->options->json)
+        cli_row(json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "bench", "consistency",
+                          "phase", phase, "policy", cairn_policy_name(policy), "level", level, "at", at, "durability",
+                          cairn_durability_name(durability(bench)), "samples", (json_int_t)histogram_count(h), "p50_ns",
+                          (json_int_t)p50, "p99_ns", (json_int_t)p99, "p999_ns", (json_int_t)p999, "entries_per_s",
+                          (json_int_t)per_s, "raw_rtt_p50_ns", (json_int_t)bench->raw_p50_ns, "raw_rtt_p99_ns",
+                          (json_int_t)bench->raw_p99_ns, "raw_write_p50_ns",
+                          (json_int_t)bench->options->raw_disk.write_p50_ns, "ratio_p50", ratio));
     else
         printf("  %-8s %-9s %-13s %-9s %9.2f %9.2f %9.2f %7.1f %12" PRIu64 "\n", phase, cairn_policy_name(policy),
                level, at, (double)p50 / 1e3, (double)p99 / 1e3, (double)p999 / 1e3, ratio, per_s);
@@ -129,7 +151,7 @@ tell_cost(struct consistency *bench, const char *phase, enum cairn_policy policy
 static void
 tell_cut(struct consistency *bench, enum cairn_policy policy, const struct cut_figures *f)
 {
-    if (bench->json)
+    if (bench->options->json)
         cli_row(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "bench", "consistency", "phase",
                           "partition", "policy", cairn_policy_name(policy), "detection_ns", (json_int_t)f->detection_ns,
                           "majority_served", (json_int_t)f->served[0], "majority_refused", (json_int_t)f->refused[0],
@@ -162,10 +184,10 @@ measure_append(struct consistency *bench, uint32_t place, enum cairn_ack ack)
         .client = bench->clients[0],
         .log = bench->logs[place],
         .ack = ack,
-        .payload_bytes = bench->payload_bytes,
+        .payload_bytes = bench->options->payload_bytes,
         .in_flight = 256,
         .warm_up_ns = 50000000,
-        .duration_ns = bench->seconds * 1000000000u,
+        .duration_ns = bench->options->seconds * 1000000000u,
         .seq = &bench->seq,
     };
     struct load_result result;
@@ -181,13 +203,13 @@ measure_append(struct consistency *bench, uint32_t place, enum cairn_ack ack)
     if (bench->full_per_s[place] == 0 || ack == CAIRN_ACK_MAJORITY)
         bench->full_per_s[place] = per_s;
     histogram_reset(bench->histogram);
-    for (uint32_t i = 0; i < SAMPLES; i++) {
+    for (uint32_t i = 0; i < samples(bench); i++) {
         uint64_t start_ns = cli_now_ns();
         enum cairn_error error = append_one(bench, 0, bench->logs[place], ack);
 
         if (error != CAIRN_OK)
             return refused("an append", error);
-        if (i >= SAMPLES / 10)
+        if (i >= samples(bench) / 10)
             histogram_add(bench->histogram, cli_now_ns() - start_ns);
     }
     tell_cost(bench, "append", policies[place], cairn_ack_name(ack), "leader", per_s);
@@ -202,13 +224,13 @@ measure_read(struct consistency *bench, uint32_t place, enum cairn_read_level le
     if (!node_view(bench->local.nodes[node], cairn_policy_name(policies[place]), &view))
         return cli_fail("bench: no such log");
     histogram_reset(bench->histogram);
-    for (uint32_t i = 0; i < SAMPLES; i++) {
+    for (uint32_t i = 0; i < samples(bench); i++) {
         uint64_t start_ns = cli_now_ns();
         enum cairn_error error = read_one(bench, node, bench->logs[place], level, view.commit_lsn);
 
         if (error != CAIRN_OK)
             return refused("a read", error);
-        if (i >= SAMPLES / 10)
+        if (i >= samples(bench) / 10)
             histogram_add(bench->histogram, cli_now_ns() - start_ns);
     }
     tell_cost(bench, "read", policies[place], name, node == 0 ? "leader" : "follower", 0);
@@ -309,7 +331,7 @@ live_p99_ns(struct consistency *bench, uint32_t place, uint64_t for_ns, bool unt
         .client = bench->clients[0],
         .log = bench->logs[place],
         .ack = CAIRN_ACK_POLICY,
-        .payload_bytes = bench->payload_bytes,
+        .payload_bytes = bench->options->payload_bytes,
         .rate_per_s = bench->full_per_s[place] / 2,
         .in_flight = 4096,
         .duration_ns = for_ns,
@@ -334,7 +356,7 @@ requests_while_cut(struct consistency *bench, uint32_t place, struct cut_figures
         .client = bench->clients[AWAY],
         .log = bench->logs[place],
         .ack = CAIRN_ACK_POLICY,
-        .payload_bytes = bench->payload_bytes,
+        .payload_bytes = bench->options->payload_bytes,
         .in_flight = 256,
         .duration_ns = CUT_NS,
         .seq = &bench->seq,
@@ -396,7 +418,7 @@ through_a_cut(struct consistency *bench, uint32_t place, struct cut_figures *f)
 static int
 partitions(struct consistency *bench)
 {
-    if (!bench->json)
+    if (!bench->options->json)
         printf("\n  %-9s %9s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n  %-9s %9s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n",
                "n3 cut", "detected", "majority", "majority", "n3", "n3", "n3 stale", "branch", "healed", "live p99",
                "while", "off", "after ms", "served", "refused", "served", "refused", "by lsns", "entries", "after ms",
@@ -450,16 +472,26 @@ start(struct consistency *bench)
         .retain_bytes = 32u << 20,
         .channel_bytes = CHANNEL_BYTES,
         .profile = PROFILE_SHARED,
-        .idle = IDLE_SPIN,
+        /* What the kernel does for a disk it does on our two cores. */
+        .idle = durability(bench) == CAIRN_DISK ? IDLE_YIELD : IDLE_SPIN,
         .cpu = -1,
+        .disks = durability(bench) == CAIRN_DISK ? bench->disks : NULL,
     };
     char detail[512];
 
+    for (uint8_t node = 0; node < NODES && durability(bench) == CAIRN_DISK; node++) {
+        char directory[PATH_MAX];
+
+        snprintf(directory, sizeof(directory), "%.4000s/n%u", bench->options->directory, node + 1);
+        bench->disks[node] = cli_open_disk(directory, false, detail, sizeof(detail));
+        if (bench->disks[node] == NULL)
+            return cli_fail("bench: %s", detail);
+    }
     if (local_start(&config, &bench->local, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("the cluster does not start: %s", detail);
     for (uint32_t place = 0; place < LOGS; place++) {
         enum cairn_error error = local_create_log(bench->local.nodes[0], cairn_policy_name(policies[place]),
-                                                  policies[place], CAIRN_MEMORY, NULL, NULL, &bench->logs[place]);
+                                                  policies[place], durability(bench), NULL, NULL, &bench->logs[place]);
 
         if (error != CAIRN_OK)
             return cli_fail("log %s cannot be made: %s", cairn_policy_name(policies[place]), cairn_error_text(error));
@@ -472,27 +504,36 @@ start(struct consistency *bench)
 }
 
 static int
-run(struct consistency *bench, const char *report)
+run(struct consistency *bench)
 {
+    const char *report = bench->options->report;
+    char raw_write[96] = "";
     int status = start(bench);
 
+    if (durability(bench) == CAIRN_DISK)
+        snprintf(raw_write, sizeof(raw_write), "; raw 4 KiB write, three at once, p50 %.0f us",
+                 (double)bench->options->raw_disk.write_p50_ns / 1e3);
     if (status == 0 && report != NULL) {
         bench->page = page_begin(report, "cairn: what consistency costs");
         status = bench->page == NULL ? EXIT_FAILED : 0;
     }
     if (status != 0)
         return status;
-    if (!bench->json)
-        printf("  %u-byte entries, three nodes on one core, in memory; raw round trip p50 %.2f us, p99 %.2f us\n\n"
-               "  %-8s %-9s %-13s %-9s %9s %9s %9s %7s %12s\n",
-               bench->payload_bytes, (double)bench->raw_p50_ns / 1e3, (double)bench->raw_p99_ns / 1e3, "healthy",
-               "policy", "level", "at", "p50 us", "p99 us", "p99.9 us", "x raw", "entries/s");
+    if (!bench->options->json)
+        printf(
+            "  %u-byte entries, three nodes on one core, durability %s; raw round trip p50 %.2f us, p99 %.2f us%s\n\n"
+            "  %-8s %-9s %-13s %-9s %9s %9s %9s %7s %12s\n",
+            bench->options->payload_bytes, cairn_durability_name(durability(bench)), (double)bench->raw_p50_ns / 1e3,
+            (double)bench->raw_p99_ns / 1e3, raw_write, "healthy", "policy", "level", "at", "p50 us", "p99 us",
+            "p99.9 us", "x raw", "entries/s");
     if (bench->page != NULL)
-        fprintf(bench->page,
-                "<h1>What consistency costs</h1><p>%u-byte entries, three nodes on one core, in memory; raw round trip "
-                "p50 %.2f us.</p><table><tr><th>healthy</th><th>policy</th><th>level</th><th>at</th><th>p50 us</th>"
-                "<th>p99 us</th><th>p99.9 us</th><th>x raw</th><th>entries/s</th></tr>\n",
-                bench->payload_bytes, (double)bench->raw_p50_ns / 1e3);
+        fprintf(
+            bench->page,
+            "<h1>What consistency costs</h1><p>%u-byte entries, three nodes on one core, durability %s; raw round "
+            "trip p50 %.2f us%s.</p><table><tr><th>healthy</th><th>policy</th><th>level</th><th>at</th><th>p50 us</th>"
+            "<th>p99 us</th><th>p99.9 us</th><th>x raw</th><th>entries/s</th></tr>\n",
+            bench->options->payload_bytes, cairn_durability_name(durability(bench)), (double)bench->raw_p50_ns / 1e3,
+            raw_write);
     status = healthy(bench);
     if (status == 0)
         status = partitions(bench);
@@ -505,23 +546,25 @@ run(struct consistency *bench, const char *report)
 }
 
 int
-bench_consistency(uint32_t payload_bytes, uint64_t seconds, const char *report, bool json)
+bench_consistency(const struct consistency_options *options)
 {
     static struct consistency bench;
     int status;
 
-    bench.payload_bytes = payload_bytes;
-    bench.seconds = seconds;
-    bench.json = json;
+    bench.options = options;
     bench.histogram = histogram_new();
     if (bench.histogram == NULL)
         return cli_fail("bench: no memory");
     if ((status = measure_raw(&bench)) != 0)
         return status;
-    status = run(&bench, report);
+    status = run(&bench);
     for (uint8_t node = 0; node < NODES; node++)
         cairn_disconnect(bench.clients[node]);
     local_stop(&bench.local);
+    for (uint8_t node = 0; node < NODES; node++) {
+        if (bench.disks[node] != NULL)
+            bench.disks[node]->operations->destroy(bench.disks[node]);
+    }
     histogram_free(bench.histogram);
     return status;
 }

@@ -5,7 +5,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* payload_bytes of each entry; seconds of each throughput run; report: a page here, or NULL. Returns what to exit with. */
-int bench_consistency(uint32_t payload_bytes, uint64_t seconds, const char *report, bool json);
+#include "raw_disk.h"
+
+struct consistency_options {
+    uint32_t payload_bytes; /* of each entry */
+    uint64_t seconds;       /* of each throughput run */
+    const char *report;     /* a page here, or NULL */
+    const char *directory;  /* logs on disk, in it; NULL: in memory */
+    struct raw_disk_figures raw_disk;
+    bool json;
+};
+
+/* Returns what to exit with. */
+int bench_consistency(const struct consistency_options *options);
 
 #endif

@@ -58,6 +58,7 @@ struct bench {
     struct histogram *histogram;
     struct raw_figures raw;
     enum cairn_durability durability;
+    const char *report;
     const char *dir; /* where logs on disk go, in a directory of their own */
     char place[PATH_MAX];
     struct raw_disk_figures raw_disk;
@@ -562,22 +563,35 @@ remove_entry(const char *path, const struct stat *status, int kind, struct FTW *
     return remove(path);
 }
 
+static int
+bench_levels(struct bench *bench)
+{
+    const struct consistency_options options = {
+        .payload_bytes = bench->payload_bytes,
+        .seconds = bench->seconds,
+        .report = bench->report,
+        .directory = bench->durability == CAIRN_DISK ? bench->place : NULL,
+        .raw_disk = bench->raw_disk,
+        .json = bench->json,
+    };
+
+    return bench_consistency(&options);
+}
+
 /* A place of its own in the directory, measured before it is used; taken away in the end. */
 static int
-bench_on_disk(struct bench *bench)
+bench_on_disk(struct bench *bench, int (*measure)(struct bench *bench))
 {
     char detail[512];
     int status = 0;
 
-    if (strcmp(bench->transport, "memif") != 0)
-        return cli_usage("bench: --durability disk goes with --transport memif");
     snprintf(bench->place, sizeof(bench->place), "%s/cairn-bench-XXXXXX", bench->dir);
     if (mkdtemp(bench->place) == NULL)
         return cli_fail("bench: %s: %s (--dir names a directory that can be written to)", bench->dir, strerror(errno));
     if (raw_disk_measure(bench->place, 3, bench->histogram, &bench->raw_disk, detail, sizeof(detail)) != CAIRN_OK)
         status = cli_fail("bench: %s", detail);
     if (status == 0)
-        status = bench_memif(bench);
+        status = measure(bench);
     nftw(bench->place, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     return status;
 }
@@ -588,7 +602,7 @@ cmd_bench(int argc, char **argv)
     static struct bench bench = {
         .transport = "memif", .ack = CAIRN_ACK_MAJORITY, .payload_bytes = 64, .runs = 3, .dir = "."};
     /* A stall of the machine is to be measured as latency, not to depose the leader. */
-    const char *durability = NULL, *profile = "wan", *report = NULL;
+    const char *durability = NULL, *profile = "wan";
     uint64_t seconds = 2;
     bool consistency;
     const struct cli_option options[] = {
@@ -603,7 +617,7 @@ cmd_bench(int argc, char **argv)
         {"seconds", OPTION_U64, &seconds, "of each run, after 0.3 s of warm-up; default 2"},
         {"runs", OPTION_U32, &bench.runs, "default 3"},
         {"profile", OPTION_TEXT, &profile, "shared, dedicated or wan: heartbeat and timeout; default wan"},
-        {"report", OPTION_TEXT, &report, "consistency: leave an HTML page here"},
+        {"report", OPTION_TEXT, &bench.report, "consistency: leave an HTML page here"},
         {"json", OPTION_FLAG, &bench.json, "a JSON row for each run"},
         OPTIONS_END,
     };
@@ -615,9 +629,7 @@ cmd_bench(int argc, char **argv)
     consistency = strcmp(argv[first], "consistency") == 0;
     if (!bench.throughput && !consistency && strcmp(argv[first], "latency") != 0)
         return cli_usage("bench: unknown bench '%s' (latency, throughput, consistency)", argv[first]);
-    if (consistency && durability != NULL)
-        return cli_usage("bench consistency: its logs are in memory (leave --durability out)");
-    if (report != NULL && !consistency)
+    if (bench.report != NULL && !consistency)
         return cli_usage("bench: --report goes with consistency");
     if (durability != NULL && !cairn_durability_parse(durability, &bench.durability))
         return cli_usage("bench: --durability does not take '%s' (memory, disk)", durability);
@@ -633,16 +645,18 @@ cmd_bench(int argc, char **argv)
     else if (bench.rate_per_s == 0)
         bench.rate_per_s = 100000;
     bench.in_flight = bench.in_flight == 0 ? 4096 : bench.in_flight > 8192 ? 8192 : bench.in_flight;
-    if (consistency)
-        return cli_end(bench_consistency(bench.payload_bytes, seconds, report, bench.json));
+    if (bench.durability == CAIRN_DISK && strcmp(bench.transport, "memif") != 0)
+        return cli_usage("bench: --durability disk goes with --transport memif");
     choose_cpus(bench.cpus);
     bench.histogram = histogram_new();
     if (bench.histogram == NULL)
         return cli_fail("bench: no memory");
-    if (shares_core(&bench) && strcmp(bench.transport, "memif") == 0)
+    if (consistency)
+        status = bench.durability == CAIRN_DISK ? bench_on_disk(&bench, bench_levels) : bench_levels(&bench);
+    else if (shares_core(&bench) && strcmp(bench.transport, "memif") == 0)
         status = cli_fail("bench: memif needs two CPUs, one for each process (this one may use only one)");
     else if (bench.durability == CAIRN_DISK)
-        status = bench_on_disk(&bench);
+        status = bench_on_disk(&bench, bench_memif);
     else if (strcmp(bench.transport, "ring") == 0)
         status = bench_ring(&bench);
     else if (strcmp(bench.transport, "memif") == 0)

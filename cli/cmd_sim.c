@@ -344,7 +344,7 @@ list_scenarios(bool json)
 
 /* In a process of its own: an assertion of the code under test must not end the others. */
 static bool
-play(const struct sim_options *options, const struct scenario *scenario)
+play(const struct sim_options *options, const struct scenario *scenario, uint64_t seed)
 {
     pid_t child;
     int status = 0;
@@ -354,17 +354,16 @@ play(const struct sim_options *options, const struct scenario *scenario)
     if (child == 0) {
         struct sim *sim = process_start();
 
-        sim->plan.seed = options->seed;
+        sim->plan.seed = seed;
         scenario->play(sim);
         if (options->trace != NULL && !trace_write(sim, options->trace))
             _exit(cli_fail("%s: %s", options->trace, strerror(errno)));
         if (sim->failed)
             trace_print(sim, stderr, TRACE_ROWS);
         if (sim->failed)
-            fprintf(stderr, "cairn: scenario %s, seed %lu: %s\n", scenario->name, (unsigned long)options->seed,
-                    sim->reason);
+            fprintf(stderr, "cairn: scenario %s, seed %lu: %s\n", scenario->name, (unsigned long)seed, sim->reason);
         if (options->json)
-            cli_row(json_pack("{s:s,s:I,s:I,s:I,s:i}", "scenario", scenario->name, "seed", (json_int_t)options->seed,
+            cli_row(json_pack("{s:s,s:I,s:I,s:I,s:i}", "scenario", scenario->name, "seed", (json_int_t)seed,
                               "virtual_ms", (json_int_t)((sim->now_ns - sim->started_ns) / MS), "messages",
                               (json_int_t)sim->counts.messages, "violations", (int)sim->failed));
         else
@@ -388,13 +387,13 @@ play_scenarios(const struct sim_options *options)
         for (const struct scenario *scenario = chapters[i]; scenario->name != NULL; scenario++) {
             if (!all && strcmp(options->scenario, scenario->name) != 0)
                 continue;
-            played++;
-            failed += !play(options, scenario);
+            for (uint64_t run = 0; run < options->runs; run++, played++)
+                failed += !play(options, scenario, options->seed + run);
         }
     }
     if (played == 0)
         return cli_usage("there is no scenario '%s' ('cairn sim --list' shows them)", options->scenario);
-    if (all)
+    if (all || options->runs > 1)
         fprintf(stderr, "%u scenarios, %u failed\n", played, failed);
     return cli_end(failed > 0 ? EXIT_FAILED : EXIT_DONE);
 }

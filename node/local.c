@@ -45,6 +45,7 @@ make_nodes(const struct local_config *config, struct local_cluster *local, char 
             .election_patience = i == 0 ? 1 : PATIENCE,
             .retain_bytes = config->retain_bytes,
             .touch_all = config->touch_all,
+            .disk = config->disks == NULL ? NULL : config->disks[i],
             .allow_faults = true,
         };
 
@@ -72,7 +73,7 @@ local_start(const struct local_config *config, struct local_cluster *local, char
         local->lcore.cpu = config->cpu;
         for (uint32_t i = 0; i < config->nodes; i++)
             local->lcore.workers[local->lcore.workers_count++] = node_worker(local->nodes[i]);
-        if (!lcore_start(&local->lcore)) {
+        if (!config->lcore_later && !lcore_start(&local->lcore)) {
             snprintf(detail, detail_bytes, "no thread to be had for the workers");
             error = CAIRN_NO_MEMORY;
         }

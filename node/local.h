@@ -14,7 +14,9 @@ struct local_config {
     uint32_t channel_bytes; /* of each client's rings */
     enum cluster_profile profile;
     enum idle_policy idle;
-    int cpu; /* of the lcore; -1: floats */
+    int cpu;             /* of the lcore; -1: floats */
+    bool lcore_later;    /* lcore_start() is left to the caller */
+    struct disk **disks; /* of each node, borrowed; NULL: memory alone */
 };
 
 struct local_cluster {

@@ -36,7 +36,7 @@ struct restoring {
     struct journal_scan scan;
     struct log_trim *trims; /* the last of each log */
     uint32_t trims_count;
-    uint64_t damages, orphans, told_bytes;
+    uint64_t orphans, told_bytes;
     uint64_t next_catalog; /* lsn of what is to be applied next */
 };
 
@@ -456,7 +456,7 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
 static void
 note_damage(struct restoring *restoring)
 {
-    if (restoring->damages++ < DAMAGES_TOLD)
+    if (restoring->node->damages++ < DAMAGES_TOLD)
         fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->node->name, restoring->scan.reason);
     if (restoring->scan.known)
         lose_block(restoring, &restoring->scan.damaged);

@@ -329,6 +329,7 @@ struct node {
     struct node_log *unwritten[LOGS_MAX];
     uint32_t unwritten_count;
     bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full;
+    uint64_t damages; /* of its journal, as it was read; also those by which nothing was lost */
     uint64_t restored_catalog_lsn;
     uint32_t mended_reviews;
     char restore_failure[256];

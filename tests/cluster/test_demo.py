@@ -43,8 +43,17 @@ def test_there_is_no_other_story():
 
 
 def test_the_price_list_has_every_row():
-    done = run('bench', 'consistency', '--seconds', 1, '--json', limit_s=180)
+    the_price_list('memory')
+
+
+def test_the_price_list_on_disk_has_every_row():
+    the_price_list('disk', '--durability', 'disk', '--dir', tempfile.gettempdir())
+
+
+def the_price_list(durability, *options):
+    done = run('bench', 'consistency', '--seconds', 1, '--json', *options, limit_s=180)
     check(done.status == 0, done.err)
+    check({r['durability'] for r in done.rows() if r['phase'] != 'partition'} == {durability})
     rows = done.rows()
     check([r['phase'] for r in rows] == ['append'] * 6 + ['read'] * 5 + ['partition'] * 4, [r['phase'] for r in rows])
     cut = {r['policy']: r for r in rows[-4:]}

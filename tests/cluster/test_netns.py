@@ -1,4 +1,5 @@
 """Nodes in network namespaces of their own, whose links are cut from outside."""
+import json
 import os
 import signal
 import subprocess
@@ -106,6 +107,36 @@ def test_a_one_way_link_is_told_from_a_dead_node():
         cluster.ok('append', 'bank', '--via', cluster.leader('bank', ['n1', 'n2']), stdin=b'on\n')
         tc('-n', 'cairn-n3', 'qdisc', 'del', 'dev', 'eth0', 'root')
         cluster.converged('bank')
+
+
+def hears(cluster, node):
+    return set(cluster.status('bank').get(node, {}).get('hears', ()))
+
+
+@needs_namespaces
+def test_an_nft_rule_cuts_two_nodes_from_each_other():
+    with Cluster(3, '--transport', 'netns') as cluster:
+        cluster.ok('log', 'create', 'bank', '--policy', 'cp')
+        for one, other in (('n1', 'n3'), ('n3', 'n1')):
+            link = subprocess.run(['ip', '-n', 'cairn-' + other, '-j', 'link', 'show', 'eth0'], check=True, capture_output=True)
+            rules = (f'table netdev {one} {{ chain cut {{ type filter hook ingress device "{one}" priority 0; '
+                     f'ether daddr {json.loads(link.stdout)[0]["address"]} drop; }}; }}')
+            subprocess.run(['ip', 'netns', 'exec', 'cairn-net', 'nft', rules], check=True)
+        until('n1 and n3 do not hear each other', lambda: 'n3' not in hears(cluster, 'n1') and
+              'n1' not in hears(cluster, 'n3') and len(hears(cluster, 'n2')) == 3)
+        said = [e['reason'] for e in cluster.events('partition_suspected') if e['node'] in ('n1', 'n3')]
+        check(any('n2 said it hears it' in reason for reason in said), said)
+        # Both reach a majority, so whoever leads goes on leading.
+        cluster.ok('append', 'bank', stdin=b'on\n')
+        leader = cluster.leader('bank')
+        term = cluster.status('bank')[leader]['term']
+        time.sleep(0.3)
+        check(cluster.status('bank')[leader]['term'] == term and cluster.leader('bank') == leader)
+        for node in ('n1', 'n3'):
+            subprocess.run(['ip', 'netns', 'exec', 'cairn-net', 'nft', 'delete', 'table', 'netdev', node], check=True)
+        until('all hear all', lambda: all(len(hears(cluster, node)) == 3 for node in cluster.names))
+        cluster.converged('bank')
+        check(cluster.read('bank', 'n3') == b'on\n')
 
 
 @needs_namespaces

@@ -31,6 +31,13 @@ def test_seeds_that_failed_once_hold():
         check(result.status == 0, 'seed', seed, result.err.decode()[-4000:])
 
 
+def test_whatever_of_a_closed_file_is_damaged_is_made_good():
+    # Every byte in turn: cairn sim --scenario any-damage --runs 100000
+    for seed in range(1, 150 * 1201, 1201):
+        result = run('sim', '--scenario', 'any-damage', '--seed', seed, limit_s=60)
+        check(result.status == 0, 'seed', seed, result.err.decode()[-2000:])
+
+
 def test_one_seed_gives_one_trace():
     alone = run('sim', '--seed', 11, '--json').rows()[0]
     among = [row for row in run('sim', '--seed', 10, '--runs', 3, '--json').rows() if row['seed'] == 11][0]

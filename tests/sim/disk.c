@@ -412,6 +412,43 @@ flip(struct sim_disk *disk, struct sim_file *file, uint64_t offset)
     disk->damaged = true;
 }
 
+bool
+disk_damage_oldest(struct sim_node *node, uint64_t which)
+{
+    struct sim_disk *disk = &node->disk;
+    struct sim_file *oldest = &disk->files[0];
+    uint8_t before[DISK_SECTOR_BYTES], after[DISK_SECTOR_BYTES];
+    uint64_t offset;
+    struct sector *sector;
+    bool changed;
+
+    for (uint32_t i = 1; i < disk->files_count; i++)
+        oldest = disk->files[i].number < oldest->number ? &disk->files[i] : oldest;
+    offset = which / 3 % ((uint64_t)oldest->sectors_count * DISK_SECTOR_BYTES);
+    sector = &oldest->sectors[offset / DISK_SECTOR_BYTES];
+    sector_get(sector, before);
+    memcpy(after, before, sizeof(after));
+    if (which % 3 == 0)
+        after[offset % DISK_SECTOR_BYTES] ^= (uint8_t)(1u << which / 3 % 8);
+    else if (which % 3 == 1)
+        memset(after, 0, sizeof(after));
+    else
+        memset(after + offset % DISK_SECTOR_BYTES, 0, DISK_SECTOR_BYTES - offset % DISK_SECTOR_BYTES);
+    changed = memcmp(before, after, sizeof(after)) != 0;
+    sector_put(sector, after);
+    while (which % 3 == 2 && oldest->sectors_count > offset / DISK_SECTOR_BYTES + 1) {
+        changed |= oldest->sectors[oldest->sectors_count - 1].size_bytes > 0;
+        free(oldest->sectors[--oldest->sectors_count].bytes);
+    }
+    trace_add(node->sim, TRACE_FAULT, node->self, 0, "journal-%lu, byte %lu: %s", (unsigned long)oldest->number,
+              (unsigned long)offset,
+              which % 3 == 0   ? "flips"
+              : which % 3 == 1 ? "its sector is zero"
+                               : "the file ends there");
+    disk->damaged |= changed;
+    return changed;
+}
+
 static uint8_t *
 file_bytes(const struct sim_file *file)
 {

@@ -249,6 +249,45 @@ fsync_fails_once(struct sim *sim)
     end_with_each_once(sim, 2);
 }
 
+/* It may ask for its files to be taken away: then it is down, and comes back with nothing. */
+static void
+comes_back(struct sim *sim, uint8_t node)
+{
+    eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
+    eventually(sim, WITHIN,
+               node_log_of(&sim->nodes[node], LOG) != NULL && !lacks(sim, node) &&
+                   !core_recovering(core_of(sim, node)));
+}
+
+/* A file that is closed is damaged somewhere, as the seed says: a bit, a sector, or all from there on. */
+static void
+any_damage(struct sim *sim)
+{
+    const uint64_t which = sim->plan.seed - 1;
+    uint8_t leader = start(sim, 3, CAIRN_POLICY_CP, 100 * US), node = follower(sim, leader, 1);
+    bool changed;
+
+    append_many(sim, leader, 7, 10, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, SETTLED_NS);
+    node_crash(&sim->nodes[node]);
+    node_boot(&sim->nodes[node]);
+    comes_back(sim, node);
+    append_many(sim, scene_leader(sim), 8, 10, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, SETTLED_NS);
+    node_crash(&sim->nodes[node]);
+    changed = disk_damage_oldest(&sim->nodes[node], which);
+    node_boot(&sim->nodes[node]);
+    eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
+    expect(sim, (sim->nodes[node].node->damages > 0 || sim->nodes[node].node->journal_was_empty) == changed);
+    comes_back(sim, node);
+    expect(sim, append(sim, scene_leader(sim), 7, 11, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    expect(sim, scene_read(sim, node, CAIRN_READ_LINEARIZABLE, 1, NULL) == CAIRN_OK);
+    end_with_each_once(sim, 11);
+    for (uint64_t seq = 1; seq <= 10; seq++)
+        expect(sim, copies(sim, 8, seq) == 1);
+}
+
 static void
 misdirected_write(struct sim *sim)
 {
@@ -265,12 +304,10 @@ misdirected_write(struct sim *sim)
         sim_run_for(sim, SETTLED_NS);
         node_crash(&sim->nodes[node]);
         node_boot(&sim->nodes[node]);
-        /* It may ask for its files to be taken away: then it is down, and comes back with nothing. */
         eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
         expect(sim, sim->nodes[node].node->journal_damaged || sim->nodes[node].node->journal_was_empty);
-        eventually(sim, WITHIN,
-                   node_log_of(&sim->nodes[node], LOG) != NULL && !lacks(sim, node) &&
-                       !core_recovering(core_of(sim, node)) && core_last_lsn(core_of(sim, node)) >= place(sim, 7, seq));
+        comes_back(sim, node);
+        eventually(sim, WITHIN, core_last_lsn(core_of(sim, node)) >= place(sim, 7, seq));
         sim_run_for(sim, SETTLED_NS);
     }
     end_with_each_once(sim, 10);
@@ -398,6 +435,8 @@ const struct scenario scenarios_storage[] = {
     {"lost-vote-file", "a node that lost its term and vote does not vote as if newly born", lost_vote_file},
     {"own-vote-not-durable", "a candidate's own vote counts when it is durable", own_vote_not_durable},
     {"fsync-fails-once", "what was on its way when a write failed is not acknowledged", fsync_fails_once},
+    {"any-damage", "whatever of a closed file is damaged is noticed, and made good; each --seed another place",
+     any_damage},
     {"misdirected-write", "a write that went elsewhere is noticed, and made good", misdirected_write},
     {"full-disk", "without space appends are refused, undamaged, and go on with it", full_disk},
     {"repeat-before-held", "a repeat on a branch is acknowledged when what it repeats is durable", repeat_before_held},
