@@ -85,15 +85,22 @@ match_of_a_former_term(struct sim *sim)
         give(sim, old, 7, i, 0, CAIRN_ACK_MAJORITY, 16);
     sim_run_for(sim, 2 * MS);
     isolate(sim, old, true);
-    /* It is granted pre-votes and asks for votes; nobody gets the request. */
-    lose_from(sim, ahead, MESSAGE_VOTE);
+    /* It alone is granted pre-votes, and asks for votes; nobody gets the request. */
+    for (uint8_t peer = 0; peer < 5; peer++)
+        lose_from(sim, peer, peer == ahead ? MESSAGE_VOTE : MESSAGE_PREVOTE);
     eventually(sim, WITHIN, core_role(core_of(sim, ahead)) == ROLE_CANDIDATE);
-    /* One of the others wins this term; its entries do not come, its heartbeats do. */
+    for (uint8_t peer = 0; peer < 5; peer++)
+        lose_from(sim, peer, MESSAGE_NONE);
+    /* One of the others wins this term, since nothing of it arrives any more; that one's entries do not come, its
+     * heartbeats do. */
+    for (uint8_t peer = 0; peer < 5; peer++) {
+        if (peer != ahead)
+            network_cut(sim, ahead, peer, true);
+    }
     for (uint8_t peer = 0; peer < 5; peer++) {
         if (peer != ahead && peer != old)
             sim->links[peer][ahead].lost_type = MESSAGE_APPEND;
     }
-    lose_from(sim, ahead, MESSAGE_PREVOTE);
     eventually(sim, WITHIN,
                sim_leader(sim, LOG) != CAIRN_NODE_NONE && sim_leader(sim, LOG) != old &&
                    core_commit_lsn(core_of(sim, sim_leader(sim, LOG))) > core_commit_lsn(core_of(sim, ahead)));

@@ -319,19 +319,23 @@ full_disk(struct sim *sim)
     uint8_t leader = start(sim, 3, CAIRN_POLICY_CP, 100 * US);
     enum cairn_error error = CAIRN_OK;
     struct cairn_result result = {0};
-    uint64_t seq = 0;
+    uint64_t seq = 0, token;
 
-    for (uint8_t i = 0; i < 3; i++)
-        sim->nodes[i].disk.no_space = true;
+    /* Were a follower's full first, appends would wait for its space. */
+    sim->nodes[leader].disk.no_space = true;
     while (error == CAIRN_OK && seq < 1000 && !sim->failed) {
-        uint64_t token = give(sim, leader, 7, ++seq, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
+        token = give(sim, leader, 7, ++seq, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
 
         eventually(sim, WITHIN, take(sim, leader, token, &result));
         error = result.error;
     }
     expect(sim, error == CAIRN_NO_SPACE && seq > 20);
+    for (uint8_t i = 0; i < 3; i++)
+        sim->nodes[i].disk.no_space = true;
     /* Refused for certain; what was taken is read, elections go on. */
-    expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_NO_SPACE);
+    token = give(sim, leader, 7, seq, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
+    eventually(sim, WITHIN, take(sim, leader, token, &result));
+    expect(sim, result.error == CAIRN_NO_SPACE);
     expect(sim, scene_read(sim, leader, CAIRN_READ_STALE, 1, NULL) == CAIRN_OK);
     node_crash(&sim->nodes[leader]);
     scene_successor(sim, leader, WITHIN);
