@@ -18,6 +18,7 @@
 
 #define CHANNEL_BYTES (4u << 20)
 #define SETTLE_NS 2000000000u
+#define SCRUB_MIB_S 8u
 
 struct server {
     struct cluster_config cluster;
@@ -197,12 +198,15 @@ cmd_server(int argc, char **argv)
     static struct server server;
     const char *cluster_file = NULL, *name = NULL, *idle_name = "sleep";
     bool check = false;
+    uint32_t scrub_mib_s = SCRUB_MIB_S;
     const struct cli_option options[] = {
         {"node", OPTION_TEXT, &name, "which node of the cluster this is"},
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"check", OPTION_FLAG, &check, "only check the cluster file"},
         {"idle", OPTION_TEXT, &idle_name, "sleep (adaptive, the default), yield or spin"},
         {"allow-faults", OPTION_FLAG, &server.config.allow_faults, "let 'cairn fault' in"},
+        {"scrub-mib-s", OPTION_U32, &scrub_mib_s,
+         "how much of the journal is read again in the background; default 8, 0: none"},
         {"no-uring", OPTION_FLAG, &server.without_uring, "write the journal by a thread, without io_uring"},
         OPTIONS_END,
     };
@@ -215,6 +219,7 @@ cmd_server(int argc, char **argv)
         return status;
     if (name == NULL)
         return cli_usage("server: --node is missing");
+    server.config.scrub_bytes_per_s = (uint64_t)scrub_mib_s << 20;
     if ((status = parse_idle(idle_name, &idle)) != 0 || (status = cli_cluster(cluster_file, &server.cluster)) != 0 ||
         (status = cli_node(&server.cluster, name, &self)) != 0)
         return status;

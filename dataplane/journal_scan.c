@@ -107,7 +107,7 @@ static int64_t
 load(struct journal_scan *scan, uint64_t offset, size_t size_bytes, const uint8_t **out)
 {
     uint64_t from = offset & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
-    size_t step_bytes = scan->streaming || offset - from + size_bytes > GLANCE_BYTES ? WINDOW_BYTES : GLANCE_BYTES;
+    size_t step_bytes = offset - from + size_bytes > scan->step_bytes ? WINDOW_BYTES : scan->step_bytes;
     int64_t got = 0;
 
     *out = scan->window;
@@ -324,6 +324,7 @@ journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster
     scan->cluster = cluster;
     scan->node = node;
     scan->worker = worker;
+    scan->step_bytes = GLANCE_BYTES;
     error = find_numbers(scan, detail, detail_bytes);
     for (uint32_t i = 0; i < scan->count && error == CAIRN_OK; i++)
         error = introduce(scan, i, detail, detail_bytes);
@@ -332,6 +333,7 @@ journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster
     scan->offset = DISK_SECTOR_BYTES;
     scan->read_bytes = 0;
     scan->streaming = true;
+    scan->step_bytes = WINDOW_BYTES;
     return error;
 }
 

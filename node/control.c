@@ -115,6 +115,7 @@ node_control_step(struct node *node, uint64_t now_ns)
         journal_maintain(&node->journal);
     if (atomic_load_explicit(&node->unreadable, memory_order_relaxed))
         checkpoint_discard(node);
+    scrub_step(node, now_ns);
     follow_catalog(node);
     pthread_mutex_lock(&control->lock);
     collect_events(node);
@@ -218,6 +219,7 @@ node_control_stop(struct node *node)
     atomic_store(&control->stop, true);
     if (control->running)
         pthread_join(control->thread, NULL);
+    scrub_stop(node);
     admin_stop(control->admin);
     if (control->catalog != NULL)
         cairn_disconnect(control->catalog);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "admin.h"
+#include "scrub.h"
 #include "state.h"
 
 #define EVENTS_KEPT 4096u
@@ -30,6 +31,7 @@ struct control {
     bool catalog_reading;
     uint64_t maintained_ns;
     struct worker_watch watch;
+    struct scrub scrub;
 };
 
 /* An event of the control thread's own. */

@@ -21,6 +21,7 @@ struct node_config {
     bool recovering;             /* started before, and has lost its memory since */
     struct disk *disk;           /* of its journal, borrowed; NULL: logs live in memory alone */
     uint32_t journal_file_bytes; /* 0: 64 MiB, less where the disk is small */
+    uint64_t scrub_bytes_per_s;  /* that are read again in the background; 0: none */
     bool checkpoint_always;      /* also where reading the journal takes no time to speak of */
     void (*restore_progress)(uint64_t done_bytes, uint64_t total_bytes); /* NULL: not told */
     uint64_t seed;

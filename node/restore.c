@@ -442,11 +442,7 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
     else if (head->type == JOURNAL_PRODUCERS)
         log->durable->producers_after_id = UINT64_MAX;
     else if (head->type == JOURNAL_BRANCH) /* nobody has voted by it */
-        node_event(restoring->node, EVENT_DAMAGED, log, restoring->node->self, 0, 0,
-                   "entries %" PRIu64 " to %" PRIu64
-                   " of a branch are damaged: where no other node has a copy and they "
-                   "are not on the trunk, they are lost",
-                   head->block.first_seq, head->block.first_seq + head->block.count - 1);
+        log->durable->branch_damages++;
     else
         log->durable->doubtful = true;
     if (head->flags & JOURNAL_DOUBTFUL)
@@ -456,6 +452,7 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
 static void
 note_damage(struct restoring *restoring)
 {
+    damage_note(restoring->node, restoring->scan.from);
     if (restoring->node->damages++ < DAMAGES_TOLD)
         fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->node->name, restoring->scan.reason);
     if (restoring->scan.known)
@@ -611,6 +608,11 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
         node_event(node, EVENT_RESTORED, log, node->self, 0, 0,
                    "up to lsn %" PRIu64 ", term %" PRIu64 ", %" PRIu64 " branch entries", core_last_lsn(log->core),
                    core_term(log->core), log->own->entries);
+    if (durable->branch_damages > 0)
+        node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
+                   "%" PRIu32 " blocks of a branch are damaged: what of them is not on the trunk, and has no copy on "
+                   "another node, is lost",
+                   durable->branch_damages);
     /* What is kept for the branch now is written there. */
     durable_want(node, log);
     log_reassess(node, log);

@@ -128,6 +128,8 @@ struct log_index {
     uint64_t evicted_bytes; /* ever */
 };
 
+#define DAMAGE_PLACES_MAX 64u
+
 /* A stretch of one trunk, read from the journal. */
 #define EXCERPTS_MAX 4u
 #define EXCERPT_BYTES (2u << 20)
@@ -169,6 +171,7 @@ struct durable {
     struct log_index index;
     uint64_t truncations;                      /* so many: what is read meanwhile may be void */
     uint64_t handed_away_ns;                   /* when leadership was, since something could not be read */
+    uint32_t branch_damages;                   /* blocks of the branch, as the journal was read */
     uint64_t damaged_lsn;                      /* could not be read when it was last asked for */
     struct pending_ring local, branch_pending; /* acknowledged on this node's word: by lsn, by place */
     /* While the journal is read at the start: */
@@ -330,6 +333,8 @@ struct node {
     uint32_t unwritten_count;
     bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full;
     uint64_t damages; /* of its journal, as it was read; also those by which nothing was lost */
+    uint64_t damage_places[DAMAGE_PLACES_MAX]; /* that are known: the starting thread's, then the control thread's */
+    uint32_t damage_places_count;
     uint64_t restored_catalog_lsn;
     uint32_t mended_reviews;
     char restore_failure[256];

@@ -212,6 +212,35 @@ def test_damage_is_told_and_mended_from_the_others():
         check(cluster.read('d', 'n2').count(b'\n') == 5000)
 
 
+def test_damage_at_rest_is_found_while_the_node_runs():
+    with Cluster(3, *DISK) as cluster:
+        lines = b''.join(b'line %d\n' % i for i in range(5000))
+        cluster.ok('append', 'd', stdin=lines)
+        cluster.converged('d')
+        # Each start writes to a new file; the oldest is at rest.
+        for _ in range(2):
+            end_all(cluster)
+            begin_all(cluster)
+            cluster.ok('append', 'd', stdin=b'more\n')
+            lines += b'more\n'
+            cluster.converged('d')
+        found = [block for block in blocks(directories(cluster)[1]) if block['kind'] == ENTRIES and block['count'] > 10]
+        damage(os.path.join(directories(cluster)[1], f"journal-{found[0]['file']:08d}"), found[0]['at'] + 300)
+        until('it is found', lambda: cluster.events('damaged'), 30)
+        told = cluster.events('damaged')
+        check([(e['node'], e['log']) for e in told] == [('n2', 'd')] and 'lsn' in told[0]['reason'], told)
+        check(cluster.read('d', 'n2') == lines)
+        # A clean stop does not hide it from the next start, which mends it.
+        stop_all(cluster)
+        begin_all(cluster)
+        cluster.converged('d')
+        check([e for e in cluster.events('damaged') if e['node'] == 'n2'], 'the start has not seen it')
+        check(cluster.read('d', 'n2') == lines)
+        # What is known is no news.
+        time.sleep(6)
+        check(not [e for e in cluster.events('damaged') if 'journal-' in e['reason']], cluster.events('damaged'))
+
+
 def test_a_full_disk_refuses_and_goes_on_when_there_is_space():
     if os.geteuid() != 0:
         return

@@ -1,0 +1,125 @@
+#include "scrub.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control.h"
+
+#define PASS_EVERY_NS 5000000000u
+#define STEP_BYTES (256u << 10)
+/* Of one call: the control thread has other things to do. */
+#define STEPS_MAX 8u
+/* The newest files may be written to still: one that is, and one that is made and waits. */
+#define FILES_IN_USE 2u
+
+static bool
+begin(struct node *node, struct scrub *scrub, uint64_t now_ns)
+{
+    struct journal_scan *scan = &scrub->scan;
+    char detail[192];
+
+    scrub->next_ns = now_ns + PASS_EVERY_NS;
+    if (journal_scan_init(scan, node->config.disk, node->config.cluster->id, node->self, 0, detail, sizeof(detail)) !=
+        CAIRN_OK) {
+        journal_scan_fini(scan);
+        return false;
+    }
+    scan->streaming = false;
+    scan->step_bytes = STEP_BYTES;
+    while (scan->count > 0 && scan->numbers[scan->count - 1] + FILES_IN_USE >= node->journal.next_number)
+        scan->count--;
+    scrub->began_ns = now_ns;
+    return true;
+}
+
+static void
+end(struct scrub *scrub)
+{
+    journal_scan_fini(&scrub->scan);
+    scrub->under_way = false;
+}
+
+/* Is it news? A place that was found before, also as the node started, is told no more. */
+static bool
+is_new(struct node *node, uint64_t place)
+{
+    for (uint32_t i = 0; i < node->damage_places_count; i++) {
+        if (node->damage_places[i] == place)
+            return false;
+    }
+    return damage_note(node, place);
+}
+
+bool
+damage_note(struct node *node, uint64_t place)
+{
+    if (node->damage_places_count == DAMAGE_PLACES_MAX)
+        return false;
+    node->damage_places[node->damage_places_count++] = place;
+    return true;
+}
+
+static void
+tell(struct node *node, const struct journal_scan *scan)
+{
+    const struct journal_block *head = &scan->damaged;
+    struct node_event event = {.t_ns = node_now_ns(node), .kind = EVENT_DAMAGED, .log = UINT32_MAX, .peer = node->self};
+    char what[64] = "";
+
+    for (uint32_t i = 0; scan->known && i < node->snapshot->count; i++) {
+        const struct node_log *log = node->snapshot->logs[i].log;
+
+        if (log->id != head->log)
+            continue;
+        event.log = log->id;
+        memcpy(event.log_name, log->name, sizeof(event.log_name));
+        if (head->type == JOURNAL_ENTRIES)
+            snprintf(what, sizeof(what), ", lsn %" PRIu64 " to %" PRIu64, head->block.first_lsn,
+                     head->block.first_lsn + head->block.count - 1);
+    }
+    snprintf(event.reason, sizeof(event.reason), "%.100s%s: start the node anew, it then takes it from the others",
+             scan->reason, what);
+    control_event(node, &event);
+}
+
+static void
+found(struct node *node, const struct journal_scan *scan)
+{
+    if (scan->harmless || !is_new(node, scan->from))
+        return;
+    /* A start must not go by the checkpoint, which leaves out what is damaged. */
+    atomic_store_explicit(&node->unreadable, true, memory_order_relaxed);
+    tell(node, scan);
+}
+
+void
+scrub_step(struct node *node, uint64_t now_ns)
+{
+    struct scrub *scrub = &node->control->scrub;
+    uint64_t rate = node->config.scrub_bytes_per_s, steps_from, allowed;
+
+    if (rate == 0 || node->config.disk == NULL || (!scrub->under_way && now_ns < scrub->next_ns))
+        return;
+    if (!scrub->under_way && !(scrub->under_way = begin(node, scrub, now_ns)))
+        return;
+    allowed = (now_ns - scrub->began_ns) / 1000 * rate / 1000000;
+    steps_from = scrub->scan.read_bytes;
+    while (scrub->scan.read_bytes < allowed && scrub->scan.read_bytes - steps_from < STEPS_MAX * STEP_BYTES) {
+        enum scan_verdict verdict = journal_scan_next(&scrub->scan);
+
+        if (verdict == SCAN_DAMAGE)
+            found(node, &scrub->scan);
+        else if (verdict != SCAN_BLOCK) {
+            end(scrub);
+            return;
+        }
+    }
+}
+
+void
+scrub_stop(struct node *node)
+{
+    if (node->control->scrub.under_way)
+        end(&node->control->scrub);
+}

@@ -1,0 +1,28 @@
+/* Reads what is at rest, in the background: damage is told while other nodes still have what was damaged. */
+#ifndef NODE_SCRUB_H
+#define NODE_SCRUB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "journal_scan.h"
+
+struct node;
+
+/* The control thread's. */
+struct scrub {
+    struct journal_scan scan;
+    bool under_way;
+    uint64_t began_ns, next_ns; /* of this pass; not before then the next */
+};
+
+/* Reads on, as far as the node's scrub_bytes_per_s allows by now: files that are written to no more, from the oldest, again
+ * and again. What is damaged is told once by an event, and the next start then reads the whole journal, and takes what is
+ * damaged from the other nodes. Waits for the disk, not for long. */
+void scrub_step(struct node *node, uint64_t now_ns);
+void scrub_stop(struct node *node);
+
+/* Damage of the journal at this place is known from here on. false: no room to remember it. */
+bool damage_note(struct node *node, uint64_t place);
+
+#endif
