@@ -414,6 +414,7 @@ judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
     if (!last || followed || was_durable(scan, offset, next, end)) {
         damage(scan, offset, next, what_is_wrong(sound));
         scan->known = known;
+        scan->within = known && (scan->damaged.flags & JOURNAL_LAST) == 0;
         return SCAN_DAMAGE;
     }
     scan->ended = true;

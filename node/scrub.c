@@ -78,8 +78,7 @@ tell(struct node *node, const struct journal_scan *scan)
             snprintf(what, sizeof(what), ", lsn %" PRIu64 " to %" PRIu64, head->block.first_lsn,
                      head->block.first_lsn + head->block.count - 1);
     }
-    snprintf(event.reason, sizeof(event.reason), "%.100s%s: start the node anew, it then takes it from the others",
-             scan->reason, what);
+    snprintf(event.reason, sizeof(event.reason), "%.110s%s (the next start mends it)", scan->reason, what);
     control_event(node, &event);
 }
 

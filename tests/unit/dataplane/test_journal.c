@@ -280,6 +280,32 @@ what_was_written_is_read(void **state)
     free(disk);
 }
 
+/* What is behind it in its write is read: its header says where that begins. */
+static void
+records_that_change_cost_their_block_alone(void **state)
+{
+    struct reading whole, part;
+    uint32_t end, tried = 0;
+    struct memory_disk *disk = closed_journal(&whole, &end);
+
+    (void)state;
+    for (uint32_t i = 0; i + 1 < whole.count && whole.blocks[i + 1].place >> 32 == 1; i++) {
+        uint8_t *at = disk->files[0].bytes + (uint32_t)whole.blocks[i].place;
+
+        if (((const struct journal_block *)(const void *)at)->body_bytes == 0)
+            continue;
+        at[sizeof(struct journal_block)] ^= 1;
+        read_journal(disk, &part);
+        assert_int_equal(part.damages, 1);
+        assert_int_equal(part.count, whole.count - 1);
+        expect_part_of(&whole, &part);
+        at[sizeof(struct journal_block)] ^= 1;
+        tried++;
+    }
+    assert_true(tried > 4);
+    free(disk);
+}
+
 static void
 every_byte_that_changes_is_noticed(void **state)
 {
@@ -358,6 +384,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read),
+        cmocka_unit_test(records_that_change_cost_their_block_alone),
         cmocka_unit_test(every_byte_that_changes_is_noticed),
         cmocka_unit_test(every_sector_that_is_zeroed_is_noticed),
         cmocka_unit_test(every_end_that_is_cut_off_is_noticed),
