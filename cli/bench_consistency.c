@@ -1,8 +1,8 @@
-/* The price list: three nodes on one core of this process, the client on another; the same cluster for all rows, and the raw transport of the same run. docs/performance.md says how to read it. */
+/* The price list: three nodes on one core of this process, the client on another; the same cluster for all rows, and
+ * the raw transport of the same run. docs/performance.md says how to read it. */
 #include "bench_consistency.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -480,10 +480,10 @@ start(struct consistency *bench)
     char detail[512];
 
     for (uint8_t node = 0; node < NODES && durability(bench) == CAIRN_DISK; node++) {
-        char directory[PATH_MAX];
+        char name[8];
 
-        snprintf(directory, sizeof(directory), "%.4000s/n%u", bench->options->directory, node + 1);
-        bench->disks[node] = cli_open_disk(directory, false, detail, sizeof(detail));
+        snprintf(name, sizeof(name), "n%u", (unsigned)node + 1);
+        bench->disks[node] = cli_open_disk(bench->options->directory, name, false, detail, sizeof(detail));
         if (bench->disks[node] == NULL)
             return cli_fail("bench: %s", detail);
     }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,10 +281,12 @@ socket_path(const struct cluster_config *cluster, uint8_t node, char *path, size
 }
 
 struct disk *
-cli_open_disk(const char *directory, bool without_uring, char *detail, size_t detail_bytes)
+cli_open_disk(const char *parent, const char *node, bool without_uring, char *detail, size_t detail_bytes)
 {
+    char directory[PATH_MAX + CAIRN_NAME_BYTES];
     struct disk *disk = NULL;
 
+    snprintf(directory, sizeof(directory), "%s/%s", parent, node);
     if (disk_machine_open(directory, without_uring, &disk, detail, detail_bytes) == CAIRN_OK && disk->detail[0] != '\0')
         fprintf(stderr, "cairn: no io_uring for the journal: %s\n", disk->detail);
     return disk;

@@ -75,8 +75,9 @@ int cli_cluster(const char *path, struct cluster_config *out);
 /* Index of the node named, CAIRN_NODE_NONE where name is NULL; a wrong name is a usage error. */
 int cli_node(const struct cluster_config *cluster, const char *name, uint8_t *out);
 
-/* A journal's directory, made where there is none; says where it is not by io_uring. NULL with a detail: it cannot be had. */
-struct disk *cli_open_disk(const char *directory, bool without_uring, char *detail, size_t detail_bytes);
+/* A node's journal: a directory of its name in `parent`, made where there is none; says where it is not by io_uring. NULL
+ * with a detail: it cannot be had. */
+struct disk *cli_open_disk(const char *parent, const char *node, bool without_uring, char *detail, size_t detail_bytes);
 
 /* Asks one node; NULL with a detail where it does not answer. */
 json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, char *detail, size_t detail_bytes);

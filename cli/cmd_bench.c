@@ -343,10 +343,10 @@ bench_ring(struct bench *bench)
 static struct disk *
 node_disk(const struct bench *bench, uint8_t self, char *detail, size_t detail_bytes)
 {
-    char directory[PATH_MAX + 16];
+    char name[8];
 
-    snprintf(directory, sizeof(directory), "%s/n%u", bench->place, self + 1);
-    return cli_open_disk(directory, false, detail, detail_bytes);
+    snprintf(name, sizeof(name), "n%u", self + 1u);
+    return cli_open_disk(bench->place, name, false, detail, detail_bytes);
 }
 
 static struct node *

@@ -105,17 +105,16 @@ show_progress(uint64_t done_bytes, uint64_t total_bytes)
                 (unsigned long)(total_bytes >> 20));
 }
 
-/* Each node's journal is a directory of its name. */
 static int
 open_disk(struct server *server)
 {
     const struct cluster_config *cluster = &server->cluster;
-    char path[384], detail[512] = "";
+    char detail[512] = "";
 
     if (cluster->durability != CAIRN_DISK)
         return 0;
-    snprintf(path, sizeof(path), "%s/%s", cluster->directory, cluster->names[server->config.self]);
-    server->disk = cli_open_disk(path, server->without_uring, detail, sizeof(detail));
+    server->disk = cli_open_disk(cluster->directory, cluster->names[server->config.self], server->without_uring, detail,
+                                 sizeof(detail));
     if (server->disk == NULL)
         return cli_fail("%s", detail);
     server->config.disk = server->disk;

@@ -141,10 +141,11 @@ index_find(const struct log_index *index, uint64_t lsn)
 uint64_t
 trunk_since(const struct node_log *log, uint64_t hlc)
 {
+    const struct log_index *index = log->durable == NULL ? NULL : &log->durable->index;
     uint64_t lsn = log->base_lsn + 1;
 
-    for (uint32_t i = 0; log->durable != NULL && i < log->durable->index.cuts_count; i++) {
-        const struct cut *cut = &log->durable->index.cuts[i];
+    for (uint32_t i = index == NULL ? 0 : index->cuts_first; index != NULL && i < index->cuts_count; i++) {
+        const struct cut *cut = &index->cuts[i];
 
         if (cut->hlc_before >= hlc)
             return lsn;

@@ -155,6 +155,23 @@ admit_bounded(const struct node *node, const struct reader *reader, const struct
                            here ? CAIRN_READ_STALE : CAIRN_READ_LINEARIZABLE, level);
 }
 
+/* Where it begins, its log being known, or NULL: at an lsn, at a moment, or wherever the log does. */
+static void
+reader_place_at(struct reader *reader, const struct request *request)
+{
+    bool since = (request->flags & REQUEST_SINCE) != 0 && request->from != 0;
+
+    reader->since_hlc = since ? request->from : 0;
+    reader->earliest = request->from == 0 || since;
+    reader->next = reader->earliest ? 1 : request->from;
+    if (reader->log != NULL && since)
+        reader->next = trunk_since(reader->log, reader->since_hlc);
+    reader->cursor.position = reader->next;
+    /* What could not be read for another is asked for anew. */
+    if (reader->log != NULL && reader->log->durable != NULL)
+        reader->log->durable->damaged_lsn = 0;
+}
+
 void
 reader_start(struct node *node, struct attachment *attachment, const struct request *request,
              const struct request_session *session, uint64_t now_ns)
@@ -173,22 +190,14 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     reader->attachment = attachment->index;
     reader->serial = attachment->serial;
     reader->token = request->token;
-    reader->since_hlc = (request->flags & REQUEST_SINCE) != 0 ? request->from : 0;
-    reader->earliest = request->from == 0 || reader->since_hlc != 0;
-    reader->next = reader->earliest ? 1 : request->from;
     reader->to = request->to;
     reader->follow = (request->flags & REQUEST_FOLLOW) != 0;
     reader->tentative = (request->flags & REQUEST_TENTATIVE) != 0;
     reader->since_ns = now_ns;
     reader->log = node_find_log(node, request->log);
-    if (reader->log != NULL && reader->since_hlc != 0)
-        reader->next = trunk_since(reader->log, reader->since_hlc);
     reader->max_lag_ns = request->max_lag_us * 1000ull;
     reader->lag_ns = UINT64_MAX;
-    reader->cursor.position = reader->next;
-    /* What could not be read for another is asked for anew. */
-    if (reader->log != NULL && reader->log->durable != NULL)
-        reader->log->durable->damaged_lsn = 0;
+    reader_place_at(reader, request);
     node->readers_used++;
     if (reader != &refused && node->readers_end <= (uint32_t)(reader - node->readers))
         node->readers_end = (uint32_t)(reader - node->readers) + 1;

@@ -452,8 +452,8 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
 static void
 note_damage(struct restoring *restoring)
 {
-    damage_note(restoring->node, restoring->scan.from);
-    if (restoring->node->damages++ < DAMAGES_TOLD)
+    /* What is read in two passes is met twice. */
+    if (damage_is_new(restoring->node, restoring->scan.from) && restoring->node->damage_places_count <= DAMAGES_TOLD)
         fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->node->name, restoring->scan.reason);
     if (restoring->scan.known)
         lose_block(restoring, &restoring->scan.damaged);

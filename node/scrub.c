@@ -40,20 +40,13 @@ end(struct scrub *scrub)
     scrub->under_way = false;
 }
 
-/* Is it news? A place that was found before, also as the node started, is told no more. */
-static bool
-is_new(struct node *node, uint64_t place)
+bool
+damage_is_new(struct node *node, uint64_t place)
 {
     for (uint32_t i = 0; i < node->damage_places_count; i++) {
         if (node->damage_places[i] == place)
             return false;
     }
-    return damage_note(node, place);
-}
-
-bool
-damage_note(struct node *node, uint64_t place)
-{
     if (node->damage_places_count == DAMAGE_PLACES_MAX)
         return false;
     node->damage_places[node->damage_places_count++] = place;
@@ -85,7 +78,7 @@ tell(struct node *node, const struct journal_scan *scan)
 static void
 found(struct node *node, const struct journal_scan *scan)
 {
-    if (scan->harmless || !is_new(node, scan->from))
+    if (scan->harmless || !damage_is_new(node, scan->from))
         return;
     /* A start must not go by the checkpoint, which leaves out what is damaged. */
     atomic_store_explicit(&node->unreadable, true, memory_order_relaxed);

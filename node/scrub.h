@@ -22,7 +22,7 @@ struct scrub {
 void scrub_step(struct node *node, uint64_t now_ns);
 void scrub_stop(struct node *node);
 
-/* Damage of the journal at this place is known from here on. false: no room to remember it. */
-bool damage_note(struct node *node, uint64_t place);
+/* Is it news that the journal is damaged there? From here on it is not. false also where there is no room to remember. */
+bool damage_is_new(struct node *node, uint64_t place);
 
 #endif

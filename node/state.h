@@ -332,7 +332,6 @@ struct node {
     struct node_log *unwritten[LOGS_MAX];
     uint32_t unwritten_count;
     bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full;
-    uint64_t damages; /* of its journal, as it was read; also those by which nothing was lost */
     uint64_t damage_places[DAMAGE_PLACES_MAX]; /* that are known: the starting thread's, then the control thread's */
     uint32_t damage_places_count;
     uint64_t restored_catalog_lsn;

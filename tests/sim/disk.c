@@ -415,10 +415,12 @@ flip(struct sim_disk *disk, struct sim_file *file, uint64_t offset)
 bool
 disk_damage_oldest(struct sim_node *node, uint64_t which)
 {
+    enum { FLIP, ZERO_SECTOR, CUT_OFF } how = which % 3;
+    static const char *const said[] = {"flips", "its sector is zero", "the file ends there"};
     struct sim_disk *disk = &node->disk;
     struct sim_file *oldest = &disk->files[0];
     uint8_t before[DISK_SECTOR_BYTES], after[DISK_SECTOR_BYTES];
-    uint64_t offset;
+    uint64_t offset, within;
     struct sector *sector;
     bool changed;
 
@@ -426,25 +428,21 @@ disk_damage_oldest(struct sim_node *node, uint64_t which)
         oldest = disk->files[i].number < oldest->number ? &disk->files[i] : oldest;
     offset = which / 3 % ((uint64_t)oldest->sectors_count * DISK_SECTOR_BYTES);
     sector = &oldest->sectors[offset / DISK_SECTOR_BYTES];
+    within = how == ZERO_SECTOR ? 0 : offset % DISK_SECTOR_BYTES;
     sector_get(sector, before);
     memcpy(after, before, sizeof(after));
-    if (which % 3 == 0)
-        after[offset % DISK_SECTOR_BYTES] ^= (uint8_t)(1u << which / 3 % 8);
-    else if (which % 3 == 1)
-        memset(after, 0, sizeof(after));
+    if (how == FLIP)
+        after[within] ^= (uint8_t)(1u << which / 3 % 8);
     else
-        memset(after + offset % DISK_SECTOR_BYTES, 0, DISK_SECTOR_BYTES - offset % DISK_SECTOR_BYTES);
+        memset(after + within, 0, sizeof(after) - within);
     changed = memcmp(before, after, sizeof(after)) != 0;
     sector_put(sector, after);
-    while (which % 3 == 2 && oldest->sectors_count > offset / DISK_SECTOR_BYTES + 1) {
+    while (how == CUT_OFF && oldest->sectors_count > offset / DISK_SECTOR_BYTES + 1) {
         changed |= oldest->sectors[oldest->sectors_count - 1].size_bytes > 0;
         free(oldest->sectors[--oldest->sectors_count].bytes);
     }
     trace_add(node->sim, TRACE_FAULT, node->self, 0, "journal-%lu, byte %lu: %s", (unsigned long)oldest->number,
-              (unsigned long)offset,
-              which % 3 == 0   ? "flips"
-              : which % 3 == 1 ? "its sector is zero"
-                               : "the file ends there");
+              (unsigned long)offset, said[how]);
     disk->damaged |= changed;
     return changed;
 }

@@ -278,7 +278,8 @@ any_damage(struct sim *sim)
     changed = disk_damage_oldest(&sim->nodes[node], which);
     node_boot(&sim->nodes[node]);
     eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
-    expect(sim, (sim->nodes[node].node->damages > 0 || sim->nodes[node].node->journal_was_empty) == changed);
+    expect(sim,
+           (sim->nodes[node].node->damage_places_count > 0 || sim->nodes[node].node->journal_was_empty) == changed);
     comes_back(sim, node);
     expect(sim, append(sim, scene_leader(sim), 7, 11, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     sim_run_for(sim, SETTLED_NS);
@@ -313,29 +314,32 @@ misdirected_write(struct sim *sim)
     end_with_each_once(sim, 10);
 }
 
+static enum cairn_error
+append_large(struct sim *sim, uint8_t node, uint64_t seq)
+{
+    uint64_t token = give(sim, node, 7, seq, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
+    struct cairn_result result = {0};
+
+    eventually(sim, WITHIN, take(sim, node, token, &result));
+    return result.error;
+}
+
 static void
 full_disk(struct sim *sim)
 {
     uint8_t leader = start(sim, 3, CAIRN_POLICY_CP, 100 * US);
     enum cairn_error error = CAIRN_OK;
-    struct cairn_result result = {0};
-    uint64_t seq = 0, token;
+    uint64_t seq = 0;
 
     /* Were a follower's full first, appends would wait for its space. */
     sim->nodes[leader].disk.no_space = true;
-    while (error == CAIRN_OK && seq < 1000 && !sim->failed) {
-        token = give(sim, leader, 7, ++seq, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
-
-        eventually(sim, WITHIN, take(sim, leader, token, &result));
-        error = result.error;
-    }
+    while (error == CAIRN_OK && seq < 1000 && !sim->failed)
+        error = append_large(sim, leader, ++seq);
     expect(sim, error == CAIRN_NO_SPACE && seq > 20);
     for (uint8_t i = 0; i < 3; i++)
         sim->nodes[i].disk.no_space = true;
     /* Refused for certain; what was taken is read, elections go on. */
-    token = give(sim, leader, 7, seq, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
-    eventually(sim, WITHIN, take(sim, leader, token, &result));
-    expect(sim, result.error == CAIRN_NO_SPACE);
+    expect(sim, append_large(sim, leader, seq) == CAIRN_NO_SPACE);
     expect(sim, scene_read(sim, leader, CAIRN_READ_STALE, 1, NULL) == CAIRN_OK);
     node_crash(&sim->nodes[leader]);
     scene_successor(sim, leader, WITHIN);
