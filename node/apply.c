@@ -55,11 +55,12 @@ store_control_entry(struct node *node, struct node_log *log, const struct run *r
 
 /* A branch that is settled begins anew, if need be with an earlier life: what that one left on the trunk is kept only
  * now, since the policy asks for it only now. */
-static void
+void
 reopen_branch(struct node_log *log, uint64_t place)
 {
     assert(log->own->entries == 0);
     store_reset(&log->own->store, place);
+    log->own->trim_cursor = (struct cursor){.position = place + 1};
     if (log->durable == NULL)
         return;
     log->durable->branch = (struct cursor){.position = place + 1};

@@ -236,6 +236,12 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
         if (!core_restore_branch(log->core, &run, node->batch.ids, &settled))
             return false;
         part.first_lsn = branch_place(part.incarnation, part.first_seq);
+        if (!settled && part.first_lsn <= log->own->store.last) {
+            /* It begins anew, so what stands before it was on the trunk by then. */
+            log->own->entries = 0;
+            log->durable->branch_place = 0;
+            reopen_branch(log, part.first_lsn - 1);
+        }
         if (!settled) {
             if (log->durable->branch_place == 0)
                 log->durable->branch_place = place;

@@ -276,6 +276,16 @@ branch_adopted(const struct core *core)
             marks_get(&core->marks, core->config.self, branch->incarnation) >= branch->last_seq);
 }
 
+/* Nothing of it is left. */
+void
+branch_clear(struct core *core, uint8_t origin)
+{
+    core->branches[origin] = (struct branch){0};
+    core->branches_held &= ~node_bit(origin);
+    if (origin == core->config.self)
+        producers_clear(&core->branch_producers);
+}
+
 /* All of a life is on the trunk: the next one's turn. */
 static void
 branch_next_life(struct core *core, uint8_t origin)
@@ -283,10 +293,7 @@ branch_next_life(struct core *core, uint8_t origin)
     struct branch *branch = &core->branches[origin];
 
     if (branch->later_lives_count == 0) {
-        *branch = (struct branch){0};
-        core->branches_held &= ~node_bit(origin);
-        if (origin == core->config.self)
-            producers_clear(&core->branch_producers);
+        branch_clear(core, origin);
         return;
     }
     branch_open(core, origin, branch->later_lives[0].incarnation, 0, branch->later_lives[0].last_seq);

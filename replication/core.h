@@ -327,7 +327,8 @@ bool core_restore_base(struct core *core, const struct core_base *base, const st
 bool core_restore_entries(struct core *core, const struct run *run, const struct entry_id *ids, uint64_t commit_lsn,
                           bool acked, const struct sink *sink);
 void core_restore_commit(struct core *core, uint64_t commit_lsn, const struct sink *sink);
-/* *settled: all of it is on the trunk already. */
+/* *settled: all of it is on the trunk already. Entries that do not stand behind what was told of the branch before say that
+ * all of that was: a branch is written in order, and begins anew once it is settled. */
 bool core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids, bool *settled);
 void core_restore_state(struct core *core, uint64_t term, uint8_t voted_for);
 

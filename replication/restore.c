@@ -127,6 +127,8 @@ core_restore_branch(struct core *core, const struct run *run, const struct entry
 {
     if (run->count == 0 || run->origin != core->config.self || run->incarnation >= core->config.incarnation)
         return false;
+    if (branch_place(run->incarnation, run->first_seq) <= branch_last_place(own_branch(core)))
+        branch_clear(core, core->config.self);
     *settled = marks_get(&core->committed_marks, run->origin, run->incarnation) >= run->first_seq + run->count - 1;
     if (*settled)
         return true;

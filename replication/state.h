@@ -372,6 +372,7 @@ void receive_read_index_reply(struct core *core, const struct message *message, 
 struct branch *own_branch(struct core *core);
 bool branch_extend(struct core *core, uint8_t origin, uint32_t incarnation, uint64_t after_seq, uint64_t last_seq);
 uint64_t branch_last_place(const struct branch *branch);
+void branch_clear(struct core *core, uint8_t origin);
 void branch_keep_deposed(struct core *core, const struct sink *sink);
 void branch_keep_restored(struct core *core, const struct sink *sink);
 void branch_settle(struct core *core, const struct sink *sink);
