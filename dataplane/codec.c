@@ -59,7 +59,8 @@ small_of(const struct message *message)
         return (struct wire_small){message->read_index.token, message->read_index.lsn, 0};
     case MESSAGE_HAND_OFF_REPLY:
         return (struct wire_small){message->hand_off_reply.mark, message->hand_off_reply.incarnation,
-                                   message->hand_off_reply.origin | (uint64_t)message->hand_off_reply.rate_per_s << 8};
+                                   message->hand_off_reply.origin | (uint64_t)message->hand_off_reply.rate_per_s << 8 |
+                                       (uint64_t)message->hand_off_reply.room << 40};
     case MESSAGE_SPREAD_REPLY:
         return (struct wire_small){message->spread_reply.held_place, 0, 0};
     case MESSAGE_PRODUCERS_WANTED:
@@ -235,10 +236,11 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_HAND_OFF_REPLY:
         message->hand_off_reply.mark = small.a;
         message->hand_off_reply.incarnation = (uint32_t)small.b;
-        if ((small.c & 0xff) >= CAIRN_NODES_MAX || small.c >> 40 != 0)
+        if ((small.c & 0xff) >= CAIRN_NODES_MAX)
             return CODEC_FIELD;
         message->hand_off_reply.origin = (uint8_t)small.c;
         message->hand_off_reply.rate_per_s = (uint32_t)(small.c >> 8);
+        message->hand_off_reply.room = (uint32_t)(small.c >> 40);
         break;
     case MESSAGE_SPREAD_REPLY:
         message->spread_reply.held_place = small.a;

@@ -198,7 +198,8 @@ struct message {
         struct {
             uint64_t mark;
             uint32_t incarnation;
-            uint32_t rate_per_s; /* so many entries may follow; 0: as many as the window holds */
+            uint32_t rate_per_s; /* so many entries may follow; 0: as many as there is room for */
+            uint32_t room;       /* entries behind the mark that the leader can take now */
             uint8_t origin;
         } hand_off_reply;
         struct {

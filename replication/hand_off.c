@@ -2,7 +2,10 @@
  *
  * Batches are chained: each names the sequence before its first, and a leader takes one only if its
  * mark of that origin has reached it. The mark follows from the trunk itself, so a new leader knows
- * it, and what survived by another way is recognised and skipped. */
+ * it, and what survived by another way is recognised and skipped.
+ *
+ * The leader says with each answer how many more entries it has room for (credits, as in RFC 9293 3.8.6), and says so
+ * again when there is room after there was little: an overrun would cost the time until a batch counts as lost. */
 #include "state.h"
 
 #define REFILL_MOST_NS 1000000u
@@ -12,6 +15,7 @@ restart(struct branch *branch)
 {
     branch->sent_seq = branch->marked_seq = branch->base_seq;
     branch->in_flight = 0;
+    branch->room = 0;
     branch->told = false;
     branch->rests_ns = 0;
     branch->probing = branch->due = false;
@@ -24,6 +28,20 @@ hand_off_restart(struct core *core)
         restart(&core->branches[__builtin_ctz(held)]);
 }
 
+/* Entries that may be under way. */
+static uint32_t
+window_entries(const struct core *core, const struct branch *branch)
+{
+    uint32_t first = core->config.window_entries / 4;
+
+    if (!branch->told)
+        return first < HAND_OFF_FIRST_ENTRIES ? first : HAND_OFF_FIRST_ENTRIES;
+    /* Where it has been silent for long the leader's word on its room may be lost. */
+    if (branch->probing && branch->room == 0)
+        return 1;
+    return branch->room < HAND_OFF_WINDOW_ENTRIES ? branch->room : HAND_OFF_WINDOW_ENTRIES;
+}
+
 bool
 core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnation, uint64_t *after_seq,
                      uint8_t *leader)
@@ -34,8 +52,7 @@ core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnat
         return false;
     if (!(core->reach & node_bit(core->leader)) || (origin != core->config.self && !branch->due))
         return false;
-    if (branch->sent_seq >= branch->last_seq ||
-        branch->in_flight >= (branch->told ? HAND_OFF_WINDOW_ENTRIES : HAND_OFF_FIRST_ENTRIES))
+    if (branch->sent_seq >= branch->last_seq || branch->in_flight >= window_entries(core, branch))
         return false;
     if (branch->told && branch->rate_per_s != 0 && branch->allowed <= 0)
         return false;
@@ -98,7 +115,10 @@ tick(struct core *core, struct branch *branch, uint64_t now_ns)
 {
     /* Marks answered for but not yet committed may be lost with their leader, so in the end only
      * the committed mark counts. */
-    if (branch->sent_seq == branch->base_seq || now_ns - branch->sent_ns < 2 * core->config.retransmit_ns)
+    bool waits_for_room = branch->told && branch->room == 0 && branch->sent_seq < branch->last_seq;
+
+    if ((branch->sent_seq == branch->base_seq && !waits_for_room) ||
+        now_ns - branch->sent_ns < 2 * core->config.retransmit_ns)
         return;
     branch->sent_seq = branch->marked_seq;
     branch->in_flight = 0;
@@ -135,13 +155,55 @@ hand_off_tick(struct core *core, uint64_t now_ns)
     }
 }
 
+static uint32_t
+free_entries(const struct core *core)
+{
+    return window_open(core) ? core->config.window_entries - 2 - (uint32_t)(core->last_lsn - core->commit_lsn) : 0;
+}
+
+/* Not yes: there was too little room, now there is, and all behind the mark is to be sent again. */
+static void
+reply_to(struct core *core, uint8_t to, uint8_t origin, uint32_t incarnation, bool yes, uint32_t rate_per_s,
+         const struct sink *sink)
+{
+    struct message reply = core_message(core, MESSAGE_HAND_OFF_REPLY, to);
+
+    reply.yes = yes;
+    reply.hand_off_reply.mark = marks_get(&core->marks, origin, incarnation);
+    reply.hand_off_reply.incarnation = incarnation;
+    reply.hand_off_reply.rate_per_s = rate_per_s;
+    reply.hand_off_reply.room = free_entries(core);
+    reply.hand_off_reply.origin = origin;
+    core_send(&reply, sink);
+}
+
+static bool
+has_ample_room(const struct core *core)
+{
+    return free_entries(core) >= core->config.window_entries / 2;
+}
+
+void
+hand_off_resume(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    if (core->starved == 0 || !has_ample_room(core))
+        return;
+    for (cairn_node_set left = core->starved; left != 0; left &= left - 1) {
+        uint8_t origin = (uint8_t)__builtin_ctz(left);
+
+        reply_to(core, core->starved_by[origin].from, origin, core->starved_by[origin].incarnation,
+                 !core->starved_by[origin].refused, pace_rate(core, origin, now_ns), sink);
+        core->starved_by[origin].refused = false;
+    }
+    core->starved = 0;
+}
+
 static void
 hand_off_reply(struct core *core, const struct message *message, uint64_t mark, uint64_t now_ns,
                const struct sink *sink)
 {
     const struct run *run = &message->hand_off.run;
     uint32_t rate_per_s = pace_rate(core, run->origin, now_ns);
-    struct message reply;
 
     if (message->from == core->config.self) {
         struct branch *branch = &core->branches[run->origin];
@@ -152,13 +214,13 @@ hand_off_reply(struct core *core, const struct message *message, uint64_t mark, 
         spend(branch, run->count);
         return;
     }
-    reply = core_message(core, MESSAGE_HAND_OFF_REPLY, message->from);
-    reply.yes = true;
-    reply.hand_off_reply.mark = mark;
-    reply.hand_off_reply.incarnation = run->incarnation;
-    reply.hand_off_reply.rate_per_s = rate_per_s;
-    reply.hand_off_reply.origin = run->origin;
-    core_send(&reply, sink);
+    if (!has_ample_room(core)) {
+        core->starved |= node_bit(run->origin);
+        core->starved_by[run->origin].incarnation = run->incarnation;
+        core->starved_by[run->origin].from = message->from;
+        core->starved_by[run->origin].refused |= mark < run->first_seq + run->count - 1;
+    }
+    reply_to(core, message->from, run->origin, run->incarnation, true, rate_per_s, sink);
 }
 
 /* Takes entries [start, end) of the batch. */
@@ -255,7 +317,8 @@ receive_hand_off_reply(struct core *core, const struct message *message, uint64_
     branch->marked_seq = mark;
     branch->sent_ns = now_ns;
     rate_told(branch, message->hand_off_reply.rate_per_s);
-    if (mark >= branch->sent_seq) {
+    branch->room = message->hand_off_reply.room;
+    if (mark >= branch->sent_seq || !message->yes) {
         branch->sent_seq = mark;
         branch->in_flight = 0;
     } else {

@@ -141,8 +141,14 @@ producers_holds(const struct producers *producers, const struct entry_id *id)
 bool
 producers_forgot(const struct producers *producers, const struct entry_id *id)
 {
-    return id->producer != 0 && id->producer <= producers->evicted_floor &&
-           producers_last(producers, id->producer).seq == 0;
+    struct producer producer = producers_last(producers, id->producer);
+
+    if (id->producer == 0)
+        return false;
+    if (producer.seq == 0)
+        return id->producer <= producers->evicted_floor;
+    /* It tells of the last two holders of the id. A branch may bring entries of one before them. */
+    return id->epoch < producer.epoch && id->epoch != producer.former_epoch;
 }
 
 static void

@@ -26,6 +26,7 @@ progress_start(struct core *core, uint64_t now_ns)
         progress_reset(core, peer, now_ns);
     core->all_lsn = 0;
     pace_start(core);
+    core->starved = 0;
 }
 
 bool
@@ -198,4 +199,5 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
                  message->append_reply.hint_lsn <= core->last_lsn ? message->append_reply.hint_lsn : 0, now_ns);
     commit_advance(core, sink);
     pace_commit(core, now_ns);
+    hand_off_resume(core, now_ns, sink);
 }

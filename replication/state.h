@@ -99,6 +99,7 @@ struct branch {
     uint32_t in_flight;
     bool told;           /* the leader has said at what rate: */
     uint32_t rate_per_s; /* 0: as fast as the window lets it */
+    uint32_t room;       /* entries behind the mark that the leader had room for when it answered last */
     int64_t allowed;     /* entries that may go now; below 0: more have gone than might */
     uint64_t refilled_ns;
     uint64_t sent_ns;
@@ -205,6 +206,13 @@ struct core {
     struct spread spreads[CAIRN_NODES_MAX];  /* by peer */
 
     struct pace pace;
+    /* Leader: whose branch was told of too little room, and who hands it off. */
+    cairn_node_set starved;
+    struct {
+        uint32_t incarnation;
+        uint8_t from;
+        bool refused; /* some of what was sent was not taken */
+    } starved_by[CAIRN_NODES_MAX];
     uint64_t appended_lsn, live_lsn; /* the last that a client appended, and the last one looked at */
     uint64_t live_until_ns;
 
@@ -383,6 +391,8 @@ void hand_off_tick(struct core *core, uint64_t now_ns);
 void hand_off_restart(struct core *core);
 void receive_hand_off(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
                       const struct sink *sink);
+/* Leader: there is room again for branches that were told of too little. */
+void hand_off_resume(struct core *core, uint64_t now_ns, const struct sink *sink);
 void receive_hand_off_reply(struct core *core, const struct message *message, uint64_t now_ns);
 
 /* pace.c */

@@ -123,9 +123,9 @@ draw_disk(struct plan *plan, uint64_t seed, enum sim_profile profile, uint32_t w
     /* With fewer voters than there are nodes a medium that decays may be the only one that knows. */
     if (plan->faults & (1u << FAULT_DISK_ROT | 1u << FAULT_DISK_ASTRAY))
         plan->faults &= ~(1u << FAULT_MEMBERS);
-    /* A branch outlives its node here, and may come home when the trunk that knew its entries is trimmed and their
-     * producers are forgotten: docs/cap.md says so. */
-    if (plan->disk && (plan->faults & 1u << FAULT_TRIM))
+    /* A branch may come home when the trunk that knew its entries is trimmed and their producers are forgotten:
+     * docs/cap.md says so. */
+    if (plan->faults & 1u << FAULT_TRIM)
         plan->producers_max = 4096;
 }
 

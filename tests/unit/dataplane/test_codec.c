@@ -81,12 +81,14 @@ a_rate_comes_back(void **state)
     message.hand_off_reply.incarnation = 9;
     message.hand_off_reply.origin = CAIRN_NODES_MAX - 1;
     message.hand_off_reply.rate_per_s = UINT32_MAX;
+    message.hand_off_reply.room = 0xffffff;
     size = codec_encode(&sender, 5, &message, bytes);
     assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
     assert_int_equal(decoded.message.hand_off_reply.mark, 77);
     assert_int_equal(decoded.message.hand_off_reply.incarnation, 9);
     assert_int_equal(decoded.message.hand_off_reply.origin, CAIRN_NODES_MAX - 1);
     assert_int_equal(decoded.message.hand_off_reply.rate_per_s, UINT32_MAX);
+    assert_int_equal(decoded.message.hand_off_reply.room, 0xffffff);
 }
 
 static void

@@ -202,6 +202,58 @@ more_lives_than_fit_push_out_the_oldest(void **state)
     cluster_free(cluster);
 }
 
+static bool
+is_asked_for(void *context, const struct entry_id *id)
+{
+    struct member *member = context;
+
+    for (uint64_t lsn = 1; lsn <= member->stored_lsn; lsn++) {
+        if (memcmp(&member->trunk[lsn].id, id, sizeof(*id)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The table tells of a producer's last two holders. What a branch brings of one before them is looked for. */
+static void
+entries_of_holders_long_gone_are_taken_once(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster);
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    for (uint32_t i = 0; i < 8; i++) {
+        struct entry_id id = {.producer = 7, .producer_seq = 1, .epoch = i % 4};
+        struct stored entry = {.id = id};
+        struct message message = {.type = MESSAGE_HAND_OFF, .from = member_index(another(cluster, leader, 1))};
+        struct sink sink = sink_of(leader);
+
+        /* First all of one branch, then what another has of the same. */
+        sink.holds = is_asked_for;
+        message.to = member_index(leader);
+        message.term = core_term(leader->core);
+        message.hand_off.prev_seq = i % 4;
+        message.hand_off.run = (struct run){.first_seq = i % 4 + 1,
+                                            .count = 1,
+                                            .incarnation = 1,
+                                            .origin = i < 4 ? message.from : member_index(leader),
+                                            .kind = ENTRY_DATA};
+        leader->event_entries = &entry;
+        core_receive(leader->core, &message, &id, cluster->now_ns, &sink);
+        leader->event_entries = NULL;
+        cluster_run(cluster, TIMEOUT / 5);
+    }
+    for (uint32_t epoch = 0; epoch < 4; epoch++) {
+        uint32_t copies = 0;
+
+        for (uint64_t lsn = 1; lsn <= leader->stored_lsn; lsn++)
+            copies += leader->trunk[lsn].id.producer == 7 && leader->trunk[lsn].id.epoch == epoch;
+        assert_int_equal(copies, 1);
+    }
+    cluster_free(cluster);
+}
+
 /* Messages of a former life, of strangers, and of types that a core does not know. */
 static void
 messages_of_nobody_change_nothing(void **state)
@@ -331,6 +383,7 @@ main(void)
         cmocka_unit_test(a_change_needs_voters_that_are_well),
         cmocka_unit_test(a_transfer_that_makes_no_sense_is_refused),
         cmocka_unit_test(more_lives_than_fit_push_out_the_oldest),
+        cmocka_unit_test(entries_of_holders_long_gone_are_taken_once),
         cmocka_unit_test(messages_of_nobody_change_nothing),
         cmocka_unit_test(a_vote_of_a_former_life_does_not_count),
         cmocka_unit_test(what_is_lent_by_who_has_less_is_not_taken),
