@@ -487,17 +487,34 @@ node_needs(const struct node_log *log)
     return (uint8_t)mode_needs(&inputs);
 }
 
+/* In the segment that is written to now? */
+static bool
+last_segment_has_room(const struct store *store, size_t size_bytes)
+{
+    const struct segment *segment;
+
+    if (store->tail == store->head)
+        return false;
+    segment = store->segments[(store->tail - 1) & store->mask];
+    return segment_room(segment) >= size_bytes + sizeof(struct block);
+}
+
 /* Is there room for data, beside what is reserved for control entries? */
 bool
 store_has_room(const struct node *node, const struct store *store, size_t size_bytes)
 {
-    if (store->tail != store->head) {
-        const struct segment *segment = store->segments[(store->tail - 1) & store->mask];
+    return last_segment_has_room(store, size_bytes) || segments_free(node) > 0;
+}
 
-        if (segment_room(segment) >= size_bytes + sizeof(struct block))
-            return true;
-    }
-    return segments_free(node) > 0;
+/* However many branches there are, each trunk can go on to another segment: they leave by it. */
+bool
+branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes)
+{
+    uint64_t free_bytes = (uint64_t)segments_free(node) * (node->segments.segment_bytes / 2);
+
+    if (!last_segment_has_room(&branch->store, size_bytes) && segments_free(node) <= node->logs_count)
+        return false;
+    return branch->store.bytes + size_bytes < free_bytes + node->segments.segment_bytes;
 }
 
 /* Segments that data may take: each log keeps one for entries without which it could not change its

@@ -352,15 +352,6 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     return true;
 }
 
-bool
-branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes)
-{
-    uint64_t free_bytes = (uint64_t)segments_free(node) * (node->segments.segment_bytes / 2);
-
-    return store_has_room(node, &branch->store, size_bytes) &&
-           branch->store.bytes + size_bytes < free_bytes + node->segments.segment_bytes;
-}
-
 /* The core remembers the places of a producer's last run alone. Where that is over, the branch is looked through: repeats
  * come in order, so from where the one before was found. */
 static void

@@ -413,6 +413,8 @@ struct mode_inputs node_mode_inputs(const struct node *node, const struct node_l
 uint8_t node_needs(const struct node_log *log);
 uint32_t segments_free(const struct node *node);
 bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
+/* What stands on a branch comes again by the trunk before the branch can go: is there room for both? */
+bool branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes);
 uint64_t node_hlc(struct node *node, struct node_log *log, uint64_t now_ns);
 
 /* retention.c */
@@ -458,8 +460,6 @@ uint32_t requests_turn(struct node *node, uint64_t now_ns);
 void pending_committed(struct node *node, struct node_log *log);
 void pending_relax(struct node *node, struct node_log *log);
 void pending_deposed(struct node *node, struct node_log *log);
-/* What stands on a branch comes again by the trunk before the branch can go: is there room for both? */
-bool branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes);
 bool answer_put(struct node *node, uint8_t attachment, uint32_t serial, const struct answer *answer,
                 const struct record *record);
 

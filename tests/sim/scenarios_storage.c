@@ -378,6 +378,53 @@ truncate_race(struct sim *sim)
     scene_end(sim);
 }
 
+/* As many as it takes of the producer's, until there is no more room. Returns the last sequence that was taken. */
+static uint64_t
+append_until_full(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && !sim->failed; i++) {
+        uint64_t token = give(sim, node, producer, seq + 1, 0, CAIRN_ACK_LOCAL, 2000);
+        struct cairn_result result = {0};
+
+        eventually(sim, WITHIN, take(sim, node, token, &result));
+        if (result.error != CAIRN_OK)
+            break;
+        seq++;
+    }
+    return seq;
+}
+
+/* Five nodes in pairs, and other pairs then: each has its own branch and copies of others', as much as it takes. */
+static void
+branches_fill_memory(struct sim *sim)
+{
+    static const uint8_t pairs[4][5] = {{0, 0, 1, 1, 2}, {0, 1, 0, 1, 2}, {0, 1, 1, 2, 0}, {0, 1, 2, 2, 1}};
+    uint64_t seqs[5] = {0};
+
+    sim->plan.segment_bytes = 64u << 10;
+    sim->plan.memory_bytes = 24u * sim->plan.segment_bytes;
+    start(sim, 5, CAIRN_POLICY_AP, 100 * US);
+    for (int round = 0; round < 4; round++) {
+        network_heal(sim);
+        for (uint8_t i = 0; i < 5; i++) {
+            for (uint8_t j = 0; j < i; j++) {
+                if (pairs[round][i] != pairs[round][j])
+                    link_cut(sim, i, j, true);
+            }
+        }
+        sim_run_for(sim, 2 * SIM_TIMEOUT_NS);
+        for (uint8_t i = 0; i < 5; i++)
+            seqs[i] = append_until_full(sim, i, 100 + i, seqs[i], 150);
+        sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
+    }
+    for (uint8_t i = 0; i < 5; i++)
+        expect(sim, seqs[i] > 30);
+    network_heal(sim);
+    for (uint8_t i = 0; i < 5; i++)
+        eventually(sim, 4 * WITHIN, copies(sim, 100 + i, seqs[i]) == 1);
+    scene_end(sim);
+}
+
 /* Two producers take turns, so the first copy's place is not remembered. */
 static void
 repeat_before_held(struct sim *sim)
@@ -446,6 +493,8 @@ const struct scenario scenarios_storage[] = {
     {"any-damage", "whatever of a closed file is damaged is noticed, and made good; each --seed another place",
      any_damage},
     {"misdirected-write", "a write that went elsewhere is noticed, and made good", misdirected_write},
+    {"branches-fill-memory", "the trunk has room to take branches in, however many fill the memory",
+     branches_fill_memory},
     {"full-disk", "without space appends are refused, undamaged, and go on with it", full_disk},
     {"repeat-before-held", "a repeat on a branch is acknowledged when what it repeats is durable", repeat_before_held},
     {"truncate-race", "the end of an old write does not count for the new entry in its place", truncate_race},
