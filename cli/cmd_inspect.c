@@ -138,7 +138,9 @@ take_entries(struct inspection *inspection, struct log_seen *log, const struct j
 
         if (size_bytes == 0)
             return;
-        if (lsn > log->commit_lsn) {
+        /* The same again stays, with what follows it. */
+        if (lsn > log->commit_lsn &&
+            (lsn > log->commit_lsn + log->tail_count || log->tail[lsn - log->commit_lsn - 1].term != block->term)) {
             if (lsn <= log->commit_lsn + log->tail_count)
                 log->tail_count = lsn - log->commit_lsn - 1;
             add(log, block->term, &input);

@@ -165,20 +165,23 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
                 uint64_t place)
 {
     const struct block *block = &head->block;
-    uint64_t new_lsn = core_commit_lsn(log->core) + 1;
+    uint64_t end_lsn = block->first_lsn + block->count, new_lsn = core_commit_lsn(log->core) + 1;
     struct sink sink = node_sink(node, log);
     uint32_t offset = 0;
 
     /* Written before what restoring began with was agreed on: it was written over. */
-    if (new_lsn > block->first_lsn && new_lsn < block->first_lsn + block->count &&
-        core_term_at(log->core, new_lsn - 1) != block->term)
+    if (new_lsn > block->first_lsn && new_lsn < end_lsn && core_term_at(log->core, new_lsn - 1) != block->term)
         return true;
     if (block->first_lsn > core_last_lsn(log->core) + 1 ||
         (block->first_lsn > core_commit_lsn(log->core) &&
          core_term_at(log->core, block->first_lsn - 1) != block->prev_term)) {
-        promise(log->durable, block->first_lsn + block->count - 1, block->term);
+        promise(log->durable, end_lsn - 1, block->term);
         return true;
     }
+    if (new_lsn < block->first_lsn)
+        new_lsn = block->first_lsn;
+    while (new_lsn < end_lsn && core_holds(log->core, new_lsn, block->term))
+        new_lsn++;
     for (uint32_t done = 0; done < block->count; done += node->batch.count) {
         struct block part;
         struct run run;
@@ -196,9 +199,7 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
     }
     if (block->hlc + block->count > log->hlc)
         log->hlc = block->hlc + block->count;
-    if (new_lsn < block->first_lsn)
-        new_lsn = block->first_lsn;
-    if (new_lsn < block->first_lsn + block->count)
+    if (new_lsn < end_lsn)
         index_note(&log->durable->index, new_lsn, place);
     log->durable->held_lsn = core_last_lsn(log->core);
     log->ticked_lsn = log->digest_lsn;

@@ -98,6 +98,12 @@ restore_run(struct core *core, const struct run *run, const struct entry_id *ids
 }
 
 bool
+core_holds(const struct core *core, uint64_t lsn, uint64_t term)
+{
+    return lsn <= core->last_lsn && history_term(&core->history, lsn) == term;
+}
+
+bool
 core_restore_entries(struct core *core, const struct run *run, const struct entry_id *ids, uint64_t commit_lsn,
                      bool acked, const struct sink *sink)
 {
@@ -111,6 +117,10 @@ core_restore_entries(struct core *core, const struct run *run, const struct entr
     if (run->first_lsn <= core->commit_lsn)
         skip = core->commit_lsn - run->first_lsn + 1 < run->count ? (uint32_t)(core->commit_lsn - run->first_lsn + 1)
                                                                   : run->count;
+    /* What is written again, where a log's old files are given up, does not take away what follows it (Raft 5.3: an
+     * entry is known by its lsn and term). */
+    while (skip < run->count && core_holds(core, run->first_lsn + skip, run->term))
+        skip++;
     if (skip < run->count && !restore_run(core, run, ids, skip, sink))
         return false;
     for (uint32_t i = skip; i < run->count; i++)

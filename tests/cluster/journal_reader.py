@@ -96,8 +96,12 @@ def read_journal(directory, name):
         trunk = trunks.setdefault(block['log'], [])
         if block['first'] > len(trunk) + 1:
             continue  # something before is lost
-        del trunk[block['first'] - 1:]
-        trunk.extend(payload if kind == 0 else None for kind, payload in records(block['body']))
+        for lsn, (kind, payload) in enumerate(records(block['body']), block['first']):
+            if lsn <= len(trunk) and trunk[lsn - 1][0] == block['term']:
+                continue  # the same, written again
+            del trunk[lsn - 1:]
+            trunk.append((block['term'], payload if kind == 0 else None))
+    trunks = {log: [payload for _, payload in trunk] for log, trunk in trunks.items()}
     for lsn, payload in enumerate(trunks.get(0, []), 1):
         entry = json.loads(payload) if payload else {}
         if entry.get('op') == 'create' and entry['name'] == name:

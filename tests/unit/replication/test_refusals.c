@@ -328,6 +328,44 @@ a_vote_of_a_former_life_does_not_count(void **state)
     }
 }
 
+/* A log's old files are given up when it is written again where the journal is now. Where that is cut off, nothing of
+ * what stood there may be lost; what replaces it takes all behind it away. */
+static void
+what_is_written_again_takes_nothing_away(void **state)
+{
+    struct core_config config = {.self = 0,
+                                 .members.voters = 7,
+                                 .incarnation = 2,
+                                 .election_timeout_ns = TIMEOUT,
+                                 .retransmit_ns = TIMEOUT / 4,
+                                 .window_entries = 64,
+                                 .producers_max = 16};
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *member = &cluster->members[0];
+    struct stored entries[8] = {{.id = {.producer = 0}}};
+    struct entry_id ids[8] = {{.producer = 0}};
+    struct run run = {.term = 3, .first_lsn = 1, .first_seq = 1, .count = 8, .incarnation = 1, .origin = 1};
+    struct sink sink = sink_of(member);
+
+    (void)state;
+    core_init(member->memory, &config, 1);
+    member->event_entries = entries;
+    assert_true(core_restore_entries(member->core, &run, ids, 5, false, &sink));
+    run.count = 1;
+    for (run.first_lsn = 1; run.first_lsn <= 7; run.first_lsn++)
+        assert_true(core_restore_entries(member->core, &run, ids, run.first_lsn, false, &sink));
+    assert_int_equal(core_last_lsn(member->core), 8);
+    assert_int_equal(core_commit_lsn(member->core), 7);
+    run.term = 4;
+    run.first_lsn = 8;
+    run.count = 2;
+    assert_true(core_restore_entries(member->core, &run, ids, 7, false, &sink));
+    assert_int_equal(core_last_lsn(member->core), 9);
+    assert_int_equal(core_term_at(member->core, 8), 4);
+    member->event_entries = NULL;
+    cluster_free(cluster);
+}
+
 /* What is lent by somebody whose trunk is not as far, or comes when there is a leader, is not taken. */
 static void
 what_is_lent_by_who_has_less_is_not_taken(void **state)
@@ -386,6 +424,7 @@ main(void)
         cmocka_unit_test(entries_of_holders_long_gone_are_taken_once),
         cmocka_unit_test(messages_of_nobody_change_nothing),
         cmocka_unit_test(a_vote_of_a_former_life_does_not_count),
+        cmocka_unit_test(what_is_written_again_takes_nothing_away),
         cmocka_unit_test(what_is_lent_by_who_has_less_is_not_taken),
     };
 
