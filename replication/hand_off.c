@@ -34,6 +34,9 @@ window_entries(const struct core *core, const struct branch *branch)
 {
     uint32_t first = core->config.window_entries / 4;
 
+    /* The leader's own goes straight to its trunk, and nothing is ever under way. */
+    if (core->role == ROLE_LEADER)
+        return 1;
     if (!branch->told)
         return first < HAND_OFF_FIRST_ENTRIES ? first : HAND_OFF_FIRST_ENTRIES;
     /* Where it has been silent for long the leader's word on its room may be lost. */
