@@ -102,13 +102,14 @@ show_row(const struct sim_options *options, const struct run_row *row)
     snprintf(digest, sizeof(digest), "%016lx", (unsigned long)row->digest);
     if (options->json) {
         json_t *object = json_pack(
-            "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:o,s:s,s:i}", "seed", (json_int_t)row->seed,
+            "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:o,s:s,s:i}", "seed", (json_int_t)row->seed,
             "virtual_ms", (json_int_t)row->virtual_ms, "events", (json_int_t)row->counts.events, "messages",
             (json_int_t)row->counts.messages, "acked", (json_int_t)row->counts.acked, "refused",
             (json_int_t)row->counts.refused, "unknown", (json_int_t)row->counts.unknown, "reads",
             (json_int_t)row->counts.reads, "partitions", (json_int_t)row->counts.partitions, "crashes",
-            (json_int_t)row->counts.crashes, "disk_faults", (json_int_t)row->counts.disk_faults, "nodes",
-            (int)row->nodes, "faults", fault_names(row->counts.kinds), "trace", digest, "violations", row->failed);
+            (json_int_t)row->counts.crashes, "power_cuts", (json_int_t)row->counts.power_cuts, "disk_faults",
+            (json_int_t)row->counts.disk_faults, "nodes", (int)row->nodes, "faults", fault_names(row->counts.kinds),
+            "trace", digest, "violations", row->failed);
 
         if (row->failed)
             json_object_set_new(object, "reason", json_string(row->reason));
@@ -232,7 +233,7 @@ shrink(struct sim_options *options)
 }
 
 struct totals {
-    uint64_t runs, failed, messages, acked, first_failed;
+    uint64_t runs, failed, messages, acked, partitions, crashes, power_cuts, first_failed;
     uint32_t fewest_kinds;
     uint64_t fewest_messages;
 };
@@ -245,6 +246,9 @@ count(struct totals *totals, const struct run_row *row)
     totals->runs++;
     totals->messages += row->counts.messages;
     totals->acked += row->counts.acked;
+    totals->partitions += row->counts.partitions;
+    totals->crashes += row->counts.crashes;
+    totals->power_cuts += row->counts.power_cuts;
     if (kinds < totals->fewest_kinds)
         totals->fewest_kinds = kinds;
     if (row->counts.messages < totals->fewest_messages)
@@ -318,6 +322,10 @@ run_many(struct sim_options *options)
             (unsigned long)totals.runs, (unsigned long)totals.failed, (double)totals.messages / 1e6, seconds,
             options->jobs, (double)totals.messages / 1e6 / seconds / options->jobs,
             (unsigned long)totals.fewest_messages, totals.fewest_kinds);
+    fprintf(stderr,
+            "%lu entries acknowledged through %lu cuts, %lu crashes and %lu losses of power everywhere at once\n",
+            (unsigned long)totals.acked, (unsigned long)totals.partitions, (unsigned long)totals.crashes,
+            (unsigned long)totals.power_cuts);
     if (totals.failed > 0 && !options->keep_going)
         return replay(options, totals.first_failed, options->without);
     return cli_end(totals.failed > 0 || died || totals.runs < options->runs ? EXIT_FAILED : EXIT_DONE);

@@ -126,6 +126,7 @@ power_fails(struct sim *sim)
     if (random_under(&sim->nemesis, 8) != 0 || sim->nodes[0].starts > STARTS_MAX)
         return;
     sim->counts.kinds |= 1u << FAULT_POWER;
+    sim->counts.power_cuts++;
     trace_add(sim, TRACE_FAULT, 0, 0, "the power fails");
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
         struct sim_node *node = &sim->nodes[i];

@@ -297,7 +297,8 @@ struct sim_steward {
 
 struct sim_counts {
     uint64_t events, messages, delivered, acked, refused, unknown, reads, partitions, crashes, disk_faults, committed;
-    uint32_t kinds; /* set of enum fault_kind that struck */
+    uint64_t power_cuts; /* of all nodes at once */
+    uint32_t kinds;      /* set of enum fault_kind that struck */
 };
 
 struct sim {
