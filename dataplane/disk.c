@@ -134,18 +134,31 @@ file_open(struct disk *disk, const char *path, uint64_t number, int flags, struc
     return CAIRN_OK;
 }
 
+static enum cairn_error
+take_space(struct disk *disk, const char *draft, uint64_t size_bytes, const struct disk_file *file)
+{
+    int error = ftruncate(file->handle, 0) != 0 ? errno : posix_fallocate(file->handle, 0, (off_t)size_bytes);
+
+    if (error == 0)
+        return CAIRN_OK;
+    errno = error;
+    return fail(disk, draft, "space cannot be taken");
+}
+
 /* Space, head, name, each durable before the next: a file that has its name is whole. */
 static enum cairn_error
 file_make(struct disk *disk, const char *path, const char *draft, uint64_t size_bytes, const void *head,
           struct disk_file *file)
 {
     struct machine *machine = machine_of(disk);
-    int error = posix_fallocate(file->handle, 0, (off_t)size_bytes);
 
-    if (error != 0) {
-        errno = error;
-        return fail(disk, draft, "space cannot be taken");
-    }
+    enum cairn_error error = CAIRN_OK;
+
+    file->written = file->size_bytes == size_bytes;
+    if (!file->written)
+        error = take_space(disk, draft, size_bytes, file);
+    if (error != CAIRN_OK)
+        return error;
     if (pwrite(file->handle, head, DISK_SECTOR_BYTES, 0) != (ssize_t)DISK_SECTOR_BYTES || fsync(file->handle) != 0)
         return fail(disk, draft, "cannot be written");
     if (rename(draft, path) != 0 || fsync(machine->directory_fd) != 0)
@@ -154,15 +167,23 @@ file_make(struct disk *disk, const char *path, const char *draft, uint64_t size_
     return CAIRN_OK;
 }
 
+static void
+spare_path(const struct machine *machine, char *out)
+{
+    snprintf(out, PATH_BYTES, "%s/spare", machine->directory);
+}
+
 static enum cairn_error
 create(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head, struct disk_file *out)
 {
     char path[PATH_BYTES], draft[PATH_BYTES];
+    char spare[PATH_BYTES];
     enum cairn_error error;
 
     path_of(machine_of(disk), number, "", path);
     path_of(machine_of(disk), number, ".new", draft);
-    error = file_open(disk, draft, number, O_CREAT | O_TRUNC, out);
+    spare_path(machine_of(disk), spare);
+    error = file_open(disk, draft, number, rename(spare, draft) == 0 ? 0 : O_CREAT | O_TRUNC, out);
     if (error != CAIRN_OK)
         return error;
     error = file_make(disk, path, draft, size_bytes, head, out);
@@ -206,6 +227,18 @@ remove_file(struct disk *disk, uint64_t number)
 
     path_of(machine_of(disk), number, "", path);
     return unlink(path) == 0 ? CAIRN_OK : fail(disk, path, "cannot be removed");
+}
+
+static enum cairn_error
+retire(struct disk *disk, uint64_t number)
+{
+    char path[PATH_BYTES], spare[PATH_BYTES];
+
+    path_of(machine_of(disk), number, "", path);
+    spare_path(machine_of(disk), spare);
+    if (access(spare, F_OK) == 0)
+        return remove_file(disk, number);
+    return rename(path, spare) == 0 ? CAIRN_OK : fail(disk, path, "cannot be retired");
 }
 
 static enum cairn_error
@@ -519,8 +552,8 @@ destroy(struct disk *disk)
 }
 
 #define WAITING_OPERATIONS                                                                                             \
-    .list = list, .create = create, .open = open_file, .close = close_file, .remove = remove_file, .shrink = shrink,   \
-    .read = read_file, .read_begin = read_begin, .read_end = read_end, .save = save, .load = load,                     \
+    .list = list, .create = create, .open = open_file, .close = close_file, .remove = remove_file, .retire = retire,   \
+    .shrink = shrink, .read = read_file, .read_begin = read_begin, .read_end = read_end, .save = save, .load = load,   \
     .free_bytes = free_bytes, .use_memory = use_memory, .destroy = destroy
 
 static const struct disk_operations ring_operations = {WAITING_OPERATIONS, .submit = ring_submit, .poll = ring_poll};

@@ -23,6 +23,7 @@
 struct disk_file {
     uint64_t number, size_bytes;
     int handle;
+    bool written; /* made of a former file: none of its space is only reserved */
 };
 
 struct disk_request {
@@ -43,13 +44,15 @@ struct disk;
 struct disk_operations {
     /* Numbers of the files there are, rising. */
     enum cairn_error (*list)(struct disk *disk, uint64_t *numbers, uint32_t max, uint32_t *count);
-    /* A file of that size with head (one sector) in front, all its space taken, durable with its name.
-     * CAIRN_FULL: no space. */
+    /* A file of that size with head (one sector) in front, all its space taken, durable with its name. Behind the head
+     * are zeroes, or what a retired file held. CAIRN_FULL: no space. */
     enum cairn_error (*create)(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head,
                                struct disk_file *out);
     enum cairn_error (*open)(struct disk *disk, uint64_t number, struct disk_file *out);
     void (*close)(struct disk *disk, const struct disk_file *file);
     enum cairn_error (*remove)(struct disk *disk, uint64_t number);
+    /* The file's name is gone. One such file is kept, for create() to make the next of. */
+    enum cairn_error (*retire)(struct disk *disk, uint64_t number);
     enum cairn_error (*shrink)(struct disk *disk, const struct disk_file *file, uint64_t size_bytes);
     /* Waits. Bytes read, fewer at the end of the file, or a negative errno. */
     int64_t (*read)(struct disk *disk, const struct disk_file *file, void *bytes, size_t size_bytes,

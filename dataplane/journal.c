@@ -134,7 +134,8 @@ next_file(struct journal *journal)
         disk->operations->close(disk, &journal->file);
     }
     journal->file = journal->next;
-    journal->offset_bytes = journal->zeroed_bytes = DISK_SECTOR_BYTES;
+    journal->offset_bytes = DISK_SECTOR_BYTES;
+    journal->zeroed_bytes = journal->file.written ? (uint32_t)journal->file.size_bytes : DISK_SECTOR_BYTES;
     atomic_store_explicit(&journal->next_ready, false, memory_order_release);
     write->file = journal->file.number;
     write->handle = journal->file.handle;
@@ -424,19 +425,19 @@ make_next(struct journal *journal)
 
 /* One at a time: removing a large file takes a while. */
 static void
-remove_oldest(struct journal *journal)
+retire_oldest(struct journal *journal)
 {
     struct disk *disk = journal->config.disk;
 
     if (journal->oldest_number >= atomic_load_explicit(&journal->keep_number, memory_order_acquire))
         return;
     /* Numbers that no file has are passed over. */
-    disk->operations->remove(disk, journal->oldest_number++);
+    disk->operations->retire(disk, journal->oldest_number++);
 }
 
 void
 journal_maintain(struct journal *journal)
 {
-    remove_oldest(journal);
+    retire_oldest(journal);
     make_next(journal);
 }

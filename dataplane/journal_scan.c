@@ -27,6 +27,9 @@ look_at_head(const struct journal_block *head, uint64_t place, uint32_t cluster,
     if (head->magic != JOURNAL_BLOCK_MAGIC ||
         head->head_crc32c != crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file)))
         return BLOCK_BAD_HEAD;
+    /* What the file held when it had a lower number. */
+    if (head->file < place >> 32 && head->offset_bytes == (uint32_t)place && head->cluster == cluster)
+        return BLOCK_NOTHING;
     if (journal_place(head->file, head->offset_bytes) != place || (cluster != 0 && head->cluster != cluster))
         return BLOCK_STALE;
     if (head->body_bytes % 8 != 0 || head->body_bytes > rest_bytes - sizeof(*head))

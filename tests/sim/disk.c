@@ -13,6 +13,8 @@
  * nobody can tell it from a write that the crash cut off. */
 #define SAID_TWICE_NS (60 * MS)
 #define FILES_MAX 4096u
+/* In a sector's written_ms: it holds what its file held when it had another number. */
+#define NOT_OF_THIS_FILE UINT32_MAX
 
 /* Bytes behind `size_bytes` are zero: most of a journal is padding. */
 struct sector {
@@ -73,6 +75,15 @@ file_free(struct sim_file *file)
     free(file->sectors);
 }
 
+static void
+spare_free(struct sim_disk *disk)
+{
+    if (disk->spare != NULL)
+        file_free(disk->spare);
+    free(disk->spare);
+    disk->spare = NULL;
+}
+
 static enum cairn_error
 list(struct disk *base, uint64_t *numbers, uint32_t max, uint32_t *count)
 {
@@ -93,19 +104,30 @@ static enum cairn_error
 create(struct disk *base, uint64_t number, uint64_t size_bytes, const void *head, struct disk_file *out)
 {
     struct sim_disk *disk = disk_of(base);
+    uint32_t sectors_count = (uint32_t)(size_bytes / DISK_SECTOR_BYTES);
+    bool written = disk->spare != NULL && disk->spare->sectors_count == sectors_count;
     struct sim_file *file;
 
-    if (disk->no_space || disk->files_count == FILES_MAX) {
+    if ((disk->no_space && !written) || disk->files_count == FILES_MAX) {
         snprintf(base->detail, sizeof(base->detail), "the simulated disk is full");
         return CAIRN_FULL;
     }
     assert(file_find(disk, number) == NULL);
     disk->files = realloc(disk->files, (disk->files_count + 1) * sizeof(*disk->files));
     file = &disk->files[disk->files_count++];
-    *file = (struct sim_file){.number = number, .sectors_count = (uint32_t)(size_bytes / DISK_SECTOR_BYTES)};
-    file->sectors = calloc(file->sectors_count, sizeof(*file->sectors));
+    *file = (struct sim_file){.number = number, .sectors_count = sectors_count};
+    if (written) {
+        file->sectors = disk->spare->sectors;
+        for (uint32_t i = 0; i < sectors_count; i++)
+            file->sectors[i].written_ms = NOT_OF_THIS_FILE;
+        free(disk->spare);
+        disk->spare = NULL;
+    } else {
+        spare_free(disk);
+        file->sectors = calloc(sectors_count, sizeof(*file->sectors));
+    }
     sector_put(&file->sectors[0], head);
-    *out = (struct disk_file){.number = number, .size_bytes = size_bytes, .handle = (int)number};
+    *out = (struct disk_file){.number = number, .size_bytes = size_bytes, .handle = (int)number, .written = written};
     return CAIRN_OK;
 }
 
@@ -137,6 +159,20 @@ remove_file(struct disk *base, uint64_t number)
     if (file == NULL)
         return CAIRN_IO;
     file_free(file);
+    *file = disk->files[--disk->files_count];
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+retire(struct disk *base, uint64_t number)
+{
+    struct sim_disk *disk = disk_of(base);
+    struct sim_file *file = file_find(disk, number);
+
+    if (file == NULL || disk->spare != NULL)
+        return remove_file(base, number);
+    disk->spare = malloc(sizeof(*disk->spare));
+    *disk->spare = *file;
     *file = disk->files[--disk->files_count];
     return CAIRN_OK;
 }
@@ -523,6 +559,7 @@ disk_wipe(struct sim_node *node)
     free(disk->saved);
     disk->files = NULL;
     disk->saved = NULL;
+    spare_free(disk);
     disk->saved_bytes = disk->files_count = 0;
     for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++)
         disk->requests[i].state = REQUEST_FREE;
@@ -534,6 +571,7 @@ static const struct disk_operations operations = {
     .open = open_file,
     .close = close_file,
     .remove = remove_file,
+    .retire = retire,
     .shrink = shrink,
     .read = read_file,
     .read_begin = read_begin,

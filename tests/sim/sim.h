@@ -165,6 +165,7 @@ struct sim_disk {
     struct sim_node *node;
     struct sim_file *files;
     uint32_t files_count;
+    struct sim_file *spare; /* retired, for the next that is made */
     struct sim_disk_request requests[SIM_DISK_REQUESTS];
     struct disk_file ahead_file; /* the read that was begun */
     struct disk_request ahead;

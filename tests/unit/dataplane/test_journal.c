@@ -70,6 +70,14 @@ create(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head
     return open_file(disk, number, out);
 }
 
+static enum cairn_error
+retire(struct disk *disk, uint64_t number)
+{
+    (void)disk;
+    (void)number;
+    return CAIRN_OK;
+}
+
 static void
 close_file(struct disk *disk, const struct disk_file *file)
 {
@@ -134,6 +142,7 @@ static const struct disk_operations operations = {
     .create = create,
     .open = open_file,
     .close = close_file,
+    .retire = retire,
     .read = read_file,
     .read_begin = read_begin,
     .read_end = read_end,
