@@ -1,6 +1,7 @@
 /* cairn server: one node, until it is told to end. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ struct server {
     struct lcore lcore;
     struct disk *disk;
     bool without_uring;
+    bool keeps_damage;
 };
 
 /* A page that the node's sleeper and its ringers share. */
@@ -161,10 +163,6 @@ settle(struct server *server)
 static void
 stop(struct server *server)
 {
-    char path[384];
-
-    snprintf(path, sizeof(path), "%s/%s.pid", server->cluster.directory, server->cluster.names[server->config.self]);
-    unlink(path);
     settle(server);
     lcore_stop(&server->lcore);
     if (server->node != NULL) {
@@ -175,6 +173,40 @@ stop(struct server *server)
     if (server->disk != NULL)
         server->disk->operations->destroy(server->disk);
     identity_release(&server->identity);
+}
+
+static void
+remove_pid(const struct server *server)
+{
+    char path[384];
+
+    snprintf(path, sizeof(path), "%s/%s.pid", server->cluster.directory, server->cluster.names[server->config.self]);
+    unlink(path);
+}
+
+/* Until a signal asks for the end (true), or the node for another start. */
+static bool
+serve(const struct server *server, const sigset_t *signals)
+{
+    const struct timespec pause = {.tv_nsec = 250000000};
+
+    while (server->keeps_damage || !node_wants_start(server->node)) {
+        if (sigtimedwait(signals, NULL, &pause) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* The same process, from the beginning: argv is what it was called with. Returns only where that cannot be. */
+static int
+start_anew(struct server *server, char **argv)
+{
+    fprintf(stderr, "cairn: node %s starts anew, to take from the others what is damaged here\n",
+            server->cluster.names[server->config.self]);
+    stop(server);
+    close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+    execv("/proc/self/exe", argv);
+    return cli_fail("cannot start anew: %s", strerror(errno));
 }
 
 static int
@@ -206,13 +238,16 @@ cmd_server(int argc, char **argv)
         {"allow-faults", OPTION_FLAG, &server.config.allow_faults, "let 'cairn fault' in"},
         {"scrub-mib-s", OPTION_U32, &scrub_mib_s,
          "how much of the journal is read again in the background; default 8, 0: none"},
+        {"keep-damage", OPTION_FLAG, &server.keeps_damage,
+         "only tell of damage that is found so; otherwise the node starts anew at a good moment, which mends it"},
         {"no-uring", OPTION_FLAG, &server.without_uring, "write the journal by a thread, without io_uring"},
         OPTIONS_END,
     };
     enum idle_policy idle = IDLE_SLEEP;
     sigset_t signals;
     uint8_t self;
-    int first, status, got;
+    int first, status;
+    bool ends = true;
 
     if (!cli_parse(argc, argv, "server --node NAME --cluster FILE [OPTIONS]", options, 0, 0, &first, &status))
         return status;
@@ -240,8 +275,11 @@ cmd_server(int argc, char **argv)
     status = start(&server, idle);
     if (status == 0) {
         fprintf(stderr, "cairn: node %s serves, start %u\n", name, server.identity.incarnation);
-        sigwait(&signals, &got);
+        ends = serve(&server, &signals);
     }
+    if (!ends)
+        return start_anew(&server, argv - 1);
+    remove_pid(&server);
     stop(&server);
     return status;
 }

@@ -208,6 +208,12 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
     return error;
 }
 
+bool
+node_wants_start(const struct node *node)
+{
+    return atomic_load_explicit(&node->control->start_wanted, memory_order_relaxed);
+}
+
 /* The worker is not polled any more. */
 void
 node_control_stop(struct node *node)

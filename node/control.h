@@ -32,6 +32,7 @@ struct control {
     uint64_t maintained_ns;
     struct worker_watch watch;
     struct scrub scrub;
+    _Atomic bool start_wanted; /* read by whoever runs the node */
 };
 
 /* An event of the control thread's own. */

@@ -96,6 +96,10 @@ void node_plug(struct node *node, uint8_t peer, const struct port *port);
 void node_stop_begin(struct node *node);
 bool node_settled(const struct node *node);
 
+/* Scrubbing has found damage, and this is a good moment for the node to end and start anew, which mends it: it does not
+ * lack anything itself, and everybody else is in reach. Any thread. */
+bool node_wants_start(const struct node *node);
+
 /* Of a node that has settled, once nothing polls it any more: leaves a checkpoint, so that its next start need not read
  * its journal. false: there is none, which costs that reading. */
 bool node_checkpoint(struct node *node);

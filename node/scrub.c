@@ -12,6 +12,9 @@
 #define STEPS_MAX 8u
 /* The newest files may be written to still: one that is, and one that is made and waits. */
 #define FILES_IN_USE 2u
+/* So long everything must have been whole before a node starts anew to mend its journal: the first node; each further
+ * one as much longer, so that no two do at once. */
+#define WHOLE_FOR_NS 1000000000u
 
 static bool
 begin(struct node *node, struct scrub *scrub, uint64_t now_ns)
@@ -71,7 +74,7 @@ tell(struct node *node, const struct journal_scan *scan)
             snprintf(what, sizeof(what), ", lsn %" PRIu64 " to %" PRIu64, head->block.first_lsn,
                      head->block.first_lsn + head->block.count - 1);
     }
-    snprintf(event.reason, sizeof(event.reason), "%.110s%s (the next start mends it)", scan->reason, what);
+    snprintf(event.reason, sizeof(event.reason), "%.110s%s (a start mends it)", scan->reason, what);
     control_event(node, &event);
 }
 
@@ -82,7 +85,39 @@ found(struct node *node, const struct journal_scan *scan)
         return;
     /* A start must not go by the checkpoint, which leaves out what is damaged. */
     atomic_store_explicit(&node->unreadable, true, memory_order_relaxed);
+    node->control->scrub.found = true;
     tell(node, scan);
+}
+
+/* Would the others hardly miss this node for a moment? */
+static bool
+is_whole(const struct node *node)
+{
+    for (uint32_t i = 0; i < node->snapshot->count; i++) {
+        struct log_status status;
+
+        status_read(node->snapshot->logs[i].log, &status);
+        if (!status.reaches_all || status.recovering || status.failed || status.lacks_lsn != 0 ||
+            status.branch_entries > 0)
+            return false;
+    }
+    return true;
+}
+
+static void
+consider_start(struct node *node, uint64_t now_ns)
+{
+    struct scrub *scrub = &node->control->scrub;
+
+    if (!scrub->found)
+        return;
+    if (!is_whole(node))
+        scrub->whole_ns = 0;
+    else if (scrub->whole_ns == 0)
+        scrub->whole_ns = now_ns;
+    atomic_store_explicit(&node->control->start_wanted,
+                          scrub->whole_ns != 0 && now_ns - scrub->whole_ns >= WHOLE_FOR_NS * (1ull + node->self),
+                          memory_order_relaxed);
 }
 
 void
@@ -91,6 +126,7 @@ scrub_step(struct node *node, uint64_t now_ns)
     struct scrub *scrub = &node->control->scrub;
     uint64_t rate = node->config.scrub_bytes_per_s, steps_from, allowed;
 
+    consider_start(node, now_ns);
     if (rate == 0 || node->config.disk == NULL || (!scrub->under_way && now_ns < scrub->next_ns))
         return;
     if (!scrub->under_way && !(scrub->under_way = begin(node, scrub, now_ns)))

@@ -192,6 +192,7 @@ struct log_status {
     enum cairn_mode mode;
     uint8_t self, leader;
     bool recovering, failed;
+    bool reaches_all; /* voters */
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, refused, appended, recovery_lsn;
     uint64_t held_lsn, lacks_lsn;
     struct merge merge;

@@ -384,6 +384,8 @@ void core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_
 
 /* The detector's word: peers in `reach` and this node hear each other (self included). */
 void core_reach(struct core *core, cairn_node_set reach, uint64_t now_ns, const struct sink *sink);
+/* Is there a leader, and is every other voter in reach, of at least one? */
+bool core_reaches_all(const struct core *core);
 
 /* A peer started anew, for the incarnation-th time: what it held in memory is gone. */
 void core_peer_restarted(struct core *core, uint8_t peer, uint32_t incarnation);

@@ -407,6 +407,14 @@ core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t com
     core_check(core);
 }
 
+bool
+core_reaches_all(const struct core *core)
+{
+    cairn_node_set others = voters_of(core) & ~node_bit(core->config.self);
+
+    return core->leader != CAIRN_NODE_NONE && others != 0 && (others & ~core->reach) == 0;
+}
+
 void
 core_reach(struct core *core, cairn_node_set reach, uint64_t now_ns, const struct sink *sink)
 {
