@@ -117,7 +117,7 @@ cluster_transport_parse(const char *text, enum cluster_transport *out)
 uint32_t
 cluster_logs_max(const struct cluster_config *config)
 {
-    return config->memory_mib / 8 > 3 ? config->memory_mib / 8 - 3 : 1;
+    return config->memory_mib / 8 > 5 ? config->memory_mib / 8 - 5 : 1;
 }
 
 struct cluster_timing

@@ -506,23 +506,39 @@ store_has_room(const struct node *node, const struct store *store, size_t size_b
     return last_segment_has_room(store, size_bytes) || segments_free(node) > 0;
 }
 
-/* However many branches there are, each trunk can go on to another segment: they leave by it. */
+/* Logs of which something is on a branch here, this one among them. */
+static uint32_t
+logs_with_branches(const struct node *node, const struct held_branch *branch)
+{
+    uint32_t count = branch->entries == 0;
+
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        bool any = false;
+
+        for (uint8_t origin = 0; origin < node->nodes; origin++)
+            any |= node->logs[i]->branches[origin].entries > 0;
+        count += any;
+    }
+    return count;
+}
+
+/* However many branches there are, the trunk that they leave by can go on to another segment. */
 bool
 branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes)
 {
     uint64_t free_bytes = (uint64_t)segments_free(node) * (node->segments.segment_bytes / 2);
 
-    if (!last_segment_has_room(&branch->store, size_bytes) && segments_free(node) <= node->logs_count)
+    if (!last_segment_has_room(&branch->store, size_bytes) && segments_free(node) <= logs_with_branches(node, branch))
         return false;
     return branch->store.bytes + size_bytes < free_bytes + node->segments.segment_bytes;
 }
 
 /* Segments that data may take: each log keeps one for entries without which it could not change its
- * leader. */
+ * leader, and each excerpt the one that it is read into. */
 uint32_t
 segments_free(const struct node *node)
 {
-    uint32_t kept = node->segments.in_use + SEGMENTS_RESERVED + node->logs_count;
+    uint32_t kept = node->segments.in_use + SEGMENTS_RESERVED + node->logs_count + excerpts_idle(node);
 
     return kept < node->segments.count ? node->segments.count - kept : 0;
 }

@@ -177,6 +177,16 @@ excerpts_init(struct node *node)
     return true;
 }
 
+uint32_t
+excerpts_idle(const struct node *node)
+{
+    uint32_t idle = 0;
+
+    for (uint32_t i = 0; node->config.disk != NULL && i < EXCERPTS_MAX; i++)
+        idle += node->excerpts[i].store.head == node->excerpts[i].store.tail;
+    return idle;
+}
+
 void
 excerpts_fini(struct node *node)
 {

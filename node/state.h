@@ -495,6 +495,8 @@ uint32_t index_find(const struct log_index *index, uint64_t lsn);
 bool index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts,
                 uint32_t cuts_count);
 bool excerpts_init(struct node *node);
+/* Those that hold no segment now. */
+uint32_t excerpts_idle(const struct node *node);
 void excerpts_fini(struct node *node);
 void excerpt_done(struct node *node, const struct disk_done *done);
 /* Where lsn, which is committed, can be read now: the trunk, or what was read from disk. NULL: it is being read. */

@@ -20,6 +20,15 @@ SECONDS = 60
 
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
+    ("same-again-replaces", "replication/restore.c",
+     "    while (skip < run->count && core_holds(core, run->first_lsn + skip, run->term))\n        skip++;\n", "",
+     "takes what is written again for a replacement of all that stood behind it"),
+    ("branches-take-all", "node/node.c",
+     "    if (!last_segment_has_room(&branch->store, size_bytes) && segments_free(node) <= logs_with_branches(node, branch))\n        return false;\n", "",
+     "lets branches take the memory that the trunk needs to take them in"),
+    ("own-needs-credit", "replication/hand_off.c",
+     "    if (core->role == ROLE_LEADER)\n        return 1;\n", "",
+     "a leader waits for its own word before it puts its branch on the trunk"),
     ("copy-begins-anywhere", "replication/spread.c",
      "        branch->gap_place = prev_place;\n", "        branch->gap_place = 0;\n",
      "counts as held what stands before a copy begins"),

@@ -378,6 +378,58 @@ truncate_race(struct sim *sim)
     scene_end(sim);
 }
 
+static const struct node_log *
+catalog_of(const struct sim *sim, uint8_t node)
+{
+    return sim->nodes[node].node->logs[0];
+}
+
+/* A node holds an entry of the catalog that it does not know to be committed, and writes on for so long that the catalog,
+ * which rests, is written again where the journal is now. That is cut off, a little later each time. */
+static void
+moved_up_and_torn(struct sim *sim)
+{
+    uint8_t leader, node;
+    uint64_t lsn, seq = 0;
+
+    sim->plan.segment_bytes = 64u << 10;
+    start(sim, 3, CAIRN_POLICY_ADAPTIVE, 100 * US);
+    for (int i = 0; i < 6; i++) {
+        set_policy(sim, i % 2 == 0 ? CAIRN_POLICY_AP : CAIRN_POLICY_ADAPTIVE);
+        sim_run_for(sim, 20 * MS);
+    }
+    leader = core_leader(catalog_of(sim, 0)->core);
+    node = follower(sim, leader, 1);
+    lsn = core_last_lsn(catalog_of(sim, node)->core);
+    set_policy(sim, CAIRN_POLICY_AP);
+    eventually(sim, WITHIN, core_last_lsn(catalog_of(sim, node)->core) > lsn);
+    isolate(sim, node, true);
+    lsn = core_last_lsn(catalog_of(sim, node)->core);
+    expect(sim, core_commit_lsn(catalog_of(sim, node)->core) < lsn);
+    sim_run_for(sim, SETTLED_NS);
+    for (int32_t arrived = 1; arrived <= 8 && !sim->failed; arrived++) {
+        uint64_t place = catalog_of(sim, node)->durable->index.items[0].place;
+
+        sim->nodes[node].disk.slower_ns = 2 * MS;
+        for (uint32_t i = 0; catalog_of(sim, node)->durable->index.items[0].place == place && !sim->failed; i++) {
+            uint64_t token = give(sim, node, 7, ++seq, 0, CAIRN_ACK_LOCAL, LARGE_BYTES);
+            struct cairn_result result = {0};
+
+            eventually(sim, WITHIN,
+                       take(sim, node, token, &result) ||
+                           catalog_of(sim, node)->durable->index.items[0].place != place);
+            expect(sim, i < 1000);
+        }
+        sim->nodes[node].disk.torn_atoms = arrived;
+        node_crash(&sim->nodes[node]);
+        node_boot(&sim->nodes[node]);
+        expect(sim, core_last_lsn(catalog_of(sim, node)->core) >= lsn);
+    }
+    sim->nodes[node].disk.slower_ns = 0;
+    network_heal(sim);
+    scene_end(sim);
+}
+
 /* As many as it takes of the producer's, until there is no more room. Returns the last sequence that was taken. */
 static uint64_t
 append_until_full(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, uint32_t count)
@@ -493,6 +545,7 @@ const struct scenario scenarios_storage[] = {
     {"any-damage", "whatever of a closed file is damaged is noticed, and made good; each --seed another place",
      any_damage},
     {"misdirected-write", "a write that went elsewhere is noticed, and made good", misdirected_write},
+    {"moved-up-and-torn", "a log that is written again further on loses nothing if that is cut off", moved_up_and_torn},
     {"branches-fill-memory", "the trunk has room to take branches in, however many fill the memory",
      branches_fill_memory},
     {"full-disk", "without space appends are refused, undamaged, and go on with it", full_disk},
