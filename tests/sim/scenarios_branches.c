@@ -122,6 +122,24 @@ with_branch(struct sim *sim, uint32_t nodes, uint64_t producer)
     return cut;
 }
 
+/* Who leads puts its own branch on the trunk, in as many batches as it takes. */
+static void
+leader_with_branch(struct sim *sim)
+{
+    uint8_t cut = with_branch(sim, 3, 7);
+
+    for (uint64_t i = 51; i <= 6000; i++)
+        expect(sim, append(sim, cut, 7, i, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
+    lose_from(sim, cut, MESSAGE_HAND_OFF);
+    isolate(sim, cut, false);
+    scene_lead(sim, cut);
+    eventually(sim, WITHIN, copies(sim, 7, 6000) == 1);
+    lose_from(sim, cut, MESSAGE_NONE);
+    scene_end(sim);
+    for (uint64_t i = 1; i <= 6000; i++)
+        expect(sim, copies(sim, 7, i) == 1);
+}
+
 static void
 expect_once(struct sim *sim, uint64_t producer)
 {
@@ -511,6 +529,7 @@ const struct scenario scenarios_branches[] = {
     {"bank", "ca refuses every write while one is cut off, cp the cut-off side's", bank},
     {"social", "posts of three isolated nodes, each once, in every order of healing", social},
     {"local-ack-deposed", "what a deposed leader acknowledged alone returns by its branch", local_ack_deposed},
+    {"leader-with-branch", "a leader puts its own branch on the trunk before anything new", leader_with_branch},
     {"hand-off-twice", "a hand-off that is repeated to another leader is taken once", hand_off_twice},
     {"hand-off-twice-anonymous", "nor entries that no producer numbered", hand_off_twice_anonymous},
     {"hand-off-two-holders", "what comes by a repeat and by a branch is taken once", hand_off_two_holders},
