@@ -117,7 +117,10 @@ cluster_transport_parse(const char *text, enum cluster_transport *out)
 uint32_t
 cluster_logs_max(const struct cluster_config *config)
 {
-    return config->memory_mib / 8 > 5 ? config->memory_mib / 8 - 5 : 1;
+    /* Two segments each; some for all, and where old entries are on disk alone some to read them into. */
+    uint32_t kept = config->durability == CAIRN_DISK ? 5 : 3;
+
+    return config->memory_mib / 8 > kept ? config->memory_mib / 8 - kept : 1;
 }
 
 struct cluster_timing
