@@ -316,6 +316,9 @@ store_seek(const struct store *store, struct cursor *cursor, uint64_t position)
     cursor->segment = find_segment(store, position);
     segment = segment_at(store, cursor->segment);
     cursor->block = find_block(segment, position);
+    /* Nothing of it is in memory: the segment was taken for what then did not come. */
+    if (cursor->block == segment->blocks)
+        return false;
     block = segment_block(segment, cursor->block);
     at = (const uint8_t *)(block + 1);
     if (position < block->first_lsn)

@@ -213,6 +213,24 @@ the_digest_depends_on_content_and_order_not_on_blocks(void **state)
     assert_int_not_equal(digests[0], digests[2]);
 }
 
+/* A trunk of which nothing is in memory yet, and a segment that was taken for what the core then refused. */
+static void
+a_segment_that_is_empty_yet_has_nothing_to_show(void **state)
+{
+    struct fixture *fixture = fixture_new(4);
+    struct cursor cursor = {.position = 50};
+    struct stretch stretch;
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        assert_true(append_sized(fixture, 20, 1));
+    store_reset(&fixture->store, 200);
+    assert_non_null(store_stage(&fixture->store, 1000));
+    assert_false(store_look(&fixture->store, &cursor, 200, 1, SIZE_MAX, &stretch));
+    assert_int_equal(store_first(&fixture->store), 0);
+    fixture_free(fixture);
+}
+
 int
 main(void)
 {
@@ -223,6 +241,7 @@ main(void)
         cmocka_unit_test(a_truncated_end_is_gone_and_replaced),
         cmocka_unit_test(trimmed_segments_are_used_again),
         cmocka_unit_test(a_full_store_refuses_and_keeps_what_it_has),
+        cmocka_unit_test(a_segment_that_is_empty_yet_has_nothing_to_show),
         cmocka_unit_test(the_digest_depends_on_content_and_order_not_on_blocks),
     };
 
