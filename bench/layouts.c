@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "histogram.h"
 
 #define LOGS_MAX 1000u
@@ -50,15 +50,6 @@ struct bench {
     struct histogram *histogram;
     uint64_t entries;
 };
-
-static uint64_t
-monotonic_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void
 die(const char *what, int error)
@@ -165,7 +156,7 @@ turn(struct bench *bench, enum layout layout)
         start_apart(bench);
     /* Polled, as the worker does. */
     io_uring_submit_and_get_events(&bench->ring);
-    now_ns = monotonic_ns();
+    now_ns = clock_monotonic_ns();
     io_uring_for_each_cqe(&bench->ring, head, event)
     {
         done(bench, layout, event, now_ns);
@@ -195,12 +186,12 @@ measure(struct bench *bench, enum layout layout, const char *directory, uint32_t
     memset(bench->carried_count, 0, sizeof(bench->carried_count));
     histogram_reset(bench->histogram);
     bench->entries = bench->waiting_count = 0;
-    from_ns = now_ns = monotonic_ns();
+    from_ns = now_ns = clock_monotonic_ns();
     for (uint32_t log = 0; log < logs; log++) {
         bench->given_ns[log] = now_ns;
         bench->waiting[bench->waiting_count++] = log;
     }
-    while ((now_ns = monotonic_ns()) - from_ns < ROUND_NS)
+    while ((now_ns = clock_monotonic_ns()) - from_ns < ROUND_NS)
         turn(bench, layout);
     figures.entries_per_s = (double)bench->entries * 1e9 / (double)(now_ns - from_ns);
     figures.p50_ns = histogram_at(bench->histogram, 50);

@@ -114,6 +114,14 @@ note_missing(struct log_seen *log, uint64_t from, uint64_t to)
         log->missing_to = to;
 }
 
+/* Committed, or the same written again, which takes nothing of what follows it away. */
+static bool
+stands(const struct log_seen *log, uint64_t lsn, uint64_t term)
+{
+    return lsn <= log->commit_lsn ||
+           (lsn <= log->commit_lsn + log->tail_count && log->tail[lsn - log->commit_lsn - 1].term == term);
+}
+
 static void
 take_entries(struct inspection *inspection, struct log_seen *log, const struct journal_block *head, const uint8_t *body)
 {
@@ -138,9 +146,7 @@ take_entries(struct inspection *inspection, struct log_seen *log, const struct j
 
         if (size_bytes == 0)
             return;
-        /* The same again stays, with what follows it. */
-        if (lsn > log->commit_lsn &&
-            (lsn > log->commit_lsn + log->tail_count || log->tail[lsn - log->commit_lsn - 1].term != block->term)) {
+        if (!stands(log, lsn, block->term)) {
             if (lsn <= log->commit_lsn + log->tail_count)
                 log->tail_count = lsn - log->commit_lsn - 1;
             add(log, block->term, &input);

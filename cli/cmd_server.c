@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #define CHANNEL_BYTES (4u << 20)
 #define SETTLE_NS 2000000000u
 #define SCRUB_MIB_S 8u
+#define PID_PATH_BYTES 384u
 
 struct server {
     struct cluster_config cluster;
@@ -52,14 +54,20 @@ map_bell(const char *directory, const char *name)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+static void
+pid_path(const struct cluster_config *cluster, uint8_t self, char *out)
+{
+    snprintf(out, PID_PATH_BYTES, "%s/%s.pid", cluster->directory, cluster->names[self]);
+}
+
 /* Whoever looks after the node finds its process here; the lock, not this file, says it runs. */
 static int
 write_pid(const struct cluster_config *cluster, uint8_t self)
 {
-    char path[384];
+    char path[PID_PATH_BYTES];
     FILE *file;
 
-    snprintf(path, sizeof(path), "%s/%s.pid", cluster->directory, cluster->names[self]);
+    pid_path(cluster, self, path);
     file = fopen(path, "we");
     if (file == NULL || fprintf(file, "%d\n", (int)getpid()) < 0 || fclose(file) != 0)
         return cli_fail("%s: cannot be written: %s", path, strerror(errno));
@@ -178,9 +186,9 @@ stop(struct server *server)
 static void
 remove_pid(const struct server *server)
 {
-    char path[384];
+    char path[PID_PATH_BYTES];
 
-    snprintf(path, sizeof(path), "%s/%s.pid", server->cluster.directory, server->cluster.names[server->config.self]);
+    pid_path(&server->cluster, server->config.self, path);
     unlink(path);
 }
 
@@ -206,6 +214,7 @@ start_anew(struct server *server, char **argv)
     stop(server);
     close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
     execv("/proc/self/exe", argv);
+    remove_pid(server);
     return cli_fail("cannot start anew: %s", strerror(errno));
 }
 
@@ -265,6 +274,8 @@ cmd_server(int argc, char **argv)
     }
     if (server.cluster.transport == TRANSPORT_NETNS && (status = netns_enter(name)) != 0)
         return status;
+    /* After a start anew it would be called exe. */
+    prctl(PR_SET_NAME, "cairn");
     /* Blocked before any thread starts, so that only sigwait() takes them. */
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

@@ -151,12 +151,10 @@ file_make(struct disk *disk, const char *path, const char *draft, uint64_t size_
           struct disk_file *file)
 {
     struct machine *machine = machine_of(disk);
-
-    enum cairn_error error = CAIRN_OK;
+    enum cairn_error error;
 
     file->written = file->size_bytes == size_bytes;
-    if (!file->written)
-        error = take_space(disk, draft, size_bytes, file);
+    error = file->written ? CAIRN_OK : take_space(disk, draft, size_bytes, file);
     if (error != CAIRN_OK)
         return error;
     if (pwrite(file->handle, head, DISK_SECTOR_BYTES, 0) != (ssize_t)DISK_SECTOR_BYTES || fsync(file->handle) != 0)
@@ -176,8 +174,7 @@ spare_path(const struct machine *machine, char *out)
 static enum cairn_error
 create(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head, struct disk_file *out)
 {
-    char path[PATH_BYTES], draft[PATH_BYTES];
-    char spare[PATH_BYTES];
+    char path[PATH_BYTES], draft[PATH_BYTES], spare[PATH_BYTES];
     enum cairn_error error;
 
     path_of(machine_of(disk), number, "", path);

@@ -53,14 +53,21 @@ store_control_entry(struct node *node, struct node_log *log, const struct run *r
     store_seal(&log->trunk);
 }
 
+void
+branch_begin(struct held_branch *branch, uint64_t place)
+{
+    store_reset(&branch->store, place);
+    branch->trim_cursor = (struct cursor){.position = place + 1};
+    branch->entries = 0;
+}
+
 /* A branch that is settled begins anew, if need be with an earlier life: what that one left on the trunk is kept only
  * now, since the policy asks for it only now. */
-void
+static void
 reopen_branch(struct node_log *log, uint64_t place)
 {
     assert(log->own->entries == 0);
-    store_reset(&log->own->store, place);
-    log->own->trim_cursor = (struct cursor){.position = place + 1};
+    branch_begin(log->own, place);
     if (log->durable == NULL)
         return;
     log->durable->branch = (struct cursor){.position = place + 1};
@@ -187,10 +194,8 @@ store_copy(struct node *node, struct node_log *log, const struct run *run, uint3
 
     assert(run->origin != node->self && index + run->count <= batch->count);
     block.size_bytes = batch->offsets[index + run->count] - batch->offsets[index];
-    if (copy->entries == 0 && block.first_lsn <= copy->store.last) {
-        store_reset(&copy->store, block.first_lsn - 1);
-        copy->trim_cursor = (struct cursor){.position = block.first_lsn};
-    }
+    if (copy->entries == 0 && block.first_lsn <= copy->store.last)
+        branch_begin(copy, block.first_lsn - 1);
     stored = store_append(&copy->store, &block, batch->records + batch->offsets[index]);
     assert(stored);
     (void)stored;

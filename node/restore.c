@@ -165,6 +165,7 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
                 uint64_t place)
 {
     const struct block *block = &head->block;
+    const struct run whole = run_of(block);
     uint64_t end_lsn = block->first_lsn + block->count, new_lsn = core_commit_lsn(log->core) + 1;
     struct sink sink = node_sink(node, log);
     uint32_t offset = 0;
@@ -178,10 +179,7 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
         promise(log->durable, end_lsn - 1, block->term);
         return true;
     }
-    if (new_lsn < block->first_lsn)
-        new_lsn = block->first_lsn;
-    while (new_lsn < end_lsn && core_holds(log->core, new_lsn, block->term))
-        new_lsn++;
+    new_lsn = block->first_lsn + core_stands(log->core, &whole);
     for (uint32_t done = 0; done < block->count; done += node->batch.count) {
         struct block part;
         struct run run;
@@ -239,9 +237,8 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
         part.first_lsn = branch_place(part.incarnation, part.first_seq);
         if (!settled && part.first_lsn <= log->own->store.last) {
             /* It begins anew, so what stands before it was on the trunk by then. */
-            log->own->entries = 0;
             log->durable->branch_place = 0;
-            reopen_branch(log, part.first_lsn - 1);
+            branch_begin(log->own, part.first_lsn - 1);
         }
         if (!settled) {
             if (log->durable->branch_place == 0)

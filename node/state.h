@@ -433,7 +433,8 @@ bool seen_behind(struct node *node, const struct node_log *log, const struct ent
 void seen_truncate(struct node *node, const struct node_log *log, uint64_t from_lsn);
 
 /* apply.c */
-void reopen_branch(struct node_log *log, uint64_t place);
+/* Nothing of it is held; what comes next stands behind the place. */
+void branch_begin(struct held_branch *branch, uint64_t place);
 void apply_effect(void *context, const struct effect *effect);
 bool apply_holds(void *context, const struct entry_id *id);
 /* The chain digest goes over a stretch of the trunk that is committed, and the log's cursor with it. */

@@ -44,8 +44,8 @@ commit_to(struct core *core, uint64_t lsn, const struct sink *sink)
     branch_settle(core, sink);
 }
 
-void
-commit_advance(struct core *core, const struct sink *sink)
+static void
+advance(struct core *core, const struct sink *sink)
 {
     uint64_t all_lsn, lsn = majority_lsn(core, &all_lsn);
 
@@ -63,4 +63,12 @@ commit_advance(struct core *core, const struct sink *sink)
         core->all_lsn = all_lsn < core->commit_lsn ? all_lsn : core->commit_lsn;
         emit_lsn(sink, EFFECT_COMMIT, core->commit_lsn);
     }
+}
+
+void
+commit_advance(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    advance(core, sink);
+    pace_commit(core, now_ns);
+    hand_off_resume(core, now_ns, sink);
 }

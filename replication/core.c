@@ -253,9 +253,7 @@ core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *s
         core->held_lsn = lsn;
     }
     if (core->role == ROLE_LEADER) {
-        commit_advance(core, sink);
-        pace_commit(core, now_ns);
-        hand_off_resume(core, now_ns, sink);
+        commit_advance(core, now_ns, sink);
     } else {
         /* The leader waits for the one, nobody for the other. */
         append_acknowledge(core, sink);

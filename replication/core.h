@@ -322,16 +322,17 @@ enum cairn_error core_append_branch(struct core *core, const struct entry_id *id
 /* What a node's disk knows of the log, told in the order in which it was written, before anything else
  * happens to the core: bases (what a MESSAGE_BASE says), entries with the commit lsn that was known when
  * they were written, entries of the branch, term and vote. Effects are those of running; what was written
- * over what stood there truncates, unless it is the same. acked: of the entries, some may have been acknowledged on this node's
- * word alone. false: it does not fit what was told before, so something is missing between. */
+ * over what stood there truncates, unless it is the same. acked: of the entries, some may have been
+ * acknowledged on this node's word alone. false: it does not fit what was told before, so something is
+ * missing between. */
 bool core_restore_base(struct core *core, const struct core_base *base, const struct sink *sink);
 bool core_restore_entries(struct core *core, const struct run *run, const struct entry_id *ids, uint64_t commit_lsn,
                           bool acked, const struct sink *sink);
 void core_restore_commit(struct core *core, uint64_t commit_lsn, const struct sink *sink);
-/* Does the trunk reach to lsn, with an entry of that term there? Then it is the same entry. */
-bool core_holds(const struct core *core, uint64_t lsn, uint64_t term);
-/* *settled: all of it is on the trunk already. Entries that do not stand behind what was told of the branch before say that
- * all of that was: a branch is written in order, and begins anew once it is settled. */
+/* How many entries of the run, from its first, the trunk has already: committed, or the same. */
+uint32_t core_stands(const struct core *core, const struct run *run);
+/* *settled: all of it is on the trunk already. Entries that do not stand behind what was told of the branch before say
+ * that all of that was: a branch is written in order, and begins anew once it is settled. */
 bool core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids, bool *settled);
 void core_restore_state(struct core *core, uint64_t term, uint8_t voted_for);
 

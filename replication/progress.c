@@ -197,7 +197,5 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
         return;
     acknowledged(progress, message->append_reply.match_lsn,
                  message->append_reply.hint_lsn <= core->last_lsn ? message->append_reply.hint_lsn : 0, now_ns);
-    commit_advance(core, sink);
-    pace_commit(core, now_ns);
-    hand_off_resume(core, now_ns, sink);
+    commit_advance(core, now_ns, sink);
 }

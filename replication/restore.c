@@ -97,30 +97,32 @@ restore_run(struct core *core, const struct run *run, const struct entry_id *ids
     return true;
 }
 
-bool
-core_holds(const struct core *core, uint64_t lsn, uint64_t term)
+/* What is written again, where a log's old files are given up, does not take away what follows it (Raft 5.3: an entry is
+ * known by its lsn and term). */
+uint32_t
+core_stands(const struct core *core, const struct run *run)
 {
-    return lsn <= core->last_lsn && history_term(&core->history, lsn) == term;
+    uint64_t lsn = run->first_lsn, end_lsn = run->first_lsn + run->count;
+
+    if (lsn <= core->commit_lsn)
+        lsn = core->commit_lsn + 1;
+    while (lsn < end_lsn && lsn <= core->last_lsn && history_term(&core->history, lsn) == run->term)
+        lsn++;
+    return lsn < end_lsn ? (uint32_t)(lsn - run->first_lsn) : run->count;
 }
 
 bool
 core_restore_entries(struct core *core, const struct run *run, const struct entry_id *ids, uint64_t commit_lsn,
                      bool acked, const struct sink *sink)
 {
-    uint32_t skip = 0;
+    uint32_t skip;
 
     assert(core->role == ROLE_FOLLOWER);
     /* What was committed may be of this run, where another may stand yet. */
     core_restore_commit(core, commit_lsn < run->first_lsn ? commit_lsn : run->first_lsn - 1, sink);
     if (run->count == 0 || run->term == 0 || run->first_lsn > core->last_lsn + 1)
         return false;
-    if (run->first_lsn <= core->commit_lsn)
-        skip = core->commit_lsn - run->first_lsn + 1 < run->count ? (uint32_t)(core->commit_lsn - run->first_lsn + 1)
-                                                                  : run->count;
-    /* What is written again, where a log's old files are given up, does not take away what follows it (Raft 5.3: an
-     * entry is known by its lsn and term). */
-    while (skip < run->count && core_holds(core, run->first_lsn + skip, run->term))
-        skip++;
+    skip = core_stands(core, run);
     if (skip < run->count && !restore_run(core, run, ids, skip, sink))
         return false;
     for (uint32_t i = skip; i < run->count; i++)

@@ -364,7 +364,8 @@ void progress_tick(struct core *core, uint64_t now_ns);
 void receive_append_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* commit.c */
-void commit_advance(struct core *core, const struct sink *sink);
+/* Leader: a voter holds more than before. Commits what that decides, and what follows from there being room. */
+void commit_advance(struct core *core, uint64_t now_ns, const struct sink *sink);
 void commit_to(struct core *core, uint64_t lsn, const struct sink *sink);
 
 /* reads.c */

@@ -21,7 +21,7 @@ SECONDS = 60
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
     ("same-again-replaces", "replication/restore.c",
-     "    while (skip < run->count && core_holds(core, run->first_lsn + skip, run->term))\n        skip++;\n", "",
+     "    while (lsn < end_lsn && lsn <= core->last_lsn && history_term(&core->history, lsn) == run->term)\n        lsn++;\n", "",
      "takes what is written again for a replacement of all that stood behind it"),
     ("branches-take-all", "node/node.c",
      "    if (!last_segment_has_room(&branch->store, size_bytes) && segments_free(node) <= logs_with_branches(node, branch))\n        return false;\n", "",

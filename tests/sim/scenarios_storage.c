@@ -51,18 +51,31 @@ boot_all(struct sim *sim)
         node_boot(&sim->nodes[i]);
 }
 
-/* A write of the entry's size is on its way to the node's disk. */
+/* Is a write of that kind on its way to the node's disk? */
 static bool
-is_writing(const struct sim *sim, uint8_t node)
+is_under_way(const struct sim *sim, uint8_t node, bool (*kind)(const struct disk_request *request))
 {
     for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++) {
         const struct sim_disk_request *place = &sim->nodes[node].disk.requests[i];
 
-        if (place->state == REQUEST_UNDER_WAY && place->request.write && place->request.size_bytes > LARGE_BYTES &&
-            place->request.size_bytes < 4 * LARGE_BYTES)
+        if (place->state == REQUEST_UNDER_WAY && place->request.write && kind(&place->request))
             return true;
     }
     return false;
+}
+
+static bool
+has_entry_size(const struct disk_request *request)
+{
+    return request->size_bytes > LARGE_BYTES && request->size_bytes < 4 * LARGE_BYTES;
+}
+
+static bool
+begins_with_catalog(const struct disk_request *request)
+{
+    const struct journal_block *block = request->bytes;
+
+    return block->magic == JOURNAL_BLOCK_MAGIC && block->log == CATALOG_LOG && block->type == JOURNAL_ENTRIES;
 }
 
 static uint32_t
@@ -103,7 +116,7 @@ torn_tail(struct sim *sim)
 
         expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
         give(sim, leader, 7, seq + 1, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
-        eventually(sim, WITHIN, is_writing(sim, leader));
+        eventually(sim, WITHIN, is_under_way(sim, leader, has_entry_size));
         for (uint8_t i = 0; i < 3; i++)
             sim->nodes[i].disk.torn_atoms = arrived;
         cut_power(sim);
@@ -315,13 +328,19 @@ misdirected_write(struct sim *sim)
 }
 
 static enum cairn_error
-append_large(struct sim *sim, uint8_t node, uint64_t seq)
+append_sized(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack, uint32_t payload_bytes)
 {
-    uint64_t token = give(sim, node, 7, seq, 0, CAIRN_ACK_MAJORITY, LARGE_BYTES);
+    uint64_t token = give(sim, node, producer, seq, 0, ack, payload_bytes);
     struct cairn_result result = {0};
 
     eventually(sim, WITHIN, take(sim, node, token, &result));
     return result.error;
+}
+
+static enum cairn_error
+append_large(struct sim *sim, uint8_t node, uint64_t seq)
+{
+    return append_sized(sim, node, 7, seq, CAIRN_ACK_MAJORITY, LARGE_BYTES);
 }
 
 static void
@@ -384,21 +403,6 @@ catalog_of(const struct sim *sim, uint8_t node)
     return sim->nodes[node].node->logs[0];
 }
 
-/* The catalog's entries are on their way to the node's disk. */
-static bool
-is_writing_catalog(const struct sim *sim, uint8_t node)
-{
-    for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++) {
-        const struct sim_disk_request *place = &sim->nodes[node].disk.requests[i];
-        const struct journal_block *block = place->request.bytes;
-
-        if (place->state == REQUEST_UNDER_WAY && place->request.write && block->magic == JOURNAL_BLOCK_MAGIC &&
-            block->log == CATALOG_LOG && block->type == JOURNAL_ENTRIES)
-            return true;
-    }
-    return false;
-}
-
 /* On the node's branch, until its journal has gone on by as many files as make old ones be given up. */
 static void
 write_files(struct sim *sim, uint8_t node, uint64_t *seq)
@@ -408,11 +412,9 @@ write_files(struct sim *sim, uint8_t node, uint64_t *seq)
     uint64_t from = journal->file.number;
 
     while (journal->file.number < from + 6 && !sim->failed) {
-        uint64_t token = give(sim, node, 7, ++*seq, 0, CAIRN_ACK_LOCAL, LARGE_BYTES), place = index->items[0].place;
-        struct cairn_result result = {0};
+        uint64_t place = index->items[0].place;
 
-        eventually(sim, WITHIN, take(sim, node, token, &result));
-        expect(sim, result.error == CAIRN_OK);
+        expect(sim, append_sized(sim, node, 7, ++*seq, CAIRN_ACK_LOCAL, LARGE_BYTES) == CAIRN_OK);
         if (index->items[0].place != place)
             from = journal->file.number;
     }
@@ -449,7 +451,7 @@ moved_up_and_torn(struct sim *sim)
     for (int32_t arrived = 1; arrived <= 8 && !sim->failed; arrived++) {
         write_files(sim, node, &seq);
         sim->nodes[node].disk.slower_ns = 2 * MS;
-        eventually(sim, WITHIN, is_writing_catalog(sim, node));
+        eventually(sim, WITHIN, is_under_way(sim, node, begins_with_catalog));
         sim->nodes[node].disk.slower_ns = 0;
         sim->nodes[node].disk.torn_atoms = arrived;
         node_crash(&sim->nodes[node]);
@@ -465,11 +467,7 @@ static uint64_t
 append_until_full(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, uint32_t count)
 {
     for (uint32_t i = 0; i < count && !sim->failed; i++) {
-        uint64_t token = give(sim, node, producer, seq + 1, 0, CAIRN_ACK_LOCAL, 2000);
-        struct cairn_result result = {0};
-
-        eventually(sim, WITHIN, take(sim, node, token, &result));
-        if (result.error != CAIRN_OK)
+        if (append_sized(sim, node, producer, seq + 1, CAIRN_ACK_LOCAL, 2000) != CAIRN_OK)
             break;
         seq++;
     }

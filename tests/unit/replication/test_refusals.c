@@ -170,6 +170,27 @@ a_transfer_that_makes_no_sense_is_refused(void **state)
     cluster_free(cluster);
 }
 
+/* One entry of a branch, handed to the leader so many times over by the node after it. */
+static void
+hand_over(struct cluster *cluster, struct member *leader, const struct sink *sink, struct run run, uint64_t prev_seq,
+          const struct entry_id *id, int times)
+{
+    struct stored entry = {.id = *id};
+    struct message message = {.type = MESSAGE_HAND_OFF, .from = member_index(another(cluster, leader, 1))};
+
+    run.count = 1;
+    run.kind = ENTRY_DATA;
+    message.to = member_index(leader);
+    message.term = core_term(leader->core);
+    message.hand_off.prev_seq = prev_seq;
+    message.hand_off.run = run;
+    leader->event_entries = &entry;
+    for (int i = 0; i < times; i++)
+        core_receive(leader->core, &message, id, cluster->now_ns, sink);
+    leader->event_entries = NULL;
+    cluster_run(cluster, TIMEOUT / 5);
+}
+
 /* A core remembers the marks of 64 lives; of more, the oldest of the same origin go first. */
 static void
 more_lives_than_fit_push_out_the_oldest(void **state)
@@ -181,20 +202,11 @@ more_lives_than_fit_push_out_the_oldest(void **state)
     cluster_run(cluster, 5 * TIMEOUT);
     for (uint32_t life = 1; life <= 80; life++) {
         struct entry_id id = {.producer = 1000 + life, .producer_seq = 1};
-        struct stored entry = {.id = id};
-        struct message message = {.type = MESSAGE_HAND_OFF, .from = member_index(another(cluster, leader, 1))};
+        struct run run = {.first_seq = 1, .incarnation = life, .origin = member_index(another(cluster, leader, 1))};
         struct sink sink = sink_of(leader);
 
-        message.to = member_index(leader);
-        message.term = core_term(leader->core);
-        message.hand_off.run = (struct run){
-            .first_seq = 1, .count = 1, .incarnation = life, .origin = message.from, .kind = ENTRY_DATA};
-        leader->event_entries = &entry;
-        core_receive(leader->core, &message, &id, cluster->now_ns, &sink);
         /* Repeated at once, it is known. */
-        core_receive(leader->core, &message, &id, cluster->now_ns, &sink);
-        leader->event_entries = NULL;
-        cluster_run(cluster, TIMEOUT / 5);
+        hand_over(cluster, leader, &sink, run, 0, &id, 2);
     }
     cluster_run(cluster, 5 * TIMEOUT);
     for (uint32_t life = 1; life <= 80; life++)
@@ -225,24 +237,13 @@ entries_of_holders_long_gone_are_taken_once(void **state)
     cluster_run(cluster, 5 * TIMEOUT);
     for (uint32_t i = 0; i < 8; i++) {
         struct entry_id id = {.producer = 7, .producer_seq = 1, .epoch = i % 4};
-        struct stored entry = {.id = id};
-        struct message message = {.type = MESSAGE_HAND_OFF, .from = member_index(another(cluster, leader, 1))};
+        /* First all of one branch, then what another has of the same. */
+        struct member *origin = i < 4 ? another(cluster, leader, 1) : leader;
+        struct run run = {.first_seq = i % 4 + 1, .incarnation = 1, .origin = member_index(origin)};
         struct sink sink = sink_of(leader);
 
-        /* First all of one branch, then what another has of the same. */
         sink.holds = is_asked_for;
-        message.to = member_index(leader);
-        message.term = core_term(leader->core);
-        message.hand_off.prev_seq = i % 4;
-        message.hand_off.run = (struct run){.first_seq = i % 4 + 1,
-                                            .count = 1,
-                                            .incarnation = 1,
-                                            .origin = i < 4 ? message.from : member_index(leader),
-                                            .kind = ENTRY_DATA};
-        leader->event_entries = &entry;
-        core_receive(leader->core, &message, &id, cluster->now_ns, &sink);
-        leader->event_entries = NULL;
-        cluster_run(cluster, TIMEOUT / 5);
+        hand_over(cluster, leader, &sink, run, i % 4, &id, 1);
     }
     for (uint32_t epoch = 0; epoch < 4; epoch++) {
         uint32_t copies = 0;
@@ -281,6 +282,18 @@ messages_of_nobody_change_nothing(void **state)
     cluster_free(cluster);
 }
 
+static struct core_config
+first_of(cairn_node_set voters, uint32_t incarnation)
+{
+    return (struct core_config){.self = 0,
+                                .members.voters = voters,
+                                .incarnation = incarnation,
+                                .election_timeout_ns = TIMEOUT,
+                                .retransmit_ns = TIMEOUT / 4,
+                                .window_entries = 64,
+                                .producers_max = 16};
+}
+
 /* Of five: a candidate has its own vote and two more. One was given in a former life, as the other voter
  * knows: the node may have voted since for somebody else. */
 static void
@@ -288,13 +301,7 @@ a_vote_of_a_former_life_does_not_count(void **state)
 {
     (void)state;
     for (uint32_t known_life = 1; known_life <= 2; known_life++) {
-        struct core_config config = {.self = 0,
-                                     .members.voters = 31,
-                                     .incarnation = 1,
-                                     .election_timeout_ns = TIMEOUT,
-                                     .retransmit_ns = TIMEOUT / 4,
-                                     .window_entries = 64,
-                                     .producers_max = 16};
+        struct core_config config = first_of(31, 1);
         struct cluster *cluster = cluster_new(5, CAIRN_POLICY_CP, 1);
         struct member *member = &cluster->members[0];
         struct sink sink = sink_of(member);
@@ -333,13 +340,7 @@ a_vote_of_a_former_life_does_not_count(void **state)
 static void
 what_is_written_again_takes_nothing_away(void **state)
 {
-    struct core_config config = {.self = 0,
-                                 .members.voters = 7,
-                                 .incarnation = 2,
-                                 .election_timeout_ns = TIMEOUT,
-                                 .retransmit_ns = TIMEOUT / 4,
-                                 .window_entries = 64,
-                                 .producers_max = 16};
+    struct core_config config = first_of(7, 2);
     struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
     struct member *member = &cluster->members[0];
     struct stored entries[8] = {{.id = {.producer = 0}}};
