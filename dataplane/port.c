@@ -1,8 +1,12 @@
 #include "port.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_alarm.h>
 #include <rte_bus_vdev.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
@@ -33,6 +37,7 @@ port_reset(struct port *port, uint16_t port_id, struct rte_mempool *pool)
     port->pool = pool;
     port->queued = 0;
     atomic_store(&port->up, false);
+    atomic_store(&port->restarts, false);
 }
 
 static int
@@ -162,38 +167,86 @@ port_interface_create(const char *name, const char *interface, struct port *port
     return CAIRN_OK;
 }
 
-bool
-port_maintain(struct port *port)
-{
-    struct rte_eth_link link;
+/* memif talks to its peer (who is there, where the rings are) in EAL's interrupt thread, and takes no lock that stopping
+ * or starting the port would take: so these are done in that thread too, as alarms. */
+#define ALARM_SOON_US 1
 
-    memset(&link, 0, sizeof(link));
-    rte_eth_link_get_nowait(port->port_id, &link);
-    if (link.link_status == RTE_ETH_LINK_UP)
-        return true;
-    if (!port->connects)
-        return false;
-    /* DPDK's memif client tries only when it is started. No worker may be inside meanwhile. */
+static void
+port_start(void *argument)
+{
+    struct port *port = argument;
+
+    if (rte_eth_dev_start(port->port_id) == 0)
+        atomic_store(&port->up, true);
+    atomic_store(&port->restarts, false);
+}
+
+/* The start is an alarm of its own: an event that the thread has already fetched for the old socket
+ * must not be taken for the new one's, which may have the same number. */
+static void
+port_stop(void *argument)
+{
+    struct port *port = argument;
+
     if (atomic_exchange(&port->up, false)) {
         urcu_qsbr_synchronize_rcu();
         rte_eth_dev_stop(port->port_id);
     }
-    if (rte_eth_dev_start(port->port_id) != 0)
-        return false;
-    atomic_store(&port->up, true);
-    return false;
+    if (rte_eal_alarm_set(ALARM_SOON_US, port_start, port) != 0)
+        atomic_store(&port->restarts, false);
+}
+
+void
+port_maintain(struct port *port)
+{
+    struct rte_eth_link link;
+
+    if (!port->connects || atomic_load(&port->restarts))
+        return;
+    memset(&link, 0, sizeof(link));
+    rte_eth_link_get_nowait(port->port_id, &link);
+    if (link.link_status == RTE_ETH_LINK_UP)
+        return;
+    /* DPDK's memif client tries only when it is started. */
+    atomic_store(&port->restarts, true);
+    if (rte_eal_alarm_set(ALARM_SOON_US, port_stop, port) != 0)
+        atomic_store(&port->restarts, false);
+}
+
+struct closing {
+    struct port *port;
+    sem_t done;
+};
+
+static void
+port_end(void *argument)
+{
+    struct closing *closing = argument;
+
+    /* In this order: a stop sets the alarm of a start. */
+    rte_eal_alarm_cancel(port_stop, closing->port);
+    rte_eal_alarm_cancel(port_start, closing->port);
+    rte_eth_dev_stop(closing->port->port_id);
+    rte_eth_dev_close(closing->port->port_id);
+    sem_post(&closing->done);
 }
 
 void
 port_close(struct port *port)
 {
+    struct closing closing = {.port = port};
+
     atomic_store(&port->up, false);
     while (port->queued > 0)
         rte_pktmbuf_free(port->queue[--port->queued]);
     if (port->borrowed || port->shared)
         return;
-    rte_eth_dev_stop(port->port_id);
-    rte_eth_dev_close(port->port_id);
+    sem_init(&closing.done, 0, 0);
+    if (rte_eal_alarm_set(ALARM_SOON_US, port_end, &closing) != 0)
+        port_end(&closing);
+    while (sem_wait(&closing.done) != 0)
+        assert(errno == EINTR);
+    sem_destroy(&closing.done);
 }
 
 struct rte_mbuf *

@@ -33,6 +33,7 @@ struct port {
     bool borrowed; /* somebody else closes the ethdev */
     bool shared;   /* its ethdev goes to several peers, and another of their ports receives for all */
     _Atomic bool up;
+    _Atomic bool restarts; /* EAL's interrupt thread is about to stop and start it */
     struct rte_mempool *pool;
     struct frame_template template;
     struct doorbell *peer_bell; /* NULL: the peer cannot be woken from here */
@@ -69,10 +70,11 @@ enum cairn_error port_memif_create(const char *name, const char *socket, bool li
 enum cairn_error port_interface_create(const char *name, const char *interface, struct port *port,
                                        struct rte_mempool *pool, char *detail, size_t detail_bytes);
 
-/* The control thread, a few times a second: connects an end that has to, when the other is there.
- * Waits for the workers' quiescent states. Returns whether the link is up. */
-bool port_maintain(struct port *port);
+/* The control thread, a few times a second: connects an end that has to, when the other is there. EAL's interrupt
+ * thread does it, and waits for the workers' quiescent states; the port stays where it is until port_close. */
+void port_maintain(struct port *port);
 
+/* Returns when the port is closed. Not from an alarm. */
 void port_close(struct port *port);
 
 /* An empty frame with room for headers, or NULL. */

@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import time
 
@@ -130,3 +131,17 @@ def test_a_tail_follows():
         check(tail.stdout.readline() == b'one\n')
         cluster.ok('append', 't', stdin=b'two\n')
         check(tail.stdout.readline() == b'two\n')
+
+
+def test_nodes_that_stop_all_at_once_all_end_well():
+    """Each hears from the others that they go while it goes itself."""
+    with Cluster(5) as cluster:
+        for name in cluster.names:
+            cluster.kill(name)
+        for _ in range(40):
+            servers = [cluster.restart(name) for name in cluster.names]
+            until('all answer', lambda: len(cluster.cairn('status', '--json').rows()) == len(cluster.names))
+            for server in servers:
+                server.send_signal(signal.SIGTERM)
+            ends = [server.wait(timeout=20) for server in servers]
+            check(ends == [0] * len(servers), 'servers ended with', ends)

@@ -23,12 +23,15 @@ def test_a_follower_that_owes_acknowledgements_is_named():
             cluster.ok('append', 'k', stdin=b'meanwhile\n')
             return slow in cluster.status('k')[leader]['slow']
         until('it is named', named)
-        reasons = [e['reason'] for e in cluster.events('peer_slow') if e['peer'] == slow and e['node'] == leader]
+        told = [e for e in cluster.events('peer_slow') if e['peer'] == slow and e['node'] == leader]
+        named_ns, reasons = told[0]['t_ns'], [e['reason'] for e in told]
         check(reasons and (f'{slow} is slow: it has owed lsn' in reasons[0] or 'late' in reasons[0]), reasons)
         check(b'slow' in cluster.ok('status').out)
         cluster.ok('fault', 'heal')
         until('it keeps up again', lambda: slow not in cluster.status('k')[leader]['slow'])
-        until('that is told', lambda: [e for e in cluster.events('peer_steady') if e['peer'] == slow])
+        # On a busy machine it may have gone out of reach instead: then that is what was told.
+        until('that is told', lambda: [e for kind in ('peer_steady', 'partition_suspected') for e in cluster.events(kind)
+                                       if e['peer'] == slow and e['node'] == leader and e['t_ns'] > named_ns])
         cluster.converged('k')
 
 
