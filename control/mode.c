@@ -63,7 +63,9 @@ mode_admit_read(enum cairn_mode mode, const struct mode_inputs *inputs, enum cai
     enum cairn_read_level level = asked;
 
     if (level == CAIRN_READ_POLICY)
-        level = mode == CAIRN_MODE_AP ? CAIRN_READ_STALE : CAIRN_READ_LINEARIZABLE;
+        level = mode == CAIRN_MODE_AP               ? CAIRN_READ_STALE
+                : inputs->policy == CAIRN_POLICY_CA ? CAIRN_READ_LEASE
+                                                    : CAIRN_READ_LINEARIZABLE;
     if (mode == CAIRN_MODE_DENIED && (deny & CAIRN_DENY_READS))
         return CAIRN_DENIED;
     if (level != CAIRN_READ_STALE && level != CAIRN_READ_SESSION && inputs->reached < inputs->nodes / 2 + 1)

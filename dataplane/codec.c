@@ -56,7 +56,7 @@ small_of(const struct message *message)
         return (struct wire_small){message->confirm.seq, 0, 0};
     case MESSAGE_READ_INDEX:
     case MESSAGE_READ_INDEX_REPLY:
-        return (struct wire_small){message->read_index.token, message->read_index.lsn, 0};
+        return (struct wire_small){message->read_index.token, message->read_index.lsn, message->read_index.clock_ns};
     case MESSAGE_HAND_OFF_REPLY:
         return (struct wire_small){message->hand_off_reply.mark, message->hand_off_reply.incarnation,
                                    message->hand_off_reply.origin | (uint64_t)message->hand_off_reply.rate_per_s << 8 |
@@ -232,6 +232,7 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_READ_INDEX_REPLY:
         message->read_index.token = small.a;
         message->read_index.lsn = small.b;
+        message->read_index.clock_ns = small.c;
         break;
     case MESSAGE_HAND_OFF_REPLY:
         message->hand_off_reply.mark = small.a;

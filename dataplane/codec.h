@@ -14,7 +14,7 @@
 #include "record.h"
 
 #define CODEC_MAGIC 0xca
-#define CODEC_VERSION 6
+#define CODEC_VERSION 7
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80

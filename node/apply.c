@@ -278,6 +278,7 @@ apply_effect(void *context, const struct effect *effect)
     case EFFECT_TRUNCATE:
         store_truncate(&log->trunk, effect->lsn);
         seen_truncate(node, log, effect->lsn);
+        readers_truncated(node, log, effect->lsn);
         durable_truncated(node, log, effect->lsn);
         break;
     case EFFECT_KEEP_COPY:
@@ -299,7 +300,7 @@ apply_effect(void *context, const struct effect *effect)
         role_changed(node, log);
         break;
     case EFFECT_READ_READY:
-        reader_ready(node, effect->read.token, effect->read.lsn);
+        reader_ready(node, effect->read.token, effect->read.lsn, effect->read.here);
         break;
     case EFFECT_READ_FAILED:
         reader_failed(node, effect->read.token);

@@ -260,7 +260,7 @@ readers_drop(struct node *node, uint8_t attachment)
 }
 
 void
-reader_ready(struct node *node, uint64_t token, uint64_t lsn)
+reader_ready(struct node *node, uint64_t token, uint64_t lsn, bool here)
 {
     struct reader *reader = reader_by_token(node, token);
 
@@ -274,7 +274,19 @@ reader_ready(struct node *node, uint64_t token, uint64_t lsn)
     if (reader->max_lag_ns != 0)
         return; /* it looks again at its turn */
     reader_open(reader, lsn);
+    reader->here = here;
     reader->lag_ns = node_now_ns(node) - reader->asked_ns;
+}
+
+void
+readers_truncated(struct node *node, const struct node_log *log, uint64_t from_lsn)
+{
+    for (uint32_t i = 0; i < node->readers_end; i++) {
+        struct reader *reader = &node->readers[i];
+
+        if (reader->used && reader->log == log && reader->here && reader->limit >= from_lsn)
+            reader->limit = from_lsn - 1;
+    }
 }
 
 void

@@ -97,6 +97,7 @@ struct reader {
     bool used, waiting, follow, tentative;
     bool shows_branches; /* part of what its session has written is tentative here */
     bool earliest;       /* from wherever the log begins */
+    bool here;           /* it reads up to what was held here: less, if that is cut off */
     uint8_t attachment;
     uint8_t level;
     uint32_t serial, generation;
@@ -533,7 +534,9 @@ void reader_start(struct node *node, struct attachment *attachment, const struct
                   const struct request_session *session, uint64_t now_ns);
 void reader_cancel(struct node *node, const struct attachment *attachment, uint64_t token);
 void readers_drop(struct node *node, uint8_t attachment);
-void reader_ready(struct node *node, uint64_t token, uint64_t lsn);
+void reader_ready(struct node *node, uint64_t token, uint64_t lsn, bool here);
+/* The trunk ends before from_lsn now: who reads what was held here reads no further. */
+void readers_truncated(struct node *node, const struct node_log *log, uint64_t from_lsn);
 void reader_failed(struct node *node, uint64_t token);
 uint32_t readers_turn(struct node *node, uint64_t now_ns);
 

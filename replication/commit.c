@@ -45,13 +45,15 @@ commit_to(struct core *core, uint64_t lsn, const struct sink *sink)
 }
 
 static void
-advance(struct core *core, const struct sink *sink)
+advance(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
-    uint64_t all_lsn, lsn = majority_lsn(core, &all_lsn);
+    uint64_t all_lsn, lsn = majority_lsn(core, &all_lsn), limit = grants_limit(core, now_ns);
 
     assert(core->role == ROLE_LEADER);
     assert(lsn <= core->last_lsn);
     assert(all_lsn <= lsn);
+    core->grants_held_back = lsn > limit;
+    lsn = lsn < limit ? lsn : limit;
     /* Only an entry of this term is committed by counting (Raft 5.4.2). */
     if (lsn > core->commit_lsn && history_term(&core->history, lsn) == core->term) {
         if (all_lsn > core->all_lsn)
@@ -68,7 +70,7 @@ advance(struct core *core, const struct sink *sink)
 void
 commit_advance(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
-    advance(core, sink);
+    advance(core, now_ns, sink);
     pace_commit(core, now_ns);
     hand_off_resume(core, now_ns, sink);
 }

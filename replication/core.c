@@ -236,7 +236,8 @@ core_deadline_ns(const struct core *core)
         core->transfer_target != CAIRN_NODE_NONE)
         return 0;
     if (core->role == ROLE_LEADER)
-        return has_quorum(core, core->reach) && progress_is_quiet(core) && is_voter(core, core->config.self)
+        return has_quorum(core, core->reach) && progress_is_quiet(core) && !core->grants_held_back &&
+                       is_voter(core, core->config.self)
                    ? UINT64_MAX
                    : 0;
     return core->election_ns;

@@ -190,6 +190,7 @@ struct message {
         } confirm;
         struct {
             uint64_t token, lsn;
+            uint64_t clock_ns; /* the asker's; in the reply: until then it may answer itself, 0: it may not */
         } read_index;
         struct {
             uint64_t prev_seq; /* sequence handed off before the first of the run */
@@ -259,6 +260,7 @@ struct effect {
         } branch;
         struct {
             uint64_t token, lsn;
+            bool here; /* lsn is what is held here, committed or not: if that is cut off, what is left is all */
         } read;
         struct {
             uint64_t from_lsn;
@@ -393,8 +395,9 @@ void core_peer_restarted(struct core *core, uint8_t peer, uint32_t incarnation);
 
 /* A linearizable read, anywhere: EFFECT_READ_READY or _FAILED with the token will follow, or
  * CAIRN_NO_LEADER / CAIRN_AGAIN now (Raft thesis 6.4). lease: the leader's lease will do where it runs,
- * which spares the round to a majority; linearizable as long as no two clocks drift apart by more than
- * 1 %. now_ns must then be read after the request was there. */
+ * which spares the round to a majority, or a grant of it to this node, which spares asking; linearizable as long as
+ * no two clocks drift apart by more than 1 %. now_ns must then be read after the request was there, as must that of a
+ * MESSAGE_READ_INDEX be after it came. */
 enum cairn_error core_read(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink);
 
 /* The leader hands leadership to target, which must be a voter in reach and not far behind

@@ -226,7 +226,7 @@ leave_when_removed(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     uint8_t next = transfer_best_target(core, core->config.nodes);
 
-    if (core->changes_count > 0 || is_voter(core, core->config.self))
+    if (core->changes_count > 0 || is_voter(core, core->config.self) || grants_run(core, now_ns))
         return;
     if (next != CAIRN_NODE_NONE)
         transfer_send(core, next, sink);

@@ -1,24 +1,33 @@
 /* Linearizable reads without a log entry (Raft thesis 6.4): the leader notes its commit lsn, makes
  * sure by a round to a majority that it still led after the read came in, and only then lets the
- * read be served, here or at the follower that asked. */
+ * read be served, here or at the follower that asked. Under a lease it spares the round, and the follower of
+ * a `ca` log the question (grants.c). */
 #include "state.h"
+
+static void
+read_tell(const struct read *read, bool ready, const struct sink *sink)
+{
+    struct effect effect = {.type = ready ? EFFECT_READ_READY : EFFECT_READ_FAILED};
+
+    effect.read.token = read->token;
+    effect.read.lsn = read->lsn;
+    emit(sink, &effect);
+}
 
 static void
 read_answer(struct core *core, const struct read *read, bool ready, const struct sink *sink)
 {
-    struct effect effect = {.type = ready ? EFFECT_READ_READY : EFFECT_READ_FAILED};
     struct message reply;
 
     if (read->from == core->config.self) {
-        effect.read.token = read->token;
-        effect.read.lsn = read->lsn;
-        emit(sink, &effect);
+        read_tell(read, ready, sink);
         return;
     }
     reply = core_message(core, MESSAGE_READ_INDEX_REPLY, read->from);
     reply.yes = ready;
     reply.read_index.token = read->token;
     reply.read_index.lsn = read->lsn;
+    reply.read_index.clock_ns = ready ? grants_give(core, read) : 0;
     core_send(&reply, sink);
 }
 
@@ -98,44 +107,40 @@ reads_serve(struct core *core, const struct sink *sink)
 /* The lease (thesis 6.4.1): whoever answers a round promises to help nobody else to lead for an election
  * timeout. It runs from when the round was first sent, by the leader's clock, less what two clocks may
  * drift apart. Rounds before the newest change of membership do not count: the voters may be others. */
-static bool
-lease_runs(const struct core *core, uint64_t now_ns)
+uint64_t
+reads_lease_end_ns(const struct core *core)
 {
     uint64_t seq = confirmed_seq(core), lease_ns = core->config.election_timeout_ns;
 
     assert(core->role == ROLE_LEADER);
     if (core->lease_over || seq <= core->lease_floor_seq || seq + ROUNDS_KEPT <= core->confirm_seq)
-        return false;
-    return now_ns < core->confirm_began_ns[seq % ROUNDS_KEPT] + lease_ns - lease_ns / LEASE_DRIFT_SHARE;
+        return 0;
+    return core->confirm_began_ns[seq % ROUNDS_KEPT] + lease_ns - lease_ns / LEASE_DRIFT_SHARE;
 }
 
 static bool
-lease_read(struct core *core, uint64_t token, uint8_t from, uint64_t now_ns, const struct sink *sink)
+lease_read(struct core *core, struct read *read, const struct sink *sink)
 {
-    struct read read = {.token = token, .lsn = core->commit_lsn, .from = from};
-
-    if (!commit_known(core) || !lease_runs(core, now_ns))
+    if (!commit_known(core) || read->asked_ns >= reads_lease_end_ns(core))
         return false;
-    read_answer(core, &read, true, sink);
+    read->lsn = core->commit_lsn;
+    read_answer(core, read, true, sink);
     return true;
 }
 
 static enum cairn_error
-leader_read(struct core *core, uint64_t token, uint8_t from, uint64_t now_ns, const struct sink *sink)
+leader_read(struct core *core, struct read *read, const struct sink *sink)
 {
     assert(core->role == ROLE_LEADER);
     assert(core->reads_count <= READS_MAX);
     if (core->reads_count == READS_MAX)
         return CAIRN_AGAIN;
     core->confirm_seq++;
-    core->confirm_began_ns[core->confirm_seq % ROUNDS_KEPT] = now_ns;
-    core->reads[core->reads_count++] = (struct read){
-        .token = token,
-        .lsn = core->commit_lsn,
-        .seq = core->confirm_seq,
-        .from = from,
-    };
-    confirm(core, now_ns, sink);
+    core->confirm_began_ns[core->confirm_seq % ROUNDS_KEPT] = read->asked_ns;
+    read->lsn = core->commit_lsn;
+    read->seq = core->confirm_seq;
+    core->reads[core->reads_count++] = *read;
+    confirm(core, read->asked_ns, sink);
     reads_serve(core, sink);
     return CAIRN_OK;
 }
@@ -143,27 +148,27 @@ leader_read(struct core *core, uint64_t token, uint8_t from, uint64_t now_ns, co
 enum cairn_error
 core_read(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink)
 {
-    struct message message;
+    struct read read = {.token = token, .asked_ns = now_ns, .from = core->config.self};
 
-    if (core->role == ROLE_LEADER && lease && lease_read(core, token, core->config.self, now_ns, sink))
+    if (lease && (core->role == ROLE_LEADER ? lease_read(core, &read, sink) : grants_read(core, token, now_ns, sink)))
         return CAIRN_OK;
     if (core->role == ROLE_LEADER)
-        return leader_read(core, token, core->config.self, now_ns, sink);
+        return leader_read(core, &read, sink);
     if (core->leader == CAIRN_NODE_NONE)
         return CAIRN_NO_LEADER;
     /* Nothing is kept here: whoever waits asks again when no answer comes. */
-    message = core_message(core, MESSAGE_READ_INDEX, core->leader);
-    message.read_index.token = token;
-    message.yes = lease;
-    core_send(&message, sink);
+    grants_ask(core, token, lease, now_ns, sink);
     return CAIRN_OK;
 }
 
 void
 reads_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
-    if (core->role == ROLE_LEADER && core->reads_count > 0 &&
-        now_ns - core->confirm_sent_ns >= core->config.retransmit_ns)
+    if (core->role != ROLE_LEADER)
+        return;
+    if (core->grants_held_back)
+        commit_advance(core, now_ns, sink);
+    if (core->reads_count > 0 && now_ns - core->confirm_sent_ns >= core->config.retransmit_ns)
         confirm(core, now_ns, sink);
 }
 
@@ -199,11 +204,16 @@ receive_confirm_reply(struct core *core, const struct message *message, const st
 void
 receive_read_index(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
 {
-    struct read read = {.token = message->read_index.token, .from = message->from};
+    struct read read = {
+        .token = message->read_index.token,
+        .asked_ns = now_ns,
+        .clock_ns = message->read_index.clock_ns,
+        .from = message->from,
+    };
 
-    if (core->role == ROLE_LEADER && message->yes && lease_read(core, read.token, read.from, now_ns, sink))
+    if (core->role == ROLE_LEADER && message->yes && lease_read(core, &read, sink))
         return;
-    if (core->role != ROLE_LEADER || leader_read(core, read.token, read.from, now_ns, sink) != CAIRN_OK)
+    if (core->role != ROLE_LEADER || leader_read(core, &read, sink) != CAIRN_OK)
         read_answer(core, &read, false, sink);
 }
 
@@ -213,8 +223,9 @@ receive_read_index_reply(struct core *core, const struct message *message, const
     struct read read = {
         .token = message->read_index.token,
         .lsn = message->read_index.lsn,
-        .from = core->config.self,
     };
 
-    read_answer(core, &read, message->yes, sink);
+    grants_take(core, message);
+    if (read.token != READ_TOKEN_NONE)
+        read_tell(&read, message->yes, sink);
 }

@@ -13,6 +13,7 @@
 #define RUNS_RESERVED 1024u
 #define MARKS_MAX 64u
 #define READS_MAX 256u
+#define READ_TOKEN_NONE UINT64_MAX /* a question that no read waits for */
 #define ROUNDS_KEPT 64u
 #define LEASE_DRIFT_SHARE 100u /* of a lease: what two clocks may drift apart meanwhile */
 #define CHANGES_MAX 16u
@@ -84,6 +85,8 @@ struct progress {
 
 struct read {
     uint64_t token, lsn, seq;
+    uint64_t asked_ns; /* when it came in */
+    uint64_t clock_ns; /* the asker's, as it asked; 0: it wants no grant */
     uint8_t from;
 };
 
@@ -199,7 +202,13 @@ struct core {
     uint64_t lease_floor_seq;               /* later rounds alone count for the lease: the membership changed */
     bool lease_over;                        /* for this term: somebody was told to campaign */
     uint64_t told_term_ns;                  /* when a leader of a former term was last told of this one */
-    uint64_t promise_until_ns;              /* follower: no vote and no campaign before */
+    uint64_t promise_until_ns;              /* no vote and no campaign before */
+
+    /* grants.c. The leader's: until when each peer may answer reads, and the last of them all; a commit waits for one.
+     * The follower's: what it was granted, of which term, and when it asked last. */
+    uint64_t granted_until_ns[CAIRN_NODES_MAX], grants_until_ns;
+    bool grants_held_back;
+    uint64_t grant_until_ns, grant_term, grant_asked_ns;
 
     struct branch branches[CAIRN_NODES_MAX]; /* by origin */
     cairn_node_set branches_held;            /* those that are not empty */
@@ -372,10 +381,20 @@ void commit_to(struct core *core, uint64_t lsn, const struct sink *sink);
 void reads_fail(struct core *core, const struct sink *sink);
 void reads_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 void reads_serve(struct core *core, const struct sink *sink);
+/* Until when the leader's lease runs, by its clock; 0: it has none. */
+uint64_t reads_lease_end_ns(const struct core *core);
 void receive_confirm(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_confirm_reply(struct core *core, const struct message *message, const struct sink *sink);
 void receive_read_index(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_read_index_reply(struct core *core, const struct message *message, const struct sink *sink);
+
+/* grants.c */
+bool grants_run(const struct core *core, uint64_t now_ns);
+uint64_t grants_give(struct core *core, const struct read *read);
+uint64_t grants_limit(const struct core *core, uint64_t now_ns);
+bool grants_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sink *sink);
+void grants_ask(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink);
+void grants_take(struct core *core, const struct message *message);
 
 /* branch.c */
 struct branch *own_branch(struct core *core);

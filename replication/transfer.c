@@ -1,6 +1,6 @@
 /* Leadership handed over on purpose (Raft thesis 3.10): the leader takes nothing new, waits until the
- * target holds all it has, and tells it to campaign at once, without asking first whether it may. If
- * nothing has come of that within an election timeout the leader goes on as before. */
+ * target holds all it has and nobody answers reads by its grants any more, and tells it to campaign at once, without
+ * asking first whether it may. If nothing has come of that within an election timeout the leader goes on as before. */
 #include "state.h"
 
 enum cairn_error
@@ -19,7 +19,8 @@ core_transfer(struct core *core, uint8_t target, uint64_t now_ns)
         progress->match_lsn + core->config.window_entries / 2 < core->last_lsn)
         return CAIRN_BEHIND;
     core->transfer_target = target;
-    core->transfer_until_ns = now_ns + core->config.election_timeout_ns;
+    core->transfer_until_ns = (grants_run(core, now_ns) ? core->grants_until_ns : now_ns) +
+                              core->config.election_timeout_ns;
     core->transfer_sent = false;
     return CAIRN_OK;
 }
@@ -57,7 +58,7 @@ transfer_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
         core->transfer_target = CAIRN_NODE_NONE;
         return;
     }
-    if (core->transfer_sent || core->progress[target].match_lsn < core->last_lsn)
+    if (core->transfer_sent || core->progress[target].match_lsn < core->last_lsn || grants_run(core, now_ns))
         return;
     core->transfer_sent = true;
     transfer_send(core, target, sink);
