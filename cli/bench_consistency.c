@@ -247,14 +247,17 @@ healthy(struct consistency *bench)
                    {CAIRN_POLICY_CP, CAIRN_ACK_MAJORITY}, {CAIRN_POLICY_ADAPTIVE, CAIRN_ACK_MAJORITY},
                    {CAIRN_POLICY_CP, CAIRN_ACK_ALL},      {CAIRN_POLICY_CA, CAIRN_ACK_ALL}};
     static const struct {
+        enum cairn_policy policy;
         enum cairn_read_level level;
         const char *name;
         uint8_t node;
-    } reads[] = {{CAIRN_READ_STALE, "stale", 1},
-                 {CAIRN_READ_SESSION, "session", 1},
-                 {CAIRN_READ_LEASE, "lease", 0},
-                 {CAIRN_READ_LINEARIZABLE, "linearizable", 0},
-                 {CAIRN_READ_LINEARIZABLE, "linearizable", 1}};
+    } reads[] = {{CAIRN_POLICY_CP, CAIRN_READ_STALE, "stale", 1},
+                 {CAIRN_POLICY_CP, CAIRN_READ_SESSION, "session", 1},
+                 {CAIRN_POLICY_CP, CAIRN_READ_LEASE, "lease", 0},
+                 {CAIRN_POLICY_CP, CAIRN_READ_LEASE, "lease", 1},
+                 {CAIRN_POLICY_CA, CAIRN_READ_LEASE, "lease", 1},
+                 {CAIRN_POLICY_CP, CAIRN_READ_LINEARIZABLE, "linearizable", 0},
+                 {CAIRN_POLICY_CP, CAIRN_READ_LINEARIZABLE, "linearizable", 1}};
     int status = 0;
 
     for (size_t i = 0; i < sizeof(appends) / sizeof(*appends) && status == 0; i++) {
@@ -263,8 +266,12 @@ healthy(struct consistency *bench)
                 status = measure_append(bench, place, appends[i].ack);
         }
     }
-    for (size_t i = 0; i < sizeof(reads) / sizeof(*reads) && status == 0; i++)
-        status = measure_read(bench, 0, reads[i].level, reads[i].name, reads[i].node);
+    for (size_t i = 0; i < sizeof(reads) / sizeof(*reads) && status == 0; i++) {
+        for (uint32_t place = 0; place < LOGS && status == 0; place++) {
+            if (policies[place] == reads[i].policy)
+                status = measure_read(bench, place, reads[i].level, reads[i].name, reads[i].node);
+        }
+    }
     return status;
 }
 

@@ -1,0 +1,164 @@
+/* Current reads at any node of a `ca` log: by a grant of the leader's lease, which others must wait for. */
+#include "scene.h"
+
+/* From now on the follower has nobody to ask: what it reads, it reads by its grant. */
+static void
+grant(struct sim *sim, uint8_t node)
+{
+    uint64_t lsn;
+
+    expect(sim, scene_read(sim, node, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK);
+    lose_from(sim, node, MESSAGE_READ_INDEX);
+}
+
+/* What a read at the node shows, it being answered, is no less than what was shown or acknowledged before. */
+static bool
+reads_no_less(struct sim *sim, uint8_t node, uint64_t shown_lsn)
+{
+    uint64_t lsn;
+
+    return scene_read(sim, node, CAIRN_READ_LEASE, 1, &lsn) != CAIRN_OK || lsn >= shown_lsn;
+}
+
+static void
+read_anywhere(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CA);
+    uint64_t lsn = 0;
+
+    for (uint8_t nth = 1; nth < 3; nth++) {
+        uint8_t reader = follower(sim, leader, nth);
+
+        grant(sim, reader);
+        expect(sim, append(sim, leader, 7, nth, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
+        expect(sim, scene_read(sim, reader, CAIRN_READ_POLICY, 1, &lsn) == CAIRN_OK && lsn >= place(sim, 7, nth));
+        /* It ends, unless the leader says otherwise. */
+        sim_run_for(sim, SIM_TIMEOUT_NS);
+        expect(sim, scene_read(sim, reader, CAIRN_READ_LEASE, 1, &lsn) != CAIRN_OK);
+        lose_from(sim, reader, MESSAGE_NONE);
+        /* Who reads on is granted anew in time. */
+        expect(sim, scene_read(sim, reader, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK);
+        for (int i = 0; i < 40; i++) {
+            uint64_t asked_ns = sim->now_ns;
+
+            expect(sim, scene_read(sim, reader, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK);
+            expect(sim, lsn >= place(sim, 7, nth) && sim->now_ns - asked_ns < MS);
+            sim_run_for(sim, SIM_TIMEOUT_NS / 8);
+        }
+    }
+    /* A majority's log grants nothing: any two may agree without the third. */
+    set_policy(sim, CAIRN_POLICY_CP);
+    scene_calm(sim);
+    grant(sim, follower(sim, leader, 1));
+    expect(sim, scene_read(sim, follower(sim, leader, 1), CAIRN_READ_LEASE, 1, &lsn) != CAIRN_OK);
+    lose_from(sim, follower(sim, leader, 1), MESSAGE_NONE);
+    scene_end(sim);
+}
+
+/* A majority's acknowledgement waits for who may read meanwhile. */
+static void
+reader_cut_off(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CA), reader = follower(sim, leader, 1);
+
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        grant(sim, reader);
+        isolate(sim, reader, true);
+        if (append(sim, leader, 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK)
+            expect(sim, reads_no_less(sim, reader, place(sim, 7, seq)));
+        isolate(sim, reader, false);
+        lose_from(sim, reader, MESSAGE_NONE);
+        scene_calm(sim);
+        leader = scene_leader(sim);
+        reader = follower(sim, leader, 1 + (uint32_t)(seq & 1));
+    }
+    scene_end(sim);
+}
+
+/* What one reader has shown, no other misses, though it may not hold it yet. */
+static void
+readers_agree(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CA);
+    uint8_t near = follower(sim, leader, 1), far = follower(sim, leader, 2);
+    uint64_t lsn = 0;
+
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        uint64_t token;
+        struct cairn_result result;
+
+        grant(sim, near);
+        grant(sim, far);
+        lose_to(sim, far, MESSAGE_APPEND);
+        token = give(sim, leader, 7, seq, 0, CAIRN_ACK_ALL, 16);
+        sim_run_for(sim, MS);
+        if (scene_read(sim, near, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK)
+            expect(sim, reads_no_less(sim, far, lsn));
+        if (scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK)
+            expect(sim, reads_no_less(sim, far, lsn));
+        lose_to(sim, far, MESSAGE_NONE);
+        lose_from(sim, near, MESSAGE_NONE);
+        lose_from(sim, far, MESSAGE_NONE);
+        eventually(sim, WITHIN, take(sim, leader, token, &result));
+        scene_calm(sim);
+    }
+    scene_end(sim);
+}
+
+/* Nor does a new leader acknowledge anything that who was granted by the old one misses. */
+static void
+reader_and_transfer(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CA), target = follower(sim, leader, 1),
+            reader = follower(sim, leader, 2);
+    uint64_t lsn;
+
+    grant(sim, reader);
+    isolate(sim, reader, true);
+    steward_ask(sim, leader, LOG, CAIRN_MEMBER_TRANSFER, target);
+    for (int i = 0; i < 20 && core_role(core_of(sim, target)) != ROLE_LEADER; i++)
+        sim_run_for(sim, MS / 2);
+    if (append(sim, target, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK)
+        expect(sim, reads_no_less(sim, reader, place(sim, 7, 1)));
+    isolate(sim, reader, false);
+    lose_from(sim, reader, MESSAGE_NONE);
+    scene_calm(sim);
+    /* Readers who go on do not keep a leader from handing over. */
+    leader = scene_leader(sim);
+    target = follower(sim, leader, 1);
+    reader = follower(sim, leader, 2);
+    steward_ask(sim, leader, LOG, CAIRN_MEMBER_TRANSFER, target);
+    for (int i = 0; i < 30; i++) {
+        (void)scene_read(sim, reader, CAIRN_READ_LEASE, 1, &lsn);
+        sim_run_for(sim, MS);
+    }
+    expect(sim, core_role(core_of(sim, target)) == ROLE_LEADER);
+    scene_end(sim);
+}
+
+/* A removed member has what it was granted until it ends. */
+static void
+reader_removed(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CA), reader = follower(sim, leader, 1);
+
+    grant(sim, reader);
+    isolate(sim, reader, true);
+    steward_ask(sim, leader, LOG, CAIRN_MEMBER_REMOVE, reader);
+    sim_run_for(sim, MS);
+    if (append(sim, leader, 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK)
+        expect(sim, reads_no_less(sim, reader, place(sim, 7, 1)));
+    isolate(sim, reader, false);
+    lose_from(sim, reader, MESSAGE_NONE);
+    scene_end(sim);
+}
+
+const struct scenario scenarios_reads[] = {
+    {"ca-read-anywhere", "any node of a ca log answers a current read alone, and not for ever", read_anywhere},
+    {"ca-reader-cut-off", "what a majority acknowledges, who may read alone holds", reader_cut_off},
+    {"ca-readers-agree", "what one node has shown, no other misses", readers_agree},
+    {"ca-reader-and-transfer", "leadership is handed over when nobody reads by its grants any more",
+     reader_and_transfer},
+    {"ca-reader-removed", "nor is anything agreed on without a removed member that may still read", reader_removed},
+    {0},
+};
