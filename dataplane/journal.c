@@ -8,8 +8,11 @@
 
 #include "crc32c.h"
 
-/* Writes under way at once: what comes meanwhile goes together into the next one. */
+/* Writes under way at once: what comes meanwhile goes together into the next one. A second one sets out early while both
+ * are small, for the latency, or when it is large itself; between the two, fewer and larger writes are the faster. */
 #define UNDER_WAY_MAX 2u
+#define SMALL_BYTES (32u << 10)
+#define LARGE_BYTES (512u << 10)
 /* Zeroed ahead of the end while little is written: a write into space that was only reserved costs the file
  * system a journal entry of its own, half as long again as the write (docs/storage.md). */
 #define AHEAD_BYTES (4u << 20)
@@ -294,6 +297,18 @@ in_zeroing(const struct journal *journal, const struct journal_write *write)
     return journal->zeroing_from != 0 && write->offset_bytes + aligned(write->size_bytes) > journal->zeroing_from;
 }
 
+static bool
+may_set_out(const struct journal *journal, const struct journal_write *write)
+{
+    const struct journal_write *former = &journal->writes[journal->head % JOURNAL_WRITES_MAX];
+
+    if (journal->tail == journal->head)
+        return true;
+    if (journal->tail - journal->head >= UNDER_WAY_MAX)
+        return false;
+    return former->size_bytes + write->size_bytes <= SMALL_BYTES || write->size_bytes >= LARGE_BYTES;
+}
+
 void
 journal_submit(struct journal *journal)
 {
@@ -307,8 +322,7 @@ journal_submit(struct journal *journal)
                                    .offset_bytes = write->offset_bytes,
                                    .token = journal->tail};
 
-    if (write->size_bytes == 0 || journal->failed || journal->tail - journal->head >= UNDER_WAY_MAX ||
-        in_zeroing(journal, write))
+    if (write->size_bytes == 0 || journal->failed || !may_set_out(journal, write) || in_zeroing(journal, write))
         return;
     mark_last(write, true);
     memset(write->bytes + write->size_bytes, 0, size_bytes - write->size_bytes);

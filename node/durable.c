@@ -233,6 +233,9 @@ write_base(struct node *node, struct node_log *log)
 
     if (!log->durable->base_due && !log->durable->trim_due)
         return true;
+    /* Asked again at each turn until there is room: only then it is worth looking at all producers. */
+    if (!journal_has_room(&node->journal, sizeof(body)))
+        return false;
     core_base(log->core, &base);
     memset(&body, 0, sizeof(body));
     body.lsn = base.lsn;
@@ -267,6 +270,8 @@ write_producers(struct node *node, struct node_log *log)
         struct journal_block block = block_for(log, JOURNAL_PRODUCERS, written_lsn(log));
         bool last;
 
+        if (!journal_has_room(&node->journal, JOURNAL_ROWS * sizeof(*page)))
+            return false;
         block.block.count = core_producers(log->core, durable->producers_after_id, node->producer_rows, page,
                                            JOURNAL_ROWS, &last);
         block.block.first_lsn = durable->producers_after_id;
