@@ -66,7 +66,8 @@ struct disk_operations {
     /* *bytes is for free(); NULL where there is none. */
     enum cairn_error (*load)(struct disk *disk, const char *name, void **bytes, size_t *size_bytes);
     uint64_t (*free_bytes)(struct disk *disk);
-    /* Memory that requests will come from, before the first one. */
+    /* Memory that requests will come from, before the first one: the disk may have all of it backed by the kernel now, so
+     * that no request has to wait for that. What it holds stays. */
     void (*use_memory)(struct disk *disk, void *bytes, size_t size_bytes);
     /* false: too many under way. */
     bool (*submit)(struct disk *disk, const struct disk_request *request);

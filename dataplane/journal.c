@@ -51,8 +51,8 @@ journal_init(struct journal *journal, const struct journal_config *config, uint6
         }
         journal->writes[i].bytes = journal->memory + (size_t)i * config->write_bytes;
     }
-    memset(journal->memory, 0, memory_bytes);
     journal->zeroes = journal->memory + (size_t)config->write_bytes * JOURNAL_WRITES_MAX;
+    memset(journal->zeroes, 0, ZEROES_BYTES);
     config->disk->operations->use_memory(config->disk, journal->memory, memory_bytes);
     return CAIRN_OK;
 }

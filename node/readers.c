@@ -43,22 +43,29 @@ reader_place(struct node *node)
     return NULL;
 }
 
-/* A read's name in the core: which place, and which use of it. */
+/* A read's name in the core: which place, which use of it, and in which life, since an answer may come late. */
+#define PLACE_BITS 16u
+#define GENERATION_BITS 24u
+
 static uint64_t
 reader_token(const struct node *node, const struct reader *reader)
 {
-    return ((uint64_t)reader->generation << 32) | (uint64_t)(reader - node->readers);
+    uint64_t generation = reader->generation & ((1u << GENERATION_BITS) - 1);
+
+    return (uint64_t)node->config.incarnation << (GENERATION_BITS + PLACE_BITS) | generation << PLACE_BITS |
+           (uint64_t)(reader - node->readers);
 }
 
 static struct reader *
 reader_by_token(struct node *node, uint64_t token)
 {
+    uint64_t place = token & ((1u << PLACE_BITS) - 1);
     struct reader *reader;
 
-    if ((uint32_t)token >= READERS_MAX)
+    if (place >= READERS_MAX)
         return NULL;
-    reader = &node->readers[(uint32_t)token];
-    return reader->used && reader->waiting && reader->generation == (uint32_t)(token >> 32) ? reader : NULL;
+    reader = &node->readers[place];
+    return reader->used && reader->waiting && reader_token(node, reader) == token ? reader : NULL;
 }
 
 /* How far a read that follows may go on: what is committed; others: as far as it was told. */
@@ -121,6 +128,8 @@ ask(struct node *node, struct reader *reader, uint64_t now_ns)
     struct sink sink = node_sink(node, reader->log);
 
     reader->asked_ns = now_ns;
+    if (reader->round_ns == 0)
+        reader->round_ns = now_ns;
     /* A lease is looked at by a clock read after the request was there: this poll's may be from before a
      * pause in which another leader was elected. */
     if (reader->level == CAIRN_READ_LEASE)
@@ -263,19 +272,23 @@ void
 reader_ready(struct node *node, uint64_t token, uint64_t lsn, bool here)
 {
     struct reader *reader = reader_by_token(node, token);
+    uint64_t round_ns = reader == NULL ? 0 : reader->round_ns;
 
     if (reader == NULL)
         return;
+    /* It may answer the first question, whichever was sent since; and no other answer counts for the next round. */
+    reader->round_ns = 0;
+    reader->generation++;
     /* A lease tells of the leader's word, not of when it was current. */
-    if (reader->level != CAIRN_READ_LEASE && reader->asked_ns > reader->log->fresh_ns) {
-        reader->log->fresh_ns = reader->asked_ns;
+    if (reader->level != CAIRN_READ_LEASE && round_ns > reader->log->fresh_ns) {
+        reader->log->fresh_ns = round_ns;
         reader->log->fresh_lsn = lsn;
     }
     if (reader->max_lag_ns != 0)
         return; /* it looks again at its turn */
     reader_open(reader, lsn);
     reader->here = here;
-    reader->lag_ns = node_now_ns(node) - reader->asked_ns;
+    reader->lag_ns = node_now_ns(node) - round_ns;
 }
 
 void

@@ -104,6 +104,7 @@ struct reader {
     struct node_log *log;
     uint64_t token, next, to, limit, began_lsn;
     uint64_t asked_ns, since_ns;
+    uint64_t round_ns;   /* when it asked first of what is not answered yet; 0: all is */
     uint64_t max_lag_ns; /* 0: any will do */
     uint64_t since_hlc;  /* nothing is shown until the trunk has an entry of that clock; 0: all is shown */
     uint64_t lag_ns;     /* that it has, as it was opened */

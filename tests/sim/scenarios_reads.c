@@ -153,6 +153,49 @@ reader_removed(struct sim *sim)
     scene_end(sim);
 }
 
+/* What a node asked before it died says nothing of what it reads in another life. */
+static void
+answer_of_a_former_life(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP), node = follower(sim, leader, 1);
+    uint64_t lsn = 0;
+
+    sim->links[leader][node].extra_ns = 30 * SIM_TIMEOUT_NS;
+    expect(sim, scene_ask(sim, node, CAIRN_READ_LINEARIZABLE, 1) != 0);
+    sim_run_for(sim, MS);
+    sim->links[leader][node].extra_ns = 0;
+    node_crash(&sim->nodes[node]);
+    node_boot(&sim->nodes[node]);
+    eventually(sim, 10 * SIM_TIMEOUT_NS, all_follow(sim));
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    lose_from(sim, node, MESSAGE_READ_INDEX);
+    expect(sim, scene_read(sim, node, CAIRN_READ_LINEARIZABLE, 1, &lsn) != CAIRN_OK || lsn >= place(sim, 7, 1));
+    lose_from(sim, node, MESSAGE_NONE);
+    scene_end(sim);
+}
+
+/* Asked again before the first answer has come, a node takes that for what it is: as old as the first question. */
+static void
+late_answer(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP), node = follower(sim, leader, 1);
+    struct cairn_result result = {0};
+    uint64_t token;
+
+    sim_run_for(sim, SIM_TIMEOUT_NS);
+    sim->links[leader][node].extra_ns = 8 * SIM_TIMEOUT_NS / 10;
+    token = scene_ask_bounded(sim, node, SIM_TIMEOUT_NS / 2);
+    sim_run_for(sim, MS);
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, token != 0 && !take(sim, node, token, &result));
+    /* That is longer ago than is allowed when the answer comes. */
+    sim_run_for(sim, SIM_TIMEOUT_NS * 6 / 10);
+    sim->links[leader][node].extra_ns = 0;
+    eventually(sim, WITHIN, take(sim, node, token, &result));
+    expect(sim, result.error == CAIRN_OK && result.fork_lsn >= place(sim, 7, 1));
+    scene_end(sim);
+}
+
 const struct scenario scenarios_reads[] = {
     {"ca-read-anywhere", "any node of a ca log answers a current read alone, and not for ever", read_anywhere},
     {"ca-reader-cut-off", "what a majority acknowledges, who may read alone holds", reader_cut_off},
@@ -160,5 +203,8 @@ const struct scenario scenarios_reads[] = {
     {"ca-reader-and-transfer", "leadership is handed over when nobody reads by its grants any more",
      reader_and_transfer},
     {"ca-reader-removed", "nor is anything agreed on without a removed member that may still read", reader_removed},
+    {"late-answer", "an answer is as old as the question, however often that was repeated", late_answer},
+    {"answer-of-a-former-life", "what a node had asked before it restarted answers no read after it",
+     answer_of_a_former_life},
     {0},
 };

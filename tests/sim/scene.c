@@ -221,17 +221,35 @@ append(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cair
     return wait_for(sim, node, give(sim, node, producer, seq, 0, ack, 16), out == NULL ? &unused : out);
 }
 
+uint64_t
+scene_ask_bounded(struct sim *sim, uint8_t node, uint64_t max_lag_ns)
+{
+    struct cairn_client *client = client_at(sim, node);
+
+    if (client == NULL ||
+        cairn_read_bounded(client, sim->log_ids[LOG], 1, 0, max_lag_ns, 0, ++sim->scene_token) != CAIRN_OK)
+        return 0;
+    node_want_poll(&sim->nodes[node], US);
+    return sim->scene_token;
+}
+
+uint64_t
+scene_ask(struct sim *sim, uint8_t node, enum cairn_read_level level, uint64_t from)
+{
+    struct cairn_client *client = client_at(sim, node);
+
+    if (client == NULL || cairn_read(client, sim->log_ids[LOG], from, 0, level, 0, ++sim->scene_token) != CAIRN_OK)
+        return 0;
+    node_want_poll(&sim->nodes[node], US);
+    return sim->scene_token;
+}
+
 enum cairn_error
 scene_read(struct sim *sim, uint8_t node, enum cairn_read_level level, uint64_t from, uint64_t *lsn)
 {
-    struct cairn_client *client = client_at(sim, node);
     struct cairn_result result = {0};
-    enum cairn_error error;
+    enum cairn_error error = wait_for(sim, node, scene_ask(sim, node, level, from), &result);
 
-    if (client == NULL || cairn_read(client, sim->log_ids[LOG], from, 0, level, 0, ++sim->scene_token) != CAIRN_OK)
-        return CAIRN_TIMEOUT;
-    node_want_poll(&sim->nodes[node], US);
-    error = wait_for(sim, node, sim->scene_token, &result);
     if (lsn != NULL)
         *lsn = result.lsn;
     return error;
