@@ -195,11 +195,8 @@ was_durable(struct journal_scan *scan, uint64_t from, uint64_t at, uint64_t end)
 static bool
 all_zero(const uint8_t *bytes, size_t size_bytes)
 {
-    for (size_t i = 0; i < size_bytes; i++) {
-        if (bytes[i] != 0)
-            return false;
-    }
-    return true;
+    /* Each byte is the one before it: as fast as memcmp. */
+    return size_bytes == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size_bytes - 1) == 0);
 }
 
 static bool

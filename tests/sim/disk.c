@@ -62,9 +62,9 @@ sector_put(struct sector *sector, const uint8_t *bytes)
 static void
 sector_get(const struct sector *sector, uint8_t *bytes)
 {
-    memset(bytes, 0, DISK_SECTOR_BYTES);
     if (sector->size_bytes > 0)
         memcpy(bytes, sector->bytes, sector->size_bytes);
+    memset(bytes + sector->size_bytes, 0, DISK_SECTOR_BYTES - sector->size_bytes);
 }
 
 static void
