@@ -42,8 +42,8 @@ feed(struct node *node, struct node_log *log, const struct message *message, uin
     /* Before it is asked whether it would help another. */
     if (message->type == MESSAGE_PREVOTE || message->type == MESSAGE_VOTE)
         leader_refresh(node, log, now_ns);
-    /* What it is answered by is a lease, and this poll may have begun before a pause. */
-    if (message->type == MESSAGE_READ_INDEX)
+    /* A lease and what it rests on run from when they were asked for, and this poll may have begun before a pause. */
+    if (message->type == MESSAGE_READ_INDEX || message->type == MESSAGE_CONFIRM)
         now_ns = node_now_ns(node);
     sink = node_sink(node, log);
     core_receive(log->core, message, node->batch.ids, now_ns, &sink);

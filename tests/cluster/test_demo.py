@@ -55,7 +55,7 @@ def the_price_list(durability, *options):
     check(done.status == 0, done.err)
     check({r['durability'] for r in done.rows() if r['phase'] != 'partition'} == {durability})
     rows = done.rows()
-    check([r['phase'] for r in rows] == ['append'] * 6 + ['read'] * 5 + ['partition'] * 4, [r['phase'] for r in rows])
+    check([r['phase'] for r in rows] == ['append'] * 6 + ['read'] * 7 + ['partition'] * 4, [r['phase'] for r in rows])
     cut = {r['policy']: r for r in rows[-4:]}
     check(cut['cp']['minority_served'] == 0 and cut['cp']['majority_refused'] == 0, cut['cp'])
     check(cut['ca']['majority_served'] == 0 and cut['ca']['minority_served'] == 0, cut['ca'])

@@ -187,7 +187,10 @@ pause_one(struct sim *sim)
     if (!node_is_up(node) || sim->now_ns < node->paused_until_ns)
         return;
     sim->counts.kinds |= 1u << FAULT_PAUSE;
-    node_pause(node, about(sim, sim->plan.fault_for_ns));
+    if (sim->pauses++ % 2 == 0)
+        node_pause(node, about(sim, sim->plan.fault_for_ns));
+    else
+        node_pause_in_poll(node, about(sim, sim->plan.fault_for_ns));
 }
 
 static void

@@ -153,6 +153,36 @@ reader_removed(struct sim *sim)
     scene_end(sim);
 }
 
+/* Stopped between a look at the clock and one at the port: what has come meanwhile is promised from now on, not from when
+ * the clock was read. */
+static void
+paused_in_poll(struct sim *sim)
+{
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    for (uint64_t round = 1; round <= 12 && !sim->failed; round++) {
+        uint8_t leader = scene_leader(sim), promiser = follower(sim, leader, 1), third = follower(sim, leader, 2);
+        uint64_t lsn = 0;
+
+        /* It would lead, and asks the other again and again whether it may. */
+        link_cut(sim, leader, third, true);
+        sim_run_for(sim, 2 * SIM_TIMEOUT_NS);
+        node_pause_in_poll(&sim->nodes[promiser], SIM_TIMEOUT_NS * 9 / 10);
+        sim_run_for(sim, SIM_TIMEOUT_NS * 8 / 10);
+        expect(sim, scene_read(sim, leader, CAIRN_READ_LEASE, 1, &lsn) == CAIRN_OK);
+        isolate(sim, leader, true);
+        for (int i = 0; i < 20 && core_role(core_of(sim, third)) != ROLE_LEADER; i++)
+            sim_run_for(sim, SIM_TIMEOUT_NS / 20);
+        if (append(sim, third, 7, round, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK)
+            expect(sim, reads_no_less(sim, leader, place(sim, 7, round)));
+        isolate(sim, leader, false);
+        link_cut(sim, leader, third, false);
+        scene_calm(sim);
+        if (place(sim, 7, round) == 0)
+            expect(sim, append(sim, scene_leader(sim), 7, round, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    }
+    scene_end(sim);
+}
+
 /* What a node asked before it died says nothing of what it reads in another life. */
 static void
 answer_of_a_former_life(struct sim *sim)
@@ -203,6 +233,7 @@ const struct scenario scenarios_reads[] = {
     {"ca-reader-and-transfer", "leadership is handed over when nobody reads by its grants any more",
      reader_and_transfer},
     {"ca-reader-removed", "nor is anything agreed on without a removed member that may still read", reader_removed},
+    {"paused-in-poll", "what is promised after a pause is promised from then on", paused_in_poll},
     {"late-answer", "an answer is as old as the question, however often that was repeated", late_answer},
     {"answer-of-a-former-life", "what a node had asked before it restarted answers no read after it",
      answer_of_a_former_life},

@@ -190,7 +190,8 @@ struct sim_node {
     struct time_source time;
     uint64_t poll_at_ns; /* 0: none planned */
     uint64_t paused_until_ns, resumed_ns, crashed_ns;
-    uint64_t stop_by_ns;          /* 0: it does not stop; else when it is killed, should it not have settled */
+    uint64_t polled_ns;  /* its clock as the poll read it that the pause cut in two; 0: the pause was between polls */
+    uint64_t stop_by_ns; /* 0: it does not stop; else when it is killed, should it not have settled */
     uint64_t heard_ns[SIM_NODES]; /* the last heartbeat of each that was read */
     uint64_t events_seen;
     struct log_check checks[SIM_LOGS + 1];
@@ -320,6 +321,7 @@ struct sim {
     struct sim_steward steward;
     struct sim_reader scene_clients[SIM_NODES]; /* of a scenario, by node */
     uint64_t scene_token;
+    uint32_t pauses;
     struct cairn_result answers[SCENE_ANSWERS]; /* a ring: to what has not been asked after yet */
     uint32_t answers_count;
     uint8_t *votes[SIM_LOGS + 1][SIM_NODES]; /* by term: whom the node's present life voted for, plus one */
@@ -379,6 +381,8 @@ void node_boot(struct sim_node *node);
 void node_crash(struct sim_node *node);
 void node_stop(struct sim_node *node);
 void node_pause(struct sim_node *node, uint64_t for_ns);
+/* Stopped in the middle of a poll: it goes on with what has arrived meanwhile, and the clock that it read before. */
+void node_pause_in_poll(struct sim_node *node, uint64_t for_ns);
 void node_want_poll(struct sim_node *node, uint64_t in_ns);
 void node_do_poll(struct sim_node *node);
 void node_do_control(struct sim_node *node);

@@ -122,7 +122,7 @@ node_boot(struct sim_node *node)
     node->starts++;
     node->events_seen = 0;
     node->poll_at_ns = 0;
-    node->paused_until_ns = 0;
+    node->paused_until_ns = node->polled_ns = 0;
     node->resumed_ns = sim->now_ns;
     memset(node->heard_ns, 0, sizeof(node->heard_ns));
     memset(node->checks, 0, sizeof(node->checks));
@@ -194,6 +194,13 @@ node_pause(struct sim_node *node, uint64_t for_ns)
 }
 
 void
+node_pause_in_poll(struct sim_node *node, uint64_t for_ns)
+{
+    node->polled_ns = node_clock_ns(node);
+    node_pause(node, for_ns);
+}
+
+void
 node_want_poll(struct sim_node *node, uint64_t in_ns)
 {
     uint64_t at_ns = node->sim->now_ns + in_ns;
@@ -250,7 +257,8 @@ node_do_poll(struct sim_node *node)
         node_want_poll(node, node->paused_until_ns - sim->now_ns);
         return;
     }
-    now_ns = node_clock_ns(node);
+    now_ns = node->polled_ns != 0 ? node->polled_ns : node_clock_ns(node);
+    node->polled_ns = 0;
     work = worker_poll(node_worker(node->node), now_ns);
     network_collect(sim, node);
     check_node(sim, node);
