@@ -237,6 +237,16 @@ measure_read(struct consistency *bench, uint32_t place, enum cairn_read_level le
     return 0;
 }
 
+static uint32_t
+place_of(enum cairn_policy policy)
+{
+    uint32_t place = 0;
+
+    while (policies[place] != policy)
+        place++;
+    return place;
+}
+
 static int
 healthy(struct consistency *bench)
 {
@@ -260,18 +270,10 @@ healthy(struct consistency *bench)
                  {CAIRN_POLICY_CP, CAIRN_READ_LINEARIZABLE, "linearizable", 1}};
     int status = 0;
 
-    for (size_t i = 0; i < sizeof(appends) / sizeof(*appends) && status == 0; i++) {
-        for (uint32_t place = 0; place < LOGS && status == 0; place++) {
-            if (policies[place] == appends[i].policy)
-                status = measure_append(bench, place, appends[i].ack);
-        }
-    }
-    for (size_t i = 0; i < sizeof(reads) / sizeof(*reads) && status == 0; i++) {
-        for (uint32_t place = 0; place < LOGS && status == 0; place++) {
-            if (policies[place] == reads[i].policy)
-                status = measure_read(bench, place, reads[i].level, reads[i].name, reads[i].node);
-        }
-    }
+    for (size_t i = 0; i < sizeof(appends) / sizeof(*appends) && status == 0; i++)
+        status = measure_append(bench, place_of(appends[i].policy), appends[i].ack);
+    for (size_t i = 0; i < sizeof(reads) / sizeof(*reads) && status == 0; i++)
+        status = measure_read(bench, place_of(reads[i].policy), reads[i].level, reads[i].name, reads[i].node);
     return status;
 }
 

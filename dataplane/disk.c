@@ -382,11 +382,12 @@ use_memory(struct disk *disk, void *bytes, size_t size_bytes)
     struct machine *machine = machine_of(disk);
     struct iovec vector = {.iov_base = bytes, .iov_len = size_bytes};
 
-    /* Where locked memory is limited too far, requests name their memory each time. */
-    madvise(bytes, size_bytes, MADV_POPULATE_WRITE);
     if (machine->ring_made && io_uring_register_buffers(&machine->ring, &vector, 1) == 0) {
         machine->memory = bytes;
         machine->memory_bytes = size_bytes;
+    } else {
+        /* Where locked memory is limited too far, requests name their memory each time. */
+        madvise(bytes, size_bytes, MADV_POPULATE_WRITE);
     }
 }
 

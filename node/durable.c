@@ -193,18 +193,13 @@ note_place(struct node_log *log, const struct journal_block *block, uint64_t pla
         durable->branch_place = place;
 }
 
-static bool
+/* For which there is room: whoever has more to do for a block than to put it looks for that first. */
+static void
 put(struct node *node, struct node_log *log, const struct journal_block *block, const void *body, size_t body_bytes,
     struct journal_item item)
 {
-    uint64_t place;
-
-    if (!journal_has_room(&node->journal, body_bytes))
-        return false;
     item.owner = log;
-    place = journal_put(&node->journal, block, body, body_bytes, &item);
-    note_place(log, block, place);
-    return true;
+    note_place(log, block, journal_put(&node->journal, block, body, body_bytes, &item));
 }
 
 static bool
@@ -217,8 +212,9 @@ write_state(struct node *node, struct node_log *log)
         return true;
     block.block.term = core_term(log->core);
     block.block.origin = core_voted_for(log->core);
-    if (!put(node, log, &block, NULL, 0, (struct journal_item){.state = durable->state_wanted}))
+    if (!journal_has_room(&node->journal, 0))
         return false;
+    put(node, log, &block, NULL, 0, (struct journal_item){.state = durable->state_wanted});
     durable->state_written = durable->state_wanted;
     durable->tail_due = true;
     return true;
@@ -250,8 +246,7 @@ write_base(struct node *node, struct node_log *log)
         body.marks[i].incarnation = base.marks[i].incarnation;
         body.marks[i].origin = base.marks[i].origin;
     }
-    if (!put(node, log, &block, &body, sizeof(body), (struct journal_item){.lsn = base.lsn}))
-        return false;
+    put(node, log, &block, &body, sizeof(body), (struct journal_item){.lsn = base.lsn});
     log->durable->base_due = log->durable->trim_due = false;
     log->durable->tail_due = true;
     log->durable->producers_due = true;
@@ -276,8 +271,7 @@ write_producers(struct node *node, struct node_log *log)
                                            JOURNAL_ROWS, &last);
         block.block.first_lsn = durable->producers_after_id;
         block.block.first_seq = last && !core_producers_partial(log->core);
-        if (!put(node, log, &block, page, block.block.count * sizeof(*page), (struct journal_item){0}))
-            return false;
+        put(node, log, &block, page, block.block.count * sizeof(*page), (struct journal_item){0});
         durable->producers_due = !last;
         if (last)
             durable->producers_missing = core_producers_partial(log->core);
@@ -352,7 +346,10 @@ write_tail(struct node *node, struct node_log *log)
     block.block.prev_term = last_term;
     block.block.term = core_term(log->core);
     block.block.origin = core_voted_for(log->core);
-    return put(node, log, &block, NULL, 0, (struct journal_item){0});
+    if (!journal_has_room(&node->journal, 0))
+        return false;
+    put(node, log, &block, NULL, 0, (struct journal_item){0});
+    return true;
 }
 
 /* Each file has a tail of every log that is written to in it, so that older ones are not needed for that. */

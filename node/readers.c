@@ -272,10 +272,11 @@ void
 reader_ready(struct node *node, uint64_t token, uint64_t lsn, bool here)
 {
     struct reader *reader = reader_by_token(node, token);
-    uint64_t round_ns = reader == NULL ? 0 : reader->round_ns;
+    uint64_t round_ns;
 
     if (reader == NULL)
         return;
+    round_ns = reader->round_ns;
     /* It may answer the first question, whichever was sent since; and no other answer counts for the next round. */
     reader->round_ns = 0;
     reader->generation++;

@@ -222,6 +222,7 @@ core_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
         election_tick(core, now_ns, sink);
     if (core->role == ROLE_LEADER)
         progress_tick(core, now_ns);
+    grants_tick(core, now_ns, sink);
     reads_tick(core, now_ns, sink);
     hand_off_tick(core, now_ns);
     spread_tick(core, now_ns);

@@ -397,7 +397,7 @@ void core_peer_restarted(struct core *core, uint8_t peer, uint32_t incarnation);
  * CAIRN_NO_LEADER / CAIRN_AGAIN now (Raft thesis 6.4). lease: the leader's lease will do where it runs,
  * which spares the round to a majority, or a grant of it to this node, which spares asking; linearizable as long as
  * no two clocks drift apart by more than 1 %. now_ns must then be read after the request was there, as must that of a
- * MESSAGE_READ_INDEX be after it came. */
+ * MESSAGE_READ_INDEX or a MESSAGE_CONFIRM be after it came. */
 enum cairn_error core_read(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink);
 
 /* The leader hands leadership to target, which must be a voter in reach and not far behind

@@ -164,11 +164,8 @@ core_read(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const 
 void
 reads_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
-    if (core->role != ROLE_LEADER)
-        return;
-    if (core->grants_held_back)
-        commit_advance(core, now_ns, sink);
-    if (core->reads_count > 0 && now_ns - core->confirm_sent_ns >= core->config.retransmit_ns)
+    if (core->role == ROLE_LEADER && core->reads_count > 0 &&
+        now_ns - core->confirm_sent_ns >= core->config.retransmit_ns)
         confirm(core, now_ns, sink);
 }
 

@@ -373,7 +373,7 @@ void progress_tick(struct core *core, uint64_t now_ns);
 void receive_append_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* commit.c */
-/* Leader: a voter holds more than before. Commits what that decides, and what follows from there being room. */
+/* Leader: a voter holds more than before, or a grant has ended. Commits what that decides, and what follows from there being room. */
 void commit_advance(struct core *core, uint64_t now_ns, const struct sink *sink);
 void commit_to(struct core *core, uint64_t lsn, const struct sink *sink);
 
@@ -392,6 +392,7 @@ void receive_read_index_reply(struct core *core, const struct message *message, 
 bool grants_run(const struct core *core, uint64_t now_ns);
 uint64_t grants_give(struct core *core, const struct read *read);
 uint64_t grants_limit(const struct core *core, uint64_t now_ns);
+void grants_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 bool grants_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sink *sink);
 void grants_ask(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink);
 void grants_take(struct core *core, const struct message *message);

@@ -142,7 +142,7 @@ MUTANTS = [
      "    if (message->type == MESSAGE_READ_INDEX || message->type == MESSAGE_CONFIRM)\n        now_ns = node_now_ns(node);\n", "",
      "promises a lease from before a pause in which it was asked for"),
     ("answer-to-the-last-question", "node/readers.c",
-     "uint64_t round_ns = reader == NULL ? 0 : reader->round_ns;", "uint64_t round_ns = reader == NULL ? 0 : reader->asked_ns;",
+     "    round_ns = reader->round_ns;", "    round_ns = reader->asked_ns;",
      "takes an answer for as fresh as the last question, whichever it answers"),
     ("answer-of-a-former-life", "node/readers.c",
      "(uint64_t)node->config.incarnation << (GENERATION_BITS + PLACE_BITS) | generation", "generation",

@@ -1,4 +1,5 @@
-/* Current reads at any node of a `ca` log: by a grant of the leader's lease, which others must wait for. */
+/* Current reads at any node of a `ca` log, by a grant of the leader's lease that others must wait for; and answers and
+ * promises that come late. */
 #include "scene.h"
 
 /* From now on the follower has nobody to ask: what it reads, it reads by its grant. */

@@ -43,6 +43,17 @@ merge(struct table *table, uint64_t id, uint64_t seq, uint64_t lsn)
     producers_merge(&table->producers, &row);
 }
 
+/* With producers 101 and on, the lower the older. */
+static struct table *
+table_full(void)
+{
+    struct table *table = table_new();
+
+    for (uint64_t id = 1; id <= ROOM; id++)
+        merge(table, 100 + id, 1, 100 + id);
+    return table;
+}
+
 static uint64_t
 seq_of(const struct table *table, uint64_t id)
 {
@@ -92,11 +103,9 @@ what_is_told_stands_when_what_is_not_committed_goes(void **state)
 static void
 of_a_full_table_the_oldest_goes_and_is_refused(void **state)
 {
-    struct table *table = table_new();
+    struct table *table = table_full();
 
     (void)state;
-    for (uint64_t id = 1; id <= ROOM; id++)
-        merge(table, 100 + id, 1, 100 + id);
     merge(table, 200, 1, 200);
     assert_int_equal(seq_of(table, 200), 1);
     assert_int_equal(seq_of(table, 101), 0);
@@ -111,11 +120,9 @@ of_a_full_table_the_oldest_goes_and_is_refused(void **state)
 static void
 a_floor_that_was_told_outlives_a_truncation(void **state)
 {
-    struct table *table = table_new();
+    struct table *table = table_full();
 
     (void)state;
-    for (uint64_t id = 1; id <= ROOM; id++)
-        merge(table, 100 + id, 1, 100 + id);
     note(table, 110, 2, 300);
     merge(table, 200, 1, 200);
     assert_true(refuses(table, 101));
