@@ -1,6 +1,9 @@
 /* Who leads: pre-vote, votes, check-quorum (Raft section 5.2, 5.4.1; thesis 4.2.3, 6.2, 9.6). */
 #include "state.h"
 
+/* Of the wait for votes: 128 timeouts, or more than a second of the profile `shared`. */
+#define DOUBLINGS_MAX 7u
+
 /* xorshift64*; deterministic for a seed. */
 static uint64_t
 random_below(struct core *core, uint64_t bound)
@@ -18,6 +21,20 @@ election_reset(struct core *core, uint64_t now_ns)
     uint64_t wait_ns = core->config.election_timeout_ns + random_below(core, core->config.election_timeout_ns);
 
     core->election_ns = now_ns + wait_ns * (core->config.election_patience > 1 ? core->config.election_patience : 1);
+}
+
+/* A vote is answered when it is durable. Where that takes longer than the wait, nobody is elected before somebody else
+ * campaigns: so each election without a leader leaves the next one twice the time (as PBFT's view changes do; Castro
+ * and Liskov, OSDI '99, 4.5.2). */
+static void
+wait_for_votes(struct core *core, uint64_t now_ns)
+{
+    uint32_t doublings = core->elections > 1 ? core->elections - 1 : 0;
+
+    election_reset(core, now_ns);
+    if (doublings > DOUBLINGS_MAX)
+        doublings = DOUBLINGS_MAX;
+    core->election_ns = now_ns + ((core->election_ns - now_ns) << doublings);
 }
 
 /* The detector has already waited a timeout for this leader: only the jitter remains. */
@@ -69,6 +86,7 @@ enter_term(struct core *core, uint64_t term, uint8_t voted_for, const struct sin
     core->match_lsn = core->commit_lsn;
     core->told_commit_lsn = 0;
     core->reply_to = CAIRN_NODE_NONE;
+    core->elections++;
     emit(sink, &effect);
 }
 
@@ -87,6 +105,7 @@ follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const 
     core->role = ROLE_FOLLOWER;
     if (leader != CAIRN_NODE_NONE) {
         core->ahead = CAIRN_NODE_NONE;
+        core->elections = 0;
         core->leader_heard_ns = now_ns;
         /* Still a timeout away: as good as drawn anew. */
         if (core->election_ns < now_ns + core->config.election_timeout_ns)
@@ -108,6 +127,7 @@ lead(struct core *core, uint64_t now_ns, const struct sink *sink)
     assert(!core->config.recovering);
     core->role = ROLE_LEADER;
     core->leader = core->config.self;
+    core->elections = 0;
     /* Nobody has more, or nobody has led for long. */
     core->producers_partial = false;
     core->quorum_ns = now_ns;
@@ -161,7 +181,7 @@ campaign(struct core *core, bool transfer, uint64_t now_ns, const struct sink *s
     enter_term(core, core->term + 1, core->config.self, sink);
     core->granted = node_bit(core->config.self);
     core->own_vote_pending = core->config.durable;
-    election_reset(core, now_ns);
+    wait_for_votes(core, now_ns);
     role_changed(sink);
     if (has_quorum(core, votes(core))) {
         lead(core, now_ns, sink);
@@ -349,7 +369,7 @@ receive_vote(struct core *core, const struct message *message, uint64_t now_ns, 
             emit(sink, &effect);
         }
         core->role = ROLE_FOLLOWER;
-        election_reset(core, now_ns);
+        wait_for_votes(core, now_ns);
     }
     core_send(&reply, sink);
 }

@@ -170,6 +170,7 @@ struct core {
     uint64_t term;
     uint8_t voted_for, leader;
     uint64_t leader_heard_ns, election_ns;
+    uint32_t elections; /* terms begun since a leader was known */
     cairn_node_set granted;
     cairn_node_set reach;
     uint64_t quorum_ns;

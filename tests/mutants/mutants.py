@@ -20,6 +20,9 @@ SECONDS = 60
 
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
+    ("impatient-candidate", "replication/election.c",
+     "    core->election_ns = now_ns + ((core->election_ns - now_ns) << doublings);\n", "    (void)doublings;\n",
+     "waits no longer for votes after elections that nobody won"),
     ("same-again-replaces", "replication/restore.c",
      "    while (lsn < end_lsn && lsn <= core->last_lsn && history_term(&core->history, lsn) == run->term)\n        lsn++;\n", "",
      "takes what is written again for a replacement of all that stood behind it"),

@@ -8,6 +8,7 @@
 /* By then everything was said twice (docs/storage.md). */
 #define SETTLED_NS (100 * MS)
 #define LARGE_BYTES 9000u
+#define SLOWER_NS (10 * SIM_TIMEOUT_NS)
 #define ENTRIES 60u
 
 static uint8_t
@@ -562,6 +563,29 @@ own_vote_not_durable(struct sim *sim)
     scene_end(sim);
 }
 
+/* A vote counts when it is durable: where a disk takes longer for it than an election's timeout, a candidate that gave up
+ * after a timeout would never lead, nor would anybody else. */
+static void
+disks_slower_than_elections(struct sim *sim)
+{
+    uint8_t first = start(sim, 3, CAIRN_POLICY_CP, 100 * US);
+    bool slow[][2] = {{true, false}, {false, true}, {true, true}};
+
+    for (uint32_t round = 0; round < 3 && !sim->failed; round++) {
+        sim_run_for(sim, SETTLED_NS);
+        for (uint32_t i = 0; i < 2; i++)
+            sim->nodes[follower(sim, first, i + 1)].disk.slower_ns = slow[round][i] ? SLOWER_NS : 0;
+        isolate(sim, first, true);
+        eventually(sim, 20 * SLOWER_NS, sim_leader(sim, LOG) != CAIRN_NODE_NONE && sim_leader(sim, LOG) != first);
+        for (uint32_t i = 0; i < 3; i++)
+            sim->nodes[i].disk.slower_ns = 0;
+        isolate(sim, first, false);
+        eventually(sim, WITHIN, all_follow(sim));
+        first = scene_leader(sim);
+    }
+    scene_end(sim);
+}
+
 const struct scenario scenarios_storage[] = {
     {"torn-tail", "what a power cut tears off is given up, and nothing else", torn_tail},
     {"corrupt-middle", "a damaged entry comes again from whoever has it", corrupt_middle},
@@ -569,6 +593,8 @@ const struct scenario scenarios_storage[] = {
     {"corrupt-last", "a damaged last entry is not taken for one that was never there", corrupt_last},
     {"lost-vote-file", "a node that lost its term and vote does not vote as if newly born", lost_vote_file},
     {"own-vote-not-durable", "a candidate's own vote counts when it is durable", own_vote_not_durable},
+    {"disks-slower-than-elections", "where a vote takes longer to be durable than elections do, one is elected yet",
+     disks_slower_than_elections},
     {"fsync-fails-once", "what was on its way when a write failed is not acknowledged", fsync_fails_once},
     {"any-damage", "whatever of a closed file is damaged is noticed, and made good; each --seed another place",
      any_damage},
