@@ -2,15 +2,16 @@
  * the raw transport of the same run. docs/performance.md says how to read it. */
 #include "bench_consistency.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "consistency_page.h"
 #include "eal.h"
 #include "load.h"
-#include "page.h"
 #include "raw.h"
 
 #define NODES 3u
@@ -29,12 +30,6 @@
 static const enum cairn_policy policies[] = {CAIRN_POLICY_CP, CAIRN_POLICY_CA, CAIRN_POLICY_ADAPTIVE, CAIRN_POLICY_AP};
 #define LOGS (sizeof(policies) / sizeof(*policies))
 
-struct cut_figures {
-    uint64_t detection_ns, merge_ns, stale_lsns, branch_entries;
-    uint64_t served[2], refused[2]; /* on the majority's side, on the other */
-    uint64_t live_p99_ns, merging_p99_ns;
-};
-
 struct consistency {
     const struct consistency_options *options;
     struct local_cluster local;
@@ -42,11 +37,9 @@ struct consistency {
     struct cairn_client *clients[NODES];
     uint32_t logs[LOGS];
     uint64_t full_per_s[LOGS]; /* as many appends as the policy's own level takes */
-    uint64_t raw_p50_ns, raw_p99_ns, token, producer, seq;
+    uint64_t token, producer, seq;
     struct histogram *histogram;
-    struct page_events events;
-    uint64_t cut_ns, heal_ns;
-    FILE *page;
+    struct consistency_figures figures;
 };
 
 static enum cairn_durability
@@ -117,61 +110,65 @@ static uint64_t
 raw_ns(const struct consistency *bench, const char *phase)
 {
     return durability(bench) == CAIRN_DISK && strcmp(phase, "append") == 0 ? bench->options->raw_disk.write_p50_ns
-                                                                           : bench->raw_p50_ns;
+                                                                           : bench->figures.raw_p50_ns;
 }
 
 static void
 tell_cost(struct consistency *bench, const char *phase, enum cairn_policy policy, const char *level, const char *at,
           uint64_t per_s)
 {
+    struct consistency_figures *figures = &bench->figures;
+    struct consistency_cost *cost = &figures->costs[figures->costs_count++];
     const struct histogram *h = bench->histogram;
-    uint64_t p50 = histogram_at(h, 50), p99 = histogram_at(h, 99), p999 = histogram_at(h, 99.9);
-    double ratio = raw_ns(bench, phase) == 0 ? 0 : (double)p50 / (double)raw_ns(bench, phase);
 
+    assert(figures->costs_count <= CONSISTENCY_COSTS_MAX);
+    *cost = (struct consistency_cost){
+        .phase = phase,
+        .policy = cairn_policy_name(policy),
+        .level = level,
+        .at = at,
+        .samples = histogram_count(h),
+        .p50_ns = histogram_at(h, 50),
+        .p99_ns = histogram_at(h, 99),
+        .p999_ns = histogram_at(h, 99.9),
+        .entries_per_s = per_s,
+    };
+    cost->ratio = raw_ns(bench, phase) == 0 ? 0 : (double)cost->p50_ns / (double)raw_ns(bench, phase);
+    snprintf(cost->name, sizeof(cost->name), "%s, %s, %s", cost->policy, level, at);
+    plot_curve_take(&cost->curve, cost->name, h);
     if (bench->options->json)
         cli_row(json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "bench", "consistency",
-                          "phase", phase, "policy", cairn_policy_name(policy), "level", level, "at", at, "durability",
-                          cairn_durability_name(durability(bench)), "samples", (json_int_t)histogram_count(h), "p50_ns",
-                          (json_int_t)p50, "p99_ns", (json_int_t)p99, "p999_ns", (json_int_t)p999, "entries_per_s",
-                          (json_int_t)per_s, "raw_rtt_p50_ns", (json_int_t)bench->raw_p50_ns, "raw_rtt_p99_ns",
-                          (json_int_t)bench->raw_p99_ns, "raw_write_p50_ns",
-                          (json_int_t)bench->options->raw_disk.write_p50_ns, "ratio_p50", ratio));
+                          "phase", phase, "policy", cost->policy, "level", level, "at", at, "durability",
+                          cairn_durability_name(durability(bench)), "samples", (json_int_t)cost->samples, "p50_ns",
+                          (json_int_t)cost->p50_ns, "p99_ns", (json_int_t)cost->p99_ns, "p999_ns",
+                          (json_int_t)cost->p999_ns, "entries_per_s", (json_int_t)per_s, "raw_rtt_p50_ns",
+                          (json_int_t)figures->raw_p50_ns, "raw_rtt_p99_ns", (json_int_t)figures->raw_p99_ns,
+                          "raw_write_p50_ns", (json_int_t)figures->raw_write_p50_ns, "ratio_p50", cost->ratio));
     else
-        printf("  %-8s %-9s %-13s %-9s %9.2f %9.2f %9.2f %7.1f %12" PRIu64 "\n", phase, cairn_policy_name(policy),
-               level, at, (double)p50 / 1e3, (double)p99 / 1e3, (double)p999 / 1e3, ratio, per_s);
-    if (bench->page != NULL)
-        fprintf(bench->page,
-                "<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%.2f</td><td>%.2f</td><td>%.2f</td><td>%.1f</td>"
-                "<td>%" PRIu64 "</td></tr>\n",
-                phase, cairn_policy_name(policy), level, at, (double)p50 / 1e3, (double)p99 / 1e3, (double)p999 / 1e3,
-                ratio, per_s);
+        printf("  %-8s %-9s %-13s %-9s %9.2f %9.2f %9.2f %7.1f %12" PRIu64 "\n", phase, cost->policy, level, at,
+               (double)cost->p50_ns / 1e3, (double)cost->p99_ns / 1e3, (double)cost->p999_ns / 1e3, cost->ratio, per_s);
     fflush(stdout);
 }
 
 static void
-tell_cut(struct consistency *bench, enum cairn_policy policy, const struct cut_figures *f)
+tell_cut(const struct consistency *bench, const struct consistency_cut *f)
 {
+    const char *policy = cairn_policy_name(f->policy);
+
     if (bench->options->json)
         cli_row(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "bench", "consistency", "phase",
-                          "partition", "policy", cairn_policy_name(policy), "detection_ns", (json_int_t)f->detection_ns,
-                          "majority_served", (json_int_t)f->served[0], "majority_refused", (json_int_t)f->refused[0],
-                          "minority_served", (json_int_t)f->served[1], "minority_refused", (json_int_t)f->refused[1],
-                          "stale_lsns", (json_int_t)f->stale_lsns, "branch_entries", (json_int_t)f->branch_entries,
-                          "merge_ns", (json_int_t)f->merge_ns, "live_p99_ns", (json_int_t)f->live_p99_ns,
-                          "merging_p99_ns", (json_int_t)f->merging_p99_ns));
+                          "partition", "policy", policy, "detection_ns", (json_int_t)f->detection_ns, "majority_served",
+                          (json_int_t)f->served[0], "majority_refused", (json_int_t)f->refused[0], "minority_served",
+                          (json_int_t)f->served[1], "minority_refused", (json_int_t)f->refused[1], "stale_lsns",
+                          (json_int_t)f->stale_lsns, "branch_entries", (json_int_t)f->branch_entries, "merge_ns",
+                          (json_int_t)f->merge_ns, "live_p99_ns", (json_int_t)f->live_p99_ns, "merging_p99_ns",
+                          (json_int_t)f->merging_p99_ns));
     else
         printf("  %-9s %9.2f %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64
                " %9.1f %9.1f %9.1f\n",
-               cairn_policy_name(policy), (double)f->detection_ns / 1e6, f->served[0], f->refused[0], f->served[1],
-               f->refused[1], f->stale_lsns, f->branch_entries, (double)f->merge_ns / 1e6, (double)f->live_p99_ns / 1e3,
+               policy, (double)f->detection_ns / 1e6, f->served[0], f->refused[0], f->served[1], f->refused[1],
+               f->stale_lsns, f->branch_entries, (double)f->merge_ns / 1e6, (double)f->live_p99_ns / 1e3,
                (double)f->merging_p99_ns / 1e3);
-    if (bench->page != NULL)
-        fprintf(bench->page,
-                "<tr><td>%s</td><td>%.2f</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64
-                "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%.1f</td><td>%.1f</td><td>%.1f</td></tr>\n",
-                cairn_policy_name(policy), (double)f->detection_ns / 1e6, f->served[0], f->refused[0], f->served[1],
-                f->refused[1], f->stale_lsns, f->branch_entries, (double)f->merge_ns / 1e6,
-                (double)f->live_p99_ns / 1e3, (double)f->merging_p99_ns / 1e3);
     fflush(stdout);
 }
 
@@ -358,7 +355,7 @@ live_p99_ns(struct consistency *bench, uint32_t place, uint64_t for_ns, bool unt
 
 /* As many as fit the time, one at a time on either side in turn; then many at once on the branch, where there is one. */
 static void
-requests_while_cut(struct consistency *bench, uint32_t place, struct cut_figures *f)
+requests_while_cut(struct consistency *bench, uint32_t place, struct consistency_cut *f)
 {
     uint64_t end_ns = cli_now_ns() + CUT_NS;
     struct load_config load = {
@@ -388,15 +385,16 @@ requests_while_cut(struct consistency *bench, uint32_t place, struct cut_figures
 }
 
 static int
-through_a_cut(struct consistency *bench, uint32_t place, struct cut_figures *f)
+through_a_cut(struct consistency *bench, uint32_t place, struct consistency_cut *f)
 {
     const char *log = cairn_policy_name(policies[place]);
     struct node_log_view away, here;
     uint64_t end_ns;
 
     memset(f, 0, sizeof(*f));
+    f->policy = policies[place];
     f->live_p99_ns = live_p99_ns(bench, place, LIVE_NS, false);
-    bench->cut_ns = cli_now_ns();
+    f->cut_ns = cli_now_ns();
     set_cut(bench, true);
     usleep(30000);
     requests_while_cut(bench, place, f);
@@ -404,21 +402,20 @@ through_a_cut(struct consistency *bench, uint32_t place, struct cut_figures *f)
     node_view(bench->local.nodes[AWAY], log, &away);
     f->stale_lsns = here.commit_lsn - away.commit_lsn;
     f->branch_entries = away.branch_entries;
-    bench->heal_ns = cli_now_ns();
+    f->heal_ns = cli_now_ns();
     set_cut(bench, false);
     f->merging_p99_ns = live_p99_ns(bench, place, WAIT_NS, true);
     end_ns = cli_now_ns() + WAIT_NS;
     while (!equal(bench, log) && cli_now_ns() < end_ns)
         usleep(200);
-    f->merge_ns = cli_now_ns() - bench->heal_ns;
+    f->merge_ns = cli_now_ns() - f->heal_ns;
     if (!equal(bench, log))
         return cli_fail("bench: the replicas of %s do not converge", log);
-    bench->events.count = 0;
-    page_collect(&bench->events, &bench->local, NODES);
-    f->detection_ns = page_mode_ns(&bench->events, AWAY, log,
+    page_collect(&f->events, &bench->local, NODES);
+    f->detection_ns = page_mode_ns(&f->events, AWAY, log,
                                    policies[place] == CAIRN_POLICY_ADAPTIVE ? CAIRN_MODE_AP : CAIRN_MODE_DENIED,
-                                   bench->cut_ns) -
-                      bench->cut_ns;
+                                   f->cut_ns) -
+                      f->cut_ns;
     /* The next cut is a new one, no flapping link. */
     usleep(2100000);
     return 0;
@@ -432,18 +429,13 @@ partitions(struct consistency *bench)
                "n3 cut", "detected", "majority", "majority", "n3", "n3", "n3 stale", "branch", "healed", "live p99",
                "while", "off", "after ms", "served", "refused", "served", "refused", "by lsns", "entries", "after ms",
                "before us", "merging");
-    if (bench->page != NULL)
-        fprintf(bench->page,
-                "</table><h2>n3 cut off</h2><table><tr><th>policy</th><th>detected ms</th><th>majority served</th>"
-                "<th>refused</th><th>n3 served</th><th>refused</th><th>stale lsns</th><th>branch</th><th>merged ms</th>"
-                "<th>live p99 us</th><th>while merging</th></tr>\n");
     for (uint32_t place = 0; place < LOGS; place++) {
-        struct cut_figures figures;
-        int status = through_a_cut(bench, place, &figures);
+        struct consistency_cut *cut = &bench->figures.cuts[bench->figures.cuts_count++];
+        int status = through_a_cut(bench, place, cut);
 
         if (status != 0)
             return status;
-        tell_cut(bench, policies[place], &figures);
+        tell_cut(bench, cut);
     }
     return 0;
 }
@@ -467,8 +459,9 @@ measure_raw(struct consistency *bench)
     eal_leave_thread();
     raw_pair_stop(&pair);
     raw_pair_close(&pair);
-    bench->raw_p50_ns = histogram_at(bench->histogram, 50);
-    bench->raw_p99_ns = histogram_at(bench->histogram, 99);
+    plot_curve_take(&bench->figures.raw, "raw transport (round trip)", bench->histogram);
+    bench->figures.raw_p50_ns = histogram_at(bench->histogram, 50);
+    bench->figures.raw_p99_ns = histogram_at(bench->histogram, 99);
     return measured ? 0 : cli_fail("the raw transport does not answer");
 }
 
@@ -512,46 +505,37 @@ start(struct consistency *bench)
     return 0;
 }
 
+static void
+tell_head(const struct consistency *bench)
+{
+    const struct consistency_figures *figures = &bench->figures;
+
+    printf("  %u-byte entries, three nodes on one core, durability %s; raw round trip p50 %.2f us, p99 %.2f us",
+           figures->payload_bytes, cairn_durability_name(figures->durability), (double)figures->raw_p50_ns / 1e3,
+           (double)figures->raw_p99_ns / 1e3);
+    if (figures->raw_write_p50_ns != 0)
+        printf("; raw 4 KiB write, three at once, p50 %.0f us", (double)figures->raw_write_p50_ns / 1e3);
+    printf("\n\n  %-8s %-9s %-13s %-9s %9s %9s %9s %7s %12s\n", "healthy", "policy", "level", "at", "p50 us", "p99 us",
+           "p99.9 us", "x raw", "entries/s");
+}
+
 static int
 run(struct consistency *bench)
 {
     const char *report = bench->options->report;
-    char raw_write[96] = "";
-    int status = start(bench);
+    FILE *page = report == NULL ? NULL : page_begin(report, "cairn: what consistency costs");
+    int status = report != NULL && page == NULL ? EXIT_FAILED : start(bench);
 
-    if (durability(bench) == CAIRN_DISK)
-        snprintf(raw_write, sizeof(raw_write), "; raw 4 KiB write, three at once, p50 %.0f us",
-                 (double)bench->options->raw_disk.write_p50_ns / 1e3);
-    if (status == 0 && report != NULL) {
-        bench->page = page_begin(report, "cairn: what consistency costs");
-        status = bench->page == NULL ? EXIT_FAILED : 0;
-    }
-    if (status != 0)
-        return status;
-    if (!bench->options->json)
-        printf(
-            "  %u-byte entries, three nodes on one core, durability %s; raw round trip p50 %.2f us, p99 %.2f us%s\n\n"
-            "  %-8s %-9s %-13s %-9s %9s %9s %9s %7s %12s\n",
-            bench->options->payload_bytes, cairn_durability_name(durability(bench)), (double)bench->raw_p50_ns / 1e3,
-            (double)bench->raw_p99_ns / 1e3, raw_write, "healthy", "policy", "level", "at", "p50 us", "p99 us",
-            "p99.9 us", "x raw", "entries/s");
-    if (bench->page != NULL)
-        fprintf(
-            bench->page,
-            "<h1>What consistency costs</h1><p>%u-byte entries, three nodes on one core, durability %s; raw round "
-            "trip p50 %.2f us%s.</p><table><tr><th>healthy</th><th>policy</th><th>level</th><th>at</th><th>p50 us</th>"
-            "<th>p99 us</th><th>p99.9 us</th><th>x raw</th><th>entries/s</th></tr>\n",
-            bench->options->payload_bytes, cairn_durability_name(durability(bench)), (double)bench->raw_p50_ns / 1e3,
-            raw_write);
-    status = healthy(bench);
+    if (status == 0 && !bench->options->json)
+        tell_head(bench);
+    if (status == 0)
+        status = healthy(bench);
     if (status == 0)
         status = partitions(bench);
-    if (bench->page != NULL) {
-        fprintf(bench->page, "</table>\n");
-        if (page_end(bench->page, report) != 0)
-            status = EXIT_FAILED;
-    }
-    return status;
+    if (page == NULL)
+        return status;
+    consistency_page(page, &bench->figures, &bench->local);
+    return page_end(page, report) == 0 ? status : EXIT_FAILED;
 }
 
 int
@@ -561,6 +545,10 @@ bench_consistency(const struct consistency_options *options)
     int status;
 
     bench.options = options;
+    bench.figures.payload_bytes = options->payload_bytes;
+    bench.figures.nodes = NODES;
+    bench.figures.durability = durability(&bench);
+    bench.figures.raw_write_p50_ns = options->raw_disk.write_p50_ns;
     bench.histogram = histogram_new();
     if (bench.histogram == NULL)
         return cli_fail("bench: no memory");

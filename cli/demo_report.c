@@ -1,98 +1,28 @@
 /* report.html: one page, no script, nothing loaded from elsewhere. */
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "cli.h"
 #include "demo.h"
-
-#define PLOT_HEIGHT 300.0
-#define LEFT 70.0
-#define TOP 20.0
-
-/* Percentiles on an axis that gives each nine the same room. */
-static double
-x_of(double percentile)
-{
-    double nines = -log10(1 - percentile / 100);
-
-    return LEFT + nines / 4 * (PAGE_WIDTH - LEFT - 20);
-}
-
-static double
-y_of(double ns, double low, double high)
-{
-    return TOP + PLOT_HEIGHT - (log10(ns) - low) / (high - low) * PLOT_HEIGHT;
-}
-
-static void
-write_curve(FILE *out, const struct histogram *histogram, const char *color, double low, double high)
-{
-    fprintf(out, "<polyline fill='none' stroke='%s' stroke-width='2' points='", color);
-    for (int step = 0; step <= 80; step++) {
-        double percentile = 100 * (1 - pow(10, -step / 20.0));
-        double ns = (double)histogram_at(histogram, percentile);
-
-        fprintf(out, "%.1f,%.1f ", x_of(percentile < 99.9999 ? percentile : 99.9999), y_of(ns < 1 ? 1 : ns, low, high));
-    }
-    fprintf(out, "'/>\n");
-}
-
-static void
-write_axes(FILE *out, double low, double high)
-{
-    static const double percentiles[] = {0, 50, 90, 99, 99.9, 99.99};
-
-    for (int decade = (int)low; decade <= (int)high; decade++) {
-        double ns = pow(10, decade), y = y_of(ns, low, high);
-        const char *unit = ns < 1000 ? "ns" : ns < 1e6 ? "us" : "ms";
-
-        fprintf(out, "<line x1='%g' x2='%g' y1='%.1f' y2='%.1f' stroke='#dde3ea'/>", LEFT, PAGE_WIDTH - 20, y, y);
-        fprintf(out, "<text class='dim' x='%g' y='%.1f' text-anchor='end'>%g %s</text>\n", LEFT - 8, y + 4,
-                ns < 1000  ? ns
-                : ns < 1e6 ? ns / 1e3
-                           : ns / 1e6,
-                unit);
-    }
-    for (size_t i = 0; i < sizeof(percentiles) / sizeof(*percentiles); i++) {
-        double x = x_of(percentiles[i]);
-
-        fprintf(out, "<line x1='%.1f' x2='%.1f' y1='%g' y2='%g' stroke='#eef1f5'/>", x, x, TOP, TOP + PLOT_HEIGHT);
-        fprintf(out, "<text class='dim' x='%.1f' y='%g' text-anchor='middle'>p%g</text>\n", x, TOP + PLOT_HEIGHT + 18,
-                percentiles[i]);
-    }
-}
+#include "plot.h"
 
 static void
 write_latency(FILE *out, const struct demo_figures *f)
 {
     static const char *const names[] = {"raw transport (round trip)", "ack local", "ack majority"};
-    static const char *const colors[] = {"#7a8794", "#1f77b4", "#d1495b"};
-    const struct histogram *const curves[] = {f->raw, f->local, f->majority};
-    double low = floor(log10((double)histogram_at(f->raw, 0) + 1)), high = low + 1;
+    const struct histogram *const histograms[] = {f->raw, f->local, f->majority};
+    struct plot_curve curves[3];
 
     for (int i = 0; i < 3; i++)
-        high = fmax(high, ceil(log10((double)histogram_at(curves[i], 99.99) + 1)));
-    fprintf(out,
-            "<h2>Append latency</h2>\n<svg viewBox='0 0 %g %g' role='img' "
-            "aria-label='latency by percentile'>\n",
-            PAGE_WIDTH, PLOT_HEIGHT + 70);
-    write_axes(out, low, high);
-    for (int i = 0; i < 3; i++) {
-        double x = LEFT + i * 240;
-
-        write_curve(out, curves[i], colors[i], low, high);
-        fprintf(out,
-                "<line x1='%g' x2='%g' y1='%g' y2='%g' stroke='%s' stroke-width='3'/><text x='%g' y='%g'>%s</text>\n",
-                x, x + 24, PLOT_HEIGHT + 58, PLOT_HEIGHT + 58, colors[i], x + 30, PLOT_HEIGHT + 62, names[i]);
-    }
-    fprintf(out,
-            "</svg>\n<table><tr><th>us</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>samples</th></tr>\n");
+        plot_curve_take(&curves[i], names[i], histograms[i]);
+    fprintf(out, "<h2>Append latency</h2>\n");
+    plot_latency(out, "append latency by percentile", curves, 3);
+    fprintf(out, "<table><tr><th>us</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>samples</th></tr>\n");
     for (int i = 0; i < 3; i++)
         fprintf(out, "<tr><td>%s</td><td>%.2f</td><td>%.2f</td><td>%.2f</td><td>%.1f</td><td>%" PRIu64 "</td></tr>\n",
-                names[i], (double)histogram_at(curves[i], 50) / 1e3, (double)histogram_at(curves[i], 99) / 1e3,
-                (double)histogram_at(curves[i], 99.9) / 1e3, (double)histogram_max(curves[i]) / 1e3,
-                histogram_count(curves[i]));
+                names[i], (double)histogram_at(histograms[i], 50) / 1e3, (double)histogram_at(histograms[i], 99) / 1e3,
+                (double)histogram_at(histograms[i], 99.9) / 1e3, (double)histogram_max(histograms[i]) / 1e3,
+                histogram_count(histograms[i]));
     fprintf(out, "</table>\n<p class='dim'>One append at a time, all nodes on one core, the client on another; the raw "
                  "transport is a pair of DPDK rings between two threads.</p>\n");
 }

@@ -1,5 +1,6 @@
 """The stories of `cairn demo`."""
 import os
+import re
 import tempfile
 
 from harness import check, run
@@ -51,8 +52,15 @@ def test_the_price_list_on_disk_has_every_row():
 
 
 def the_price_list(durability, *options):
-    done = run('bench', 'consistency', '--seconds', 1, '--json', *options, limit_s=180)
-    check(done.status == 0, done.err)
+    with tempfile.TemporaryDirectory(prefix='cairn-test-') as folder:
+        report = os.path.join(folder, 'report.html')
+        done = run('bench', 'consistency', '--seconds', 1, '--json', '--report', report, *options, limit_s=180)
+        check(done.status == 0, done.err)
+        with open(report) as file:
+            page = file.read()
+    # A curve for each level and the raw transport, in two plots; a bar for each append's level, and four for each cut.
+    check(page.count('<polyline') == 6 + 7 + 2 and page.count("height='18'") >= 6 + 4 * 4, 'the page lacks plots')
+    check(page.endswith('</body></html>\n') and not re.search(r"[ ',]-?(nan|inf)\b", page), 'the page is not whole')
     check({r['durability'] for r in done.rows() if r['phase'] != 'partition'} == {durability})
     rows = done.rows()
     check([r['phase'] for r in rows] == ['append'] * 6 + ['read'] * 7 + ['partition'] * 4, [r['phase'] for r in rows])
