@@ -150,6 +150,13 @@ byte_channel_make(struct byte_channel *channel, size_t ring_bytes)
     return 0;
 }
 
+void
+byte_channel_renew(struct byte_channel *channel)
+{
+    memset(channel->memory, 0, 2 * PAGE_BYTES);
+    bind_rings(channel, channel->in.size_bytes, true);
+}
+
 int
 byte_channel_open(struct byte_channel *channel, int fd)
 {

@@ -57,6 +57,8 @@ struct byte_channel {
 
 /* ring_bytes: of each direction, a power of two, at least a page. 0 or an errno. */
 int byte_channel_make(struct byte_channel *channel, size_t ring_bytes);
+/* As newly made; the maker's, and of a client that had it only by byte_channel_mirror() and is gone. */
+void byte_channel_renew(struct byte_channel *channel);
 /* The client's end; takes fd over (also on failure). */
 int byte_channel_open(struct byte_channel *channel, int fd);
 /* The client's end inside the same process: shares the maker's mapping, owns nothing. */

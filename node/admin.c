@@ -107,7 +107,7 @@ attach(struct node *node, void **connection, struct admin_reply *reply)
     if (*connection != NULL)
         return failure("invalid", "this connection is attached already");
     pthread_mutex_lock(&node->control->lock);
-    attachment = attachment_make(node);
+    attachment = attachment_make(node, false);
     pthread_mutex_unlock(&node->control->lock);
     if (attachment == NULL)
         return failure("full", "the node has no room for another client");

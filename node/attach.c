@@ -12,6 +12,13 @@ attachment_leave(struct attachment *attachment)
     atomic_store_explicit(&attachment->state, ATTACHMENT_LEAVING, memory_order_release);
 }
 
+void
+attachment_free(struct attachment *attachment)
+{
+    byte_channel_close(&attachment->channel);
+    free(attachment);
+}
+
 /* Frees those that the worker has let go. With the control lock held. */
 void
 attachments_reap(struct node *node)
@@ -23,28 +30,52 @@ attachments_reap(struct node *node)
 
         if (attachment == NULL || atomic_load_explicit(&attachment->state, memory_order_acquire) != ATTACHMENT_GONE)
             continue;
-        byte_channel_close(&attachment->channel);
-        free(attachment);
         control->attachments[i] = NULL;
+        if (attachment->embedded && control->spares_count < SPARES_MAX)
+            control->spares[control->spares_count++] = attachment;
+        else
+            attachment_free(attachment);
     }
+}
+
+static struct attachment *
+spare_or_new(struct node *node, bool embedded)
+{
+    struct control *control = node->control;
+    struct attachment *attachment;
+    struct byte_channel channel;
+
+    if (embedded && control->spares_count > 0) {
+        attachment = control->spares[--control->spares_count];
+        channel = attachment->channel;
+        byte_channel_renew(&channel);
+        *attachment = (struct attachment){.channel = channel, .embedded = true};
+        return attachment;
+    }
+    attachment = calloc(1, sizeof(*attachment));
+    if (attachment != NULL && byte_channel_make(&attachment->channel, node->config.channel_bytes) != 0) {
+        free(attachment);
+        return NULL;
+    }
+    if (attachment != NULL)
+        attachment->embedded = embedded;
+    return attachment;
 }
 
 /* Called with the control lock held: one writer on the command ring. */
 struct attachment *
-attachment_make(struct node *node)
+attachment_make(struct node *node, bool embedded)
 {
     struct control *control = node->control;
-    struct attachment *attachment = calloc(1, sizeof(*attachment));
+    struct attachment *attachment;
     uint32_t index = 0;
 
     attachments_reap(node);
     while (index < ATTACHMENTS_MAX && control->attachments[index] != NULL)
         index++;
-    if (attachment == NULL || index == ATTACHMENTS_MAX ||
-        byte_channel_make(&attachment->channel, node->config.channel_bytes) != 0) {
-        free(attachment);
+    attachment = index < ATTACHMENTS_MAX ? spare_or_new(node, embedded) : NULL;
+    if (attachment == NULL)
         return NULL;
-    }
     attachment->index = (uint8_t)index;
     attachment->serial = ++control->attachment_serial;
     atomic_store(&attachment->state, ATTACHMENT_NEW);
@@ -82,7 +113,7 @@ node_attach(struct node *node, struct cairn_client **out)
     if (client == NULL)
         return CAIRN_NO_MEMORY;
     pthread_mutex_lock(&node->control->lock);
-    attachment = attachment_make(node);
+    attachment = attachment_make(node, true);
     pthread_mutex_unlock(&node->control->lock);
     if (attachment == NULL) {
         free(client);

@@ -230,11 +230,11 @@ node_control_stop(struct node *node)
     if (control->catalog != NULL)
         cairn_disconnect(control->catalog);
     for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
-        if (control->attachments[i] == NULL)
-            continue;
-        byte_channel_close(&control->attachments[i]->channel);
-        free(control->attachments[i]);
+        if (control->attachments[i] != NULL)
+            attachment_free(control->attachments[i]);
     }
+    while (control->spares_count > 0)
+        attachment_free(control->spares[--control->spares_count]);
     pthread_mutex_destroy(&control->lock);
     free(control);
     node->control = NULL;

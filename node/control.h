@@ -9,6 +9,7 @@
 #include "state.h"
 
 #define EVENTS_KEPT 4096u
+#define SPARES_MAX 8u
 
 struct worker_watch {
     uint64_t polls, moved_ns, looked_ns;
@@ -22,6 +23,8 @@ struct control {
     /* Guards what follows, between the control thread and callers of node.h. */
     pthread_mutex_t lock;
     struct attachment *attachments[ATTACHMENTS_MAX];
+    struct attachment *spares[SPARES_MAX]; /* embedded ones that were let go: making a channel takes the kernel long */
+    uint32_t spares_count;
     uint32_t attachment_serial;
     struct node_event events[EVENTS_KEPT];
     uint64_t events_count; /* ever */

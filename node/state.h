@@ -60,6 +60,7 @@ struct attachment {
     uint32_t serial;
     uint32_t in_flight; /* appends not yet answered: each has its answer's room reserved */
     uint8_t index;
+    bool embedded; /* no other process has its memory */
 };
 
 struct pending {
@@ -542,8 +543,9 @@ void reader_failed(struct node *node, uint64_t token);
 uint32_t readers_turn(struct node *node, uint64_t now_ns);
 
 /* attach.c */
-struct attachment *attachment_make(struct node *node);
+struct attachment *attachment_make(struct node *node, bool embedded);
 void attachment_leave(struct attachment *attachment);
+void attachment_free(struct attachment *attachment);
 void attachments_reap(struct node *node);
 
 /* control.c */

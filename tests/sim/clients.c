@@ -9,10 +9,16 @@
 #include "client.h"
 
 #define CATALOG_CLIENT SIM_CLIENTS
-#define READ_BACK 12u
+/* Where a read begins, before the committed trunk's end: one in eight far back. */
+#define READ_BACK 2u
+#define READ_FAR_BACK 40u
 /* A run's data fits the nodes' memory, also with every entry on a branch and on the trunk: full memory
  * has scenarios of its own. */
 #define GIVEN_BYTES_MAX (16u << 20)
+/* What a run takes is what its entries and reads take, and their number shows nothing that their order does not: so many
+ * are ahead of the messages, beyond that there is one of each for so many messages. */
+#define ASKED_AHEAD 1000u
+#define MESSAGES_PER_ASKED 8u
 #define UNANSWERED_NS (4000 * MS)
 
 static struct sim_node *
@@ -133,6 +139,19 @@ give_one(struct sim *sim, struct sim_client *client)
     return true;
 }
 
+static bool
+is_enough(const struct sim *sim, uint64_t asked)
+{
+    return asked > ASKED_AHEAD + sim->counts.messages / MESSAGES_PER_ASKED;
+}
+
+/* Until somebody's next turn. */
+static uint64_t
+think_ns(struct sim *sim, uint64_t slowness, uint64_t asked)
+{
+    return 1 + random_under(&sim->load, slowness * sim->plan.think_ns * (is_enough(sim, asked) ? 8 : 1));
+}
+
 /* The operator: creates the logs one by one, then changes policies. */
 void
 catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy)
@@ -210,8 +229,8 @@ give_some(struct sim *sim, struct sim_client *client)
             client->last_given = give_one(sim, client);
         return;
     }
-    while (burst-- > 0 && sim->given_bytes < GIVEN_BYTES_MAX && give_one(sim, client))
-        ;
+    while (burst-- > 0 && sim->given_bytes < GIVEN_BYTES_MAX && !is_enough(sim, sim->given) && give_one(sim, client))
+        sim->given++;
 }
 
 void
@@ -227,11 +246,10 @@ client_turn(struct sim *sim, struct sim_client *client)
             else
                 give_some(sim, client);
             take_results(sim, client);
-            node_want_poll(&sim->nodes[client->via], US);
+            node_asked(&sim->nodes[client->via]);
         }
     }
-    sim_plan_happening(sim, 1 + random_under(&sim->load, 2 * sim->plan.think_ns), HAPPEN_CLIENT, 0, 0, client->index,
-                       0);
+    sim_plan_happening(sim, think_ns(sim, 2, sim->given), HAPPEN_CLIENT, 0, 0, client->index, 0);
 }
 
 static void
@@ -271,6 +289,7 @@ reader_ask(struct sim *sim, struct sim_reader *reader)
                                                    CAIRN_READ_SESSION};
     enum cairn_read_level level;
     const struct trunk_check *trunk;
+    uint64_t back;
 
     reader->log = 1 + (uint32_t)random_under(&sim->load, sim->plan.logs);
     if (sim->log_ids[reader->log] == 0)
@@ -285,7 +304,8 @@ reader_ask(struct sim *sim, struct sim_reader *reader)
     reader->session = level == CAIRN_READ_SESSION;
     reader->linearizable = level != CAIRN_READ_STALE && !reader->session;
     reader->shown = 0;
-    reader->from = trunk->last > READ_BACK ? trunk->last - READ_BACK : 1;
+    back = random_under(&sim->load, 8) == 0 ? READ_FAR_BACK : READ_BACK;
+    reader->from = trunk->last > back ? trunk->last - back : 1;
     reader->seen_lsn = reader->from - 1;
     reader->floor_lsn = trunk->acked_lsn > trunk->read_lsn ? trunk->acked_lsn : trunk->read_lsn;
     reader->asked_ns = sim->now_ns;
@@ -353,13 +373,16 @@ reader_step(struct sim *sim, struct sim_reader *reader)
                           sim_log_name(reader->log), (unsigned long)reader->from, reader->node + 1,
                           (unsigned long)reader->seen_lsn, (unsigned long)((sim->now_ns - reader->asked_ns) / MS),
                           (unsigned long)sim->trunks[reader->log].last);
-        if (!reader->busy && random_under(&sim->load, 64) == 0)
-            reader_leave(reader);
-        else if (!reader->busy)
-            reader_ask(sim, reader);
-        node_want_poll(node, US);
+        if (!reader->busy && !is_enough(sim, sim->asked)) {
+            sim->asked++;
+            if (random_under(&sim->load, 64) == 0)
+                reader_leave(reader);
+            else
+                reader_ask(sim, reader);
+        }
+        node_asked(node);
     }
-    sim_plan_happening(sim, 1 + random_under(&sim->load, 4 * sim->plan.think_ns), HAPPEN_READER, 0, 0, index, 0);
+    sim_plan_happening(sim, think_ns(sim, 4, sim->asked), HAPPEN_READER, 0, 0, index, 0);
 }
 
 uint8_t

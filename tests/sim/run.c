@@ -132,6 +132,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         sim->nodes[i].sim = sim;
         sim->nodes[i].self = i;
         sim->nodes[i].clock.base_ns = sim->now_ns;
+        sim->nodes[i].poll_at_ns = UINT64_MAX;
         disk_init(&sim->nodes[i]);
         if (i < plan->nodes)
             node_boot(&sim->nodes[i]);
@@ -151,10 +152,8 @@ sim_end(struct sim *sim)
             node_crash(&sim->nodes[i]);
         disk_wipe(&sim->nodes[i]);
     }
-    for (uint32_t i = 0; i < sim->buried_count; i++) {
-        byte_channel_close(&sim->buried[i]->channel);
-        free(sim->buried[i]);
-    }
+    for (uint32_t i = 0; i < sim->buried_count; i++)
+        attachment_free(sim->buried[i]);
     checker_fini(sim);
     queue_fini(&sim->queue);
     free(sim->trace.rows);
@@ -169,10 +168,6 @@ happen(struct sim *sim, const struct happening *happening)
     switch ((enum happening_kind)happening->kind) {
     case HAPPEN_FRAME:
         network_deliver(sim, happening);
-        break;
-    case HAPPEN_POLL:
-        if (node_is_up(node) && node->incarnation == happening->index && (uint32_t)node->poll_at_ns == happening->value)
-            node_do_poll(node);
         break;
     case HAPPEN_CONTROL:
         if (node_is_up(node) && node->incarnation == happening->index)
@@ -208,15 +203,36 @@ happen(struct sim *sim, const struct happening *happening)
     }
 }
 
+/* Polls are most of what happens, and there is one to come of each node: they stay out of the queue. */
+static struct sim_node *
+next_polled(struct sim *sim)
+{
+    struct sim_node *next = &sim->nodes[0];
+
+    for (uint32_t i = 1; i < sim->plan.nodes; i++) {
+        if (sim->nodes[i].poll_at_ns < next->poll_at_ns)
+            next = &sim->nodes[i];
+    }
+    return next;
+}
+
 static bool
 step(struct sim *sim, uint64_t until_ns)
 {
+    struct sim_node *polled = next_polled(sim);
+    uint64_t next_ns = queue_next_ns(&sim->queue);
     struct happening happening;
 
-    if (sim->failed || queue_next_ns(&sim->queue) > until_ns || !queue_pop(&sim->queue, &happening))
+    if (sim->failed || (next_ns > until_ns && polled->poll_at_ns > until_ns))
         return false;
-    sim->now_ns = happening_ns(&happening);
     sim->counts.events++;
+    if (polled->poll_at_ns <= next_ns) {
+        sim->now_ns = polled->poll_at_ns;
+        node_do_poll(polled);
+        return true;
+    }
+    queue_pop(&sim->queue, &happening);
+    sim->now_ns = next_ns;
     happen(sim, &happening);
     return true;
 }

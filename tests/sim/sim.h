@@ -188,7 +188,7 @@ struct sim_node {
     bool started;
     struct sim_clock clock;
     struct time_source time;
-    uint64_t poll_at_ns; /* 0: none planned */
+    uint64_t poll_at_ns; /* UINT64_MAX: none planned */
     uint64_t paused_until_ns, resumed_ns, crashed_ns;
     uint64_t polled_ns;  /* its clock as the poll read it that the pause cut in two; 0: the pause was between polls */
     uint64_t stop_by_ns; /* 0: it does not stop; else when it is killed, should it not have settled */
@@ -336,8 +336,9 @@ struct sim {
     struct trace trace;
     struct sim_counts counts;
     uint64_t given_bytes;
-    bool asking_last; /* every client appends once more, which must be taken */
-    bool healing;     /* no new faults; everything must come to rest */
+    uint64_t given, asked; /* entries, and what readers asked for */
+    bool asking_last;      /* every client appends once more, which must be taken */
+    bool healing;          /* no new faults; everything must come to rest */
     bool failed;
     char reason[512];
     bool equal_seeds; /* every node draws the same numbers */
@@ -362,7 +363,6 @@ const char *sim_log_name(uint32_t log);
 /* happenings */
 enum happening_kind {
     HAPPEN_FRAME,
-    HAPPEN_POLL,
     HAPPEN_CONTROL,
     HAPPEN_CLIENT,
     HAPPEN_READER,
@@ -384,6 +384,8 @@ void node_pause(struct sim_node *node, uint64_t for_ns);
 /* Stopped in the middle of a poll: it goes on with what has arrived meanwhile, and the clock that it read before. */
 void node_pause_in_poll(struct sim_node *node, uint64_t for_ns);
 void node_want_poll(struct sim_node *node, uint64_t in_ns);
+/* Soon, if a client asked it for something. */
+void node_asked(struct sim_node *node);
 void node_do_poll(struct sim_node *node);
 void node_do_control(struct sim_node *node);
 uint64_t node_clock_ns(struct sim_node *node);

@@ -8,7 +8,7 @@
 #include "client.h"
 #include "node/control.h"
 
-#define CHANNEL_BYTES (64u << 10)
+#define CHANNEL_BYTES (16u << 10)
 #define CHANNEL_BYTES_LARGE (1u << 20)
 /* A worker that had work polls on; what it finds then seldom cannot wait for the next frame. */
 #define AGAIN_NS (25 * US)
@@ -121,7 +121,7 @@ node_boot(struct sim_node *node)
     node->started = true;
     node->starts++;
     node->events_seen = 0;
-    node->poll_at_ns = 0;
+    node->poll_at_ns = UINT64_MAX;
     node->paused_until_ns = node->polled_ns = 0;
     node->resumed_ns = sim->now_ns;
     memset(node->heard_ns, 0, sizeof(node->heard_ns));
@@ -171,7 +171,8 @@ node_crash(struct sim_node *node)
     node_control_stop(node->node);
     node_free(node->node);
     node->node = NULL;
-    node->poll_at_ns = node->stop_by_ns = 0;
+    node->poll_at_ns = UINT64_MAX;
+    node->stop_by_ns = 0;
     for (uint8_t peer = 0; peer < node->sim->plan.nodes; peer++) {
         struct rte_mbuf *frame;
 
@@ -205,10 +206,25 @@ node_want_poll(struct sim_node *node, uint64_t in_ns)
 {
     uint64_t at_ns = node->sim->now_ns + in_ns;
 
-    if (node->node == NULL || (node->poll_at_ns != 0 && node->poll_at_ns <= at_ns))
+    if (node->node != NULL && at_ns < node->poll_at_ns)
+        node->poll_at_ns = at_ns;
+}
+
+void
+node_asked(struct sim_node *node)
+{
+    if (node->node == NULL)
         return;
-    node->poll_at_ns = at_ns;
-    sim_plan_happening(node->sim, in_ns, HAPPEN_POLL, node->self, 0, node->incarnation, (uint32_t)at_ns);
+    for (uint32_t i = 0; i < node->sim->attached_count; i++) {
+        struct cairn_client *client = node->sim->attached[i];
+        struct attachment *attachment = client->attachment;
+        const void *bytes;
+
+        if (client->context == node->node && byte_ring_peek(&attachment->channel.in, &bytes) > 0) {
+            node_want_poll(node, US);
+            return;
+        }
+    }
 }
 
 static void
@@ -252,7 +268,7 @@ node_do_poll(struct sim_node *node)
     uint64_t now_ns, due_ns;
     uint32_t work;
 
-    node->poll_at_ns = 0;
+    node->poll_at_ns = UINT64_MAX;
     if (sim->now_ns < node->paused_until_ns) {
         node_want_poll(node, node->paused_until_ns - sim->now_ns);
         return;
