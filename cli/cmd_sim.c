@@ -351,39 +351,77 @@ list_scenarios(bool json)
     return cli_end(EXIT_DONE);
 }
 
-/* In a process of its own: an assertion of the code under test must not end the others. */
-static bool
-play(const struct sim_options *options, const struct scenario *scenario, uint64_t seed)
+static void
+show_scenario(const struct sim_options *options, const struct scenario *scenario, const struct sim *sim, uint64_t seed)
 {
-    pid_t child;
-    int status = 0;
+    uint64_t virtual_ms = (sim->now_ns - sim->started_ns) / MS;
 
+    if (sim->failed) {
+        trace_print(sim, stderr, TRACE_ROWS);
+        fprintf(stderr, "cairn: scenario %s, seed %lu: %s\n", scenario->name, (unsigned long)seed, sim->reason);
+    }
+    if (options->json)
+        cli_row(json_pack("{s:s,s:I,s:I,s:I,s:i}", "scenario", scenario->name, "seed", (json_int_t)seed, "virtual_ms",
+                          (json_int_t)virtual_ms, "messages", (json_int_t)sim->counts.messages, "violations",
+                          (int)sim->failed));
+    else
+        printf("%-28s %7lu ms %8lu messages  %s\n", scenario->name, (unsigned long)virtual_ms,
+               (unsigned long)sim->counts.messages, sim->failed ? "VIOLATION" : "ok");
     fflush(stdout);
-    child = fork();
-    if (child == 0) {
-        struct sim *sim = process_start();
+}
 
+/* Plays seeds until one fails; out: a byte for each that held. */
+static void
+play_seeds(const struct sim_options *options, const struct scenario *scenario, uint64_t seed, uint64_t count, int out)
+{
+    struct sim *sim = process_start();
+    bool failed = false;
+
+    for (; count > 0 && !failed; seed++, count--) {
+        memset(sim, 0, sizeof(*sim));
         sim->plan.seed = seed;
         scenario->play(sim);
         if (options->trace != NULL && !trace_write(sim, options->trace))
             _exit(cli_fail("%s: %s", options->trace, strerror(errno)));
-        if (sim->failed)
-            trace_print(sim, stderr, TRACE_ROWS);
-        if (sim->failed)
-            fprintf(stderr, "cairn: scenario %s, seed %lu: %s\n", scenario->name, (unsigned long)seed, sim->reason);
-        if (options->json)
-            cli_row(json_pack("{s:s,s:I,s:I,s:I,s:i}", "scenario", scenario->name, "seed", (json_int_t)seed,
-                              "virtual_ms", (json_int_t)((sim->now_ns - sim->started_ns) / MS), "messages",
-                              (json_int_t)sim->counts.messages, "violations", (int)sim->failed));
-        else
-            printf("%-28s %7lu ms %8lu messages  %s\n", scenario->name,
-                   (unsigned long)((sim->now_ns - sim->started_ns) / MS), (unsigned long)sim->counts.messages,
-                   sim->failed ? "VIOLATION" : "ok");
-        fflush(stdout);
-        exit(sim->failed ? EXIT_FAILED : EXIT_DONE);
+        show_scenario(options, scenario, sim, seed);
+        failed = sim->failed;
+        sim_end(sim);
+        if (!failed && write(out, "", 1) != 1)
+            break;
     }
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
+    exit(EXIT_DONE);
+}
+
+/* In processes of their own: an assertion of the code under test must not end the others. Returns how many failed. */
+static uint32_t
+play(const struct sim_options *options, const struct scenario *scenario)
+{
+    uint64_t played = 0;
+    uint32_t failed = 0;
+
+    while (played < options->runs) {
+        char held;
+        int ends[2];
+        pid_t child;
+
+        fflush(stdout);
+        if (pipe(ends) != 0 || (child = fork()) < 0)
+            return failed + (uint32_t)(cli_fail("no process to be had: %s", strerror(errno)) != 0);
+        if (child == 0) {
+            close(ends[0]);
+            play_seeds(options, scenario, options->seed + played, options->runs - played, ends[1]);
+        }
+        close(ends[1]);
+        while (read(ends[0], &held, 1) == 1)
+            played++;
+        close(ends[0]);
+        waitpid(child, NULL, 0);
+        if (played < options->runs) {
+            failed++;
+            played++;
+        }
+    }
+    return failed;
 }
 
 static int
@@ -396,8 +434,8 @@ play_scenarios(const struct sim_options *options)
         for (const struct scenario *scenario = chapters[i]; scenario->name != NULL; scenario++) {
             if (!all && strcmp(options->scenario, scenario->name) != 0)
                 continue;
-            for (uint64_t run = 0; run < options->runs; run++, played++)
-                failed += !play(options, scenario, options->seed + run);
+            failed += play(options, scenario);
+            played += (uint32_t)options->runs;
         }
     }
     if (played == 0)
