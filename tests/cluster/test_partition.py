@@ -1,6 +1,7 @@
 """Partitions between real processes: who refuses, who goes on, and what is left after the heal."""
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -53,6 +54,30 @@ def test_adaptive_accepts_on_both_sides_and_merges():
         check(cluster.read('feed', 'n3') == cluster.read('feed', 'n1'))
         seen = [e['to'] for e in cluster.events('mode_changed', healed) if e['node'] == 'n3' and e['log'] == 'feed']
         check(seen == ['MERGING', 'CP'], seen)
+
+
+def test_a_merge_says_how_far_it_is():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
+        cut_off(cluster, 'n3')
+        until('n3 accepts alone', lambda: cluster.status('feed')['n3']['mode'] == 'AP')
+        count = 60000
+        cluster.ok('append', 'feed', '--via', 'n3', stdin=b''.join(b'%d %s\n' % (i, b'x' * 1000) for i in range(count)))
+        cluster.ok('fault', 'heal')
+        looks = []
+
+        def merged():
+            row = cluster.status('feed')['n3']
+            looks.append((row['branch_entries'], row['merge_entries']))
+            return row['branch_entries'] == 0 and row['mode'] == 'CP'
+        until('its branch is merged', merged)
+        # Of how many is counted anew where the leader changes meanwhile.
+        told = [left for left, of in looks if 0 < left < of <= count]
+        check(told and told == sorted(told, reverse=True), 'no progress was told:', looks)
+        until('it is said', lambda: [e for e in cluster.events('merged') if e['node'] == 'n3'])
+        reason = [e['reason'] for e in cluster.events('merged') if e['node'] == 'n3'][-1]
+        check(re.search(r'every branch entry of n3 is on the trunk: \d+ in [\d.]+ ms', reason), reason)
+        cluster.converged('feed')
 
 
 def test_ca_refuses_when_any_is_cut_off_or_goes_on_as_cp():

@@ -18,7 +18,7 @@
 /* What a run takes is what its entries and reads take, and their number shows nothing that their order does not: so many
  * are ahead of the messages, beyond that there is one of each for so many messages. */
 #define ASKED_AHEAD 1000u
-#define MESSAGES_PER_ASKED 8u
+#define MESSAGES_PER_ASKED 16u
 #define UNANSWERED_NS (4000 * MS)
 
 static struct sim_node *
