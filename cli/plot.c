@@ -83,8 +83,9 @@ static void
 write_key(FILE *out, const struct plot_curve *curves, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        double x = LEFT + i % KEY_COLUMNS * (PAGE_WIDTH - LEFT) / KEY_COLUMNS;
-        double y = TOP + HEIGHT + 38 + i / KEY_COLUMNS * KEY_ROW;
+        uint32_t row = i / KEY_COLUMNS, column = i % KEY_COLUMNS;
+        double x = LEFT + column * (PAGE_WIDTH - LEFT) / KEY_COLUMNS;
+        double y = TOP + HEIGHT + 38 + row * KEY_ROW;
 
         fprintf(out, "<line x1='%g' x2='%g' y1='%g' y2='%g' stroke='%s' stroke-width='3'/><text x='%g' y='%g'>", x,
                 x + 24, y, y, colors[i], x + 30, y + 4);
@@ -96,6 +97,7 @@ write_key(FILE *out, const struct plot_curve *curves, uint32_t count)
 void
 plot_latency(FILE *out, const char *label, const struct plot_curve *curves, uint32_t count)
 {
+    uint32_t key_rows = (count + KEY_COLUMNS - 1) / KEY_COLUMNS;
     double low = INFINITY, high = 0;
 
     assert(count > 0 && count <= PLOT_CURVES_MAX);
@@ -105,7 +107,7 @@ plot_latency(FILE *out, const char *label, const struct plot_curve *curves, uint
     }
     high = fmax(high, low + 1);
     fprintf(out, "<svg viewBox='0 0 %g %g' role='img' aria-label='%s'>\n", PAGE_WIDTH,
-            TOP + HEIGHT + 40 + (count + KEY_COLUMNS - 1) / KEY_COLUMNS * KEY_ROW, label);
+            TOP + HEIGHT + 40 + key_rows * KEY_ROW, label);
     write_axes(out, low, high);
     for (uint32_t i = 0; i < count; i++)
         write_curve(out, &curves[i], colors[i], low, high);

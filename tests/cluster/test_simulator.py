@@ -32,7 +32,7 @@ def test_seeds_that_failed_once_hold():
 
 
 def test_whatever_of_a_closed_file_is_damaged_is_made_good():
-    # Every byte in turn: cairn sim --scenario any-damage --runs 100000
+    # Every byte in turn: cairn sim --scenario any-damage --runs 126000
     for seed in range(1, 150 * 1201, 1201):
         result = run('sim', '--scenario', 'any-damage', '--seed', seed, limit_s=60)
         check(result.status == 0, 'seed', seed, result.err.decode()[-2000:])
