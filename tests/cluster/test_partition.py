@@ -53,7 +53,8 @@ def test_adaptive_accepts_on_both_sides_and_merges():
         check(len(lines) == 10001)
         check(cluster.read('feed', 'n3') == cluster.read('feed', 'n1'))
         seen = [e['to'] for e in cluster.events('mode_changed', healed) if e['node'] == 'n3' and e['log'] == 'feed']
-        check(seen == ['MERGING', 'CP'], seen)
+        # A machine that is busy may cut it off once more meanwhile.
+        check(seen[0] == 'MERGING' and seen[-1] == 'CP', seen)
 
 
 def test_a_merge_says_how_far_it_is():

@@ -20,6 +20,9 @@ SECONDS = 60
 
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
+    ("lost-leader-awaited", "replication/producer_rows.c",
+     " || now_ns - core->leader_heard_ns >= core->config.election_timeout_ns)", ")",
+     "waits for a leader that is in reach, though it leads no more"),
     ("impatient-candidate", "replication/election.c",
      "    core->election_ns = now_ns + ((core->election_ns - now_ns) << doublings);\n", "    (void)doublings;\n",
      "waits no longer for votes after elections that nobody won"),

@@ -417,6 +417,29 @@ duplicate_producers(struct sim *sim)
     expect(sim, copies(sim, 7, 3) == 0 && copies(sim, 7, 1) == 3);
 }
 
+/* Nor does it wait for one that has lost its memory: that is in reach, leads no more, and recovers from a leader. */
+static void
+leader_lost_before_producers(struct sim *sim)
+{
+    uint8_t leader, away;
+
+    sim->plan.segment_bytes = 64u << 10;
+    sim->plan.retain_bytes = 128u << 10;
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+    away = follower(sim, leader, 1);
+    append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
+    leave_behind(sim, leader, away);
+    lose_to(sim, away, MESSAGE_PRODUCERS);
+    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, away)) == core_commit_lsn(core_of(sim, leader)));
+    expect(sim, core_producers_partial(core_of(sim, away)));
+    lose_from(sim, follower(sim, leader, 2), MESSAGE_PREVOTE);
+    node_crash(&sim->nodes[leader]);
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) == away);
+    network_heal(sim);
+    scene_end(sim);
+}
+
 const struct scenario scenarios_log[] = {
     {"truncate-conflict", "conflicting suffixes converge; what was acknowledged returns by branches",
      truncate_conflict},
@@ -425,6 +448,8 @@ const struct scenario scenarios_log[] = {
     {"match-of-a-former-term", "what matched a former leader is not committed for the next", match_of_a_former_term},
     {"retransmit-storm", "heavy loss, duplicates and reordering stay within bounds", retransmit_storm},
     {"large-entry-cut", "never half an entry", large_entry_cut},
+    {"leader-lost-before-producers", "who lacks producers does not wait for a leader that lost its memory",
+     leader_lost_before_producers},
     {"slow-follower-trim", "a follower behind the trim point begins anew there, and says so", slow_follower_trim},
     {"base-without-producers", "who began anew and knows not what its producers wrote waits long before it leads",
      base_without_producers},

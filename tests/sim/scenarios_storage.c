@@ -563,6 +563,36 @@ own_vote_not_durable(struct sim *sim)
     scene_end(sim);
 }
 
+/* Who alone is a voter asks nobody: its own vote, which its disk has not got yet, must not make it lead. */
+static void
+only_vote_not_durable(struct sim *sim)
+{
+    uint8_t alone = start(sim, 3, CAIRN_POLICY_CP, 100 * US);
+    uint8_t others[] = {follower(sim, alone, 1), follower(sim, alone, 2)};
+    uint64_t term;
+
+    for (uint32_t i = 0; i < 2; i++)
+        expect(sim, member(sim, CAIRN_MEMBER_REMOVE, others[i]) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    term = core_term(core_of(sim, alone));
+    node_crash(&sim->nodes[alone]);
+    node_boot(&sim->nodes[alone]);
+    sim->nodes[alone].disk.slower_ns = 100 * MS;
+    sim->nodes[alone].disk.torn_atoms = 0;
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[alone], LOG) != NULL && core_term(core_of(sim, alone)) > term);
+    sim_run_for(sim, 5 * MS);
+    expect(sim, core_role(core_of(sim, alone)) != ROLE_LEADER);
+    node_crash(&sim->nodes[alone]);
+    node_boot(&sim->nodes[alone]);
+    sim->nodes[alone].disk.slower_ns = 0;
+    eventually(sim, WITHIN, sim_leader(sim, LOG) == alone);
+    for (uint32_t i = 0; i < 2; i++) {
+        expect(sim, member(sim, CAIRN_MEMBER_ADD, others[i]) == CAIRN_OK);
+        eventually(sim, WITHIN, member(sim, CAIRN_MEMBER_PROMOTE, others[i]) == CAIRN_OK);
+    }
+    scene_end(sim);
+}
+
 /* A vote counts when it is durable: where a disk takes longer for it than an election's timeout, a candidate that gave up
  * after a timeout would never lead, nor would anybody else. */
 static void
@@ -595,6 +625,7 @@ const struct scenario scenarios_storage[] = {
     {"own-vote-not-durable", "a candidate's own vote counts when it is durable", own_vote_not_durable},
     {"disks-slower-than-elections", "where a vote takes longer to be durable than elections do, one is elected yet",
      disks_slower_than_elections},
+    {"only-vote-not-durable", "the only voter leads when its vote is durable", only_vote_not_durable},
     {"fsync-fails-once", "what was on its way when a write failed is not acknowledged", fsync_fails_once},
     {"any-damage", "whatever of a closed file is damaged is noticed, and made good; each --seed another place",
      any_damage},
