@@ -221,6 +221,28 @@ old_incarnation(struct sim *sim)
     scene_end(sim);
 }
 
+/* The other of two lacks the entry that removes this one, and cannot take it over by itself: it is this one that has to
+ * lead once more. */
+static void
+removed_leads_once_more(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP), other;
+
+    expect(sim, member(sim, CAIRN_MEMBER_REMOVE, follower(sim, leader, 2)) == CAIRN_OK);
+    other = follower(sim, leader, 1);
+    lose_from(sim, leader, MESSAGE_APPEND);
+    steward_ask(sim, leader, LOG, CAIRN_MEMBER_REMOVE, leader);
+    eventually(sim, 5 * MS, core_last_lsn(core_of(sim, leader)) > core_last_lsn(core_of(sim, other)));
+    isolate(sim, leader, true);
+    eventually(sim, WITHIN, core_role(core_of(sim, leader)) != ROLE_LEADER);
+    lose_from(sim, leader, MESSAGE_LEND);
+    isolate(sim, leader, false);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) == other);
+    expect(sim, core_members(core_of(sim, other))->voters == 1u << other);
+    lose_from(sim, leader, MESSAGE_NONE);
+    scene_end(sim);
+}
+
 const struct scenario scenarios_members[] = {
     {"single-step-bug", "no two disjoint majorities from overlapping changes", single_step_bug},
     {"noop-first", "a leader changes no membership before its first entry is committed", noop_first},
@@ -231,5 +253,6 @@ const struct scenario scenarios_members[] = {
     {"memory-restart-vote", "a node without its memory does not vote an entry away", memory_restart_vote},
     {"memory-majority-restart", "with a majority's memory gone nothing is invented", memory_majority_restart},
     {"old-incarnation", "frames of a former life are dropped and counted", old_incarnation},
+    {"removed-leads-once-more", "who is being removed leads until that is agreed on", removed_leads_once_more},
     {0},
 };
