@@ -109,7 +109,7 @@ refused(const char *what, enum cairn_error error)
 static uint64_t
 raw_ns(const struct consistency *bench, const char *phase)
 {
-    return durability(bench) == CAIRN_DISK && strcmp(phase, "append") == 0 ? bench->options->raw_disk.write_p50_ns
+    return durability(bench) == CAIRN_DISK && strcmp(phase, "append") == 0 ? bench->figures.raw_write_p50_ns
                                                                            : bench->figures.raw_p50_ns;
 }
 

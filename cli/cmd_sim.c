@@ -405,8 +405,10 @@ play(const struct sim_options *options, const struct scenario *scenario)
         pid_t child;
 
         fflush(stdout);
-        if (pipe(ends) != 0 || (child = fork()) < 0)
-            return failed + (uint32_t)(cli_fail("no process to be had: %s", strerror(errno)) != 0);
+        if (pipe(ends) != 0 || (child = fork()) < 0) {
+            cli_fail("no process to be had: %s", strerror(errno));
+            return failed + 1;
+        }
         if (child == 0) {
             close(ends[0]);
             play_seeds(options, scenario, options->seed + played, options->runs - played, ends[1]);

@@ -297,6 +297,12 @@ up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn)
            (core->promised_lsn == 0 || is_as_far(term, last_lsn, core->promised_term, core->promised_lsn));
 }
 
+bool
+hears_leader(const struct core *core, uint64_t now_ns)
+{
+    return core->leader != CAIRN_NODE_NONE && now_ns - core->leader_heard_ns < core->config.election_timeout_ns;
+}
+
 /* Whoever hears a leader, or has promised it a lease, does not help to depose it. */
 static bool
 leader_is_alive(const struct core *core, uint64_t now_ns)
@@ -305,7 +311,7 @@ leader_is_alive(const struct core *core, uint64_t now_ns)
         return true;
     if (core->role == ROLE_LEADER)
         return has_quorum(core, core->reach);
-    return core->leader != CAIRN_NODE_NONE && now_ns - core->leader_heard_ns < core->config.election_timeout_ns;
+    return hears_leader(core, now_ns);
 }
 
 /* Nothing is promised by a pre-vote, so nothing is remembered of it. */

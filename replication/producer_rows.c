@@ -145,8 +145,8 @@ void
 producers_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     /* One that was started anew is in reach, and leads no more. */
-    if (!core->producers_partial || core->role != ROLE_FOLLOWER || core->leader == CAIRN_NODE_NONE ||
-        !(core->reach & node_bit(core->leader)) || now_ns - core->leader_heard_ns >= core->config.election_timeout_ns)
+    if (!core->producers_partial || core->role != ROLE_FOLLOWER || !hears_leader(core, now_ns) ||
+        !(core->reach & node_bit(core->leader)))
         return;
     core->producers_until_ns = now_ns + PATIENCE * core->config.election_timeout_ns;
     if (now_ns - core->producers_asked_ns >= core->config.retransmit_ns)

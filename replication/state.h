@@ -343,6 +343,7 @@ void election_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 void campaign_at_once(struct core *core, uint64_t now_ns, const struct sink *sink);
 bool up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn);
 bool lacks_promised(const struct core *core);
+bool hears_leader(const struct core *core, uint64_t now_ns);
 void follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink);
 void receive_prevote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_prevote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);

@@ -60,6 +60,8 @@ def the_price_list(durability, *options):
             page = file.read()
     # A curve for each level and the raw transport, in two plots; a bar for each append's level, and four for each cut.
     check(page.count('<polyline') == 6 + 7 + 2 and page.count("height='18'") >= 6 + 4 * 4, 'the page lacks plots')
+    for plot in ('appends a second', 'share of appends served on each side', 'p99 of live appends'):
+        check(f"aria-label='{plot}'" in page, 'the page lacks', plot)
     check(page.endswith('</body></html>\n') and not re.search(r"[ ',]-?(nan|inf)\b", page), 'the page is not whole')
     check({r['durability'] for r in done.rows() if r['phase'] != 'partition'} == {durability})
     rows = done.rows()

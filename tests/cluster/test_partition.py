@@ -53,8 +53,9 @@ def test_adaptive_accepts_on_both_sides_and_merges():
         check(len(lines) == 10001)
         check(cluster.read('feed', 'n3') == cluster.read('feed', 'n1'))
         seen = [e['to'] for e in cluster.events('mode_changed', healed) if e['node'] == 'n3' and e['log'] == 'feed']
-        # A machine that is busy may cut it off once more meanwhile.
-        check(seen[0] == 'MERGING' and seen[-1] == 'CP', seen)
+        # A machine that is busy may cut it off once more meanwhile: then it says so.
+        again = [e for e in cluster.events('partition_suspected', healed) if e['node'] == 'n3']
+        check(seen == ['MERGING', 'CP'] or (again and seen[0] == 'MERGING' and seen[-1] == 'CP'), seen, again)
 
 
 def test_a_merge_says_how_far_it_is():

@@ -21,7 +21,7 @@ SECONDS = 60
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
     ("lost-leader-awaited", "replication/producer_rows.c",
-     " || now_ns - core->leader_heard_ns >= core->config.election_timeout_ns)", ")",
+     " || !hears_leader(core, now_ns) ||", " || core->leader == CAIRN_NODE_NONE ||",
      "waits for a leader that is in reach, though it leads no more"),
     ("impatient-candidate", "replication/election.c",
      "    core->election_ns = now_ns + ((core->election_ns - now_ns) << doublings);\n", "    (void)doublings;\n",

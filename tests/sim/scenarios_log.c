@@ -154,6 +154,15 @@ large_entry_cut(struct sim *sim)
     scene_end(sim);
 }
 
+/* Small segments, few of them kept: what is old is soon trimmed. */
+static uint8_t
+start_keeping_little(struct sim *sim, enum cairn_policy policy)
+{
+    sim->plan.segment_bytes = 64u << 10;
+    sim->plan.retain_bytes = 128u << 10;
+    return scene_start(sim, 3, policy);
+}
+
 /* It is cut off while the others go on, further than they keep. */
 static void
 leave_behind(struct sim *sim, uint8_t leader, uint8_t away)
@@ -173,9 +182,7 @@ slow_follower_trim(struct sim *sim)
     struct cairn_result result;
     uint64_t lsn = 0, base_lsn;
 
-    sim->plan.segment_bytes = 64u << 10;
-    sim->plan.retain_bytes = 128u << 10;
-    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = start_keeping_little(sim, CAIRN_POLICY_CP);
     away = follower(sim, leader, 1);
     append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
     leave_behind(sim, leader, away);
@@ -194,24 +201,29 @@ slow_follower_trim(struct sim *sim)
     scene_end(sim);
 }
 
-/* What its producers have on what is gone never arrives: it leads when nobody else has for long, and then refuses
- * whom it may have forgotten. */
+/* With a follower that has begun anew, and to which what its producers have on what is gone never arrives. */
+static uint8_t
+start_without_producers(struct sim *sim, uint8_t *away)
+{
+    uint8_t leader = start_keeping_little(sim, CAIRN_POLICY_CP);
+
+    *away = follower(sim, leader, 1);
+    append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
+    leave_behind(sim, leader, *away);
+    lose_to(sim, *away, MESSAGE_PRODUCERS);
+    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, *away)) == core_commit_lsn(core_of(sim, leader)));
+    expect(sim, core_producers_partial(core_of(sim, *away)));
+    /* Nor does the third campaign. */
+    lose_from(sim, follower(sim, leader, 2), MESSAGE_PREVOTE);
+    return leader;
+}
+
+/* It leads when nobody else has for long, and then refuses whom it may have forgotten. */
 static void
 base_without_producers(struct sim *sim)
 {
-    uint8_t leader, away, third;
+    uint8_t away, leader = start_without_producers(sim, &away), third = follower(sim, leader, 2);
 
-    sim->plan.segment_bytes = 64u << 10;
-    sim->plan.retain_bytes = 128u << 10;
-    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
-    away = follower(sim, leader, 1);
-    third = follower(sim, leader, 2);
-    append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
-    leave_behind(sim, leader, away);
-    lose_to(sim, away, MESSAGE_PRODUCERS);
-    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, away)) == core_commit_lsn(core_of(sim, leader)));
-    expect(sim, core_producers_partial(core_of(sim, away)));
-    lose_from(sim, third, MESSAGE_PREVOTE);
     isolate(sim, leader, true);
     sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
     expect(sim, core_role(core_of(sim, away)) != ROLE_LEADER);
@@ -225,15 +237,26 @@ base_without_producers(struct sim *sim)
     scene_end(sim);
 }
 
+/* Nor does it wait for one that has lost its memory: that is in reach, leads no more, and recovers from a leader. */
+static void
+leader_lost_before_producers(struct sim *sim)
+{
+    uint8_t away, leader = start_without_producers(sim, &away);
+
+    node_crash(&sim->nodes[leader]);
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) == away);
+    network_heal(sim);
+    scene_end(sim);
+}
+
 /* It comes to lead with a branch of its own, that repeats what is on the trunk before where its own begins. */
 static void
 branch_behind_the_base(struct sim *sim)
 {
     uint8_t leader, away;
 
-    sim->plan.segment_bytes = 64u << 10;
-    sim->plan.retain_bytes = 128u << 10;
-    leader = scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
+    leader = start_keeping_little(sim, CAIRN_POLICY_ADAPTIVE);
     away = follower(sim, leader, 1);
     isolate(sim, away, true);
     eventually(sim, WITHIN, node_log_of(&sim->nodes[away], LOG)->mode == CAIRN_MODE_AP);
@@ -266,10 +289,8 @@ producers_survive_restart(struct sim *sim)
 
     sim->plan.disk = true;
     sim->plan.producers_max = 4096;
-    sim->plan.segment_bytes = 64u << 10;
-    sim->plan.retain_bytes = 128u << 10;
     sim->plan.journal_file_bytes = 256u << 10;
-    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+    leader = start_keeping_little(sim, CAIRN_POLICY_CP);
     for (uint64_t producer = 1; producer <= 300; producer++)
         expect(sim, append(sim, leader, producer, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     append_many(sim, leader, 1000, 4000, CAIRN_ACK_MAJORITY);
@@ -415,29 +436,6 @@ duplicate_producers(struct sim *sim)
     expect(sim, append_as(sim, scene_leader(sim), 7, 3, 2) == CAIRN_FENCED);
     expect(sim, append_as(sim, scene_leader(sim), 7, 2, 3) == CAIRN_OK);
     expect(sim, copies(sim, 7, 3) == 0 && copies(sim, 7, 1) == 3);
-}
-
-/* Nor does it wait for one that has lost its memory: that is in reach, leads no more, and recovers from a leader. */
-static void
-leader_lost_before_producers(struct sim *sim)
-{
-    uint8_t leader, away;
-
-    sim->plan.segment_bytes = 64u << 10;
-    sim->plan.retain_bytes = 128u << 10;
-    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
-    away = follower(sim, leader, 1);
-    append_many(sim, leader, 7, 100, CAIRN_ACK_MAJORITY);
-    leave_behind(sim, leader, away);
-    lose_to(sim, away, MESSAGE_PRODUCERS);
-    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, away)) == core_commit_lsn(core_of(sim, leader)));
-    expect(sim, core_producers_partial(core_of(sim, away)));
-    lose_from(sim, follower(sim, leader, 2), MESSAGE_PREVOTE);
-    node_crash(&sim->nodes[leader]);
-    node_boot(&sim->nodes[leader]);
-    eventually(sim, WITHIN, sim_leader(sim, LOG) == away);
-    network_heal(sim);
-    scene_end(sim);
 }
 
 const struct scenario scenarios_log[] = {

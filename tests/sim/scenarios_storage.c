@@ -8,6 +8,7 @@
 /* By then everything was said twice (docs/storage.md). */
 #define SETTLED_NS (100 * MS)
 #define LARGE_BYTES 9000u
+/* Longer than an election waits. */
 #define SLOWER_NS (10 * SIM_TIMEOUT_NS)
 #define ENTRIES 60u
 
@@ -544,7 +545,7 @@ own_vote_not_durable(struct sim *sim)
 
     sim_run_for(sim, SETTLED_NS);
     lose_from(sim, voter, MESSAGE_PREVOTE);
-    sim->nodes[candidate].disk.slower_ns = 100 * MS;
+    sim->nodes[candidate].disk.slower_ns = SLOWER_NS;
     sim->nodes[candidate].disk.torn_atoms = 0;
     isolate(sim, leader, true);
     eventually(sim, WITHIN, core_term(core_of(sim, voter)) > term);
@@ -577,7 +578,7 @@ only_vote_not_durable(struct sim *sim)
     term = core_term(core_of(sim, alone));
     node_crash(&sim->nodes[alone]);
     node_boot(&sim->nodes[alone]);
-    sim->nodes[alone].disk.slower_ns = 100 * MS;
+    sim->nodes[alone].disk.slower_ns = SLOWER_NS;
     sim->nodes[alone].disk.torn_atoms = 0;
     eventually(sim, WITHIN, node_log_of(&sim->nodes[alone], LOG) != NULL && core_term(core_of(sim, alone)) > term);
     sim_run_for(sim, 5 * MS);

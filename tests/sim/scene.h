@@ -71,8 +71,7 @@ enum cairn_error append(struct sim *sim, uint8_t node, uint64_t producer, uint64
 uint64_t give(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, uint32_t epoch, enum cairn_ack ack,
               uint32_t payload_bytes);
 bool take(struct sim *sim, uint8_t node, uint64_t token, struct cairn_result *out);
-/* Reads at a level; *lsn: where it ended. The first two do not wait for that: their token, for
- * take(). */
+/* Reads at a level; *lsn: where it ended. The first two do not wait for that: their token, for take(). */
 uint64_t scene_ask(struct sim *sim, uint8_t node, enum cairn_read_level level, uint64_t from);
 uint64_t scene_ask_bounded(struct sim *sim, uint8_t node, uint64_t max_lag_ns);
 enum cairn_error scene_read(struct sim *sim, uint8_t node, enum cairn_read_level level, uint64_t from, uint64_t *lsn);
