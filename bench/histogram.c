@@ -1,13 +1,13 @@
-/* Log-linear, after HdrHistogram (Tene): each power of two is cut into 512 equal parts, so a value is
- * known to 0.2 %. */
+/* Log-linear with 512 parts: a value is known to 0.2 %. */
 #include "histogram.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "log_linear.h"
+
 #define PART_BITS 9u
-#define PARTS (1u << PART_BITS)
-#define BUCKETS ((64u - PART_BITS + 1u) * PARTS)
+#define BUCKETS LOG_LINEAR_BUCKETS(64u, PART_BITS)
 
 struct histogram {
     uint64_t counts[BUCKETS];
@@ -26,34 +26,10 @@ histogram_free(struct histogram *histogram)
     free(histogram);
 }
 
-/* Values below PARTS stand for themselves; above, the leading PART_BITS + 1 bits count. */
-static uint32_t
-bucket_of(uint64_t value)
-{
-    uint32_t shift;
-
-    if (value < PARTS)
-        return (uint32_t)value;
-    shift = 63u - (uint32_t)__builtin_clzll(value) - PART_BITS;
-    return (shift + 1) * PARTS + (uint32_t)((value >> shift) - PARTS);
-}
-
-/* The highest value of a bucket: a percentile is never told too low. */
-static uint64_t
-value_of(uint32_t bucket)
-{
-    uint32_t shift;
-
-    if (bucket < PARTS)
-        return bucket;
-    shift = bucket / PARTS - 1;
-    return ((uint64_t)(bucket % PARTS + PARTS + 1) << shift) - 1;
-}
-
 void
 histogram_add(struct histogram *histogram, uint64_t latency_ns)
 {
-    histogram->counts[bucket_of(latency_ns)]++;
+    histogram->counts[log_linear_bucket(latency_ns, PART_BITS)]++;
     histogram->total++;
     if (latency_ns > histogram->max)
         histogram->max = latency_ns;
@@ -80,8 +56,11 @@ histogram_at(const struct histogram *histogram, double percentile)
         wanted = 1;
     for (uint32_t bucket = 0; bucket < BUCKETS; bucket++) {
         seen += histogram->counts[bucket];
-        if (seen >= wanted)
-            return value_of(bucket) < histogram->max ? value_of(bucket) : histogram->max;
+        if (seen >= wanted) {
+            uint64_t highest = log_linear_highest(bucket, PART_BITS);
+
+            return highest < histogram->max ? highest : histogram->max;
+        }
     }
     return histogram->max;
 }

@@ -85,6 +85,12 @@ json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *requ
 /* The log's row of a node's answer to `status`, the answer's; NULL where the node does not know the log. */
 const json_t *cli_log_row(const json_t *answer, const char *log);
 
+/* All events of a node from number *next on, appended to rows, and *next moved. false, with a detail: it does not answer. */
+bool cli_collect_events(const struct cluster_config *cluster, uint8_t node, json_int_t *next, json_t *rows, char *detail,
+                        size_t detail_bytes);
+/* By time: clocks of one machine's processes are the same. Out of memory: as they were. */
+void cli_sort_events(json_t *rows);
+
 /* A key's text; "" where there is none. */
 const char *cli_text(const json_t *row, const char *key);
 
@@ -118,6 +124,7 @@ int cmd_tail(int argc, char **argv);
 int cmd_view(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_fault(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);

@@ -21,6 +21,7 @@ struct dev {
     struct cluster_config cluster;
     char file[320];
     const char *idle;
+    uint32_t metrics_port; /* of the first node, the next has the next; 0: none */
     bool allow_faults, detach, stop, json, nodes_given;
     int alive; /* its other end closes when this process ends, however it does; -1: nobody looks */
     pid_t pids[CAIRN_NODES_MAX];
@@ -138,7 +139,7 @@ start_caretaker(struct dev *dev)
 static void
 child(const struct dev *dev, uint32_t node)
 {
-    char log[384];
+    char log[384], port[16];
     char *arguments[] = {(char *)(uintptr_t) "cairn",
                          (char *)(uintptr_t) "server",
                          (char *)(uintptr_t) "--node",
@@ -147,10 +148,20 @@ child(const struct dev *dev, uint32_t node)
                          (char *)(uintptr_t)dev->file,
                          (char *)(uintptr_t) "--idle",
                          (char *)(uintptr_t)dev->idle,
-                         dev->allow_faults ? (char *)(uintptr_t) "--allow-faults" : NULL,
+                         NULL,
+                         NULL,
+                         NULL,
                          NULL};
+    int count = 8;
     int fd, nothing = open("/dev/null", O_RDONLY);
 
+    if (dev->allow_faults)
+        arguments[count++] = (char *)(uintptr_t) "--allow-faults";
+    if (dev->metrics_port != 0) {
+        snprintf(port, sizeof(port), "%u", dev->metrics_port + node);
+        arguments[count++] = (char *)(uintptr_t) "--metrics";
+        arguments[count++] = port;
+    }
     snprintf(log, sizeof(log), "%s/%s.log", dev->cluster.directory, dev->cluster.names[node]);
     fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (fd >= 0) {
@@ -382,6 +393,8 @@ cmd_dev(int argc, char **argv)
         {"profile", OPTION_TEXT, &profile, "shared, dedicated or wan: heartbeat and timeout"},
         {"memory-mib", OPTION_U32, &memory_mib, "for the logs of each node; default: half the machine's, shared"},
         {"idle", OPTION_TEXT, &dev.idle, "sleep (adaptive, the default), yield or spin"},
+        {"metrics", OPTION_U32, &dev.metrics_port,
+         "each node serves /metrics for Prometheus: n1 on this port of this machine, n2 on the next, ..."},
         {"allow-faults", OPTION_FLAG, &dev.allow_faults, "let 'cairn fault' in"},
         {"detach", OPTION_FLAG, &dev.detach, "return when it is ready"},
         {"stop", OPTION_FLAG, &dev.stop, "end the one that runs in --dir"},
@@ -407,6 +420,8 @@ cmd_dev(int argc, char **argv)
     if ((status = make_directory(directory, dev.cluster.directory, sizeof(dev.cluster.directory))) != 0)
         return status;
     snprintf(dev.file, sizeof(dev.file), "%s/cluster.yaml", dev.cluster.directory);
+    if (dev.metrics_port > 65535 - nodes)
+        return cli_usage("dev: --metrics is a port, with one for each node behind it");
     if (dev.stop) {
         char detail[512];
 

@@ -31,10 +31,9 @@ print_row(const json_t *row)
     printf("%s\n", json_string_value(json_object_get(row, "reason")));
 }
 
-/* All events of a node from number *next on, appended to rows. */
-static bool
-collect(const struct cluster_config *cluster, uint8_t node, json_int_t *next, json_t *rows, char *detail,
-        size_t detail_bytes)
+bool
+cli_collect_events(const struct cluster_config *cluster, uint8_t node, json_int_t *next, json_t *rows, char *detail,
+                   size_t detail_bytes)
 {
     for (;;) {
         json_t *request = json_pack("{s:s,s:I}", "cmd", "events", "next", *next);
@@ -52,8 +51,8 @@ collect(const struct cluster_config *cluster, uint8_t node, json_int_t *next, js
     }
 }
 
-static void
-print_sorted(const json_t *rows, bool json)
+void
+cli_sort_events(json_t *rows)
 {
     size_t count = json_array_size(rows);
     json_t **sorted = calloc(count + 1, sizeof(*sorted));
@@ -61,15 +60,25 @@ print_sorted(const json_t *rows, bool json)
     if (sorted == NULL)
         return;
     for (size_t i = 0; i < count; i++)
-        sorted[i] = json_array_get(rows, i);
+        sorted[i] = json_incref(json_array_get(rows, i));
     qsort(sorted, count, sizeof(*sorted), by_time);
-    for (size_t i = 0; i < count; i++) {
-        if (json)
-            cli_row(json_incref(sorted[i]));
-        else
-            print_row(sorted[i]);
-    }
+    for (size_t i = 0; i < count; i++)
+        json_array_set_new(rows, i, sorted[i]);
     free(sorted);
+}
+
+static void
+print_rows(json_t *rows, bool json)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach (rows, i, row) {
+        if (json)
+            cli_row(json_incref(row));
+        else
+            print_row(row);
+    }
 }
 
 int
@@ -98,8 +107,9 @@ cmd_events(int argc, char **argv)
         uint32_t answering = 0;
 
         for (uint8_t i = 0; i < cluster.nodes; i++)
-            answering += collect(&cluster, i, &next[i], rows, detail, sizeof(detail));
-        print_sorted(rows, json);
+            answering += cli_collect_events(&cluster, i, &next[i], rows, detail, sizeof(detail));
+        cli_sort_events(rows);
+        print_rows(rows, json);
         json_decref(rows);
         if (answering == 0)
             return cli_fail("the cluster is down: %s", detail);

@@ -15,6 +15,7 @@
 #include "disk.h"
 #include "eal.h"
 #include "identity.h"
+#include "metrics.h"
 #include "netns.h"
 #include "node.h"
 
@@ -30,6 +31,8 @@ struct server {
     struct node *node;
     struct lcore lcore;
     struct disk *disk;
+    const char *metrics_address; /* NULL: nowhere */
+    struct metrics *metrics;
     bool without_uring;
     bool keeps_damage;
 };
@@ -132,6 +135,30 @@ open_disk(struct server *server)
     return 0;
 }
 
+static char *
+metrics_text(void *context, size_t *size_bytes)
+{
+    return node_metrics(context, size_bytes);
+}
+
+static int
+start_metrics(struct server *server)
+{
+    struct metrics_source source = {.text = metrics_text, .context = server->node};
+    char detail[512];
+
+    if (server->metrics_address == NULL)
+        return 0;
+    switch (metrics_start(server->metrics_address, &source, &server->metrics, detail, sizeof(detail))) {
+    case CAIRN_OK:
+        return 0;
+    case CAIRN_INVALID:
+        return cli_usage("server: --metrics: %s", detail);
+    default:
+        return cli_fail("%s", detail);
+    }
+}
+
 static int
 start(struct server *server, enum idle_policy idle)
 {
@@ -144,6 +171,8 @@ start(struct server *server, enum idle_policy idle)
         node_create(&server->config, &server->node, detail, sizeof(detail)) != CAIRN_OK ||
         node_control_start(server->node, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
+    if ((status = start_metrics(server)) != 0)
+        return status;
     server->lcore = (struct lcore){
         .workers = {node_worker(server->node)},
         .workers_count = 1,
@@ -171,6 +200,7 @@ settle(struct server *server)
 static void
 stop(struct server *server)
 {
+    metrics_stop(server->metrics);
     settle(server);
     lcore_stop(&server->lcore);
     if (server->node != NULL) {
@@ -244,6 +274,8 @@ cmd_server(int argc, char **argv)
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"check", OPTION_FLAG, &check, "only check the cluster file"},
         {"idle", OPTION_TEXT, &idle_name, "sleep (adaptive, the default), yield or spin"},
+        {"metrics", OPTION_TEXT, &server.metrics_address,
+         "serve /metrics for Prometheus there: PORT (of this machine alone) or HOST:PORT"},
         {"allow-faults", OPTION_FLAG, &server.config.allow_faults, "let 'cairn fault' in"},
         {"scrub-mib-s", OPTION_U32, &scrub_mib_s,
          "how much of the journal is read again in the background; default 8, 0: none"},

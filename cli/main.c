@@ -15,6 +15,7 @@ static const struct command commands[] = {
     {"tail", "read a log and follow it", cmd_tail},
     {"view", "a log by key, with what was written apart resolved", cmd_view},
     {"status", "what every log is doing on every node", cmd_status},
+    {"top", "rates and latencies, live", cmd_top},
     {"events", "what the nodes saw and decided, and why", cmd_events},
     {"fault", "inject partitions and lossy links", cmd_fault},
     {"inspect", "what a stopped node's journal holds, and what of it is damaged", cmd_inspect},

@@ -36,32 +36,56 @@ status_row(struct node *node, const struct node_log_view *view)
     snprintf(digest, sizeof(digest), "%016" PRIx64, view->digest);
     return json_pack(
         "{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:b,s:s,s:I,"
-        "s:I,s:I,s:o,s:b,s:I,s:I}",
+        "s:I,s:I,s:o,s:b,s:I,s:I,s:I,s:I}",
         "node", node->name, "log", view->name, "id", (int)view->id, "role", view->role, "leader",
         node_name_or_null(node, view->leader), "term", (json_int_t)view->term, "mode", cairn_mode_name(view->mode),
         "policy", cairn_policy_name(view->policy), "deny", cairn_deny_name(view->deny), "commit_lsn",
         (json_int_t)view->commit_lsn, "last_lsn", (json_int_t)view->last_lsn, "first_lsn", (json_int_t)view->first_lsn,
-        "branch_entries", (json_int_t)view->branch_entries, "digest", digest, "appended", (json_int_t)view->appended,
-        "refused", (json_int_t)view->refused, "hears", names_of(node, node->hears), "voters",
+        "branch_entries", (json_int_t)view->branch_entries, "digest", digest, "appended", (json_int_t)view->counters.appended,
+        "refused", (json_int_t)view->counters.refused, "hears", names_of(node, node->hears), "voters",
         names_of(node, view->voters), "learners", names_of(node, view->learners), "durability",
         cairn_durability_name(view->durability), "held_lsn", (json_int_t)view->held_lsn, "lacks_lsn",
         (json_int_t)view->lacks_lsn, "disk_failed", view->disk_failed, "when_cut", view->falls_to_cp ? "cp" : "deny",
         "retain_bytes", (json_int_t)view->retain_bytes, "retain_age_ms", (json_int_t)(view->retain_age_ns / 1000000),
         "trim_before", (json_int_t)view->trim_before_lsn, "slow", names_of(node, node->slow.peers), "worker_hung",
         atomic_load_explicit(&node->worker_hung, memory_order_relaxed), "merge_entries",
-        (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000));
+        (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000), "appended_bytes",
+        (json_int_t)view->counters.appended_bytes, "read", (json_int_t)view->counters.read);
+}
+
+/* By level, the buckets that are not empty: pairs of number and count. */
+static json_t *
+latencies_row(const struct latencies *latencies)
+{
+    json_t *levels = json_object();
+
+    for (enum cairn_ack ack = CAIRN_ACK_LOCAL; ack <= CAIRN_ACK_ALL; ack++) {
+        json_t *pairs = json_array();
+
+        for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+            uint64_t count = atomic_load_explicit(&latencies->levels[ack].counts[bucket], memory_order_relaxed);
+
+            if (count > 0)
+                json_array_append_new(pairs, json_pack("[I,I]", (json_int_t)bucket, (json_int_t)count));
+        }
+        json_object_set_new(levels, cairn_ack_name(ack), pairs);
+    }
+    return levels;
 }
 
 static json_t *
-status(struct node *node)
+status(struct node *node, const json_t *request)
 {
+    bool with_latencies = json_is_true(json_object_get(request, "latencies"));
     json_t *rows = json_array();
     struct node_log_view view;
 
-    /* Logs are only ever added, by this thread. */
-    for (uint32_t i = 0; i < node->snapshot->count; i++) {
-        if (node_view(node, node->snapshot->logs[i].log->name, &view))
-            json_array_append_new(rows, status_row(node, &view));
+    for (uint32_t i = 0; node_view_at(node, i, &view); i++) {
+        json_t *row = status_row(node, &view);
+
+        if (with_latencies)
+            json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
+        json_array_append_new(rows, row);
     }
     return json_pack("{s:b,s:o,s:o}", "ok", 1, "rows", rows, "reach", names_of(node, node->reach));
 }
@@ -179,7 +203,7 @@ admin_command(void *context, void **connection, const void *request_object, stru
     else if (strcmp(command, "open") == 0)
         reply->body = open_log(node, request);
     else if (strcmp(command, "status") == 0)
-        reply->body = status(node);
+        reply->body = status(node, request);
     else if (strcmp(command, "events") == 0)
         reply->body = events(node, request);
     else if (strcmp(command, "faults") == 0)

@@ -50,13 +50,20 @@ snapshot_retire(struct snapshot *former)
     free(former);
 }
 
+static void
+keep_event(struct control *control, const struct node_event *event)
+{
+    control->events[control->events_count++ % EVENTS_KEPT] = *event;
+    control->events_by_kind[event->kind]++;
+}
+
 void
 control_event(struct node *node, const struct node_event *event)
 {
     struct control *control = node->control;
 
     pthread_mutex_lock(&control->lock);
-    control->events[control->events_count++ % EVENTS_KEPT] = *event;
+    keep_event(control, event);
     pthread_mutex_unlock(&control->lock);
 }
 
@@ -67,7 +74,7 @@ collect_events(struct node *node)
     struct node_event event;
 
     while (rte_ring_sc_dequeue_elem(node->events, &event, sizeof(event)) == 0)
-        control->events[control->events_count++ % EVENTS_KEPT] = event;
+        keep_event(control, &event);
 }
 
 /* The catalog is a log like any other: what is committed of it is in force. */
@@ -300,8 +307,7 @@ view_fill(const struct node_log *log, const struct log_rules *rules, struct node
     out->merge_entries = status.merge.entries;
     out->merge_begun_ns = status.merge.begun_ns;
     out->digest = status.digest;
-    out->appended = status.appended;
-    out->refused = status.refused;
+    out->counters = status.counters;
 }
 
 bool
@@ -321,6 +327,31 @@ node_view(struct node *node, const char *name, struct node_log_view *out)
     return found;
 }
 
+bool
+node_view_at(struct node *node, uint32_t index, struct node_log_view *out)
+{
+    bool found;
+
+    pthread_mutex_lock(&node->control->lock);
+    found = index < node->snapshot->count;
+    if (found)
+        view_fill(node->snapshot->logs[index].log, &node->snapshot->logs[index].rules, out);
+    pthread_mutex_unlock(&node->control->lock);
+    return found;
+}
+
+const struct latencies *
+node_latencies(struct node *node, uint32_t index)
+{
+    const struct latencies *latencies = NULL;
+
+    pthread_mutex_lock(&node->control->lock);
+    if (index < node->snapshot->count)
+        latencies = &node->snapshot->logs[index].log->latencies;
+    pthread_mutex_unlock(&node->control->lock);
+    return latencies;
+}
+
 uint32_t
 node_events(struct node *node, uint64_t *next, struct node_event *out, uint32_t most)
 {
@@ -334,4 +365,12 @@ node_events(struct node *node, uint64_t *next, struct node_event *out, uint32_t 
         out[count++] = control->events[(*next)++ % EVENTS_KEPT];
     pthread_mutex_unlock(&control->lock);
     return count;
+}
+
+void
+node_events_by_kind(struct node *node, uint64_t *out)
+{
+    pthread_mutex_lock(&node->control->lock);
+    memcpy(out, node->control->events_by_kind, sizeof(node->control->events_by_kind));
+    pthread_mutex_unlock(&node->control->lock);
 }

@@ -12,6 +12,7 @@
 #include "fault.h"
 #include "worker.h"
 
+struct latencies;
 struct node;
 
 struct node_config {
@@ -122,6 +123,13 @@ enum cairn_error node_attach(struct node *node, struct cairn_client **out);
 /* Faults on what this node sends, by peer. Any thread but the worker's. */
 void node_set_faults(struct node *node, const struct fault_rule *rules);
 
+/* What a node has done with a log since it started. */
+struct log_counters {
+    uint64_t appended, appended_bytes; /* entries of clients, and their records */
+    uint64_t refused;
+    uint64_t read; /* entries given to readers */
+};
+
 /* What one log on this node is doing. Any thread. */
 struct node_log_view {
     char name[CAIRN_NAME_BYTES];
@@ -135,16 +143,28 @@ struct node_log_view {
     uint8_t leader;
     bool recovering, disk_failed;
     cairn_node_set voters, learners;
-    uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, appended, refused;
+    uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest;
+    struct log_counters counters;
     uint64_t held_lsn;                                     /* on this node's medium */
     uint64_t merge_entries, merge_begun_ns;                /* of so many its branch goes onto the trunk; 0: none does */
     uint64_t retain_bytes, retain_age_ns, trim_before_lsn; /* 0: everything is kept */
     uint64_t lacks_lsn; /* 0: nothing; else damaged here from last_lsn + 1 up to here */
 };
 bool node_view(struct node *node, const char *log, struct node_log_view *out);
+/* By number, from 0: logs are only ever added. false: there are no more. */
+bool node_view_at(struct node *node, uint32_t index, struct node_log_view *out);
+
+/* How long its appends took: stays valid as long as the node. Any thread. */
+const struct latencies *node_latencies(struct node *node, uint32_t index);
+
+/* All that the node counts and measures, in the Prometheus text format 0.0.4; the caller frees it. NULL: no memory. Any
+ * thread. */
+char *node_metrics(struct node *node, size_t *size_bytes);
 
 /* Events so far: copies those from number *next on, at most `most`, and moves *next. Any thread. */
 uint32_t node_events(struct node *node, uint64_t *next, struct node_event *out, uint32_t most);
+/* How many of each kind there were. out: EVENT_KINDS numbers. Any thread. */
+void node_events_by_kind(struct node *node, uint64_t *out);
 const char *event_name(enum event_kind kind);
 
 /* The port to a peer, for benches that measure it bare. */

@@ -336,7 +336,10 @@ emit_entry(struct node *node, struct reader *reader, const struct stretch *stret
         byte_ring_room(&attachment->channel.out) <
             sizeof(answer) + record_size(record) + attachment->channel.out.size_bytes / ANSWERS_RESERVED_SHARE)
         return false;
-    return answer_put(node, reader->attachment, reader->serial, &answer, record);
+    if (!answer_put(node, reader->attachment, reader->serial, &answer, record))
+        return false;
+    reader->log->counters.read++;
+    return true;
 }
 
 /* Trunk entries that may be read now. Returns how many were given. */

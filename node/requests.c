@@ -56,8 +56,16 @@ answer_error(struct node *node, struct node_log *log, const struct attachment *a
     struct answer answer = answer_to(node, log, token, error);
 
     if (log != NULL)
-        log->refused++;
+        log->counters.refused++;
     answer_put(node, attachment->index, attachment->serial, &answer, NULL);
+}
+
+static void
+count_latency(const struct node *node, struct node_log *log, const struct pending *pending, uint8_t ack)
+{
+    uint32_t units = (uint32_t)(node->worker.now_ns >> TAKEN_SHIFT) - pending->taken;
+
+    latencies_add(&log->latencies, ack, (uint64_t)units << TAKEN_SHIFT);
 }
 
 static void
@@ -72,12 +80,22 @@ answer_trunk(struct node *node, struct node_log *log, const struct pending *pend
     answer_put(node, pending->attachment, pending->serial, &answer, NULL);
 }
 
+/* The first answer to an append. */
+static void
+answer_appended(struct node *node, struct node_log *log, const struct pending *pending)
+{
+    count_latency(node, log, pending, pending->ack);
+    answer_trunk(node, log, pending, false);
+}
+
 static void
 answer_branch(struct node *node, struct node_log *log, const struct pending *pending, uint32_t incarnation,
               uint64_t seq, bool repeated)
 {
     struct answer answer = answer_to(node, log, pending->token, CAIRN_OK);
 
+    if (!repeated)
+        count_latency(node, log, pending, CAIRN_ACK_LOCAL);
     answer.ack = CAIRN_ACK_LOCAL;
     answer.flags = (uint8_t)(ANSWER_ON_BRANCH | (repeated ? ANSWER_REPEATED : 0));
     answer.seq = seq;
@@ -124,7 +142,7 @@ answer_up_to(struct node *node, struct node_log *log, struct pending_ring *ring,
 
         if (pending->lsn > lsn)
             return;
-        answer_trunk(node, log, pending, false);
+        answer_appended(node, log, pending);
         ring->head++;
     }
 }
@@ -208,7 +226,7 @@ pending_relax(struct node *node, struct node_log *log)
 
         if (pending.asked == CAIRN_ACK_POLICY && pending.lsn <= core_commit_lsn(log->core)) {
             pending.ack = CAIRN_ACK_MAJORITY;
-            answer_trunk(node, log, &pending, false);
+            answer_appended(node, log, &pending);
         } else {
             ring->items[kept++ & ring->mask] = pending;
         }
@@ -285,6 +303,13 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
     return true;
 }
 
+static void
+count_appended(struct node_log *log, uint32_t size_bytes)
+{
+    log->counters.appended++;
+    log->counters.appended_bytes += size_bytes;
+}
+
 /* If this node is deposed, what is not committed may have to be copied to branches: more than the free
  * segments take is not let in. Half of their room, since large records leave the ends unused. */
 static bool
@@ -340,12 +365,12 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
         .origin = node->self,
     };
     store_append(&log->trunk, &block, record);
-    log->appended++;
+    count_appended(log, block.size_bytes);
     log->uncommitted_bytes += block.size_bytes;
     node->uncommitted_bytes += block.size_bytes;
     pending->lsn = accepted.lsn;
     if (alone && log->durable == NULL)
-        answer_trunk(node, log, pending, false);
+        answer_appended(node, log, pending);
     else
         pending_push(ring, pending);
     node_activate(node, log);
@@ -409,7 +434,7 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
         };
         store_append(&log->own->store, &block, record);
         log->own->entries++;
-        log->appended++;
+        count_appended(log, block.size_bytes);
         log_reassess(node, log);
         node_activate(node, log);
     } else if (accepted.seq == 0)
@@ -478,6 +503,7 @@ handle_append(struct node *node, struct attachment *attachment, const struct req
     struct pending pending = {
         .token = request->token,
         .serial = attachment->serial,
+        .taken = (uint32_t)(now_ns >> TAKEN_SHIFT),
         .attachment = attachment->index,
         .asked = request->level,
     };

@@ -25,6 +25,7 @@
 #include "core.h"
 #include "detector.h"
 #include "journal.h"
+#include "latencies.h"
 #include "mode.h"
 #include "node.h"
 #include "protocol.h"
@@ -66,10 +67,13 @@ struct attachment {
 struct pending {
     uint64_t lsn, token;
     uint32_t serial;
+    uint32_t taken; /* when, in units of 64 ns; comes round after four and a half minutes */
     uint8_t attachment, ack, asked;
     bool repeated;
     bool unplaced; /* lsn is only a bound of where it stands */
 };
+
+#define TAKEN_SHIFT 6u /* from nanoseconds, so that a pending append stays within half a cache line */
 
 /* Appends waiting for their commit, by lsn: a ring. */
 struct pending_ring {
@@ -196,7 +200,8 @@ struct log_status {
     uint8_t self, leader;
     bool recovering, failed;
     bool reaches_all; /* voters */
-    uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, refused, appended, recovery_lsn;
+    uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, recovery_lsn;
+    struct log_counters counters;
     uint64_t held_lsn, lacks_lsn;
     struct merge merge;
     struct members members;
@@ -261,7 +266,8 @@ struct node_log {
     bool active;                              /* in node->active */
     bool touched;                             /* something happened since its last tick */
     uint64_t hlc;
-    uint64_t appended, refused;
+    struct log_counters counters;
+    struct latencies latencies;
     uint64_t uncommitted_bytes; /* this log's part */
     uint64_t diverged_lsn;
     uint64_t trim_lsn; /* every member in reach holds what is at or below */

@@ -423,8 +423,7 @@ status_publish(struct node_log *log)
         .recovery_lsn = core_recovery_lsn(log->core),
         .members = *core_members(log->core),
         .self = log->self,
-        .refused = log->refused,
-        .appended = log->appended,
+        .counters = log->counters,
     };
     atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&log->status_sequence, sequence + 2, memory_order_release);

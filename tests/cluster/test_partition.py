@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from harness import Cluster, check, until
+from test_seeing import Metrics, free_ports, get
 
 
 def cut_off(cluster, node):
@@ -59,23 +60,33 @@ def test_adaptive_accepts_on_both_sides_and_merges():
 
 
 def test_a_merge_says_how_far_it_is():
-    with Cluster() as cluster:
+    port = free_ports(3)
+    with Cluster(3, '--metrics', port) as cluster:
         cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
         cut_off(cluster, 'n3')
         until('n3 accepts alone', lambda: cluster.status('feed')['n3']['mode'] == 'AP')
         count = 60000
         cluster.ok('append', 'feed', '--via', 'n3', stdin=b''.join(b'%d %s\n' % (i, b'x' * 1000) for i in range(count)))
+        top = cluster.start('top', '--json', '--interval-ms', 10, stdout=subprocess.PIPE)
+        json.loads(top.stdout.readline())
         cluster.ok('fault', 'heal')
-        looks = []
+        looks, scraped = [], []
 
         def merged():
             row = cluster.status('feed')['n3']
             looks.append((row['branch_entries'], row['merge_entries']))
+            metrics = Metrics(get(port + 2))
+            scraped.append(tuple(metrics.get(f'cairn_log_{what}_entries', node='n3', log='feed')
+                                 for what in ('branch', 'merge')))
             return row['branch_entries'] == 0 and row['mode'] == 'CP'
         until('its branch is merged', merged)
+        top.terminate()
+        shown = [(r['branch_entries'], r['merge_entries']) for r in map(json.loads, top.stdout.read().splitlines()[:-1])
+                 if r['node'] == 'n3' and r['log'] == 'feed']
         # Of how many is counted anew where the leader changes meanwhile.
-        told = [left for left, of in looks if 0 < left < of <= count]
-        check(told and told == sorted(told, reverse=True), 'no progress was told:', looks)
+        for what in looks, scraped, shown:
+            told = [left for left, of in what if 0 < left < of <= count]
+            check(told and told == sorted(told, reverse=True), 'no progress was told:', what)
         until('it is said', lambda: [e for e in cluster.events('merged') if e['node'] == 'n3'])
         reason = [e['reason'] for e in cluster.events('merged') if e['node'] == 'n3'][-1]
         check(re.search(r'every branch entry of n3 is on the trunk: \d+ in [\d.]+ ms', reason), reason)

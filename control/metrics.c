@@ -1,0 +1,156 @@
+#include "metrics.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <microhttpd.h>
+
+#define CONNECTIONS_MAX 16u
+#define TIMEOUT_S 10u
+#define TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+struct metrics {
+    struct MHD_Daemon *daemon;
+    struct metrics_source source;
+};
+
+static enum MHD_Result
+answer(struct MHD_Connection *connection, unsigned status, char *text, size_t size_bytes, enum MHD_ResponseMemoryMode mode)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(size_bytes, text, mode);
+    enum MHD_Result result;
+
+    if (response == NULL)
+        return MHD_NO;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE);
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result
+refuse(struct MHD_Connection *connection, unsigned status, const char *why)
+{
+    return answer(connection, status, (char *)(uintptr_t)why, strlen(why), MHD_RESPMEM_PERSISTENT);
+}
+
+static enum MHD_Result
+serve(void *context, struct MHD_Connection *connection, const char *path, const char *method, const char *version,
+      const char *body, size_t *body_bytes, void **request)
+{
+    const struct metrics *metrics = context;
+    size_t size_bytes = 0;
+    char *text;
+
+    (void)version;
+    (void)body;
+    (void)request;
+    if (*body_bytes != 0) {
+        *body_bytes = 0;
+        return MHD_YES;
+    }
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is served here\n");
+    if (strcmp(path, "/metrics") != 0)
+        return refuse(connection, MHD_HTTP_NOT_FOUND, "only /metrics is served here\n");
+    text = metrics->source.text(metrics->source.context, &size_bytes);
+    if (text == NULL)
+        return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for it\n");
+    return answer(connection, MHD_HTTP_OK, text, size_bytes, MHD_RESPMEM_MUST_FREE);
+}
+
+/* Takes the text apart: host and port, "" where there is no host. */
+static bool
+split(const char *address, char *host, size_t host_bytes, const char **port)
+{
+    const char *colon = strrchr(address, ':'), *end = colon;
+    size_t length;
+
+    *port = colon == NULL ? address : colon + 1;
+    host[0] = '\0';
+    if (colon == NULL)
+        return **port != '\0';
+    if (address[0] == '[' && colon > address + 1 && colon[-1] == ']') {
+        address++;
+        end--;
+    }
+    length = (size_t)(end - address);
+    if (length == 0 || length >= host_bytes)
+        return false;
+    memcpy(host, address, length);
+    host[length] = '\0';
+    return **port != '\0';
+}
+
+static enum cairn_error
+refuse_start(enum cairn_error error, const char *address, const char *why, char *detail, size_t detail_bytes)
+{
+    snprintf(detail, detail_bytes, "metrics at %s: %s", address, why);
+    return error;
+}
+
+static enum cairn_error
+resolve(const char *address, struct addrinfo **out, char *detail, size_t detail_bytes)
+{
+    const struct addrinfo hints = {
+        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    const char *port;
+    char host[64], *end;
+
+    if (!split(address, host, sizeof(host), &port) || strtoul(port, &end, 10) - 1 >= 65535 || *end != '\0' ||
+        getaddrinfo(host[0] == '\0' ? "127.0.0.1" : host, port, &hints, out) != 0)
+        return refuse_start(CAIRN_INVALID, address,
+                            "not an address to listen at (PORT, or HOST:PORT with the host as a number)", detail,
+                            detail_bytes);
+    return CAIRN_OK;
+}
+
+enum cairn_error
+metrics_start(const char *address, const struct metrics_source *source, struct metrics **out, char *detail,
+              size_t detail_bytes)
+{
+    struct metrics *metrics = NULL;
+    struct addrinfo *found;
+    enum cairn_error error = resolve(address, &found, detail, detail_bytes);
+
+    if (error != CAIRN_OK)
+        return error;
+    metrics = calloc(1, sizeof(*metrics));
+    if (metrics != NULL) {
+        unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
+
+        metrics->source = *source;
+        errno = 0;
+        metrics->daemon = MHD_start_daemon(found->ai_family == AF_INET6 ? flags | MHD_USE_IPv6 : flags, 0, NULL, NULL,
+                                           serve, metrics, MHD_OPTION_SOCK_ADDR, found->ai_addr,
+                                           MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                                           TIMEOUT_S, MHD_OPTION_END);
+        if (metrics->daemon == NULL)
+            error = refuse_start(CAIRN_IO, address, errno == 0 ? "cannot be listened at" : strerror(errno), detail,
+                                 detail_bytes);
+    } else
+        error = refuse_start(CAIRN_NO_MEMORY, address, "no memory", detail, detail_bytes);
+    freeaddrinfo(found);
+    if (error != CAIRN_OK)
+        free(metrics);
+    else
+        *out = metrics;
+    return error;
+}
+
+void
+metrics_stop(struct metrics *metrics)
+{
+    if (metrics == NULL)
+        return;
+    MHD_stop_daemon(metrics->daemon);
+    free(metrics);
+}
