@@ -86,8 +86,8 @@ json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *requ
 const json_t *cli_log_row(const json_t *answer, const char *log);
 
 /* All events of a node from number *next on, appended to rows, and *next moved. false, with a detail: it does not answer. */
-bool cli_collect_events(const struct cluster_config *cluster, uint8_t node, json_int_t *next, json_t *rows, char *detail,
-                        size_t detail_bytes);
+bool cli_collect_events(const struct cluster_config *cluster, uint8_t node, json_int_t *next, json_t *rows,
+                        char *detail, size_t detail_bytes);
 /* By time: clocks of one machine's processes are the same. Out of memory: as they were. */
 void cli_sort_events(json_t *rows);
 

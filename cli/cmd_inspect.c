@@ -22,7 +22,7 @@ struct tail_entry {
 struct log_seen {
     uint32_t id;
     char name[CAIRN_NAME_BYTES];
-    uint64_t first_lsn, last_lsn, commit_lsn, digest, base_lsn, term, branch_entries;
+    uint64_t first_lsn, last_lsn, commit_lsn, digest, base_lsn, term, branch_entries, copy_entries;
     uint64_t limit_lsn; /* the digest is wanted there; UINT64_MAX: at the commit lsn */
     struct tail_entry *tail;
     uint64_t tail_count, tail_capacity;
@@ -185,7 +185,7 @@ take(struct inspection *inspection, const struct journal_block *head, const uint
     if (head->type == JOURNAL_ENTRIES)
         take_entries(inspection, log, head, body);
     if (head->type == JOURNAL_BRANCH)
-        log->branch_entries += head->block.count;
+        *(head->block.origin == head->node ? &log->branch_entries : &log->copy_entries) += head->block.count;
     if ((head->type == JOURNAL_STATE || head->type == JOURNAL_TAIL) && head->block.term >= log->term) {
         log->term = head->block.term;
         log->vote = head->block.origin;
@@ -310,10 +310,11 @@ print_log(const struct inspection *inspection, const struct log_seen *log, bool 
         json_array_append_new(damaged, json_pack("{s:I,s:I}", "from_lsn", (json_int_t)log->missing_from, "to_lsn",
                                                  (json_int_t)log->missing_to));
     if (json)
-        cli_row(json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:O}", "node", inspection->node, "log", log->name,
+        cli_row(json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:O}", "node", inspection->node, "log", log->name,
                           "first_lsn", (json_int_t)first_lsn, "last_lsn", (json_int_t)last_lsn, "commit_lsn",
                           (json_int_t)log->commit_lsn, "term", (json_int_t)log->term, "digest", digest,
-                          "branch_entries", (json_int_t)log->branch_entries, "damaged", damaged));
+                          "branch_entries", (json_int_t)log->branch_entries, "copy_entries",
+                          (json_int_t)log->copy_entries, "damaged", damaged));
     else
         printf("%-6s %-20s lsn %" PRIu64 " to %" PRIu64 ", committed %" PRIu64 ", term %" PRIu64 ", digest %s%s\n",
                inspection->node, log->name, first_lsn, last_lsn, log->commit_lsn, log->term, digest,

@@ -189,12 +189,13 @@ json_look(const struct top *top, const struct look *look, const struct look *bef
     uint64_t ns = look->t_ns - before->t_ns;
     json_t *row = json_pack(
         "{s:I,s:s,s:s,s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "t_ns", (json_int_t)look->t_ns, "node",
-        look->node, "log", look->log, "role", cli_text(look->row, "role"), "mode", cli_text(look->row, "mode"), "policy",
-        cli_text(look->row, "policy"), "interval_ms", (double)ns / 1e6, "appends_per_s",
-        rate(look->appended, before->appended, ns), "bytes_per_s", rate(look->appended_bytes, before->appended_bytes, ns),
-        "refused_per_s", rate(look->refused, before->refused, ns), "reads_per_s", rate(look->read, before->read, ns),
-        "commits_per_s", rate(look->commit_lsn, before->commit_lsn, ns), "commit_lsn", (json_int_t)look->commit_lsn,
-        "behind", (json_int_t)behind(top, look), "branch_entries", (json_int_t)number(look->row, "branch_entries"),
+        look->node, "log", look->log, "role", cli_text(look->row, "role"), "mode", cli_text(look->row, "mode"),
+        "policy", cli_text(look->row, "policy"), "interval_ms", (double)ns / 1e6, "appends_per_s",
+        rate(look->appended, before->appended, ns), "bytes_per_s",
+        rate(look->appended_bytes, before->appended_bytes, ns), "refused_per_s",
+        rate(look->refused, before->refused, ns), "reads_per_s", rate(look->read, before->read, ns), "commits_per_s",
+        rate(look->commit_lsn, before->commit_lsn, ns), "commit_lsn", (json_int_t)look->commit_lsn, "behind",
+        (json_int_t)behind(top, look), "branch_entries", (json_int_t)number(look->row, "branch_entries"),
         "merge_entries", (json_int_t)number(look->row, "merge_entries"), "merge_ms",
         (json_int_t)number(look->row, "merge_ms"));
 
@@ -263,8 +264,8 @@ print_look(const struct top *top, const struct look *look, const struct look *be
     printf("%-6s %-16.16s %-10s %-8s %9.0f %8.2f %9.0f %9.0f  %s %12lu %8lu  %s\n", look->node, look->log,
            cli_text(look->row, "role"), cli_text(look->row, "mode"), rate(look->appended, before->appended, ns),
            rate(look->appended_bytes, before->appended_bytes, ns) / 1e6, rate(look->refused, before->refused, ns),
-           rate(look->read, before->read, ns), latency, (unsigned long)look->commit_lsn, (unsigned long)behind(top, look),
-           branch);
+           rate(look->read, before->read, ns), latency, (unsigned long)look->commit_lsn,
+           (unsigned long)behind(top, look), branch);
 }
 
 static void
@@ -302,9 +303,8 @@ print_events(struct top *top)
         json_array_remove(top->events, 0);
     putchar('\n');
     json_array_foreach (top->events, i, event)
-        printf("%8.1f s ago  %-6s %-20s %s\n",
-               (double)(cli_now_ns() - number(event, "t_ns")) / 1e9, cli_text(event, "node"), cli_text(event, "event"),
-               cli_text(event, "reason"));
+        printf("%8.1f s ago  %-6s %-20s %s\n", (double)(cli_now_ns() - number(event, "t_ns")) / 1e9,
+               cli_text(event, "node"), cli_text(event, "event"), cli_text(event, "reason"));
 }
 
 static void

@@ -21,7 +21,8 @@ struct metrics {
 };
 
 static enum MHD_Result
-answer(struct MHD_Connection *connection, unsigned status, char *text, size_t size_bytes, enum MHD_ResponseMemoryMode mode)
+answer(struct MHD_Connection *connection, unsigned status, char *text, size_t size_bytes,
+       enum MHD_ResponseMemoryMode mode)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(size_bytes, text, mode);
     enum MHD_Result result;

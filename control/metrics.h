@@ -17,8 +17,8 @@ struct metrics_source {
 
 /* Listens at `address`: PORT (of the loopback interface), HOST:PORT or [HOST]:PORT, the host as a number. On failure detail
  * says why; CAIRN_INVALID: it is no such address. */
-enum cairn_error metrics_start(const char *address, const struct metrics_source *source, struct metrics **out, char *detail,
-                               size_t detail_bytes);
+enum cairn_error metrics_start(const char *address, const struct metrics_source *source, struct metrics **out,
+                               char *detail, size_t detail_bytes);
 
 /* Ends it, and the answers under way. */
 void metrics_stop(struct metrics *metrics);

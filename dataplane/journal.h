@@ -46,7 +46,7 @@ enum journal_type {
     JOURNAL_ENTRIES = 2, /* of a trunk; body: the records */
     JOURNAL_BRANCH = 3,  /* of a branch; body: the records */
     JOURNAL_STATE = 4,   /* term, and the vote in origin */
-    JOURNAL_TAIL = 5,    /* where the trunk ends (first_lsn, prev_term), and the state, said once more */
+    JOURNAL_TAIL = 5,    /* where the trunk ends (first_lsn, prev), and the state, said once more */
     JOURNAL_BASE = 6,    /* the trunk begins anew; body: struct journal_base */
     JOURNAL_TRIM = 7,    /* what is up to there may be gone; body: struct journal_base */
     JOURNAL_PRODUCERS =

@@ -37,7 +37,9 @@ struct block {
     uint8_t origin;
     uint8_t kind;
     uint16_t reserved;
-    uint64_t prev_term; /* in a journal: of the trunk's entry before the first */
+    /* In a journal, of the trunk: the term of the entry before the first. Of a copy of another's branch: the place before, 0
+     * where all that was before is on the trunk. */
+    uint64_t prev;
 };
 
 /* fork_lsn of an entry that a leader put on the trunk itself: it was written after the one before. */

@@ -64,14 +64,15 @@ branch_begin(struct held_branch *branch, uint64_t place)
 /* A branch that is settled begins anew, if need be with an earlier life: what that one left on the trunk is kept only
  * now, since the policy asks for it only now. */
 static void
-reopen_branch(struct node_log *log, uint64_t place)
+branch_reopen(struct node_log *log, uint8_t origin, uint64_t place)
 {
-    assert(log->own->entries == 0);
-    branch_begin(log->own, place);
+    assert(log->branches[origin].entries == 0);
+    branch_begin(&log->branches[origin], place);
     if (log->durable == NULL)
         return;
-    log->durable->branch = (struct cursor){.position = place + 1};
-    log->durable->held_branch = place;
+    log->durable->branches[origin].cursor = (struct cursor){.position = place + 1};
+    if (origin == log->self)
+        log->durable->held_branch = place;
 }
 
 /* Copies trunk entries to the branch, where a truncation does not reach them. */
@@ -92,7 +93,7 @@ keep_on_branch(struct node_log *log, const struct run *run)
         block.hlc += stretch.index;
         block.first_lsn = branch_place(run->incarnation, block.first_seq);
         if (block.first_lsn <= log->own->store.last)
-            reopen_branch(log, block.first_lsn - 1);
+            branch_reopen(log, log->self, block.first_lsn - 1);
         /* What stood before it here and is not committed may go the same way: its place says nothing. */
         if (block.fork_lsn == FORK_TRUNK)
             block.fork_lsn = core_commit_lsn(log->core);
@@ -185,7 +186,7 @@ committed(struct node *node, struct node_log *log, uint64_t lsn)
 
 /* Entries of another's branch, as they came. */
 static void
-store_copy(struct node *node, struct node_log *log, const struct run *run, uint32_t index)
+store_copy(struct node *node, struct node_log *log, const struct run *run, uint32_t index, uint64_t prev_place)
 {
     struct held_branch *copy = &log->branches[run->origin];
     const struct batch *batch = &node->batch;
@@ -194,13 +195,15 @@ store_copy(struct node *node, struct node_log *log, const struct run *run, uint3
 
     assert(run->origin != node->self && index + run->count <= batch->count);
     block.size_bytes = batch->offsets[index + run->count] - batch->offsets[index];
+    block.prev = prev_place;
     if (copy->entries == 0 && block.first_lsn <= copy->store.last)
-        branch_begin(copy, block.first_lsn - 1);
+        branch_reopen(log, run->origin, block.first_lsn - 1);
     stored = store_append(&copy->store, &block, batch->records + batch->offsets[index]);
     assert(stored);
     (void)stored;
     copy->entries += run->count;
     store_seal(&copy->store);
+    durable_want(node, log);
 }
 
 static void
@@ -217,10 +220,12 @@ branch_trim(struct node *node, struct node_log *log, uint8_t origin, uint64_t pl
         store_advance(&branch->trim_cursor, &stretch);
     }
     store_trim(&branch->store, place + 1);
-    if (branch->entries > 0 || branch != log->own)
+    if (branch->entries > 0)
         return;
     if (log->durable != NULL)
-        log->durable->branch_place = 0;
+        log->durable->branches[origin].place = 0;
+    if (branch != log->own)
+        return;
     if (log->merge.entries == 0)
         node_event(node, EVENT_MERGED, log, node->self, 0, 0, "every branch entry of %s is on the trunk", node->name);
     else
@@ -282,7 +287,7 @@ apply_effect(void *context, const struct effect *effect)
         durable_truncated(node, log, effect->lsn);
         break;
     case EFFECT_KEEP_COPY:
-        store_copy(node, log, &effect->store.run, effect->store.index);
+        store_copy(node, log, &effect->store.run, effect->store.index, effect->store.prev_place);
         break;
     case EFFECT_KEEP:
         keep_on_branch(log, &effect->store.run);

@@ -103,8 +103,7 @@ lower_place(const struct node_log *log, uint64_t *place)
         if (index->items[item].place < *place)
             *place = index->items[item].place;
     }
-    if (log->own->entries > 0 && log->durable->branch_place < *place)
-        *place = log->durable->branch_place;
+    *place = durable_branches_place(log, *place);
     return true;
 }
 

@@ -36,7 +36,9 @@ durable_init(const struct node *node, struct node_log *log)
     if (durable == NULL || !index_init(&durable->index) || !ring_init(&durable->local) ||
         !ring_init(&durable->branch_pending))
         return false;
-    durable->trunk.position = durable->branch.position = 1;
+    durable->trunk.position = 1;
+    for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++)
+        durable->branches[i].cursor.position = 1;
     /* What is lost of the journal already may have been of this log. */
     durable->doubtful = durable->state_doubtful = node->restoring && node->journal_damaged;
     return true;
@@ -53,14 +55,32 @@ durable_fini(struct node_log *log)
     free(log->durable);
 }
 
+/* The own branch is written also where it is settled already: answers wait for it. A copy need not be. */
+static cairn_node_set
+written_branches(const struct node_log *log)
+{
+    return core_branches_held(log->core) | (cairn_node_set)1 << log->self;
+}
+
+static bool
+has_unwritten_branch(const struct node_log *log)
+{
+    for (cairn_node_set left = written_branches(log); left != 0; left &= left - 1) {
+        uint8_t origin = (uint8_t)__builtin_ctz(left);
+
+        if (log->branches[origin].store.last >= log->durable->branches[origin].cursor.position)
+            return true;
+    }
+    return false;
+}
+
 static bool
 has_unwritten(const struct node_log *log)
 {
     const struct durable *durable = log->durable;
 
     return durable->state_written != durable->state_wanted || durable->base_due || durable->trim_due ||
-           durable->producers_due || log->trunk.last >= durable->trunk.position ||
-           log->own->store.last >= durable->branch.position;
+           durable->producers_due || log->trunk.last >= durable->trunk.position || has_unwritten_branch(log);
 }
 
 static void
@@ -189,8 +209,23 @@ note_place(struct node_log *log, const struct journal_block *block, uint64_t pla
         durable->tail_place = place;
     else if (block->type == JOURNAL_BASE || block->type == JOURNAL_TRIM)
         durable->base_place = place;
-    else if (block->type == JOURNAL_BRANCH && durable->branch_place == 0)
-        durable->branch_place = place;
+    else if (block->type == JOURNAL_BRANCH && durable->branches[block->block.origin].place == 0)
+        durable->branches[block->block.origin].place = place;
+}
+
+uint64_t
+durable_branches_place(const struct node_log *log, uint64_t none)
+{
+    uint64_t oldest = none;
+
+    for (cairn_node_set left = written_branches(log); left != 0; left &= left - 1) {
+        uint8_t origin = (uint8_t)__builtin_ctz(left);
+        uint64_t place = log->durable->branches[origin].place;
+
+        if (log->branches[origin].entries > 0 && place != 0 && place < oldest)
+            oldest = place;
+    }
+    return oldest;
 }
 
 /* For which there is room: whoever has more to do for a block than to put it looks for that first. */
@@ -288,12 +323,12 @@ maybe_acked(const struct node *node, const struct node_log *log, const struct st
     return stretch->block->origin == node->self && core_acked_alone(log->core, stretch->first, stretch->count);
 }
 
-/* Records from the cursor on, a block at a time. false: no room. */
+/* The trunk's records from the cursor on, a block at a time. false: no room. */
 static bool
-write_records(struct node *node, struct node_log *log, bool on_branch)
+write_trunk(struct node *node, struct node_log *log)
 {
-    const struct store *store = on_branch ? &log->own->store : &log->trunk;
-    struct cursor *cursor = on_branch ? &log->durable->branch : &log->durable->trunk;
+    const struct store *store = &log->trunk;
+    struct cursor *cursor = &log->durable->trunk;
     struct stretch stretch;
 
     while (cursor->position <= store->last) {
@@ -306,28 +341,67 @@ write_records(struct node *node, struct node_log *log, bool on_branch)
         if (!journal_has_room(&node->journal, stretch.size_bytes))
             return false;
         last = stretch.first + stretch.count - 1;
-        block = block_for(log, JOURNAL_BRANCH, written_lsn(log));
-        if (!on_branch)
-            block = block_for(log, JOURNAL_ENTRIES, last);
+        block = block_for(log, JOURNAL_ENTRIES, last);
         block.block = block_part(&stretch);
-        if (!on_branch) {
-            block.block.prev_term = core_term_at(log->core, stretch.first - 1);
-            block.flags |= maybe_acked(node, log, &stretch) ? JOURNAL_ACKED : 0;
-        }
-        put(node, log, &block, stretch.records, stretch.size_bytes,
-            (struct journal_item){.branch = on_branch ? last : 0, .lsn = on_branch ? 0 : last});
+        block.block.prev = core_term_at(log->core, stretch.first - 1);
+        block.flags |= maybe_acked(node, log, &stretch) ? JOURNAL_ACKED : 0;
+        put(node, log, &block, stretch.records, stretch.size_bytes, (struct journal_item){.lsn = last});
         store_advance(cursor, &stretch);
         log->durable->tail_due = true;
     }
     return true;
 }
 
-/* The branch before the trunk: what was kept there may be written over here. */
+/* The entry before a stretch of a copy: a block has no gaps. */
+static uint64_t
+prev_place(const struct stretch *stretch)
+{
+    return stretch->index == 0 ? stretch->block->prev : stretch->first - 1;
+}
+
+/* The same of a branch. */
+static bool
+write_branch(struct node *node, struct node_log *log, uint8_t origin)
+{
+    const struct store *store = &log->branches[origin].store;
+    struct cursor *cursor = &log->durable->branches[origin].cursor;
+    bool own = origin == node->self;
+    struct stretch stretch;
+
+    while (cursor->position <= store->last) {
+        struct journal_block block;
+
+        if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, journal_room(&node->journal), &stretch))
+            return true;
+        if (!journal_has_room(&node->journal, stretch.size_bytes))
+            return false;
+        block = block_for(log, JOURNAL_BRANCH, written_lsn(log));
+        block.block = block_part(&stretch);
+        block.block.prev = own ? 0 : prev_place(&stretch);
+        put(node, log, &block, stretch.records, stretch.size_bytes,
+            (struct journal_item){.branch = own ? stretch.first + stretch.count - 1 : 0});
+        store_advance(cursor, &stretch);
+        log->durable->tail_due = true;
+    }
+    return true;
+}
+
+static bool
+write_branches(struct node *node, struct node_log *log)
+{
+    for (cairn_node_set left = written_branches(log); left != 0; left &= left - 1) {
+        if (!write_branch(node, log, (uint8_t)__builtin_ctz(left)))
+            return false;
+    }
+    return true;
+}
+
+/* Branches before the trunk: what was kept on the own one may be written over here. */
 static bool
 write_log(struct node *node, struct node_log *log)
 {
-    return write_state(node, log) && write_base(node, log) && write_producers(node, log) &&
-           write_records(node, log, true) && write_records(node, log, false);
+    return write_state(node, log) && write_base(node, log) && write_producers(node, log) && write_branches(node, log) &&
+           write_trunk(node, log);
 }
 
 /* Where the trunk ends so far in the journal, and the state. */
@@ -343,7 +417,7 @@ write_tail(struct node *node, struct node_log *log)
         last_term = core_term_at(log->core, last_lsn);
     }
     block.block.first_lsn = last_lsn;
-    block.block.prev_term = last_term;
+    block.block.prev = last_term;
     block.block.term = core_term(log->core);
     block.block.origin = core_voted_for(log->core);
     if (!journal_has_room(&node->journal, 0))

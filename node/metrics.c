@@ -118,7 +118,8 @@ write_merges(const struct report *report)
 {
     uint64_t now_ns = node_now_ns(report->node);
 
-    family(report, "cairn_log_merge_seconds", "gauge", "How long the merge of the branch has been under way; 0: none is.");
+    family(report, "cairn_log_merge_seconds", "gauge",
+           "How long the merge of the branch has been under way; 0: none is.");
     for (uint32_t log = 0; log < report->count; log++) {
         const struct node_log_view *view = &report->views[log];
 

@@ -363,7 +363,7 @@ take_block(struct excerpt *excerpt, struct walk *walk)
     block.first_seq += block.kind == ENTRY_DATA ? skip : 0;
     block.hlc += skip;
     block.size_bytes = (uint32_t)(at - records);
-    block.prev_term = 0;
+    block.prev = 0;
     /* One segment each, so that what all of them take is bounded. */
     if (excerpt->store.tail != excerpt->store.head &&
         segment_room(excerpt->store.segments[excerpt->store.head & excerpt->store.mask]) <
@@ -486,7 +486,7 @@ oldest_file(const struct node_log *log, uint64_t durable_place)
     const uint64_t places[] = {
         durable->tail_place,
         indexed ? durable->index.items[item].place : durable->tail_place,
-        log->own->entries > 0 ? durable->branch_place : durable->tail_place,
+        durable_branches_place(log, durable->tail_place),
         log->base_lsn > 0 ? durable->base_place : durable->tail_place,
     };
     uint64_t oldest = UINT64_MAX;

@@ -175,7 +175,7 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
         return true;
     if (block->first_lsn > core_last_lsn(log->core) + 1 ||
         (block->first_lsn > core_commit_lsn(log->core) &&
-         core_term_at(log->core, block->first_lsn - 1) != block->prev_term)) {
+         core_term_at(log->core, block->first_lsn - 1) != block->prev)) {
         promise(log->durable, end_lsn - 1, block->term);
         return true;
     }
@@ -216,39 +216,62 @@ lose_entries(struct node_log *log, const struct journal_block *head)
         promise(log->durable, last_lsn, head->block.term);
 }
 
+/* The core is told of the next records of a branch. false: they do not fit. *kept: they stand there now. */
+static bool
+restore_batch(struct node *node, struct node_log *log, const struct block *part, const struct run *run,
+              uint64_t prev_place, bool *kept)
+{
+    bool settled;
+
+    if (part->origin != node->self)
+        return core_restore_copy(log->core, run, prev_place, kept);
+    if (!core_restore_branch(log->core, run, node->batch.ids, &settled))
+        return false;
+    *kept = !settled;
+    return true;
+}
+
+/* Of the own branch, or of a copy of another's. */
 static bool
 restore_branch(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body,
                uint64_t place)
 {
     const struct block *block = &head->block;
+    struct held_branch *branch = &log->branches[block->origin];
+    uint64_t *begins = &log->durable->branches[block->origin].place, prev_place = block->prev;
     uint32_t offset = 0;
 
     for (uint32_t done = 0; done < block->count; done += node->batch.count) {
         struct block part;
         struct run run;
-        bool settled;
+        bool kept;
         uint32_t size_bytes = next_batch(node, block, body, done, offset, &part);
 
-        if (size_bytes == 0 || !room_for(node, &log->own->store, size_bytes + sizeof(struct block)))
+        if (size_bytes == 0)
             return false;
+        /* A copy that finds no room is not taken, here as elsewhere. */
+        if (!room_for(node, &branch->store, size_bytes + sizeof(struct block)))
+            return branch != log->own;
         run = run_of(&part);
-        if (!core_restore_branch(log->core, &run, node->batch.ids, &settled))
+        if (!restore_batch(node, log, &part, &run, prev_place, &kept))
             return false;
         part.first_lsn = branch_place(part.incarnation, part.first_seq);
-        if (!settled && part.first_lsn <= log->own->store.last) {
+        part.prev = prev_place;
+        if (kept && part.first_lsn <= branch->store.last) {
             /* It begins anew, so what stands before it was on the trunk by then. */
-            log->durable->branch_place = 0;
-            branch_begin(log->own, part.first_lsn - 1);
+            *begins = 0;
+            branch_begin(branch, part.first_lsn - 1);
         }
-        if (!settled) {
-            if (log->durable->branch_place == 0)
-                log->durable->branch_place = place;
-            store_append(&log->own->store, &part, node->batch.records);
-            log->own->entries += part.count;
+        if (kept) {
+            if (*begins == 0)
+                *begins = place;
+            store_append(&branch->store, &part, node->batch.records);
+            branch->entries += part.count;
         }
+        prev_place = part.first_lsn + part.count - 1;
         offset += size_bytes;
     }
-    store_seal(&log->own->store);
+    store_seal(&branch->store);
     if (block->hlc + block->count > log->hlc)
         log->hlc = block->hlc + block->count;
     return true;
@@ -262,11 +285,11 @@ restore_tail(struct node *node, struct node_log *log, const struct journal_block
 
     core_restore_state(log->core, block->term, block->origin);
     log->durable->state_doubtful = false;
-    if (block->first_lsn == core_last_lsn(log->core) && block->prev_term == core_term_at(log->core, block->first_lsn)) {
+    if (block->first_lsn == core_last_lsn(log->core) && block->prev == core_term_at(log->core, block->first_lsn)) {
         settle_doubt(log);
         core_restore_commit(log->core, head->commit_lsn, &sink);
     } else {
-        promise(log->durable, block->first_lsn, block->prev_term);
+        promise(log->durable, block->first_lsn, block->prev);
     }
 }
 
@@ -380,7 +403,8 @@ take_block(struct restoring *restoring, struct node_log *log, const struct journ
     case JOURNAL_ENTRIES:
         return head->block.size_bytes == head->body_bytes && restore_entries(node, log, head, body, place);
     case JOURNAL_BRANCH:
-        return head->block.size_bytes == head->body_bytes && restore_branch(node, log, head, body, place);
+        return head->block.size_bytes == head->body_bytes && head->block.origin < node->nodes &&
+               restore_branch(node, log, head, body, place);
     case JOURNAL_STATE:
         core_restore_state(log->core, head->block.term, head->block.origin);
         log->durable->state_doubtful = false;
@@ -445,8 +469,8 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
         lose_entries(log, head);
     else if (head->type == JOURNAL_PRODUCERS)
         log->durable->producers_after_id = UINT64_MAX;
-    else if (head->type == JOURNAL_BRANCH) /* nobody has voted by it */
-        log->durable->branch_damages++;
+    else if (head->type == JOURNAL_BRANCH) /* nobody has voted by it; what stands behind it on a copy is not taken */
+        log->durable->branch_damages += head->block.origin == log->self;
     else
         log->durable->doubtful = true;
     if (head->flags & JOURNAL_DOUBTFUL)
@@ -594,7 +618,8 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
     uint64_t lacks_lsn, lacks_term;
 
     durable->trunk.position = core_last_lsn(log->core) + 1;
-    durable->branch.position = log->own->store.last + 1;
+    for (uint8_t i = 0; i < node->nodes; i++)
+        durable->branches[i].cursor.position = log->branches[i].store.last + 1;
     durable->held_lsn = core_last_lsn(log->core);
     durable->held_branch = log->own->store.last;
     durable->producers_missing = core_producers_partial(log->core);

@@ -158,9 +158,13 @@ struct excerpt {
 
 /* What a durable log has on its way to the journal, and what waits for that. */
 struct durable {
-    struct cursor trunk, branch; /* what is to be written next */
-    uint64_t held_lsn;           /* of the trunk, durable up to here */
-    uint64_t held_branch;        /* of the branch, by place */
+    struct cursor trunk;  /* what is to be written next */
+    uint64_t held_lsn;    /* of the trunk, durable up to here */
+    uint64_t held_branch; /* of the own branch, by place */
+    struct {
+        struct cursor cursor;    /* what is to be written next */
+        uint64_t place;          /* in the journal, of what was written first; 0: nothing was */
+    } branches[CAIRN_NODES_MAX]; /* by origin */
     /* Term and vote change, are written, are held: counted. */
     uint64_t state_wanted, state_written, state_held;
     bool base_due; /* the trunk began anew */
@@ -172,13 +176,13 @@ struct durable {
     bool listed;   /* in node->unwritten */
     uint64_t tail_ns;
     /* Places in the journal, of what was said last, or first: what is older may go. */
-    uint64_t tail_place, base_place, branch_place;
+    uint64_t tail_place, base_place;
     struct message parked[PARKED_MAX]; /* until the state they speak of is held */
     uint32_t parked_count;
     struct log_index index;
     uint64_t truncations;                      /* so many: what is read meanwhile may be void */
     uint64_t handed_away_ns;                   /* when leadership was, since something could not be read */
-    uint32_t branch_damages;                   /* blocks of the branch, as the journal was read */
+    uint32_t branch_damages;                   /* blocks of the own branch, as the journal was read */
     uint64_t damaged_lsn;                      /* could not be read when it was last asked for */
     struct pending_ring local, branch_pending; /* acknowledged on this node's word: by lsn, by place */
     /* While the journal is read at the start: */
@@ -491,6 +495,8 @@ void durable_tail(struct node *node, struct node_log *log, uint64_t now_ns);
 void durable_tick(struct node *node, uint64_t now_ns);
 /* Towards a stop: writes what is to be written, the ends last. true: all of it is held. */
 bool durable_settle(struct node *node, uint64_t now_ns);
+/* The place in the journal that the branches held here begin at; `none` where nothing of them is there. */
+uint64_t durable_branches_place(const struct node_log *log, uint64_t none);
 /* May data of that size be let in? */
 bool durable_has_space(const struct node *node, const struct node_log *log, size_t size_bytes);
 uint64_t durable_held_lsn(const struct node_log *log);

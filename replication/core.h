@@ -251,6 +251,7 @@ struct effect {
         struct {
             struct run run;
             uint32_t index;
+            uint64_t prev_place; /* EFFECT_KEEP_COPY: of the entry before; 0: all that was before is on the trunk */
         } store;
         uint64_t lsn;
         struct {
@@ -336,6 +337,9 @@ uint32_t core_stands(const struct core *core, const struct run *run);
 /* *settled: all of it is on the trunk already. Entries that do not stand behind what was told of the branch before say
  * that all of that was: a branch is written in order, and begins anew once it is settled. */
 bool core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids, bool *settled);
+/* Of another's branch, with prev_place as in EFFECT_KEEP_COPY. Not *kept: it is on the trunk already, or something before it is
+ * missing here. */
+bool core_restore_copy(struct core *core, const struct run *run, uint64_t prev_place, bool *kept);
 void core_restore_state(struct core *core, uint64_t term, uint8_t voted_for);
 
 /* Where it stands, and the other way round: before anything else is told, but for the producers, which follow. false: it

@@ -151,6 +151,34 @@ core_restore_branch(struct core *core, const struct run *run, const struct entry
     return true;
 }
 
+bool
+core_restore_copy(struct core *core, const struct run *run, uint64_t prev_place, bool *kept)
+{
+    struct branch *branch;
+    uint64_t first_place = branch_place(run->incarnation, run->first_seq), after_seq = 0;
+
+    if (run->count == 0 || run->first_seq == 0 || run->origin == core->config.self || run->origin >= CAIRN_NODES_MAX ||
+        prev_place >= first_place)
+        return false;
+    branch = &core->branches[run->origin];
+    *kept = false;
+    if (first_place <= branch_last_place(branch))
+        branch_clear(core, run->origin);
+    if (marks_get(&core->committed_marks, run->origin, run->incarnation) >= run->first_seq + run->count - 1)
+        return true;
+    if (prev_place > branch_last_place(branch) &&
+        marks_get(&core->committed_marks, run->origin, branch_place_incarnation(prev_place)) <
+            branch_place_seq(prev_place))
+        return true;
+    if (branch_place_incarnation(prev_place) == run->incarnation)
+        after_seq = branch_place_seq(prev_place);
+    *kept = branch_extend(core, run->origin, run->incarnation, after_seq, run->first_seq + run->count - 1);
+    /* What its origin knew to be on the trunk this node's need not have. */
+    if (*kept && prev_place == 0)
+        branch->gap_place = first_place - 1;
+    return true;
+}
+
 void
 core_restore_state(struct core *core, uint64_t term, uint8_t voted_for)
 {

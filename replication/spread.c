@@ -114,6 +114,8 @@ keep_copy(struct core *core, const struct message *message, const struct sink *s
         return false;
     if (prev_place > held_place)
         branch->gap_place = prev_place;
+    else
+        effect.store.prev_place = known > 0 ? branch_place(run.incarnation, run.first_seq - 1) : prev_place;
     branch->rests_ns = 0;
     branch->due = false;
     effect.store.run = run;

@@ -170,6 +170,29 @@ def test_a_branch_outlives_its_node_and_is_merged():
         check(cluster.read('p', 'n1').split() == [b'before', b'a', b'b', b'c'], cluster.read('p', 'n1'))
 
 
+def test_a_copy_of_a_branch_outlives_its_holders_kill():
+    with Cluster(5, *DISK) as cluster:
+        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
+        cluster.ok('append', 'feed', stdin=b'before\n')
+        cluster.ok('fault', 'partition', 'n1,n2,n3|n4,n5')
+        until('n4 and n5 accept alone', lambda: all(cluster.status('feed')[n]['mode'] == 'AP' for n in ('n4', 'n5')))
+        alone = b''.join(b'alone %d\n' % i for i in range(3000))
+        cluster.ok('append', 'feed', '--via', 'n5', stdin=alone)
+        until('n4 shows what n5 accepted',
+              lambda: cluster.ok('read', 'feed', '--via', 'n4', '--tentative').out == b'before\n' + alone)
+        time.sleep(0.5)
+        cluster.kill('n4')
+        cluster.kill('n5')
+        row = next(r for r in run('inspect', os.path.join(cluster.dir, 'n4'), '--json').rows() if r.get('log') == 'feed')
+        check(row['copy_entries'] == 3000 and row['branch_entries'] == 0, row)
+        # Nothing of n5 ever comes back.
+        shutil.rmtree(os.path.join(cluster.dir, 'n5'))
+        cluster.restart('n4')
+        cluster.ok('fault', 'heal')
+        until('the copy is merged', lambda: cluster.read('feed', 'n1') == b'before\n' + alone)
+        cluster.converged('feed', ['n1', 'n2', 'n3', 'n4'])
+
+
 def test_stopped_nodes_hold_the_same_as_two_readers_see_it():
     with Cluster(3, *DISK) as cluster:
         cluster.ok('append', 's', stdin=b''.join(b'line %d\n' % i for i in range(3000)))

@@ -507,6 +507,67 @@ branches_fill_memory(struct sim *sim)
     scene_end(sim);
 }
 
+/* Five nodes, two of them cut off together: one accepts `count` entries, the other has a copy of them on its disk. */
+static void
+start_with_copy(struct sim *sim, uint64_t count, uint8_t *origin, uint8_t *holder)
+{
+    uint8_t leader = start(sim, 5, CAIRN_POLICY_ADAPTIVE, 100 * US);
+
+    *origin = follower(sim, leader, 1);
+    *holder = follower(sim, leader, 2);
+    for (uint8_t i = 0; i < 5; i++) {
+        if (i == *origin || i == *holder)
+            continue;
+        link_cut(sim, i, *origin, true);
+        link_cut(sim, i, *holder, true);
+    }
+    eventually(sim, WITHIN,
+               node_log_of(&sim->nodes[*origin], LOG)->mode == CAIRN_MODE_AP &&
+                   node_log_of(&sim->nodes[*holder], LOG)->mode == CAIRN_MODE_AP);
+    for (uint64_t i = 1; i <= count; i++)
+        expect(sim, append(sim, *origin, 7, i, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[*holder], LOG)->branches[*origin].entries == count);
+    sim_run_for(sim, SETTLED_NS);
+}
+
+/* The origin never comes back while it counts, and its holder has been without power. */
+static void
+copy_outlives_restart(struct sim *sim)
+{
+    uint8_t origin, holder;
+
+    start_with_copy(sim, ENTRIES, &origin, &holder);
+    node_crash(&sim->nodes[origin]);
+    node_crash(&sim->nodes[holder]);
+    node_boot(&sim->nodes[holder]);
+    expect(sim, node_log_of(&sim->nodes[holder], LOG)->branches[origin].entries == ENTRIES);
+    network_heal(sim);
+    eventually(sim, WITHIN, copies(sim, 7, ENTRIES) == 1);
+    for (uint64_t i = 2; i <= ENTRIES; i++)
+        expect(sim, place(sim, 7, i) > place(sim, 7, i - 1));
+    end_with_each_once(sim, ENTRIES);
+}
+
+/* Of the copy an entry in the middle is damaged: what stands behind it is not handed off, or the trunk would never take from
+ * the origin what is missing between. */
+static void
+copy_damaged(struct sim *sim)
+{
+    uint8_t origin, holder;
+
+    start_with_copy(sim, ENTRIES, &origin, &holder);
+    expect(sim, damage_entry(sim, holder, 7, ENTRIES / 2) == 1);
+    node_crash(&sim->nodes[origin]);
+    node_crash(&sim->nodes[holder]);
+    node_boot(&sim->nodes[holder]);
+    expect(sim, node_log_of(&sim->nodes[holder], LOG)->branches[origin].entries < ENTRIES / 2);
+    network_heal(sim);
+    eventually(sim, WITHIN, copies(sim, 7, 1) == 1);
+    sim_run_for(sim, WITHIN);
+    expect(sim, copies(sim, 7, ENTRIES) == 0);
+    end_with_each_once(sim, ENTRIES);
+}
+
 /* Two producers take turns, so the first copy's place is not remembered. */
 static void
 repeat_before_held(struct sim *sim)
@@ -635,6 +696,8 @@ const struct scenario scenarios_storage[] = {
     {"branches-fill-memory", "the trunk has room to take branches in, however many fill the memory",
      branches_fill_memory},
     {"full-disk", "without space appends are refused, undamaged, and go on with it", full_disk},
+    {"copy-outlives-restart", "a copy of a branch is on disk as the branch is", copy_outlives_restart},
+    {"copy-damaged", "a copy is taken up to what of it is damaged", copy_damaged},
     {"repeat-before-held", "a repeat on a branch is acknowledged when what it repeats is durable", repeat_before_held},
     {"truncate-race", "the end of an old write does not count for the new entry in its place", truncate_race},
     {0},
