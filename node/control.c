@@ -191,6 +191,11 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
         return CAIRN_NO_MEMORY;
     node->control = control;
     pthread_mutex_init(&control->lock, NULL);
+    control->events = malloc(EVENTS_KEPT * sizeof(*control->events));
+    if (control->events == NULL) {
+        node_control_stop(node);
+        return CAIRN_NO_MEMORY;
+    }
     if (!node->config.stepped)
         segment_pool_touch(&node->segments, node->config.touch_all);
     error = open_admin(node, detail, detail_bytes);
@@ -243,6 +248,7 @@ node_control_stop(struct node *node)
     while (control->spares_count > 0)
         attachment_free(control->spares[--control->spares_count]);
     pthread_mutex_destroy(&control->lock);
+    free(control->events);
     free(control);
     node->control = NULL;
 }

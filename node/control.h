@@ -26,7 +26,7 @@ struct control {
     struct attachment *spares[SPARES_MAX]; /* embedded ones that were let go: making a channel takes the kernel long */
     uint32_t spares_count;
     uint32_t attachment_serial;
-    struct node_event events[EVENTS_KEPT];
+    struct node_event *events; /* EVENTS_KEPT places */
     uint64_t events_count; /* ever */
     uint64_t events_by_kind[EVENT_KINDS];
     /* The control thread's own. */

@@ -19,22 +19,14 @@
 #define MENDED_REVIEWS 4u
 #define MOVED_BYTES_MAX (1u << 20)
 
-static bool
-ring_init(struct pending_ring *ring)
-{
-    ring->mask = DURABLE_PENDING - 1;
-    ring->items = calloc(DURABLE_PENDING, sizeof(*ring->items));
-    return ring->items != NULL;
-}
-
 bool
 durable_init(const struct node *node, struct node_log *log)
 {
     struct durable *durable = calloc(1, sizeof(*durable));
 
     log->durable = durable;
-    if (durable == NULL || !index_init(&durable->index) || !ring_init(&durable->local) ||
-        !ring_init(&durable->branch_pending))
+    if (durable == NULL || !index_init(&durable->index) || !pending_ring_init(&durable->local, DURABLE_PENDING) ||
+        !pending_ring_init(&durable->branch_pending, DURABLE_PENDING))
         return false;
     durable->trunk.position = 1;
     for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++)

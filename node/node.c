@@ -21,11 +21,11 @@ no_memory(char *detail, size_t detail_bytes, const char *what)
     return CAIRN_NO_MEMORY;
 }
 
-static bool
+bool
 pending_ring_init(struct pending_ring *ring, uint32_t entries)
 {
     ring->mask = entries - 1;
-    ring->items = calloc(entries, sizeof(*ring->items));
+    ring->items = malloc(entries * sizeof(*ring->items));
     return ring->items != NULL;
 }
 
@@ -85,7 +85,8 @@ node_log_create(struct node *node, uint32_t id, const struct log_settings *asked
     log->commit_cursor.position = 1;
     log->mode = asked->rules.policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     log->memory = aligned_alloc(64, core_footprint(&settings));
-    if (log->memory == NULL || !store_init(&log->trunk, &node->segments) || !branches_init(node, log) ||
+    log->waits = malloc(WAITS_MAX * sizeof(*log->waits));
+    if (log->memory == NULL || log->waits == NULL || !store_init(&log->trunk, &node->segments) || !branches_init(node, log) ||
         !pending_ring_init(&log->pending, settings.window_entries) ||
         !pending_ring_init(&log->pending_all, settings.window_entries) ||
         (settings.durable && !durable_init(node, log))) {
@@ -108,6 +109,7 @@ node_log_free(struct node_log *log)
     durable_fini(log);
     free(log->pending.items);
     free(log->pending_all.items);
+    free(log->waits);
     free(log->memory);
     free(log);
 }
@@ -256,7 +258,7 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
 {
     node->snapshot = calloc(1, sizeof(*node->snapshot));
     node->scratch = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
-    node->producer_rows = calloc(node->config.producers_max + JOURNAL_ROWS, sizeof(*node->producer_rows));
+    node->producer_rows = malloc((node->config.producers_max + JOURNAL_ROWS) * sizeof(*node->producer_rows));
     if (node->snapshot == NULL || node->scratch == NULL || node->producer_rows == NULL || !assemblies_init(node))
         return no_memory(detail, detail_bytes, "a node's buffers");
     if (!segment_pool_init(&node->segments, node->config.memory_bytes, node->config.segment_bytes))

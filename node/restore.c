@@ -563,7 +563,7 @@ survey(struct restoring *restoring)
     struct journal_scan *scan = &restoring->scan;
     enum scan_verdict verdict;
 
-    restoring->trims = calloc(LOGS_MAX, sizeof(*restoring->trims));
+    restoring->trims = malloc(LOGS_MAX * sizeof(*restoring->trims));
     if (restoring->trims == NULL)
         return CAIRN_NO_MEMORY;
     journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));

@@ -262,7 +262,7 @@ struct node_log {
     enum cairn_mode mode;
     cairn_node_set voters; /* when the mode was last decided */
     struct pending_ring pending, pending_all;
-    struct pending waits[WAITS_MAX]; /* repeats of what is still on its way */
+    struct pending *waits; /* WAITS_MAX places: repeats of what is still on its way */
     uint32_t waits_count;
     struct stream streams[CAIRN_NODES_MAX];
     struct stream hand_offs[CAIRN_NODES_MAX]; /* by origin */
@@ -415,6 +415,8 @@ struct log_settings {
 };
 struct node_log *node_log_create(struct node *node, uint32_t id, const struct log_settings *settings, bool recovering);
 void node_log_free(struct node_log *log);
+/* entries: a power of two. false: out of memory. */
+bool pending_ring_init(struct pending_ring *ring, uint32_t entries);
 void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
 /* Where an entry stands on the trunk or branch, looked for from there on; 0: nowhere. A walk. */
