@@ -37,8 +37,8 @@ struct block {
     uint8_t origin;
     uint8_t kind;
     uint16_t reserved;
-    /* In a journal, of the trunk: the term of the entry before the first. Of a copy of another's branch: the place before, 0
-     * where all that was before is on the trunk. */
+    /* In a journal, of the trunk: the term of the entry before the first. Of a branch: the place before, 0 where
+     * all that was before is on the trunk. */
     uint64_t prev;
 };
 

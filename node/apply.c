@@ -97,6 +97,7 @@ keep_on_branch(struct node_log *log, const struct run *run)
         /* What stood before it here and is not committed may go the same way: its place says nothing. */
         if (block.fork_lsn == FORK_TRUNK)
             block.fork_lsn = core_commit_lsn(log->core);
+        block.prev = branch_end(log->own);
         stored = store_append(&log->own->store, &block, stretch.records);
         assert(stored);
         (void)stored;

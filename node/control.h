@@ -27,7 +27,7 @@ struct control {
     uint32_t spares_count;
     uint32_t attachment_serial;
     struct node_event *events; /* EVENTS_KEPT places */
-    uint64_t events_count; /* ever */
+    uint64_t events_count;     /* ever */
     uint64_t events_by_kind[EVENT_KINDS];
     /* The control thread's own. */
     struct admin *admin;

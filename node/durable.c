@@ -344,7 +344,7 @@ write_trunk(struct node *node, struct node_log *log)
     return true;
 }
 
-/* The entry before a stretch of a copy: a block has no gaps. */
+/* The place before a stretch of a branch: a block has no gaps. */
 static uint64_t
 prev_place(const struct stretch *stretch)
 {
@@ -369,7 +369,7 @@ write_branch(struct node *node, struct node_log *log, uint8_t origin)
             return false;
         block = block_for(log, JOURNAL_BRANCH, written_lsn(log));
         block.block = block_part(&stretch);
-        block.block.prev = own ? 0 : prev_place(&stretch);
+        block.block.prev = prev_place(&stretch);
         put(node, log, &block, stretch.records, stretch.size_bytes,
             (struct journal_item){.branch = own ? stretch.first + stretch.count - 1 : 0});
         store_advance(cursor, &stretch);

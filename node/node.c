@@ -86,8 +86,8 @@ node_log_create(struct node *node, uint32_t id, const struct log_settings *asked
     log->mode = asked->rules.policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     log->memory = aligned_alloc(64, core_footprint(&settings));
     log->waits = malloc(WAITS_MAX * sizeof(*log->waits));
-    if (log->memory == NULL || log->waits == NULL || !store_init(&log->trunk, &node->segments) || !branches_init(node, log) ||
-        !pending_ring_init(&log->pending, settings.window_entries) ||
+    if (log->memory == NULL || log->waits == NULL || !store_init(&log->trunk, &node->segments) ||
+        !branches_init(node, log) || !pending_ring_init(&log->pending, settings.window_entries) ||
         !pending_ring_init(&log->pending_all, settings.window_entries) ||
         (settings.durable && !durable_init(node, log))) {
         node_log_free(log);

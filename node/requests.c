@@ -424,6 +424,7 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
     if (!accepted.repeated) {
         block = (struct block){
             .first_lsn = branch_place(node->config.incarnation, accepted.seq),
+            .prev = branch_end(log->own),
             .first_seq = accepted.seq,
             .fork_lsn = core_commit_lsn(log->core),
             .hlc = node_hlc(node, log, now_ns),

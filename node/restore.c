@@ -225,7 +225,7 @@ restore_batch(struct node *node, struct node_log *log, const struct block *part,
 
     if (part->origin != node->self)
         return core_restore_copy(log->core, run, prev_place, kept);
-    if (!core_restore_branch(log->core, run, node->batch.ids, &settled))
+    if (!core_restore_branch(log->core, run, prev_place, node->batch.ids, &settled))
         return false;
     *kept = !settled;
     return true;

@@ -233,6 +233,13 @@ struct held_branch {
     uint64_t entries; /* not known to be on the trunk */
 };
 
+/* The place of its last entry, behind which the next one stands; 0: there is none. */
+static inline uint64_t
+branch_end(const struct held_branch *branch)
+{
+    return branch->entries == 0 ? 0 : branch->store.last;
+}
+
 /* How a log behaves: what the catalog says of it, changeable while it runs. */
 struct log_rules {
     enum cairn_policy policy;

@@ -80,6 +80,16 @@ branch_last_place(const struct branch *branch)
     return branch_place(branch->later_lives[count - 1].incarnation, branch->later_lives[count - 1].last_seq);
 }
 
+/* Is some of the own branch lost here, and not known to be on the trunk? */
+bool
+branch_is_holed(const struct core *core)
+{
+    uint64_t gap_place = core->branches[core->config.self].gap_place;
+
+    return gap_place != 0 && !core_branch_settled(core, core->config.self, branch_place_incarnation(gap_place),
+                                                  branch_place_seq(gap_place));
+}
+
 /* May the branch take an entry of that life? Lives follow each other: one that has had a later one takes no more. */
 static bool
 branch_room(const struct branch *branch, uint32_t incarnation)
@@ -316,7 +326,8 @@ settle_life(struct core *core, uint8_t origin, const struct sink *sink)
         return false;
     branch->base_seq = mark;
     branch->rests_ns = 0;
-    branch->due = false;
+    /* Who has waited for copies of its own branch has done so. */
+    branch->due &= origin == core->config.self;
     if (branch->sent_seq <= mark) {
         branch->sent_seq = mark;
         branch->in_flight = 0;

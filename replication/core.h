@@ -334,9 +334,11 @@ bool core_restore_entries(struct core *core, const struct run *run, const struct
 void core_restore_commit(struct core *core, uint64_t commit_lsn, const struct sink *sink);
 /* How many entries of the run, from its first, the trunk has already: committed, or the same. */
 uint32_t core_stands(const struct core *core, const struct run *run);
-/* *settled: all of it is on the trunk already. Entries that do not stand behind what was told of the branch before say
- * that all of that was: a branch is written in order, and begins anew once it is settled. */
-bool core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids, bool *settled);
+/* Behind prev_place, 0 where the branch was empty: what is between that and what was told before is missing. *settled: all of
+ * it is on the trunk already. Entries that do not stand behind what was told of the branch before say that all of that was: a
+ * branch is written in order, and begins anew once it is settled. */
+bool core_restore_branch(struct core *core, const struct run *run, uint64_t prev_place, const struct entry_id *ids,
+                         bool *settled);
 /* Of another's branch, with prev_place as in EFFECT_KEEP_COPY. Not *kept: it is on the trunk already, or something before it is
  * missing here. */
 bool core_restore_copy(struct core *core, const struct run *run, uint64_t prev_place, bool *kept);
@@ -453,7 +455,8 @@ void core_sent(struct core *core, uint8_t peer, uint64_t last_lsn, uint64_t now_
 
 /* What of origin's branch may be handed off now: entries of one life with sequences after *after_seq; to
  * *leader, which may be this node itself. false: nothing. core_handed() says what went out. A copy of
- * another's branch is handed off when its origin has not done so for an election timeout. */
+ * another's branch is handed off when its origin has not done so for an election timeout; the own branch, where some of
+ * it is missing, when nobody has had a copy to hand off first. */
 bool core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnation, uint64_t *after_seq,
                           uint8_t *leader);
 void core_handed(struct core *core, uint8_t origin, uint64_t last_seq, uint32_t count, uint64_t now_ns);

@@ -9,6 +9,7 @@
 #include "state.h"
 
 #define REFILL_MOST_NS 1000000u
+#define COPIES_FIRST_TIMEOUTS 16u
 
 static void
 restart(struct branch *branch)
@@ -45,6 +46,15 @@ window_entries(const struct core *core, const struct branch *branch)
     return branch->room < HAND_OFF_WINDOW_ENTRIES ? branch->room : HAND_OFF_WINDOW_ENTRIES;
 }
 
+/* May this node hand off what it has of the branch? */
+static bool
+is_turn(const struct core *core, uint8_t origin)
+{
+    const struct branch *branch = &core->branches[origin];
+
+    return branch->due || (origin == core->config.self && !branch_is_holed(core));
+}
+
 bool
 core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnation, uint64_t *after_seq,
                      uint8_t *leader)
@@ -53,7 +63,7 @@ core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnat
 
     if (core->config.recovering || branch->last_seq == 0 || core->leader == CAIRN_NODE_NONE)
         return false;
-    if (!(core->reach & node_bit(core->leader)) || (origin != core->config.self && !branch->due))
+    if (!(core->reach & node_bit(core->leader)) || !is_turn(core, origin))
         return false;
     if (branch->sent_seq >= branch->last_seq || branch->in_flight >= window_entries(core, branch))
         return false;
@@ -103,14 +113,33 @@ core_handed(struct core *core, uint8_t origin, uint64_t last_seq, uint32_t count
     spend(branch, count);
 }
 
-/* The origin of a copy comes first: the trunk takes it once, but twice the frames would be paid for it. */
+/* Nothing has happened to the branch for so long: nobody else hands it off. */
 static void
-wait_for_origin(struct core *core, struct branch *branch, uint64_t now_ns)
+wait_for_others(struct branch *branch, uint64_t timeout_ns, uint64_t now_ns)
 {
     if (branch->rests_ns == 0)
         branch->rests_ns = now_ns;
-    else if (now_ns - branch->rests_ns >= core->config.election_timeout_ns)
+    else if (now_ns - branch->rests_ns >= timeout_ns)
         branch->due = true;
+}
+
+/* Whose turn is it? The origin of a copy comes first: the trunk takes it once, but twice the frames would be paid for it. An
+ * origin that lacks some of its branch lets copies come first, since the trunk takes nothing that is before what it has.
+ * Whoever may hold one is waited for, unless this node leads: then what its clients append waits for the branch. */
+static void
+take_turns(struct core *core, uint8_t origin, uint64_t now_ns)
+{
+    struct branch *branch = &core->branches[origin];
+    cairn_node_set members = core_members(core)->voters | core_members(core)->learners;
+
+    if (origin != core->config.self)
+        wait_for_others(branch, core->config.election_timeout_ns, now_ns);
+    else if (!branch_is_holed(core))
+        branch->rests_ns = 0;
+    else if (core->role == ROLE_LEADER || (core->leader != CAIRN_NODE_NONE && (members & ~core->reach) == 0))
+        wait_for_others(branch, COPIES_FIRST_TIMEOUTS * core->config.election_timeout_ns, now_ns);
+    else
+        branch->rests_ns = 0;
 }
 
 static void
@@ -151,8 +180,7 @@ hand_off_tick(struct core *core, uint64_t now_ns)
     for (cairn_node_set held = core->branches_held; held != 0; held &= held - 1) {
         uint8_t origin = (uint8_t)__builtin_ctz(held);
 
-        if (origin != core->config.self)
-            wait_for_origin(core, &core->branches[origin], now_ns);
+        take_turns(core, origin, now_ns);
         tick(core, &core->branches[origin], now_ns);
         refill(&core->branches[origin], now_ns);
     }

@@ -134,9 +134,20 @@ core_restore_entries(struct core *core, const struct run *run, const struct entr
     return true;
 }
 
-bool
-core_restore_branch(struct core *core, const struct run *run, const struct entry_id *ids, bool *settled)
+/* Is the entry there neither here nor on the trunk? */
+static bool
+is_missing(const struct core *core, uint8_t origin, uint64_t place)
 {
+    return place > branch_last_place(&core->branches[origin]) &&
+           marks_get(&core->committed_marks, origin, branch_place_incarnation(place)) < branch_place_seq(place);
+}
+
+bool
+core_restore_branch(struct core *core, const struct run *run, uint64_t prev_place, const struct entry_id *ids,
+                    bool *settled)
+{
+    bool holed;
+
     if (run->count == 0 || run->origin != core->config.self || run->incarnation >= core->config.incarnation)
         return false;
     if (branch_place(run->incarnation, run->first_seq) <= branch_last_place(own_branch(core)))
@@ -144,8 +155,11 @@ core_restore_branch(struct core *core, const struct run *run, const struct entry
     *settled = marks_get(&core->committed_marks, run->origin, run->incarnation) >= run->first_seq + run->count - 1;
     if (*settled)
         return true;
+    holed = is_missing(core, run->origin, prev_place);
     if (!branch_extend(core, run->origin, run->incarnation, 0, run->first_seq + run->count - 1))
         return false;
+    if (holed)
+        own_branch(core)->gap_place = prev_place;
     for (uint32_t i = 0; i < run->count; i++)
         producers_note(&core->branch_producers, &ids[i], branch_place(run->incarnation, run->first_seq + i));
     return true;
@@ -166,9 +180,7 @@ core_restore_copy(struct core *core, const struct run *run, uint64_t prev_place,
         branch_clear(core, run->origin);
     if (marks_get(&core->committed_marks, run->origin, run->incarnation) >= run->first_seq + run->count - 1)
         return true;
-    if (prev_place > branch_last_place(branch) &&
-        marks_get(&core->committed_marks, run->origin, branch_place_incarnation(prev_place)) <
-            branch_place_seq(prev_place))
+    if (is_missing(core, run->origin, prev_place))
         return true;
     if (branch_place_incarnation(prev_place) == run->incarnation)
         after_seq = branch_place_seq(prev_place);

@@ -25,6 +25,9 @@ core_spread_window(const struct core *core, uint8_t peer, uint64_t *after_place)
 
     if (branch->last_seq == 0 || peer == core->config.self || !(core->reach & node_bit(peer)) || !is_member(core, peer))
         return false;
+    /* A copy would not know what is missing. */
+    if (branch_is_holed(core))
+        return false;
     /* A leader in reach is the shorter way. */
     if (core->leader != CAIRN_NODE_NONE && (core->reach & node_bit(core->leader)))
         return false;

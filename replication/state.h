@@ -106,10 +106,11 @@ struct branch {
     int64_t allowed;     /* entries that may go now; below 0: more have gone than might */
     uint64_t refilled_ns;
     uint64_t sent_ns;
-    uint64_t gap_place; /* a copy: what is not behind it is not all here, but, its origin says, on the trunk */
-    uint64_t rests_ns;  /* a copy: nothing has happened to it since then; 0: not counted yet */
-    bool probing;       /* no progress lately: one batch at a time */
-    bool due;           /* a copy: its origin does not hand it off, so this node does */
+    uint64_t
+        gap_place; /* what is not behind it is not all here: of a copy, its origin says, it is on the trunk; else lost */
+    uint64_t rests_ns; /* nothing has happened to it since then; 0: not counted yet */
+    bool probing;      /* no progress lately: one batch at a time */
+    bool due;          /* who comes first does not hand it off, so this node does */
     uint32_t later_lives_count;
     struct {
         uint64_t last_seq;
@@ -407,6 +408,7 @@ void branch_clear(struct core *core, uint8_t origin);
 void branch_keep_deposed(struct core *core, const struct sink *sink);
 void branch_keep_restored(struct core *core, const struct sink *sink);
 void branch_settle(struct core *core, const struct sink *sink);
+bool branch_is_holed(const struct core *core);
 bool branch_adopted(const struct core *core);
 
 /* hand_off.c */

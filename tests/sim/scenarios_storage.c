@@ -568,6 +568,44 @@ copy_damaged(struct sim *sim)
     end_with_each_once(sim, ENTRIES);
 }
 
+/* Of the branch itself an entry in the middle is damaged: the copy comes first, or the trunk would not take from it what is
+ * missing here. */
+static void
+branch_damaged(struct sim *sim)
+{
+    uint8_t origin, holder;
+
+    start_with_copy(sim, ENTRIES, &origin, &holder);
+    expect(sim, damage_entry(sim, origin, 7, ENTRIES / 2) == 1);
+    node_crash(&sim->nodes[origin]);
+    node_boot(&sim->nodes[origin]);
+    expect(sim, node_log_of(&sim->nodes[origin], LOG)->own->entries < ENTRIES);
+    network_heal(sim);
+    end_with_each_once(sim, ENTRIES);
+    for (uint64_t i = 2; i <= ENTRIES; i++)
+        expect(sim, place(sim, 7, i) > place(sim, 7, i - 1));
+}
+
+/* The same, and nobody has a copy: what is left is merged, once everybody could have said so. */
+static void
+branch_damaged_alone(struct sim *sim)
+{
+    uint8_t leader = start(sim, 3, CAIRN_POLICY_ADAPTIVE, 100 * US), alone = follower(sim, leader, 1);
+
+    isolate(sim, alone, true);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[alone], LOG)->mode == CAIRN_MODE_AP);
+    for (uint64_t i = 1; i <= ENTRIES; i++)
+        expect(sim, append(sim, alone, 10 + i, 1, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    expect(sim, damage_entry(sim, alone, 10 + ENTRIES / 2, 1) == 1);
+    node_crash(&sim->nodes[alone]);
+    node_boot(&sim->nodes[alone]);
+    isolate(sim, alone, false);
+    scene_end(sim);
+    expect(sim, copies(sim, 11, 1) == 1 && copies(sim, 10 + ENTRIES, 1) == 1);
+    expect(sim, copies(sim, 10 + ENTRIES / 2, 1) == 0);
+}
+
 /* Two producers take turns, so the first copy's place is not remembered. */
 static void
 repeat_before_held(struct sim *sim)
@@ -698,6 +736,8 @@ const struct scenario scenarios_storage[] = {
     {"full-disk", "without space appends are refused, undamaged, and go on with it", full_disk},
     {"copy-outlives-restart", "a copy of a branch is on disk as the branch is", copy_outlives_restart},
     {"copy-damaged", "a copy is taken up to what of it is damaged", copy_damaged},
+    {"branch-damaged", "what is damaged of a branch reaches the trunk through who holds a copy", branch_damaged},
+    {"branch-damaged-alone", "what is left of a branch that nobody has a copy of is merged", branch_damaged_alone},
     {"repeat-before-held", "a repeat on a branch is acknowledged when what it repeats is durable", repeat_before_held},
     {"truncate-race", "the end of an old write does not count for the new entry in its place", truncate_race},
     {0},
