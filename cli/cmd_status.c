@@ -48,25 +48,31 @@ print_rows(const json_t *rows, bool json)
     }
 }
 
-/* What one node says of the others. */
+#define NOT_HEARD (-1.0)
+
+/* What is known of whom one node hears. */
 struct matrix_row {
     cairn_node_set hears, slow;
-    bool answered, hung;
+    double heard_ms[CAIRN_NODES_MAX]; /* how long ago; NOT_HEARD */
+    double told_ms;                   /* how long ago it said so to the node that is asked */
+    uint8_t teller;                   /* whom it is known from: itself, or who was asked in its place */
+    bool known, hung;
 };
 
 static const char *
-matrix_cell(const struct matrix_row *row, uint8_t from, uint8_t to)
+matrix_cell(const struct matrix_row *row, uint8_t from, uint8_t to, char *out, size_t out_bytes)
 {
     if (from == to)
         return row->hung ? "HUNG" : "-";
-    if (!row->answered)
+    if (!row->known)
         return "?";
     if (!(row->hears >> to & 1))
         return "NO";
-    return row->slow >> to & 1 ? "slow" : "yes";
+    snprintf(out, out_bytes, row->heard_ms[to] < 0 ? "yes" : "%.1fms", row->heard_ms[to]);
+    return row->slow >> to & 1 ? "slow" : out;
 }
 
-/* Whom each node hears, where more than one answered. */
+/* Whom each node hears, and how long ago it did; of one that does not answer, what it said to others last. */
 static void
 print_matrix(const struct cluster_config *cluster, const struct matrix_row *rows)
 {
@@ -76,8 +82,13 @@ print_matrix(const struct cluster_config *cluster, const struct matrix_row *rows
     putchar('\n');
     for (uint8_t from = 0; from < cluster->nodes; from++) {
         printf("%-10s", cluster->names[from]);
-        for (uint8_t to = 0; to < cluster->nodes; to++)
-            printf(" %-6s", matrix_cell(&rows[from], from, to));
+        for (uint8_t to = 0; to < cluster->nodes; to++) {
+            char cell[24];
+
+            printf(" %-6s", matrix_cell(&rows[from], from, to, cell, sizeof(cell)));
+        }
+        if (rows[from].known && rows[from].teller != from)
+            printf(" as %s heard %.0f ms ago", cluster->names[rows[from].teller], rows[from].told_ms);
         putchar('\n');
     }
 }
@@ -98,17 +109,32 @@ named(const struct cluster_config *cluster, const json_t *names)
     return set;
 }
 
-static struct matrix_row
-matrix_row(const struct cluster_config *cluster, const json_t *answer)
+/* What the node `teller` knows, unless it is known better. */
+static void
+matrix_learn(const struct cluster_config *cluster, uint8_t teller, const json_t *answer, struct matrix_row *rows)
 {
-    const json_t *row = json_array_get(json_object_get(answer, "rows"), 0);
+    const json_t *log = json_array_get(json_object_get(answer, "rows"), 0), *told;
+    size_t i;
 
-    return (struct matrix_row){
-        .hears = named(cluster, json_object_get(row, "hears")),
-        .slow = named(cluster, json_object_get(row, "slow")),
-        .answered = true,
-        .hung = json_is_true(json_object_get(row, "worker_hung")),
-    };
+    json_array_foreach (json_object_get(answer, "matrix"), i, told) {
+        uint8_t from = cluster_config_node(cluster, cli_text(told, "node"));
+        double told_ms = json_number_value(json_object_get(told, "told_ms"));
+
+        if (from == CAIRN_NODE_NONE ||
+            (from != teller && rows[from].known && (rows[from].teller == from || rows[from].told_ms <= told_ms)))
+            continue;
+        rows[from] = (struct matrix_row){.hears = named(cluster, json_object_get(told, "hears")),
+                                         .told_ms = told_ms,
+                                         .teller = teller,
+                                         .known = true};
+        for (uint8_t to = 0; to < cluster->nodes; to++) {
+            const json_t *heard_ms = json_object_get(json_object_get(told, "heard_ms"), cluster->names[to]);
+
+            rows[from].heard_ms[to] = heard_ms == NULL ? NOT_HEARD : json_number_value(heard_ms);
+        }
+    }
+    rows[teller].slow = named(cluster, json_object_get(log, "slow"));
+    rows[teller].hung = json_is_true(json_object_get(log, "worker_hung"));
 }
 
 int
@@ -147,12 +173,12 @@ cmd_status(int argc, char **argv)
         if (answering++ == 0 && !json)
             print_header();
         print_rows(json_object_get(answer, "rows"), json);
-        matrix[i] = matrix_row(&cluster, answer);
+        matrix_learn(&cluster, i, answer, matrix);
         json_decref(answer);
     }
     if (answering == 0)
         return cli_fail("the cluster is down: %s", detail);
-    if (!json && node == CAIRN_NODE_NONE && cluster.nodes > 1)
+    if (!json && cluster.nodes > 1)
         print_matrix(&cluster, matrix);
     fflush(stdout);
     for (uint8_t i = 0; i < cluster.nodes; i++) {

@@ -14,7 +14,7 @@
 #include "record.h"
 
 #define CODEC_MAGIC 0xca
-#define CODEC_VERSION 7
+#define CODEC_VERSION 8
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80
@@ -87,6 +87,9 @@ struct wire_heartbeat {
     uint32_t seen;  /* the receiver's epoch, as far as the sender knows all of it */
     uint32_t led;   /* how many logs the sender leads */
     uint32_t first; /* of all of them, the first row here; HEARTBEAT_CHANGES: only what has changed */
+    uint16_t
+        heard[CAIRN_NODES_MAX]; /* how long ago each node was heard, in units of 10 us; all ones: longer, or never */
+    uint16_t modes[4];          /* how many of the sender's logs are in each mode */
 };
 
 #define HEARTBEAT_CHANGES UINT32_MAX

@@ -74,6 +74,40 @@ latencies_row(const struct latencies *latencies)
 }
 
 static json_t *
+sight_row(const struct node *node, uint8_t from, const struct sight *sight)
+{
+    json_t *heard_ms = json_object(), *modes = json_object();
+
+    for (uint8_t to = 0; to < node->nodes; to++) {
+        if (to != from && sight->heard[to] != SIGHT_LONG)
+            json_object_set_new(heard_ms, node->config.cluster->names[to],
+                                json_real((double)sight->heard[to] * SIGHT_UNIT_NS / 1e6));
+    }
+    for (enum cairn_mode mode = CAIRN_MODE_CP; mode < CAIRN_MODES; mode++) {
+        if (sight->modes[mode] > 0)
+            json_object_set_new(modes, cairn_mode_name(mode), json_integer(sight->modes[mode]));
+    }
+    return json_pack("{s:s,s:f,s:o,s:o,s:o}", "node", node->config.cluster->names[from], "told_ms",
+                     (double)(node_now_ns(node) - sight->told_ns) / 1e6, "hears", names_of(node, sight->hears),
+                     "heard_ms", heard_ms, "modes", modes);
+}
+
+/* Whom every node that this one ever heard hears, as it said last. */
+static json_t *
+matrix(const struct node *node)
+{
+    struct sight sights[CAIRN_NODES_MAX];
+    json_t *rows = json_array();
+
+    sights_read(node, sights);
+    for (uint8_t from = 0; from < node->nodes; from++) {
+        if (sights[from].told_ns != 0)
+            json_array_append_new(rows, sight_row(node, from, &sights[from]));
+    }
+    return rows;
+}
+
+static json_t *
 status(struct node *node, const json_t *request)
 {
     bool with_latencies = json_is_true(json_object_get(request, "latencies"));
@@ -87,7 +121,8 @@ status(struct node *node, const json_t *request)
             json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
         json_array_append_new(rows, row);
     }
-    return json_pack("{s:b,s:o,s:o}", "ok", 1, "rows", rows, "reach", names_of(node, node->reach));
+    return json_pack("{s:b,s:o,s:o,s:o}", "ok", 1, "rows", rows, "reach", names_of(node, node->reach), "matrix",
+                     matrix(node));
 }
 
 static json_t *

@@ -107,7 +107,7 @@ write_modes(const struct report *report)
 {
     family(report, "cairn_log_mode", "gauge", "1 at the mode that the log is in on this node.");
     for (uint32_t log = 0; log < report->count; log++) {
-        for (enum cairn_mode mode = CAIRN_MODE_CP; mode <= CAIRN_MODE_MERGING; mode++)
+        for (enum cairn_mode mode = CAIRN_MODE_CP; mode < CAIRN_MODES; mode++)
             fprintf(report->out, "cairn_log_mode{node=\"%s\",log=\"%s\",mode=\"%s\"} %d\n", report->node->name,
                     report->views[log].name, cairn_mode_name(mode), report->views[log].mode == mode);
     }

@@ -244,6 +244,7 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
                                         (cairn_node_set)decoded->heartbeat.hears, decoded->heartbeat.pace_ns, now_ns);
 
     acquaint(&node->peers[decoded->from], &decoded->heartbeat, now_ns);
+    sight_take(node, decoded->from, &decoded->heartbeat, now_ns);
     if (verdict & DETECTOR_HEARD || detector_reach(&node->detector) != node->reach)
         node_reassess(node, now_ns);
     for (uint32_t i = 0; i < decoded->heartbeat.rows; i++) {

@@ -465,21 +465,15 @@ rows_review(struct node *node)
 
 /* One peer's heartbeat, in as many frames as the rows that it needs take. */
 static void
-heartbeat_to(struct node *node, uint8_t peer, uint32_t led, uint64_t now_ns)
+heartbeat_to(struct node *node, uint8_t peer, const struct wire_heartbeat *common, uint64_t now_ns)
 {
     bool full = node->peers[peer].seen != node->lead_epoch;
     struct wire_row rows[CODEC_HEARTBEAT_ROWS_MAX];
-    struct wire_heartbeat heartbeat = {
-        .progress = atomic_load_explicit(&node->worker.polls, memory_order_relaxed),
-        .pace_ns = node->pace_ns,
-        .hears = node->hears,
-        .epoch = node->lead_epoch,
-        .seen = node->peers[peer].complete,
-        .led = led,
-        .first = full ? 0 : HEARTBEAT_CHANGES,
-    };
+    struct wire_heartbeat heartbeat = *common;
     bool sent = false;
 
+    heartbeat.seen = node->peers[peer].complete;
+    heartbeat.first = full ? 0 : HEARTBEAT_CHANGES;
     for (uint32_t i = 0; i < node->logs_count; i++) {
         struct node_log *log = node->logs[i];
 
@@ -506,11 +500,17 @@ heartbeat_to(struct node *node, uint8_t peer, uint32_t led, uint64_t now_ns)
 void
 send_heartbeats(struct node *node, uint64_t now_ns)
 {
-    uint32_t led = rows_review(node);
+    struct wire_heartbeat common = {
+        .progress = atomic_load_explicit(&node->worker.polls, memory_order_relaxed),
+        .pace_ns = node->pace_ns,
+        .epoch = node->lead_epoch,
+        .led = rows_review(node),
+    };
 
+    sight_tell(node, &common, now_ns);
     node->beats++;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
         if (peer != node->self)
-            heartbeat_to(node, peer, led, now_ns);
+            heartbeat_to(node, peer, &common, now_ns);
     }
 }

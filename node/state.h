@@ -29,6 +29,7 @@
 #include "mode.h"
 #include "node.h"
 #include "protocol.h"
+#include "sight.h"
 #include "store.h"
 #include "worker.h"
 
@@ -363,6 +364,7 @@ struct node {
     cairn_node_set hears, reach;
     struct slow_peers slow;
     struct acquaintance peers[CAIRN_NODES_MAX];
+    struct sights sights;
     uint32_t lead_epoch; /* changes with the set of logs that this node leads */
     uint64_t beats;
     uint64_t heartbeat_ns, suspect_ns, retained_ns;

@@ -64,6 +64,7 @@ enum cairn_mode {
     CAIRN_MODE_DENIED = 1,
     CAIRN_MODE_AP = 2,
     CAIRN_MODE_MERGING = 3,
+    CAIRN_MODES,
 };
 
 /* Names as the command line and JSON show them; never NULL. Constant time, any thread. */

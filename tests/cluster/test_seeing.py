@@ -136,6 +136,23 @@ def test_only_metrics_are_served():
         check(told.status == 1 and b'in use' in told.err, told.status, told.err)
 
 
+def test_every_node_knows_whom_every_other_hears():
+    def row(node, via):
+        """What `status --via` draws: what stands in the node's row of the matrix."""
+        lines = cluster.ok('status', '--via', via).out.decode().split('\nhears ')[1].splitlines()
+        return next(l for l in lines[1:] if l.split()[0] == node)
+
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        until('n1 knows whom n2 hears', lambda: re.match(r'n2 +\d+\.\dms +- +\d+\.\dms +as n1 heard', row('n2', 'n1')))
+        # n3 hears both others, and n2 does not hear it.
+        cluster.ok('fault', 'link', 'n3>n2', 'drop=1')
+        until('n1 knows that n2 does not hear n3', lambda: re.match(r'n2 +\d+\.\dms +- +NO', row('n2', 'n1')))
+        check(re.match(r'n3 +\d+\.\dms +\d+\.\dms +-', row('n3', 'n1')), row('n3', 'n1'))
+        cluster.kill('n2')
+        until('what n2 said last is said', lambda: re.search(r'as n1 heard \d+ ms ago', row('n2', 'n1')))
+
+
 def test_top_shows_rates():
     with Cluster() as cluster:
         cluster.ok('log', 'create', 'k', '--policy', 'cp')

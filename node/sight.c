@@ -1,0 +1,67 @@
+#include "sight.h"
+
+#include <string.h>
+
+#include "state.h"
+
+static uint16_t
+units_since(uint64_t heard_ns, uint64_t now_ns)
+{
+    uint64_t units = (now_ns - heard_ns) / SIGHT_UNIT_NS;
+
+    return heard_ns == 0 || units > SIGHT_LONG ? SIGHT_LONG : (uint16_t)units;
+}
+
+/* For readers of other threads, by a sequence lock: odd while it changes. */
+static void
+show(struct sights *sights)
+{
+    uint32_t sequence = atomic_load_explicit(&sights->sequence, memory_order_relaxed);
+
+    atomic_store_explicit(&sights->sequence, sequence + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    memcpy(sights->shown, sights->now, sizeof(sights->shown));
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&sights->sequence, sequence + 2, memory_order_release);
+}
+
+void
+sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
+{
+    struct sight *own = &node->sights.now[node->self];
+
+    *own = (struct sight){.told_ns = now_ns, .hears = node->hears};
+    for (uint8_t peer = 0; peer < node->nodes; peer++)
+        own->heard[peer] = peer == node->self ? 0 : units_since(node->detector.peers[peer].heard_ns, now_ns);
+    for (uint32_t i = 0; i < node->logs_count; i++)
+        own->modes[node->logs[i]->mode]++;
+    show(&node->sights);
+    heartbeat->hears = own->hears;
+    memcpy(heartbeat->heard, own->heard, sizeof(heartbeat->heard));
+    memcpy(heartbeat->modes, own->modes, sizeof(heartbeat->modes));
+}
+
+void
+sight_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat, uint64_t now_ns)
+{
+    struct sight *sight = &node->sights.now[from];
+
+    sight->told_ns = now_ns;
+    sight->hears = (cairn_node_set)heartbeat->hears;
+    memcpy(sight->heard, heartbeat->heard, sizeof(sight->heard));
+    memcpy(sight->modes, heartbeat->modes, sizeof(sight->modes));
+}
+
+void
+sights_read(const struct node *node, struct sight *out)
+{
+    const struct sights *sights = &node->sights;
+    uint32_t before, after;
+
+    do {
+        before = atomic_load_explicit(&sights->sequence, memory_order_acquire);
+        memcpy(out, sights->shown, sizeof(sights->shown));
+        atomic_thread_fence(memory_order_acquire);
+        after = atomic_load_explicit(&sights->sequence, memory_order_relaxed);
+    } while ((before & 1) != 0 || before != after);
+}

@@ -1,0 +1,38 @@
+/* What each node says of whom it hears: the connectivity matrix, as this node knows it. */
+#ifndef NODE_SIGHT_H
+#define NODE_SIGHT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "cairn/types.h"
+#include "codec.h"
+
+struct node;
+
+/* Of one node, as its last heartbeat had it. */
+struct sight {
+    uint64_t told_ns; /* when it said so; 0: it never did */
+    cairn_node_set hears;
+    uint16_t heard[CAIRN_NODES_MAX]; /* how long ago it heard each, in SIGHT_UNIT_NS; SIGHT_LONG: that long or longer */
+    uint16_t modes[CAIRN_MODES];     /* how many of its logs are in each */
+};
+
+/* By node, this one's own among them. The worker writes `now`, and shows it; any thread reads what is shown. */
+struct sights {
+    struct sight now[CAIRN_NODES_MAX];
+    _Atomic uint32_t sequence;
+    struct sight shown[CAIRN_NODES_MAX];
+};
+
+#define SIGHT_UNIT_NS 10000u
+#define SIGHT_LONG UINT16_MAX
+
+/* Worker, at each heartbeat: what this node sees now, into the heartbeat and for others to read. */
+void sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns);
+/* Worker: what a peer's heartbeat says. */
+void sight_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat, uint64_t now_ns);
+/* All that is known, by node: CAIRN_NODES_MAX of them. Any thread. */
+void sights_read(const struct node *node, struct sight *out);
+
+#endif
