@@ -1,10 +1,12 @@
 """What users get wrong: one line that says what and what to do, the right exit status, no hang."""
 import os
+import re
 import shutil
+import socket
 import subprocess
 import tempfile
 
-from harness import BINARY, Cluster, check, run
+from harness import BINARY, Cluster, check, run, until
 
 GOOD = 'cluster: 7\ndirectory: /tmp/cairn-nowhere\nnodes:\n  - name: n1\n  - name: n2\n  - name: n3\n'
 
@@ -177,3 +179,17 @@ def test_a_full_log_refuses_and_keeps_what_it_has():
         check(result.status == 1 and len(rows) == 1000, result.status, len(rows))
         check(0 < acked < 1000 and {row['error'] for row in rows if 'error' in row} == {'full'}, acked)
         check(cluster.read('x', 'n1') == line * acked)
+
+
+def test_who_connects_to_a_port_and_hangs_up_at_once_harms_no_node():
+    """As a node does that is killed while it connects."""
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        number = int(re.search(r'^cluster: *(\S+)', open(cluster.file).read(), re.M).group(1), 0)
+        for _ in range(200):
+            for name in ('0-1', '0-2', '1-2'):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+                    sock.connect(f'\0cairn-{number:08x}-{name}-w0')
+        until('every node answers', lambda: len(cluster.status('k')) == 3)
+        cluster.ok('append', 'k', stdin=b'after\n')
+        cluster.converged('k')
