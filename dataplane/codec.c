@@ -174,8 +174,8 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
         body.prev = message->hand_off.prev_seq;
     }
     memcpy(out + sizeof(struct wire_header), &body, sizeof(body));
-    /* Whole records carry their own checksums. */
-    if (fragment_total == 0)
+    /* Records carry their own checksums. */
+    if (fragment_total < CODEC_COVERED_BYTES_MIN)
         records_bytes = 0;
     else
         flags |= WIRE_COVERED;
@@ -303,8 +303,7 @@ entries_sane(const struct wire_entries *body, bool covered, const struct decoded
         return false;
     if (block->first_seq >= UINT64_MAX / 2 || (block->kind == ENTRY_DATA && block->first_seq == 0))
         return false;
-    /* Pieces of a record have no checksum of their own. */
-    if (body->fragment_total != 0 && !covered)
+    if (body->fragment_total >= CODEC_COVERED_BYTES_MIN && !covered)
         return false;
     if (body->fragment_total == 0)
         return records_fit(out->records, out->records_bytes, block->count);

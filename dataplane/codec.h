@@ -36,6 +36,9 @@ struct wire_header {
 #define WIRE_RECOVERING 2u
 #define WIRE_LEADER 4u
 #define WIRE_COVERED 8u /* the checksum covers all that follows */
+/* A record's own checksum tells damage when it is put together. Of one in more pieces than a dozen each piece is covered too:
+ * on a link that damages some, all of them may never come through sound at once. */
+#define CODEC_COVERED_BYTES_MIN 16384u
 #define WIRE_TRANSFER 16u
 
 /* Body of every message of the core that carries no entries. */

@@ -269,7 +269,7 @@ every_flipped_bit_of_the_head_is_noticed(void **state)
 }
 
 static void
-every_flipped_bit_of_a_fragment_is_noticed(void **state)
+every_flipped_bit_of_a_large_records_fragment_is_noticed(void **state)
 {
     struct message message = message_of(MESSAGE_HAND_OFF);
     struct block block = {.first_seq = 9, .count = 1, .incarnation = 3, .origin = 1};
@@ -279,7 +279,7 @@ every_flipped_bit_of_a_fragment_is_noticed(void **state)
 
     (void)state;
     memset(piece, 7, sizeof(piece));
-    size = codec_encode_entries(&sender, 5, &message, &block, piece, sizeof(piece), 64, 4096, bytes);
+    size = codec_encode_entries(&sender, 5, &message, &block, piece, sizeof(piece), 64, CODEC_COVERED_BYTES_MIN, bytes);
     memcpy(bytes + size, piece, sizeof(piece));
     size += sizeof(piece);
     assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
@@ -360,7 +360,7 @@ main(void)
         cmocka_unit_test(a_heartbeat_comes_back),
         cmocka_unit_test(others_clusters_and_versions_are_foreign),
         cmocka_unit_test(every_flipped_bit_of_the_head_is_noticed),
-        cmocka_unit_test(every_flipped_bit_of_a_fragment_is_noticed),
+        cmocka_unit_test(every_flipped_bit_of_a_large_records_fragment_is_noticed),
         cmocka_unit_test(every_truncation_is_noticed),
         cmocka_unit_test(a_frame_carries_its_message_and_no_other),
         cmocka_unit_test(a_damaged_record_is_not_intact),
