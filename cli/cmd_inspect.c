@@ -229,7 +229,7 @@ open_directory(struct inspection *inspection, const char *directory)
         return cli_fail("%s: no such directory (give a node's, such as DIR/n1)", directory);
     snprintf(inspection->directory, sizeof(inspection->directory), "%s", directory);
     if (disk_machine_open(directory, true, &inspection->disk, detail, sizeof(detail)) != CAIRN_OK ||
-        journal_scan_init(&inspection->scan, inspection->disk, 0, UINT8_MAX, 0, detail, sizeof(detail)) != CAIRN_OK)
+        journal_scan_init(&inspection->scan, inspection->disk, 0, UINT8_MAX, 0, 0, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
     if (inspection->scan.count == 0)
         return cli_fail("%s: no journal there (its files are called journal-N)", directory);

@@ -1,5 +1,8 @@
+/* libmicrohttpd is loaded when an endpoint is asked for, and not before: with TLS and all that it needs, which this does not,
+ * it would take every command longer to start than most take to run. */
 #include "metrics.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdbool.h>
@@ -15,6 +18,17 @@
 #define TIMEOUT_S 10u
 #define TYPE "text/plain; version=0.0.4; charset=utf-8"
 
+#define LIBRARY "libmicrohttpd.so.12"
+
+static struct {
+    __typeof__(MHD_start_daemon) *start_daemon;
+    __typeof__(MHD_stop_daemon) *stop_daemon;
+    __typeof__(MHD_create_response_from_buffer) *create_response;
+    __typeof__(MHD_add_response_header) *add_header;
+    __typeof__(MHD_queue_response) *queue_response;
+    __typeof__(MHD_destroy_response) *destroy_response;
+} http;
+
 struct metrics {
     struct MHD_Daemon *daemon;
     struct metrics_source source;
@@ -24,16 +38,16 @@ static enum MHD_Result
 answer(struct MHD_Connection *connection, unsigned status, char *text, size_t size_bytes,
        enum MHD_ResponseMemoryMode mode)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(size_bytes, text, mode);
+    struct MHD_Response *response = http.create_response(size_bytes, text, mode);
     enum MHD_Result result;
 
     if (response == NULL)
         return MHD_NO;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE);
+    http.add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE);
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
+        http.add_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    result = http.queue_response(connection, status, response);
+    http.destroy_response(response);
     return result;
 }
 
@@ -114,6 +128,29 @@ resolve(const char *address, struct addrinfo **out, char *detail, size_t detail_
     return CAIRN_OK;
 }
 
+static bool
+find(void *library, const char *name, void *function)
+{
+    void *found = dlsym(library, name);
+
+    memcpy(function, &found, sizeof(found));
+    return found != NULL;
+}
+
+/* Stays loaded. */
+static bool
+load(void)
+{
+    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+
+    return library != NULL && find(library, "MHD_start_daemon", &http.start_daemon) &&
+           find(library, "MHD_stop_daemon", &http.stop_daemon) &&
+           find(library, "MHD_create_response_from_buffer", &http.create_response) &&
+           find(library, "MHD_add_response_header", &http.add_header) &&
+           find(library, "MHD_queue_response", &http.queue_response) &&
+           find(library, "MHD_destroy_response", &http.destroy_response);
+}
+
 enum cairn_error
 metrics_start(const char *address, const struct metrics_source *source, struct metrics **out, char *detail,
               size_t detail_bytes)
@@ -125,15 +162,18 @@ metrics_start(const char *address, const struct metrics_source *source, struct m
     if (error != CAIRN_OK)
         return error;
     metrics = calloc(1, sizeof(*metrics));
-    if (metrics != NULL) {
+    if (!load()) {
+        error = refuse_start(CAIRN_IO, address, LIBRARY " is not to be had (install libmicrohttpd12)", detail,
+                             detail_bytes);
+    } else if (metrics != NULL) {
         unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
 
         metrics->source = *source;
         errno = 0;
-        metrics->daemon = MHD_start_daemon(found->ai_family == AF_INET6 ? flags | MHD_USE_IPv6 : flags, 0, NULL, NULL,
-                                           serve, metrics, MHD_OPTION_SOCK_ADDR, found->ai_addr,
-                                           MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                           TIMEOUT_S, MHD_OPTION_END);
+        metrics->daemon = http.start_daemon(found->ai_family == AF_INET6 ? flags | MHD_USE_IPv6 : flags, 0, NULL, NULL,
+                                            serve, metrics, MHD_OPTION_SOCK_ADDR, found->ai_addr,
+                                            MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                                            TIMEOUT_S, MHD_OPTION_END);
         if (metrics->daemon == NULL)
             error = refuse_start(CAIRN_IO, address, errno == 0 ? "cannot be listened at" : strerror(errno), detail,
                                  detail_bytes);
@@ -152,6 +192,6 @@ metrics_stop(struct metrics *metrics)
 {
     if (metrics == NULL)
         return;
-    MHD_stop_daemon(metrics->daemon);
+    http.stop_daemon(metrics->daemon);
     free(metrics);
 }

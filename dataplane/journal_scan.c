@@ -1,5 +1,6 @@
 #include "journal_scan.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -286,8 +287,12 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
         if (head->incarnation > scan->incarnation)
             scan->incarnation = head->incarnation;
     }
-    scan->filled[index] = begins(scan, index) ||
-                          was_durable(scan, DISK_SECTOR_BYTES, DISK_SECTOR_BYTES, FILLED_SEARCH_BYTES);
+    scan->filled[index] = begins(scan, index);
+    if (!scan->filled[index]) {
+        scan->step_bytes = FILLED_SEARCH_BYTES;
+        scan->filled[index] = was_durable(scan, DISK_SECTOR_BYTES, DISK_SECTOR_BYTES, FILLED_SEARCH_BYTES);
+        scan->step_bytes = GLANCE_BYTES;
+    }
     return CAIRN_OK;
 }
 
@@ -313,9 +318,36 @@ find_numbers(struct journal_scan *scan, char *detail, size_t detail_bytes)
     return error;
 }
 
+/* The files from the one of that number on. */
+static enum cairn_error
+introduce_from(struct journal_scan *scan, uint64_t from_number, char *detail, size_t detail_bytes)
+{
+    enum cairn_error error = CAIRN_OK;
+
+    scan->step_bytes = GLANCE_BYTES;
+    scan->streaming = false;
+    scan->total_bytes = 0;
+    memset(scan->ends, 0, scan->count * sizeof(*scan->ends));
+    for (scan->known_from = 0; scan->known_from < scan->count && scan->numbers[scan->known_from] < from_number;)
+        scan->filled[scan->known_from++] = true;
+    for (uint32_t i = scan->known_from; i < scan->count && error == CAIRN_OK; i++)
+        error = introduce(scan, i, detail, detail_bytes);
+    close_file(scan);
+    scan->read_bytes = 0;
+    scan->streaming = true;
+    scan->step_bytes = WINDOW_BYTES;
+    return error;
+}
+
+enum cairn_error
+journal_scan_know_all(struct journal_scan *scan, char *detail, size_t detail_bytes)
+{
+    return scan->known_from == 0 ? CAIRN_OK : introduce_from(scan, 0, detail, detail_bytes);
+}
+
 enum cairn_error
 journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster, uint8_t node, uint8_t worker,
-                  char *detail, size_t detail_bytes)
+                  uint64_t from_number, char *detail, size_t detail_bytes)
 {
     enum cairn_error error;
 
@@ -324,16 +356,11 @@ journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster
     scan->cluster = cluster;
     scan->node = node;
     scan->worker = worker;
-    scan->step_bytes = GLANCE_BYTES;
     error = find_numbers(scan, detail, detail_bytes);
-    for (uint32_t i = 0; i < scan->count && error == CAIRN_OK; i++)
-        error = introduce(scan, i, detail, detail_bytes);
-    close_file(scan);
+    if (error == CAIRN_OK)
+        error = introduce_from(scan, from_number, detail, detail_bytes);
     scan->highest_number = scan->count == 0 ? 0 : scan->numbers[scan->count - 1];
     scan->offset = DISK_SECTOR_BYTES;
-    scan->read_bytes = 0;
-    scan->streaming = true;
-    scan->step_bytes = WINDOW_BYTES;
     return error;
 }
 
@@ -531,6 +558,7 @@ journal_scan_seek(struct journal_scan *scan, uint64_t place)
     scan->within = place % DISK_SECTOR_BYTES != 0;
     for (scan->index = 0; scan->index < scan->count && scan->numbers[scan->index] < place >> 32; scan->index++)
         ;
+    assert(scan->index >= scan->known_from);
     scan->offset = scan->index < scan->count && scan->numbers[scan->index] == place >> 32 ? (uint32_t)place
                                                                                           : DISK_SECTOR_BYTES;
 }

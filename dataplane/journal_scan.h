@@ -28,6 +28,7 @@ struct journal_scan {
     bool *filled;   /* of each file: something was written to it */
     bool *headless; /* of each file: its first sector is damaged; all of that is said elsewhere too */
     uint32_t count, index;
+    uint32_t known_from; /* of the files before this one only the numbers are known: nothing of them is read */
     struct disk_file file;
     bool opened;
     uint8_t *window;     /* in one of the two buffers; into the other the disk reads ahead */
@@ -50,14 +51,18 @@ struct journal_scan {
     struct journal_block damaged;
     char reason[192];
     /* So far, over all. */
-    uint64_t read_bytes, total_bytes, end; /* end: the place behind the last block */
-    uint32_t incarnation;                  /* the highest that made a file */
+    uint64_t read_bytes, total_bytes; /* total: of the files that may be read */
+    uint64_t end;                     /* the place behind the last block */
+    uint32_t incarnation;             /* the highest that made a file */
     uint64_t highest_number;
 };
 
-/* The numbers of the files, and where each ends. CAIRN_CORRUPT: they are of another node or version. */
+/* The numbers of the files, and where each ends. CAIRN_CORRUPT: they are of another node or version. from_number: reading
+ * will not begin in a file before that one; 0: it may begin anywhere. */
 enum cairn_error journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster, uint8_t node,
-                                   uint8_t worker, char *detail, size_t detail_bytes);
+                                   uint8_t worker, uint64_t from_number, char *detail, size_t detail_bytes);
+/* Reading may begin anywhere after all. */
+enum cairn_error journal_scan_know_all(struct journal_scan *scan, char *detail, size_t detail_bytes);
 void journal_scan_fini(struct journal_scan *scan);
 
 enum scan_verdict journal_scan_next(struct journal_scan *scan);

@@ -64,7 +64,7 @@ touch(struct segment *segment, bool at_once)
     }
 }
 
-void
+bool
 segment_pool_touch(struct segment_pool *pool, bool all)
 {
     uint32_t touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
@@ -75,7 +75,10 @@ segment_pool_touch(struct segment_pool *pool, bool all)
     while (touched < pool->count && (all || touched < fresh + TOUCH_AHEAD)) {
         touch(&pool->segments[touched], all);
         atomic_store_explicit(&pool->touched, ++touched, memory_order_relaxed);
+        if (!all)
+            return true;
     }
+    return false;
 }
 
 struct segment *

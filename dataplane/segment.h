@@ -48,9 +48,10 @@ struct segment_pool {
 bool segment_pool_init(struct segment_pool *pool, size_t memory_bytes, uint32_t segment_bytes);
 void segment_pool_fini(struct segment_pool *pool);
 
-/* The helper: makes pages of the next segments exist, a few ahead, or of all of them. Any one thread,
- * now and then. It takes its time in small steps: where cores are few, it runs on the worker's. */
-void segment_pool_touch(struct segment_pool *pool, bool all);
+/* The helper: makes pages of the next segment exist, a few ahead, or of all of them. Any one thread,
+ * now and then. It takes its time in small steps: where cores are few, it runs on the worker's. true: there is more to do
+ * already. */
+bool segment_pool_touch(struct segment_pool *pool, bool all);
 
 /* NULL when all are in use. */
 struct segment *segment_take(struct segment_pool *pool);

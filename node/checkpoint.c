@@ -383,26 +383,21 @@ log_bytes(const struct checkpoint_log *head)
            head->cuts * sizeof(struct cut) + head->content_bytes;
 }
 
-/* Is it this node's, whole, and are the files that it speaks of still there? */
+/* Are the files that it speaks of still there, and does it save more reading than it is worth? */
 static bool
-is_usable(const struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head,
-          size_t size_bytes)
+is_usable(const struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head)
 {
-    uint64_t skipped_bytes = 0;
-    bool there = false;
+    uint64_t known = scan->count - scan->known_from, skipped_bytes;
+    uint32_t index = 0;
 
-    if (size_bytes < sizeof(*head) || memcmp(head->magic, CHECKPOINT_MAGIC, sizeof(head->magic)) != 0 ||
-        head->version != CHECKPOINT_VERSION || head->size_bytes != size_bytes ||
-        head->crc32c != crc32c(0, (const uint8_t *)head + 16, size_bytes - 16))
+    while (index < scan->count && scan->numbers[index] < checkpoint_file(head))
+        index++;
+    if (index == scan->count || scan->numbers[index] != checkpoint_file(head) ||
+        scan->numbers[0] != head->oldest_number)
         return false;
-    for (uint32_t i = 0; i < scan->count && !there; i++) {
-        there = scan->numbers[i] == head->from_place >> 32;
-        skipped_bytes += there ? (uint32_t)head->from_place : scan->ends[i];
-    }
-    if (skipped_bytes < SKIPPED_BYTES_MIN && !node->config.checkpoint_always)
-        return false;
-    return there && head->cluster == node->config.cluster->id && head->node == node->self &&
-           head->incarnation < node->config.incarnation && scan->numbers[0] == head->oldest_number;
+    /* Files are of one size, or nearly. */
+    skipped_bytes = index * (scan->total_bytes / known) + (uint32_t)head->from_place;
+    return skipped_bytes >= SKIPPED_BYTES_MIN || node->config.checkpoint_always;
 }
 
 /* Every log in turn; the catalog, which is the first, says which there are. */
@@ -431,31 +426,49 @@ take_logs(struct node *node, const struct checkpoint_head *head)
     return at == end;
 }
 
-enum cairn_error
-checkpoint_load(struct node *node, const struct journal_scan *scan, uint64_t *from_place, char *detail,
-                size_t detail_bytes)
+struct checkpoint_head *
+checkpoint_read(const struct node *node)
 {
-    void *bytes = NULL;
+    struct disk *disk = node->config.disk;
+    struct checkpoint_head *head = NULL;
     size_t size_bytes = 0;
-    enum cairn_error error = CAIRN_OK;
+    void *bytes = NULL;
 
-    *from_place = 0;
-    if (scan->count == 0 ||
-        node->config.disk->operations->load(node->config.disk, CHECKPOINT_NAME, &bytes, &size_bytes) != CAIRN_OK ||
-        bytes == NULL)
-        return CAIRN_OK;
-    if (is_usable(node, scan, bytes, size_bytes)) {
-        *from_place = ((const struct checkpoint_head *)bytes)->from_place;
-        if (!node->config.checkpoint_always)
-            fprintf(stderr, "cairn: node %s goes on from its checkpoint\n", node->name);
-        if (!take_logs(node, bytes)) {
-            snprintf(detail, detail_bytes,
-                     "node %s: its checkpoint does not fit its cluster file or its journal (remove the file "
-                     "'checkpoint' from its directory: it then reads all of its journal)",
-                     node->name);
-            error = CAIRN_CORRUPT;
-        }
+    if (disk->operations->load(disk, CHECKPOINT_NAME, &bytes, &size_bytes) != CAIRN_OK || bytes == NULL)
+        return NULL;
+    head = bytes;
+    if (size_bytes < sizeof(*head) || memcmp(head->magic, CHECKPOINT_MAGIC, sizeof(head->magic)) != 0 ||
+        head->version != CHECKPOINT_VERSION || head->size_bytes != size_bytes ||
+        head->crc32c != crc32c(0, (const uint8_t *)head + 16, size_bytes - 16) ||
+        head->cluster != node->config.cluster->id || head->node != node->self ||
+        head->incarnation >= node->config.incarnation) {
+        free(bytes);
+        return NULL;
     }
-    free(bytes);
-    return error;
+    return head;
+}
+
+uint64_t
+checkpoint_file(const struct checkpoint_head *head)
+{
+    return head->from_place >> 32;
+}
+
+enum cairn_error
+checkpoint_load(struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head,
+                uint64_t *from_place, char *detail, size_t detail_bytes)
+{
+    *from_place = 0;
+    if (head == NULL || scan->count == scan->known_from || !is_usable(node, scan, head))
+        return CAIRN_OK;
+    *from_place = head->from_place;
+    if (!node->config.checkpoint_always)
+        fprintf(stderr, "cairn: node %s goes on from its checkpoint\n", node->name);
+    if (take_logs(node, head))
+        return CAIRN_OK;
+    snprintf(detail, detail_bytes,
+             "node %s: its checkpoint does not fit its cluster file or its journal (remove the file "
+             "'checkpoint' from its directory: it then reads all of its journal)",
+             node->name);
+    return CAIRN_CORRUPT;
 }

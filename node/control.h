@@ -34,6 +34,7 @@ struct control {
     struct cairn_client *catalog;
     bool catalog_reading;
     uint64_t maintained_ns;
+    bool touching; /* memory that the worker needs soon is made to exist */
     struct worker_watch watch;
     struct scrub scrub;
     _Atomic bool start_wanted; /* read by whoever runs the node */

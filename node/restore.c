@@ -34,7 +34,8 @@ struct restoring {
     struct node *node;
     enum pass pass;
     struct journal_scan scan;
-    struct log_trim *trims; /* the last of each log */
+    struct checkpoint_head *checkpoint; /* NULL: there is none */
+    struct log_trim *trims;             /* the last of each log */
     uint32_t trims_count;
     uint64_t orphans, told_bytes;
     uint64_t next_catalog; /* lsn of what is to be applied next */
@@ -583,8 +584,11 @@ read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
 {
     struct journal_scan *scan = &restoring->scan;
     uint64_t from_place;
-    enum cairn_error error = checkpoint_load(restoring->node, scan, &from_place, detail, detail_bytes);
+    enum cairn_error error = checkpoint_load(restoring->node, scan, restoring->checkpoint, &from_place, detail,
+                                             detail_bytes);
 
+    if (error == CAIRN_OK && from_place == 0)
+        error = journal_scan_know_all(scan, detail, detail_bytes);
     if (error != CAIRN_OK)
         return error;
     if (from_place != 0) {
@@ -738,7 +742,9 @@ restore(struct node *node, char *detail, size_t detail_bytes)
 
     node->restoring = true;
     adopt_snapshot(node, node_now_ns(node));
-    error = journal_scan_init(&restoring.scan, node->config.disk, node->config.cluster->id, node->self, 0, detail,
+    restoring.checkpoint = checkpoint_read(node);
+    error = journal_scan_init(&restoring.scan, node->config.disk, node->config.cluster->id, node->self, 0,
+                              restoring.checkpoint == NULL ? 0 : checkpoint_file(restoring.checkpoint), detail,
                               detail_bytes);
     if (error == CAIRN_OK)
         error = check_lives(&restoring, detail, detail_bytes);
@@ -756,6 +762,7 @@ restore(struct node *node, char *detail, size_t detail_bytes)
     }
     if (error != CAIRN_OK || !core_lacks(node->logs[0]->core, &node->restored_catalog_lsn, &term))
         node->restored_catalog_lsn = core_last_lsn(node->logs[0]->core);
+    free(restoring.checkpoint);
     free(restoring.trims);
     journal_scan_fini(&restoring.scan);
     return error;

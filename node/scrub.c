@@ -7,6 +7,8 @@
 #include "control.h"
 
 #define PASS_EVERY_NS 5000000000u
+/* A node that has just started has other things to do than to open all of its files. */
+#define FIRST_AFTER_NS 2000000000u
 #define STEP_BYTES (256u << 10)
 /* Of one call: the control thread has other things to do. */
 #define STEPS_MAX 8u
@@ -23,8 +25,8 @@ begin(struct node *node, struct scrub *scrub, uint64_t now_ns)
     char detail[192];
 
     scrub->next_ns = now_ns + PASS_EVERY_NS;
-    if (journal_scan_init(scan, node->config.disk, node->config.cluster->id, node->self, 0, detail, sizeof(detail)) !=
-        CAIRN_OK) {
+    if (journal_scan_init(scan, node->config.disk, node->config.cluster->id, node->self, 0, 0, detail,
+                          sizeof(detail)) != CAIRN_OK) {
         journal_scan_fini(scan);
         return false;
     }
@@ -127,6 +129,8 @@ scrub_step(struct node *node, uint64_t now_ns)
     uint64_t rate = node->config.scrub_bytes_per_s, steps_from, allowed;
 
     consider_start(node, now_ns);
+    if (scrub->next_ns == 0)
+        scrub->next_ns = now_ns + FIRST_AFTER_NS;
     if (rate == 0 || node->config.disk == NULL || (!scrub->under_way && now_ns < scrub->next_ns))
         return;
     if (!scrub->under_way && !(scrub->under_way = begin(node, scrub, now_ns)))

@@ -541,12 +541,17 @@ bool evict_one(struct node_log *log);
 uint64_t oldest_file(const struct node_log *log, uint64_t durable_place);
 
 /* checkpoint.c */
+struct checkpoint_head;
 struct journal_scan;
 /* From the control thread: no start begins with what was left before. */
 void checkpoint_discard(struct node *node);
-/* Takes what the last stop left, where it can be used; *from_place: where reading the journal goes on then, else 0. */
-enum cairn_error checkpoint_load(struct node *node, const struct journal_scan *scan, uint64_t *from_place, char *detail,
-                                 size_t detail_bytes);
+/* What the last stop left, if it is whole and this node's; the caller frees it. NULL: nothing. */
+struct checkpoint_head *checkpoint_read(const struct node *node);
+/* The journal's file that reading goes on in. */
+uint64_t checkpoint_file(const struct checkpoint_head *head);
+/* Takes it, where the files that it speaks of are there; *from_place: where reading the journal goes on then, else 0. */
+enum cairn_error checkpoint_load(struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head,
+                                 uint64_t *from_place, char *detail, size_t detail_bytes);
 
 /* restore.c */
 /* What the catalog says up to lsn is in force. The worker is not polled yet. */

@@ -2,6 +2,7 @@
 #include "state.h"
 
 /* Of the wait for votes: 128 timeouts, or more than a second of the profile `shared`. */
+#define ALONE_SOONER 16u
 #define DOUBLINGS_MAX 7u
 
 /* xorshift64*; deterministic for a seed. */
@@ -14,11 +15,14 @@ random_below(struct core *core, uint64_t bound)
     return bound == 0 ? 0 : (core->random * 0x2545f4914f6cdd1du) % bound;
 }
 
-/* Waits between one and two timeouts before campaigning. */
+/* Waits between one and two timeouts before campaigning; the only voter has nobody to wait for. */
 void
 election_reset(struct core *core, uint64_t now_ns)
 {
     uint64_t wait_ns = core->config.election_timeout_ns + random_below(core, core->config.election_timeout_ns);
+
+    if (core_members(core)->voters == node_bit(core->config.self))
+        wait_ns /= ALONE_SOONER;
 
     core->election_ns = now_ns + wait_ns * (core->config.election_patience > 1 ? core->config.election_patience : 1);
 }

@@ -216,7 +216,7 @@ read_journal(struct memory_disk *disk, struct reading *out)
     enum scan_verdict verdict;
 
     memset(out, 0, sizeof(*out));
-    out->refused = journal_scan_init(&scan, &disk->base, CLUSTER, NODE, 0, detail, sizeof(detail)) != CAIRN_OK;
+    out->refused = journal_scan_init(&scan, &disk->base, CLUSTER, NODE, 0, 0, detail, sizeof(detail)) != CAIRN_OK;
     if (out->refused) {
         journal_scan_fini(&scan);
         return;
