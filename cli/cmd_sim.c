@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -302,13 +303,25 @@ collect(const struct sim_options *options, pid_t *children, int in, struct total
     return died;
 }
 
+/* What the processes that have ended took of the processor: their rate by it is the same beside other work. */
+static double
+children_seconds(void)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_CHILDREN, &usage) != 0)
+        return 0;
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
 static int
 run_many(struct sim_options *options)
 {
     struct totals totals = {.fewest_kinds = UINT32_MAX, .fewest_messages = UINT64_MAX};
     uint64_t began_ns = cli_now_ns();
     pid_t children[JOBS_MAX];
-    double seconds;
+    double seconds, processor_seconds;
     bool died;
     int in;
 
@@ -316,11 +329,13 @@ run_many(struct sim_options *options)
         return cli_fail("no pipe to be had: %s", strerror(errno));
     died = collect(options, children, in, &totals);
     seconds = (double)(cli_now_ns() - began_ns) / 1e9;
+    processor_seconds = children_seconds();
     fprintf(stderr,
-            "%lu runs, %lu violations, %.1f M messages in %.1f s on %u jobs: %.2f M/s a job; each run at least %lu "
-            "messages and %u kinds of fault\n",
+            "%lu runs, %lu violations, %.1f M messages in %.1f s on %u jobs: %.2f M/s a job, %.2f M a second of "
+            "processor time; each run at least %lu messages and %u kinds of fault\n",
             (unsigned long)totals.runs, (unsigned long)totals.failed, (double)totals.messages / 1e6, seconds,
             options->jobs, (double)totals.messages / 1e6 / seconds / options->jobs,
+            processor_seconds == 0 ? 0 : (double)totals.messages / 1e6 / processor_seconds,
             (unsigned long)totals.fewest_messages, totals.fewest_kinds);
     fprintf(stderr,
             "%lu entries acknowledged through %lu cuts, %lu crashes and %lu losses of power everywhere at once\n",

@@ -643,8 +643,9 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
                    core_term(log->core), log->own->entries);
     if (durable->branch_damages > 0)
         node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
-                   "%" PRIu32 " blocks of a branch are damaged: what of them is not on the trunk, and has no copy on "
-                   "another node, is lost",
+                   "%" PRIu32
+                   " blocks of a branch are damaged: what the trunk lacks of them comes from who has a copy, else "
+                   "it is lost",
                    durable->branch_damages);
     /* What is kept for the branch now is written there. */
     durable_want(node, log);

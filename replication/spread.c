@@ -133,7 +133,8 @@ receive_spread(struct core *core, const struct message *message, const struct si
     const struct run *run = &message->spread.run;
     struct message reply;
 
-    if (run->origin != message->from || run->kind != ENTRY_DATA || run->count == 0 || run->first_seq == 0)
+    if (run->origin != message->from || run->kind != ENTRY_DATA || run->count == 0 || run->first_seq == 0 ||
+        message->spread.prev_place >= branch_place(run->incarnation, run->first_seq))
         return;
     reply = core_message(core, MESSAGE_SPREAD_REPLY, message->from);
     reply.yes = follows(core, message) && keep_copy(core, message, sink);
