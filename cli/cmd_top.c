@@ -121,8 +121,9 @@ look_round(struct top *top)
             continue;
         }
         answering++;
-        json_array_foreach (json_object_get(answer, "rows"), r, row)
+        json_array_foreach (json_object_get(answer, "rows"), r, row) {
             look_at(top, row);
+        }
         json_decref(answer);
     }
     return answering;
@@ -302,9 +303,10 @@ print_events(struct top *top)
     while (json_array_size(top->events) > EVENTS_SHOWN)
         json_array_remove(top->events, 0);
     putchar('\n');
-    json_array_foreach (top->events, i, event)
+    json_array_foreach (top->events, i, event) {
         printf("%8.1f s ago  %-6s %-20s %s\n", (double)(cli_now_ns() - number(event, "t_ns")) / 1e9,
                cli_text(event, "node"), cli_text(event, "event"), cli_text(event, "reason"));
+    }
 }
 
 static void
