@@ -132,7 +132,12 @@ def account(log, policy, entries, given, told):
 
 
 def entries_of(cluster, log, node):
-    return cluster.ok('read', log, '--via', node, '--json').rows()
+    """A busy machine may cut the node off once more meanwhile: then it refuses, and is asked again."""
+    def read():
+        done = cluster.cairn('read', log, '--via', node, '--json')
+        check(done.status in (0, 3), done.status, done.err)
+        return [done.rows()] if done.status == 0 else None
+    return until(f'{node} serves {log}', read)[0]
 
 
 def play(seeds, durability, crashes):
