@@ -416,12 +416,12 @@ cmd_dev(int argc, char **argv)
         return cli_usage("dev: --durability does not take '%s' (memory, disk)", durability);
     if (!cluster_profile_parse(profile, &dev.cluster.profile))
         return cli_usage("dev: --profile does not take '%s' (shared, dedicated, wan)", profile);
+    if (dev.metrics_port > 65535 - nodes)
+        return cli_usage("dev: --metrics is a port, with one for each node behind it");
     dev.cluster.nodes = nodes;
     if ((status = make_directory(directory, dev.cluster.directory, sizeof(dev.cluster.directory))) != 0)
         return status;
     snprintf(dev.file, sizeof(dev.file), "%s/cluster.yaml", dev.cluster.directory);
-    if (dev.metrics_port > 65535 - nodes)
-        return cli_usage("dev: --metrics is a port, with one for each node behind it");
     if (dev.stop) {
         char detail[512];
 

@@ -91,8 +91,8 @@ struct wire_heartbeat {
     uint32_t led;   /* how many logs the sender leads */
     uint32_t first; /* of all of them, the first row here; HEARTBEAT_CHANGES: only what has changed */
     uint16_t
-        heard[CAIRN_NODES_MAX]; /* how long ago each node was heard, in units of 10 us; all ones: longer, or never */
-    uint16_t modes[4];          /* how many of the sender's logs are in each mode */
+        heard[CAIRN_NODES_MAX];  /* how long ago each node was heard, in units of 10 us; all ones: longer, or never */
+    uint16_t modes[CAIRN_MODES]; /* how many of the sender's logs are in each mode */
 };
 
 #define HEARTBEAT_CHANGES UINT32_MAX

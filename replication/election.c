@@ -2,8 +2,9 @@
 #include "state.h"
 
 /* Of the wait for votes: 128 timeouts, or more than a second of the profile `shared`. */
-#define ALONE_SOONER 16u
 #define DOUBLINGS_MAX 7u
+/* One that cannot lead for another reason tries again so often in a timeout, and not at every turn. */
+#define ALONE_SOONER 16u
 
 /* xorshift64*; deterministic for a seed. */
 static uint64_t
@@ -23,7 +24,6 @@ election_reset(struct core *core, uint64_t now_ns)
 
     if (core_members(core)->voters == node_bit(core->config.self))
         wait_ns /= ALONE_SOONER;
-
     core->election_ns = now_ns + wait_ns * (core->config.election_patience > 1 ? core->config.election_patience : 1);
 }
 

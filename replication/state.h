@@ -106,11 +106,10 @@ struct branch {
     int64_t allowed;     /* entries that may go now; below 0: more have gone than might */
     uint64_t refilled_ns;
     uint64_t sent_ns;
-    uint64_t
-        gap_place; /* what is not behind it is not all here: of a copy, its origin says, it is on the trunk; else lost */
-    uint64_t rests_ns; /* nothing has happened to it since then; 0: not counted yet */
-    bool probing;      /* no progress lately: one batch at a time */
-    bool due;          /* who comes first does not hand it off, so this node does */
+    uint64_t gap_place; /* what is not behind it is not all here: a copy's is on the trunk, the own branch's is lost */
+    uint64_t rests_ns;  /* nothing has happened to it since then; 0: not counted yet */
+    bool probing;       /* no progress lately: one batch at a time */
+    bool due;           /* who comes first does not hand it off, so this node does */
     uint32_t later_lives_count;
     struct {
         uint64_t last_seq;

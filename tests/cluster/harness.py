@@ -139,6 +139,16 @@ class Cluster:
         events = self.cairn('events', '--json').out.decode()[-4000:]
         return f'{json.dumps(self.status(log))}, logs {logs}, events {events}'
 
+    def branch_with_copy(self, log, lines):
+        """Of five nodes n4 and n5 are cut off together; n5 accepts the lines, n4 has a copy of them."""
+        self.ok('log', 'create', log, '--policy', 'adaptive')
+        self.ok('append', log, stdin=b'before\n')
+        self.ok('fault', 'partition', 'n1,n2,n3|n4,n5')
+        until('n4 and n5 accept alone', lambda: all(self.status(log)[n]['mode'] == 'AP' for n in ('n4', 'n5')))
+        self.ok('append', log, '--via', 'n5', stdin=lines)
+        until('n4 shows what n5 accepted',
+              lambda: self.ok('read', log, '--via', 'n4', '--tentative').out == b'before\n' + lines)
+
     def read(self, log, node, *more):
         return self.ok('read', log, '--via', node, *more).out
 

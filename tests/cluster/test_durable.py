@@ -172,14 +172,8 @@ def test_a_branch_outlives_its_node_and_is_merged():
 
 def test_a_copy_of_a_branch_outlives_its_holders_kill():
     with Cluster(5, *DISK) as cluster:
-        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
-        cluster.ok('append', 'feed', stdin=b'before\n')
-        cluster.ok('fault', 'partition', 'n1,n2,n3|n4,n5')
-        until('n4 and n5 accept alone', lambda: all(cluster.status('feed')[n]['mode'] == 'AP' for n in ('n4', 'n5')))
         alone = b''.join(b'alone %d\n' % i for i in range(3000))
-        cluster.ok('append', 'feed', '--via', 'n5', stdin=alone)
-        until('n4 shows what n5 accepted',
-              lambda: cluster.ok('read', 'feed', '--via', 'n4', '--tentative').out == b'before\n' + alone)
+        cluster.branch_with_copy('feed', alone)
         time.sleep(0.5)
         cluster.kill('n4')
         cluster.kill('n5')

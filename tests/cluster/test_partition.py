@@ -212,14 +212,8 @@ def test_a_policy_changes_while_the_log_runs():
 
 def test_a_branch_whose_node_is_killed_reaches_the_trunk_by_a_copy():
     with Cluster(5) as cluster:
-        cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
-        cluster.ok('append', 'feed', stdin=b'before\n')
-        cluster.ok('fault', 'partition', 'n1,n2,n3|n4,n5')
-        until('n4 and n5 accept alone', lambda: all(cluster.status('feed')[n]['mode'] == 'AP' for n in ('n4', 'n5')))
         alone = b''.join(b'alone %d\n' % i for i in range(3000))
-        cluster.ok('append', 'feed', '--via', 'n5', stdin=alone)
-        until('n4 shows what n5 accepted',
-              lambda: cluster.ok('read', 'feed', '--via', 'n4', '--tentative').out == b'before\n' + alone)
+        cluster.branch_with_copy('feed', alone)
         cluster.kill('n5')
         cluster.ok('fault', 'heal')
         rest = ['n1', 'n2', 'n3', 'n4']

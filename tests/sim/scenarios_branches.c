@@ -306,12 +306,7 @@ origin_dies(struct sim *sim)
     scene_start(sim, 5, CAIRN_POLICY_ADAPTIVE);
     origin = follower(sim, scene_leader(sim), 1);
     holder = follower(sim, scene_leader(sim), 2);
-    for (uint8_t i = 0; i < 5; i++) {
-        if (i != origin && i != holder) {
-            link_cut(sim, i, origin, true);
-            link_cut(sim, i, holder, true);
-        }
-    }
+    cut_pair(sim, origin, holder);
     eventually(sim, WITHIN, mode_of(sim, origin) == CAIRN_MODE_AP && mode_of(sim, holder) == CAIRN_MODE_AP);
     for (uint64_t i = 1; i <= 50; i++) {
         expect(sim, append(sim, origin, 7, i, CAIRN_ACK_POLICY, NULL) == CAIRN_OK);
@@ -340,12 +335,7 @@ copy_without_holes(struct sim *sim)
     scene_start(sim, 5, CAIRN_POLICY_ADAPTIVE);
     origin = follower(sim, scene_leader(sim), 1);
     holder = follower(sim, scene_leader(sim), 2);
-    for (uint8_t i = 0; i < 5; i++) {
-        if (i != origin && i != holder) {
-            link_cut(sim, i, origin, true);
-            link_cut(sim, i, holder, true);
-        }
-    }
+    cut_pair(sim, origin, holder);
     eventually(sim, WITHIN, mode_of(sim, origin) == CAIRN_MODE_AP && mode_of(sim, holder) == CAIRN_MODE_AP);
     /* The first ten do not arrive, what follows does; then the origin dies before it sends anything again. */
     lose_from(sim, origin, MESSAGE_SPREAD);

@@ -515,12 +515,7 @@ start_with_copy(struct sim *sim, uint64_t count, uint8_t *origin, uint8_t *holde
 
     *origin = follower(sim, leader, 1);
     *holder = follower(sim, leader, 2);
-    for (uint8_t i = 0; i < 5; i++) {
-        if (i == *origin || i == *holder)
-            continue;
-        link_cut(sim, i, *origin, true);
-        link_cut(sim, i, *holder, true);
-    }
+    cut_pair(sim, *origin, *holder);
     eventually(sim, WITHIN,
                node_log_of(&sim->nodes[*origin], LOG)->mode == CAIRN_MODE_AP &&
                    node_log_of(&sim->nodes[*holder], LOG)->mode == CAIRN_MODE_AP);

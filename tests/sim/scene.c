@@ -118,6 +118,17 @@ link_cut(struct sim *sim, uint8_t left, uint8_t right, bool cut)
 }
 
 void
+cut_pair(struct sim *sim, uint8_t left, uint8_t right)
+{
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        if (i != left && i != right) {
+            link_cut(sim, i, left, true);
+            link_cut(sim, i, right, true);
+        }
+    }
+}
+
+void
 lose_from(struct sim *sim, uint8_t node, enum message_type type)
 {
     for (uint8_t peer = 0; peer < sim->plan.nodes; peer++)

@@ -61,6 +61,8 @@ void isolate(struct sim *sim, uint8_t node, bool cut);
 void lose_from(struct sim *sim, uint8_t node, enum message_type type);
 void lose_to(struct sim *sim, uint8_t node, enum message_type type);
 void link_cut(struct sim *sim, uint8_t left, uint8_t right, bool cut);
+/* The two hear each other, and nobody else. */
+void cut_pair(struct sim *sim, uint8_t left, uint8_t right);
 
 /* Appends entry `seq` of the producer at the node, and waits for the answer; CAIRN_TIMEOUT: none came. */
 enum cairn_error append(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack,
