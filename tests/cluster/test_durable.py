@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import Cluster, check, run, until
+from harness import CALM, Cluster, check, run, until
 from journal_reader import ENTRIES, blocks, read_journal
 
 DISK = ('--durability', 'disk')
@@ -43,7 +43,7 @@ def test_a_clean_stop_leaves_the_next_start_nothing_to_read():
     def checkpoints(cluster):
         return [os.path.join(d, 'checkpoint') for d in directories(cluster)]
 
-    with Cluster(3, *DISK) as cluster:
+    with Cluster(3, *DISK, *CALM) as cluster:
         cluster.ok('log', 'create', 'big', '--policy', 'cp')
         cluster.ok('log', 'create', 'small', '--policy', 'adaptive')
         payload = b''.join(b'%d %s\n' % (i, b'x' * 4000) for i in range(10000))
@@ -134,7 +134,7 @@ def test_killed_all_at_once_under_load_nothing_acknowledged_is_lost():
 
 
 def test_more_than_memory_holds_comes_back_byte_for_byte_also_after_a_kill():
-    with Cluster(3, *DISK, '--memory-mib', 64) as cluster:
+    with Cluster(3, *DISK, *CALM, '--memory-mib', 64) as cluster:
         path = os.path.join(cluster.dir, 'input')
         with open(path, 'wb') as file:
             for i in range(60000):
@@ -188,7 +188,7 @@ def test_a_copy_of_a_branch_outlives_its_holders_kill():
 
 
 def test_stopped_nodes_hold_the_same_as_two_readers_see_it():
-    with Cluster(3, *DISK) as cluster:
+    with Cluster(3, *DISK, *CALM) as cluster:
         cluster.ok('append', 's', stdin=b''.join(b'line %d\n' % i for i in range(3000)))
         cluster.converged('s')
         stop_all(cluster)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from harness import Cluster, check, until
+from harness import CALM, Cluster, check, until
 
 
 def awkward_file(path, lines=20000):
@@ -27,7 +27,7 @@ def awkward_file(path, lines=20000):
 
 
 def test_a_file_comes_back_byte_for_byte_from_every_node():
-    with Cluster() as cluster:
+    with Cluster(3, *CALM) as cluster:
         path = os.path.join(cluster.dir, 'input')
         awkward_file(path)
         rows = cluster.ok('append', 'b', '--file', path, '--json').rows()
@@ -75,7 +75,7 @@ def test_a_killed_leader_loses_nothing_acknowledged():
 
 
 def test_a_follower_that_was_away_catches_up():
-    with Cluster() as cluster:
+    with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 'c', '--policy', 'cp')
         leader = cluster.leader('c')
         away = next(n for n in cluster.names if n != leader)
@@ -88,7 +88,7 @@ def test_a_follower_that_was_away_catches_up():
 
 
 def test_a_lossy_network_only_costs_time():
-    with Cluster() as cluster:
+    with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 'l', '--policy', 'cp')
         for link in ('n1>n2', 'n2>n1', 'n1>n3', 'n3>n1', 'n2>n3', 'n3>n2'):
             cluster.ok('fault', 'link', link, 'drop=0.1', 'dup=0.1', 'reorder=0.1', 'corrupt=0.05')
@@ -101,7 +101,7 @@ def test_a_lossy_network_only_costs_time():
 
 
 def test_a_repeat_is_recognised_from_the_command_line():
-    with Cluster() as cluster:
+    with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 'r', '--policy', 'cp')
         first = cluster.ok('append', 'r', '--producer', 9000000000000000000, '--seq', 1, '--json', stdin=b'once\n').rows()[0]
         again = cluster.ok('append', 'r', '--producer', 9000000000000000000, '--seq', 1, '--json', stdin=b'once\n').rows()[0]
@@ -110,7 +110,7 @@ def test_a_repeat_is_recognised_from_the_command_line():
 
 
 def test_rows_come_while_the_input_pauses():
-    with Cluster() as cluster:
+    with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 'p', '--policy', 'cp')
         producer = cluster.start('append', 'p', '--json', stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for i in range(3):
@@ -124,7 +124,7 @@ def test_rows_come_while_the_input_pauses():
 
 
 def test_a_tail_follows():
-    with Cluster() as cluster:
+    with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 't', '--policy', 'cp')
         cluster.ok('append', 't', stdin=b'one\n')
         tail = cluster.start('tail', 't', '--via', 'n2', stdout=subprocess.PIPE)

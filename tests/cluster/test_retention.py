@@ -2,7 +2,7 @@
 import os
 import time
 
-from harness import Cluster, check, run, until
+from harness import CALM, Cluster, check, run, until
 from test_durable import DISK, begin_all, end_all, stop_all
 from test_partition import cut_off
 
@@ -17,7 +17,7 @@ def lines(first, last):
 
 def test_what_is_trimmed_is_gone_on_every_node_and_nothing_else():
     for options in ((), DISK):
-        with Cluster(3, *options) as cluster:
+        with Cluster(3, *options, *CALM) as cluster:
             cluster.ok('log', 'create', 't', '--policy', 'cp')
             rows = cluster.ok('append', 't', '--json', stdin=lines(1, 1000)).rows()
             lsns = [row['lsn'] for row in rows]
@@ -60,7 +60,7 @@ def kept(cluster, log, node):
 
 
 def test_a_log_keeps_what_it_was_told_to():
-    with Cluster() as cluster:
+    with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 'big', '--policy', 'cp', '--retain-bytes', '8M')
         cluster.ok('log', 'create', 'young', '--policy', 'cp', '--retain-age', '1s')
         cluster.ok('log', 'create', 'all', '--policy', 'cp')
@@ -111,7 +111,7 @@ def test_who_was_away_while_it_was_trimmed_begins_there_and_repeats_nothing():
 
 def test_a_read_by_time_begins_there():
     for options, block in (((), b'%d %d\n'), ((*DISK, '--memory-mib', 64), b'%d %d ' + 4000 * b'x' + b'\n')):
-        with Cluster(3, *options) as cluster:
+        with Cluster(3, *options, *CALM) as cluster:
             cluster.ok('log', 'create', 't', '--policy', 'cp')
             moments, rounds = [], []
             for i in range(4):

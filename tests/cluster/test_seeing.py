@@ -7,7 +7,7 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from harness import Cluster, check, run, until
+from harness import CALM, Cluster, check, run, until
 
 SAMPLE = re.compile(r'([a-z_]+)\{(.*)\} (\S+)')
 LABEL = re.compile(r'([a-z]+)="([^"]*)",?')
@@ -71,7 +71,7 @@ class Metrics:
 
 def test_metrics_say_what_was_done():
     port = free_ports(3)
-    with Cluster(3, '--metrics', port) as cluster:
+    with Cluster(3, '--metrics', port, *CALM) as cluster:
         cluster.ok('log', 'create', 'k', '--policy', 'cp')
         leader = cluster.leader('k')
         lines = b''.join(b'entry %d\n' % i for i in range(1000))
@@ -154,7 +154,7 @@ def test_every_node_knows_whom_every_other_hears():
 
 
 def test_top_shows_rates():
-    with Cluster() as cluster:
+    with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 'k', '--policy', 'cp')
         cluster.ok('log', 'create', 'other', '--policy', 'cp')
         leader = cluster.leader('k')
