@@ -46,6 +46,14 @@ def test_one_seed_gives_one_trace():
     check(alone['trace'] != other['trace'])
 
 
+def test_this_machine_plays_what_others_played():
+    with open(os.path.join(ROOT, 'tests', 'sim', 'traces')) as file:
+        pinned = dict(line.split() for line in file)
+    rows = run('sim', '--runs', len(pinned), '--messages', 20000, '--json').rows()
+    check({str(r['seed']): r['trace'] for r in rows} == pinned,
+          'other traces: after a change of what nodes do scripts/traces --pin writes them anew', rows, pinned)
+
+
 def test_a_trace_can_be_followed():
     with tempfile.TemporaryDirectory() as folder:
         text, page = os.path.join(folder, 'trace.txt'), os.path.join(folder, 'trace.html')
