@@ -35,12 +35,13 @@ worse(struct append *append, enum cairn_error error)
 }
 
 static void
-detail_of(const struct session_result *result, char *text, size_t text_bytes)
+detail_of(const struct append *append, const struct session_result *result, char *text, size_t text_bytes)
 {
     const struct cairn_result *answer = &result->result;
 
     if (result->error == CAIRN_NO_QUORUM && answer->reached < answer->needed)
-        snprintf(text, text_bytes, "no quorum: reaching %u of the cluster, need %u", answer->reached, answer->needed);
+        snprintf(text, text_bytes, "no quorum: reaching %u of %u, need %u", answer->reached, append->cluster.nodes,
+                 answer->needed);
     else
         snprintf(text, text_bytes, "%s", cairn_error_text(result->error));
 }
@@ -63,7 +64,7 @@ row_of(const struct append *append, const struct session_result *result)
     if (result->error == CAIRN_UNKNOWN)
         return json_pack("{s:s,s:I,s:I}", "error", "unknown", "producer", (json_int_t)session_producer(append->session),
                          "seq", (json_int_t)result->seq);
-    detail_of(result, detail, sizeof(detail));
+    detail_of(append, result, detail, sizeof(detail));
     return json_pack("{s:s,s:s}", "error", cairn_error_name(result->error), "detail", detail);
 }
 
@@ -84,7 +85,7 @@ print_text(const struct append *append, const struct session_result *result)
         printf("unknown: it may yet appear; 'cairn append --producer %" PRIu64 " --seq %" PRIu64 "' settles it\n",
                session_producer(append->session), result->seq);
     else {
-        detail_of(result, detail, sizeof(detail));
+        detail_of(append, result, detail, sizeof(detail));
         printf("refused: %s\n", detail);
     }
 }
