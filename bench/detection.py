@@ -5,8 +5,8 @@
 
 Three nodes in network namespaces (`cairn dev --transport netns`, as root); n3's link is taken down from outside, by an
 ioctl on the bridge's port, and put up again. Measured from before the ioctl to the event's own time on n3, which loses
-its majority. Beside it a process sleeps until each next millisecond and notes how late it wakes: what the machine adds
-to every timer. The bound is timeout + one interval + that.
+its majority. Beside it, on each core, a process sleeps until each next millisecond and notes how late it wakes: what the
+machine adds to every timer. The bound is timeout + one interval + that, of each cut while it lasted.
 """
 import argparse
 import ctypes
@@ -47,14 +47,39 @@ def link(name, up):
 
 TIMER = '''
 import os, sys, time
-late = []
+os.sched_setaffinity(0, {int(sys.argv[2])})
 while not os.path.exists(sys.argv[1]):
     due = (time.monotonic_ns() // 1000000 + 1) * 1000000
     time.sleep(max(0, due - time.monotonic_ns()) / 1e9)
-    late.append(time.monotonic_ns() - due)
-late.sort()
-print(late[len(late) // 2], late[len(late) * 99 // 100], late[-1])
+    print(due, time.monotonic_ns() - due)
 '''
+
+
+class Timers:
+    """A plain timer on each core: how late does this machine wake anybody?"""
+    def __init__(self, stop):
+        self.stop, self.late = stop, []
+        self.processes = [subprocess.Popen([sys.executable, '-c', TIMER, stop, str(core)], stdout=open(f'{stop}-{core}', 'wb'))
+                          for core in os.sched_getaffinity(0)]
+
+    def end(self):
+        open(self.stop, 'w').close()
+        for process in self.processes:
+            process.wait()
+
+    def read(self):
+        self.late = []
+        for core in os.sched_getaffinity(0):
+            with open(f'{self.stop}-{core}') as file:
+                self.late += [tuple(map(int, line.split())) for line in file]
+
+    def latest_ns(self, from_ns, to_ns):
+        """How late was who was due then, at most?"""
+        return max(late for due, late in self.late if due < to_ns and due + late > from_ns)
+
+
+def quantile(values, hundredths):
+    return sorted(values)[min(len(values) * hundredths // 100, len(values) - 1)]
 
 
 class Dev:
@@ -111,7 +136,7 @@ def cut(dev, choose, quiet_s):
     changed_ns = dev.changed_ns(before_ns)
     link('n3', True)
     # On a busy machine it may have been cut off already, by nobody: that is no measurement.
-    return (changed_ns[0] - before_ns, after_ns - before_ns) if changed_ns else cut(dev, choose, quiet_s)
+    return (before_ns, changed_ns[0], after_ns - before_ns) if changed_ns else cut(dev, choose, quiet_s)
 
 
 def main():
@@ -127,38 +152,43 @@ def main():
     # Whatever ends this, the cluster goes with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('detection: ended'))
     dev = Dev(options.profile)
-    stop = os.path.join(dev.dir, 'stop')
-    load = timer = None
+    load = timers = None
     try:
         dev.run('log', 'create', 'watched', '--policy', 'cp')
         enter('cairn-net')
-        timer = subprocess.Popen([sys.executable, '-c', TIMER, stop], stdout=subprocess.PIPE)
+        timers = Timers(os.path.join(dev.dir, 'stop'))
         if options.load:
             load = subprocess.Popen(f'while echo x; do sleep 0.001; done | "{BINARY}" append watched --via n1',
                                     shell=True, env=dev.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                     start_new_session=True)
-        took = sorted(cut(dev, choose, 3 * timeout_ms / 1000) for _ in range(options.cuts))
-        open(stop, 'w').close()
-        timer_ns = [int(word) for word in timer.communicate()[0].split()]
+        cuts = [cut(dev, choose, 3 * timeout_ms / 1000) for _ in range(options.cuts)]
+        timers.end()
+        timers.read()
     finally:
         if load is not None:
             os.killpg(load.pid, 15)
-        if timer is not None:
-            open(stop, 'w').close()
-            timer.wait()
+        if timers is not None:
+            timers.end()
         dev.close()
-    detected = [t for t, _ in took]
-    row = {'cuts': options.cuts, 'profile': options.profile, 'load': options.load,
-           'p50_ns': detected[len(detected) // 2], 'p99_ns': detected[min(len(detected) * 99 // 100, len(detected) - 1)],
-           'max_ns': detected[-1], 'bound_ns': int((timeout_ms + interval_ms) * 1e6),
-           'timer_p50_ns': timer_ns[0], 'timer_p99_ns': timer_ns[1], 'timer_max_ns': timer_ns[2],
-           'ioctl_p50_ns': sorted(t for _, t in took)[len(took) // 2]}
+    bound_ns = int((timeout_ms + interval_ms) * 1e6)
+    took = [changed - before for before, changed, _ in cuts]
+    late = [timers.latest_ns(before, changed) for before, changed, _ in cuts]
+    row = {'cuts': options.cuts, 'profile': options.profile, 'load': options.load, 'bound_ns': bound_ns,
+           'p50_ns': quantile(took, 50), 'p99_ns': quantile(took, 99), 'max_ns': max(took),
+           # Of each cut, how late a timer was meanwhile, and what the cut took beyond that.
+           'late_p50_ns': quantile(late, 50), 'late_p99_ns': quantile(late, 99), 'late_max_ns': max(late),
+           'less_late_p99_ns': quantile([t - l for t, l in zip(took, late)], 99),
+           'over': sum(t > bound_ns + l for t, l in zip(took, late)),
+           'ioctl_p50_ns': quantile([ioctl for *_, ioctl in cuts], 50)}
     if options.json:
         with open(options.json, 'w') as file:
             file.write(json.dumps(row) + '\n')
-    print(f'{options.cuts} cuts, {options.profile}: p50 {row["p50_ns"] / 1e6:.2f} ms, p99 {row["p99_ns"] / 1e6:.2f} ms, '
-          f'max {row["max_ns"] / 1e6:.2f} ms; timeout + interval {timeout_ms + interval_ms} ms; a timer here is late by '
-          f'p50 {timer_ns[0] / 1e6:.2f}, p99 {timer_ns[1] / 1e6:.2f} ms')
+
+    def ms(key):
+        return f'{row[key] / 1e6:.2f}'
+    print(f'{options.cuts} cuts, {options.profile}: p50 {ms("p50_ns")} ms, p99 {ms("p99_ns")} ms, max {ms("max_ns")} ms; timeout + '
+          f'interval {timeout_ms + interval_ms} ms; meanwhile a timer was late by p50 {ms("late_p50_ns")}, p99 {ms("late_p99_ns")}, '
+          f'max {ms("late_max_ns")} ms; {row["over"]} cuts took more than both')
 
 
 if __name__ == '__main__':
