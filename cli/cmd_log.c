@@ -78,8 +78,10 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
     return standing;
 }
 
-static int
-catalog_append(const struct cluster_config *cluster, json_t *change)
+/* false: the node is not there. */
+static bool
+catalog_append_via(const struct cluster_config *cluster, const char *change, uint8_t via, struct session_result *out,
+                   char *detail, size_t detail_bytes)
 {
     const char *names[CAIRN_NODES_MAX];
     struct session_sockets sockets = cli_sockets(cluster, names);
@@ -88,28 +90,36 @@ catalog_append(const struct cluster_config *cluster, json_t *change)
         .connect = session_connect_shm,
         .connect_context = &sockets,
         .log = "_catalog",
-        .via = CAIRN_NODE_NONE,
+        .via = via,
         .ack = CAIRN_ACK_MAJORITY,
         .deadline_ns = WAIT_NS,
     };
-    struct session_result result;
+    struct cairn_entry entry = {.payload = change, .payload_bytes = (uint32_t)strlen(change)};
     struct session *session;
-    struct cairn_entry entry;
-    char *text = json_dumps(change, JSON_COMPACT), detail[256] = "";
-    enum cairn_error error;
 
-    json_decref(change);
-    error = session_open(&config, &session, detail, sizeof(detail));
-    if (error != CAIRN_OK) {
-        free(text);
-        return cli_fail("the cluster is down: %s", detail);
-    }
-    entry = (struct cairn_entry){.payload = text, .payload_bytes = (uint32_t)strlen(text)};
+    if (session_open(&config, &session, detail, detail_bytes) != CAIRN_OK)
+        return false;
     session_append(session, &entry);
-    while (!session_poll(session, &result))
+    while (!session_poll(session, out))
         session_wait(session);
     session_close(session);
+    return true;
+}
+
+/* Whoever is cut off refuses at once; one of the others may have a majority. */
+static int
+catalog_append(const struct cluster_config *cluster, json_t *change)
+{
+    struct session_result result = {.error = CAIRN_NO_QUORUM};
+    char *text = json_dumps(change, JSON_COMPACT), detail[256] = "";
+    bool answered = false;
+
+    json_decref(change);
+    for (uint8_t via = 0; via < cluster->nodes && result.error == CAIRN_NO_QUORUM; via++)
+        answered |= catalog_append_via(cluster, text, via, &result, detail, sizeof(detail));
     free(text);
+    if (!answered)
+        return cli_fail("the cluster is down: %s", detail);
     if (result.error == CAIRN_OK)
         return 0;
     cli_fail("the catalog cannot be changed: %s (reaching %u of %u)", cairn_error_text(result.error),

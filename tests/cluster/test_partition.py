@@ -33,6 +33,54 @@ def test_cp_refuses_on_the_cut_off_side_and_goes_on_on_the_other():
         check(cluster.read('bank', 'n3') == b'before\nafter\n')
 
 
+def test_deny_both_answers_nothing_but_errors_once_cut_off():
+    """Whoever is cut off, follower or leader; and what is read elsewhere, or here before it knows, is the newest."""
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'bank', '--policy', 'cp', '--deny', 'both')
+        session, written = os.path.join(cluster.dir, 'session'), 0
+
+        def write(via):
+            nonlocal written
+            answer = cluster.cairn('append', 'bank', '--via', via, '--session', session, stdin=b'%d\n' % written)
+            # What a busy machine has refused is certainly not there.
+            check(answer.status in (0, 3), answer.status, answer.out)
+            written += answer.status == 0
+
+        def newest():
+            return b''.join(b'%d\n' % i for i in range(written))
+
+        for _ in range(2):
+            write('n1')
+            cluster.converged('bank')
+            cut = cluster.leader('bank')
+            if written > 1:
+                cut = next(n for n in cluster.names if n != cut)
+            rest = [n for n in cluster.names if n != cut]
+            at_ns = cut_off(cluster, cut)
+            asked, end = [], time.monotonic() + 1
+            while time.monotonic() < end:
+                for options in (('--level', 'stale'), ('--level', 'session', '--session', session), ('--level', 'lease'),
+                                ('--level', 'linearizable'), ('--tentative',), ('--max-lag', '1h')):
+                    began_ns = time.monotonic_ns()
+                    asked.append((began_ns, options, cluster.cairn('read', 'bank', '--via', cut, *options)))
+                began_ns = time.monotonic_ns()
+                asked.append((began_ns, 'append', cluster.cairn('append', 'bank', '--via', cut, stdin=b'no\n')))
+                write(rest[0])
+                for node in rest:
+                    here = cluster.cairn('read', 'bank', '--via', node)
+                    check(here.status == 3 or here.out == newest(), node, here.out, 'where', newest(), 'was written')
+            denies = next(e for e in cluster.events('mode_changed', at_ns) if e['node'] == cut and e['log'] == 'bank')
+            check(denies['to'] == 'DENIED', denies)
+            late = [(what, answer) for began_ns, what, answer in asked if began_ns > denies['t_ns']]
+            check(len(late) > 6, len(late), 'asked after', denies)
+            for what, answer in late:
+                check(answer.status == 3, what, 'was answered with', answer.status, answer.out, answer.err)
+                check(answer.out == b'' or (what == 'append' and answer.out.startswith(b'refused')), what, answer.out)
+            cluster.ok('fault', 'heal')
+            cluster.converged('bank')
+            check(cluster.read('bank', cut) == newest(), 'after the heal')
+
+
 def test_adaptive_accepts_on_both_sides_and_merges():
     with Cluster() as cluster:
         cluster.ok('log', 'create', 'feed', '--policy', 'adaptive')
@@ -213,6 +261,20 @@ def test_a_policy_changes_while_the_log_runs():
         cluster.ok('fault', 'heal')
         cluster.converged('p')
         check(cluster.read('p', 'n1') == b'kept\n')
+        # Also where those who are asked first are cut off, or not there; of what all refuse it is said.
+        cut_off(cluster, 'n1')
+        until('n1 accepts alone', lambda: cluster.status('p')['n1']['mode'] == 'AP')
+        told = cluster.ok('log', 'set', 'p', '--policy', 'cp')
+        check(b'in force on 2 of 3 nodes' in told.err, told.err)
+        cluster.kill('n2')
+        until('n3 denies', lambda: cluster.status('p')['n3']['mode'] == 'DENIED')
+        told = cluster.cairn('log', 'set', 'p', '--policy', 'ap')
+        check(told.status == 3 and b'reaching 1 of 3' in told.err, told.status, told.err)
+        cluster.ok('fault', 'heal')
+        cluster.restart('n2')
+        cluster.converged('p')
+        cluster.kill('n1')
+        cluster.ok('log', 'set', 'p', '--policy', 'adaptive')
 
 
 def test_a_branch_whose_node_is_killed_reaches_the_trunk_by_a_copy():
