@@ -431,6 +431,8 @@ disk_rot(struct sim_node *node)
         trace_add(sim, TRACE_FAULT, node->self, 0, "journal-%lu rots at byte %u", (unsigned long)file->number,
                   index * DISK_SECTOR_BYTES + byte);
         disk->damaged = true;
+        /* A medium is damaged once: no write that is to go astray comes on top, which was waiting for one. */
+        disk->astray = 0;
         sim->counts.disk_faults++;
         return true;
     }
