@@ -425,6 +425,7 @@ make_next(struct journal *journal)
         .size_bytes = journal->config.file_bytes,
         .node = journal->config.node,
         .worker = journal->config.worker,
+        .doubtful = journal->config.doubtful,
     };
     head->crc32c = crc32c(0, &head->cluster, sizeof(*head) - offsetof(struct journal_head, cluster));
     error = disk->operations->create(disk, journal->next_number, journal->config.file_bytes, sector, &journal->next);

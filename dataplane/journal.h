@@ -38,7 +38,8 @@ struct journal_head {
     uint64_t number;
     uint64_t size_bytes;
     uint8_t node, worker;
-    uint8_t reserved[6];
+    uint8_t doubtful; /* as JOURNAL_DOUBTFUL of the first block, which may never be written */
+    uint8_t reserved[5];
 };
 
 enum journal_type {

@@ -254,7 +254,7 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
     const struct journal_head *head;
     enum cairn_error error = open_file(scan, index);
     int64_t there;
-    bool sound;
+    bool sound, doubtful;
 
     if (error != CAIRN_OK) {
         snprintf(detail, detail_bytes, "%s", scan->disk->detail);
@@ -264,6 +264,7 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
     there = load(scan, 0, DISK_SECTOR_BYTES, &bytes);
     head = (const struct journal_head *)(const void *)bytes;
     sound = there >= (int64_t)sizeof(*head) && head_sound(head, scan->numbers[index]);
+    doubtful = !sound || head->doubtful;
     scan->headless[index] = !sound || there < DISK_SECTOR_BYTES ||
                             !all_zero(bytes + sizeof(*head), DISK_SECTOR_BYTES - sizeof(*head));
     if (sound) {
@@ -293,6 +294,8 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
         scan->filled[index] = was_durable(scan, DISK_SECTOR_BYTES, DISK_SECTOR_BYTES, FILLED_SEARCH_BYTES);
         scan->step_bytes = GLANCE_BYTES;
     }
+    scan->empty &= !scan->filled[index];
+    scan->doubtful |= doubtful && !scan->filled[index];
     return CAIRN_OK;
 }
 
@@ -330,6 +333,8 @@ introduce_from(struct journal_scan *scan, uint64_t from_number, char *detail, si
     memset(scan->ends, 0, scan->count * sizeof(*scan->ends));
     for (scan->known_from = 0; scan->known_from < scan->count && scan->numbers[scan->known_from] < from_number;)
         scan->filled[scan->known_from++] = true;
+    scan->empty = scan->known_from == 0;
+    scan->doubtful = false;
     for (uint32_t i = scan->known_from; i < scan->count && error == CAIRN_OK; i++)
         error = introduce(scan, i, detail, detail_bytes);
     close_file(scan);

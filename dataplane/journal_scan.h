@@ -27,6 +27,8 @@ struct journal_scan {
     uint64_t *ends; /* of each file: the offset where its content ends, 0: nobody says */
     bool *filled;   /* of each file: something was written to it */
     bool *headless; /* of each file: its first sector is damaged; all of that is said elsewhere too */
+    bool empty;     /* nothing was written to any file */
+    bool doubtful;  /* of a file to which nothing was written: its life may have known nothing of those before */
     uint32_t count, index;
     uint32_t known_from; /* of the files before this one only the numbers are known: nothing of them is read */
     struct disk_file file;

@@ -749,7 +749,8 @@ restore(struct node *node, char *detail, size_t detail_bytes)
                               detail_bytes);
     if (error == CAIRN_OK)
         error = check_lives(&restoring, detail, detail_bytes);
-    node->journal_was_empty = restoring.scan.count == 0;
+    /* A life that knew nothing of those before, and ended before its first write, leaves a file that says so. */
+    node->journal_was_empty = restoring.scan.empty && (restoring.scan.count == 0 || restoring.scan.doubtful);
     if (error == CAIRN_OK)
         error = read_all(&restoring, detail, detail_bytes);
     if (error == CAIRN_OK)

@@ -232,6 +232,39 @@ lost_vote_file(struct sim *sim)
     end_with_each_once(sim, 2);
 }
 
+static const struct node_log *
+catalog_of(const struct sim *sim, uint8_t node)
+{
+    return sim->nodes[node].node->logs[0];
+}
+
+/* Its directory is lost; it starts, and ends before it has written anything. The next life still knows that it may not
+ * vote. */
+static void
+lost_and_not_written(struct sim *sim)
+{
+    uint8_t leader = start(sim, 3, CAIRN_POLICY_CP, 100 * US), voter = follower(sim, leader, 1);
+
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    node_crash(&sim->nodes[voter]);
+    node_crash(&sim->nodes[leader]);
+    disk_wipe(&sim->nodes[voter]);
+    for (int life = 0; life < 3 && !sim->failed; life++) {
+        node_boot(&sim->nodes[voter]);
+        expect(sim, core_recovering(catalog_of(sim, voter)->core));
+        node_crash(&sim->nodes[voter]);
+    }
+    node_boot(&sim->nodes[voter]);
+    expect(sim, core_recovering(catalog_of(sim, voter)->core));
+    /* By its vote the third would lead. */
+    nobody_leads(sim);
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[voter], LOG) != NULL && !core_recovering(core_of(sim, voter)));
+    end_with_each_once(sim, 1);
+}
+
 static void
 fsync_fails_once(struct sim *sim)
 {
@@ -397,12 +430,6 @@ truncate_race(struct sim *sim)
     expect(sim, core_last_lsn(core_of(sim, slow)) >= lsn && core_term_at(core_of(sim, slow), lsn) == term);
     network_heal(sim);
     scene_end(sim);
-}
-
-static const struct node_log *
-catalog_of(const struct sim *sim, uint8_t node)
-{
-    return sim->nodes[node].node->logs[0];
 }
 
 /* On the node's branch, until its journal has gone on by as many files as make old ones be given up. */
@@ -717,6 +744,8 @@ const struct scenario scenarios_storage[] = {
     {"corrupt-everywhere", "with an entry damaged on all nobody goes on without it", corrupt_everywhere},
     {"corrupt-last", "a damaged last entry is not taken for one that was never there", corrupt_last},
     {"lost-vote-file", "a node that lost its term and vote does not vote as if newly born", lost_vote_file},
+    {"lost-and-not-written", "a node that lost its disk still knows it after a life that wrote nothing",
+     lost_and_not_written},
     {"own-vote-not-durable", "a candidate's own vote counts when it is durable", own_vote_not_durable},
     {"disks-slower-than-elections", "where a vote takes longer to be durable than elections do, one is elected yet",
      disks_slower_than_elections},
