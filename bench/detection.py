@@ -58,7 +58,7 @@ while not os.path.exists(sys.argv[1]):
 class Timers:
     """A plain timer on each core: how late does this machine wake anybody?"""
     def __init__(self, stop):
-        self.stop, self.late = stop, []
+        self.stop, self.late = stop, []  # of each tick: when it was due, and how late it came
         self.processes = [subprocess.Popen([sys.executable, '-c', TIMER, stop, str(core)], stdout=open(f'{stop}-{core}', 'wb'))
                           for core in os.sched_getaffinity(0)]
 
@@ -68,7 +68,6 @@ class Timers:
             process.wait()
 
     def read(self):
-        self.late = []
         for core in os.sched_getaffinity(0):
             with open(f'{self.stop}-{core}') as file:
                 self.late += [tuple(map(int, line.split())) for line in file]

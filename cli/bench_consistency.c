@@ -384,10 +384,22 @@ requests_while_cut(struct consistency *bench, uint32_t place, struct consistency
     f->served[1] += load_run(&load, bench->histogram).entries;
 }
 
+/* n3 has noticed that it is cut off; under ap that changes nothing. */
+static void
+wait_noticed(struct consistency *bench, const char *log, enum cairn_mode mode)
+{
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+    struct node_log_view view;
+
+    while ((!node_view(bench->local.nodes[AWAY], log, &view) || view.mode != mode) && cli_now_ns() < end_ns)
+        usleep(200);
+}
+
 static int
 through_a_cut(struct consistency *bench, uint32_t place, struct consistency_cut *f)
 {
     const char *log = cairn_policy_name(policies[place]);
+    enum cairn_mode noticed = policies[place] == CAIRN_POLICY_ADAPTIVE ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     struct node_log_view away, here;
     uint64_t end_ns;
 
@@ -397,6 +409,8 @@ through_a_cut(struct consistency *bench, uint32_t place, struct consistency_cut 
     f->cut_ns = cli_now_ns();
     set_cut(bench, true);
     usleep(30000);
+    if (policies[place] != CAIRN_POLICY_AP)
+        wait_noticed(bench, log, noticed);
     requests_while_cut(bench, place, f);
     node_view(bench->local.nodes[0], log, &here);
     node_view(bench->local.nodes[AWAY], log, &away);
@@ -412,10 +426,7 @@ through_a_cut(struct consistency *bench, uint32_t place, struct consistency_cut 
     if (!equal(bench, log))
         return cli_fail("bench: the replicas of %s do not converge", log);
     page_collect(&f->events, &bench->local, NODES);
-    f->detection_ns = page_mode_ns(&f->events, AWAY, log,
-                                   policies[place] == CAIRN_POLICY_ADAPTIVE ? CAIRN_MODE_AP : CAIRN_MODE_DENIED,
-                                   f->cut_ns) -
-                      f->cut_ns;
+    f->detection_ns = page_mode_ns(&f->events, AWAY, log, noticed, f->cut_ns) - f->cut_ns;
     /* The next cut is a new one, no flapping link. */
     usleep(2100000);
     return 0;

@@ -69,7 +69,5 @@ def the_price_list(durability, *options):
     cut = {r['policy']: r for r in rows[-4:]}
     check(cut['cp']['minority_served'] == 0 and cut['cp']['majority_refused'] == 0, cut['cp'])
     check(cut['ca']['majority_served'] == 0 and cut['ca']['minority_served'] == 0, cut['ca'])
-    # Requests begin 30 ms after the cut: on a busy machine that may be before it is seen.
-    check(cut['adaptive']['minority_refused'] == 0 or cut['adaptive']['detection_ns'] > 30e6, cut['adaptive'])
-    check(cut['adaptive']['branch_entries'] > 0, cut['adaptive'])
+    check(cut['adaptive']['minority_refused'] == 0 and cut['adaptive']['branch_entries'] > 0, cut['adaptive'])
     check(cut['ap']['minority_refused'] == 0 and cut['ap']['majority_refused'] == 0, cut['ap'])
