@@ -66,7 +66,7 @@ store_append_and_read(struct gbench *bench)
     uint64_t next = 1;
 
     segment_pool_init(&pool, 4 * SEGMENT_BYTES, SEGMENT_BYTES);
-    segment_pool_touch(&pool, true);
+    segment_pool_touch_all(&pool);
     store_init(&store, &pool);
     record_build((struct record *)(void *)bytes, &head, NULL, bytes + 1024);
     while (gbench_next(bench)) {

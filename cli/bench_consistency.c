@@ -482,6 +482,7 @@ start(struct consistency *bench)
     struct local_config config = {
         .nodes = NODES,
         .memory_mib = MEMORY_MIB,
+        .memory_at_start = true,
         .retain_bytes = 32u << 20,
         .channel_bytes = CHANNEL_BYTES,
         .profile = PROFILE_SHARED,

@@ -307,7 +307,7 @@ bench_ring(struct bench *bench)
         .nodes = 3,
         .memory_mib = MEMORY_MIB,
         .retain_bytes = RETAIN_BYTES,
-        .touch_all = true,
+        .memory_at_start = true,
         .channel_bytes = CHANNEL_BYTES,
         .profile = bench->profile,
         .idle = shares_core(bench) ? IDLE_YIELD : IDLE_SPIN,
@@ -361,7 +361,6 @@ memif_node(const struct bench *bench, const struct cluster_config *cluster, uint
         .channel_bytes = CHANNEL_BYTES,
         .election_patience = self == 0 ? 1 : PATIENCE,
         .retain_bytes = RETAIN_BYTES,
-        .touch_all = true,
     };
     struct node *node;
 

@@ -21,7 +21,7 @@ struct yaml_cluster {
     uint32_t memory_mib;
     enum cairn_durability durability;
     uint32_t flap_hold_ms, heartbeat_us, timeout_us, timeout_floor_us, timeout_ceiling_us;
-    bool auto_create;
+    bool memory_at_start, auto_create;
     char *directory;
     struct yaml_node *nodes;
     unsigned nodes_count;
@@ -48,6 +48,7 @@ static const cyaml_schema_field_t cluster_fields[] = {
     CYAML_FIELD_ENUM("profile", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct yaml_cluster, profile, profiles,
                      CYAML_ARRAY_LEN(profiles)),
     CYAML_FIELD_UINT("memory_mib", CYAML_FLAG_OPTIONAL, struct yaml_cluster, memory_mib),
+    CYAML_FIELD_BOOL("memory_at_start", CYAML_FLAG_OPTIONAL, struct yaml_cluster, memory_at_start),
     CYAML_FIELD_ENUM("durability", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct yaml_cluster, durability,
                      durabilities, CYAML_ARRAY_LEN(durabilities)),
     CYAML_FIELD_UINT("flap_hold_ms", CYAML_FLAG_OPTIONAL, struct yaml_cluster, flap_hold_ms),
@@ -225,6 +226,7 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
         .transport = yaml->transport,
         .profile = yaml->profile,
         .memory_mib = yaml->memory_mib == 0 ? 1024 : yaml->memory_mib,
+        .memory_at_start = yaml->memory_at_start,
         .durability = yaml->durability,
         .flap_hold_ms = yaml->flap_hold_ms,
         .heartbeat_us = yaml->heartbeat_us,
@@ -305,10 +307,11 @@ cluster_config_save(const char *path, const struct cluster_config *config, char 
     }
     fprintf(file, "# cairn cluster file; docs/operations.md describes every key\n");
     fprintf(file,
-            "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\ndurability: %s\nauto_create: %s\n"
-            "flap_hold_ms: %u\n",
+            "cluster: 0x%08x\ntransport: %s\nprofile: %s\nmemory_mib: %u\nmemory_at_start: %s\ndurability: %s\n"
+            "auto_create: %s\nflap_hold_ms: %u\n",
             config->id, cluster_transport_name(config->transport), profiles[config->profile].str, config->memory_mib,
-            durabilities[config->durability].str, config->auto_create ? "true" : "false", config->flap_hold_ms);
+            config->memory_at_start ? "true" : "false", durabilities[config->durability].str,
+            config->auto_create ? "true" : "false", config->flap_hold_ms);
     fprintf(file, "heartbeat_us: %u\ntimeout_us: %u\ntimeout_floor_us: %u\ntimeout_ceiling_us: %u\n",
             config->heartbeat_us, config->timeout_us, config->timeout_floor_us, config->timeout_ceiling_us);
     fprintf(file, "directory: %s\nnodes:\n", config->directory);

@@ -24,7 +24,8 @@ struct cluster_config {
     uint32_t id;
     enum cluster_transport transport;
     enum cluster_profile profile;
-    uint32_t memory_mib; /* of each node, for its logs */
+    uint32_t memory_mib;  /* of each node, for its logs */
+    bool memory_at_start; /* all its pages exist before the node starts; else they do a little before they are used */
     enum cairn_durability
         durability;        /* disk: each node keeps a journal, and logs are durable unless they say otherwise */
     uint32_t flap_hold_ms; /* how long a link that flaps is held back at most; 0: twenty timeouts */

@@ -1,6 +1,7 @@
 #include "segment.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -53,32 +54,46 @@ segment_pool_fini(struct segment_pool *pool)
 
 /* In pieces, and asleep between them: whoever shares the core, perhaps the worker itself, waits for one piece at most. */
 static void
-touch(struct segment *segment, bool at_once)
+touch(struct segment *segment)
 {
     for (size_t at = 0; at < segment->size_bytes; at += TOUCH_BYTES) {
         size_t rest = segment->size_bytes - at;
 
         madvise(segment->base + at, rest < TOUCH_BYTES ? rest : TOUCH_BYTES, MADV_POPULATE_WRITE);
-        if (!at_once)
-            usleep(TOUCH_REST_US);
+        usleep(TOUCH_REST_US);
     }
 }
 
 bool
-segment_pool_touch(struct segment_pool *pool, bool all)
+segment_pool_touch(struct segment_pool *pool)
 {
     uint32_t touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
     uint32_t fresh = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
 
     if (touched < fresh)
         touched = fresh;
-    while (touched < pool->count && (all || touched < fresh + TOUCH_AHEAD)) {
-        touch(&pool->segments[touched], all);
-        atomic_store_explicit(&pool->touched, ++touched, memory_order_relaxed);
-        if (!all)
-            return true;
+    if (touched >= pool->count || touched >= fresh + TOUCH_AHEAD)
+        return false;
+    touch(&pool->segments[touched]);
+    atomic_store_explicit(&pool->touched, touched + 1, memory_order_relaxed);
+    return true;
+}
+
+bool
+segment_pool_touch_all(struct segment_pool *pool)
+{
+    size_t size_bytes = (size_t)pool->count * pool->segment_bytes;
+    volatile uint8_t *bytes = pool->segments[0].base;
+
+    if (madvise(pool->segments[0].base, size_bytes, MADV_POPULATE_WRITE) != 0) {
+        if (errno == ENOMEM)
+            return false;
+        /* A kernel before 5.14. */
+        for (size_t at = 0; at < size_bytes; at += 4096)
+            bytes[at] = 0;
     }
-    return false;
+    atomic_store_explicit(&pool->touched, pool->count, memory_order_relaxed);
+    return true;
 }
 
 struct segment *

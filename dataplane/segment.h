@@ -48,10 +48,12 @@ struct segment_pool {
 bool segment_pool_init(struct segment_pool *pool, size_t memory_bytes, uint32_t segment_bytes);
 void segment_pool_fini(struct segment_pool *pool);
 
-/* The helper: makes pages of the next segment exist, a few ahead, or of all of them. Any one thread,
- * now and then. It takes its time in small steps: where cores are few, it runs on the worker's. true: there is more to do
- * already. */
-bool segment_pool_touch(struct segment_pool *pool, bool all);
+/* The helper: makes pages of the next segment exist, a few ahead. Any one thread, now and then. It takes its time in
+ * small steps: where cores are few, it runs on the worker's. true: there may be more to do already. */
+bool segment_pool_touch(struct segment_pool *pool);
+
+/* Before the pool is used: all its pages exist from now on. false: the machine has not that much memory. */
+bool segment_pool_touch_all(struct segment_pool *pool);
 
 /* NULL when all are in use. */
 struct segment *segment_take(struct segment_pool *pool);

@@ -117,7 +117,7 @@ node_control_step(struct node *node, uint64_t now_ns)
     maintain_ports(node, now_ns);
     /* In virtual time nobody waits for a page. */
     if (!node->config.stepped)
-        control->touching = segment_pool_touch(&node->segments, false);
+        control->touching = segment_pool_touch(&node->segments);
     if (node->config.disk != NULL)
         journal_maintain(&node->journal);
     if (atomic_load_explicit(&node->unreadable, memory_order_relaxed))
@@ -198,9 +198,6 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
         node_control_stop(node);
         return CAIRN_NO_MEMORY;
     }
-    /* Else the control thread does, while the node is there already. */
-    if (node->config.touch_all)
-        segment_pool_touch(&node->segments, true);
     error = open_admin(node, detail, detail_bytes);
     if (error == CAIRN_OK) {
         error = create_catalog(node);

@@ -44,7 +44,6 @@ make_nodes(const struct local_config *config, struct local_cluster *local, char 
             .channel_bytes = config->channel_bytes,
             .election_patience = i == 0 ? 1 : PATIENCE,
             .retain_bytes = config->retain_bytes,
-            .touch_all = config->touch_all,
             .disk = config->disks == NULL ? NULL : config->disks[i],
             .allow_faults = true,
         };
@@ -67,6 +66,7 @@ local_start(const struct local_config *config, struct local_cluster *local, char
     if (error != CAIRN_OK)
         return error;
     local->cluster = local_cluster_config(config->nodes, TRANSPORT_RING, config->memory_mib, config->profile);
+    local->cluster.memory_at_start = config->memory_at_start;
     error = make_nodes(config, local, detail, detail_bytes);
     if (error == CAIRN_OK) {
         local->lcore.idle = config->idle;

@@ -10,7 +10,7 @@ struct local_config {
     uint32_t nodes;
     uint32_t memory_mib; /* of each node */
     uint64_t retain_bytes;
-    bool touch_all;
+    bool memory_at_start;
     uint32_t channel_bytes; /* of each client's rings */
     enum cluster_profile profile;
     enum idle_policy idle;

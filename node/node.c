@@ -261,7 +261,9 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
     node->producer_rows = malloc((node->config.producers_max + JOURNAL_ROWS) * sizeof(*node->producer_rows));
     if (node->snapshot == NULL || node->scratch == NULL || node->producer_rows == NULL || !assemblies_init(node))
         return no_memory(detail, detail_bytes, "a node's buffers");
-    if (!segment_pool_init(&node->segments, node->config.memory_bytes, node->config.segment_bytes))
+    /* All of it before the logs are made: their timers run from then on. */
+    if (!segment_pool_init(&node->segments, node->config.memory_bytes, node->config.segment_bytes) ||
+        (node->config.cluster->memory_at_start && !segment_pool_touch_all(&node->segments)))
         return no_memory(detail, detail_bytes, "the logs");
     node->shared = calloc(node->segments.count, sizeof(*node->shared));
     if (node->shared == NULL)

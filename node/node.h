@@ -31,7 +31,6 @@ struct node_config {
     uint32_t channel_bytes;                       /* ring size of each client */
     uint32_t election_patience;                   /* 0, 1: as usual; n: waits n times as long to campaign */
     uint64_t retain_bytes;                        /* of logs that do not say themselves; 0: everything */
-    bool touch_all;                               /* all memory exists before the first entry */
     const char *directory;                        /* of the admin socket; NULL: none */
     bool allow_faults;
     /* What a simulator gives: */

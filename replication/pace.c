@@ -15,8 +15,11 @@
 #define RATE_FIRST 131072u
 /* Appends until the usual time can be relied on. */
 #define LEARN_ENTRIES 16384u
-/* An append moves an estimate by one part in so many, at most. */
+/* An append moves the rate by one part in so many, at most, */
 #define STEP_PARTS 1024u
+/* and the usual time by one in as many as a sixteenth of the appends it is known from: a stall just before a merge is not
+ * what is usual. */
+#define LEARN_PARTS_MOST 16384u
 #define WEIGHT_MOST 256u
 
 /* Does a client append? */
@@ -57,19 +60,21 @@ pace_rate(struct core *core, uint8_t origin, uint64_t now_ns)
 static void
 learn(struct pace *pace, uint64_t took_ns, uint64_t weight)
 {
+    uint64_t parts = pace->learned / 16 > STEP_PARTS ? pace->learned / 16 : STEP_PARTS;
+
     if (pace->learned == 0)
-        pace->usual_ns = took_ns;
-    else if (took_ns > pace->usual_ns)
-        pace->usual_ns += pace->usual_ns * weight / STEP_PARTS + 1;
+        pace->usual_ps = took_ns * 1000;
+    else if (took_ns * 1000 > pace->usual_ps)
+        pace->usual_ps += pace->usual_ps * weight / parts + 1;
     else
-        pace->usual_ns -= pace->usual_ns * weight / (STEP_PARTS * 99);
-    pace->learned += pace->learned < LEARN_ENTRIES ? weight : 0;
+        pace->usual_ps -= pace->usual_ps * weight / (parts * 99);
+    pace->learned += pace->learned < LEARN_PARTS_MOST * 16 ? weight : 0;
 }
 
 static void
 adapt(struct pace *pace, uint64_t took_ns, uint64_t weight)
 {
-    if (took_ns > pace->usual_ns + pace->usual_ns / 2)
+    if (took_ns * 1000 > pace->usual_ps + pace->usual_ps / 2)
         pace->rate_per_s -= (uint32_t)(pace->rate_per_s * weight / STEP_PARTS);
     else
         pace->rate_per_s += (uint32_t)(pace->rate_per_s * weight / (STEP_PARTS * 99));

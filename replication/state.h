@@ -136,7 +136,7 @@ struct pace {
     struct pace_turn turns[PACE_TURNS]; /* not committed yet: judged .. begun */
     uint32_t judged, begun;
     uint64_t begun_lsn;
-    uint64_t usual_ns;                  /* one append in a hundred takes longer while nothing drains */
+    uint64_t usual_ps;                  /* one append in a hundred takes longer while nothing drains */
     uint64_t learned;                   /* that is known from so many */
     uint32_t rate_per_s;                /* of all branches together */
     uint64_t taken_ns[CAIRN_NODES_MAX]; /* by origin: the last batch; 0: none yet */

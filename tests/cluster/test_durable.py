@@ -327,3 +327,21 @@ def test_what_does_not_fit_the_journal_is_refused_with_a_reason():
         check(result.status == 1 and b'no journal' in result.err, result.err)
         cluster.ok('log', 'create', 'm', '--policy', 'cp')
         check(cluster.cairn('append', 'm', '--durability', 'disk', stdin=b'x\n').status == 3)
+
+
+def test_memory_is_there_at_the_start_where_asked():
+    def resident_mib(cluster):
+        with open(f'/proc/{cluster.pid("n1")}/status') as file:
+            return next(int(line.split()[1]) >> 10 for line in file if line.startswith('VmRSS'))
+
+    with Cluster(1, *DISK, *CALM, '--memory-mib', '128') as cluster:
+        path = os.path.join(cluster.dir, 'cluster.yaml')
+        check(resident_mib(cluster) < 128, 'pages exist that nobody needs')
+        stop_all(cluster)
+        with open(path) as file:
+            text = file.read()
+        check('memory_at_start: false\n' in text, text)
+        with open(path, 'w') as file:
+            file.write(text.replace('memory_at_start: false', 'memory_at_start: true'))
+        begin_all(cluster)
+        check(resident_mib(cluster) >= 128, 'pages are missing')

@@ -1,5 +1,6 @@
 /* Branches drain as fast as they can while nobody else appends, and at the pace they are told while someone does. */
 #include "cluster.h"
+#include "state.h"
 
 #define BRANCH_ENTRIES 20000u
 #define STEP_NS (MS / 20)
@@ -111,6 +112,43 @@ a_branch_makes_way_for_appends_that_become_slow(void **state)
     all_arrives(&merges[1]);
 }
 
+/* So many appends of one turn that take so long to be committed, while nothing drains. */
+static void
+feed(struct core *core, uint64_t *now_ns, uint32_t entries, uint64_t took_ns)
+{
+    core->appended_lsn = core->last_lsn += entries;
+    pace_commit(core, *now_ns);
+    *now_ns += took_ns;
+    core->commit_lsn = core->last_lsn;
+    pace_commit(core, *now_ns);
+}
+
+/* A disturbed moment just before a heal would let the branch slow appends down as much. */
+static void
+a_moment_is_not_what_is_usual(void **state)
+{
+    struct core *core = calloc(1, sizeof(*core));
+    uint64_t now_ns = MS, usual_ps;
+
+    (void)state;
+    assert_non_null(core);
+    core->config.election_timeout_ns = TIMEOUT;
+    core->role = ROLE_LEADER;
+    for (uint32_t i = 0; i < 40000; i++)
+        feed(core, &now_ns, 10, i % 50 == 0 ? 100000 : 2000);
+    usual_ps = core->pace.usual_ps;
+    /* Two in a hundred take longer than that, and none takes longer than 100 us. */
+    assert_in_range(usual_ps, 50000000, 110000000);
+    for (uint32_t i = 0; i < 100; i++)
+        feed(core, &now_ns, 10, 5 * MS);
+    assert_in_range(core->pace.usual_ps, usual_ps, usual_ps * 5 / 4);
+    /* What lasts is. */
+    for (uint32_t i = 0; i < 20000; i++)
+        feed(core, &now_ns, 10, 5 * MS);
+    assert_in_range(core->pace.usual_ps, 4 * MS * 1000, 6 * MS * 1000);
+    free(core);
+}
+
 /* Seed 174 of the simulator: each batch of minutes without an answer was counted against a rate told later. */
 static void
 what_went_before_a_rate_was_told_is_no_debt(void **state)
@@ -145,6 +183,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_branch_drains_at_a_pace_only_while_clients_append),
         cmocka_unit_test(a_branch_makes_way_for_appends_that_become_slow),
+        cmocka_unit_test(a_moment_is_not_what_is_usual),
         cmocka_unit_test(what_went_before_a_rate_was_told_is_no_debt),
     };
 
