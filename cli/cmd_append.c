@@ -262,7 +262,7 @@ cmd_append(int argc, char **argv)
         {"ack", OPTION_ACK, &ack, "how many replicas hold an entry before it is acknowledged; default: the policy's"},
         {"durability", OPTION_TEXT, &durability, "disk: refuse where the log is kept in memory alone"},
         {"key-until", OPTION_TEXT, &append.key_until, "each line is a key, this character, and the payload"},
-        {"via", OPTION_TEXT, &via, "the node to talk to first"},
+        {"via", OPTION_TEXT, &via, "the node to talk to first; where it refuses, no other is asked"},
         {"session", OPTION_TEXT, &append.session_file, "a file that remembers what was written, for read --session"},
         {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000"},
         {"producer", OPTION_U64, &producer, "repeat as this producer"},

@@ -43,6 +43,7 @@ struct session {
     uint64_t bytes;
     uint64_t retry_ns, heard_ns, looked_ns;
     uint32_t allowed; /* in flight: one while things are refused */
+    uint32_t cut_off; /* nodes that said they are, one after the other */
     char detail[256];
 };
 
@@ -316,6 +317,21 @@ final_refusal(enum cairn_error error)
     }
 }
 
+/* The node is on the lesser side of a cut: the next one may be on the other, unless all have been asked. */
+static bool
+others_may(struct session *session, const struct slot *slot, const struct cairn_result *result)
+{
+    uint32_t nodes = session->config.nodes;
+
+    if (result->error != CAIRN_NO_QUORUM || 2u * result->reached > nodes) {
+        session->cut_off = 0;
+        return false;
+    }
+    if (uncertain(slot))
+        return true;
+    return session->config.via == CAIRN_NODE_NONE && ++session->cut_off % nodes != 0;
+}
+
 static void
 answered(struct session *session, const struct cairn_result *result, uint64_t at_ns)
 {
@@ -329,6 +345,7 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
     if (result->error == CAIRN_OK) {
         slot->result = *result;
         finish(session, slot, CAIRN_OK);
+        session->cut_off = 0;
         session->allowed = session->mask + 1;
         return;
     }
@@ -341,6 +358,8 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
     slot->result = *result;
     if (result->error == CAIRN_PRODUCER_EVICTED)
         forgotten(session, at_ns);
+    else if (others_may(session, slot, result))
+        go_to_next(session, at_ns + BACKOFF_NS);
     else if (final_refusal(result->error) && !uncertain(slot))
         refused(session, index, result->error, at_ns);
     else if (result->error == CAIRN_NOT_LEADER && result->leader < session->config.nodes &&

@@ -33,7 +33,7 @@ struct session_config {
     session_connect *connect; /* how to reach one; with connect_context, which outlives the session */
     void *connect_context;
     const char *log;
-    uint8_t via; /* the node to talk to first; CAIRN_NODE_NONE: any */
+    uint8_t via; /* the node to talk to first, whose refusal counts; CAIRN_NODE_NONE: any, while one accepts */
     enum cairn_ack ack;
     uint64_t deadline_ns;                      /* for each entry, from when it is given */
     uint64_t producer;                         /* 0: a new one */

@@ -230,7 +230,7 @@ def test_damage_is_told_and_mended_from_the_others():
 
 
 def test_damage_at_rest_is_found_while_the_node_runs():
-    with Cluster(3, *DISK) as cluster:
+    with Cluster(3, *DISK, *CALM) as cluster:
         lines = b''.join(b'line %d\n' % i for i in range(5000))
         cluster.ok('append', 'd', stdin=lines)
         cluster.converged('d')

@@ -33,6 +33,26 @@ def test_cp_refuses_on_the_cut_off_side_and_goes_on_on_the_other():
         check(cluster.read('bank', 'n3') == b'before\nafter\n')
 
 
+def test_an_append_that_names_no_node_finds_the_side_that_accepts():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'bank', '--policy', 'cp')
+        cluster.ok('append', 'bank', stdin=b'before\n')
+        # Whom a command asks first is cut off.
+        cut_off(cluster, 'n1')
+        until('n1 denies', lambda: cluster.status('bank')['n1']['mode'] == 'DENIED')
+        cluster.leader('bank', ['n2', 'n3'])
+        rows = cluster.ok('append', 'bank', '--json', stdin=b'a\nb\n').rows()
+        check(len({row['lsn'] for row in rows}) == 2, rows)
+        cluster.ok('fault', 'partition', 'n1|n2|n3')
+        until('all deny', lambda: {row['mode'] for row in cluster.status('bank').values()} == {'DENIED'})
+        refused = cluster.cairn('append', 'bank', '--json', stdin=b'c\nd\n')
+        check(refused.status == 3, refused.status, refused.out)
+        check([row['detail'] for row in refused.rows()] == 2 * ['no quorum: reaching 1 of 3, need 2'], refused.out)
+        cluster.ok('fault', 'heal')
+        cluster.converged('bank')
+        check(cluster.read('bank', 'n1') == b'before\na\nb\n')
+
+
 def test_deny_both_answers_nothing_but_errors_once_cut_off():
     """Whoever is cut off, follower or leader; and what is read elsewhere, or here before it knows, is the newest."""
     with Cluster() as cluster:
