@@ -696,7 +696,9 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
                          detail_bytes);
     if (error != CAIRN_OK)
         return error;
-    node->journal.oldest_number = restoring->scan.count == 0 ? 0 : restoring->scan.numbers[0];
+    /* A checkpoint names it: of a life that ends before the first review of files, too. */
+    node->journal.oldest_number = restoring->scan.count == 0 ? restoring->scan.highest_number + 1
+                                                             : restoring->scan.numbers[0];
     journal_maintain(&node->journal);
     if (!atomic_load(&node->journal.next_ready)) {
         snprintf(detail, detail_bytes, "%s (free some space)", node->journal.no_space_detail);
