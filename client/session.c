@@ -13,6 +13,7 @@
 #define BACKOFF_NS 500000u
 #define ATTEMPT_NS 150000000u
 #define LOOK_NS 2000000u
+#define ELSEWHERE_NS 1000000000u
 
 enum slot_state { SLOT_QUEUED, SLOT_SENT, SLOT_DONE };
 
@@ -42,8 +43,9 @@ struct session {
     uint64_t next_seq;
     uint64_t bytes;
     uint64_t retry_ns, heard_ns, looked_ns;
-    uint32_t allowed; /* in flight: one while things are refused */
-    uint32_t cut_off; /* nodes that said they are, one after the other */
+    uint32_t allowed;    /* in flight: one while things are refused */
+    uint32_t cut_off;    /* nodes that said they are, one after the other, */
+    uint64_t cut_off_ns; /* and since when that is all there is; 0: it is not */
     char detail[256];
 };
 
@@ -317,19 +319,39 @@ final_refusal(enum cairn_error error)
     }
 }
 
-/* The node is on the lesser side of a cut: the next one may be on the other, unless all have been asked. */
+/* The node is on the lesser side of a cut. */
 static bool
-others_may(struct session *session, const struct slot *slot, const struct cairn_result *result)
+is_cut_off(const struct session *session, const struct cairn_result *result)
 {
-    uint32_t nodes = session->config.nodes;
+    return result->error == CAIRN_NO_QUORUM && 2u * result->reached <= session->config.nodes;
+}
 
-    if (result->error != CAIRN_NO_QUORUM || 2u * result->reached > nodes) {
-        session->cut_off = 0;
+/* Then the next one may be on the other side, or soon know a leader there; unless all say the same, or it takes long. */
+static bool
+others_may(struct session *session, const struct slot *slot, const struct cairn_result *result, uint64_t at_ns)
+{
+    session->cut_off = is_cut_off(session, result) ? session->cut_off + 1 : 0;
+    if (session->cut_off == 0)
         return false;
-    }
     if (uncertain(slot))
         return true;
-    return session->config.via == CAIRN_NODE_NONE && ++session->cut_off % nodes != 0;
+    if (session->cut_off_ns == 0)
+        session->cut_off_ns = at_ns;
+    return session->config.via == CAIRN_NODE_NONE && session->cut_off % session->config.nodes != 0 &&
+           at_ns - session->cut_off_ns < ELSEWHERE_NS;
+}
+
+/* What is under way behind an entry that certainly was not taken was not either: one is missing before it. */
+static void
+go_elsewhere(struct session *session, uint64_t index, uint64_t at_ns)
+{
+    bool taken = index < session->tail && uncertain(slot_at(session, index));
+
+    for (uint64_t i = index; i < session->tail && !taken; i++) {
+        slot_at(session, i)->attempts = 0;
+        slot_at(session, i)->maybe = false;
+    }
+    go_to_next(session, at_ns);
 }
 
 static void
@@ -345,7 +367,7 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
     if (result->error == CAIRN_OK) {
         slot->result = *result;
         finish(session, slot, CAIRN_OK);
-        session->cut_off = 0;
+        session->cut_off_ns = session->cut_off = 0;
         session->allowed = session->mask + 1;
         return;
     }
@@ -358,12 +380,14 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
     slot->result = *result;
     if (result->error == CAIRN_PRODUCER_EVICTED)
         forgotten(session, at_ns);
-    else if (others_may(session, slot, result))
-        go_to_next(session, at_ns + BACKOFF_NS);
-    else if (final_refusal(result->error) && !uncertain(slot))
+    else if (others_may(session, slot, result, at_ns))
+        go_elsewhere(session, index, at_ns + BACKOFF_NS);
+    else if (final_refusal(result->error) && !uncertain(slot)) {
         refused(session, index, result->error, at_ns);
-    else if (result->error == CAIRN_NOT_LEADER && result->leader < session->config.nodes &&
-             result->leader != session->node)
+        if (is_cut_off(session, result) && session->config.via == CAIRN_NODE_NONE)
+            go_elsewhere(session, index, at_ns);
+    } else if (result->error == CAIRN_NOT_LEADER && result->leader < session->config.nodes &&
+               result->leader != session->node)
         go_to(session, result->leader, at_ns);
     /* Without a leader in reach of it there may be one in reach of the next. */
     else if (result->error == CAIRN_DISK_FAILED || result->error == CAIRN_NO_LEADER)
