@@ -25,6 +25,16 @@ def check(condition, *what):
         raise Failed(' '.join(str(w) for w in what) or 'check failed')
 
 
+def is_gone(pid):
+    """Every thread of it: the first may be dead while another still holds the node's files."""
+    try:
+        threads = os.listdir(f'/proc/{pid}/task')
+        with open(f'/proc/{pid}/stat') as file:
+            return len(threads) <= 1 and file.read().rpartition(')')[2].split()[0] == 'Z'
+    except OSError:
+        return True
+
+
 def until(what, condition, limit_s=20):
     """Waits until condition() is true; returns what it gave."""
     end = time.monotonic() + limit_s
@@ -103,7 +113,7 @@ class Cluster:
     def kill(self, node):
         pid = self.pid(node)
         os.kill(pid, signal.SIGKILL)
-        until(f'{node} is gone', lambda: not os.path.exists(f'/proc/{pid}') or 'Z' in open(f'/proc/{pid}/stat').read().split()[2])
+        until(f'{node} is gone', lambda: is_gone(pid))
 
     def restart(self, node):
         with open(os.path.join(self.dir, node + '.log'), 'ab') as log:

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import CALM, Cluster, check, run, until
+from harness import CALM, Cluster, check, is_gone, run, until
 from journal_reader import ENTRIES, blocks, read_journal
 
 DISK = ('--durability', 'disk')
@@ -19,8 +19,7 @@ def end_all(cluster):
     pids = [cluster.pid(node) for node in cluster.names]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    until('all nodes are gone', lambda: not any(
-        os.path.exists(f'/proc/{pid}') and open(f'/proc/{pid}/stat').read().split()[2] != 'Z' for pid in pids))
+    until('all nodes are gone', lambda: all(is_gone(pid) for pid in pids))
 
 
 def begin_all(cluster):
