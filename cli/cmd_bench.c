@@ -537,6 +537,7 @@ bench_memif(struct bench *bench)
 
     if (shared == MAP_FAILED)
         return cli_fail("bench: no memory");
+    cluster.memory_at_start = true;
     fflush(stdout);
     child = fork();
     if (child < 0)
