@@ -333,34 +333,6 @@ cli_text(const json_t *row, const char *key)
     return text == NULL ? "" : text;
 }
 
-int
-cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client, uint32_t *id,
-         uint8_t *node)
-{
-    enum cairn_error error = CAIRN_CLOSED;
-    char path[384], detail[256] = "";
-
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        if (via != CAIRN_NODE_NONE && i != via)
-            continue;
-        socket_path(cluster, i, path, sizeof(path));
-        error = cairn_connect(path, client, detail, sizeof(detail));
-        if (error != CAIRN_OK)
-            continue;
-        error = cairn_open(*client, log, id, detail, sizeof(detail));
-        if (error == CAIRN_OK) {
-            *node = i;
-            return 0;
-        }
-        cairn_disconnect(*client);
-        *client = NULL;
-        if (error == CAIRN_NO_LOG)
-            return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it, 'cairn log list' shows them)",
-                            log, log);
-    }
-    return cli_fail("the cluster is down: %s", detail);
-}
-
 struct session_sockets
 cli_sockets(const struct cluster_config *cluster, const char **names)
 {

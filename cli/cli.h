@@ -94,20 +94,26 @@ void cli_sort_events(json_t *rows);
 /* A key's text; "" where there is none. */
 const char *cli_text(const json_t *row, const char *key);
 
-/* Takes a read's rows from the node until it ends: each, and the end, to take(), whose status ends it where it is not EXIT_DONE.
- * While it waits, stdout is flushed. */
+/* What to read of a log. */
+struct cli_read_request {
+    const char *log;
+    uint64_t from, to; /* lsns; 0: where the log begins, its end */
+    enum cairn_read_level level;
+    uint64_t max_lag_ns;             /* 0: no bound; else the level is not looked at */
+    const struct cairn_token *token; /* of a session, then neither are those; NULL: none */
+    unsigned flags;                  /* CAIRN_READ_* */
+};
+
+/* Reads from the node `via`; from CAIRN_NODE_NONE: from the first that serves it. Each row, and the end, goes to take(),
+ * whose status ends the read where it is not EXIT_DONE. While it waits, stdout is flushed. What to exit with. */
 typedef int cli_take_entry(void *context, const struct cairn_result *entry);
-int cli_read(const struct cluster_config *cluster, struct cairn_client *client, uint8_t node, cli_take_entry *take,
-             void *context);
+int cli_read(const struct cluster_config *cluster, uint8_t via, const struct cli_read_request *request,
+             cli_take_entry *take, void *context);
 
 /* A session's token of a log, in a file of one line; a file that is not there is a new session. 0, or what to exit
  * with. Saved as a whole, by rename. */
 int cli_session_load(const char *path, const char *log, struct cairn_token *out);
 int cli_session_save(const char *path, const char *log, const struct cairn_token *token);
-
-/* Opens a log for reading at the node `via`, or at the first that answers. */
-int cli_open(const struct cluster_config *cluster, uint8_t via, const char *log, struct cairn_client **client,
-             uint32_t *id, uint8_t *node);
 
 /* Where a cluster's sockets are, for sessions. names: CAIRN_NODES_MAX places that outlive the result. */
 struct session_sockets cli_sockets(const struct cluster_config *cluster, const char **names);

@@ -4,12 +4,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "admin_client.h"
 #include "cli.h"
 
+#define LAG_MIN_NS 1000u
 #define LAG_MAX_NS 3600000000000u
 #define NS_PER_S 1000000000u
-#define READ_TOKEN 1u
 
 static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -68,49 +67,6 @@ row_of(const struct cluster_config *cluster, const struct cairn_result *result)
     return row;
 }
 
-static int
-ended(const struct cluster_config *cluster, uint8_t node, const struct cairn_result *result)
-{
-    if (result->error == CAIRN_OK)
-        return EXIT_DONE;
-    if (result->error == CAIRN_NO_QUORUM)
-        cli_fail("%s cannot serve this read: no quorum: reaching %u of %u, need %u (--level stale reads what it has)",
-                 cluster->names[node], result->reached, cluster->nodes, result->needed);
-    else if (result->error == CAIRN_BEHIND)
-        cli_fail(
-            "%s has not yet what was asked for: what the session has seen and written, or what was committed so long "
-            "ago (try again, or another node with --via)",
-            cluster->names[node]);
-    else
-        cli_fail("%s cannot serve this read: %s", cluster->names[node], cairn_error_text(result->error));
-    return cli_exit_status(result->error);
-}
-
-int
-cli_read(const struct cluster_config *cluster, struct cairn_client *client, uint8_t node, cli_take_entry *take,
-         void *context)
-{
-    struct cairn_result result;
-    int got, status;
-
-    for (;;) {
-        while ((got = cairn_poll(client, &result)) > 0) {
-            if (result.type == CAIRN_RESULT_END)
-                return take(context, &result) != EXIT_DONE ? EXIT_FAILED : ended(cluster, node, &result);
-            if (result.error != CAIRN_OK)
-                return cli_fail("lsn %" PRIu64 ": %s", result.lsn, cairn_error_text(result.error));
-            if ((status = take(context, &result)) != EXIT_DONE)
-                return status;
-        }
-        if (got < 0 || !cairn_client_alive(client))
-            return cli_fail("node %s went away (read from another with --via)", cluster->names[node]);
-        fflush(stdout);
-        if (!cli_output_alive())
-            return EXIT_FAILED;
-        cairn_wait(client, 50000000);
-    }
-}
-
 struct printing {
     const struct cluster_config *cluster;
     struct cairn_token token;
@@ -166,24 +122,46 @@ parse_since(const char *text, uint64_t *out)
     return *out > 0;
 }
 
+/* How old an answer may be, where that is asked for. 0, or what to exit with. */
+static int
+parse_max_lag(const char *text, uint64_t *out)
+{
+    static const char *const units[] = {"us", "ms", "s", "m", "h", NULL};
+    static const uint64_t scales_ns[] = {1000, 1000000, 1000000000, 60000000000, 3600000000000};
+
+    if (text == NULL || (cli_with_unit(text, units, scales_ns, out) && *out >= LAG_MIN_NS && *out <= LAG_MAX_NS))
+        return 0;
+    return cli_usage("--max-lag does not take '%s' (such as 500us, 50ms, 2s; at most 1h)", text);
+}
+
+/* Which levels go with what else was asked for. */
+static int
+check_level(enum cairn_read_level level, bool follow, const char *session, const char *max_lag)
+{
+    if (session != NULL && (follow || (level != CAIRN_READ_POLICY && level != CAIRN_READ_SESSION)))
+        return cli_usage("--session goes with read alone, and its level is session");
+    if (level == CAIRN_READ_SESSION && session == NULL)
+        return cli_usage("--level session needs --session FILE");
+    if (max_lag != NULL && (follow || session != NULL || (level != CAIRN_READ_POLICY && level != CAIRN_READ_STALE)))
+        return cli_usage("--max-lag goes with read alone, and its level is stale");
+    return 0;
+}
+
 static int
 read_command(int argc, char **argv, bool follow)
 {
     const char *cluster_file = NULL, *via = NULL, *session = NULL, *max_lag = NULL, *since = NULL;
-    uint64_t from = 0, to = 0, max_lag_ns = 0;
-    enum cairn_read_level level = CAIRN_READ_POLICY;
     bool tentative = false;
     struct printing printing = {0};
-    static const char *const lag_units[] = {"us", "ms", "s", "m", "h", NULL};
-    static const uint64_t lags_ns[] = {1000, 1000000, 1000000000, 60000000000, 3600000000000};
+    struct cli_read_request request = {.level = CAIRN_READ_POLICY};
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"from", OPTION_U64, &from, "the first lsn; default: where the log begins"},
+        {"from", OPTION_U64, &request.from, "the first lsn; default: where the log begins"},
         {"since", OPTION_TEXT, &since,
          "from the first entry accepted then: 2026-11-27T06:00:00Z, 10m (ago), or an hlc"},
-        {"to", OPTION_U64, &to, "the last lsn; default: the end"},
-        {"via", OPTION_TEXT, &via, "the node to read from"},
-        {"level", OPTION_LEVEL, &level, "how current; default: the policy's"},
+        {"to", OPTION_U64, &request.to, "the last lsn; default: the end"},
+        {"via", OPTION_TEXT, &via, "the node to read from; default: the first that serves it"},
+        {"level", OPTION_LEVEL, &request.level, "how current; default: the policy's"},
         {"max-lag", OPTION_TEXT, &max_lag, "how stale at most (50ms, 2s): nothing committed longer ago is missing"},
         {"session", OPTION_TEXT, &session, "a file: nothing of what it has seen and written is missing"},
         {"tentative", OPTION_FLAG, &tentative,
@@ -191,49 +169,31 @@ read_command(int argc, char **argv, bool follow)
         {"json", OPTION_FLAG, &printing.json, "a JSON row for each entry"},
         OPTIONS_END,
     };
-    unsigned flags = (follow ? CAIRN_READ_FOLLOW : 0u);
     struct cluster_config cluster;
-    struct cairn_client *client;
-    enum cairn_error error;
     uint8_t node;
-    uint32_t log;
     int first, status;
 
     if (!cli_parse(argc, argv, follow ? "tail NAME [OPTIONS]" : "read NAME [OPTIONS]", options, 1, 1, &first, &status))
         return status;
-    if (session != NULL && (follow || (level != CAIRN_READ_POLICY && level != CAIRN_READ_SESSION)))
-        return cli_usage("--session goes with read alone, and its level is session");
-    if (level == CAIRN_READ_SESSION && session == NULL)
-        return cli_usage("--level session needs --session FILE");
-    if (max_lag != NULL && (follow || session != NULL || (level != CAIRN_READ_POLICY && level != CAIRN_READ_STALE)))
-        return cli_usage("--max-lag goes with read alone, and its level is stale");
-    if (max_lag != NULL && (!cli_with_unit(max_lag, lag_units, lags_ns, &max_lag_ns) || max_lag_ns < lags_ns[0] ||
-                            max_lag_ns > LAG_MAX_NS))
-        return cli_usage("--max-lag does not take '%s' (such as 500us, 50ms, 2s; at most 1h)", max_lag);
-    if (since != NULL && from != 0)
+    if ((status = check_level(request.level, follow, session, max_lag)) != 0 ||
+        (status = parse_max_lag(max_lag, &request.max_lag_ns)) != 0)
+        return status;
+    if (since != NULL && request.from != 0)
         return cli_usage("--from and --since do not go together");
-    if (since != NULL && !parse_since(since, &from))
+    if (since != NULL && !parse_since(since, &request.from))
         return cli_usage("--since does not take '%s' (such as 2026-11-27T06:00:00Z, 10m, 2h, or an hlc)", since);
     if (session != NULL && (status = cli_session_load(session, argv[first], &printing.token)) != 0)
         return status;
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0 ||
-        (status = cli_open(&cluster, node, argv[first], &client, &log, &node)) != 0)
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0)
         return status;
+    request.log = argv[first];
+    request.token = session == NULL ? NULL : &printing.token;
+    request.flags = (follow ? CAIRN_READ_FOLLOW : 0u) | (tentative ? CAIRN_READ_TENTATIVE : 0u) |
+                    (since != NULL ? CAIRN_READ_SINCE : 0u);
     printing.cluster = &cluster;
-    flags |= (tentative ? CAIRN_READ_TENTATIVE : 0u) | (since != NULL ? CAIRN_READ_SINCE : 0u);
-    if (session != NULL)
-        error = cairn_read_session(client, log, from, to, &printing.token, flags, READ_TOKEN);
-    else if (max_lag != NULL)
-        error = cairn_read_bounded(client, log, from, to, max_lag_ns, flags, READ_TOKEN);
-    else
-        error = cairn_read(client, log, from, to, level, flags, READ_TOKEN);
-    if (error != CAIRN_OK)
-        status = cli_fail("node %s takes no request", cluster.names[node]);
-    else
-        status = cli_read(&cluster, client, node, print_entry, &printing);
+    status = cli_read(&cluster, node, &request, print_entry, &printing);
     if (session != NULL && status == EXIT_DONE)
         status = cli_session_save(session, argv[first], &printing.token);
-    cairn_disconnect(client);
     return cli_end(status);
 }
 

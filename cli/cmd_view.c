@@ -4,8 +4,6 @@
 #include "cairn/view.h"
 #include "cli.h"
 
-#define READ_TOKEN 1u
-
 struct viewing {
     struct cairn_view *view;
     enum cairn_resolve resolve;
@@ -65,14 +63,15 @@ show(void *context, const void *key, size_t key_bytes, const struct cairn_value 
 }
 
 static int
-view_log(const struct cluster_config *cluster, struct cairn_client *client, uint8_t node, struct viewing *viewing)
+view_log(const struct cluster_config *cluster, uint8_t via, const struct cli_read_request *request,
+         struct viewing *viewing)
 {
     int status;
 
     viewing->view = cairn_view_create(viewing->resolve);
     if (viewing->view == NULL)
         return cli_fail("%s", cairn_error_text(CAIRN_NO_MEMORY));
-    status = cli_read(cluster, client, node, take_entry, viewing);
+    status = cli_read(cluster, via, request, take_entry, viewing);
     if (status == EXIT_DONE && !cairn_view_each(viewing->view, show, viewing))
         status = cli_fail("%s", cairn_error_text(CAIRN_NO_MEMORY));
     if (viewing->left_out > 0)
@@ -86,22 +85,20 @@ int
 cmd_view(int argc, char **argv)
 {
     const char *cluster_file = NULL, *via = NULL, *resolve = "siblings";
-    enum cairn_read_level level = CAIRN_READ_POLICY;
+    struct cli_read_request request = {.level = CAIRN_READ_POLICY};
     bool committed = false;
     struct viewing viewing = {0};
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"resolve", OPTION_TEXT, &resolve, "siblings (the default), lww, counter, set"},
-        {"via", OPTION_TEXT, &via, "the node to read from"},
-        {"level", OPTION_LEVEL, &level, "how current; default: the policy's"},
+        {"via", OPTION_TEXT, &via, "the node to read from; default: the first that serves it"},
+        {"level", OPTION_LEVEL, &request.level, "how current; default: the policy's"},
         {"committed", OPTION_FLAG, &committed, "the trunk alone, not what is tentative"},
         {"json", OPTION_FLAG, &viewing.json, "a JSON row for each key"},
         OPTIONS_END,
     };
     struct cluster_config cluster;
-    struct cairn_client *client;
     uint8_t node;
-    uint32_t log;
     int first, status;
 
     if (!cli_parse(argc, argv, "view NAME [--resolve siblings|lww|counter|set] [OPTIONS]", options, 1, 1, &first,
@@ -109,13 +106,9 @@ cmd_view(int argc, char **argv)
         return status;
     if (!cairn_resolve_parse(resolve, &viewing.resolve))
         return cli_usage("view: --resolve does not take '%s' (siblings, lww, counter, set)", resolve);
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0 ||
-        (status = cli_open(&cluster, node, argv[first], &client, &log, &node)) != 0)
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0)
         return status;
-    if (cairn_read(client, log, 0, 0, level, committed ? 0u : CAIRN_READ_TENTATIVE, READ_TOKEN) != CAIRN_OK)
-        status = cli_fail("node %s takes no request", cluster.names[node]);
-    else
-        status = view_log(&cluster, client, node, &viewing);
-    cairn_disconnect(client);
-    return cli_end(status);
+    request.log = argv[first];
+    request.flags = committed ? 0u : CAIRN_READ_TENTATIVE;
+    return cli_end(view_log(&cluster, node, &request, &viewing));
 }

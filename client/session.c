@@ -345,7 +345,7 @@ others_may(struct session *session, const struct slot *slot, const struct cairn_
 static void
 go_elsewhere(struct session *session, uint64_t index, uint64_t at_ns)
 {
-    bool taken = index < session->tail && uncertain(slot_at(session, index));
+    bool taken = uncertain(slot_at(session, index));
 
     for (uint64_t i = index; i < session->tail && !taken; i++) {
         slot_at(session, i)->attempts = 0;

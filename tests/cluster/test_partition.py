@@ -63,6 +63,34 @@ def test_an_append_that_names_no_node_finds_the_side_that_accepts():
         check(cluster.read('bank', 'n1') == b'before\na\nb\n')
 
 
+def test_a_read_that_names_no_node_finds_one_that_serves():
+    with Cluster() as cluster:
+        session = os.path.join(cluster.dir, 'session')
+        cluster.ok('log', 'create', 'bank', '--policy', 'cp', '--deny', 'both')
+        cluster.ok('append', 'bank', '--session', session, stdin=b'before\n')
+        cut_off(cluster, 'n1')
+        until('n1 denies', lambda: cluster.status('bank')['n1']['mode'] == 'DENIED')
+        cluster.leader('bank', ['n2', 'n3'])
+        cluster.ok('append', 'bank', '--session', session, stdin=b'after\n')
+        newest = b'before\nafter\n'
+        for how in ([], ['--level', 'linearizable'], ['--session', session], ['--max-lag', '1ms']):
+            check(cluster.ok('read', 'bank', *how).out == newest, how)
+        check(cluster.ok('view', 'bank').out == cluster.ok('view', 'bank', '--via', 'n2').out != b'')
+        refused = cluster.cairn('read', 'bank', '--via', 'n1')
+        check(refused.status == 3 and b'n1 cannot serve this read' in refused.err, refused.err)
+        # Nobody serves: a node that says so counts more than one that is down.
+        cluster.ok('fault', 'partition', 'n1|n2|n3')
+        until('all deny', lambda: {row['mode'] for row in cluster.status('bank').values()} == {'DENIED'})
+        cluster.kill('n3')
+        for command in ('read', 'view'):
+            refused = cluster.cairn(command, 'bank')
+            check(refused.status == 3 and b'n2 cannot serve this read' in refused.err, refused.err)
+        for name in ('n1', 'n2'):
+            cluster.kill(name)
+        down = cluster.cairn('read', 'bank')
+        check(down.status == 1 and b'the cluster is down' in down.err, down.err)
+
+
 def test_deny_both_answers_nothing_but_errors_once_cut_off():
     """Whoever is cut off, follower or leader; and what is read elsewhere, or here before it knows, is the newest."""
     with Cluster() as cluster:
