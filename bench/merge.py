@@ -20,6 +20,8 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BINARY = os.environ.get('CAIRN_BINARY', os.path.join(ROOT, 'build', 'cairn'))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'cluster'))
+from harness import is_gone
 
 
 class Dev:
@@ -45,7 +47,7 @@ class Dev:
         with open(os.path.join(self.dir, node + '.pid')) as file:
             pid = int(file.read())
         os.kill(pid, signal.SIGKILL)
-        while os.path.exists(f'/proc/{pid}') and open(f'/proc/{pid}/stat').read().split()[2] != 'Z':
+        while not is_gone(pid):
             time.sleep(0.005)
         with open(os.path.join(self.dir, node + '.log'), 'ab') as log:
             self.started.append(subprocess.Popen(

@@ -23,6 +23,8 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BINARY = os.environ.get('CAIRN_BINARY', os.path.join(ROOT, 'build', 'cairn'))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'cluster'))
+from harness import is_gone
 PAYLOAD_BYTES = 4096 - 1
 
 
@@ -47,7 +49,7 @@ class Node:
     def end(self, how):
         pid = self.pid()
         os.kill(pid, how)
-        while os.path.exists(f'/proc/{pid}') and open(f'/proc/{pid}/stat').read().split()[2] != 'Z':
+        while not is_gone(pid):
             time.sleep(0.01)
         if self.process is not None:
             self.process.wait()
