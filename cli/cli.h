@@ -118,6 +118,11 @@ int cli_session_save(const char *path, const char *log, const struct cairn_token
 /* Where a cluster's sockets are, for sessions. names: CAIRN_NODES_MAX places that outlive the result. */
 struct session_sockets cli_sockets(const struct cluster_config *cluster, const char **names);
 
+/* Works in a directory of its own, PARENT/PREFIX-XXXXXX, by a process of its own, so that the directory is taken away
+ * however that ends, also by ^C. What work() returned; where a signal ended it, this process ends by the same. */
+typedef int cli_scratch_work(void *context, const char *path);
+int cli_scratch(const char *parent, const char *prefix, cli_scratch_work *work, void *context);
+
 uint64_t cli_now_ns(void);
 
 /* Makes the log known to every node that answers and waits for a leader. 0 or an exit status. */

@@ -1,8 +1,6 @@
 /* cairn bench latency|throughput|consistency: a cluster made for the purpose, beside the raw transport of the same
  * run. docs/performance.md says what is measured. */
 #include <errno.h>
-#include <ftw.h>
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -59,8 +57,9 @@ struct bench {
     struct raw_figures raw;
     enum cairn_durability durability;
     const char *report;
-    const char *dir; /* where logs on disk go, in a directory of their own */
-    char place[PATH_MAX];
+    const char *dir;   /* where logs on disk go, */
+    const char *place; /* in this directory of their own */
+    int (*measure)(struct bench *bench);
     struct raw_disk_figures raw_disk;
     /* the place the load comes in */
     struct node *leader;
@@ -555,15 +554,6 @@ bench_memif(struct bench *bench)
 }
 
 static int
-remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static int
 bench_levels(struct bench *bench)
 {
     const struct consistency_options options = {
@@ -578,22 +568,24 @@ bench_levels(struct bench *bench)
     return bench_consistency(&options);
 }
 
-/* A place of its own in the directory, measured before it is used; taken away in the end. */
+/* The disk is measured where the logs will be, before they are. */
+static int
+measure_on_disk(void *context, const char *place)
+{
+    struct bench *bench = context;
+    char detail[512];
+
+    bench->place = place;
+    if (raw_disk_measure(place, 3, bench->histogram, &bench->raw_disk, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("bench: %s", detail);
+    return bench->measure(bench);
+}
+
 static int
 bench_on_disk(struct bench *bench, int (*measure)(struct bench *bench))
 {
-    char detail[512];
-    int status = 0;
-
-    snprintf(bench->place, sizeof(bench->place), "%s/cairn-bench-XXXXXX", bench->dir);
-    if (mkdtemp(bench->place) == NULL)
-        return cli_fail("bench: %s: %s (--dir names a directory that can be written to)", bench->dir, strerror(errno));
-    if (raw_disk_measure(bench->place, 3, bench->histogram, &bench->raw_disk, detail, sizeof(detail)) != CAIRN_OK)
-        status = cli_fail("bench: %s", detail);
-    if (status == 0)
-        status = measure(bench);
-    nftw(bench->place, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-    return status;
+    bench->measure = measure;
+    return cli_scratch(bench->dir, "cairn-bench", measure_on_disk, bench);
 }
 
 int

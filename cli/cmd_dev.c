@@ -297,8 +297,6 @@ make_directory(const char *given, char *out, size_t out_bytes)
     return 0;
 }
 
-/* A new id each time for a cluster in memory: what the nodes held ended with them, so nothing of a former run may
- * be taken for this one's. One on disk goes on as what it was. */
 /* The cluster file of a durable one is left as it is: its nodes' journals belong to it. */
 static int
 go_on(struct dev *dev, const struct cluster_config *before, bool durability_given)
@@ -313,6 +311,8 @@ go_on(struct dev *dev, const struct cluster_config *before, bool durability_give
     return 0;
 }
 
+/* A new id each time for a cluster in memory: what the nodes held ended with them, so nothing of a former run may
+ * be taken for this one's. One on disk goes on as what it was. */
 static int
 make_cluster(struct dev *dev, uint32_t memory_mib, bool durability_given)
 {

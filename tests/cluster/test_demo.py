@@ -1,9 +1,11 @@
 """The stories of `cairn demo`."""
 import os
 import re
+import signal
+import subprocess
 import tempfile
 
-from harness import check, run
+from harness import BINARY, check, run, until
 
 
 def play(story):
@@ -49,6 +51,32 @@ def test_the_price_list_has_every_row():
 
 def test_the_price_list_on_disk_has_every_row():
     the_price_list('disk', '--durability', 'disk', '--dir', tempfile.gettempdir())
+
+
+def test_a_bench_that_is_interrupted_takes_its_files_away():
+    for whom, end in (('both', signal.SIGINT), ('first', signal.SIGTERM)):
+        with tempfile.TemporaryDirectory(prefix='cairn-test-') as folder:
+            bench = subprocess.Popen([BINARY, 'bench', 'latency', '--durability', 'disk', '--dir', folder, '--seconds', '60'],
+                                     stdout=subprocess.DEVNULL, start_new_session=True)
+            try:
+                until('the nodes have journals', lambda: [f for _, _, files in os.walk(folder) for f in files
+                                                          if f.startswith('journal')])
+                (os.killpg if whom == 'both' else os.kill)(bench.pid, end)
+                check(bench.wait(20) == -end, bench.returncode)
+                check(os.listdir(folder) == [], os.listdir(folder))
+                until('its processes are gone', lambda: group_is_gone(bench.pid))
+            finally:
+                if not group_is_gone(bench.pid):
+                    os.killpg(bench.pid, signal.SIGKILL)
+                bench.wait()
+
+
+def group_is_gone(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def the_price_list(durability, *options):
