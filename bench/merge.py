@@ -19,9 +19,8 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BINARY = os.environ.get('CAIRN_BINARY', os.path.join(ROOT, 'build', 'cairn'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'cluster'))
-from harness import is_gone
+from harness import BINARY, is_gone
 
 
 class Dev:
