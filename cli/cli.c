@@ -250,13 +250,18 @@ cli_end(int status)
     return EXIT_FAILED;
 }
 
+const char *
+cli_cluster_path(const char *given)
+{
+    return given != NULL ? given : getenv("CAIRN_CLUSTER");
+}
+
 int
 cli_cluster(const char *path, struct cluster_config *out)
 {
     char detail[512];
 
-    if (path == NULL)
-        path = getenv("CAIRN_CLUSTER");
+    path = cli_cluster_path(path);
     if (path == NULL)
         return cli_usage("no cluster named: give --cluster FILE or set CAIRN_CLUSTER ('cairn dev' prints it)");
     if (cluster_config_load(path, out, detail, sizeof(detail)) != CAIRN_OK)

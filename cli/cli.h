@@ -69,6 +69,9 @@ int cli_end(int status);
 /* Could stdout be written so far? */
 bool cli_output_alive(void);
 
+/* The cluster file: the one given, or CAIRN_CLUSTER; NULL: neither names one. */
+const char *cli_cluster_path(const char *given);
+
 /* The cluster file: --cluster, else CAIRN_CLUSTER. 0, or what to exit with. */
 int cli_cluster(const char *path, struct cluster_config *out);
 

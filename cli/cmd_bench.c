@@ -16,6 +16,7 @@
 #include "bench_consistency.h"
 #include "cli.h"
 #include "eal.h"
+#include "identity_file.h"
 #include "load.h"
 #include "local.h"
 #include "raw.h"
@@ -53,6 +54,7 @@ struct bench {
     uint32_t payload_bytes, runs, in_flight;
     uint64_t rate_per_s, seconds;
     int cpus[2];
+    struct identity identities[3]; /* of the nodes of two processes */
     struct histogram *histogram;
     struct raw_figures raw;
     enum cairn_durability durability;
@@ -355,7 +357,8 @@ memif_node(const struct bench *bench, const struct cluster_config *cluster, uint
     struct node_config config = {
         .cluster = cluster,
         .self = self,
-        .incarnation = 1,
+        .identity = &bench->identities[self],
+        .standing = STANDING_MEMBER,
         .seed = cluster->id + self,
         .channel_bytes = CHANNEL_BYTES,
         .election_patience = self == 0 ? 1 : PATIENCE,
@@ -531,12 +534,16 @@ bench_memif(struct bench *bench)
 {
     struct cluster_config cluster = local_cluster_config(3, TRANSPORT_MEMIF, MEMORY_MIB, bench->profile);
     struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct agreed agreed;
     int status;
     pid_t child;
 
     if (shared == MAP_FAILED)
         return cli_fail("bench: no memory");
     cluster.memory_at_start = true;
+    agreed = cluster_agreed(&cluster);
+    if (!identity_draw_cluster(&agreed, bench->identities))
+        return cli_fail("bench: the kernel has no random bits for a new cluster");
     fflush(stdout);
     child = fork();
     if (child < 0)

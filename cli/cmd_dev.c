@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "identity_file.h"
 #include "netns.h"
 
 #define READY_NS 20000000000u
@@ -297,6 +298,22 @@ make_directory(const char *given, char *out, size_t out_bytes)
     return 0;
 }
 
+/* An empty directory never means that the cluster is new: who emptied it may have emptied the wrong one. */
+static int
+any_has_state(const struct dev *dev)
+{
+    for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
+        char path[384];
+
+        snprintf(path, sizeof(path), "%s/%s/identity", dev->cluster.directory, dev->cluster.names[i]);
+        if (access(path, F_OK) == 0)
+            return 0;
+    }
+    return cli_fail("directory %s: it has a cluster file, but none of its nodes has any state left (bring their "
+                    "directories back, or remove %s to begin a new cluster)",
+                    dev->cluster.directory, dev->file);
+}
+
 /* The cluster file of a durable one is left as it is: its nodes' journals belong to it. */
 static int
 go_on(struct dev *dev, const struct cluster_config *before, bool durability_given)
@@ -308,6 +325,24 @@ go_on(struct dev *dev, const struct cluster_config *before, bool durability_give
         return cli_fail("directory %s: its cluster has %u nodes, not %u (leave --nodes out, or give another --dir)",
                         dev->cluster.directory, before->nodes, dev->cluster.nodes);
     dev->cluster = *before;
+    return any_has_state(dev);
+}
+
+/* All of its nodes' first lives: nothing here was a cluster before. */
+static int
+found_cluster(const struct dev *dev)
+{
+    struct agreed agreed = cluster_agreed(&dev->cluster);
+    struct identity identities[CAIRN_NODES_MAX];
+    char detail[512];
+
+    if (!identity_draw_cluster(&agreed, identities))
+        return cli_fail("the kernel has no random bits for a new cluster: %s", strerror(errno));
+    for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
+        if (identity_save(dev->cluster.directory, dev->cluster.names[i], &identities[i], detail, sizeof(detail)) !=
+            CAIRN_OK)
+            return cli_fail("%s", detail);
+    }
     return 0;
 }
 
@@ -341,7 +376,7 @@ make_cluster(struct dev *dev, uint32_t memory_mib, bool durability_given)
     dev->cluster.auto_create = true;
     if (cluster_config_save(dev->file, &dev->cluster, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
-    return 0;
+    return found_cluster(dev);
 }
 
 static int

@@ -14,10 +14,11 @@
 #include "cli.h"
 #include "disk.h"
 #include "eal.h"
-#include "identity.h"
+#include "identity_file.h"
 #include "metrics.h"
 #include "netns.h"
 #include "node.h"
+#include "standing.h"
 
 #define CHANNEL_BYTES (4u << 20)
 #define SETTLE_NS 2000000000u
@@ -26,7 +27,9 @@
 
 struct server {
     struct cluster_config cluster;
+    const char *cluster_file;
     struct identity identity;
+    int lock_fd; /* held while the node runs */
     struct node_config config;
     struct node *node;
     struct lcore lcore;
@@ -85,14 +88,10 @@ prepare(struct server *server, uint8_t self)
 
     if (mkdir(cluster->directory, 0700) != 0 && errno != EEXIST)
         return cli_fail("directory %s: %s", cluster->directory, strerror(errno));
-    if (identity_take(cluster->directory, cluster->names[self], cluster->id, &server->identity, detail,
-                      sizeof(detail)) != CAIRN_OK)
+    if (identity_lock(cluster->directory, cluster->names[self], &server->lock_fd, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
     server->config.cluster = cluster;
     server->config.self = self;
-    server->config.incarnation = server->identity.incarnation;
-    /* What an earlier start acknowledged in memory alone is gone with it. */
-    server->config.recovering = server->identity.incarnation > 1;
     server->config.seed = cli_now_ns() ^ ((uint64_t)getpid() << 32);
     server->config.channel_bytes = CHANNEL_BYTES;
     server->config.directory = cluster->directory;
@@ -135,6 +134,49 @@ open_disk(struct server *server)
     return 0;
 }
 
+static bool
+keep_identity(void *context, const struct identity *identity, char *detail, size_t detail_bytes)
+{
+    const struct server *server = context;
+    const struct cluster_config *cluster = &server->cluster;
+
+    return identity_save(cluster->directory, cluster->names[server->config.self], identity, detail, detail_bytes) ==
+           CAIRN_OK;
+}
+
+/* Who this node is, by what it finds of itself. */
+static int
+identify(struct server *server)
+{
+    const struct cluster_config *cluster = &server->cluster;
+    const char *name = cluster->names[server->config.self], *why;
+    struct cairn_id life;
+    char detail[512] = "";
+    bool found;
+
+    if (identity_load(cluster->directory, name, &server->identity, &found, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    if (!found)
+        server->identity = (struct identity){.self = server->config.self, .agreed = cluster_agreed(cluster)};
+    else if (!cluster_config_agrees(server->cluster_file, cluster, &server->identity.agreed, detail, sizeof(detail)))
+        return cli_fail("%s", detail);
+    if (server->identity.self != server->config.self)
+        return cli_fail("directory %s/%s: it is node %u's, not %s's (directories were mixed up)", cluster->directory, name,
+                        server->identity.self + 1u, name);
+    if (!identity_draw(&life))
+        return cli_fail("the kernel has no random bits for this life's identity: %s", strerror(errno));
+    if (standing_at_start(&server->identity, found, server->disk, &life, &server->config.standing,
+                          &server->config.asked_number, &why) != CAIRN_OK)
+        return cli_fail("directory %s/%s: its journal cannot be read: %s", cluster->directory, name,
+                        server->disk->detail);
+    if (why[0] != '\0')
+        fprintf(stderr, "cairn: node %s has forgotten what it promised (%s): it recovers from the others\n", name, why);
+    server->config.identity = &server->identity;
+    server->config.keep = keep_identity;
+    server->config.keep_context = server;
+    return 0;
+}
+
 static char *
 metrics_text(void *context, size_t *size_bytes)
 {
@@ -165,6 +207,8 @@ start(struct server *server, enum idle_policy idle)
     char detail[512] = "";
     int status = open_disk(server);
 
+    if (status == 0)
+        status = identify(server);
     if (status != 0)
         return status;
     if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK ||
@@ -210,7 +254,7 @@ stop(struct server *server)
     }
     if (server->disk != NULL)
         server->disk->operations->destroy(server->disk);
-    identity_release(&server->identity);
+    close(server->lock_fd);
 }
 
 static void
@@ -222,24 +266,66 @@ remove_pid(const struct server *server)
     unlink(path);
 }
 
-/* Until a signal asks for the end (true), or the node for another start. */
-static bool
+enum end { END_ASKED, END_ANEW, END_FAILED };
+
+/* What is to be told of the node while it comes to take part: each sentence once. */
+static void
+tell_standing(const struct server *server, char *told, size_t told_bytes)
+{
+    char now[512];
+
+    node_standing(server->node, now, sizeof(now));
+    if (strcmp(now, told) == 0)
+        return;
+    snprintf(told, told_bytes, "%s", now);
+    fprintf(stderr, "cairn: %s\n", now);
+}
+
+/* Until a signal asks for the end, or the node for another start, or cannot go on. */
+static enum end
 serve(const struct server *server, const sigset_t *signals)
 {
     const struct timespec pause = {.tv_nsec = 250000000};
+    char told[512] = "";
 
-    while (server->keeps_damage || !node_wants_start(server->node)) {
+    for (;;) {
+        enum node_end end = node_end(server->node);
+
+        tell_standing(server, told, sizeof(told));
+        if (end == NODE_REFUSED || node_failure(server->node) != NULL)
+            return END_FAILED;
+        if (end == NODE_FORGOT || (!server->keeps_damage && node_wants_start(server->node)))
+            return END_ANEW;
         if (sigtimedwait(signals, NULL, &pause) > 0)
-            return true;
+            return END_ASKED;
     }
-    return false;
+}
+
+static int
+fail_as_told(const struct server *server)
+{
+    const char *failure = node_failure(server->node);
+    char standing[512];
+
+    node_standing(server->node, standing, sizeof(standing));
+    return cli_fail("%s", failure != NULL ? failure : standing);
+}
+
+/* A memory node that ends leaves nothing that could be taken for a state. */
+static void
+leave(const struct server *server)
+{
+    const struct cluster_config *cluster = &server->cluster;
+
+    if (cluster->durability == CAIRN_MEMORY)
+        identity_remove(cluster->directory, cluster->names[server->config.self]);
 }
 
 /* The same process, from the beginning: argv is what it was called with. Returns only where that cannot be. */
 static int
 start_anew(struct server *server, char **argv)
 {
-    fprintf(stderr, "cairn: node %s starts anew, to take from the others what is damaged here\n",
+    fprintf(stderr, "cairn: node %s starts anew, to take from the others what it lacks\n",
             server->cluster.names[server->config.self]);
     stop(server);
     close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
@@ -288,7 +374,7 @@ cmd_server(int argc, char **argv)
     sigset_t signals;
     uint8_t self;
     int first, status;
-    bool ends = true;
+    enum end end = END_ASKED;
 
     if (!cli_parse(argc, argv, "server --node NAME --cluster FILE [OPTIONS]", options, 0, 0, &first, &status))
         return status;
@@ -315,14 +401,17 @@ cmd_server(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if ((status = prepare(&server, self)) != 0)
         return status;
+    server.cluster_file = cli_cluster_path(cluster_file);
     status = start(&server, idle);
-    if (status == 0) {
-        fprintf(stderr, "cairn: node %s serves, start %u\n", name, server.identity.incarnation);
-        ends = serve(&server, &signals);
-    }
-    if (!ends)
+    if (status == 0)
+        end = serve(&server, &signals);
+    if (end == END_ANEW)
         return start_anew(&server, argv - 1);
+    if (end == END_FAILED)
+        status = fail_as_told(&server);
     remove_pid(&server);
     stop(&server);
+    if (status == 0)
+        leave(&server);
     return status;
 }

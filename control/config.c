@@ -218,6 +218,114 @@ line_of_name(const char *path, const char *value, unsigned nth)
     return number;
 }
 
+/* Line of `key: ...` in the file; 0: it says nothing of it. */
+static unsigned
+line_of_key(const char *path, const char *key)
+{
+    char line[512];
+    unsigned number = 0;
+    bool found = false;
+    FILE *file = fopen(path, "re");
+
+    while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
+        number++;
+        found = strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':';
+    }
+    if (file != NULL)
+        fclose(file);
+    return found ? number : 0;
+}
+
+struct agreed
+cluster_agreed(const struct cluster_config *config)
+{
+    struct cluster_timing timing = cluster_timing(config);
+    struct agreed agreed = {
+        .number = config->id,
+        .nodes = config->nodes,
+        .heartbeat_ns = timing.heartbeat_ns,
+        .timeout_ns = timing.timeout_ns,
+        .memory_mib = config->memory_mib,
+        .durability = config->durability,
+    };
+
+    memcpy(agreed.names, config->names, sizeof(agreed.names));
+    return agreed;
+}
+
+static bool
+contradicts(const char *path, const char *key, const char *here, const char *agreed, char *detail, size_t detail_bytes)
+{
+    unsigned line = line_of_key(path, key);
+    char place[32] = "";
+
+    if (line != 0)
+        snprintf(place, sizeof(place), ", line %u", line);
+    snprintf(detail, detail_bytes,
+             "cluster file %s%s: %s is %s here, but the cluster has agreed on %s (the file does not change a cluster: put "
+             "it back)",
+             path, place, key, here, agreed);
+    return false;
+}
+
+static bool
+number_agrees(const char *path, const char *key, uint64_t here, uint64_t agreed, char *detail, size_t detail_bytes)
+{
+    char texts[2][24];
+
+    if (here == agreed)
+        return true;
+    snprintf(texts[0], sizeof(texts[0]), "%lu", (unsigned long)here);
+    snprintf(texts[1], sizeof(texts[1]), "%lu", (unsigned long)agreed);
+    return contradicts(path, key, texts[0], texts[1], detail, detail_bytes);
+}
+
+static bool
+names_agree(const char *path, const struct cluster_config *config, const struct agreed *agreed, char *detail,
+            size_t detail_bytes)
+{
+    for (uint32_t i = 0; i < agreed->nodes && i < config->nodes; i++) {
+        if (strcmp(config->names[i], agreed->names[i]) == 0)
+            continue;
+        snprintf(detail, detail_bytes,
+                 "cluster file %s, line %u: node %u is '%s' here, but the cluster has agreed on '%s' (names and their order "
+                 "are the same on every node: put them back)",
+                 path, line_of_name(path, config->names[i], 1), i + 1, config->names[i], agreed->names[i]);
+        return false;
+    }
+    if (config->nodes == agreed->nodes)
+        return true;
+    snprintf(detail, detail_bytes,
+             "cluster file %s, line %u: %u nodes are listed, but the cluster has agreed on %u (the file does not change "
+             "a cluster: put it back)",
+             path, line_of_key(path, "nodes"), config->nodes, agreed->nodes);
+    return false;
+}
+
+bool
+cluster_config_agrees(const char *path, const struct cluster_config *config, const struct agreed *agreed, char *detail,
+                      size_t detail_bytes)
+{
+    struct agreed here = cluster_agreed(config);
+
+    if (here.durability != agreed->durability)
+        return contradicts(path, "durability", durabilities[here.durability].str, durabilities[agreed->durability].str,
+                           detail, detail_bytes);
+    if (here.memory_mib < agreed->memory_mib) {
+        snprintf(detail, detail_bytes,
+                 "cluster file %s, line %u: memory_mib is %u, %u less than the cluster's logs may need (at least %u)", path,
+                 line_of_key(path, "memory_mib"), here.memory_mib, agreed->memory_mib - here.memory_mib,
+                 agreed->memory_mib);
+        return false;
+    }
+    return number_agrees(path, "cluster", here.number, agreed->number, detail, detail_bytes) &&
+           names_agree(path, config, agreed, detail, detail_bytes) &&
+           number_agrees(path, config->heartbeat_us != 0 ? "heartbeat_us" : "profile", here.heartbeat_ns / 1000,
+                         agreed->heartbeat_ns / 1000, detail, detail_bytes) &&
+           number_agrees(path, config->timeout_us != 0 ? "timeout_us" : "profile", here.timeout_ns / 1000,
+                         agreed->timeout_ns / 1000, detail, detail_bytes);
+}
+
 static enum cairn_error
 take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *out, char *detail, size_t detail_bytes)
 {

@@ -6,6 +6,7 @@
 
 #include "cairn/error.h"
 #include "cairn/types.h"
+#include "identity.h"
 
 /* netns: each node in a network namespace of its own, by its eth0. */
 enum cluster_transport { TRANSPORT_MEMIF, TRANSPORT_RING, TRANSPORT_NETNS };
@@ -42,6 +43,14 @@ uint32_t cluster_logs_max(const struct cluster_config *config);
 
 /* What the profile says, and the file's own figures instead. */
 struct cluster_timing cluster_timing(const struct cluster_config *config);
+
+/* What of it all nodes must be configured with alike. */
+struct agreed cluster_agreed(const struct cluster_config *config);
+
+/* Does the file say otherwise than what was agreed on? false: it does, and detail names the place and the mend. What is
+ * this node's own (memory above what is agreed on, directories) may differ. */
+bool cluster_config_agrees(const char *path, const struct cluster_config *config, const struct agreed *agreed,
+                           char *detail, size_t detail_bytes);
 
 /* Reads and checks a file. On failure detail is one line that names file, place and mend. */
 enum cairn_error cluster_config_load(const char *path, struct cluster_config *out, char *detail, size_t detail_bytes);

@@ -1,107 +1,159 @@
 #include "identity.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/file.h>
-#include <time.h>
-#include <unistd.h>
+#include <assert.h>
 
-static enum cairn_error
-refuse(char *detail, size_t detail_bytes, const char *path, const char *what)
+bool
+cairn_id_is_set(const struct cairn_id *id)
 {
-    snprintf(detail, detail_bytes, "%s: %s: %s", path, what, strerror(errno));
-    return CAIRN_IO;
-}
+    static const struct cairn_id none;
 
-/* 0 where the node has never started in this cluster. */
-static enum cairn_error
-read_count(const char *path, uint32_t cluster, uint32_t *count, char *detail, size_t detail_bytes)
-{
-    unsigned known_cluster = 0, known = 0;
-    FILE *file = fopen(path, "re");
-
-    *count = 0;
-    if (file == NULL)
-        return errno == ENOENT ? CAIRN_OK : refuse(detail, detail_bytes, path, "cannot be read");
-    if (fscanf(file, "cluster %x starts %u", &known_cluster, &known) != 2) {
-        fclose(file);
-        snprintf(detail, detail_bytes,
-                 "%s: damaged: it should read 'cluster ID starts N' (remove it only if this "
-                 "node has never acknowledged anything)",
-                 path);
-        return CAIRN_CORRUPT;
-    }
-    fclose(file);
-    if (known_cluster == cluster)
-        *count = known;
-    return CAIRN_OK;
-}
-
-/* A new file takes the old one's place, so that a crash leaves one of them whole. */
-static enum cairn_error
-write_count(const char *path, uint32_t cluster, uint32_t count, char *detail, size_t detail_bytes)
-{
-    char fresh[512];
-    FILE *file;
-    bool written;
-
-    snprintf(fresh, sizeof(fresh), "%s.new", path);
-    file = fopen(fresh, "we");
-    if (file == NULL)
-        return refuse(detail, detail_bytes, fresh, "cannot be written");
-    written = fprintf(file, "cluster %08x starts %u\n", cluster, count) > 0 && fflush(file) == 0 &&
-              fsync(fileno(file)) == 0;
-    if (fclose(file) != 0 || !written || rename(fresh, path) != 0)
-        return refuse(detail, detail_bytes, path, "cannot be written");
-    return CAIRN_OK;
-}
-
-/* A process that was killed while its disk was writing keeps the lock until that has ended. */
-static bool
-lock(int fd)
-{
-    struct timespec pause = {.tv_nsec = 10000000};
-
-    for (int tries = 0; tries < 200; tries++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return true;
-        nanosleep(&pause, NULL);
-    }
-    return false;
-}
-
-enum cairn_error
-identity_take(const char *directory, const char *node, uint32_t cluster, struct identity *out, char *detail,
-              size_t detail_bytes)
-{
-    char path[384];
-    enum cairn_error error;
-
-    snprintf(path, sizeof(path), "%s/%s.lock", directory, node);
-    out->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (out->lock_fd < 0)
-        return refuse(detail, detail_bytes, path, "cannot be opened");
-    if (!lock(out->lock_fd)) {
-        snprintf(detail, detail_bytes, "node %s is in use: it is running already in %s (stop that one first)", node,
-                 directory);
-        close(out->lock_fd);
-        return CAIRN_IO;
-    }
-    snprintf(path, sizeof(path), "%s/%s.incarnation", directory, node);
-    error = read_count(path, cluster, &out->incarnation, detail, detail_bytes);
-    if (error == CAIRN_OK)
-        error = write_count(path, cluster, ++out->incarnation, detail, detail_bytes);
-    if (error != CAIRN_OK)
-        close(out->lock_fd);
-    return error;
+    return !cairn_id_equal(id, &none);
 }
 
 void
-identity_release(struct identity *identity)
+cairn_id_text(const struct cairn_id *id, char out[CAIRN_ID_TEXT_BYTES])
 {
-    close(identity->lock_fd);
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < sizeof(id->bytes); i++) {
+        out[2 * i] = digits[id->bytes[i] >> 4];
+        out[2 * i + 1] = digits[id->bytes[i] & 15];
+    }
+    out[2 * sizeof(id->bytes)] = '\0';
+}
+
+static int
+digit(char character)
+{
+    if (character >= '0' && character <= '9')
+        return character - '0';
+    return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
+}
+
+bool
+cairn_id_parse(const char *text, struct cairn_id *out)
+{
+    struct cairn_id id;
+
+    for (size_t i = 0; i < sizeof(id.bytes); i++) {
+        int high = digit(text[2 * i]), low = high < 0 ? -1 : digit(text[2 * i + 1]);
+
+        if (low < 0)
+            return false;
+        id.bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    if (text[2 * sizeof(id.bytes)] != '\0')
+        return false;
+    *out = id;
+    return true;
+}
+
+static uint32_t
+first_word(const struct cairn_id *id)
+{
+    uint32_t word;
+
+    memcpy(&word, id->bytes, sizeof(word));
+    return word;
+}
+
+uint32_t
+identity_tag(const struct cairn_id *cluster, const struct cairn_id *life)
+{
+    uint32_t tag = first_word(cluster) ^ first_word(life);
+
+    return tag == 0 ? 1 : tag;
+}
+
+/* FNV-1a (Fowler, Noll, Vo), 64 bits: tells differences, not attackers. */
+static uint64_t
+mix(uint64_t hash, const void *bytes, size_t size_bytes)
+{
+    const uint8_t *at = bytes;
+
+    for (size_t i = 0; i < size_bytes; i++)
+        hash = (hash ^ at[i]) * 0x100000001b3u;
+    return hash;
+}
+
+uint64_t
+agreed_fingerprint(const struct agreed *agreed)
+{
+    const uint64_t numbers[] = {agreed->number,     agreed->nodes,      agreed->heartbeat_ns,
+                                agreed->timeout_ns, agreed->memory_mib, (uint64_t)agreed->durability};
+    uint64_t hash = mix(0xcbf29ce484222325u, numbers, sizeof(numbers));
+
+    for (uint32_t i = 0; i < agreed->nodes; i++)
+        hash = mix(hash, agreed->names[i], strlen(agreed->names[i]) + 1);
+    return hash;
+}
+
+static void
+chain_push(struct identity *identity)
+{
+    if (identity->chain_count == CHAIN_MAX)
+        memmove(identity->chain, identity->chain + 1, --identity->chain_count * sizeof(*identity->chain));
+    identity->chain[identity->chain_count++] = (struct link){.life = identity->life};
+}
+
+void
+identity_found(struct identity *identity, const struct cairn_id *cluster, const struct cairn_id *members,
+               const struct cairn_id *lives, const struct agreed *agreed, uint8_t self)
+{
+    assert(self < agreed->nodes && agreed->nodes <= CAIRN_NODES_MAX);
+    memset(identity, 0, sizeof(*identity));
+    identity->cluster = *cluster;
+    identity->agreed = *agreed;
+    identity->self = self;
+    identity->born = true;
+    for (uint32_t i = 0; i < agreed->nodes; i++) {
+        identity->members[i] = members[i];
+        identity->known[i].life = (struct life){.id = lives[i], .number = 1};
+    }
+    identity->life = identity->known[self].life;
+    chain_push(identity);
+}
+
+bool
+identity_continue(struct identity *identity, const struct cairn_id *life)
+{
+    assert(identity->life.number > 0 && identity->chain_count > 0);
+    if (identity->life.number >= LIFE_NUMBER_MAX)
+        return false;
+    identity->life = (struct life){.id = *life, .number = identity->life.number + 1};
+    identity->born = identity->begun = false;
+    chain_push(identity);
+    return true;
+}
+
+void
+identity_forget(struct identity *identity, const struct cairn_id *life)
+{
+    identity->forgotten = true;
+    identity->born = identity->begun = false;
+    identity->life = (struct life){.id = *life};
+    identity->chain_count = 0;
+}
+
+void
+identity_number(struct identity *identity, uint32_t number)
+{
+    assert(identity->life.number == 0 && number > 0 && number <= LIFE_NUMBER_MAX);
+    identity->life.number = identity->settled_number = number;
+    identity->chain_count = 0;
+    chain_push(identity);
+}
+
+bool
+identity_confirms(const struct identity *identity, const struct known_life *known)
+{
+    for (uint32_t i = 0; i < identity->chain_count; i++) {
+        const struct link *link = &identity->chain[i];
+
+        if (link->life.number != known->life.number || !cairn_id_equal(&link->life.id, &known->life.id))
+            continue;
+        /* The life after it went on where its journal ended; this one has not ended. */
+        return i + 1 == identity->chain_count || known->place <= identity->chain[i + 1].began_place;
+    }
+    return known->life.number < identity->settled_number;
 }

@@ -1,21 +1,96 @@
-/* What a node keeps in its directory across starts: how often it has started. */
+/* Who a node is: what it keeps of itself, of its cluster and of its peers' lives (docs/identity.md).
+ *
+ * A cluster, each of its members and each life of a member (from a start to its end) has an identity of 128 random bits.
+ * Lives are numbered too: the number orders them, and everything that a node ever numbers carries it. It never falls
+ * and is never given twice, since it is either
+ *   continued: an intact journal names the life before, whose number plus one this is; or
+ *   granted: a majority of the others knows of no higher one, and has noted this one.
+ * Lives that continue each other form a chain. It begins with the cluster, or with a life whose number was granted.
+ *
+ * Pure data and its rules; identity_file.h keeps it, lives.h compares it with what peers say. */
 #ifndef CONTROL_IDENTITY_H
 #define CONTROL_IDENTITY_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-#include "cairn/error.h"
+#include "cairn/types.h"
 
-struct identity {
-    int lock_fd;          /* held while the node runs */
-    uint32_t incarnation; /* of this start, from 1 */
+/* A life's number has 24 bits in a place on a branch. */
+#define LIFE_NUMBER_MAX ((1u << 24) - 1)
+/* Lives that a chain remembers: a peer that saw none of the last so many has seen too little to tell a copy. */
+#define CHAIN_MAX 64u
+#define CAIRN_ID_TEXT_BYTES 33u
+
+struct life {
+    struct cairn_id id;
+    uint32_t number; /* 0: none yet, or nothing is known */
 };
 
-/* Locks DIR/NODE.lock and counts this start in DIR/NODE.incarnation, durably, before anything is
- * sent in its name. Fails where the node is running already. */
-enum cairn_error identity_take(const char *directory, const char *node, uint32_t cluster, struct identity *out,
-                               char *detail, size_t detail_bytes);
-void identity_release(struct identity *identity);
+/* One life of a chain. */
+struct link {
+    struct life life;
+    uint64_t began_place; /* of the journal: where it went on behind the life before */
+};
+
+/* The last life that is known of a member. */
+struct known_life {
+    struct life life;
+    uint64_t place; /* its journal was durable up to there, at least */
+};
+
+/* What all nodes of a cluster must be configured with alike, or their quorums and leases mean nothing. */
+struct agreed {
+    uint32_t number; /* that the cluster file gives the cluster: hellos and links go by it */
+    uint32_t nodes;
+    char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES]; /* by seat */
+    uint64_t heartbeat_ns, timeout_ns;
+    uint32_t memory_mib; /* at each node, at least: so many logs fit */
+    enum cairn_durability durability;
+};
+
+struct identity {
+    struct cairn_id cluster; /* not set: none is known */
+    struct cairn_id members[CAIRN_NODES_MAX];
+    struct agreed agreed;
+    uint8_t self;
+    bool forgotten;          /* it promised what it does not know any more, and has not yet recovered from the others */
+    bool born;               /* this life is the first: nothing was promised before it */
+    bool begun;              /* and may have promised something by now */
+    struct life life;        /* this one */
+    uint32_t settled_number; /* lives below need not be in the chain: the one that begins it has recovered from them */
+    struct link chain[CHAIN_MAX]; /* the last CHAIN_MAX lives, this one at the end */
+    uint32_t chain_count;
+    struct known_life known[CAIRN_NODES_MAX]; /* of each member; its own is not used */
+};
+
+static inline bool
+cairn_id_equal(const struct cairn_id *left, const struct cairn_id *right)
+{
+    return memcmp(left->bytes, right->bytes, sizeof(left->bytes)) == 0;
+}
+
+bool cairn_id_is_set(const struct cairn_id *id);
+/* 32 hexadecimal digits and a NUL. */
+void cairn_id_text(const struct cairn_id *id, char out[CAIRN_ID_TEXT_BYTES]);
+/* Exactly 32 hexadecimal digits, in lower case. */
+bool cairn_id_parse(const char *text, struct cairn_id *out);
+/* What a frame carries of both: 32 bits, not 0. */
+uint32_t identity_tag(const struct cairn_id *cluster, const struct cairn_id *life);
+/* The same of what must be agreed on: where it differs, so do the nodes' configurations. */
+uint64_t agreed_fingerprint(const struct agreed *agreed);
+
+/* The members of a new cluster, each in its first life: lives, one by seat, are those of nodes without any state. */
+void identity_found(struct identity *identity, const struct cairn_id *cluster, const struct cairn_id *members,
+                    const struct cairn_id *lives, const struct agreed *agreed, uint8_t self);
+/* The life that follows the last one of an intact journal. false: there are no more numbers. */
+bool identity_continue(struct identity *identity, const struct cairn_id *life);
+/* A life that cannot be continued: nothing counts until `life` has been granted a number. */
+void identity_forget(struct identity *identity, const struct cairn_id *life);
+/* That number: a chain begins. */
+void identity_number(struct identity *identity, uint32_t number);
+/* Does this node know of that life of its own, and that its journal had come no further then? */
+bool identity_confirms(const struct identity *identity, const struct known_life *known);
 
 #endif

@@ -15,7 +15,7 @@ seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint6
         .version = CODEC_VERSION,
         .type = type,
         .from = codec->self,
-        .cluster = codec->cluster,
+        .identity = type == CODEC_HELLO ? codec->hello : codec->identity,
         .incarnation = codec->incarnation,
         .log = log,
         .body_bytes = (uint16_t)body_bytes,
@@ -194,6 +194,14 @@ codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *h
     if (rows_bytes > 0)
         memcpy(body + sizeof(*heartbeat), rows, rows_bytes);
     return seal(codec, CODEC_HEARTBEAT, 0, 0, 0, sizeof(*heartbeat) + rows_bytes, NULL, 0, out);
+}
+
+size_t
+codec_encode_hello(const struct codec *codec, const void *hello, size_t hello_bytes, uint8_t *out)
+{
+    assert(hello_bytes <= CODEC_HELLO_BYTES_MAX);
+    memcpy(out + sizeof(struct wire_header), hello, hello_bytes);
+    return seal(codec, CODEC_HELLO, 0, 0, 0, hello_bytes, NULL, 0, out);
 }
 
 static enum codec_verdict
@@ -450,7 +458,8 @@ codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes,
     if (size_bytes < sizeof(header))
         return CODEC_SHORT;
     memcpy(&header, bytes, sizeof(header));
-    if (header.magic != CODEC_MAGIC || header.version != CODEC_VERSION || header.cluster != codec->cluster)
+    if (header.magic != CODEC_MAGIC || header.version != CODEC_VERSION ||
+        (header.type == CODEC_HELLO && header.identity != codec->hello))
         return CODEC_FOREIGN;
     if (size_bytes < sizeof(header) + header.body_bytes)
         return CODEC_SHORT;
@@ -458,13 +467,21 @@ codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes,
         return CODEC_CHECKSUM;
     if (header.from >= CAIRN_NODES_MAX || header.from == codec->self || header.worker != codec->worker)
         return CODEC_FIELD;
+    out->from = header.from;
+    if (header.type != CODEC_HELLO &&
+        (header.identity == 0 || header.identity != codec->peers[header.from]))
+        return CODEC_STRANGER;
     memset(&out->message, 0, sizeof(out->message));
     memset(&out->block, 0, sizeof(out->block));
     out->fragment_offset = out->fragment_total = out->records_bytes = 0;
     out->type = header.type;
-    out->from = header.from;
     out->incarnation = header.incarnation;
     out->log = header.log;
+    if (header.type == CODEC_HELLO) {
+        out->hello = body;
+        out->hello_bytes = header.body_bytes;
+        return CODEC_OK;
+    }
     if (header.type == CODEC_HEARTBEAT)
         return decode_heartbeat(&header, body, out);
     out->message.type = header.type;

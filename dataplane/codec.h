@@ -18,13 +18,15 @@
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80
+#define CODEC_HELLO 0x81 /* who the sender is; its body is control/lives.h's */
+#define CODEC_HELLO_BYTES_MAX 1024u
 #define CODEC_HEARTBEAT_ROWS_MAX 40
 #define CODEC_MARKS_MAX 64
 
 struct wire_header {
     uint8_t magic, version, type, from;
     uint32_t crc32c; /* of header and body, this field as 0 */
-    uint32_t cluster;
+    uint32_t identity; /* of the sender's cluster and life; of a hello the number that the cluster file gives */
     uint32_t incarnation;
     uint32_t log;
     uint16_t body_bytes;
@@ -110,14 +112,16 @@ _Static_assert(sizeof(struct producer_row) == 40, "on the wire and on disk");
 #define CODEC_HEAD_BYTES (sizeof(struct wire_header) + sizeof(struct wire_entries))
 
 struct codec {
-    uint32_t cluster;
+    uint32_t hello;    /* identity in hellos */
+    uint32_t identity; /* in everything else */
     uint32_t incarnation;
     uint8_t self, worker;
+    uint32_t peers[CAIRN_NODES_MAX]; /* identity of each peer's life, once it has been introduced; 0: none is */
 };
 
 /* What came in. Pointers are into the frame. */
 struct decoded {
-    uint8_t type; /* enum message_type or CODEC_HEARTBEAT */
+    uint8_t type; /* enum message_type, CODEC_HEARTBEAT or CODEC_HELLO */
     uint8_t from;
     uint32_t incarnation;
     uint32_t log;
@@ -132,12 +136,16 @@ struct decoded {
     /* heartbeat */
     struct wire_heartbeat heartbeat;
     const struct wire_row *rows; /* unaligned: copy each */
+    /* hello */
+    const uint8_t *hello; /* unaligned */
+    uint32_t hello_bytes;
 };
 
 enum codec_verdict {
     CODEC_OK,
     CODEC_SHORT,    /* lengths do not add up */
     CODEC_FOREIGN,  /* magic, version or cluster of somebody else */
+    CODEC_STRANGER, /* of a life that has not been introduced */
     CODEC_CHECKSUM, /* header or body damaged */
     CODEC_FIELD,    /* a value out of its range */
     CODEC_VERDICTS,
@@ -159,6 +167,8 @@ size_t codec_encode_base(const struct codec *codec, uint32_t log, const struct m
 size_t codec_encode_producers(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
 size_t codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat,
                               const struct wire_row *rows, uint8_t *out);
+
+size_t codec_encode_hello(const struct codec *codec, const void *hello, size_t hello_bytes, uint8_t *out);
 
 /* Checks and reads size_bytes. Safe on hostile bytes; of whole records the lengths are checked and
  * their count, not yet their checksums. */

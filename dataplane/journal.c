@@ -40,6 +40,7 @@ journal_init(struct journal *journal, const struct journal_config *config, uint6
     journal->config = *config;
     journal->next_number = next_number;
     journal->former_end = former_end;
+    atomic_store(&journal->doubtful, config->doubtful);
     journal->file.handle = -1;
     journal->memory = aligned_alloc(DISK_SECTOR_BYTES, memory_bytes);
     for (uint32_t i = 0; i < JOURNAL_WRITES_MAX; i++) {
@@ -123,7 +124,7 @@ add(struct journal *journal, struct journal_write *write, const struct journal_b
 static bool
 next_file(struct journal *journal)
 {
-    struct journal_block begin = {.type = JOURNAL_BEGIN, .flags = journal->config.doubtful ? JOURNAL_DOUBTFUL : 0};
+    struct journal_block begin = {.type = JOURNAL_BEGIN, .flags = atomic_load_explicit(&journal->doubtful, memory_order_relaxed) ? JOURNAL_DOUBTFUL : 0};
     struct journal_write *write = filling(journal);
     struct disk *disk = journal->config.disk;
 
@@ -145,6 +146,9 @@ next_file(struct journal *journal)
     write->offset_bytes = journal->offset_bytes;
     begin.block.first_lsn = journal->former_end >> 32;
     begin.block.first_seq = journal->former_end & UINT32_MAX;
+    begin.block.incarnation = journal->config.incarnation;
+    memcpy(&begin.block.fork_lsn, journal->config.life.bytes, sizeof(begin.block.fork_lsn));
+    memcpy(&begin.block.hlc, journal->config.life.bytes + sizeof(begin.block.fork_lsn), sizeof(begin.block.hlc));
     add(journal, write, &begin, NULL, 0);
     return true;
 }
@@ -425,7 +429,9 @@ make_next(struct journal *journal)
         .size_bytes = journal->config.file_bytes,
         .node = journal->config.node,
         .worker = journal->config.worker,
-        .doubtful = journal->config.doubtful,
+        .doubtful = atomic_load_explicit(&journal->doubtful, memory_order_relaxed),
+        .cluster_id = journal->config.cluster_id,
+        .life = journal->config.life,
     };
     head->crc32c = crc32c(0, &head->cluster, sizeof(*head) - offsetof(struct journal_head, cluster));
     error = disk->operations->create(disk, journal->next_number, journal->config.file_bytes, sector, &journal->next);

@@ -16,11 +16,12 @@
 #define DATAPLANE_JOURNAL_H
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "disk.h"
 #include "record.h"
 
-#define JOURNAL_VERSION 1u
+#define JOURNAL_VERSION 2u
 #define JOURNAL_MAGIC "CAIRNJL1"
 #define JOURNAL_BLOCK_MAGIC 0x4b4c4243u /* "CBLK" */
 #define JOURNAL_FILES_MAX 65536u
@@ -40,10 +41,12 @@ struct journal_head {
     uint8_t node, worker;
     uint8_t doubtful; /* as JOURNAL_DOUBTFUL of the first block, which may never be written */
     uint8_t reserved[5];
+    struct cairn_id cluster_id, life;
 };
 
 enum journal_type {
-    JOURNAL_BEGIN = 1, /* the file's first block: the former file's number (first_lsn), where that ended (first_seq) */
+    JOURNAL_BEGIN = 1, /* the file's first block: the former file's number (first_lsn), where that ended (first_seq); the
+                          life that made the file, as in its head (incarnation; its id in fork_lsn and hlc) */
     JOURNAL_ENTRIES = 2, /* of a trunk; body: the records */
     JOURNAL_BRANCH = 3,  /* of a branch; body: the records */
     JOURNAL_STATE = 4,   /* term, and the vote in origin */
@@ -83,8 +86,19 @@ struct journal_base {
     } marks[64];
 };
 
-_Static_assert(sizeof(struct journal_head) == 48, "journals are read by others");
+_Static_assert(sizeof(struct journal_head) == 80, "journals are read by others");
 _Static_assert(sizeof(struct journal_block) == 128, "journals are read by others");
+
+/* The life that a JOURNAL_BEGIN names. */
+static inline struct cairn_id
+journal_begin_life(const struct block *block)
+{
+    struct cairn_id life;
+
+    memcpy(life.bytes, &block->fork_lsn, sizeof(block->fork_lsn));
+    memcpy(life.bytes + sizeof(block->fork_lsn), &block->hlc, sizeof(block->hlc));
+    return life;
+}
 
 /* Places rise along the journal, over its files. */
 static inline uint64_t
@@ -115,6 +129,7 @@ struct journal_write {
 struct journal_config {
     struct disk *disk;
     uint32_t cluster, incarnation;
+    struct cairn_id cluster_id, life;
     uint8_t node, worker;
     bool doubtful;        /* the journal of former lives is gone */
     uint64_t file_bytes;  /* of each file, a multiple of a sector */
@@ -130,6 +145,7 @@ struct journal {
     uint64_t next_number, former_end;
     uint64_t oldest_number;       /* the helper's: no file below is left */
     _Atomic uint64_t keep_number; /* the worker's: files below are needed no more */
+    _Atomic bool doubtful;        /* worker's: what config.doubtful says is so no more, once it is false */
     struct disk_file file;        /* that is written to; handle -1: none yet */
     uint32_t offset_bytes;        /* where the next write goes */
     uint64_t durable;

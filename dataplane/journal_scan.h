@@ -22,6 +22,7 @@ enum scan_verdict {
 struct journal_scan {
     struct disk *disk;
     uint32_t cluster;
+    struct cairn_id cluster_id; /* of the files; not set: of none it is known */
     uint8_t node, worker;
     uint64_t *numbers;
     uint64_t *ends; /* of each file: the offset where its content ends, 0: nobody says */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "identity_file.h"
 #include "state.h"
 
 #define EVENTS_PER_REPLY 256u
@@ -107,6 +108,32 @@ matrix(const struct node *node)
     return rows;
 }
 
+/* An identity, or null where there is none yet. */
+static json_t *
+id_or_null(const struct cairn_id *id)
+{
+    char text[CAIRN_ID_TEXT_BYTES];
+
+    cairn_id_text(id, text);
+    return cairn_id_is_set(id) ? json_string(text) : json_null();
+}
+
+/* Who this node is, and whether it takes part. */
+static json_t *
+standing_row(const struct node *node)
+{
+    static const char *const names[] = {"waiting", "forgotten", "member", "lapsed", "refused"};
+    struct standing_view view;
+    char text[384];
+
+    introduction_show(node, &view);
+    node_standing(node, text, sizeof(text));
+    return json_pack("{s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:s}", "standing", names[view.standing], "recovering",
+                     view.forgotten || introduction_phase(&node->introduction) != PHASE_INSIDE, "cluster",
+                     id_or_null(&view.cluster), "member", id_or_null(&view.member), "life", id_or_null(&view.life),
+                     "start", (json_int_t)view.number, "introduced", names_of(node, view.introduced), "detail", text);
+}
+
 static json_t *
 status(struct node *node, const json_t *request)
 {
@@ -121,8 +148,8 @@ status(struct node *node, const json_t *request)
             json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
         json_array_append_new(rows, row);
     }
-    return json_pack("{s:b,s:o,s:o,s:o}", "ok", 1, "rows", rows, "reach", names_of(node, node->reach), "matrix",
-                     matrix(node));
+    return json_pack("{s:b,s:o,s:o,s:o,s:o}", "ok", 1, "rows", rows, "reach", names_of(node, node->reach), "matrix",
+                     matrix(node), "standing", standing_row(node));
 }
 
 static json_t *
@@ -160,11 +187,16 @@ failure(const char *error, const char *detail)
 static json_t *
 attach(struct node *node, void **connection, struct admin_reply *reply)
 {
+    enum phase phase = introduction_phase(&node->introduction);
     struct attachment *attachment;
-    char bell[384];
+    char bell[384], standing[384];
 
     if (*connection != NULL)
         return failure("invalid", "this connection is attached already");
+    if (phase == PHASE_OUTSIDE || phase == PHASE_ENDED) {
+        node_standing(node, standing, sizeof(standing));
+        return failure("recovering", standing);
+    }
     pthread_mutex_lock(&node->control->lock);
     attachment = attachment_make(node, false);
     pthread_mutex_unlock(&node->control->lock);
@@ -224,6 +256,55 @@ faults(struct node *node, const json_t *request)
     return json_pack("{s:b}", "ok", 1);
 }
 
+/* What the worker said of a new cluster that was asked for. */
+static json_t *
+founding_refused(const struct node *node, const struct founding *founding)
+{
+    char detail[384];
+
+    if (founding->missing == CAIRN_NODE_NONE)
+        snprintf(detail, sizeof(detail), "%s is of a cluster already", node->name);
+    else if (founding->differs)
+        snprintf(detail, sizeof(detail),
+                 "%s is configured otherwise (its cluster file must say the same of nodes, heartbeat, timeout, durability and "
+                 "memory_mib)",
+                 node->config.cluster->names[founding->missing]);
+    else
+        snprintf(detail, sizeof(detail),
+                 "%s is not heard waiting: it does not run, cannot be reached, or has a state of its own",
+                 node->config.cluster->names[founding->missing]);
+    return failure("refused", detail);
+}
+
+/* Asked again and again until there is an answer: the worker gives it, in its next turn. */
+static json_t *
+bootstrap(struct node *node)
+{
+    struct founding *founding = &node->introduction.founding;
+    enum founding_state state = (enum founding_state)atomic_load_explicit(&founding->state, memory_order_acquire);
+
+    if (state == FOUNDING_REFUSED) {
+        atomic_store_explicit(&founding->state, FOUNDING_NONE, memory_order_relaxed);
+        return founding_refused(node, founding);
+    }
+    if (introduction_phase(&node->introduction) == PHASE_INSIDE) {
+        if (state == FOUNDING_DONE)
+            return json_pack("{s:b,s:s,s:o}", "ok", 1, "state", "founded", "standing", standing_row(node));
+        founding->missing = CAIRN_NODE_NONE;
+        return founding_refused(node, founding);
+    }
+    if (state == FOUNDING_NONE) {
+        bool drawn = identity_draw(&founding->cluster);
+
+        for (uint8_t i = 0; i < node->nodes; i++)
+            drawn &= identity_draw(&founding->members[i]);
+        if (!drawn)
+            return failure("io", "the kernel has no random bits for a new cluster");
+        atomic_store_explicit(&founding->state, FOUNDING_ASKED, memory_order_release);
+    }
+    return json_pack("{s:b,s:s}", "ok", 1, "state", "asked");
+}
+
 void
 admin_command(void *context, void **connection, const void *request_object, struct admin_reply *reply)
 {
@@ -243,6 +324,8 @@ admin_command(void *context, void **connection, const void *request_object, stru
         reply->body = events(node, request);
     else if (strcmp(command, "faults") == 0)
         reply->body = faults(node, request);
+    else if (strcmp(command, "bootstrap") == 0)
+        reply->body = bootstrap(node);
     else
         reply->body = failure("invalid", "no such cmd");
 }

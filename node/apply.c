@@ -162,6 +162,8 @@ digest_over(struct node_log *log, const struct stretch *stretch)
         segment->hlc_before = log->digest_hlc;
     }
     log->digest = digest_extend(log->digest, stretch);
+    if (stretch->block->kind == ENTRY_DATA)
+        log->data_lsn = stretch->first + stretch->count - 1;
     if (log->digest_hlc < last_hlc)
         log->digest_hlc = last_hlc;
     store_advance(&log->commit_cursor, stretch);

@@ -108,10 +108,15 @@ enum cairn_error
 node_attach(struct node *node, struct cairn_client **out)
 {
     struct cairn_client *client = calloc(1, sizeof(*client));
+    enum phase phase = introduction_phase(&node->introduction);
     struct attachment *attachment;
 
     if (client == NULL)
         return CAIRN_NO_MEMORY;
+    if (phase == PHASE_OUTSIDE || phase == PHASE_ENDED) {
+        free(client);
+        return CAIRN_RECOVERING;
+    }
     pthread_mutex_lock(&node->control->lock);
     attachment = attachment_make(node, true);
     pthread_mutex_unlock(&node->control->lock);

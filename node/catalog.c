@@ -25,11 +25,11 @@ must_recover(const struct node *node, uint64_t lsn, enum cairn_durability durabi
 {
     struct log_status status;
 
-    if (!node->config.recovering)
+    if (!node->recovering)
         return false;
     /* What the disk knows it knows; whether it knows of the log at all is read off the catalog, of which nothing
      * is applied that is not held. */
-    if (node->config.disk != NULL && !node->journal_was_empty && !node->journal_damaged)
+    if (node->config.disk != NULL && !node->journal_was_empty && !node->journal_damaged && !node->forgotten)
         return durability == CAIRN_MEMORY && lsn <= node->restored_catalog_lsn;
     if (lsn <= node->restored_catalog_lsn)
         return true;

@@ -226,14 +226,15 @@ node_checkpoint(struct node *node)
     struct checkpoint_head head = {.magic = CHECKPOINT_MAGIC,
                                    .version = CHECKPOINT_VERSION,
                                    .cluster = node->config.cluster->id,
-                                   .incarnation = node->config.incarnation,
+                                   .incarnation = node->incarnation,
                                    .oldest_number = node->journal.oldest_number,
                                    .node = node->self};
     struct producer_row *page;
     struct buffer buffer = {0};
     bool saved = false;
 
-    if (node->config.disk == NULL || !node_settled(node) || node->journal_damaged || node->journal_failed ||
+    if (node->config.disk == NULL || introduction_phase(&node->introduction) != PHASE_INSIDE || !node_settled(node) ||
+        node->journal_damaged || node->journal_failed ||
         atomic_load_explicit(&node->unreadable, memory_order_relaxed))
         return false;
     head.from_place = node->logs[0]->durable == NULL ? 0 : node->logs[0]->durable->tail_place;
@@ -441,7 +442,7 @@ checkpoint_read(const struct node *node)
         head->version != CHECKPOINT_VERSION || head->size_bytes != size_bytes ||
         head->crc32c != crc32c(0, (const uint8_t *)head + 16, size_bytes - 16) ||
         head->cluster != node->config.cluster->id || head->node != node->self ||
-        head->incarnation >= node->config.incarnation) {
+        head->incarnation >= node->incarnation) {
         free(bytes);
         return NULL;
     }

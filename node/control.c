@@ -2,6 +2,8 @@
  * socket. Nothing here is on the data path; it wakes a few dozen times a second. */
 #include "control.h"
 
+#include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +69,18 @@ control_event(struct node *node, const struct node_event *event)
     pthread_mutex_unlock(&control->lock);
 }
 
+void
+control_tell(struct node *node, enum event_kind kind, const char *reason, ...)
+{
+    struct node_event event = {.t_ns = node_now_ns(node), .kind = kind, .log = UINT32_MAX, .peer = node->self};
+    va_list arguments;
+
+    va_start(arguments, reason);
+    vsnprintf(event.reason, sizeof(event.reason), reason, arguments);
+    va_end(arguments);
+    control_event(node, &event);
+}
+
 static void
 collect_events(struct node *node)
 {
@@ -92,6 +106,8 @@ follow_catalog(struct node *node)
             control->catalog_reading = false;
         else if (result.type == CAIRN_RESULT_ENTRY && result.error == CAIRN_OK)
             catalog_apply(node, result.lsn, result.entry.payload, result.entry.payload_bytes);
+        if (result.type == CAIRN_RESULT_ENTRY)
+            atomic_store_explicit(&node->catalog_applied_lsn, result.lsn, memory_order_release);
     }
 }
 
@@ -115,6 +131,11 @@ node_control_step(struct node *node, uint64_t now_ns)
     struct control *control = node->control;
 
     maintain_ports(node, now_ns);
+    if (!atomic_load_explicit(&control->failed, memory_order_relaxed) &&
+        introduction_step(node, control->failure, sizeof(control->failure)) != CAIRN_OK)
+        atomic_store_explicit(&control->failed, true, memory_order_release);
+    if (introduction_phase(&node->introduction) != PHASE_INSIDE)
+        return;
     /* In virtual time nobody waits for a page. */
     if (!node->config.stepped)
         control->touching = segment_pool_touch(&node->segments);
@@ -170,7 +191,7 @@ create_catalog(struct node *node)
                                     .rules = {.policy = CAIRN_POLICY_CP, .deny = CAIRN_DENY_WRITES},
                                     .durability = durability_default(node)};
     struct node_log *log = node_log_create(node, CATALOG_LOG, &settings,
-                                           node->config.recovering && settings.durability == CAIRN_MEMORY);
+                                           node->recovering && settings.durability == CAIRN_MEMORY);
     struct snapshot *next = snapshot_copy(node);
 
     if (log == NULL || next == NULL) {
@@ -181,6 +202,45 @@ create_catalog(struct node *node)
     next->logs[next->count++].rules = log->rules;
     snapshot_retire(snapshot_publish(node, next));
     return node_attach(node, &node->control->catalog);
+}
+
+bool
+node_keep_life(struct node *node, bool begun, char *detail, size_t detail_bytes)
+{
+    struct identity *identity = &node->introduction.begun;
+
+    assert(identity->chain_count > 0);
+    identity->chain[identity->chain_count - 1].began_place = node->began_place;
+    identity->begun = begun;
+    return node->config.keep == NULL || node->config.keep(node->config.keep_context, identity, detail, detail_bytes);
+}
+
+enum cairn_error
+node_begin(struct node *node, const struct identity *identity, char *detail, size_t detail_bytes)
+{
+    enum cairn_error error;
+
+    assert(identity->life.number > 0 && node->snapshot->count == 0);
+    atomic_store_explicit(&node->introduction.phase, PHASE_BEGINNING, memory_order_release);
+    /* From now on the worker looks at nothing but that. */
+    urcu_qsbr_synchronize_rcu();
+    node->introduction.begun = *identity;
+    node->incarnation = node->codec.incarnation = identity->life.number;
+    node->codec.identity = identity_tag(&identity->cluster, &identity->life.id);
+    node->recovering = !identity->born;
+    node->forgotten = identity->forgotten;
+    /* No epoch of a former life comes again. */
+    node->lead_epoch = node->incarnation << 12 | 1;
+    error = create_catalog(node);
+    if (error != CAIRN_OK)
+        snprintf(detail, detail_bytes, "no memory for the catalog of logs");
+    if (error == CAIRN_OK && node->config.disk != NULL)
+        error = restore(node, detail, detail_bytes);
+    if (error == CAIRN_OK && !node_keep_life(node, true, detail, detail_bytes))
+        error = CAIRN_IO;
+    if (error == CAIRN_OK)
+        atomic_store_explicit(&node->introduction.phase, PHASE_INSIDE, memory_order_release);
+    return error;
 }
 
 enum cairn_error
@@ -199,13 +259,8 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
         return CAIRN_NO_MEMORY;
     }
     error = open_admin(node, detail, detail_bytes);
-    if (error == CAIRN_OK) {
-        error = create_catalog(node);
-        if (error != CAIRN_OK)
-            snprintf(detail, detail_bytes, "no memory for the catalog of logs");
-    }
-    if (error == CAIRN_OK && node->config.disk != NULL)
-        error = restore(node, detail, detail_bytes);
+    if (error == CAIRN_OK && node->config.standing == STANDING_MEMBER)
+        error = node_begin(node, &node->introduction.lives.identity, detail, detail_bytes);
     if (error == CAIRN_OK && node->config.stepped)
         return CAIRN_OK;
     if (error == CAIRN_OK && pthread_create(&control->thread, NULL, control_run, node) != 0) {
@@ -224,6 +279,12 @@ bool
 node_wants_start(const struct node *node)
 {
     return atomic_load_explicit(&node->control->start_wanted, memory_order_relaxed);
+}
+
+const char *
+node_failure(const struct node *node)
+{
+    return atomic_load_explicit(&node->control->failed, memory_order_acquire) ? node->control->failure : NULL;
 }
 
 /* The worker is not polled any more. */

@@ -38,9 +38,13 @@ struct control {
     struct worker_watch watch;
     struct scrub scrub;
     _Atomic bool start_wanted; /* read by whoever runs the node */
+    _Atomic bool failed;       /* the logs could not begin: `failure` says why */
+    char failure[512];
 };
 
 /* An event of the control thread's own. */
 void control_event(struct node *node, const struct node_event *event);
+void control_tell(struct node *node, enum event_kind kind, const char *reason, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

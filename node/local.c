@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "eal.h"
+#include "identity_file.h"
 
 #define CREATE_NS 10000000000u
 #define PATIENCE 100u
@@ -32,13 +33,20 @@ local_cluster_config(uint32_t nodes, enum cluster_transport transport, uint32_t 
 static enum cairn_error
 make_nodes(const struct local_config *config, struct local_cluster *local, char *detail, size_t detail_bytes)
 {
+    struct agreed agreed = cluster_agreed(&local->cluster);
+    struct identity identities[CAIRN_NODES_MAX];
     enum cairn_error error = CAIRN_OK;
 
+    if (!identity_draw_cluster(&agreed, identities)) {
+        snprintf(detail, detail_bytes, "the kernel has no random bits for a new cluster");
+        return CAIRN_IO;
+    }
     for (uint8_t i = 0; i < config->nodes && error == CAIRN_OK; i++) {
         struct node_config node = {
             .cluster = &local->cluster,
             .self = i,
-            .incarnation = 1,
+            .identity = &identities[i],
+            .standing = STANDING_MEMBER,
             .seed = local->cluster.id + i,
             .bell = &local->lcore.own_bell,
             .channel_bytes = config->channel_bytes,

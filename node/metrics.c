@@ -193,7 +193,7 @@ write_node(const struct report *report)
     uint64_t events[EVENT_KINDS];
 
     family(report, "cairn_node_start", "counter", "How often this node has started in this cluster.");
-    fprintf(report->out, "cairn_node_start{node=\"%s\"} %" PRIu32 "\n", node->name, node->config.incarnation);
+    fprintf(report->out, "cairn_node_start{node=\"%s\"} %" PRIu32 "\n", node->name, node->incarnation);
     family(report, "cairn_worker_hung", "gauge", "Does the worker take no turns?");
     fprintf(report->out, "cairn_worker_hung{node=\"%s\"} %d\n", node->name,
             atomic_load_explicit(&node->worker_hung, memory_order_relaxed));

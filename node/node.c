@@ -38,7 +38,7 @@ core_settings(const struct node *node, uint32_t id, const struct log_settings *a
         .self = node->self,
         .nodes = ((cairn_node_set)1 << node->nodes) - 1,
         .members.voters = asked->voters == 0 ? ((cairn_node_set)1 << node->nodes) - 1 : asked->voters,
-        .incarnation = node->config.incarnation,
+        .incarnation = node->incarnation,
         .seed = node->config.seed + id,
         .election_timeout_ns = timing.timeout_ns,
         .election_patience = node->config.election_patience == 0 ? 1 : node->config.election_patience,
@@ -302,16 +302,14 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     if (config->producers_max == 0)
         node->config.producers_max = PRODUCERS_MAX;
     node->self = config->self;
-    /* No epoch of a former life comes again. */
-    node->lead_epoch = config->incarnation << 12 | 1;
     node->nodes = (uint8_t)config->cluster->nodes;
     node->bell = config->bell;
     snprintf(node->name, sizeof(node->name), "%s", config->cluster->names[config->self]);
-    node->codec = (struct codec){
-        .cluster = config->cluster->id, .incarnation = config->incarnation, .self = config->self, .worker = 0};
+    node->codec = (struct codec){.hello = config->cluster->id, .self = config->self, .worker = 0};
     application.context = node;
     worker_init(&node->worker, 0, &application, node_now_ns(node));
     detector_start(node);
+    introduction_init(node);
     error = memory_init(node, detail, detail_bytes);
     if (error == CAIRN_OK)
         error = rings_init(node, detail, detail_bytes);
@@ -391,6 +389,17 @@ node_free(struct node *node)
     free(node->producer_rows);
     free(node->snapshot);
     free(node);
+}
+
+enum node_end
+node_end(const struct node *node)
+{
+    struct standing_view view;
+
+    if (introduction_phase(&node->introduction) != PHASE_ENDED)
+        return NODE_GOES_ON;
+    introduction_show(node, &view);
+    return view.standing == STANDING_REFUSED ? NODE_REFUSED : NODE_FORGOT;
 }
 
 struct worker *
@@ -580,6 +589,8 @@ event_name(enum event_kind kind)
         [EVENT_PEER_STEADY] = "peer_steady",
         [EVENT_WORKER_HUNG] = "worker_hung",
         [EVENT_WORKER_BACK] = "worker_back",
+        [EVENT_STRANGER] = "stranger",
+        [EVENT_FORGOTTEN] = "forgotten",
     };
 
     return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";

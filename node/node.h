@@ -10,6 +10,7 @@
 #include "config.h"
 #include "disk.h"
 #include "fault.h"
+#include "lives.h"
 #include "worker.h"
 
 struct latencies;
@@ -18,8 +19,12 @@ struct node;
 struct node_config {
     const struct cluster_config *cluster; /* outlives the node */
     uint8_t self;
-    uint32_t incarnation;
-    bool recovering;             /* started before, and has lost its memory since */
+    const struct identity *identity; /* who it is; copied */
+    enum standing standing;          /* that it begins with: waiting, forgotten or member */
+    uint32_t asked_number;           /* forgotten: it asks for this number at least; 0: for any */
+    /* Keeps the identity, durably, before what it says takes effect. NULL: there is nothing that could outlive the node. */
+    bool (*keep)(void *context, const struct identity *identity, char *detail, size_t detail_bytes);
+    void *keep_context;
     struct disk *disk;           /* of its journal, borrowed; NULL: logs live in memory alone */
     uint32_t journal_file_bytes; /* 0: 64 MiB, less where the disk is small */
     uint64_t scrub_bytes_per_s;  /* that are read again in the background; 0: none */
@@ -64,6 +69,8 @@ enum event_kind {
     EVENT_PEER_STEADY,
     EVENT_WORKER_HUNG,
     EVENT_WORKER_BACK,
+    EVENT_STRANGER,
+    EVENT_FORGOTTEN,
     EVENT_KINDS,
 };
 
@@ -108,6 +115,17 @@ bool node_checkpoint(struct node *node);
 void node_free(struct node *node);
 
 struct worker *node_worker(struct node *node);
+
+/* Its life may not go on: it has heard what it has forgotten (and kept that: its next start recovers), or another life of
+ * this member runs. Any thread. */
+enum node_end { NODE_GOES_ON, NODE_FORGOT, NODE_REFUSED };
+enum node_end node_end(const struct node *node);
+
+/* Why its logs could not begin, once its life had its number; NULL: nothing is wrong. Any thread. */
+const char *node_failure(const struct node *node);
+
+/* Who it is, and what it waits for, in a sentence. Any thread. */
+void node_standing(const struct node *node, char *out, size_t out_bytes);
 
 /* The control thread. */
 enum cairn_error node_control_start(struct node *node, char *detail, size_t detail_bytes);

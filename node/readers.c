@@ -52,7 +52,7 @@ reader_token(const struct node *node, const struct reader *reader)
 {
     uint64_t generation = reader->generation & ((1u << GENERATION_BITS) - 1);
 
-    return (uint64_t)node->config.incarnation << (GENERATION_BITS + PLACE_BITS) | generation << PLACE_BITS |
+    return (uint64_t)node->incarnation << (GENERATION_BITS + PLACE_BITS) | generation << PLACE_BITS |
            (uint64_t)(reader - node->readers);
 }
 

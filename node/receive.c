@@ -268,17 +268,22 @@ bool
 node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns)
 {
     struct node *node = context;
+    enum phase phase = introduction_phase(&node->introduction);
     struct decoded decoded;
     enum codec_verdict verdict = codec_decode(&node->codec, message, size_bytes, &decoded);
     enum detector_verdict life;
     struct node_log *log;
 
-    if (atomic_load_explicit(&node->stopping, memory_order_relaxed) != STOPPING_NOT)
+    if (atomic_load_explicit(&node->stopping, memory_order_relaxed) != STOPPING_NOT || phase >= PHASE_BEGINNING)
         return false;
     if (verdict == CODEC_OK && decoded.from >= node->nodes)
         verdict = CODEC_FIELD;
     node->counters.frames_dropped[verdict] += verdict != CODEC_OK;
-    if (verdict != CODEC_OK)
+    if (verdict == CODEC_STRANGER)
+        introduction_stranger(node, decoded.from, now_ns);
+    if (verdict == CODEC_OK && decoded.type == CODEC_HELLO)
+        introduction_hear(node, &decoded, now_ns);
+    if (verdict != CODEC_OK || decoded.type == CODEC_HELLO || phase != PHASE_INSIDE)
         return false;
     life = detector_incarnation(&node->detector, decoded.from, decoded.incarnation);
     if (life == DETECTOR_STALE) {

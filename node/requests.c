@@ -41,7 +41,7 @@ answer_to(const struct node *node, const struct node_log *log, uint64_t token, e
         .leader = log == NULL ? CAIRN_NODE_NONE : core_leader(log->core),
         .origin = node->self,
         .reached = (uint8_t)__builtin_popcount(node->reach),
-        .incarnation = node->config.incarnation,
+        .incarnation = node->incarnation,
     };
 
     if (log != NULL)
@@ -256,7 +256,7 @@ settle_deposed(struct node *node, struct node_log *log, struct pending *pending)
     struct answer answer;
 
     if (seq != 0 && (log->durable == NULL || pending_room(&log->durable->branch_pending))) {
-        answer_kept(node, log, pending, node->config.incarnation, seq, false);
+        answer_kept(node, log, pending, node->incarnation, seq, false);
         return;
     }
     answer = answer_to(node, log, pending->token, CAIRN_UNKNOWN);
@@ -361,7 +361,7 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
         .hlc = node_hlc(node, log, now_ns),
         .count = 1,
         .size_bytes = (uint32_t)record_size(record),
-        .incarnation = node->config.incarnation,
+        .incarnation = node->incarnation,
         .origin = node->self,
     };
     store_append(&log->trunk, &block, record);
@@ -423,14 +423,14 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
         return answer_repeated(node, log, pending, record, &accepted);
     if (!accepted.repeated) {
         block = (struct block){
-            .first_lsn = branch_place(node->config.incarnation, accepted.seq),
+            .first_lsn = branch_place(node->incarnation, accepted.seq),
             .prev = branch_end(log->own),
             .first_seq = accepted.seq,
             .fork_lsn = core_commit_lsn(log->core),
             .hlc = node_hlc(node, log, now_ns),
             .count = 1,
             .size_bytes = (uint32_t)record_size(record),
-            .incarnation = node->config.incarnation,
+            .incarnation = node->incarnation,
             .origin = node->self,
         };
         store_append(&log->own->store, &block, record);

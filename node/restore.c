@@ -613,6 +613,13 @@ read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
     return read_journal(restoring, detail, detail_bytes);
 }
 
+/* What former lives promised is not in the journal, or not all of it. */
+static bool
+has_forgotten(const struct node *node)
+{
+    return node->forgotten || (node->journal_was_empty && node->recovering);
+}
+
 /* Each log stands where its node's disk says; what may be missing it says, and what cannot be known. */
 static void
 finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
@@ -628,7 +635,7 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
     durable->held_branch = log->own->store.last;
     durable->producers_missing = core_producers_partial(log->core);
     core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &sink);
-    if (durable->doubtful || durable->state_doubtful || (node->journal_was_empty && node->config.recovering))
+    if (durable->doubtful || durable->state_doubtful || has_forgotten(node))
         core_restore_doubt(log->core);
     if (core_lacks(log->core, &lacks_lsn, &lacks_term))
         node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
@@ -679,15 +686,22 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
     struct journal_config config = {
         .disk = node->config.disk,
         .cluster = node->config.cluster->id,
-        .incarnation = node->config.incarnation,
+        .incarnation = node->incarnation,
+        .cluster_id = node->introduction.lives.identity.cluster,
+        .life = node->introduction.lives.identity.life.id,
         .node = node->self,
-        .doubtful = node->journal_was_empty && node->config.recovering,
+        .doubtful = has_forgotten(node),
         .file_bytes = file_bytes(node, write_bytes),
         .write_bytes = write_bytes,
         .items_max = ITEMS_MAX,
     };
-    enum cairn_error error = journal_scan_tidy(&restoring->scan);
+    enum cairn_error error;
 
+    node->began_place = (restoring->scan.end + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+    /* The last life's file may be among those that nothing was written to, and go now. */
+    if (!node_keep_life(node, false, detail, detail_bytes))
+        return CAIRN_IO;
+    error = journal_scan_tidy(&restoring->scan);
     if (error != CAIRN_OK) {
         snprintf(detail, detail_bytes, "%s", node->config.disk->detail);
         return error;
@@ -711,14 +725,20 @@ static enum cairn_error
 check_lives(const struct restoring *restoring, char *detail, size_t detail_bytes)
 {
     const struct node *node = restoring->node;
+    const struct cairn_id *cluster = &node->introduction.lives.identity.cluster;
 
-    if (restoring->scan.incarnation < node->config.incarnation)
+    if (cairn_id_is_set(&restoring->scan.cluster_id) && !cairn_id_equal(&restoring->scan.cluster_id, cluster)) {
+        snprintf(detail, detail_bytes,
+                 "node %s: its journal is of another cluster (take the node's directory away to recover from the others)",
+                 node->name);
+        return CAIRN_CORRUPT;
+    }
+    if (restoring->scan.incarnation < node->incarnation)
         return CAIRN_OK;
-    snprintf(
-        detail, detail_bytes,
-        "node %s: its journal is of start %u, this would be start %u: the file that counts starts is older than the "
-        "journal (bring both back together)",
-        node->name, restoring->scan.incarnation, node->config.incarnation);
+    snprintf(detail, detail_bytes,
+             "node %s: its journal is of life %u, and this would be life %u (take the node's directory away to recover from "
+             "the others)",
+             node->name, restoring->scan.incarnation, node->incarnation);
     return CAIRN_CORRUPT;
 }
 

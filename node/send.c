@@ -29,6 +29,12 @@ send_head(struct port *port, struct rte_mbuf *frame, size_t size_bytes, uint64_t
 }
 
 void
+send_frame(struct node *node, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns)
+{
+    send_head(&node->ports[peer], frame, size_bytes, now_ns, true);
+}
+
+void
 send_message(struct node *node, struct node_log *log, const struct message *message)
 {
     struct port *port = &node->ports[message->to];
@@ -513,4 +519,5 @@ send_heartbeats(struct node *node, uint64_t now_ns)
         if (peer != node->self)
             heartbeat_to(node, peer, &common, now_ns);
     }
+    introduction_beat(node, now_ns);
 }

@@ -24,6 +24,7 @@
 #include "config.h"
 #include "core.h"
 #include "detector.h"
+#include "introduce.h"
 #include "journal.h"
 #include "latencies.h"
 #include "mode.h"
@@ -266,6 +267,7 @@ struct node_log {
     struct cursor commit_cursor;
     uint64_t digest, digest_lsn;
     uint64_t digest_hlc; /* the latest clock up to there, at least */
+    uint64_t data_lsn;   /* the last entry up to there that is not a control entry */
     struct found found;
     enum cairn_mode mode;
     cairn_node_set voters; /* when the mode was last decided */
@@ -340,6 +342,13 @@ struct node {
     struct node_config config;
     char name[CAIRN_NAME_BYTES];
     uint8_t self, nodes;
+    /* Of this life, from when its logs begin: its number; whether there were lives before; whether it cannot trust its
+     * journal. */
+    uint32_t incarnation;
+    bool recovering, forgotten;
+    uint64_t began_place;                 /* of the journal: it went on there */
+    _Atomic uint64_t catalog_applied_lsn; /* control: its last entry that is in force here */
+    struct introduction introduction;
     struct codec codec;
     struct worker worker;
     struct rte_mempool *pool;
@@ -474,6 +483,7 @@ bool node_receive(void *context, const uint8_t *message, size_t size_bytes, uint
 /* send.c */
 /* The part of a block that a stretch is. */
 struct block block_part(const struct stretch *stretch);
+void send_frame(struct node *node, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns);
 void send_message(struct node *node, struct node_log *log, const struct message *message);
 void send_entries(struct node *node, struct node_log *log, uint64_t now_ns);
 void send_lent(struct node *node, struct node_log *log);
@@ -580,6 +590,12 @@ void attachments_reap(struct node *node);
 struct snapshot *snapshot_publish(struct node *node, struct snapshot *next);
 void snapshot_retire(struct snapshot *former);
 struct snapshot *snapshot_copy(const struct node *node);
+
+/* Keeps the life that begins, with where its journal goes on. begun: from now on it may promise something, and a start that
+ * does not find its journal has forgotten. Not begun: what is there is the journal up to it, whatever becomes of this start. */
+bool node_keep_life(struct node *node, bool begun, char *detail, size_t detail_bytes);
+/* The logs of a numbered life. The worker hears nothing meanwhile. */
+enum cairn_error node_begin(struct node *node, const struct identity *identity, char *detail, size_t detail_bytes);
 
 /* catalog.c */
 void catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_bytes);

@@ -263,6 +263,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         node->wall_offset_ns = node->config.time->wall_ns(node->config.time->context) - now_ns;
         node->pace_ns = pace(node, now_ns);
         atomic_store_explicit(&node->resting, node->pace_ns != node->detector.config.interval_ns, memory_order_relaxed);
+        introduction_review(node);
         send_heartbeats(node, now_ns);
         durable_tick(node, now_ns);
         evict(node);
@@ -349,7 +350,7 @@ settle(struct node *node, uint64_t now_ns)
 {
     if (atomic_load_explicit(&node->stopping, memory_order_relaxed) == STOPPING_SETTLED)
         return 0;
-    if (node->config.disk == NULL || node->journal_failed || durable_settle(node, now_ns))
+    if (node->config.disk == NULL || node->logs_count == 0 || node->journal_failed || durable_settle(node, now_ns))
         atomic_store_explicit(&node->stopping, STOPPING_SETTLED, memory_order_release);
     return 1;
 }
@@ -362,6 +363,12 @@ node_turn(void *context, uint64_t now_ns, bool drained)
 
     if (atomic_load_explicit(&node->stopping, memory_order_acquire) != STOPPING_NOT)
         return settle(node, now_ns);
+    if (introduction_phase(&node->introduction) != PHASE_INSIDE) {
+        introduction_turn(node, now_ns);
+        return 0;
+    }
+    if (!node->introduction.entered)
+        introduction_enter(node);
     adopt_snapshot(node, now_ns);
     take_commands(node);
     work = durable_poll(node, now_ns);

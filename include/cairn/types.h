@@ -20,6 +20,11 @@
 /* A set of nodes: bit i is node i. */
 typedef uint32_t cairn_node_set;
 
+/* Who a cluster, a member of one, or a life of a member is: 128 random bits; all zero: nobody. */
+struct cairn_id {
+    uint8_t bytes[16];
+};
+
 /* How many replicas hold an entry before its producer hears. CAIRN_ACK_POLICY asks for what the
  * log's policy gives. */
 enum cairn_ack {

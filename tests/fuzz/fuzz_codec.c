@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 decode(const uint8_t *bytes, size_t size)
 {
-    static const struct codec receiver = {.cluster = 7, .incarnation = 1, .self = 2, .worker = 0};
+    static const struct codec receiver = {.hello = 7, .incarnation = 1, .self = 2, .worker = 0, .peers = {7, 7, 0, 7}};
     struct decoded decoded;
 
     if (codec_decode(&receiver, bytes, size, &decoded) != CODEC_OK)
@@ -37,7 +37,7 @@ decode_mended(const uint8_t *data, size_t size)
     memcpy(&header, bytes, sizeof(header));
     header.magic = CODEC_MAGIC;
     header.version = CODEC_VERSION;
-    header.cluster = 7;
+    header.identity = 7;
     header.worker = 0;
     header.crc32c = 0;
     memcpy(bytes, &header, sizeof(header));

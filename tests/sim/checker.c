@@ -48,7 +48,7 @@ static void
 check_order(struct sim *sim, uint32_t log, struct sim_client *client, uint64_t producer, uint64_t index, uint64_t lsn)
 {
     for (uint32_t i = 0; i < client->lives_count; i++) {
-        struct life *life = &client->lives[i];
+        struct producer_life *life = &client->lives[i];
 
         if (life->producer != producer)
             continue;

@@ -295,7 +295,7 @@ submit(struct disk *base, const struct disk_request *request)
         place->state = REQUEST_UNDER_WAY;
         /* The memory may be written to only when the request has ended, so it is read then. */
         sim_plan_happening(disk->node->sim, latency_ns(disk), HAPPEN_DISK, disk->node->self, (uint8_t)i,
-                           disk->node->incarnation, 0);
+                           disk->node->boots, 0);
         return true;
     }
     return false;

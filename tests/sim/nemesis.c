@@ -63,7 +63,7 @@ without_memory(const struct sim *sim, uint32_t log)
         const struct sim_node *node = &sim->nodes[i];
         const struct node_log *held = node_log_of(node, log);
 
-        if (!node_is_up(node) || (node->incarnation > 1 && (held == NULL || core_recovering(held->core))))
+        if (!node_is_up(node) || (node->boots > 1 && (held == NULL || core_recovering(held->core))))
             set |= (cairn_node_set)1 << i;
     }
     return set;

@@ -128,6 +128,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
     };
     for (uint32_t i = 0; i < plan->nodes; i++)
         snprintf(sim->cluster.names[i], sizeof(sim->cluster.names[i]), "n%u", i + 1);
+    world_found(sim);
     for (uint8_t i = 0; i < SIM_NODES; i++) {
         sim->nodes[i].sim = sim;
         sim->nodes[i].self = i;
@@ -170,7 +171,7 @@ happen(struct sim *sim, const struct happening *happening)
         network_deliver(sim, happening);
         break;
     case HAPPEN_CONTROL:
-        if (node_is_up(node) && node->incarnation == happening->index)
+        if (node_is_up(node) && node->boots == happening->index)
             node_do_control(node);
         break;
     case HAPPEN_CLIENT:
@@ -189,7 +190,7 @@ happen(struct sim *sim, const struct happening *happening)
         nemesis_end(sim, happening);
         break;
     case HAPPEN_DISK:
-        if (node_is_up(node) && node->incarnation == happening->index)
+        if (node_is_up(node) && node->boots == happening->index)
             disk_request_end(node, happening->peer);
         break;
     case HAPPEN_BOOT:

@@ -223,7 +223,7 @@ lost_vote_file(struct sim *sim)
         node_boot(&sim->nodes[voter]);
         /* By its vote the third would lead. */
         nobody_leads(sim);
-        expect(sim, round == 2 || core_recovering(core_of(sim, voter)));
+        expect(sim, takes_no_part(sim, voter, LOG));
         node_boot(&sim->nodes[leader]);
         eventually(sim, WITHIN, sim_leader(sim, LOG) != CAIRN_NODE_NONE);
         eventually(sim, WITHIN, node_log_of(&sim->nodes[voter], LOG) != NULL && !core_recovering(core_of(sim, voter)));
@@ -252,11 +252,11 @@ lost_and_not_written(struct sim *sim)
     disk_wipe(&sim->nodes[voter]);
     for (int life = 0; life < 3 && !sim->failed; life++) {
         node_boot(&sim->nodes[voter]);
-        expect(sim, core_recovering(catalog_of(sim, voter)->core));
+        expect(sim, takes_no_part(sim, voter, 0));
         node_crash(&sim->nodes[voter]);
     }
     node_boot(&sim->nodes[voter]);
-    expect(sim, core_recovering(catalog_of(sim, voter)->core));
+    expect(sim, takes_no_part(sim, voter, 0));
     /* By its vote the third would lead. */
     nobody_leads(sim);
     node_boot(&sim->nodes[leader]);

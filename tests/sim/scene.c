@@ -4,6 +4,15 @@
 
 #include "client.h"
 
+bool
+takes_no_part(const struct sim *sim, uint8_t node, uint32_t log)
+{
+    const struct node_log *held = node_log_of(&sim->nodes[node], log);
+
+    return node_is_up(&sim->nodes[node]) && (held == NULL || core_recovering(held->core));
+}
+
+
 struct core *
 core_of(struct sim *sim, uint8_t node)
 {

@@ -43,6 +43,8 @@ uint8_t scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy);
             sim_violation(sim, "%s:%d: not in time: %s", __FILE_NAME__, __LINE__, #condition);                         \
     } while (0)
 
+/* It counts for nothing: its life has no number yet, or what it promised it does not know. */
+bool takes_no_part(const struct sim *sim, uint8_t node, uint32_t log);
 struct core *core_of(struct sim *sim, uint8_t node);
 /* The leader that a majority follows; waits for one. */
 uint8_t scene_leader(struct sim *sim);

@@ -184,8 +184,10 @@ struct sim_node {
     struct sim_disk disk;
     struct node *node; /* NULL: down */
     uint8_t self;
-    uint32_t incarnation, starts;
-    bool started;
+    uint32_t boots, starts;   /* tried; that came about */
+    struct identity identity; /* as it was kept last */
+    bool identified;          /* it was */
+    uint32_t incarnation;     /* number of its present life, or of the last; 0: it has none yet */
     struct sim_clock clock;
     struct time_source time;
     uint64_t poll_at_ns; /* UINT64_MAX: none planned */
@@ -235,7 +237,7 @@ struct trunk_check {
 };
 
 /* A producer: a client from its start to its death. */
-struct life {
+struct producer_life {
     uint64_t producer;
     uint64_t last_index; /* one past the last that is committed; rises */
 };
@@ -260,7 +262,7 @@ struct sim_client {
     enum cairn_ack ack;
     uint8_t via;
     uint64_t first_index; /* of this life's session */
-    struct life *lives;
+    struct producer_life *lives;
     uint32_t lives_count, lives_capacity;
     struct op *ops;
     uint64_t given, capacity;
@@ -377,6 +379,8 @@ void sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kin
                         uint32_t index, uint32_t value);
 
 /* world.c */
+/* Every node is of the cluster from the beginning. */
+void world_found(struct sim *sim);
 void node_boot(struct sim_node *node);
 void node_crash(struct sim_node *node);
 void node_stop(struct sim_node *node);

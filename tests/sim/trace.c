@@ -119,8 +119,8 @@ row_print(const struct sim *sim, const struct trace_row *row, FILE *out)
         return;
     }
     fprintf(out, "n%u %s n%u  ", row->node + 1, arrows[row->kind], row->peer + 1);
-    if (row->type == CODEC_HEARTBEAT) {
-        fprintf(out, "heartbeat\n");
+    if (row->type == CODEC_HEARTBEAT || row->type == CODEC_HELLO) {
+        fprintf(out, row->type == CODEC_HELLO ? "hello\n" : "heartbeat\n");
         return;
     }
     fprintf(out, "%s log %u term %lu", row->type < MESSAGE_TYPES ? types[row->type] : "?", row->log,

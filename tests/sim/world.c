@@ -7,6 +7,7 @@
 
 #include "client.h"
 #include "node/control.h"
+#include "node/standing.h"
 
 #define CHANNEL_BYTES (16u << 10)
 #define CHANNEL_BYTES_LARGE (1u << 20)
@@ -77,16 +78,77 @@ refuses_to_start(struct sim_node *node, const char *detail)
     sim_plan_happening(node->sim, 10 * MS, HAPPEN_BOOT, node->self, 0, 0, 0);
 }
 
+/* From a stream that nothing else is drawn from: who is who decides nothing. */
+static struct cairn_id
+draw_id(struct sim *sim, uint64_t of)
+{
+    struct stream_random random = {sim->plan.seed * 0x9e3779b97f4a7c15u + of};
+    uint64_t words[2] = {random_next(&random), random_next(&random)};
+    struct cairn_id id;
+
+    memcpy(id.bytes, words, sizeof(id.bytes));
+    return id;
+}
+
+static bool
+keep_identity(void *context, const struct identity *identity, char *detail, size_t detail_bytes)
+{
+    struct sim_node *node = context;
+
+    (void)detail;
+    (void)detail_bytes;
+    node->identity = *identity;
+    node->identified = true;
+    return true;
+}
+
+void
+world_found(struct sim *sim)
+{
+    struct agreed agreed = cluster_agreed(&sim->cluster);
+    struct cairn_id cluster = draw_id(sim, 1), members[SIM_NODES], lives[SIM_NODES];
+
+    for (uint8_t i = 0; i < SIM_NODES; i++) {
+        members[i] = draw_id(sim, 16 + i);
+        lives[i] = draw_id(sim, 32 + i);
+    }
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        identity_found(&sim->nodes[i].identity, &cluster, members, lives, &agreed, i);
+        sim->nodes[i].identified = true;
+    }
+}
+
+/* As `cairn server` finds out who it is. */
+static bool
+identify(struct sim_node *node, struct node_config *config, struct identity *identity)
+{
+    struct sim *sim = node->sim;
+    struct cairn_id life = draw_id(sim, 1024 + 64ull * node->boots + node->self);
+    const char *why;
+
+    *identity = node->identity;
+    if (!node->identified)
+        *identity = (struct identity){.self = node->self, .agreed = cluster_agreed(&sim->cluster)};
+    if (standing_at_start(identity, node->identified, config->disk, &life, &config->standing, &config->asked_number,
+                          &why) != CAIRN_OK)
+        return false;
+    if (why[0] != '\0')
+        trace_add(sim, TRACE_FAULT, node->self, 0, "has forgotten: %s", why);
+    config->identity = identity;
+    return true;
+}
+
 void
 node_boot(struct sim_node *node)
 {
     struct sim *sim = node->sim;
+    struct identity identity;
     struct node_config config = {
         .cluster = &sim->cluster,
         .self = node->self,
-        .incarnation = ++node->incarnation,
-        .recovering = node->started,
-        .seed = sim->equal_seeds ? 1 : sim->plan.seed * 64 + node->self + node->incarnation * 8,
+        .keep = keep_identity,
+        .keep_context = node,
+        .seed = sim->equal_seeds ? 1 : sim->plan.seed * 64 + node->self + (node->boots + 1) * 8,
         .channel_bytes = sim->plan.large_ppm > 0 ? CHANNEL_BYTES_LARGE : CHANNEL_BYTES,
         .allow_faults = true,
         .time = &node->time,
@@ -105,6 +167,11 @@ node_boot(struct sim_node *node)
 
     assert(node->node == NULL);
     node->time = (struct time_source){.monotonic_ns = monotonic_ns, .wall_ns = wall_ns, .context = node};
+    node->boots++;
+    if (!identify(node, &config, &identity)) {
+        sim_violation(sim, "node n%u cannot tell who it is", node->self + 1);
+        return;
+    }
     if (node_create(&config, &node->node, detail, sizeof(detail)) != CAIRN_OK) {
         sim_violation(sim, "node n%u does not start: %s", node->self + 1, detail);
         node->node = NULL;
@@ -118,8 +185,8 @@ node_boot(struct sim_node *node)
         refuses_to_start(node, detail);
         return;
     }
-    node->started = true;
     node->starts++;
+    node->incarnation = node->node->incarnation;
     node->events_seen = 0;
     node->poll_at_ns = UINT64_MAX;
     node->paused_until_ns = node->polled_ns = 0;
@@ -130,7 +197,7 @@ node_boot(struct sim_node *node)
         node->checks[log].cursor.position = 1;
     trace_add(sim, TRACE_FAULT, node->self, 0, "starts, life %u", node->incarnation);
     node_want_poll(node, US);
-    sim_plan_happening(sim, 5 * MS, HAPPEN_CONTROL, node->self, 0, node->incarnation, 0);
+    sim_plan_happening(sim, 5 * MS, HAPPEN_CONTROL, node->self, 0, node->boots, 0);
 }
 
 /* The channel of a dead process stays where its client mapped it; nobody answers any more. */
@@ -251,6 +318,20 @@ end_stop(struct sim_node *node)
     sim_plan_happening(node->sim, 5 * MS, HAPPEN_BOOT, node->self, 0, 0, 0);
 }
 
+/* Its life may not go on: it starts anew at once, as the server does, or ends. */
+static void
+end_life(struct sim_node *node)
+{
+    bool forgot = node_end(node->node) == NODE_FORGOT;
+
+    /* What it has forgotten is kept before it ends. */
+    if (forgot && node->node->introduction.lives.kept_version < node->node->introduction.lives.version)
+        node_control_step(node->node, node_clock_ns(node));
+    node_crash(node);
+    if (forgot)
+        sim_plan_happening(node->sim, 5 * MS, HAPPEN_BOOT, node->self, 0, 0, 0);
+}
+
 /* Stopped as a person stops it, and started again. */
 void
 node_stop(struct sim_node *node)
@@ -278,6 +359,10 @@ node_do_poll(struct sim_node *node)
     work = worker_poll(node_worker(node->node), now_ns);
     network_collect(sim, node);
     check_node(sim, node);
+    if (node_end(node->node) != NODE_GOES_ON) {
+        end_life(node);
+        return;
+    }
     if (node->stop_by_ns != 0 && (node_settled(node->node) || sim->now_ns >= node->stop_by_ns)) {
         end_stop(node);
         return;
@@ -324,8 +409,13 @@ node_do_control(struct sim_node *node)
 {
     if (node->sim->now_ns >= node->paused_until_ns) {
         node_control_step(node->node, node_clock_ns(node));
+        if (node_failure(node->node) != NULL) {
+            refuses_to_start(node, node_failure(node->node));
+            return;
+        }
+        node->incarnation = node->node->incarnation;
         note_events(node);
         node_want_poll(node, US);
     }
-    sim_plan_happening(node->sim, 5 * MS, HAPPEN_CONTROL, node->self, 0, node->incarnation, 0);
+    sim_plan_happening(node->sim, 5 * MS, HAPPEN_CONTROL, node->self, 0, node->boots, 0);
 }

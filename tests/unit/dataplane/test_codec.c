@@ -3,8 +3,8 @@
 #include "codec.h"
 #include "frame.h"
 
-static const struct codec sender = {.cluster = 7, .incarnation = 3, .self = 1, .worker = 0};
-static const struct codec receiver = {.cluster = 7, .incarnation = 9, .self = 2, .worker = 0};
+static const struct codec sender = {.identity = 7, .incarnation = 3, .self = 1, .worker = 0};
+static const struct codec receiver = {.identity = 8, .incarnation = 9, .self = 2, .worker = 0, .peers = {[1] = 7}};
 
 static struct message
 message_of(enum message_type type)
@@ -245,8 +245,8 @@ others_clusters_and_versions_are_foreign(void **state)
     size_t size = encode_two(bytes, &block);
 
     (void)state;
-    other.cluster = 8;
-    assert_int_equal(codec_decode(&other, bytes, size, &decoded), CODEC_FOREIGN);
+    other.peers[1] = 8;
+    assert_int_equal(codec_decode(&other, bytes, size, &decoded), CODEC_STRANGER);
     bytes[1] = CODEC_VERSION + 1;
     assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_FOREIGN);
 }

@@ -1,0 +1,381 @@
+#include "identity_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Of this size always, so that it can be replaced where there is no space left. */
+#define FILE_BYTES 16384u
+#define PATH_BYTES 512
+#define FIRST_LINE "cairn identity 1\n"
+#define TRIES 200
+
+static enum cairn_error
+refuse(char *detail, size_t detail_bytes, const char *path, const char *what)
+{
+    snprintf(detail, detail_bytes, "%s: %s: %s", path, what, strerror(errno));
+    return errno == ENOSPC || errno == EDQUOT ? CAIRN_NO_SPACE : CAIRN_IO;
+}
+
+/* A process that was killed while its disk was writing keeps the lock until that has ended. */
+static bool
+lock(int fd)
+{
+    struct timespec pause = {.tv_nsec = 10000000};
+
+    for (int tries = 0; tries < TRIES; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+enum cairn_error
+identity_lock(const char *directory, const char *node, int *lock_fd, char *detail, size_t detail_bytes)
+{
+    char path[PATH_BYTES];
+
+    snprintf(path, sizeof(path), "%s/%s.lock", directory, node);
+    *lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*lock_fd < 0)
+        return refuse(detail, detail_bytes, path, "cannot be opened");
+    if (lock(*lock_fd))
+        return CAIRN_OK;
+    snprintf(detail, detail_bytes, "node %s is in use: it is running already in %s (stop that one first)", node,
+             directory);
+    close(*lock_fd);
+    return CAIRN_IO;
+}
+
+/* Sums the text that stands before it. */
+static uint32_t
+sum_of(const char *text, size_t size_bytes)
+{
+    uint32_t hash = 0x811c9dc5u; /* FNV-1a: against rot, not against people */
+
+    for (size_t i = 0; i < size_bytes; i++)
+        hash = (hash ^ (uint8_t)text[i]) * 0x01000193u;
+    return hash;
+}
+
+static void
+print_life(FILE *out, const char *what, int seat, const struct life *life, uint64_t place)
+{
+    char text[CAIRN_ID_TEXT_BYTES];
+
+    cairn_id_text(&life->id, text);
+    fprintf(out, "%s %d %u %s %" PRIu64 "\n", what, seat, life->number, text, place);
+}
+
+static void
+print_identity(FILE *out, const struct identity *identity)
+{
+    const struct agreed *agreed = &identity->agreed;
+    char text[CAIRN_ID_TEXT_BYTES];
+
+    cairn_id_text(&identity->cluster, text);
+    fprintf(out, FIRST_LINE "cluster %s\nself %u\nforgotten %d\nborn %d\nbegun %d\n", text, identity->self,
+            identity->forgotten, identity->born, identity->begun);
+    fprintf(out, "agreed %u %u %" PRIu64 " %" PRIu64 " %u %d\n", agreed->number, agreed->nodes, agreed->heartbeat_ns,
+            agreed->timeout_ns, agreed->memory_mib, (int)agreed->durability);
+    for (uint32_t i = 0; i < agreed->nodes; i++) {
+        cairn_id_text(&identity->members[i], text);
+        fprintf(out, "member %u %s %s\n", i, text, agreed->names[i]);
+    }
+    print_life(out, "life", identity->self, &identity->life, 0);
+    fprintf(out, "settled %u\n", identity->settled_number);
+    for (uint32_t i = 0; i < identity->chain_count; i++)
+        print_life(out, "chain", identity->self, &identity->chain[i].life, identity->chain[i].began_place);
+    for (uint32_t i = 0; i < agreed->nodes; i++)
+        print_life(out, "known", (int)i, &identity->known[i].life, identity->known[i].place);
+}
+
+/* The whole file: its lines, their sum, and empty lines up to its size. */
+static bool
+text_of(const struct identity *identity, char text[FILE_BYTES])
+{
+    FILE *out = fmemopen(text, FILE_BYTES, "w");
+    long used;
+
+    if (out == NULL)
+        return false;
+    print_identity(out, identity);
+    fflush(out);
+    used = ftell(out);
+    fprintf(out, "sum %08x\n", sum_of(text, (size_t)used));
+    fflush(out);
+    used = ftell(out);
+    if (fclose(out) != 0 || used <= 0 || used >= (long)FILE_BYTES)
+        return false;
+    memset(text + used, '\n', FILE_BYTES - (size_t)used);
+    return true;
+}
+
+static bool
+write_whole(int fd, const char *text)
+{
+    size_t done_bytes = 0;
+
+    while (done_bytes < FILE_BYTES) {
+        ssize_t done = pwrite(fd, text + done_bytes, FILE_BYTES - done_bytes, (off_t)done_bytes);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        done_bytes += (size_t)done;
+    }
+    return fsync(fd) == 0;
+}
+
+/* The two names change places, so that the old file is there to be written over next time. */
+static bool
+put_in_place(int home)
+{
+    if (renameat2(home, "identity.new", home, "identity", RENAME_EXCHANGE) != 0 &&
+        renameat(home, "identity.new", home, "identity") != 0)
+        return false;
+    return fsync(home) == 0;
+}
+
+/* Opens the node's own directory, and makes it where there is none. -1: errno says why. */
+static int
+open_directory(const char *directory, const char *node, bool make)
+{
+    char path[PATH_BYTES];
+
+    snprintf(path, sizeof(path), "%s/%s", directory, node);
+    if (make && mkdir(path, 0700) != 0 && errno != EEXIST)
+        return -1;
+    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+enum cairn_error
+identity_save(const char *directory, const char *node, const struct identity *identity, char *detail,
+              size_t detail_bytes)
+{
+    char path[PATH_BYTES], text[FILE_BYTES];
+    int home = open_directory(directory, node, true), file = -1;
+    bool done;
+
+    snprintf(path, sizeof(path), "%s/%s/identity", directory, node);
+    if (home >= 0)
+        file = openat(home, "identity.new", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    done = file >= 0 && text_of(identity, text) && write_whole(file, text) && put_in_place(home);
+    if (!done)
+        refuse(detail, detail_bytes, path, "cannot be written");
+    if (file >= 0)
+        close(file);
+    if (home >= 0)
+        close(home);
+    return done ? CAIRN_OK : CAIRN_IO;
+}
+
+static bool
+parse_life(const char *line, const char *what, int *seat, struct life *life, uint64_t *place)
+{
+    char format[64], text[CAIRN_ID_TEXT_BYTES];
+
+    snprintf(format, sizeof(format), "%s %%d %%u %%32s %%" SCNu64, what);
+    return sscanf(line, format, seat, &life->number, text, place) == 4 && cairn_id_parse(text, &life->id) &&
+           life->number <= LIFE_NUMBER_MAX && *seat >= 0 && *seat < CAIRN_NODES_MAX;
+}
+
+static bool
+parse_flag(const char *line, const char *what, bool *out)
+{
+    size_t length = strlen(what);
+
+    if (strncmp(line, what, length) != 0 || line[length] != ' ' || (line[length + 1] & ~1) != '0' ||
+        line[length + 2] != '\0')
+        return false;
+    *out = line[length + 1] == '1';
+    return true;
+}
+
+static bool
+parse_agreed(const char *line, struct agreed *out)
+{
+    int durability;
+
+    if (sscanf(line, "agreed %u %u %" SCNu64 " %" SCNu64 " %u %d", &out->number, &out->nodes, &out->heartbeat_ns,
+               &out->timeout_ns, &out->memory_mib, &durability) != 6 ||
+        out->nodes == 0 || out->nodes > CAIRN_NODES_MAX || (durability != CAIRN_MEMORY && durability != CAIRN_DISK))
+        return false;
+    out->durability = (enum cairn_durability)durability;
+    return true;
+}
+
+static bool
+parse_member(const char *line, struct identity *out)
+{
+    char text[CAIRN_ID_TEXT_BYTES], name[CAIRN_NAME_BYTES];
+    unsigned seat;
+
+    if (sscanf(line, "member %u %32s %63s", &seat, text, name) != 3 || seat >= CAIRN_NODES_MAX ||
+        !cairn_id_parse(text, &out->members[seat]))
+        return false;
+    memcpy(out->agreed.names[seat], name, sizeof(name));
+    return true;
+}
+
+static bool
+parse_line(const char *line, struct identity *out)
+{
+    char text[CAIRN_ID_TEXT_BYTES];
+    struct life life;
+    uint64_t place;
+    unsigned self;
+    int seat;
+
+    if (sscanf(line, "cluster %32s", text) == 1)
+        return cairn_id_parse(text, &out->cluster);
+    if (parse_flag(line, "forgotten", &out->forgotten) || parse_flag(line, "born", &out->born) ||
+        parse_flag(line, "begun", &out->begun))
+        return true;
+    if (sscanf(line, "self %u", &self) == 1) {
+        out->self = (uint8_t)self;
+        return self < CAIRN_NODES_MAX;
+    }
+    if (sscanf(line, "settled %u", &out->settled_number) == 1)
+        return out->settled_number <= LIFE_NUMBER_MAX;
+    if (strncmp(line, "agreed ", 7) == 0)
+        return parse_agreed(line, &out->agreed);
+    if (strncmp(line, "member ", 7) == 0)
+        return parse_member(line, out);
+    if (parse_life(line, "life", &seat, &life, &place))
+        return (out->life = life, true);
+    if (parse_life(line, "chain", &seat, &life, &place) && out->chain_count < CHAIN_MAX) {
+        out->chain[out->chain_count++] = (struct link){.life = life, .began_place = place};
+        return true;
+    }
+    if (parse_life(line, "known", &seat, &life, &place)) {
+        out->known[seat] = (struct known_life){.life = life, .place = place};
+        return true;
+    }
+    return false;
+}
+
+/* Does what the lines say hold together? */
+static bool
+is_whole(const struct identity *identity)
+{
+    const struct life *last;
+
+    if (!cairn_id_is_set(&identity->cluster) || identity->self >= identity->agreed.nodes)
+        return false;
+    for (uint32_t i = 0; i < identity->agreed.nodes; i++) {
+        if (!cairn_id_is_set(&identity->members[i]) || identity->agreed.names[i][0] == '\0')
+            return false;
+    }
+    for (uint32_t i = 1; i < identity->chain_count; i++) {
+        if (identity->chain[i].life.number != identity->chain[i - 1].life.number + 1 ||
+            identity->chain[i].began_place < identity->chain[i - 1].began_place)
+            return false;
+    }
+    if (identity->life.number == 0)
+        return identity->forgotten;
+    if (identity->chain_count == 0)
+        return identity->forgotten;
+    last = &identity->chain[identity->chain_count - 1].life;
+    return last->number == identity->life.number && cairn_id_equal(&last->id, &identity->life.id);
+}
+
+/* The text, with its NUL; it is cut up. */
+static bool
+parse(char *text, size_t size_bytes, struct identity *out)
+{
+    static const char first[] = FIRST_LINE;
+    char *sum, *line, *rest = NULL;
+    unsigned stated;
+
+    memset(out, 0, sizeof(*out));
+    while (size_bytes > 1 && text[size_bytes - 1] == '\n' && text[size_bytes - 2] == '\n')
+        text[--size_bytes] = '\0';
+    sum = size_bytes < 14 ? NULL : text + size_bytes - 13;
+    if (strncmp(text, first, sizeof(first) - 1) != 0 || sum == NULL || sum[-1] != '\n' ||
+        sscanf(sum, "sum %8x\n", &stated) != 1 || stated != sum_of(text, (size_t)(sum - text)))
+        return false;
+    *sum = '\0';
+    for (line = strtok_r(text + sizeof(first) - 1, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        if (!parse_line(line, out))
+            return false;
+    }
+    return is_whole(out);
+}
+
+enum cairn_error
+identity_load(const char *directory, const char *node, struct identity *out, bool *found, char *detail,
+              size_t detail_bytes)
+{
+    char path[PATH_BYTES], text[FILE_BYTES + 1];
+    int home = open_directory(directory, node, false);
+    int file = home < 0 ? -1 : openat(home, "identity", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int why = errno;
+    ssize_t got;
+
+    if (home >= 0)
+        close(home);
+    errno = why;
+    snprintf(path, sizeof(path), "%s/%s/identity", directory, node);
+    *found = file >= 0;
+    if (file < 0)
+        return errno == ENOENT ? CAIRN_OK : refuse(detail, detail_bytes, path, "cannot be read");
+    got = read(file, text, sizeof(text) - 1);
+    close(file);
+    if (got < 0)
+        return refuse(detail, detail_bytes, path, "cannot be read");
+    text[got] = '\0';
+    if (strlen(text) == (size_t)got && parse(text, (size_t)got, out))
+        return CAIRN_OK;
+    snprintf(detail, detail_bytes,
+             "%s: damaged: it is not as it was written (take it away, and %s recovers from the others as a node that "
+             "has forgotten)",
+             path, node);
+    return CAIRN_CORRUPT;
+}
+
+void
+identity_remove(const char *directory, const char *node)
+{
+    int home = open_directory(directory, node, false);
+
+    if (home < 0)
+        return;
+    unlinkat(home, "identity", 0);
+    unlinkat(home, "identity.new", 0);
+    close(home);
+}
+
+bool
+identity_draw(struct cairn_id *out)
+{
+    do {
+        if (getrandom(out->bytes, sizeof(out->bytes), 0) != sizeof(out->bytes))
+            return false;
+    } while (!cairn_id_is_set(out));
+    return true;
+}
+
+bool
+identity_draw_cluster(const struct agreed *agreed, struct identity *out)
+{
+    struct cairn_id cluster, members[CAIRN_NODES_MAX], lives[CAIRN_NODES_MAX];
+
+    if (!identity_draw(&cluster))
+        return false;
+    for (uint32_t i = 0; i < agreed->nodes; i++) {
+        if (!identity_draw(&members[i]) || !identity_draw(&lives[i]))
+            return false;
+    }
+    for (uint32_t i = 0; i < agreed->nodes; i++)
+        identity_found(&out[i], &cluster, members, lives, agreed, (uint8_t)i);
+    return true;
+}

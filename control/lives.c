@@ -1,0 +1,386 @@
+#include "lives.h"
+
+#include <assert.h>
+
+static cairn_node_set
+bit(uint8_t node)
+{
+    return (cairn_node_set)1 << node;
+}
+
+void
+lives_init(struct lives *lives, const struct identity *identity, enum standing standing, uint64_t fingerprint,
+           uint64_t rival_after_ns)
+{
+    assert(identity->self < identity->agreed.nodes && identity->agreed.nodes <= CAIRN_NODES_MAX);
+    assert((standing == STANDING_WAITING) != cairn_id_is_set(&identity->cluster));
+    assert((standing == STANDING_MEMBER) == (identity->life.number > 0));
+    memset(lives, 0, sizeof(*lives));
+    lives->identity = *identity;
+    lives->standing = standing;
+    lives->fingerprint = fingerprint;
+    lives->rival_after_ns = rival_after_ns;
+    lives->asked_number = 1;
+    lives->version = lives->kept_version = lives->life_version = 1;
+}
+
+void
+lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
+{
+    const struct identity *identity = &lives->identity;
+    const struct peer_life *about = &lives->peers[peer];
+
+    assert(peer != identity->self);
+    memset(out, 0, sizeof(*out));
+    out->cluster = identity->cluster;
+    memcpy(out->members, identity->members, sizeof(out->members));
+    out->life = identity->life.id;
+    out->confirmed = about->confirms;
+    out->refused = about->refused;
+    out->fingerprint = lives->fingerprint;
+    out->place = lives->place;
+    out->number = identity->life.number;
+    out->asked_number = lives->standing == STANDING_FORGOTTEN ? lives->asked_number : 0;
+    if (about->granted_number != 0 && lives->kept_version >= about->granted_version)
+        out->granted_number = about->granted_number;
+    out->standing = (uint8_t)lives->standing;
+    out->introduced = about->introduced;
+    out->nodes = (uint8_t)identity->agreed.nodes;
+    for (uint32_t i = 0; i < identity->agreed.nodes; i++) {
+        out->known[i].life = identity->known[i].life.id;
+        out->known[i].number = identity->known[i].life.number;
+        out->known[i].place = identity->known[i].place;
+    }
+}
+
+static void
+change(struct lives *lives, unsigned *verdict)
+{
+    lives->version++;
+    *verdict |= LIVES_CHANGED;
+}
+
+/* From here on this life counts, once that is kept. */
+static void
+become_member(struct lives *lives, uint32_t number, unsigned *verdict)
+{
+    identity_number(&lives->identity, number);
+    lives->standing = STANDING_MEMBER;
+    change(lives, verdict);
+    lives->life_version = lives->version;
+    *verdict |= LIVES_NUMBERED;
+}
+
+/* Whatever a life of the member was believed to be, it is another now. */
+static void
+note_life(struct lives *lives, uint8_t node, const struct life *life, uint64_t place, unsigned *verdict)
+{
+    struct known_life *known = &lives->identity.known[node];
+    bool same = cairn_id_equal(&known->life.id, &life->id) && known->life.number == life->number;
+
+    assert(node != lives->identity.self && life->number >= known->life.number);
+    if (same) {
+        /* How far a journal is changes all the time: what is kept of that is kept now and then. */
+        if (known->place < place)
+            known->place = place;
+        return;
+    }
+    *known = (struct known_life){.life = *life, .place = place};
+    lives->peers[node].introduced = false;
+    lives->peers[node].introduced_to = false;
+    lives->peers[node].confirms = (struct cairn_id){{0}};
+    lives->peers[node].granted_number = 0;
+    change(lives, verdict);
+}
+
+/* Values that no node sends. */
+static bool
+is_sane(const struct lives *lives, const struct hello *hello)
+{
+    if (!cairn_id_is_set(&hello->life) || hello->standing > STANDING_REFUSED || hello->number > LIFE_NUMBER_MAX ||
+        hello->asked_number > LIFE_NUMBER_MAX || hello->granted_number > LIFE_NUMBER_MAX ||
+        hello->nodes > CAIRN_NODES_MAX || (hello->standing == STANDING_MEMBER) != (hello->number > 0))
+        return false;
+    if ((hello->standing == STANDING_WAITING) == cairn_id_is_set(&hello->cluster))
+        return false;
+    for (uint32_t i = 0; i < lives->identity.agreed.nodes; i++) {
+        if (hello->known[i].number > LIFE_NUMBER_MAX ||
+            (hello->known[i].number > 0 && !cairn_id_is_set(&hello->known[i].life)))
+            return false;
+    }
+    return true;
+}
+
+/* A node without state hears of its cluster: it was born in its foundation, or it has forgotten. */
+static void
+join(struct lives *lives, const struct hello *hello, unsigned *verdict)
+{
+    struct identity *identity = &lives->identity;
+    const struct cairn_id life = identity->life.id;
+
+    identity->cluster = hello->cluster;
+    memcpy(identity->members, hello->members, sizeof(identity->members));
+    for (uint8_t i = 0; i < identity->agreed.nodes; i++)
+        identity->known[i] = (struct known_life){{{{0}}, 0}, 0};
+    *verdict |= LIVES_JOINED;
+    if (hello->known[identity->self].number == 1 && cairn_id_equal(&hello->known[identity->self].life, &life)) {
+        identity->forgotten = false;
+        identity->born = true;
+        become_member(lives, 1, verdict);
+    } else {
+        identity_forget(identity, &life);
+        lives->standing = STANDING_FORGOTTEN;
+        lives->asked_number = 1;
+        change(lives, verdict);
+    }
+}
+
+static void
+lapse(struct lives *lives, unsigned *verdict)
+{
+    const struct cairn_id life = lives->identity.life.id;
+
+    lives->standing = STANDING_LAPSED;
+    identity_forget(&lives->identity, &life);
+    change(lives, verdict);
+    *verdict |= LIVES_FORGOT;
+}
+
+/* What the peer knows of this node itself. */
+static void
+hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsigned *verdict)
+{
+    struct identity *identity = &lives->identity;
+    struct known_life told = {.life = {.id = hello->known[identity->self].life,
+                                       .number = hello->known[identity->self].number},
+                              .place = hello->known[identity->self].place};
+    struct peer_life *about = &lives->peers[from];
+
+    if (lives->standing == STANDING_FORGOTTEN) {
+        bool own = cairn_id_equal(&told.life.id, &identity->life.id);
+
+        /* Asked for is what is above all that is known anywhere. */
+        if (!own && told.life.number >= lives->asked_number && told.life.number < LIFE_NUMBER_MAX) {
+            lives->asked_number = told.life.number + 1;
+            lives->granted_by = 0;
+            *verdict |= LIVES_REPLY;
+        }
+        return;
+    }
+    if (told.life.number == 0 || lives->standing != STANDING_MEMBER)
+        return;
+    if (!identity_confirms(identity, &told)) {
+        lapse(lives, verdict);
+        return;
+    }
+    if (!cairn_id_equal(&about->confirms, &told.life.id)) {
+        about->confirms = told.life.id;
+        *verdict |= LIVES_REPLY;
+    }
+}
+
+static void
+hear_grant(struct lives *lives, uint8_t from, const struct hello *hello, unsigned *verdict)
+{
+    struct identity *identity = &lives->identity;
+    uint32_t granted;
+
+    if (lives->standing != STANDING_FORGOTTEN || hello->standing != STANDING_MEMBER || hello->granted_number == 0 ||
+        hello->granted_number != lives->asked_number)
+        return;
+    lives->granted_by |= bit(from);
+    granted = (uint32_t)__builtin_popcount(lives->granted_by);
+    if (granted <= identity->agreed.nodes / 2)
+        return;
+    become_member(lives, lives->asked_number, verdict);
+    *verdict |= LIVES_REPLY;
+}
+
+/* What is known of others' lives is passed on; what a life that is not introduced says of itself is not. */
+static void
+hear_of_others(struct lives *lives, uint8_t from, const struct hello *hello, unsigned *verdict)
+{
+    const struct identity *identity = &lives->identity;
+
+    if (hello->standing != STANDING_MEMBER)
+        return;
+    for (uint8_t i = 0; i < identity->agreed.nodes; i++) {
+        struct life life = {.id = hello->known[i].life, .number = hello->known[i].number};
+
+        if (i == identity->self || i == from || life.number < identity->known[i].life.number ||
+            (life.number == identity->known[i].life.number && !cairn_id_equal(&life.id, &identity->known[i].life.id)))
+            continue;
+        if (life.number > 0)
+            note_life(lives, i, &life, hello->known[i].place, verdict);
+    }
+}
+
+/* A life that is not the one introduced at that seat, while that one is still heard. true: it has to wait, or go. */
+static bool
+is_rival(struct lives *lives, uint8_t from, const struct hello *hello, bool heard, uint64_t now_ns, unsigned *verdict)
+{
+    struct peer_life *about = &lives->peers[from];
+
+    if (!about->introduced || !heard || cairn_id_equal(&hello->life, &lives->identity.known[from].life.id)) {
+        if (cairn_id_equal(&hello->life, &about->rival))
+            about->rival = (struct cairn_id){{0}};
+        return false;
+    }
+    if (!cairn_id_equal(&hello->life, &about->rival)) {
+        about->rival = hello->life;
+        about->rival_ns = now_ns;
+    }
+    if (now_ns - about->rival_ns >= lives->rival_after_ns) {
+        *verdict |= LIVES_REPLY | LIVES_TWICE;
+        about->refused = hello->life;
+    }
+    return true;
+}
+
+/* A number is asked for by a life that has none. */
+static void
+hear_asking(struct lives *lives, uint8_t from, const struct hello *hello, unsigned *verdict)
+{
+    struct peer_life *about = &lives->peers[from];
+    const struct known_life *known = &lives->identity.known[from];
+    struct life life = {.id = hello->life, .number = hello->asked_number};
+
+    *verdict |= LIVES_REPLY;
+    if (hello->asked_number > known->life.number) {
+        note_life(lives, from, &life, 0, verdict);
+        about->granted_number = hello->asked_number;
+        about->granted_version = lives->version;
+    } else if (hello->asked_number == known->life.number && cairn_id_equal(&life.id, &known->life.id) &&
+               about->granted_number == 0) {
+        /* Told by another, or before this node's own start. */
+        change(lives, verdict);
+        about->granted_number = hello->asked_number;
+        about->granted_version = lives->version;
+    }
+}
+
+/* A life with a number: does it follow from what is known here? */
+static void
+hear_life(struct lives *lives, uint8_t from, const struct hello *hello, unsigned *verdict)
+{
+    struct peer_life *about = &lives->peers[from];
+    struct known_life *known = &lives->identity.known[from];
+    struct life life = {.id = hello->life, .number = hello->number};
+    bool same = life.number == known->life.number && cairn_id_equal(&life.id, &known->life.id);
+    bool follows = life.number > known->life.number &&
+                   (known->life.number == 0 || cairn_id_equal(&hello->confirmed, &known->life.id));
+
+    if (!same && !follows) {
+        /* It is told what is known, and confirms that, or learns that it has forgotten. */
+        *verdict |= LIVES_REPLY;
+        return;
+    }
+    note_life(lives, from, &life, hello->place, verdict);
+    about->introduced_to = hello->introduced != 0;
+    if (!about->introduced) {
+        about->introduced = true;
+        *verdict |= LIVES_INTRODUCED | LIVES_REPLY;
+    }
+    if (!about->introduced_to && lives->standing == STANDING_MEMBER)
+        *verdict |= LIVES_REPLY;
+}
+
+static void
+hear_waiting(struct lives *lives, uint8_t from, const struct hello *hello, uint64_t now_ns, unsigned *verdict)
+{
+    struct peer_life *about = &lives->peers[from];
+
+    about->waiting = hello->life;
+    about->waiting_ns = now_ns;
+    about->waiting_fingerprint = hello->fingerprint;
+    if (lives->standing != STANDING_WAITING)
+        *verdict |= LIVES_REPLY;
+}
+
+unsigned
+lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool heard, uint64_t now_ns)
+{
+    struct identity *identity = &lives->identity;
+    unsigned verdict = 0;
+
+    if (from >= identity->agreed.nodes || from == identity->self || !is_sane(lives, hello))
+        return 0;
+    if (cairn_id_equal(&hello->refused, &identity->life.id)) {
+        lives->standing = STANDING_REFUSED;
+        return LIVES_REFUSED;
+    }
+    if (lives->standing == STANDING_LAPSED || lives->standing == STANDING_REFUSED)
+        return 0;
+    if (hello->standing == STANDING_WAITING) {
+        if (!is_rival(lives, from, hello, heard, now_ns, &verdict))
+            hear_waiting(lives, from, hello, now_ns, &verdict);
+        return verdict;
+    }
+    if (hello->fingerprint != lives->fingerprint)
+        return LIVES_DIFFERS;
+    if (lives->standing == STANDING_WAITING) {
+        if (hello->standing != STANDING_MEMBER || !cairn_id_is_set(&hello->members[identity->self]))
+            return 0;
+        join(lives, hello, &verdict);
+    }
+    if (!cairn_id_equal(&hello->cluster, &identity->cluster))
+        return LIVES_FOREIGN;
+    if (!cairn_id_equal(&hello->members[from], &identity->members[from]))
+        return LIVES_STRANGER;
+    if (is_rival(lives, from, hello, heard, now_ns, &verdict))
+        return verdict;
+    hear_of_self(lives, from, hello, &verdict);
+    hear_grant(lives, from, hello, &verdict);
+    hear_of_others(lives, from, hello, &verdict);
+    if (hello->number > 0)
+        hear_life(lives, from, hello, &verdict);
+    else if (hello->asked_number > 0 && lives->standing == STANDING_MEMBER)
+        hear_asking(lives, from, hello, &verdict);
+    return verdict;
+}
+
+void
+lives_kept(struct lives *lives, uint64_t version)
+{
+    assert(version <= lives->version);
+    if (version > lives->kept_version)
+        lives->kept_version = version;
+}
+
+bool
+lives_found(struct lives *lives, const struct cairn_id *cluster, const struct cairn_id *members, uint64_t fresh_ns,
+            uint64_t now_ns, uint8_t *missing, bool *differs)
+{
+    struct identity *identity = &lives->identity;
+    struct agreed agreed = identity->agreed;
+    struct cairn_id births[CAIRN_NODES_MAX];
+
+    *missing = CAIRN_NODE_NONE;
+    *differs = false;
+    if (lives->standing != STANDING_WAITING)
+        return false;
+    for (uint8_t i = 0; i < agreed.nodes; i++) {
+        const struct peer_life *about = &lives->peers[i];
+
+        births[i] = i == identity->self ? identity->life.id : about->waiting;
+        if (i == identity->self)
+            continue;
+        *missing = i;
+        if (!cairn_id_is_set(&about->waiting) || now_ns - about->waiting_ns > fresh_ns)
+            return false;
+        *differs = about->waiting_fingerprint != lives->fingerprint;
+        if (*differs)
+            return false;
+    }
+    *missing = CAIRN_NODE_NONE;
+    identity_found(identity, cluster, members, births, &agreed, identity->self);
+    lives->standing = STANDING_MEMBER;
+    lives->life_version = ++lives->version;
+    return true;
+}
+
+bool
+lives_unacquainted(const struct lives *lives, uint8_t peer)
+{
+    return !lives->peers[peer].introduced || !lives->peers[peer].introduced_to;
+}

@@ -1,0 +1,123 @@
+/* Whom a node believes. Pure: time and words of peers are passed in, what follows is returned.
+ *
+ * Nodes introduce themselves by hellos: who the sender is, which life of its this is, and the last life that it knows of
+ * every member. A frame counts only once its sender's present life has been introduced:
+ *   - who is of another cluster, or not the member of that seat, never is;
+ *   - a life that does not follow from the one that is known here has forgotten something, or is a copy: it is told the
+ *     known one, and either confirms that it is of its own chain (identity_confirms()) or goes back to the beginning:
+ *   - who has forgotten has no number. It asks all for one above all that it hears of; each notes it, durably, before it
+ *     says yes; more than half of the members, itself not among them, make it valid. Two that ask at once cannot both
+ *     get the same number, since two such majorities have a member in common. That is the promise of a round of Paxos
+ *     (Lamport 1998), with the number as the ballot.
+ *   - of two lives of one member that are heard at the same time the one that was there first stays, the other is
+ *     refused.
+ *
+ * What is known of lives is passed on with every hello, so whoever grants a number also tells what others are known by.
+ *
+ * A cluster comes to be where all members are heard waiting at the same time and one is told to found it
+ * (lives_found()): the lives that it heard are the first ones, and only they are born; a process that waits and is none of
+ * them has forgotten.
+ *
+ * Threads: one at a time. */
+#ifndef CONTROL_LIVES_H
+#define CONTROL_LIVES_H
+
+#include "identity.h"
+
+enum standing {
+    STANDING_WAITING,   /* of no cluster yet: for its foundation, or for a member's word */
+    STANDING_FORGOTTEN, /* of a cluster: asks for a number */
+    STANDING_MEMBER,    /* this life has its number */
+    STANDING_LAPSED,    /* had: it has heard what it has forgotten, and must start anew */
+    STANDING_REFUSED,   /* another life of this member runs */
+};
+
+/* On the wire as it is here. */
+struct hello {
+    struct cairn_id cluster;                  /* not set: the sender knows of none */
+    struct cairn_id members[CAIRN_NODES_MAX]; /* that it has, by seat */
+    struct cairn_id life;                     /* the sender's */
+    struct cairn_id confirmed; /* of what the receiver knows of the sender, this life is in the sender's chain */
+    struct cairn_id refused;   /* the life of the receiver that must not run */
+    uint64_t fingerprint;         /* agreed_fingerprint() */
+    uint64_t place;               /* up to there the sender's journal is durable; 0: it has none */
+    uint32_t number;              /* of the sender's life; 0: it has none */
+    uint32_t asked_number;        /* that it would have; 0: none */
+    uint32_t granted_number;      /* that the receiver asked for and may have, as far as the sender goes */
+    uint8_t standing;
+    uint8_t introduced; /* the sender believes the receiver's life */
+    uint8_t nodes, reserved;
+    struct {
+        struct cairn_id life;
+        uint64_t place;
+        uint32_t number, reserved;
+    } known[CAIRN_NODES_MAX];
+};
+
+_Static_assert(sizeof(struct hello) == 864, "on the wire");
+
+/* What a hello led to: a set. */
+enum lives_verdict {
+    LIVES_REPLY = 1,       /* it is to be answered at once */
+    LIVES_CHANGED = 2,     /* the identity is to be kept anew */
+    LIVES_INTRODUCED = 4,  /* the sender's life is believed from now on */
+    LIVES_FOREIGN = 8,     /* of another cluster */
+    LIVES_STRANGER = 16,   /* not the member that has this seat */
+    LIVES_DIFFERS = 32,    /* configured otherwise */
+    LIVES_TWICE = 64,      /* two lives of that member run */
+    LIVES_FORGOT = 128,    /* this node has forgotten something that the sender knows of it */
+    LIVES_NUMBERED = 256,  /* this node's life has its number now */
+    LIVES_REFUSED = 512,   /* this node must not run */
+    LIVES_JOINED = 1024,   /* this node knows its cluster now */
+};
+
+struct peer_life {
+    bool introduced;        /* identity.known is believed to be running */
+    bool introduced_to;     /* the peer believes this node's present life */
+    struct cairn_id confirms; /* what the peer knows of this node, and is so; not set: nothing */
+    struct cairn_id waiting;  /* the life that waits there, of no cluster; not set: none */
+    uint64_t waiting_ns, waiting_fingerprint; /* when it was heard last; how it is configured */
+    struct cairn_id rival;    /* a life that came while another was heard */
+    uint64_t rival_ns;        /* when it was heard first */
+    struct cairn_id refused;
+    uint32_t granted_number; /* noted for the peer, and kept once kept_version has come to granted_version */
+    uint64_t granted_version;
+};
+
+struct lives {
+    struct identity identity;
+    enum standing standing;
+    uint64_t fingerprint;  /* of what this node is configured with */
+    uint64_t place;        /* of its journal, durable; 0: it has none */
+    uint64_t rival_after_ns; /* heard side by side for so long, two lives are two */
+    uint32_t asked_number;
+    cairn_node_set granted_by;
+    uint64_t version, kept_version; /* of the identity; what is kept */
+    uint64_t life_version;          /* of it as it was when this life got its number */
+    struct peer_life peers[CAIRN_NODES_MAX];
+};
+
+/* identity: as it was kept, or as it was made; of a node without any state only life.id, self and agreed are set. */
+void lives_init(struct lives *lives, const struct identity *identity, enum standing standing, uint64_t fingerprint,
+                uint64_t rival_after_ns);
+
+/* What to tell a peer now. */
+void lives_tell(const struct lives *lives, uint8_t peer, struct hello *out);
+
+/* A hello of the seat `from` came. heard: the life that was introduced there is still heard now. Returns a set of enum
+ * lives_verdict. */
+unsigned lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool heard, uint64_t now_ns);
+
+/* All that changed up to this version is durable. */
+void lives_kept(struct lives *lives, uint64_t version);
+
+/* Founds the cluster, if every other first member has been heard waiting, configured alike, within the last fresh_ns.
+ * Else *missing: the first that was not (CAIRN_NODE_NONE: this node has state itself), *differs: it is configured
+ * otherwise. members: identities for all, drawn by the caller. The caller keeps the identity before it tells anybody. */
+bool lives_found(struct lives *lives, const struct cairn_id *cluster, const struct cairn_id *members,
+                 uint64_t fresh_ns, uint64_t now_ns, uint8_t *missing, bool *differs);
+
+/* May the peer want a hello: has one of the two not introduced the other yet? */
+bool lives_unacquainted(const struct lives *lives, uint8_t peer);
+
+#endif

@@ -1,0 +1,377 @@
+#include "introduce.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include <urcu/urcu-qsbr.h>
+
+#include "control.h"
+#include "state.h"
+
+/* A node that rests beats slowly; one that has no logs yet beats so often at most. */
+#define OUTSIDE_BEAT_NS 1000000u
+/* Who knows who I am hears it again after so long, with how far my journal is. */
+#define AGAIN_NS 100000000u
+#define REPLIES_PER_BEAT 4u
+#define RIVAL_AFTER_NS 200000000u
+#define FRESH_NS 1000000000u
+
+void
+introduction_init(struct node *node)
+{
+    struct introduction *introduction = &node->introduction;
+    const struct identity *identity = node->config.identity;
+    uint64_t timeout_ns = node->detector.config.timeout_ns;
+
+    lives_init(&introduction->lives, identity, node->config.standing, agreed_fingerprint(&identity->agreed),
+               timeout_ns > RIVAL_AFTER_NS / 2 ? 2 * timeout_ns : RIVAL_AFTER_NS);
+    if (node->config.asked_number > introduction->lives.asked_number)
+        introduction->lives.asked_number = node->config.asked_number;
+    /* What it begins with is kept, or there is nothing to keep; before it takes part it is kept again. */
+    introduction->offered_version = introduction->lives.version;
+    atomic_store(&introduction->kept_version, introduction->lives.version);
+    introduction->shown.standing = node->config.standing;
+}
+
+/* A hello that says what is not kept yet must not leave: it would be forgotten by a crash. */
+static bool
+may_tell(const struct introduction *introduction)
+{
+    return introduction->lives.standing != STANDING_MEMBER || introduction->lives.kept_version >= introduction->lives.life_version;
+}
+
+static void
+tell(struct node *node, uint8_t peer, uint64_t now_ns)
+{
+    struct introduction *introduction = &node->introduction;
+    struct rte_mbuf *frame;
+    struct hello hello;
+
+    if (!may_tell(introduction) || (frame = port_frame(&node->ports[peer])) == NULL)
+        return;
+    if (node->config.disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
+        introduction->lives.place = node->journal.durable;
+    lives_tell(&introduction->lives, peer, &hello);
+    introduction->told_beat[peer] = introduction->beats;
+    send_frame(node, peer, frame, codec_encode_hello(&node->codec, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
+               now_ns);
+}
+
+static void
+reply(struct node *node, uint8_t peer, uint64_t now_ns)
+{
+    struct introduction *introduction = &node->introduction;
+
+    if (introduction->replies[peer] >= REPLIES_PER_BEAT)
+        return;
+    introduction->replies[peer]++;
+    tell(node, peer, now_ns);
+}
+
+static void
+show(struct introduction *introduction)
+{
+    const struct identity *identity = &introduction->lives.identity;
+    uint32_t sequence = atomic_load_explicit(&introduction->sequence, memory_order_relaxed);
+    struct standing_view *shown = &introduction->shown;
+
+    atomic_store_explicit(&introduction->sequence, sequence + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    *shown = (struct standing_view){
+        .standing = introduction->lives.standing,
+        .forgotten = identity->forgotten,
+        .cluster = identity->cluster,
+        .member = identity->members[identity->self],
+        .life = identity->life.id,
+        .number = identity->life.number,
+        .asked_number = introduction->lives.asked_number,
+        .granted_by = introduction->lives.granted_by,
+    };
+    for (uint8_t peer = 0; peer < identity->agreed.nodes; peer++) {
+        shown->introduced |= introduction->lives.peers[peer].introduced ? (cairn_node_set)1 << peer : 0;
+        shown->waiting |= cairn_id_is_set(&introduction->lives.peers[peer].waiting) ? (cairn_node_set)1 << peer : 0;
+    }
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&introduction->sequence, sequence + 2, memory_order_release);
+}
+
+void
+introduction_show(const struct node *node, struct standing_view *out)
+{
+    const struct introduction *introduction = &node->introduction;
+    uint32_t before, after;
+
+    do {
+        before = atomic_load_explicit(&introduction->sequence, memory_order_acquire);
+        *out = introduction->shown;
+        atomic_thread_fence(memory_order_acquire);
+        after = atomic_load_explicit(&introduction->sequence, memory_order_relaxed);
+    } while (before != after || before % 2 != 0);
+}
+
+/* Hands the identity over to be kept, unless the one before is still being kept. */
+static void
+offer(struct introduction *introduction)
+{
+    struct lives *lives = &introduction->lives;
+    uint64_t kept_version = atomic_load_explicit(&introduction->kept_version, memory_order_acquire);
+
+    if (kept_version > lives->kept_version)
+        lives_kept(lives, kept_version);
+    if (introduction->offered_version == lives->version ||
+        atomic_load_explicit(&introduction->offered, memory_order_acquire))
+        return;
+    introduction->offer = lives->identity;
+    introduction->offer_version = introduction->offered_version = lives->version;
+    atomic_store_explicit(&introduction->offered, true, memory_order_release);
+}
+
+/* Of what is wrong with a peer's hello an event tells once, until its hellos are right again. */
+static void
+complain(struct node *node, uint8_t from, unsigned verdict)
+{
+    static const struct {
+        unsigned verdict;
+        const char *text;
+    } complaints[] = {
+        {LIVES_FOREIGN, "%s is of another cluster: not believed ('cairn status' shows which; one of the two has the other's address)"},
+        {LIVES_STRANGER, "%s is not the member that has this place: its identity was retired, or is another's; not believed"},
+        {LIVES_DIFFERS, "%s is configured otherwise (nodes, heartbeat, timeout, durability or memory_mib): not believed until its cluster file says the same"},
+        {LIVES_TWICE, "%s runs twice: the one that came later is refused"},
+    };
+    unsigned *known = &node->introduction.complained[from];
+
+    for (size_t i = 0; i < sizeof(complaints) / sizeof(*complaints); i++) {
+        if ((verdict & complaints[i].verdict) && !(*known & complaints[i].verdict))
+            node_event(node, EVENT_STRANGER, NULL, from, 0, 0, complaints[i].text, node->config.cluster->names[from]);
+        *known |= verdict & complaints[i].verdict;
+    }
+    if (verdict & LIVES_INTRODUCED)
+        *known = 0;
+}
+
+/* What this life was may not go on: it takes no part from now on. */
+static void
+end_life(struct node *node, unsigned verdict)
+{
+    if (verdict & LIVES_FORGOT)
+        node_event(node, EVENT_FORGOTTEN, NULL, node->self, 0, 0,
+                   "others know of a life of %s that its journal does not: it starts anew as one that has forgotten",
+                   node->name);
+    else
+        node_event(node, EVENT_STRANGER, NULL, node->self, 0, 0, "%s runs already elsewhere: this one is refused",
+                   node->name);
+    atomic_store_explicit(&node->introduction.phase, PHASE_ENDED, memory_order_release);
+}
+
+static void
+take_verdict(struct node *node, uint8_t from, unsigned verdict, uint64_t now_ns)
+{
+    struct introduction *introduction = &node->introduction;
+    const struct lives *lives = &introduction->lives;
+
+    /* Whatever is believed of the peer now, frames of another life of it are not. */
+    node->codec.peers[from] = lives->peers[from].introduced
+                                  ? identity_tag(&lives->identity.cluster, &lives->identity.known[from].life.id)
+                                  : 0;
+    complain(node, from, verdict);
+    if (verdict & (LIVES_FORGOT | LIVES_REFUSED))
+        end_life(node, verdict);
+    if (verdict != 0) {
+        offer(introduction);
+        show(introduction);
+    }
+    if (verdict & LIVES_REPLY)
+        reply(node, from, now_ns);
+}
+
+void
+introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now_ns)
+{
+    struct introduction *introduction = &node->introduction;
+    bool heard = detector_hears(&node->detector) >> decoded->from & 1;
+    struct hello hello;
+    unsigned verdict;
+
+    if (decoded->hello_bytes != sizeof(hello)) {
+        node->counters.frames_dropped[CODEC_SHORT]++;
+        return;
+    }
+    memcpy(&hello, decoded->hello, sizeof(hello));
+    verdict = lives_hear(&introduction->lives, decoded->from, &hello, heard, now_ns);
+    /* Of others' lives too more may be known now than was. */
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (peer != node->self && !introduction->lives.peers[peer].introduced)
+            node->codec.peers[peer] = 0;
+    }
+    take_verdict(node, decoded->from, verdict, now_ns);
+}
+
+void
+introduction_stranger(struct node *node, uint8_t from, uint64_t now_ns)
+{
+    if (from < node->nodes && introduction_phase(&node->introduction) != PHASE_ENDED)
+        reply(node, from, now_ns);
+}
+
+void
+introduction_beat(struct node *node, uint64_t now_ns)
+{
+    struct introduction *introduction = &node->introduction;
+    uint64_t again_beats = AGAIN_NS / (node->pace_ns == 0 ? OUTSIDE_BEAT_NS : node->pace_ns) + 1;
+
+    introduction->beats++;
+    offer(introduction);
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        uint64_t since = introduction->beats - introduction->told_beat[peer];
+
+        introduction->replies[peer] = 0;
+        if (peer == node->self)
+            continue;
+        /* An unacquainted one may be down for long: it will say hello itself. */
+        if (since >= again_beats ||
+            (lives_unacquainted(&introduction->lives, peer) && introduction->lives.standing != STANDING_MEMBER) ||
+            (lives_unacquainted(&introduction->lives, peer) && since * 16 >= again_beats))
+            tell(node, peer, now_ns);
+    }
+}
+
+/* What an administrator asked for. */
+static void
+found(struct node *node, uint64_t now_ns)
+{
+    struct introduction *introduction = &node->introduction;
+    struct founding *founding = &introduction->founding;
+    bool founded;
+
+    if (atomic_load_explicit(&founding->state, memory_order_acquire) != FOUNDING_ASKED)
+        return;
+    founded = lives_found(&introduction->lives, &founding->cluster, founding->members, FRESH_NS, now_ns,
+                          &founding->missing, &founding->differs);
+    atomic_store_explicit(&founding->state, founded ? FOUNDING_DONE : FOUNDING_REFUSED, memory_order_release);
+}
+
+void
+introduction_turn(struct node *node, uint64_t now_ns)
+{
+    enum phase phase = introduction_phase(&node->introduction);
+
+    node->suspect_ns = UINT64_MAX;
+    if (phase == PHASE_OUTSIDE)
+        found(node, now_ns);
+    if (now_ns < node->heartbeat_ns)
+        return;
+    node->heartbeat_ns = now_ns + OUTSIDE_BEAT_NS;
+    if (phase == PHASE_BEGINNING)
+        return;
+    if (phase == PHASE_OUTSIDE) {
+        introduction_beat(node, now_ns);
+        show(&node->introduction);
+    } else {
+        offer(&node->introduction);
+    }
+}
+
+void
+introduction_enter(struct node *node)
+{
+    struct introduction *introduction = &node->introduction;
+    struct identity *identity = &introduction->lives.identity;
+
+    assert(identity->life.number == introduction->begun.life.number && identity->chain_count > 0);
+    introduction->entered = true;
+    identity->begun = true;
+    identity->chain[identity->chain_count - 1] = introduction->begun.chain[introduction->begun.chain_count - 1];
+    node->heartbeat_ns = node->suspect_ns = 0;
+    show(introduction);
+}
+
+/* Logs of which the catalog as it was recovered tells, and which may not be there yet, may have been promised too. */
+static bool
+is_recovered(const struct node *node)
+{
+    const struct node_log *catalog = node->logs[CATALOG_LOG];
+
+    if (core_commit_lsn(catalog->core) < core_recovery_lsn(catalog->core) ||
+        atomic_load_explicit(&node->catalog_applied_lsn, memory_order_acquire) < catalog->data_lsn)
+        return false;
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        if (core_recovering(node->logs[i]->core))
+            return false;
+    }
+    return node->logs_count == rcu_dereference(node->snapshot)->count;
+}
+
+void
+introduction_review(struct node *node)
+{
+    struct lives *lives = &node->introduction.lives;
+
+    if (!lives->identity.forgotten || !is_recovered(node))
+        return;
+    lives->identity.forgotten = false;
+    lives->version++;
+    atomic_store_explicit(&node->journal.doubtful, false, memory_order_relaxed);
+    node_event(node, EVENT_RECOVERED, NULL, node->self, 0, 0, "%s has recovered all of its logs", node->name);
+    show(&node->introduction);
+}
+
+/* What is not kept does not take effect, and is tried again. */
+static bool
+keep(struct node *node, const struct identity *identity)
+{
+    struct introduction *introduction = &node->introduction;
+    char detail[384];
+    bool kept = node->config.keep == NULL || node->config.keep(node->config.keep_context, identity, detail, sizeof(detail));
+
+    if (!kept && !introduction->told_unkept)
+        control_tell(node, EVENT_DISK_FAILED, "who this node is cannot be kept: %s", detail);
+    introduction->told_unkept = !kept;
+    return kept;
+}
+
+enum cairn_error
+introduction_step(struct node *node, char *detail, size_t detail_bytes)
+{
+    struct introduction *introduction = &node->introduction;
+    enum cairn_error error = CAIRN_OK;
+
+    if (!atomic_load_explicit(&introduction->offered, memory_order_acquire) || !keep(node, &introduction->offer))
+        return CAIRN_OK;
+    atomic_store_explicit(&introduction->kept_version, introduction->offer_version, memory_order_release);
+    if (introduction_phase(introduction) == PHASE_OUTSIDE && introduction->offer.life.number > 0)
+        error = node_begin(node, &introduction->offer, detail, detail_bytes);
+    atomic_store_explicit(&introduction->offered, false, memory_order_release);
+    return error;
+}
+
+void
+node_standing(const struct node *node, char *out, size_t out_bytes)
+{
+    struct standing_view view;
+
+    introduction_show(node, &view);
+    switch (view.standing) {
+    case STANDING_WAITING:
+        snprintf(out, out_bytes,
+                 "%s waits: it has no state and hears of no cluster ('cairn cluster bootstrap' founds one, once all "
+                 "its nodes wait)",
+                 node->name);
+        break;
+    case STANDING_FORGOTTEN:
+        snprintf(out, out_bytes,
+                 "%s has forgotten what it promised, and recovers: %d of the others have granted it a new life, more "
+                 "than %u must",
+                 node->name, __builtin_popcount(view.granted_by), node->nodes / 2u);
+        break;
+    case STANDING_MEMBER:
+        snprintf(out, out_bytes, "%s is in its life %u", node->name, view.number);
+        break;
+    case STANDING_LAPSED:
+        snprintf(out, out_bytes, "%s has forgotten a life that others know of, and starts anew", node->name);
+        break;
+    case STANDING_REFUSED:
+        snprintf(out, out_bytes, "%s runs already elsewhere: this one is refused (stop one of the two)", node->name);
+        break;
+    }
+}

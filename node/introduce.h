@@ -1,0 +1,99 @@
+/* How a node comes to take part: its standing among its peers, by hellos (control/lives.h has the rules).
+ *
+ * Until its life has a number a node has no logs, and nothing counts but hellos. The worker hears and tells them; the
+ * control thread keeps the identity, durably, whenever it changed, and begins the logs once it has kept a numbered life.
+ *
+ *   field            writer    reader
+ *   lives            worker    worker
+ *   phase            both      both       see enum phase
+ *   offer            worker    control    while `offered` is set: then the control thread's
+ *   kept_version     control   worker
+ *   founding         control   worker     while it is FOUNDING_ASKED: then the worker's
+ *   shown            worker    any        by sequence lock
+ */
+#ifndef NODE_INTRODUCE_H
+#define NODE_INTRODUCE_H
+
+#include <stdatomic.h>
+
+#include "codec.h"
+#include "lives.h"
+
+struct node;
+
+enum phase {
+    PHASE_OUTSIDE, /* no logs: the worker only hears and tells hellos */
+    PHASE_INSIDE,    /* control sets it, when the logs are there */
+    PHASE_BEGINNING, /* control sets it, before it makes them: the worker does nothing */
+    PHASE_ENDED,     /* the worker sets it: this life may not go on */
+};
+
+enum founding_state { FOUNDING_NONE, FOUNDING_ASKED, FOUNDING_DONE, FOUNDING_REFUSED };
+
+/* An administrator asks for a new cluster: what the control thread drew for it, and what became of it. */
+struct founding {
+    _Atomic int state; /* enum founding_state */
+    struct cairn_id cluster, members[CAIRN_NODES_MAX];
+    uint8_t missing; /* refused: this node was not heard waiting; CAIRN_NODE_NONE: this one is of a cluster */
+    bool differs;    /* it was, but is configured otherwise */
+};
+
+/* For status. */
+struct standing_view {
+    enum standing standing;
+    bool forgotten;
+    struct cairn_id cluster, member, life;
+    uint32_t number, asked_number;
+    cairn_node_set granted_by, introduced, waiting;
+};
+
+struct introduction {
+    struct lives lives;
+    _Atomic int phase; /* enum phase */
+    _Atomic bool offered;
+    struct identity offer;
+    uint64_t offer_version, offered_version;
+    _Atomic uint64_t kept_version;
+    struct identity begun; /* control, while the phase is PHASE_BEGINNING: as it was kept last */
+    struct founding founding;
+    bool entered;     /* worker: it has seen PHASE_INSIDE */
+    bool told_unkept; /* control */
+    uint64_t beats, told_beat[CAIRN_NODES_MAX];
+    uint8_t replies[CAIRN_NODES_MAX]; /* since the last beat */
+    unsigned complained[CAIRN_NODES_MAX]; /* of what an event has been told already: enum lives_verdict */
+    _Atomic uint32_t sequence;
+    struct standing_view shown;
+};
+
+/* Before the worker is polled. */
+void introduction_init(struct node *node);
+
+/* Worker: a hello came in. */
+void introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now_ns);
+/* Worker: a frame came in of a life that has not been introduced. */
+void introduction_stranger(struct node *node, uint8_t from, uint64_t now_ns);
+/* Worker, at each heartbeat: hellos to those who may want one. */
+void introduction_beat(struct node *node, uint64_t now_ns);
+/* Worker: the turn of a node that has no logs yet, or whose life has ended. */
+void introduction_turn(struct node *node, uint64_t now_ns);
+
+static inline enum phase
+introduction_phase(const struct introduction *introduction)
+{
+    return (enum phase)atomic_load_explicit(&introduction->phase, memory_order_acquire);
+}
+
+/* Worker, at the first turn with logs. */
+void introduction_enter(struct node *node);
+/* Worker, at each heartbeat: has a node that had forgotten recovered all of its logs? */
+void introduction_review(struct node *node);
+
+/* Control thread: keeps what changed; begins the logs when it is time. Not CAIRN_OK: they cannot begin, detail says why. */
+enum cairn_error introduction_step(struct node *node, char *detail, size_t detail_bytes);
+
+/* Any thread. */
+void introduction_show(const struct node *node, struct standing_view *out);
+
+void node_standing(const struct node *node, char *out, size_t out_bytes);
+
+#endif
