@@ -144,6 +144,7 @@ int cmd_fault(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_server(int argc, char **argv);
 int cmd_dev(int argc, char **argv);
+int cmd_cluster(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_member(int argc, char **argv);
 int cmd_sim(int argc, char **argv);

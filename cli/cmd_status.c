@@ -137,6 +137,17 @@ matrix_learn(const struct cluster_config *cluster, uint8_t teller, const json_t 
     rows[teller].hung = json_is_true(json_object_get(log, "worker_hung"));
 }
 
+/* A node that does not take part, or not with all of its logs, says why. */
+static void
+tell_standing(const json_t *answer)
+{
+    const json_t *standing = json_object_get(answer, "standing");
+
+    fflush(stdout);
+    if (json_is_true(json_object_get(standing, "recovering")))
+        fprintf(stderr, "cairn: %s\n", cli_text(standing, "detail"));
+}
+
 int
 cmd_status(int argc, char **argv)
 {
@@ -174,6 +185,7 @@ cmd_status(int argc, char **argv)
             print_header();
         print_rows(json_object_get(answer, "rows"), json);
         matrix_learn(&cluster, i, answer, matrix);
+        tell_standing(answer);
         json_decref(answer);
     }
     if (answering == 0)

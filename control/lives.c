@@ -45,6 +45,7 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
         out->granted_number = about->granted_number;
     out->standing = (uint8_t)lives->standing;
     out->introduced = about->introduced;
+    out->recovering = lives->recovering;
     out->nodes = (uint8_t)identity->agreed.nodes;
     for (uint32_t i = 0; i < identity->agreed.nodes; i++) {
         out->known[i].life = identity->known[i].life.id;
@@ -277,6 +278,7 @@ hear_life(struct lives *lives, uint8_t from, const struct hello *hello, unsigned
     }
     note_life(lives, from, &life, hello->place, verdict);
     about->introduced_to = hello->introduced != 0;
+    about->recovering = hello->recovering != 0;
     if (!about->introduced) {
         about->introduced = true;
         *verdict |= LIVES_INTRODUCED | LIVES_REPLY;

@@ -46,7 +46,8 @@ struct hello {
     uint32_t granted_number;      /* that the receiver asked for and may have, as far as the sender goes */
     uint8_t standing;
     uint8_t introduced; /* the sender believes the receiver's life */
-    uint8_t nodes, reserved;
+    uint8_t nodes;
+    uint8_t recovering; /* some of the sender's logs do not count yet */
     struct {
         struct cairn_id life;
         uint64_t place;
@@ -74,6 +75,7 @@ enum lives_verdict {
 struct peer_life {
     bool introduced;        /* identity.known is believed to be running */
     bool introduced_to;     /* the peer believes this node's present life */
+    bool recovering;        /* some of its logs do not count yet, as it said last */
     struct cairn_id confirms; /* what the peer knows of this node, and is so; not set: nothing */
     struct cairn_id waiting;  /* the life that waits there, of no cluster; not set: none */
     uint64_t waiting_ns, waiting_fingerprint; /* when it was heard last; how it is configured */
@@ -89,6 +91,7 @@ struct lives {
     enum standing standing;
     uint64_t fingerprint;  /* of what this node is configured with */
     uint64_t place;        /* of its journal, durable; 0: it has none */
+    bool recovering;       /* some of its logs do not count yet */
     uint64_t rival_after_ns; /* heard side by side for so long, two lives are two */
     uint32_t asked_number;
     cairn_node_set granted_by;

@@ -28,6 +28,19 @@ node_name_or_null(const struct node *node, uint8_t index)
     return index < node->nodes ? json_string(node->config.cluster->names[index]) : json_null();
 }
 
+/* May this node be restarted now? The others that are well must be a majority of the log's voters, for it to go on
+ * meanwhile, and for this node to recover from. */
+static bool
+is_safe_to_restart(const struct node *node, const struct node_log_view *view)
+{
+    cairn_node_set self = (cairn_node_set)1 << node->self;
+    struct standing_view standing;
+
+    introduction_show(node, &standing);
+    return !(view->voters & self) || 2 * (uint32_t)__builtin_popcount(standing.well & view->voters & ~self) >
+                                         (uint32_t)__builtin_popcount(view->voters);
+}
+
 static json_t *
 status_row(struct node *node, const struct node_log_view *view)
 {
@@ -37,7 +50,7 @@ status_row(struct node *node, const struct node_log_view *view)
     snprintf(digest, sizeof(digest), "%016" PRIx64, view->digest);
     return json_pack(
         "{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:b,s:s,s:I,"
-        "s:I,s:I,s:o,s:b,s:I,s:I,s:I,s:I}",
+        "s:I,s:I,s:o,s:b,s:I,s:I,s:I,s:I,s:b}",
         "node", node->name, "log", view->name, "id", (int)view->id, "role", view->role, "leader",
         node_name_or_null(node, view->leader), "term", (json_int_t)view->term, "mode", cairn_mode_name(view->mode),
         "policy", cairn_policy_name(view->policy), "deny", cairn_deny_name(view->deny), "commit_lsn",
@@ -51,7 +64,8 @@ status_row(struct node *node, const struct node_log_view *view)
         "trim_before", (json_int_t)view->trim_before_lsn, "slow", names_of(node, node->slow.peers), "worker_hung",
         atomic_load_explicit(&node->worker_hung, memory_order_relaxed), "merge_entries",
         (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000), "appended_bytes",
-        (json_int_t)view->counters.appended_bytes, "read", (json_int_t)view->counters.read);
+        (json_int_t)view->counters.appended_bytes, "read", (json_int_t)view->counters.read, "safe_to_restart",
+        is_safe_to_restart(node, view));
 }
 
 /* By level, the buckets that are not empty: pairs of number and count. */
@@ -130,7 +144,7 @@ standing_row(const struct node *node)
     node_standing(node, text, sizeof(text));
     return json_pack("{s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:s}", "standing", names[view.standing], "recovering",
                      view.forgotten || introduction_phase(&node->introduction) != PHASE_INSIDE, "cluster",
-                     id_or_null(&view.cluster), "member", id_or_null(&view.member), "life", id_or_null(&view.life),
+                     id_or_null(&view.cluster), "member", id_or_null(&view.members[node->self]), "life", id_or_null(&view.life),
                      "start", (json_int_t)view.number, "introduced", names_of(node, view.introduced), "detail", text);
 }
 
@@ -256,6 +270,31 @@ faults(struct node *node, const json_t *request)
     return json_pack("{s:b}", "ok", 1);
 }
 
+/* Who is of the cluster, and what all are configured with. */
+static json_t *
+cluster(const struct node *node)
+{
+    struct standing_view view;
+    json_t *rows = json_array();
+    const struct agreed *agreed = &view.agreed;
+    char text[384];
+
+    introduction_show(node, &view);
+    node_standing(node, text, sizeof(text));
+    if (!cairn_id_is_set(&view.cluster)) {
+        json_decref(rows);
+        return failure("waiting", text);
+    }
+    for (uint8_t i = 0; i < node->nodes; i++)
+        json_array_append_new(rows, json_pack("{s:s,s:o,s:o,s:I}", "node", node->config.cluster->names[i], "member",
+                                              id_or_null(&view.members[i]), "life", id_or_null(&view.lives[i].id),
+                                              "start", (json_int_t)view.lives[i].number));
+    return json_pack("{s:b,s:o,s:o,s:I,s:I,s:I,s:s,s:s}", "ok", 1, "cluster", id_or_null(&view.cluster), "rows", rows,
+                     "heartbeat_us", (json_int_t)(agreed->heartbeat_ns / 1000), "timeout_us",
+                     (json_int_t)(agreed->timeout_ns / 1000), "memory_mib", (json_int_t)agreed->memory_mib, "durability",
+                     cairn_durability_name(agreed->durability), "detail", text);
+}
+
 /* What the worker said of a new cluster that was asked for. */
 static json_t *
 founding_refused(const struct node *node, const struct founding *founding)
@@ -288,6 +327,7 @@ bootstrap(struct node *node)
         return founding_refused(node, founding);
     }
     if (introduction_phase(&node->introduction) == PHASE_INSIDE) {
+        atomic_store_explicit(&founding->state, FOUNDING_NONE, memory_order_relaxed);
         if (state == FOUNDING_DONE)
             return json_pack("{s:b,s:s,s:o}", "ok", 1, "state", "founded", "standing", standing_row(node));
         founding->missing = CAIRN_NODE_NONE;
@@ -324,6 +364,8 @@ admin_command(void *context, void **connection, const void *request_object, stru
         reply->body = events(node, request);
     else if (strcmp(command, "faults") == 0)
         reply->body = faults(node, request);
+    else if (strcmp(command, "cluster") == 0)
+        reply->body = cluster(node);
     else if (strcmp(command, "bootstrap") == 0)
         reply->body = bootstrap(node);
     else

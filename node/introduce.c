@@ -68,9 +68,24 @@ reply(struct node *node, uint8_t peer, uint64_t now_ns)
     tell(node, peer, now_ns);
 }
 
-static void
-show(struct introduction *introduction)
+/* Nodes on whom the others' majorities may rest. */
+static cairn_node_set
+well(const struct node *node)
 {
+    const struct lives *lives = &node->introduction.lives;
+    cairn_node_set set = lives->recovering ? 0 : (cairn_node_set)1 << node->self;
+
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (peer != node->self && (node->reach >> peer & 1) && !lives->peers[peer].recovering)
+            set |= (cairn_node_set)1 << peer;
+    }
+    return set;
+}
+
+static void
+show(struct node *node)
+{
+    struct introduction *introduction = &node->introduction;
     const struct identity *identity = &introduction->lives.identity;
     uint32_t sequence = atomic_load_explicit(&introduction->sequence, memory_order_relaxed);
     struct standing_view *shown = &introduction->shown;
@@ -81,13 +96,15 @@ show(struct introduction *introduction)
         .standing = introduction->lives.standing,
         .forgotten = identity->forgotten,
         .cluster = identity->cluster,
-        .member = identity->members[identity->self],
+        .agreed = identity->agreed,
         .life = identity->life.id,
         .number = identity->life.number,
         .asked_number = introduction->lives.asked_number,
         .granted_by = introduction->lives.granted_by,
     };
+    memcpy(shown->members, identity->members, sizeof(shown->members));
     for (uint8_t peer = 0; peer < identity->agreed.nodes; peer++) {
+        shown->lives[peer] = peer == identity->self ? identity->life : identity->known[peer].life;
         shown->introduced |= introduction->lives.peers[peer].introduced ? (cairn_node_set)1 << peer : 0;
         shown->waiting |= cairn_id_is_set(&introduction->lives.peers[peer].waiting) ? (cairn_node_set)1 << peer : 0;
     }
@@ -107,6 +124,7 @@ introduction_show(const struct node *node, struct standing_view *out)
         atomic_thread_fence(memory_order_acquire);
         after = atomic_load_explicit(&introduction->sequence, memory_order_relaxed);
     } while (before != after || before % 2 != 0);
+    out->well = atomic_load_explicit(&introduction->well, memory_order_relaxed);
 }
 
 /* Hands the identity over to be kept, unless the one before is still being kept. */
@@ -179,7 +197,7 @@ take_verdict(struct node *node, uint8_t from, unsigned verdict, uint64_t now_ns)
         end_life(node, verdict);
     if (verdict != 0) {
         offer(introduction);
-        show(introduction);
+        show(node);
     }
     if (verdict & LIVES_REPLY)
         reply(node, from, now_ns);
@@ -222,6 +240,7 @@ introduction_beat(struct node *node, uint64_t now_ns)
 
     introduction->beats++;
     offer(introduction);
+    atomic_store_explicit(&introduction->well, well(node), memory_order_relaxed);
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
         uint64_t since = introduction->beats - introduction->told_beat[peer];
 
@@ -266,7 +285,6 @@ introduction_turn(struct node *node, uint64_t now_ns)
         return;
     if (phase == PHASE_OUTSIDE) {
         introduction_beat(node, now_ns);
-        show(&node->introduction);
     } else {
         offer(&node->introduction);
     }
@@ -283,7 +301,7 @@ introduction_enter(struct node *node)
     identity->begun = true;
     identity->chain[identity->chain_count - 1] = introduction->begun.chain[introduction->begun.chain_count - 1];
     node->heartbeat_ns = node->suspect_ns = 0;
-    show(introduction);
+    show(node);
 }
 
 /* Logs of which the catalog as it was recovered tells, and which may not be there yet, may have been promised too. */
@@ -307,13 +325,14 @@ introduction_review(struct node *node)
 {
     struct lives *lives = &node->introduction.lives;
 
-    if (!lives->identity.forgotten || !is_recovered(node))
+    lives->recovering = !is_recovered(node);
+    if (!lives->identity.forgotten || lives->recovering)
         return;
     lives->identity.forgotten = false;
     lives->version++;
     atomic_store_explicit(&node->journal.doubtful, false, memory_order_relaxed);
     node_event(node, EVENT_RECOVERED, NULL, node->self, 0, 0, "%s has recovered all of its logs", node->name);
-    show(&node->introduction);
+    show(node);
 }
 
 /* What is not kept does not take effect, and is tried again. */
@@ -365,7 +384,8 @@ node_standing(const struct node *node, char *out, size_t out_bytes)
                  node->name, __builtin_popcount(view.granted_by), node->nodes / 2u);
         break;
     case STANDING_MEMBER:
-        snprintf(out, out_bytes, "%s is in its life %u", node->name, view.number);
+        snprintf(out, out_bytes, "%s serves in its life %u%s", node->name, view.number,
+                 view.well >> node->self & 1 ? "" : ", and recovers: no other node may be restarted yet");
         break;
     case STANDING_LAPSED:
         snprintf(out, out_bytes, "%s has forgotten a life that others know of, and starts anew", node->name);

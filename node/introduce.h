@@ -42,9 +42,13 @@ struct founding {
 struct standing_view {
     enum standing standing;
     bool forgotten;
-    struct cairn_id cluster, member, life;
+    struct cairn_id cluster, life;
+    struct cairn_id members[CAIRN_NODES_MAX];
+    struct life lives[CAIRN_NODES_MAX]; /* the last that is known of each, this node's own among them */
+    struct agreed agreed;
     uint32_t number, asked_number;
     cairn_node_set granted_by, introduced, waiting;
+    cairn_node_set well; /* in reach, and all of their logs count: this node among them */
 };
 
 struct introduction {
@@ -61,6 +65,7 @@ struct introduction {
     uint64_t beats, told_beat[CAIRN_NODES_MAX];
     uint8_t replies[CAIRN_NODES_MAX]; /* since the last beat */
     unsigned complained[CAIRN_NODES_MAX]; /* of what an event has been told already: enum lives_verdict */
+    _Atomic cairn_node_set well; /* worker writes, any thread reads */
     _Atomic uint32_t sequence;
     struct standing_view shown;
 };

@@ -1,0 +1,158 @@
+/* cairn cluster: that a cluster comes to be, and what its nodes agree on. */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+
+#define WAIT_NS 5000000000u
+
+/* Asks the nodes that can be reached from here, one after the other, until one answers; the caller frees it. */
+static json_t *
+ask_any(const struct cluster_config *cluster, const char *command, uint8_t via, uint8_t *who, char *detail,
+        size_t detail_bytes)
+{
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        json_t *answer;
+
+        if (via != CAIRN_NODE_NONE && via != i)
+            continue;
+        answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", command), detail, detail_bytes);
+        if (answer == NULL)
+            continue;
+        *who = i;
+        return answer;
+    }
+    return NULL;
+}
+
+static bool
+is_ok(const json_t *answer)
+{
+    return json_is_true(json_object_get(answer, "ok"));
+}
+
+static int
+tell_founded(const struct cluster_config *cluster, const json_t *answer, bool json)
+{
+    const json_t *standing = json_object_get(answer, "standing");
+
+    if (json) {
+        json_t *names = json_array();
+
+        for (uint8_t i = 0; i < cluster->nodes; i++)
+            json_array_append_new(names, json_string(cluster->names[i]));
+        cli_row(json_pack("{s:s,s:s,s:o}", "state", "founded", "cluster", cli_text(standing, "cluster"), "nodes", names));
+    } else {
+        printf("founded: cluster %s of %u nodes\n", cli_text(standing, "cluster"), cluster->nodes);
+    }
+    return cli_end(EXIT_DONE);
+}
+
+/* Until every node has heard of it, and somebody leads the catalog: then it can be used. */
+static void
+wait_until_served(const struct cluster_config *cluster, uint8_t via, uint64_t end_ns)
+{
+    struct timespec pause = {.tv_nsec = 5000000};
+    bool served = false;
+    char detail[256];
+
+    while (!served && cli_now_ns() < end_ns) {
+        json_t *answer = cli_ask(cluster, via, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
+        const json_t *catalog = json_array_get(json_object_get(answer, "rows"), 0);
+
+        served = json_array_size(json_object_get(answer, "reach")) == cluster->nodes &&
+                 json_is_string(json_object_get(catalog, "leader"));
+        json_decref(answer);
+        if (!served)
+            nanosleep(&pause, NULL);
+    }
+}
+
+/* The node that is asked asks the others: all must be there, and wait. */
+static int
+bootstrap(const struct cluster_config *cluster, uint8_t via, bool json)
+{
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+    struct timespec pause = {.tv_nsec = 5000000};
+    char detail[512] = "";
+
+    while (cli_now_ns() < end_ns) {
+        uint8_t who;
+        json_t *answer = ask_any(cluster, "bootstrap", via, &who, detail, sizeof(detail));
+        int status = -1;
+
+        if (answer == NULL)
+            return cli_fail("no node of the cluster runs here: %s (start 'cairn server' on every node first)", detail);
+        if (!is_ok(answer))
+            status = cli_fail("no cluster is founded: %s", cli_text(answer, "detail"));
+        else if (strcmp(cli_text(answer, "state"), "founded") == 0) {
+            wait_until_served(cluster, who, end_ns);
+            status = tell_founded(cluster, answer, json);
+        }
+        json_decref(answer);
+        if (status >= 0)
+            return status;
+        via = who;
+        nanosleep(&pause, NULL);
+    }
+    return cli_fail("no cluster is founded: %s does not say what became of it ('cairn status' shows it)",
+                    via == CAIRN_NODE_NONE ? "no node" : cluster->names[via]);
+}
+
+static int
+show(const struct cluster_config *cluster, uint8_t via, bool json)
+{
+    char detail[512] = "";
+    uint8_t who;
+    json_t *answer = ask_any(cluster, "cluster", via, &who, detail, sizeof(detail)), *row;
+    size_t i;
+
+    if (answer == NULL)
+        return cli_fail("the cluster is down: %s", detail);
+    if (!is_ok(answer)) {
+        int status = cli_fail("%s", cli_text(answer, "detail"));
+
+        json_decref(answer);
+        return status;
+    }
+    if (!json)
+        printf("cluster %s, as %s has it: heartbeat %lld us, timeout %lld us, durability %s, memory %lld MiB\n",
+               cli_text(answer, "cluster"), cluster->names[who],
+               json_integer_value(json_object_get(answer, "heartbeat_us")),
+               json_integer_value(json_object_get(answer, "timeout_us")), cli_text(answer, "durability"),
+               json_integer_value(json_object_get(answer, "memory_mib")));
+    json_array_foreach (json_object_get(answer, "rows"), i, row) {
+        if (json)
+            cli_row(json_incref(row));
+        else
+            printf("%-10s member %s, life %lld (%s)\n", cli_text(row, "node"), cli_text(row, "member"),
+                   json_integer_value(json_object_get(row, "start")), cli_text(row, "life"));
+    }
+    json_decref(answer);
+    return cli_end(EXIT_DONE);
+}
+
+int
+cmd_cluster(int argc, char **argv)
+{
+    const char *cluster_file = NULL, *via = NULL;
+    bool json = false;
+    const struct cli_option options[] = {
+        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"via", OPTION_TEXT, &via, "ask this node (one that runs here)"},
+        {"json", OPTION_FLAG, &json, "JSON rows"},
+        OPTIONS_END,
+    };
+    struct cluster_config cluster;
+    uint8_t node;
+    int first, status;
+
+    if (!cli_parse(argc, argv, "cluster bootstrap|show [OPTIONS]", options, 1, 1, &first, &status))
+        return status;
+    if (strcmp(argv[first], "bootstrap") != 0 && strcmp(argv[first], "show") != 0)
+        return cli_usage("cluster: unknown verb '%s' (bootstrap, show)", argv[first]);
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0)
+        return status;
+    return strcmp(argv[first], "show") == 0 ? show(&cluster, node, json) : bootstrap(&cluster, node, json);
+}

@@ -1,0 +1,282 @@
+"""What operators do to directories, files and starts: nothing acknowledged is lost by it, and what cannot be promised is
+refused by name. Real processes, with cairn server started by hand, as on machines of their own."""
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from harness import BINARY, Failed, check, is_gone, run, until
+
+LINES = b''.join(b'line %d\n' % i for i in range(200))
+
+
+class Machines:
+    """Three nodes, a directory for all; each node's own part of it can be taken away, kept aside, put back."""
+
+    def __init__(self, durability='disk', nodes=3):
+        self.durability, self.names = durability, [f'n{i + 1}' for i in range(nodes)]
+        self.running = {}
+
+    def __enter__(self):
+        self.dir = tempfile.mkdtemp(prefix='cairn-test-')
+        self.file = os.path.join(self.dir, 'cluster.yaml')
+        self.number = int.from_bytes(os.urandom(4), 'little') | 1
+        self.write_file(self.file)
+        return self
+
+    def __exit__(self, *_):
+        for process in self.running.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def write_file(self, path, names=None, memory_mib=128, number=None, more=''):
+        with open(path, 'w') as file:
+            file.write(f'cluster: {number or self.number}\ntransport: memif\nprofile: wan\nmemory_mib: {memory_mib}\n'
+                       f'durability: {self.durability}\n{more}directory: {self.dir}\nnodes:\n')
+            file.writelines(f'  - name: {name}\n' for name in names or self.names)
+
+    def own(self, node):
+        return os.path.join(self.dir, node)
+
+    def log(self, node):
+        with open(os.path.join(self.dir, node + '.out'), 'rb') as file:
+            return file.read().decode(errors='replace')
+
+    def start(self, *nodes, file=None):
+        for node in nodes or self.names:
+            with open(os.path.join(self.dir, node + '.out'), 'ab') as out:
+                self.running[node] = subprocess.Popen([BINARY, 'server', '--node', node, '--cluster', file or self.file],
+                                                      stdout=out, stderr=out)
+        return self
+
+    def stop(self, *nodes, how=signal.SIGKILL):
+        for node in nodes or self.names:
+            self.running[node].send_signal(how)
+        for node in nodes or self.names:
+            pid = self.running[node].pid
+            until(f'{node} is gone', lambda: self.running[node].poll() is not None or is_gone(pid))
+
+    def ended(self, node):
+        """What it said when it ended by itself, and its exit status."""
+        status = until(f'{node} ends', lambda: self.running[node].poll() is not None and (self.running[node].poll(),))
+        return status[0], self.log(node).splitlines()[-1]
+
+    def wipe(self, node):
+        shutil.rmtree(self.own(node))
+
+    def cairn(self, *args, **more):
+        return run(*args, '--cluster', self.file, **more)
+
+    def ok(self, *args, **more):
+        result = self.cairn(*args, **more)
+        check(result.status == 0, args, 'ended with', result.status, result.err.decode(), result.complaint())
+        return result
+
+    def says(self, node, text):
+        until(f'{node} says {text!r}', lambda: text in self.log(node))
+
+    def found(self):
+        until('all can be asked', lambda: self.cairn('status', '--json').status == 0)
+        until('a cluster is founded', lambda: self.cairn('cluster', 'bootstrap').status == 0)
+        return self
+
+    def rows(self, log):
+        return {row['node']: row for row in self.cairn('status', '--json').rows() if row['log'] == log}
+
+    def serves(self, log='a', nodes=None):
+        def well():
+            rows = self.rows(log)
+            return all(n in rows and rows[n]['role'] in ('leader', 'follower') for n in nodes or self.names) and \
+                any(row['role'] == 'leader' for row in rows.values())
+        try:
+            until(f'{log} is served by all', well, 30)
+        except Failed as failed:
+            raise Failed(f'{failed}: {self.rows(log)} ' + ' '.join(self.log(n)[-300:] for n in self.names))
+
+    def with_log(self):
+        """Founded, with a log that holds LINES."""
+        self.start().found()
+        self.ok('log', 'create', 'a', '--policy', 'cp')
+        self.serves()
+        self.ok('append', 'a', stdin=LINES)
+        return self
+
+    def holds(self, node, log='a'):
+        return self.cairn('read', log, '--via', node, '--level', 'stale').out
+
+    def hold_all(self):
+        for node in self.names:
+            until(f'{node} holds all', lambda: self.holds(node) == LINES)
+
+
+def test_a_cluster_comes_to_be_once_and_by_command():
+    with Machines() as m:
+        m.start('n1', 'n2')
+        m.says('n1', 'n1 waits')
+        refused = until('it refuses', lambda: (r := m.cairn('cluster', 'bootstrap')).status == 1 and b'n3' in r.err and r)
+        check(b'not heard waiting' in refused.err, refused.err)
+        m.start('n3').found()
+        again = m.cairn('cluster', 'bootstrap')
+        check(again.status == 1 and b'already' in again.err, again.status, again.err)
+        shown = m.ok('cluster', 'show', '--json').rows()
+        check(len({row['member'] for row in shown}) == 3 and all(row['start'] == 1 for row in shown), shown)
+
+
+def test_a_replaced_disk_recovers_and_waits_for_a_majority_to_recover_from():
+    with Machines() as m:
+        m.with_log()
+        m.stop('n3')
+        m.ok('append', 'a', '--via', 'n1', stdin=b'while n3 is away\n')
+        m.stop('n2', 'n1')
+        m.wipe('n2')
+        m.start('n2', 'n3')
+        m.says('n2', 'has forgotten')
+        time.sleep(1)
+        check(m.cairn('append', 'a', '--via', 'n3', '--deadline-ms', 500, stdin=b'x\n').status != 0, 'n2 counted')
+        m.start('n1')
+        m.serves()
+        for node in m.names:
+            until(f'{node} holds all', lambda: m.holds(node) == LINES + b'while n3 is away\n')
+
+
+def test_two_of_three_wiped_invent_nothing():
+    with Machines() as m:
+        m.with_log()
+        m.stop()
+        m.wipe('n2')
+        m.wipe('n3')
+        m.start('n2', 'n3')
+        m.says('n2', 'waits')
+        time.sleep(1)
+        check(m.cairn('append', 'a', '--deadline-ms', 500, stdin=b'x\n').status != 0, 'two without a state took it')
+        m.start('n1')
+        m.says('n2', 'has forgotten')
+        time.sleep(1)
+        check(m.rows('a')['n1']['last_lsn'] > 200, 'n1 lost what it had')
+        check(m.cairn('append', 'a', '--deadline-ms', 500, stdin=b'x\n').status != 0, 'a majority was invented')
+
+
+def test_a_rolling_reboot_without_run_loses_nothing():
+    with Machines('memory') as m:
+        m.with_log()
+        for node in m.names:
+            m.stop(node)
+            m.wipe(node)
+            m.start(node)
+            m.serves()
+            until('it is safe to go on', lambda: all(r['safe_to_restart'] for r in m.rows('a').values()))
+        m.hold_all()
+
+
+def test_a_life_without_the_volume_is_doubted_when_it_returns():
+    with Machines() as m:
+        m.with_log()
+        m.stop('n2')
+        aside = m.own('n2') + '.volume'
+        os.rename(m.own('n2'), aside)
+        m.start('n2')
+        m.serves()
+        m.ok('append', 'a', stdin=b'without the volume\n')
+        m.stop('n2')
+        m.wipe('n2')
+        os.rename(aside, m.own('n2'))
+        m.start('n2')
+        m.says('n2', 'a life that others know of')
+        m.serves()
+        until('n2 holds all', lambda: m.holds('n2') == LINES + b'without the volume\n')
+
+
+def test_an_old_copy_of_a_directory_is_told_by_the_others():
+    with Machines() as m:
+        m.with_log()
+        m.stop('n2', how=signal.SIGTERM)
+        shutil.copytree(m.own('n2'), m.own('n2') + '.backup')
+        m.start('n2')
+        m.serves()
+        m.ok('append', 'a', stdin=b'after the backup\n')
+        m.stop('n2')
+        m.wipe('n2')
+        os.rename(m.own('n2') + '.backup', m.own('n2'))
+        m.start('n2')
+        m.says('n2', 'a life that others know of')
+        m.serves()
+        until('n2 holds all', lambda: m.holds('n2') == LINES + b'after the backup\n')
+
+
+def test_intact_chains_elect_after_all_have_lost_power():
+    with Machines() as m:
+        m.with_log()
+        for _ in range(3):
+            m.stop()
+            m.start()
+            m.serves()
+        m.hold_all()
+
+
+def test_a_file_that_says_otherwise_than_was_agreed_on_is_refused_by_its_line():
+    cases = (
+        ({'names': ['n1', 'n2', 'n3', 'n4', 'n5']}, 'line 7: 5 nodes are listed, but the cluster has agreed on 3'),
+        ({'names': ['n2', 'n1', 'n3']}, "line 8: node 1 is 'n2' here"),
+        ({'memory_mib': 64}, 'line 4: memory_mib is 64, 64 less'),
+        ({'number': 7}, 'line 1: cluster is 7 here'),
+        ({'more': 'timeout_us: 900000\n'}, 'line 6: timeout_us is 900000 here'),
+    )
+    with Machines() as m:
+        m.with_log()
+        m.stop('n2')
+        for change, complaint in cases:
+            other = os.path.join(m.dir, 'other.yaml')
+            m.write_file(other, **change)
+            m.start('n2', file=other)
+            status, said = m.ended('n2')
+            check(status == 1 and complaint in said, change, status, said)
+        m.start('n2')
+        m.serves()
+        m.hold_all()
+
+
+def test_a_flipped_bit_in_who_a_node_is_is_damage():
+    with Machines('memory') as m:
+        m.with_log()
+        m.stop('n2')
+        path = os.path.join(m.own('n2'), 'identity')
+        with open(path, 'r+b') as file:
+            text = file.read()
+            file.seek(text.index(b'born ') + 5)
+            file.write(b'1' if text[text.index(b'begun ') + 6:][:1] == b'0' else b'0')
+        m.start('n2')
+        status, said = m.ended('n2')
+        check(status == 1 and 'damaged' in said and 'recovers' in said, status, said)
+        m.wipe('n2')
+        m.start('n2')
+        m.serves()
+        m.hold_all()
+
+
+def test_a_directory_of_another_node_or_cluster_is_refused():
+    with Machines() as m, Machines() as other:
+        m.with_log()
+        other.start().found()
+        m.stop('n2', 'n3')
+        other.stop('n2')
+        aside = m.own('n2') + '.aside'
+        os.rename(m.own('n2'), aside)
+        shutil.copytree(m.own('n3'), m.own('n2'))
+        m.start('n2')
+        status, said = m.ended('n2')
+        check(status == 1 and 'mixed up' in said, status, said)
+        m.wipe('n2')
+        shutil.copytree(other.own('n2'), m.own('n2'))
+        m.start('n2')
+        status, said = m.ended('n2')
+        check(status == 1 and 'cluster is' in said, status, said)
+        m.wipe('n2')
+        os.rename(aside, m.own('n2'))
+        m.start('n2', 'n3')
+        m.serves()
+        m.hold_all()
