@@ -92,7 +92,7 @@ codec_round(struct gbench *bench)
 {
     const struct codec sender = {.identity = 1, .incarnation = 1, .self = 0};
     const struct codec receiver = {.identity = 2, .incarnation = 1, .self = 1, .peers = {1}};
-    struct message message = {.type = MESSAGE_APPEND, .term = 1};
+    struct message message = {.type = MESSAGE_APPEND, .to = 1, .term = 1};
     struct block block = {.term = 1, .first_seq = 1, .count = 1};
     struct record head = {.payload_bytes = 64};
     uint8_t frame[2048];
@@ -107,7 +107,7 @@ codec_round(struct gbench *bench)
         memcpy(frame + size, bytes, records_bytes);
         size += records_bytes;
 
-        verdict = codec_decode(&receiver, frame, size, &decoded);
+        verdict = codec_decode(&receiver, sender.self, frame, size, &decoded);
         gbench_keep(&verdict);
     }
 }

@@ -7,14 +7,14 @@
 
 /* tail: bytes behind the body that the checksum covers too. */
 static size_t
-seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint64_t term, size_t body_bytes,
+seal(const struct codec *codec, uint8_t type, uint8_t to, uint32_t log, uint8_t flags, uint64_t term, size_t body_bytes,
      const uint8_t *tail, size_t tail_bytes, uint8_t *out)
 {
     struct wire_header header = {
-        .magic = CODEC_MAGIC,
         .version = CODEC_VERSION,
         .type = type,
         .from = codec->self,
+        .to = to,
         .identity = type == CODEC_HELLO ? codec->hello : codec->identity,
         .incarnation = codec->incarnation,
         .log = log,
@@ -24,6 +24,7 @@ seal(const struct codec *codec, uint8_t type, uint32_t log, uint8_t flags, uint6
         .term = term,
     };
 
+    assert(to != codec->self);
     memcpy(out, &header, sizeof(header));
     header.crc32c = crc32c(0, out, sizeof(header) + body_bytes);
     if (tail_bytes > 0)
@@ -97,10 +98,10 @@ codec_encode(const struct codec *codec, uint32_t log, const struct message *mess
 
         memcpy(reply.lives, message->vote_reply.lives, sizeof(reply.lives));
         memcpy(out + sizeof(struct wire_header), &reply, sizeof(reply));
-        return seal(codec, message->type, log, flags, message->term, sizeof(reply), NULL, 0, out);
+        return seal(codec, message->type, message->to, log, flags, message->term, sizeof(reply), NULL, 0, out);
     }
     memcpy(out + sizeof(struct wire_header), &body, sizeof(body));
-    return seal(codec, message->type, log, flags, message->term, sizeof(body), NULL, 0, out);
+    return seal(codec, message->type, message->to, log, flags, message->term, sizeof(body), NULL, 0, out);
 }
 
 size_t
@@ -126,7 +127,7 @@ codec_encode_base(const struct codec *codec, uint32_t log, const struct message 
 
         memcpy(at, &row, sizeof(row));
     }
-    return seal(codec, MESSAGE_BASE, log, message_flags(message), message->term,
+    return seal(codec, MESSAGE_BASE, message->to, log, message_flags(message), message->term,
                 sizeof(body) + body.marks * sizeof(struct wire_mark), NULL, 0, out);
 }
 
@@ -141,7 +142,7 @@ codec_encode_producers(const struct codec *codec, uint32_t log, const struct mes
     memcpy(at, &body, sizeof(body));
     if (rows_bytes > 0)
         memcpy(at + sizeof(body), message->producers.rows, rows_bytes);
-    return seal(codec, MESSAGE_PRODUCERS, log, message_flags(message), message->term, sizeof(body) + rows_bytes, NULL,
+    return seal(codec, MESSAGE_PRODUCERS, message->to, log, message_flags(message), message->term, sizeof(body) + rows_bytes, NULL,
                 0, out);
 }
 
@@ -179,12 +180,12 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
         records_bytes = 0;
     else
         flags |= WIRE_COVERED;
-    return seal(codec, message->type, log, flags, message->term, sizeof(body), records, records_bytes, out);
+    return seal(codec, message->type, message->to, log, flags, message->term, sizeof(body), records, records_bytes, out);
 }
 
 size_t
-codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat, const struct wire_row *rows,
-                       uint8_t *out)
+codec_encode_heartbeat(const struct codec *codec, uint8_t to, const struct wire_heartbeat *heartbeat,
+                       const struct wire_row *rows, uint8_t *out)
 {
     size_t rows_bytes = heartbeat->rows * sizeof(*rows);
     uint8_t *body = out + sizeof(struct wire_header);
@@ -193,15 +194,15 @@ codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *h
     memcpy(body, heartbeat, sizeof(*heartbeat));
     if (rows_bytes > 0)
         memcpy(body + sizeof(*heartbeat), rows, rows_bytes);
-    return seal(codec, CODEC_HEARTBEAT, 0, 0, 0, sizeof(*heartbeat) + rows_bytes, NULL, 0, out);
+    return seal(codec, CODEC_HEARTBEAT, to, 0, 0, 0, sizeof(*heartbeat) + rows_bytes, NULL, 0, out);
 }
 
 size_t
-codec_encode_hello(const struct codec *codec, const void *hello, size_t hello_bytes, uint8_t *out)
+codec_encode_hello(const struct codec *codec, uint8_t to, const void *hello, size_t hello_bytes, uint8_t *out)
 {
     assert(hello_bytes <= CODEC_HELLO_BYTES_MAX);
     memcpy(out + sizeof(struct wire_header), hello, hello_bytes);
-    return seal(codec, CODEC_HELLO, 0, 0, 0, hello_bytes, NULL, 0, out);
+    return seal(codec, CODEC_HELLO, to, 0, 0, 0, hello_bytes, NULL, 0, out);
 }
 
 static enum codec_verdict
@@ -450,26 +451,26 @@ header_intact(const struct wire_header *header, const uint8_t *bytes, size_t siz
 }
 
 enum codec_verdict
-codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes, struct decoded *out)
+codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size_t size_bytes, struct decoded *out)
 {
     struct wire_header header;
     const uint8_t *body = bytes + sizeof(header);
 
+    assert(peer < CAIRN_NODES_MAX && peer != codec->self);
     if (size_bytes < sizeof(header))
         return CODEC_SHORT;
     memcpy(&header, bytes, sizeof(header));
-    if (header.magic != CODEC_MAGIC || header.version != CODEC_VERSION ||
-        (header.type == CODEC_HELLO && header.identity != codec->hello))
+    if (header.version != CODEC_VERSION || (header.type == CODEC_HELLO && header.identity != codec->hello))
         return CODEC_FOREIGN;
     if (size_bytes < sizeof(header) + header.body_bytes)
         return CODEC_SHORT;
     if (!header_intact(&header, bytes, size_bytes))
         return CODEC_CHECKSUM;
-    if (header.from >= CAIRN_NODES_MAX || header.from == codec->self || header.worker != codec->worker)
-        return CODEC_FIELD;
-    out->from = header.from;
-    if (header.type != CODEC_HELLO &&
-        (header.identity == 0 || header.identity != codec->peers[header.from]))
+    if (header.to != codec->self || header.worker != codec->worker)
+        return CODEC_TO;
+    if (header.from != peer)
+        return CODEC_FROM;
+    if (header.type != CODEC_HELLO && (header.identity == 0 || header.identity != codec->peers[peer]))
         return CODEC_STRANGER;
     memset(&out->message, 0, sizeof(out->message));
     memset(&out->block, 0, sizeof(out->block));

@@ -13,8 +13,7 @@
 #include "core.h"
 #include "record.h"
 
-#define CODEC_MAGIC 0xca
-#define CODEC_VERSION 8
+#define CODEC_VERSION 9
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80
@@ -24,7 +23,7 @@
 #define CODEC_MARKS_MAX 64
 
 struct wire_header {
-    uint8_t magic, version, type, from;
+    uint8_t version, type, from, to;
     uint32_t crc32c; /* of header and body, this field as 0 */
     uint32_t identity; /* of the sender's cluster and life; of a hello the number that the cluster file gives */
     uint32_t incarnation;
@@ -144,9 +143,11 @@ struct decoded {
 enum codec_verdict {
     CODEC_OK,
     CODEC_SHORT,    /* lengths do not add up */
-    CODEC_FOREIGN,  /* magic, version or cluster of somebody else */
-    CODEC_STRANGER, /* of a life that has not been introduced */
+    CODEC_FOREIGN,  /* version or cluster of somebody else */
     CODEC_CHECKSUM, /* header or body damaged */
+    CODEC_TO,       /* for another node, or another of its workers */
+    CODEC_FROM,     /* of another node than the one by whose link, or from whose address, it came */
+    CODEC_STRANGER, /* of a life that has not been introduced */
     CODEC_FIELD,    /* a value out of its range */
     CODEC_VERDICTS,
 };
@@ -165,14 +166,14 @@ size_t codec_encode_entries(const struct codec *codec, uint32_t log, const struc
                             uint32_t fragment_offset, uint32_t fragment_total, uint8_t *out);
 size_t codec_encode_base(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
 size_t codec_encode_producers(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
-size_t codec_encode_heartbeat(const struct codec *codec, const struct wire_heartbeat *heartbeat,
+size_t codec_encode_heartbeat(const struct codec *codec, uint8_t to, const struct wire_heartbeat *heartbeat,
                               const struct wire_row *rows, uint8_t *out);
 
-size_t codec_encode_hello(const struct codec *codec, const void *hello, size_t hello_bytes, uint8_t *out);
+size_t codec_encode_hello(const struct codec *codec, uint8_t to, const void *hello, size_t hello_bytes, uint8_t *out);
 
-/* Checks and reads size_bytes. Safe on hostile bytes; of whole records the lengths are checked and
- * their count, not yet their checksums. */
-enum codec_verdict codec_decode(const struct codec *codec, const uint8_t *bytes, size_t size_bytes,
+/* Checks and reads size_bytes, which came from `peer` as far as the frame tells. Safe on hostile bytes; of whole records
+ * the lengths are checked and their count, not yet their checksums. */
+enum codec_verdict codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size_t size_bytes,
                                 struct decoded *out);
 
 #endif

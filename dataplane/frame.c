@@ -2,8 +2,14 @@
 
 #include <string.h>
 
+#define MAC_BYTES 6
+#define TYPE_AT 12
 #define IP_AT 14
+#define SOURCE_IP_AT 26
+#define TARGET_IP_AT 30
+#define IP_BYTES 4
 #define UDP_AT 34
+#define TARGET_PORT_AT 36
 
 static void
 put16(uint8_t *at, uint32_t value)
@@ -43,7 +49,7 @@ frame_template_init(struct frame_template *template, uint8_t from, uint8_t to, u
     uint8_t *head = template->head;
 
     memset(template, 0, sizeof(*template));
-    /* Locally administered MACs and a private net; ports in software do not look at them. */
+    /* Locally administered MACs and a private net. */
     memcpy(head, (uint8_t[]){0x02, 0xca, 0, 0, 0, (uint8_t)(to + 1)}, 6);
     memcpy(head + 6, (uint8_t[]){0x02, 0xca, 0, 0, 0, (uint8_t)(from + 1)}, 6);
     put16(head + 12, 0x0800);
@@ -69,21 +75,47 @@ frame_write(const struct frame_template *template, uint8_t *out, size_t payload_
     put16(out + UDP_AT + 4, (uint32_t)payload_bytes + 8);
 }
 
-const uint8_t *
-frame_payload(const uint8_t *frame, size_t size_bytes, uint8_t worker, size_t *payload_bytes)
+/* What its sender meant, whoever it is for: NULL where it is not IPv4 and UDP, or does not hold together. */
+static const uint8_t *
+payload_of(const uint8_t *frame, size_t size_bytes, size_t *payload_bytes)
 {
     uint32_t ip_bytes, udp_bytes;
 
-    if (size_bytes < FRAME_HEAD_BYTES || get16(frame + 12) != 0x0800 || frame[IP_AT] != 0x45 || frame[IP_AT + 9] != 17)
+    if (get16(frame + TYPE_AT) != 0x0800 || frame[IP_AT] != 0x45 || frame[IP_AT + 9] != 17)
         return NULL;
     if (fold(sum16(frame + IP_AT, 20)) != 0)
         return NULL;
     ip_bytes = get16(frame + IP_AT + 2);
     udp_bytes = get16(frame + UDP_AT + 4);
-    if (get16(frame + UDP_AT + 2) != FRAME_UDP_PORT + worker)
-        return NULL;
     if (udp_bytes < 8 || ip_bytes != udp_bytes + 20 || ip_bytes + IP_AT > size_bytes)
         return NULL;
     *payload_bytes = udp_bytes - 8;
     return frame + FRAME_HEAD_BYTES;
+}
+
+enum frame_verdict
+frame_open(const struct frame_template *own, const uint8_t *frame, size_t size_bytes, const uint8_t **payload,
+           size_t *payload_bytes)
+{
+    const uint8_t *head = own->head;
+
+    if (size_bytes < FRAME_HEAD_BYTES)
+        return FRAME_FORM;
+    if (memcmp(frame, head + MAC_BYTES, MAC_BYTES) != 0)
+        return FRAME_MAC;
+    *payload = payload_of(frame, size_bytes, payload_bytes);
+    if (*payload == NULL)
+        return FRAME_FORM;
+    if (memcmp(frame + TARGET_IP_AT, head + SOURCE_IP_AT, IP_BYTES) != 0)
+        return FRAME_IP;
+    if (get16(frame + TARGET_PORT_AT) != get16(head + TARGET_PORT_AT))
+        return FRAME_PORT;
+    return FRAME_OK;
+}
+
+bool
+frame_is_from(const struct frame_template *own, const uint8_t *frame)
+{
+    return memcmp(frame + MAC_BYTES, own->head, MAC_BYTES) == 0 &&
+           memcmp(frame + SOURCE_IP_AT, own->head + TARGET_IP_AT, IP_BYTES) == 0;
 }

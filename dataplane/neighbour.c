@@ -20,6 +20,21 @@ host_ip(const struct frame_template *host)
     return host->head + ETHERNET_BYTES + 12;
 }
 
+/* To this host's station alone? */
+static bool
+is_unicast(const struct frame_template *host, const uint8_t *frame)
+{
+    return memcmp(frame, host_mac(host), 6) == 0;
+}
+
+static bool
+is_broadcast(const uint8_t *frame)
+{
+    static const uint8_t everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+    return memcmp(frame, everybody, sizeof(everybody)) == 0;
+}
+
 static void
 turn_round(const struct frame_template *host, uint8_t *frame)
 {
@@ -35,7 +50,8 @@ answer_arp(const struct frame_template *host, uint8_t *frame, size_t size_bytes)
     static const uint8_t request[8] = {0, 1, 8, 0, 6, 4, 0, 1};
     uint8_t *arp = frame + ETHERNET_BYTES;
 
-    if (size_bytes < ETHERNET_BYTES + ARP_BYTES || memcmp(arp, request, sizeof(request)) != 0 ||
+    if (size_bytes < ETHERNET_BYTES + ARP_BYTES || !(is_unicast(host, frame) || is_broadcast(frame)) ||
+        memcmp(arp, request, sizeof(request)) != 0 ||
         memcmp(arp + 24, host_ip(host), 4) != 0)
         return false;
     turn_round(host, frame);
@@ -63,7 +79,8 @@ answer_ping(const struct frame_template *host, uint8_t *frame, size_t size_bytes
     uint8_t *ip = frame + ETHERNET_BYTES, *icmp = frame + ICMP_AT;
     uint8_t asker[4];
 
-    if (size_bytes < ICMP_AT + ICMP_BYTES_MIN || ip[0] != 0x45 || ip[9] != 1 || memcmp(ip + 16, host_ip(host), 4) != 0)
+    if (size_bytes < ICMP_AT + ICMP_BYTES_MIN || !is_unicast(host, frame) || ip[0] != 0x45 || ip[9] != 1 ||
+        memcmp(ip + 16, host_ip(host), 4) != 0)
         return false;
     if (icmp[0] != 8 || icmp[1] != 0 || (ip[6] & 0x3f) != 0 || ip[7] != 0)
         return false;

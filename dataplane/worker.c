@@ -1,5 +1,6 @@
 #include "worker.h"
 
+#include <assert.h>
 #include <sched.h>
 #include <string.h>
 
@@ -23,32 +24,57 @@ worker_init(struct worker *worker, uint8_t number, const struct worker_applicati
 }
 
 static bool
+drop(struct worker *worker, enum frame_verdict verdict)
+{
+    assert(verdict != FRAME_OK);
+    atomic_fetch_add_explicit(&worker->dropped[verdict], 1, memory_order_relaxed);
+    return false;
+}
+
+/* The port to whoever sent a frame: that which it came by or, where that one's ethdev goes to several peers, one of the
+ * others. NULL: to nobody. */
+static const struct port *
+port_of_sender(const struct worker *worker, const struct port *port, const uint8_t *frame)
+{
+    if (frame_is_from(&port->template, frame))
+        return port;
+    for (uint32_t i = 0; i < worker->ports_count; i++) {
+        const struct port *other = worker->ports[i];
+
+        if (other->port_id == port->port_id && frame_is_from(&other->template, frame))
+            return other;
+    }
+    return NULL;
+}
+
+static bool
 deliver(struct worker *worker, struct port *port, struct rte_mbuf *frame, uint64_t now_ns)
 {
     const uint8_t *bytes = rte_pktmbuf_mtod(frame, const uint8_t *);
     uint8_t joined[PORT_FRAME_BYTES];
+    enum frame_verdict verdict;
+    const struct port *sender;
     const uint8_t *message;
     size_t message_bytes;
 
     if (frame->nb_segs > 1) {
         /* A chained payload, from a port that hands frames over as they are. */
-        if (frame->pkt_len > sizeof(joined)) {
-            worker->malformed++;
-            return false;
-        }
+        if (frame->pkt_len > sizeof(joined))
+            return drop(worker, FRAME_FORM);
         bytes = rte_pktmbuf_read(frame, 0, frame->pkt_len, joined);
     }
-    message = frame_payload(bytes, frame->pkt_len, worker->number, &message_bytes);
-    if (message == NULL && frame->nb_segs == 1 &&
+    verdict = frame_open(&port->template, bytes, frame->pkt_len, &message, &message_bytes);
+    if (verdict != FRAME_OK && frame->nb_segs == 1 &&
         neighbour_answer(&port->template, rte_pktmbuf_mtod(frame, uint8_t *), frame->pkt_len)) {
         port_reflect(port, frame);
         return false;
     }
-    if (message == NULL) {
-        worker->malformed++;
-        return false;
-    }
-    return worker->application.receive(worker->application.context, message, message_bytes, now_ns);
+    if (verdict != FRAME_OK)
+        return drop(worker, verdict);
+    sender = port_of_sender(worker, port, bytes);
+    if (sender == NULL)
+        return drop(worker, FRAME_SOURCE);
+    return worker->application.receive(worker->application.context, sender->peer, message, message_bytes, now_ns);
 }
 
 static uint32_t

@@ -15,8 +15,8 @@
 
 /* What the worker works for: a node (node/node.c). */
 struct worker_application {
-    /* A message arrived. Returns whether it was work (a heartbeat is not). */
-    bool (*receive)(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
+    /* A message arrived, by peer's link or from its address. Returns whether it was work (a heartbeat is not). */
+    bool (*receive)(void *context, uint8_t peer, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
     /* Its turn. drained: nothing that arrived is still unread. Returns how much it did. */
     uint32_t (*turn)(void *context, uint64_t now_ns, bool drained);
     /* When it wants its turn at the latest. */
@@ -33,7 +33,8 @@ struct worker {
     uint32_t ports_count;
     uint64_t now_ns;        /* of the poll under way */
     _Atomic uint64_t polls; /* one writer: who polls */
-    uint64_t malformed;     /* frames that are none of ours */
+    /* Frames that are none of ours, by enum frame_verdict. One writer: who polls. */
+    _Atomic uint64_t dropped[FRAME_VERDICTS];
 };
 
 void worker_init(struct worker *worker, uint8_t number, const struct worker_application *application, uint64_t now_ns);

@@ -53,7 +53,7 @@ tell(struct node *node, uint8_t peer, uint64_t now_ns)
         introduction->lives.place = node->journal.durable;
     lives_tell(&introduction->lives, peer, &hello);
     introduction->told_beat[peer] = introduction->beats;
-    send_frame(node, peer, frame, codec_encode_hello(&node->codec, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
+    send_frame(node, peer, frame, codec_encode_hello(&node->codec, peer, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
                now_ns);
 }
 
@@ -211,10 +211,7 @@ introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now
     struct hello hello;
     unsigned verdict;
 
-    if (decoded->hello_bytes != sizeof(hello)) {
-        node->counters.frames_dropped[CODEC_SHORT]++;
-        return;
-    }
+    assert(decoded->hello_bytes == sizeof(hello));
     memcpy(&hello, decoded->hello, sizeof(hello));
     verdict = lives_hear(&introduction->lives, decoded->from, &hello, heard, now_ns);
     /* Of others' lives too more may be known now than was. */

@@ -204,6 +204,37 @@ write_node(const struct report *report)
                 events[kind]);
 }
 
+static void
+write_drops_of(const struct report *report, const char *reason, const _Atomic uint64_t *counter)
+{
+    fprintf(report->out, "cairn_frames_dropped_total{node=\"%s\",reason=\"%s\"} %" PRIu64 "\n", report->node->name,
+            reason, atomic_load_explicit(counter, memory_order_relaxed));
+}
+
+/* What a network brings, and nobody takes. */
+static void
+write_drops(const struct report *report)
+{
+    static const char *const frames[FRAME_VERDICTS] = {
+        [FRAME_FORM] = "form", [FRAME_MAC] = "mac", [FRAME_IP] = "ip", [FRAME_PORT] = "port", [FRAME_SOURCE] = "source"};
+    static const char *const messages[CODEC_VERDICTS] = {
+        [CODEC_SHORT] = "short", [CODEC_FOREIGN] = "foreign", [CODEC_CHECKSUM] = "checksum",
+        [CODEC_TO] = "to",       [CODEC_FROM] = "from",       [CODEC_STRANGER] = "life",
+        [CODEC_FIELD] = "field"};
+    struct node *node = report->node;
+
+    family(report, "cairn_frames_dropped_total", "counter",
+           "Frames that were dropped as they came in, by why: docs/protocol.md has the reasons.");
+    for (unsigned verdict = FRAME_OK + 1; verdict < FRAME_VERDICTS; verdict++)
+        write_drops_of(report, frames[verdict], &node->worker.dropped[verdict]);
+    for (unsigned verdict = CODEC_OK + 1; verdict < CODEC_VERDICTS; verdict++)
+        write_drops_of(report, messages[verdict], &node->counters.frames_dropped[verdict]);
+    write_drops_of(report, "incarnation", &node->counters.stale_incarnation);
+    write_drops_of(report, "log", &node->counters.no_log);
+    write_drops_of(report, "record", &node->counters.damaged_records);
+    write_drops_of(report, "room", &node->counters.no_room);
+}
+
 /* Logs are only ever added, so what is there first stays there. */
 static bool
 take_views(struct report *report)
@@ -245,6 +276,7 @@ node_metrics(struct node *node, size_t *size_bytes)
         write_merges(&report);
         write_latencies(&report);
         write_peers(&report);
+        write_drops(&report);
         write_node(&report);
         if (fclose(report.out) != 0) {
             free(text);

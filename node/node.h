@@ -85,8 +85,10 @@ struct node_event {
 };
 
 struct node_counters {
-    uint64_t frames_dropped[8]; /* by enum codec_verdict */
-    uint64_t no_log, damaged_records, no_room, stale_incarnation, answers_lost;
+    /* What came by the network and was dropped; the first by enum codec_verdict. One writer: the worker. */
+    _Atomic uint64_t frames_dropped[8];
+    _Atomic uint64_t no_log, damaged_records, no_room, stale_incarnation;
+    uint64_t answers_lost;
 };
 
 /* Makes a node: memory, mbuf pool, ports where the transport is memif. */

@@ -4,6 +4,14 @@
 
 #include "state.h"
 
+_Static_assert(CODEC_VERDICTS <= sizeof(((struct node_counters *)0)->frames_dropped) / sizeof(uint64_t), "each is counted");
+
+static void
+count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
 bool
 batch_read(struct batch *batch, const uint8_t *records, const struct block *block)
 {
@@ -73,18 +81,18 @@ receive_entries(struct node *node, struct node_log *log, const struct message *m
     node->batch.count = 0;
     if (block->count > 0) {
         if (!entries_have_room(node, log, message, block)) {
-            node->counters.no_room++;
+            count(&node->counters.no_room);
             return;
         }
         if (message->type != MESSAGE_HAND_OFF && message->type != MESSAGE_SPREAD)
             place = store_stage(&log->trunk, block->size_bytes);
         if (place == NULL) {
-            node->counters.no_room++;
+            count(&node->counters.no_room);
             return;
         }
         memcpy(place, records, block->size_bytes);
         if (!batch_read(&node->batch, place, block)) {
-            node->counters.damaged_records++;
+            count(&node->counters.damaged_records);
             return;
         }
     }
@@ -161,7 +169,7 @@ receive_fragment(struct node *node, struct node_log *log, const struct decoded *
         return;
     assembly->total_bytes = 0;
     if (record_measure(assembly->bytes, decoded->fragment_total) != decoded->fragment_total) {
-        node->counters.damaged_records++;
+        count(&node->counters.damaged_records);
         return;
     }
     receive_entries(node, log, &decoded->message, &decoded->block, assembly->bytes, now_ns);
@@ -265,29 +273,33 @@ peer_restarted(struct node *node, uint8_t peer, uint32_t incarnation)
 }
 
 bool
-node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns)
+node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_bytes, uint64_t now_ns)
 {
     struct node *node = context;
     enum phase phase = introduction_phase(&node->introduction);
     struct decoded decoded;
-    enum codec_verdict verdict = codec_decode(&node->codec, message, size_bytes, &decoded);
+    enum codec_verdict verdict = codec_decode(&node->codec, peer, message, size_bytes, &decoded);
     enum detector_verdict life;
     struct node_log *log;
 
     if (atomic_load_explicit(&node->stopping, memory_order_relaxed) != STOPPING_NOT || phase >= PHASE_BEGINNING)
         return false;
-    if (verdict == CODEC_OK && decoded.from >= node->nodes)
-        verdict = CODEC_FIELD;
-    node->counters.frames_dropped[verdict] += verdict != CODEC_OK;
     if (verdict == CODEC_STRANGER)
-        introduction_stranger(node, decoded.from, now_ns);
-    if (verdict == CODEC_OK && decoded.type == CODEC_HELLO)
-        introduction_hear(node, &decoded, now_ns);
-    if (verdict != CODEC_OK || decoded.type == CODEC_HELLO || phase != PHASE_INSIDE)
+        introduction_stranger(node, peer, now_ns);
+    if (verdict == CODEC_OK && decoded.type == CODEC_HELLO && decoded.hello_bytes != sizeof(struct hello))
+        verdict = CODEC_SHORT;
+    if (verdict != CODEC_OK) {
+        count(&node->counters.frames_dropped[verdict]);
         return false;
+    }
+    if (decoded.type == CODEC_HELLO)
+        introduction_hear(node, &decoded, now_ns);
+    if (decoded.type == CODEC_HELLO || phase != PHASE_INSIDE)
+        return false;
+    assert(decoded.from < node->nodes);
     life = detector_incarnation(&node->detector, decoded.from, decoded.incarnation);
     if (life == DETECTOR_STALE) {
-        node->counters.stale_incarnation++;
+        count(&node->counters.stale_incarnation);
         return false;
     }
     if (life == DETECTOR_RESTARTED)
@@ -298,7 +310,7 @@ node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t 
     }
     log = node_find_log(node, decoded.log);
     if (log == NULL) {
-        node->counters.no_log++;
+        count(&node->counters.no_log);
         return false;
     }
     node->event_digest = decoded.type == MESSAGE_BASE ? decoded.message.base.digest : 0;

@@ -435,7 +435,8 @@ send_heartbeat(struct node *node, uint8_t peer, struct wire_heartbeat *heartbeat
     if (frame == NULL)
         return;
     send_head(&node->ports[peer], frame,
-              codec_encode_heartbeat(&node->codec, heartbeat, rows, rte_pktmbuf_mtod(frame, uint8_t *)), now_ns, false);
+              codec_encode_heartbeat(&node->codec, peer, heartbeat, rows, rte_pktmbuf_mtod(frame, uint8_t *)), now_ns,
+              false);
 }
 
 static bool

@@ -478,7 +478,7 @@ void digest_over(struct node_log *log, const struct stretch *stretch);
 bool batch_read(struct batch *batch, const uint8_t *records, const struct block *block);
 /* Tells the core that its leader lives, where a heartbeat without a row for this log says so. */
 void leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns);
-bool node_receive(void *context, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
+bool node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
 
 /* send.c */
 /* The part of a block that a stretch is. */

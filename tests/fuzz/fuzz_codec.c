@@ -16,7 +16,7 @@ decode(const uint8_t *bytes, size_t size)
     static const struct codec receiver = {.hello = 7, .incarnation = 1, .self = 2, .worker = 0, .peers = {7, 7, 0, 7}};
     struct decoded decoded;
 
-    if (codec_decode(&receiver, bytes, size, &decoded) != CODEC_OK)
+    if (codec_decode(&receiver, 1, bytes, size, &decoded) != CODEC_OK)
         return;
     /* What is promised of a good one: pointers stay inside. */
     if (decoded.records_bytes > 0 &&
@@ -35,8 +35,9 @@ decode_mended(const uint8_t *data, size_t size)
 
     memcpy(bytes, data, size);
     memcpy(&header, bytes, sizeof(header));
-    header.magic = CODEC_MAGIC;
     header.version = CODEC_VERSION;
+    header.from = 1;
+    header.to = 2;
     header.identity = 7;
     header.worker = 0;
     header.crc32c = 0;
@@ -66,10 +67,12 @@ answer(const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    struct frame_template own;
+    const uint8_t *payload;
     size_t payload_bytes;
-    const uint8_t *payload = frame_payload(data, size, 0, &payload_bytes);
 
-    if (payload != NULL)
+    frame_template_init(&own, 2, 1, 0);
+    if (frame_open(&own, data, size, &payload, &payload_bytes) == FRAME_OK)
         decode(payload, payload_bytes);
     answer(data, size);
     decode(data, size);

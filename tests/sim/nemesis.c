@@ -21,7 +21,7 @@ end_later(struct sim *sim, enum fault_kind kind, uint8_t node, uint8_t peer, uin
 void
 nemesis_start(struct sim *sim)
 {
-    for (unsigned kind = FAULT_SLOW_LINK; kind < FAULT_KINDS; kind++) {
+    for (unsigned kind = FAULT_SLOW_LINK; kind <= FAULT_DISK_LAST; kind++) {
         if (sim->plan.faults & (1u << kind))
             sim_plan_happening(sim, about(sim, sim->plan.fault_every_ns), HAPPEN_FAULT, 0, 0, kind, 0);
     }
@@ -408,6 +408,7 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     case FAULT_TRIM:
     case FAULT_DISK_SLOW:
     case FAULT_DISK_ROT:
+    case FAULT_FLOOD:
     case FAULT_KINDS:
         break;
     }

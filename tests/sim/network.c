@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define LINK_BYTES_PER_US 1000u /* 8 Gbit/s */
+/* In a happening's value, beside a frame's size: a copy that is not for whom it comes to. */
+#define FLOODED (1u << 31)
 
 static uint8_t *
 slot_bytes(struct sim *sim, uint32_t slot)
@@ -74,6 +76,81 @@ put_on_the_way(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, 
     sim_plan_happening(sim, arrival_ns - sim->now_ns, HAPPEN_FRAME, to, from, slot, size_bytes);
 }
 
+/* A copy of a frame, with the head that the network has given it, comes to a node by a link. What else is drawn of the
+ * link does not depend on it. */
+static void
+put_flooded(struct sim *sim, uint8_t link, uint8_t to, const uint8_t *bytes, uint32_t size_bytes)
+{
+    uint64_t delay_ns = sim->plan.delay_ns + random_under(&sim->floods, sim->plan.jitter_ns + 1);
+    uint32_t slot;
+
+    if (sim->frames_free_count == 0)
+        return;
+    slot = sim->frames_free[--sim->frames_free_count];
+    memcpy(slot_bytes(sim, slot), bytes, size_bytes);
+    sim_plan_happening(sim, delay_ns, HAPPEN_FRAME, to, link, slot, size_bytes | FLOODED);
+}
+
+/* The frame's addresses become those of another pair of nodes. */
+static void
+readdress(uint8_t *frame, uint32_t size_bytes, uint8_t from, uint8_t to, uint8_t worker)
+{
+    struct frame_template template;
+
+    frame_template_init(&template, from, to, worker);
+    frame_write(&template, frame, size_bytes - FRAME_HEAD_BYTES);
+}
+
+static void
+flood_others(struct sim *sim, enum flood flood, uint8_t from, uint8_t to, const uint8_t *bytes, uint32_t size_bytes)
+{
+    for (uint8_t other = 0; other < sim->plan.nodes; other++) {
+        uint8_t copy[PORT_FRAME_BYTES];
+
+        if (other == from || other == to)
+            continue;
+        memcpy(copy, bytes, size_bytes);
+        if (flood != FLOOD_HUB)
+            readdress(copy, size_bytes, from, other, 0);
+        if (flood == FLOOD_BRIDGE)
+            memcpy(copy + 6, bytes + 6, size_bytes - 6);
+        put_flooded(sim, from, other, copy, size_bytes);
+    }
+}
+
+static void
+flood_receiver(struct sim *sim, enum flood flood, uint8_t from, uint8_t to, const uint8_t *bytes, uint32_t size_bytes)
+{
+    uint8_t link = (uint8_t)random_under(&sim->floods, sim->plan.nodes), copy[PORT_FRAME_BYTES];
+
+    while (link == from || link == to)
+        link = (uint8_t)((link + 1) % sim->plan.nodes);
+    memcpy(copy, bytes, size_bytes);
+    if (flood == FLOOD_PORT)
+        readdress(copy, size_bytes, from, to, 1);
+    if (flood == FLOOD_IMPOSTOR)
+        readdress(copy, size_bytes, link, to, 0);
+    put_flooded(sim, flood == FLOOD_PORT ? from : link, to, copy, size_bytes);
+}
+
+/* The segment does not know where the frame belongs. */
+static void
+flood(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, uint32_t size_bytes)
+{
+    uint32_t which;
+
+    if (sim->healing || !(sim->plan.faults & (1u << FAULT_FLOOD)) || !random_chance(&sim->floods, sim->plan.flood_ppm))
+        return;
+    sim->counts.kinds |= 1u << FAULT_FLOOD;
+    do
+        which = (uint32_t)random_under(&sim->floods, FLOODS);
+    while (!(sim->plan.floods & (1u << which)));
+    if (which <= FLOOD_NAT)
+        flood_others(sim, (enum flood)which, from, to, bytes, size_bytes);
+    else
+        flood_receiver(sim, (enum flood)which, from, to, bytes, size_bytes);
+}
+
 /* As a scenario has it. */
 static bool
 is_lost(struct link_state *link, uint8_t type)
@@ -95,6 +172,7 @@ transmit(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, uint32
     memcpy(&header, bytes + FRAME_HEAD_BYTES, sizeof(header));
     if (header.type == MESSAGE_VOTE_REPLY && (header.flags & WIRE_YES))
         check_vote(sim, from, to, header.log, header.term);
+    flood(sim, from, to, bytes, size_bytes);
     lost = sim->links[from][to].cuts > 0 || strikes(sim, FAULT_LOSS, sim->plan.loss_ppm) ||
            is_lost(&sim->links[from][to], header.type);
     sim->counts.messages++;
@@ -149,7 +227,7 @@ network_deliver(struct sim *sim, const struct happening *happening)
     struct sim_node *node = &sim->nodes[happening->node];
     struct socket_hardware *socket = &sim->sockets[happening->node][happening->peer];
     const uint8_t *bytes = slot_bytes(sim, happening->index);
-    uint32_t size_bytes = (uint32_t)happening->value;
+    uint32_t size_bytes = (uint32_t)happening->value & ~FLOODED;
     struct rte_mbuf *frame = node_is_up(node) ? rte_pktmbuf_alloc(sim->pool) : NULL;
 
     sim->frames_free[sim->frames_free_count++] = happening->index;
@@ -165,7 +243,7 @@ network_deliver(struct sim *sim, const struct happening *happening)
     }
     sim->counts.delivered++;
     trace_frame(sim, TRACE_DELIVER, happening->peer, happening->node, bytes, size_bytes);
-    if (is_heartbeat(bytes))
+    if (is_heartbeat(bytes) && !(happening->value & FLOODED))
         node->heard_ns[happening->peer] = sim->now_ns;
     node_want_poll(node, sim->plan.poll_delay_ns);
 }

@@ -115,7 +115,7 @@ draw_disk(struct plan *plan, uint64_t seed, enum sim_profile profile, uint32_t w
     plan->disk_ns = 20 * US + random_under(&random, 300 * US);
     plan->journal_file_bytes = (plan->segment_bytes < 1u << 20 ? plan->segment_bytes : 1u << 20) *
                                (uint32_t)(2 + random_under(&random, 7));
-    for (unsigned kind = FAULT_DISK_FIRST; kind < FAULT_KINDS; kind++)
+    for (unsigned kind = FAULT_DISK_FIRST; kind <= FAULT_DISK_LAST; kind++)
         plan->faults |= random_under(&random, 2) == 0 && plan->disk ? 1u << kind : 0;
     plan->faults &= ~without;
     if (plan->disk)
@@ -127,6 +127,18 @@ draw_disk(struct plan *plan, uint64_t seed, enum sim_profile profile, uint32_t w
      * docs/cap.md says so. */
     if (plan->faults & 1u << FAULT_TRIM)
         plan->producers_max = 4096;
+}
+
+/* From a stream of its own as well. Many segments flood now and then, some all the time. */
+static void
+draw_flood(struct plan *plan, uint64_t seed, uint32_t without)
+{
+    struct stream_random random = {seed * 0x9e3779b97f4a7c15u + 11};
+    bool flood = random_under(&random, 4) == 0, hub = random_under(&random, 4) == 0;
+
+    plan->flood_ppm = hub ? 1000000 : strength(&random, 300000);
+    plan->floods = (1u << FLOODS) - 1;
+    plan->faults |= (flood ? 1u << FAULT_FLOOD : 0) & ~without;
 }
 
 void
@@ -149,4 +161,5 @@ plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile p
     draw_network(plan, &random);
     draw_load(plan, &random);
     draw_disk(plan, seed, profile, without);
+    draw_flood(plan, seed, without);
 }

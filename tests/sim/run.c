@@ -110,6 +110,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
     sim->nemesis.state = plan->seed * 5 + 2;
     sim->load.state = plan->seed * 7 + 3;
     sim->disks.state = plan->seed * 11 + 5;
+    sim->floods.state = plan->seed * 13 + 7;
     sim->sockets = sockets;
     sim->pool = pool;
     sim->frames = frames;

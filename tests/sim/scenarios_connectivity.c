@@ -199,6 +199,71 @@ bridge_node(struct sim *sim)
     scene_end(sim);
 }
 
+static uint64_t
+dropped(const struct sim *sim, uint8_t node, enum flood flood)
+{
+    static const enum frame_verdict frames[FLOODS] = {[FLOOD_HUB] = FRAME_MAC,
+                                                      [FLOOD_BRIDGE] = FRAME_IP,
+                                                      [FLOOD_PORT] = FRAME_PORT,
+                                                      [FLOOD_ASTRAY] = FRAME_SOURCE};
+    const struct node *dropping = sim->nodes[node].node;
+
+    if (flood == FLOOD_NAT || flood == FLOOD_IMPOSTOR)
+        return dropping->counters.frames_dropped[flood == FLOOD_NAT ? CODEC_TO : CODEC_FROM];
+    return dropping->worker.dropped[frames[flood]];
+}
+
+static uint64_t
+all_dropped(const struct sim *sim, uint8_t node)
+{
+    uint64_t sum = 0;
+
+    for (unsigned flood = 0; flood < FLOODS; flood++)
+        sum += dropped(sim, node, (enum flood)flood);
+    return sum;
+}
+
+/* Every node sees all that any sends, in each way that a network can get wrong whom it is for. Whoever does not look at
+ * the layer that tells takes votes and acknowledgements that were another's. */
+static void
+flooding_segment(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+    uint64_t term = core_term(core_of(sim, leader));
+
+    sim->plan.faults = 1u << FAULT_FLOOD;
+    sim->plan.flood_ppm = 1000000;
+    for (uint32_t flood = 0; flood < FLOODS && !sim->failed; flood++) {
+        uint64_t before[3], all[3];
+
+        sim->plan.floods = 1u << flood;
+        sim_run_for(sim, MS); /* what the one before has left on its way */
+        for (uint8_t i = 0; i < 3; i++) {
+            before[i] = dropped(sim, i, (enum flood)flood);
+            all[i] = all_dropped(sim, i);
+        }
+        for (uint64_t i = 1; i <= 20 && !sim->failed; i++)
+            expect(sim, append(sim, leader, 7 + flood, i, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+        for (uint8_t i = 0; i < 3; i++) {
+            expect(sim, dropped(sim, i, (enum flood)flood) > before[i]);
+            expect(sim, all_dropped(sim, i) - all[i] == dropped(sim, i, (enum flood)flood) - before[i]);
+        }
+    }
+    expect(sim, core_term(core_of(sim, leader)) == term && scene_leader(sim) == leader);
+    /* Whose votes are whose. */
+    sim->plan.floods = (1u << FLOODS) - 1;
+    for (uint64_t i = 1; i <= 10 && !sim->failed; i++) {
+        leader = scene_leader(sim);
+        expect(sim, append(sim, leader, 70 + i, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+        isolate(sim, leader, true);
+        expect(sim, append(sim, scene_successor(sim, leader, 20 * SIM_TIMEOUT_NS), 90 + i, 1, CAIRN_ACK_MAJORITY,
+                           NULL) == CAIRN_OK);
+        isolate(sim, leader, false);
+        scene_calm(sim);
+    }
+    scene_end(sim);
+}
+
 const struct scenario scenarios_connectivity[] = {
     {"quorum-loss-star", "the one that everybody reaches leads", quorum_loss_star},
     {"constrained-election", "the only one with a majority leads, though it was behind", constrained_election},
@@ -208,6 +273,7 @@ const struct scenario scenarios_connectivity[] = {
     {"self-paused", "who was not scheduled reads what has arrived, and suspects nobody", self_paused},
     {"flapping-link", "a link up and down for a minute costs next to nothing", flapping_link},
     {"slow-link", "a slow follower does not slow the majority", slow_link},
+    {"flooding-segment", "what is for others, or of others, is told apart at every layer", flooding_segment},
     {"bridge-node", "of two halves that share a node one commits", bridge_node},
     {0},
 };

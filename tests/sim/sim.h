@@ -72,7 +72,8 @@ bool random_chance(struct stream_random *random, uint32_t ppm);
     X(DISK_FAIL, disk_fail)                                                                                            \
     X(DISK_FULL, disk_full)                                                                                            \
     X(DISK_ROT, disk_rot)                                                                                              \
-    X(DISK_ASTRAY, disk_astray)
+    X(DISK_ASTRAY, disk_astray)                                                                                        \
+    X(FLOOD, flood)
 enum fault_kind {
 #define FAULT_ENUM(NAME, name) FAULT_##NAME,
     FAULTS(FAULT_ENUM)
@@ -80,6 +81,18 @@ enum fault_kind {
         FAULT_KINDS
 };
 #define FAULT_DISK_FIRST FAULT_POWER /* these need disks */
+#define FAULT_DISK_LAST FAULT_DISK_ASTRAY
+
+/* How a network brings a frame to whom it is not for. */
+enum flood {
+    FLOOD_HUB,      /* as it is, to everybody else too */
+    FLOOD_BRIDGE,   /* to their stations */
+    FLOOD_NAT,      /* to their stations and addresses */
+    FLOOD_PORT,     /* to another of the receiver's ports */
+    FLOOD_ASTRAY,   /* to the receiver, by another's link */
+    FLOOD_IMPOSTOR, /* and as if from that other's address */
+    FLOODS,
+};
 const char *fault_name(enum fault_kind kind);
 bool fault_parse(const char *name, enum fault_kind *out);
 
@@ -90,7 +103,8 @@ struct plan {
     uint64_t until_ns; /* of virtual time under faults, 0: until messages_min have been sent */
     uint64_t messages_min;
     enum cairn_policy policies[SIM_LOGS];
-    uint32_t loss_ppm, duplicate_ppm, reorder_ppm, corrupt_ppm, tail_ppm, drift_ppm;
+    uint32_t loss_ppm, duplicate_ppm, reorder_ppm, corrupt_ppm, tail_ppm, drift_ppm, flood_ppm;
+    uint32_t floods; /* set of enum flood */
     uint64_t delay_ns, jitter_ns, tail_ns;
     uint64_t fault_every_ns, fault_for_ns; /* means */
     uint64_t poll_delay_ns;
@@ -309,7 +323,7 @@ struct sim {
     struct plan plan;
     uint64_t now_ns, started_ns;
     struct queue queue;
-    struct stream_random network, nemesis, load, disks;
+    struct stream_random network, nemesis, load, disks, floods;
     struct cluster_config cluster;
     struct sim_node nodes[SIM_NODES];
     struct link_state links[SIM_NODES][SIM_NODES];

@@ -56,7 +56,7 @@ every_small_message_comes_back(void **state)
         message.vote.last_lsn = 1234567;
         size = codec_encode(&sender, 5, &message, bytes);
 
-        assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+        assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
         assert_int_equal(decoded.log, 5);
         assert_int_equal(decoded.from, 1);
         assert_int_equal(decoded.incarnation, 3);
@@ -83,7 +83,7 @@ a_rate_comes_back(void **state)
     message.hand_off_reply.rate_per_s = UINT32_MAX;
     message.hand_off_reply.room = 0xffffff;
     size = codec_encode(&sender, 5, &message, bytes);
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     assert_int_equal(decoded.message.hand_off_reply.mark, 77);
     assert_int_equal(decoded.message.hand_off_reply.incarnation, 9);
     assert_int_equal(decoded.message.hand_off_reply.origin, CAIRN_NODES_MAX - 1);
@@ -100,7 +100,7 @@ entries_come_back(void **state)
     size_t size = encode_two(bytes, &block);
 
     (void)state;
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     assert_int_equal(decoded.message.append.prev_lsn, 99);
     assert_int_equal(decoded.message.append.run.first_lsn, 100);
     assert_int_equal(decoded.message.append.run.count, 2);
@@ -120,7 +120,7 @@ a_votes_lives_come_back(void **state)
     for (uint32_t i = 0; i < CAIRN_NODES_MAX; i++)
         message.vote_reply.lives[i] = 100 + i;
 
-    assert_int_equal(codec_decode(&receiver, bytes, codec_encode(&sender, 5, &message, bytes), &decoded), CODEC_OK);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, codec_encode(&sender, 5, &message, bytes), &decoded), CODEC_OK);
     assert_true(decoded.message.transfer);
     assert_int_equal(decoded.message.incarnation, 3);
     assert_memory_equal(decoded.message.vote_reply.lives, message.vote_reply.lives, sizeof(message.vote_reply.lives));
@@ -146,7 +146,7 @@ a_base_comes_back(void **state)
     message.base.marks_count = 2;
     size = codec_encode_base(&sender, 5, &message, bytes);
 
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     assert_int_equal(decoded.message.base.lsn, 1000);
     assert_int_equal(decoded.message.base.digest, 0xd19e57);
     assert_int_equal(decoded.message.base.members.voters, 5);
@@ -154,7 +154,7 @@ a_base_comes_back(void **state)
     assert_int_equal(decoded.message.base.marks_count, 2);
     assert_int_equal(decoded.message.base.marks[1].seq, 9);
     for (size_t cut = 1; cut < size; cut++)
-        assert_int_not_equal(codec_decode(&receiver, bytes, size - cut, &decoded), CODEC_OK);
+        assert_int_not_equal(codec_decode(&receiver, 1, bytes, size - cut, &decoded), CODEC_OK);
 }
 
 static void
@@ -172,20 +172,20 @@ producers_come_back(void **state)
     message.producers.rows = rows;
     message.producers.count = 2;
     size = codec_encode_producers(&sender, 5, &message, bytes);
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     assert_true(decoded.message.yes);
     assert_int_equal(decoded.message.producers.after_id, 6);
     assert_int_equal(decoded.message.producers.count, 2);
     assert_memory_equal(decoded.message.producers.rows, rows, sizeof(rows));
     for (size_t cut = 1; cut < size; cut++)
-        assert_int_not_equal(codec_decode(&receiver, bytes, size - cut, &decoded), CODEC_OK);
+        assert_int_not_equal(codec_decode(&receiver, 1, bytes, size - cut, &decoded), CODEC_OK);
     /* Not in order; at no place on the trunk. */
     rows[1].id = 7;
     size = codec_encode_producers(&sender, 5, &message, bytes);
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_FIELD);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_FIELD);
     rows[1] = (struct producer_row){.id = 9, .seq = 1};
     size = codec_encode_producers(&sender, 5, &message, bytes);
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_FIELD);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_FIELD);
 }
 
 static void
@@ -208,7 +208,7 @@ what_is_lent_comes_back(void **state)
                                 0, bytes) +
            record_size(&head);
 
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     assert_int_equal(decoded.message.append.prev_lsn, 99);
     assert_int_equal(decoded.message.append.last_lsn, 200);
     assert_int_equal(decoded.message.append.last_term, 41);
@@ -223,10 +223,10 @@ a_heartbeat_comes_back(void **state)
     struct wire_row rows[2] = {{.log = 1, .term = 2}, {.log = 3, .term = 4, .commit_lsn = 5}}, row;
     struct decoded decoded;
     uint8_t bytes[512];
-    size_t size = codec_encode_heartbeat(&sender, &heartbeat, rows, bytes);
+    size_t size = codec_encode_heartbeat(&sender, 2, &heartbeat, rows, bytes);
 
     (void)state;
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     assert_int_equal(decoded.heartbeat.hears, 7);
     assert_int_equal(decoded.heartbeat.heard[1], 8);
     assert_int_equal(decoded.heartbeat.heard[15], 9);
@@ -246,9 +246,27 @@ others_clusters_and_versions_are_foreign(void **state)
 
     (void)state;
     other.peers[1] = 8;
-    assert_int_equal(codec_decode(&other, bytes, size, &decoded), CODEC_STRANGER);
-    bytes[1] = CODEC_VERSION + 1;
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_FOREIGN);
+    assert_int_equal(codec_decode(&other, 1, bytes, size, &decoded), CODEC_STRANGER);
+    bytes[0] = CODEC_VERSION + 1;
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_FOREIGN);
+}
+
+static void
+what_is_for_another_or_of_another_is_told_apart(void **state)
+{
+    struct codec third = receiver, worker = receiver;
+    struct decoded decoded;
+    struct block block;
+    uint8_t bytes[1024];
+    size_t size = encode_two(bytes, &block);
+
+    (void)state;
+    third.self = 3;
+    worker.worker = 1;
+    assert_int_equal(codec_decode(&third, 1, bytes, size, &decoded), CODEC_TO);
+    assert_int_equal(codec_decode(&worker, 1, bytes, size, &decoded), CODEC_TO);
+    assert_int_equal(codec_decode(&receiver, 0, bytes, size, &decoded), CODEC_FROM);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
 }
 
 /* Header and body are covered by the checksum; records are by their own, checked by the node. */
@@ -263,7 +281,7 @@ every_flipped_bit_of_the_head_is_noticed(void **state)
     (void)state;
     for (size_t bit = 0; bit < CODEC_HEAD_BYTES * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_int_not_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+        assert_int_not_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
 }
@@ -282,10 +300,10 @@ every_flipped_bit_of_a_large_records_fragment_is_noticed(void **state)
     size = codec_encode_entries(&sender, 5, &message, &block, piece, sizeof(piece), 64, CODEC_COVERED_BYTES_MIN, bytes);
     memcpy(bytes + size, piece, sizeof(piece));
     size += sizeof(piece);
-    assert_int_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+    assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     for (size_t bit = 0; bit < size * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_int_not_equal(codec_decode(&receiver, bytes, size, &decoded), CODEC_OK);
+        assert_int_not_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
 }
@@ -300,29 +318,91 @@ every_truncation_is_noticed(void **state)
 
     (void)state;
     for (size_t shorter = 0; shorter < size; shorter++)
-        assert_int_not_equal(codec_decode(&receiver, bytes, shorter, &decoded), CODEC_OK);
+        assert_int_not_equal(codec_decode(&receiver, 1, bytes, shorter, &decoded), CODEC_OK);
+}
+
+/* Node 1 has sent node 2 a message of 100 bytes. */
+static void
+frame_of(uint8_t frame[FRAME_HEAD_BYTES + 100], uint8_t from, uint8_t to, uint8_t worker)
+{
+    struct frame_template template;
+
+    frame_template_init(&template, from, to, worker);
+    frame_write(&template, frame, 100);
+}
+
+static enum frame_verdict
+open_at(uint8_t node, uint8_t peer, const uint8_t *frame, size_t size_bytes)
+{
+    struct frame_template own;
+    const uint8_t *payload = NULL;
+    size_t payload_bytes;
+    enum frame_verdict verdict;
+
+    frame_template_init(&own, node, peer, 0);
+    verdict = frame_open(&own, frame, size_bytes, &payload, &payload_bytes);
+    if (verdict == FRAME_OK) {
+        assert_ptr_equal(payload, frame + FRAME_HEAD_BYTES);
+        assert_int_equal(payload_bytes, 100);
+    }
+    return verdict;
 }
 
 static void
 a_frame_carries_its_message_and_no_other(void **state)
 {
-    struct frame_template template;
     uint8_t frame[FRAME_HEAD_BYTES + 100];
-    size_t size;
 
     (void)state;
-    frame_template_init(&template, 0, 1, 0);
-    frame_write(&template, frame, 100);
-    assert_ptr_equal(frame_payload(frame, sizeof(frame), 0, &size), frame + FRAME_HEAD_BYTES);
-    assert_int_equal(size, 100);
-    assert_null(frame_payload(frame, sizeof(frame), 1, &size));
+    frame_of(frame, 1, 2, 0);
+    assert_int_equal(open_at(2, 1, frame, sizeof(frame)), FRAME_OK);
     for (size_t shorter = 0; shorter < sizeof(frame); shorter++)
-        assert_null(frame_payload(frame, shorter, 0, &size));
+        assert_int_equal(open_at(2, 1, frame, shorter), FRAME_FORM);
     for (size_t bit = 14 * 8; bit < 34 * 8; bit++) {
         frame[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_null(frame_payload(frame, sizeof(frame), 0, &size));
+        assert_int_equal(open_at(2, 1, frame, sizeof(frame)), FRAME_FORM);
         frame[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
+}
+
+static void
+each_layer_of_a_frame_says_whom_it_is_for(void **state)
+{
+    uint8_t frame[FRAME_HEAD_BYTES + 100], others[FRAME_HEAD_BYTES + 100];
+
+    (void)state;
+    frame_of(frame, 1, 2, 0);
+    frame_of(others, 1, 3, 0);
+    assert_int_equal(open_at(2, 1, others, sizeof(others)), FRAME_MAC);
+    /* A bridge or a router has changed the station. */
+    memcpy(others, frame, 6);
+    assert_int_equal(open_at(2, 1, others, sizeof(others)), FRAME_IP);
+    frame_of(others, 1, 2, 1);
+    assert_int_equal(open_at(2, 1, others, sizeof(others)), FRAME_PORT);
+    for (size_t bit = 0; bit < 6 * 8; bit++) {
+        frame[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(open_at(2, 1, frame, sizeof(frame)), FRAME_MAC);
+        frame[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void
+a_frame_tells_who_has_sent_it(void **state)
+{
+    uint8_t frame[FRAME_HEAD_BYTES + 100];
+    struct frame_template own;
+
+    (void)state;
+    frame_of(frame, 1, 2, 0);
+    frame_template_init(&own, 2, 1, 0);
+    assert_true(frame_is_from(&own, frame));
+    frame[11] ^= 1;
+    assert_false(frame_is_from(&own, frame));
+    frame[11] ^= 1;
+    frame[29] ^= 1;
+    assert_false(frame_is_from(&own, frame));
+    frame_template_init(&own, 2, 3, 0);
+    assert_false(frame_is_from(&own, frame));
 }
 
 static void
@@ -359,10 +439,13 @@ main(void)
         cmocka_unit_test(what_is_lent_comes_back),
         cmocka_unit_test(a_heartbeat_comes_back),
         cmocka_unit_test(others_clusters_and_versions_are_foreign),
+        cmocka_unit_test(what_is_for_another_or_of_another_is_told_apart),
         cmocka_unit_test(every_flipped_bit_of_the_head_is_noticed),
         cmocka_unit_test(every_flipped_bit_of_a_large_records_fragment_is_noticed),
         cmocka_unit_test(every_truncation_is_noticed),
         cmocka_unit_test(a_frame_carries_its_message_and_no_other),
+        cmocka_unit_test(each_layer_of_a_frame_says_whom_it_is_for),
+        cmocka_unit_test(a_frame_tells_who_has_sent_it),
         cmocka_unit_test(a_damaged_record_is_not_intact),
     };
 

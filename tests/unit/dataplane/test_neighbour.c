@@ -130,6 +130,12 @@ what_is_not_for_this_host_is_left_alone(void **state)
         assert_false(neighbour_answer(&host, frame, size));
         assert_memory_equal(frame, before, size);
         frame[kind == 0 ? 41 : 33] ^= 1;
+        memcpy(frame, (uint8_t[]){0x02, 0xca, 0, 0, 0, 4}, 6); /* another's station */
+        assert_false(neighbour_answer(&host, frame, size));
+        memset(frame, 0xff, 6);
+        if (kind == 1) /* nobody answers what pings everybody */
+            assert_false(neighbour_answer(&host, frame, size));
+        memcpy(frame, node_mac, 6);
         frame[kind == 0 ? 21 : 34] = 2; /* an answer, not a question */
         assert_false(neighbour_answer(&host, frame, size));
     }
