@@ -118,7 +118,7 @@ codec_encode_base(const struct codec *codec, uint32_t log, const struct message 
     };
     uint8_t *at = out + sizeof(struct wire_header);
 
-    assert(message->base.marks_count <= CODEC_MARKS_MAX);
+    assert(message->base.marks_count <= MARKS_MAX);
     memcpy(at, &body, sizeof(body));
     at += sizeof(body);
     for (uint32_t i = 0; i < body.marks; i++, at += sizeof(struct wire_mark)) {
@@ -142,8 +142,8 @@ codec_encode_producers(const struct codec *codec, uint32_t log, const struct mes
     memcpy(at, &body, sizeof(body));
     if (rows_bytes > 0)
         memcpy(at + sizeof(body), message->producers.rows, rows_bytes);
-    return seal(codec, MESSAGE_PRODUCERS, message->to, log, message_flags(message), message->term, sizeof(body) + rows_bytes, NULL,
-                0, out);
+    return seal(codec, MESSAGE_PRODUCERS, message->to, log, message_flags(message), message->term,
+                sizeof(body) + rows_bytes, NULL, 0, out);
 }
 
 size_t
@@ -180,7 +180,8 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
         records_bytes = 0;
     else
         flags |= WIRE_COVERED;
-    return seal(codec, message->type, message->to, log, flags, message->term, sizeof(body), records, records_bytes, out);
+    return seal(codec, message->type, message->to, log, flags, message->term, sizeof(body), records, records_bytes,
+                out);
 }
 
 size_t
@@ -245,9 +246,9 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
         break;
     case MESSAGE_HAND_OFF_REPLY:
         message->hand_off_reply.mark = small.a;
-        message->hand_off_reply.incarnation = (uint32_t)small.b;
-        if ((small.c & 0xff) >= CAIRN_NODES_MAX)
+        if (small.b > LIFE_MAX)
             return CODEC_FIELD;
+        message->hand_off_reply.incarnation = (uint32_t)small.b;
         message->hand_off_reply.origin = (uint8_t)small.c;
         message->hand_off_reply.rate_per_s = (uint32_t)(small.c >> 8);
         message->hand_off_reply.room = (uint32_t)(small.c >> 40);
@@ -299,19 +300,16 @@ records_fit(const uint8_t *records, uint32_t size_bytes, uint32_t count)
     return found == count;
 }
 
+/* Do the bytes that follow go with what is said of them? */
 static bool
 entries_sane(const struct wire_entries *body, bool covered, const struct decoded *out)
 {
     const struct block *block = &body->block;
 
-    if (block->origin >= CAIRN_NODES_MAX || block->kind > ENTRY_CONFIG || body->prev >= UINT64_MAX / 2)
+    if (!hlc_plausible(block->hlc, block->count) || !fork_plausible(block->fork_lsn))
         return false;
     if (block->count == 0)
         return out->records_bytes == 0 && body->fragment_total == 0;
-    if (block->kind != ENTRY_DATA && block->count != 1)
-        return false;
-    if (block->first_seq >= UINT64_MAX / 2 || (block->kind == ENTRY_DATA && block->first_seq == 0))
-        return false;
     if (body->fragment_total >= CODEC_COVERED_BYTES_MIN && !covered)
         return false;
     if (body->fragment_total == 0)
@@ -339,7 +337,6 @@ decode_entries(const struct wire_header *header, const uint8_t *bytes, struct de
     out->fragment_total = body.fragment_total;
     run = (struct run){
         .term = body.block.term,
-        .first_lsn = body.prev + 1,
         .first_seq = body.block.first_seq,
         .count = body.block.count,
         .incarnation = body.block.incarnation,
@@ -347,14 +344,14 @@ decode_entries(const struct wire_header *header, const uint8_t *bytes, struct de
         .kind = body.block.kind,
     };
     if (message->type == MESSAGE_LEND) {
-        out->block.first_lsn = body.prev + 1;
+        out->block.first_lsn = run.first_lsn = body.prev + 1;
         message->append.prev_lsn = body.prev;
         message->append.prev_term = body.prev_term;
         message->append.last_lsn = body.commit_lsn;
         message->append.last_term = body.last_term;
         message->append.run = run;
     } else if (message->type == MESSAGE_APPEND) {
-        out->block.first_lsn = body.prev + 1;
+        out->block.first_lsn = run.first_lsn = body.prev + 1;
         message->append.prev_lsn = body.prev;
         message->append.prev_term = body.prev_term;
         message->append.commit_lsn = body.commit_lsn;
@@ -379,10 +376,8 @@ decode_base(const struct wire_header *header, const uint8_t *bytes, struct decod
     if (header->body_bytes < sizeof(body))
         return CODEC_SHORT;
     memcpy(&body, bytes, sizeof(body));
-    if (body.marks > CODEC_MARKS_MAX || header->body_bytes != sizeof(body) + body.marks * sizeof(struct wire_mark))
+    if (body.marks > MARKS_MAX || header->body_bytes != sizeof(body) + body.marks * sizeof(struct wire_mark))
         return CODEC_SHORT;
-    if (body.lsn == 0 || body.lsn >= UINT64_MAX / 2)
-        return CODEC_FIELD;
     for (uint32_t i = 0; i < body.marks; i++) {
         struct wire_mark row;
 
@@ -406,21 +401,14 @@ static enum codec_verdict
 decode_producers(const struct wire_header *header, const uint8_t *bytes, struct decoded *out)
 {
     struct wire_producers body;
-    uint64_t last_id;
 
     if (header->body_bytes < sizeof(body))
         return CODEC_SHORT;
     memcpy(&body, bytes, sizeof(body));
     if (body.rows > PRODUCER_ROWS_MAX || header->body_bytes != sizeof(body) + body.rows * sizeof(struct producer_row))
         return CODEC_SHORT;
-    last_id = body.after_id;
     if (body.rows > 0)
         memcpy(out->producers, bytes + sizeof(body), body.rows * sizeof(struct producer_row));
-    for (uint32_t i = 0; i < body.rows; i++) {
-        if (out->producers[i].id <= last_id || out->producers[i].lsn == 0 || out->producers[i].lsn >= UINT64_MAX / 2)
-            return CODEC_FIELD;
-        last_id = out->producers[i].id;
-    }
     out->message.producers.after_id = body.after_id;
     out->message.producers.rows = out->producers;
     out->message.producers.count = (uint32_t)body.rows;
@@ -437,7 +425,27 @@ decode_heartbeat(const struct wire_header *header, const uint8_t *body, struct d
         header->body_bytes != sizeof(out->heartbeat) + out->heartbeat.rows * sizeof(struct wire_row))
         return CODEC_SHORT;
     out->rows = (const struct wire_row *)(const void *)(body + sizeof(out->heartbeat));
+    for (uint32_t i = 0; i < out->heartbeat.rows; i++) {
+        struct wire_row row;
+
+        memcpy(&row, out->rows + i, sizeof(row));
+        if (row.term > TERM_MAX || row.commit_lsn > LSN_MAX || row.trim_lsn > LSN_MAX)
+            return CODEC_FIELD;
+    }
     return CODEC_OK;
+}
+
+/* What the core is told, by its type. */
+static enum codec_verdict
+decode_body(const struct wire_header *header, const uint8_t *body, struct decoded *out)
+{
+    if (header->type == MESSAGE_BASE)
+        return decode_base(header, body, out);
+    if (header->type == MESSAGE_PRODUCERS)
+        return decode_producers(header, body, out);
+    if (codec_has_entries(header->type))
+        return decode_entries(header, body, out);
+    return decode_small(header, body, out);
 }
 
 static bool
@@ -455,6 +463,7 @@ codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size
 {
     struct wire_header header;
     const uint8_t *body = bytes + sizeof(header);
+    enum codec_verdict verdict;
 
     assert(peer < CAIRN_NODES_MAX && peer != codec->self);
     if (size_bytes < sizeof(header))
@@ -476,6 +485,7 @@ codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size
     memset(&out->block, 0, sizeof(out->block));
     out->fragment_offset = out->fragment_total = out->records_bytes = 0;
     out->type = header.type;
+    out->from = header.from;
     out->incarnation = header.incarnation;
     out->log = header.log;
     if (header.type == CODEC_HELLO) {
@@ -484,7 +494,7 @@ codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size
         return CODEC_OK;
     }
     if (header.type == CODEC_HEARTBEAT)
-        return decode_heartbeat(&header, body, out);
+        return life_plausible(header.incarnation) ? decode_heartbeat(&header, body, out) : CODEC_FIELD;
     out->message.type = header.type;
     out->message.from = header.from;
     out->message.to = codec->self;
@@ -493,13 +503,10 @@ codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size
     out->message.recovering = (header.flags & WIRE_RECOVERING) != 0;
     out->message.transfer = (header.flags & WIRE_TRANSFER) != 0;
     out->message.incarnation = header.incarnation;
-    if (header.type == MESSAGE_BASE)
-        return decode_base(&header, body, out);
-    if (header.type == MESSAGE_PRODUCERS)
-        return decode_producers(&header, body, out);
-    if (!codec_has_entries(header.type))
-        return decode_small(&header, body, out);
-    out->records = body + header.body_bytes;
-    out->records_bytes = (uint32_t)(size_bytes - sizeof(header) - header.body_bytes);
-    return decode_entries(&header, body, out);
+    if (codec_has_entries(header.type)) {
+        out->records = body + header.body_bytes;
+        out->records_bytes = (uint32_t)(size_bytes - sizeof(header) - header.body_bytes);
+    }
+    verdict = decode_body(&header, body, out);
+    return verdict == CODEC_OK && !message_plausible(&out->message) ? CODEC_FIELD : verdict;
 }

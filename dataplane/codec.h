@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core.h"
+#include "plausible.h"
 #include "record.h"
 
 #define CODEC_VERSION 9
@@ -20,7 +21,6 @@
 #define CODEC_HELLO 0x81 /* who the sender is; its body is control/lives.h's */
 #define CODEC_HELLO_BYTES_MAX 1024u
 #define CODEC_HEARTBEAT_ROWS_MAX 40
-#define CODEC_MARKS_MAX 64
 
 struct wire_header {
     uint8_t version, type, from, to;
@@ -127,7 +127,7 @@ struct decoded {
     struct message message;
     /* entries */
     struct block block;
-    struct mark marks[CODEC_MARKS_MAX];               /* MESSAGE_BASE; message.base.marks points here */
+    struct mark marks[MARKS_MAX];                     /* MESSAGE_BASE; message.base.marks points here */
     struct producer_row producers[PRODUCER_ROWS_MAX]; /* MESSAGE_PRODUCERS; message.producers.rows points here */
     uint32_t fragment_offset, fragment_total;
     const uint8_t *records;
@@ -148,7 +148,7 @@ enum codec_verdict {
     CODEC_TO,       /* for another node, or another of its workers */
     CODEC_FROM,     /* of another node than the one by whose link, or from whose address, it came */
     CODEC_STRANGER, /* of a life that has not been introduced */
-    CODEC_FIELD,    /* a value out of its range */
+    CODEC_FIELD,    /* a number that is not plausible: plausible.h */
     CODEC_VERDICTS,
 };
 

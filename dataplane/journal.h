@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "disk.h"
+#include "plausible.h"
 #include "record.h"
 
 #define JOURNAL_VERSION 2u
@@ -83,8 +84,15 @@ struct journal_base {
     struct {
         uint64_t seq;
         uint32_t incarnation, origin;
-    } marks[64];
+    } marks[MARKS_MAX];
 };
+
+/* Can what the header says be, and what the body says under it? Asked where checksums match. */
+bool journal_head_plausible(const struct journal_block *head);
+bool journal_body_plausible(const struct journal_block *head, const void *body);
+
+/* As the core has it. */
+void journal_base_read(const struct journal_base *body, struct mark marks[MARKS_MAX], struct core_base *out);
 
 _Static_assert(sizeof(struct journal_head) == 80, "journals are read by others");
 _Static_assert(sizeof(struct journal_block) == 128, "journals are read by others");

@@ -17,7 +17,15 @@
 #define FILLED_SEARCH_BYTES (4u << 20)
 
 /* What bytes at a place are. */
-enum soundness { BLOCK_SOUND, BLOCK_NOTHING, BLOCK_STALE, BLOCK_BAD_HEAD, BLOCK_BAD_BODY, BLOCK_CUT };
+enum soundness {
+    BLOCK_SOUND,
+    BLOCK_NOTHING,
+    BLOCK_STALE,
+    BLOCK_BAD_HEAD,
+    BLOCK_BAD_BODY,
+    BLOCK_CUT,
+    BLOCK_IMPLAUSIBLE, /* whole, and says what cannot be */
+};
 
 static enum soundness
 look_at_head(const struct journal_block *head, uint64_t place, uint32_t cluster, uint64_t rest_bytes)
@@ -35,7 +43,15 @@ look_at_head(const struct journal_block *head, uint64_t place, uint32_t cluster,
         return BLOCK_STALE;
     if (head->body_bytes % 8 != 0 || head->body_bytes > rest_bytes - sizeof(*head))
         return BLOCK_CUT;
-    return BLOCK_SOUND;
+    return journal_head_plausible(head) ? BLOCK_SOUND : BLOCK_IMPLAUSIBLE;
+}
+
+static enum soundness
+look_at_body(const struct journal_block *head, const void *body)
+{
+    if (head->body_crc32c != crc32c(0, body, head->body_bytes))
+        return BLOCK_BAD_BODY;
+    return journal_body_plausible(head, body) ? BLOCK_SOUND : BLOCK_IMPLAUSIBLE;
 }
 
 bool
@@ -44,7 +60,7 @@ journal_block_sound(const void *bytes, size_t size_bytes, uint64_t place, uint32
     const struct journal_block *head = bytes;
 
     return size_bytes >= sizeof(*head) && look_at_head(head, place, cluster, size_bytes) == BLOCK_SOUND &&
-           head->body_crc32c == crc32c(0, head + 1, head->body_bytes);
+           look_at_body(head, head + 1) == BLOCK_SOUND;
 }
 
 static uint64_t
@@ -143,15 +159,16 @@ look(struct journal_scan *scan, uint64_t offset)
         return BLOCK_NOTHING;
     sound = look_at_head((const struct journal_block *)(const void *)bytes, place, scan->cluster,
                          scan->file.size_bytes - offset);
+    if (sound == BLOCK_SOUND || sound == BLOCK_IMPLAUSIBLE)
+        scan->head = (const struct journal_block *)(const void *)bytes;
     if (sound != BLOCK_SOUND)
         return sound;
-    scan->head = (const struct journal_block *)(const void *)bytes;
     there = load(scan, offset, sizeof(*scan->head) + scan->head->body_bytes, &bytes);
     scan->head = (const struct journal_block *)(const void *)bytes;
     if (there < (int64_t)(sizeof(*scan->head) + scan->head->body_bytes))
         return there < 0 ? BLOCK_BAD_HEAD : BLOCK_CUT;
     scan->body = (const uint8_t *)(scan->head + 1);
-    return scan->head->body_crc32c == crc32c(0, scan->body, scan->head->body_bytes) ? BLOCK_SOUND : BLOCK_BAD_BODY;
+    return look_at_body(scan->head, scan->body);
 }
 
 static uint64_t
@@ -204,6 +221,7 @@ static bool
 head_sound(const struct journal_head *head, uint64_t number)
 {
     return memcmp(head->magic, JOURNAL_MAGIC, sizeof(head->magic)) == 0 && head->number == number &&
+           life_plausible(head->incarnation) &&
            head->crc32c == crc32c(0, &head->cluster, sizeof(*head) - offsetof(struct journal_head, cluster));
 }
 
@@ -411,6 +429,7 @@ what_is_wrong(enum soundness sound)
         [BLOCK_BAD_HEAD] = "a block's header does not match its checksum",
         [BLOCK_BAD_BODY] = "a block's records do not match their checksum",
         [BLOCK_CUT] = "a block that is longer than its file",
+        [BLOCK_IMPLAUSIBLE] = "a block, whole, of numbers that cannot be: none that cairn has written",
     };
 
     return texts[sound];
@@ -434,6 +453,17 @@ is_alone(struct journal_scan *scan, uint64_t offset, uint64_t *next)
     scan->damaged = *scan->head;
     *next = behind(&scan->damaged, offset);
     return look(scan, *next) == BLOCK_SOUND;
+}
+
+/* No crash writes that; where it ends its header says. */
+static enum scan_verdict
+implausible(struct journal_scan *scan, uint64_t offset)
+{
+    const struct journal_block head = *scan->head;
+
+    damage(scan, offset, behind(&head, offset), what_is_wrong(BLOCK_IMPLAUSIBLE));
+    scan->within = (head.flags & JOURNAL_LAST) == 0;
+    return SCAN_DAMAGE;
 }
 
 /* Something is not as it should be at offset: torn, or damaged? */
@@ -533,6 +563,8 @@ journal_scan_next(struct journal_scan *scan)
             return verdict;
     } while (!settled);
     sound = look(scan, scan->offset);
+    if (sound == BLOCK_IMPLAUSIBLE)
+        return implausible(scan, scan->offset);
     if (sound != BLOCK_SOUND)
         return judge(scan, scan->offset, sound);
     scan->place = journal_place(scan->file.number, (uint32_t)scan->offset);

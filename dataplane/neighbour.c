@@ -51,8 +51,7 @@ answer_arp(const struct frame_template *host, uint8_t *frame, size_t size_bytes)
     uint8_t *arp = frame + ETHERNET_BYTES;
 
     if (size_bytes < ETHERNET_BYTES + ARP_BYTES || !(is_unicast(host, frame) || is_broadcast(frame)) ||
-        memcmp(arp, request, sizeof(request)) != 0 ||
-        memcmp(arp + 24, host_ip(host), 4) != 0)
+        memcmp(arp, request, sizeof(request)) != 0 || memcmp(arp + 24, host_ip(host), 4) != 0)
         return false;
     turn_round(host, frame);
     arp[7] = 2;

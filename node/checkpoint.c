@@ -291,6 +291,34 @@ take(const uint8_t **at, const uint8_t *end, uint64_t count, size_t each_bytes)
     return taken;
 }
 
+/* A block of entries that follows what is there, with as many records behind it as it says, in size_bytes at most. */
+static bool
+block_plausible(const struct node_log *log, const struct block *block, const uint8_t *records, size_t size_bytes)
+{
+    const struct run run = {.term = block->term,
+                            .first_lsn = block->first_lsn,
+                            .first_seq = block->first_seq,
+                            .count = block->count,
+                            .incarnation = block->incarnation,
+                            .origin = block->origin,
+                            .kind = block->kind};
+    uint32_t left_bytes = block->size_bytes;
+
+    if (left_bytes > size_bytes || left_bytes > log->trunk.pool->segment_bytes / 2 || !trunk_run_plausible(&run) ||
+        run.first_lsn != log->trunk.last + 1 || !hlc_plausible(block->hlc, block->count) ||
+        !fork_plausible(block->fork_lsn))
+        return false;
+    for (uint32_t i = 0; i < block->count; i++) {
+        size_t record_size_bytes = record_measure(records, left_bytes);
+
+        if (record_size_bytes == 0)
+            return false;
+        records += record_size_bytes;
+        left_bytes -= (uint32_t)record_size_bytes;
+    }
+    return left_bytes == 0;
+}
+
 /* The entries themselves, and with them the chain digest up to the commit lsn. */
 static bool
 take_content(struct node_log *log, const struct checkpoint_log *head, const uint8_t *content)
@@ -306,7 +334,7 @@ take_content(struct node_log *log, const struct checkpoint_log *head, const uint
             return false;
         memcpy(&block, content, sizeof(block));
         content += sizeof(block);
-        if (block.size_bytes > (size_t)(end - content) || block.size_bytes > log->trunk.pool->segment_bytes / 2 ||
+        if (!block_plausible(log, &block, content, (size_t)(end - content)) ||
             !store_append(&log->trunk, &block, content))
             return false;
         content += block.size_bytes;
@@ -316,7 +344,22 @@ take_content(struct node_log *log, const struct checkpoint_log *head, const uint
     log->commit_cursor = (struct cursor){.position = head->first_lsn_before + 1};
     while (store_look(&log->trunk, &log->commit_cursor, head->lsn, UINT32_MAX, SIZE_MAX, &stretch))
         digest_over(log, &stretch);
-    return log->digest == head->digest && log->commit_cursor.position == head->lsn + 1;
+    return log->digest == head->digest && log->commit_cursor.position == head->lsn + 1 && log->trunk.last == head->lsn;
+}
+
+/* What the core does not look at itself. */
+static bool
+numbers_plausible(const struct checkpoint_log *head, const struct producer_row *producers)
+{
+    if (head->term > TERM_MAX || head->term_before > TERM_MAX || head->lsn > LSN_MAX ||
+        head->first_lsn_before > head->lsn || !hlc_plausible(head->hlc, 0) ||
+        (head->voted_for >= CAIRN_NODES_MAX && head->voted_for != CAIRN_NODE_NONE))
+        return false;
+    for (uint32_t i = 0; i < head->producers; i++) {
+        if (!producer_row_plausible(&producers[i]))
+            return false;
+    }
+    return true;
 }
 
 /* false: what it says does not hold together. */
@@ -331,7 +374,7 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
     const void *items = take(&at, end, head->items, sizeof(*index->items));
     const void *cuts = take(&at, end, head->cuts, sizeof(*index->cuts));
     const uint8_t *content = take(&at, end, head->content_bytes, 1);
-    struct mark marks[CODEC_MARKS_MAX];
+    struct mark marks[MARKS_MAX];
     struct core_checkpoint core = {
         .base = {.lsn = head->lsn,
                  .base_term = head->base_term,
@@ -350,11 +393,13 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
     struct sink sink = node_sink(node, log);
 
     if (content == NULL || cuts == NULL || items == NULL || producers == NULL || rows == NULL || terms == NULL ||
-        head->marks > CODEC_MARKS_MAX)
+        head->marks > MARKS_MAX || !numbers_plausible(head, producers))
         return false;
     for (uint32_t i = 0; i < head->marks; i++)
-        marks[i] = (struct mark){
-            .seq = rows[i].seq, .incarnation = rows[i].incarnation, .origin = (uint8_t)rows[i].origin};
+        marks[i] = (struct mark){.seq = rows[i].seq,
+                                 .incarnation = rows[i].incarnation,
+                                 .origin = rows[i].origin < CAIRN_NODES_MAX ? (uint8_t)rows[i].origin
+                                                                            : CAIRN_NODE_NONE};
     log->durable->tail_place = head->tail_place;
     log->durable->base_place = head->base_place;
     /* Of a log that has agreed on nothing yet there are but a term and a vote. */
@@ -366,7 +411,7 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
     if (!core_restore_checkpoint(log->core, &core, &sink))
         return false;
     core_restore_producers(log->core, producers, head->producers, true);
-    if (!index_load(index, items, head->items, cuts, head->cuts))
+    if (!index_load(index, items, head->items, cuts, head->cuts, head->lsn))
         return false;
     index->evicted_bytes = head->evicted_bytes;
     log->base_lsn = head->first_lsn_before;

@@ -215,8 +215,11 @@ write_drops_of(const struct report *report, const char *reason, const _Atomic ui
 static void
 write_drops(const struct report *report)
 {
-    static const char *const frames[FRAME_VERDICTS] = {
-        [FRAME_FORM] = "form", [FRAME_MAC] = "mac", [FRAME_IP] = "ip", [FRAME_PORT] = "port", [FRAME_SOURCE] = "source"};
+    static const char *const frames[FRAME_VERDICTS] = {[FRAME_FORM] = "form",
+                                                       [FRAME_MAC] = "mac",
+                                                       [FRAME_IP] = "ip",
+                                                       [FRAME_PORT] = "port",
+                                                       [FRAME_SOURCE] = "source"};
     static const char *const messages[CODEC_VERDICTS] = {
         [CODEC_SHORT] = "short", [CODEC_FOREIGN] = "foreign", [CODEC_CHECKSUM] = "checksum",
         [CODEC_TO] = "to",       [CODEC_FROM] = "from",       [CODEC_STRANGER] = "life",
@@ -230,6 +233,7 @@ write_drops(const struct report *report)
     for (unsigned verdict = CODEC_OK + 1; verdict < CODEC_VERDICTS; verdict++)
         write_drops_of(report, messages[verdict], &node->counters.frames_dropped[verdict]);
     write_drops_of(report, "incarnation", &node->counters.stale_incarnation);
+    write_drops_of(report, "term", &node->counters.far_terms);
     write_drops_of(report, "log", &node->counters.no_log);
     write_drops_of(report, "record", &node->counters.damaged_records);
     write_drops_of(report, "room", &node->counters.no_room);

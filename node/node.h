@@ -87,7 +87,7 @@ struct node_event {
 struct node_counters {
     /* What came by the network and was dropped; the first by enum codec_verdict. One writer: the worker. */
     _Atomic uint64_t frames_dropped[8];
-    _Atomic uint64_t no_log, damaged_records, no_room, stale_incarnation;
+    _Atomic uint64_t no_log, damaged_records, no_room, stale_incarnation, far_terms;
     uint64_t answers_lost;
 };
 

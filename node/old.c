@@ -89,9 +89,28 @@ index_truncate(struct log_index *index, uint64_t from_lsn)
         index->cuts_first = index->cuts_count = 0;
 }
 
-/* As it was when it was saved; false: there is no place for so much. */
+/* Items and cuts of a trunk up to last_lsn, in order. */
+static bool
+index_sane(const struct log_index *index, uint64_t last_lsn)
+{
+    uint64_t lsn = 0;
+
+    for (uint32_t i = 0; i < index->count; lsn = index->items[i++].lsn) {
+        if (index->items[i].lsn <= lsn || index->items[i].lsn > last_lsn)
+            return false;
+    }
+    lsn = 0;
+    for (uint32_t i = 0; i < index->cuts_count; lsn = index->cuts[i++].first_lsn) {
+        if (index->cuts[i].first_lsn <= lsn || index->cuts[i].first_lsn > last_lsn)
+            return false;
+    }
+    return true;
+}
+
+/* As it was when it was saved, of a trunk up to last_lsn; false: there is no place for so much, or it cannot be. */
 bool
-index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts, uint32_t cuts_count)
+index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts, uint32_t cuts_count,
+           uint64_t last_lsn)
 {
     if (items_count > ITEMS_MAX || cuts_count > CUTS_MAX)
         return false;
@@ -101,7 +120,7 @@ index_load(struct log_index *index, const void *items, uint32_t items_count, con
     index->cuts_first = 0;
     index->cuts_count = cuts_count;
     index->due = true;
-    return true;
+    return index_sane(index, last_lsn);
 }
 
 /* The segment that is about to go begins here. */

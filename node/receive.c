@@ -4,7 +4,8 @@
 
 #include "state.h"
 
-_Static_assert(CODEC_VERDICTS <= sizeof(((struct node_counters *)0)->frames_dropped) / sizeof(uint64_t), "each is counted");
+_Static_assert(CODEC_VERDICTS <= sizeof(((struct node_counters *)0)->frames_dropped) / sizeof(uint64_t),
+               "each is counted");
 
 static void
 count(_Atomic uint64_t *counter)
@@ -54,7 +55,8 @@ feed(struct node *node, struct node_log *log, const struct message *message, uin
     if (message->type == MESSAGE_READ_INDEX || message->type == MESSAGE_CONFIRM)
         now_ns = node_now_ns(node);
     sink = node_sink(node, log);
-    core_receive(log->core, message, node->batch.ids, now_ns, &sink);
+    if (!core_receive(log->core, message, node->batch.ids, now_ns, &sink))
+        count(&node->counters.far_terms);
     /* An acknowledgement, the commonest message, seldom leaves anything to do. */
     if (message->type != MESSAGE_APPEND_REPLY || message->recovering || node_has_unsent(node, log))
         node_activate(node, log);
@@ -236,7 +238,10 @@ receive_row(struct node *node, const struct decoded *decoded, const struct wire_
     sink = node_sink(node, log);
     if (row->commit_lsn != core_commit_lsn(log->core))
         node_touch(node, log);
-    core_leader_alive(log->core, decoded->from, row->term, row->commit_lsn, now_ns, &sink);
+    if (!core_leader_alive(log->core, decoded->from, row->term, row->commit_lsn, now_ns, &sink)) {
+        count(&node->counters.far_terms);
+        return;
+    }
     compare_digest(node, log, row, decoded->from);
     log->led_by = decoded->from;
     log->led_term = row->term;

@@ -481,7 +481,7 @@ append_route(struct node *node, struct node_log *log, const struct attachment *a
     return true;
 }
 
-/* Copies the record out of the client's reach before looking at it. */
+/* Copies the record out of the client's reach before looking at it. NULL: it is none. */
 static const struct record *
 take_record(struct node *node, const void *bytes, size_t size_bytes)
 {
@@ -493,6 +493,14 @@ take_record(struct node *node, const void *bytes, size_t size_bytes)
     if (record_measure(record, size_bytes) != size_bytes || record->kind != ENTRY_DATA || !record_intact(record))
         return NULL;
     return record;
+}
+
+/* Of a producer that there can be, and a sequence that it can have come to? */
+static bool
+producer_sane(const struct node *node, const struct record *record, uint64_t now_ns)
+{
+    return producer_plausible(record->producer, now_ns + node->wall_offset_ns) &&
+           record->producer_seq <= PRODUCER_SEQ_MAX;
 }
 
 static bool
@@ -516,7 +524,7 @@ handle_append(struct node *node, struct attachment *attachment, const struct req
         answer_error(node, NULL, attachment, request->token, CAIRN_NO_LOG);
     } else if (record == NULL) {
         answer_error(node, log, attachment, request->token, CAIRN_CORRUPT);
-    } else if (request->level > CAIRN_ACK_ALL) {
+    } else if (request->level > CAIRN_ACK_ALL || !producer_sane(node, record, now_ns)) {
         answer_error(node, log, attachment, request->token, CAIRN_INVALID);
     } else if (!append_route(node, log, attachment, &pending, record, now_ns)) {
         attachment->in_flight--;

@@ -297,24 +297,11 @@ restore_tail(struct node *node, struct node_log *log, const struct journal_block
 static bool
 begin_at(struct node *node, struct node_log *log, const struct journal_base *body)
 {
-    struct mark marks[sizeof(body->marks) / sizeof(*body->marks)];
-    struct core_base base = {
-        .lsn = body->lsn,
-        .base_term = body->base_term,
-        .producer_floor = body->producer_floor,
-        .marks_lsn = body->marks_lsn,
-        .members = members_decode(body->members),
-        .marks = marks,
-        .marks_count = (uint32_t)body->marks_count,
-    };
+    struct mark marks[MARKS_MAX];
     struct sink sink = node_sink(node, log);
+    struct core_base base;
 
-    if (body->marks_count > sizeof(marks) / sizeof(*marks))
-        return false;
-    for (uint32_t i = 0; i < base.marks_count; i++)
-        marks[i] = (struct mark){.seq = body->marks[i].seq,
-                                 .incarnation = body->marks[i].incarnation,
-                                 .origin = (uint8_t)body->marks[i].origin};
+    journal_base_read(body, marks, &base);
     node->event_digest = body->digest;
     if (!core_restore_base(log->core, &base, &sink))
         return false;

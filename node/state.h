@@ -44,7 +44,7 @@
 #define IN_FLIGHT_MAX 8192u
 #define WAITS_MAX 1024u
 #define ASSEMBLIES_PER_PEER 4u
-#define BATCH_RECORDS_MAX 64u
+#define BATCH_RECORDS_MAX MESSAGE_ENTRIES_MAX
 #define CATALOG_LOG 0u
 #define LOGS_MAX 1024u
 /* Segments that only control entries may still take, beside one for each log. */
@@ -529,8 +529,8 @@ void index_note(struct log_index *index, uint64_t lsn, uint64_t place);
 void index_truncate(struct log_index *index, uint64_t from_lsn);
 /* The item that lsn is found from; count: none. */
 uint32_t index_find(const struct log_index *index, uint64_t lsn);
-bool index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts,
-                uint32_t cuts_count);
+bool index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts, uint32_t cuts_count,
+                uint64_t last_lsn);
 bool excerpts_init(struct node *node);
 /* Those that hold no segment now. */
 uint32_t excerpts_idle(const struct node *node);

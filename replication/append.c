@@ -111,6 +111,9 @@ core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, st
         return error;
     if (follows_anothers(core, id))
         return CAIRN_AGAIN;
+    /* Its next life goes on from 1. */
+    if (core->seq == SEQ_MAX)
+        return CAIRN_FULL;
 
     run = (struct run){
         .term = core->term,
@@ -213,7 +216,7 @@ follower_room(const struct core *core, const struct run *run, uint32_t count)
     uint64_t uncommitted = core->last_lsn - core->commit_lsn, room;
     uint64_t undo = core->producers.undo_mask + 1 - (core->producers.undo_tail - core->producers.undo_head);
 
-    if (run->kind == ENTRY_CONFIG && (!membership_run_sane(run) || !membership_room(core)))
+    if (run->kind == ENTRY_CONFIG && !membership_room(core))
         return 0;
     if (run->kind != ENTRY_DATA)
         return runs_exhausted(&core->runs) ? 0 : count;

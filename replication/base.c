@@ -92,8 +92,7 @@ base_begin(struct core *core, const struct core_base *base, uint64_t now_ns, con
 bool
 base_sane(const struct core_base *base, uint64_t term)
 {
-    return base->lsn > 0 && base->base_term > 0 && base->base_term <= term && base->marks_count <= MARKS_MAX &&
-           members_sane(&base->members);
+    return base_plausible(base) && base->base_term > 0 && base->base_term <= term;
 }
 
 void

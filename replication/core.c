@@ -122,7 +122,7 @@ core_check(const struct core *core)
     assert(!core->config.recovering || core->role == ROLE_FOLLOWER);
 }
 
-void
+bool
 core_receive(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
              const struct sink *sink)
 {
@@ -132,10 +132,12 @@ core_receive(struct core *core, const struct message *message, const struct entr
      * membership must still follow a leader, and vote for one, that it does not count yet (thesis 4.1).
      * That one who was removed does no harm is what pre-vote and loyalty to a live leader see to. */
     if (!(core->config.nodes & node_bit(message->from)))
-        return;
+        return true;
     /* Nor is what a former life said (0: the life is not told). */
     if (message->incarnation != 0 && message->incarnation < core->lives[message->from])
-        return;
+        return true;
+    if (!term_plausible(message->term, core->term))
+        return false;
     if (message->incarnation > core->lives[message->from])
         core->lives[message->from] = message->incarnation;
 
@@ -168,7 +170,7 @@ core_receive(struct core *core, const struct message *message, const struct entr
         receive_read_index(core, message, now_ns, sink);
         break;
     case MESSAGE_READ_INDEX_REPLY:
-        receive_read_index_reply(core, message, sink);
+        receive_read_index_reply(core, message, now_ns, sink);
         break;
     case MESSAGE_HAND_OFF:
         receive_hand_off(core, message, ids, now_ns, sink);
@@ -211,6 +213,7 @@ core_receive(struct core *core, const struct message *message, const struct entr
         break;
     }
     core_check(core);
+    return true;
 }
 
 void

@@ -377,8 +377,9 @@ void core_state_held(struct core *core, uint64_t now_ns, const struct sink *sink
 /* Trunk entries up to lsn are now held as durably as the log asks. */
 void core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *sink);
 
-/* A message arrived. ids: of its entries (MESSAGE_APPEND, _HAND_OFF, _LEND, _SPREAD), run.count of them. */
-void core_receive(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
+/* A message arrived, of plausible numbers (plausible.h). ids: of its entries (MESSAGE_APPEND, _HAND_OFF, _LEND, _SPREAD),
+ * run.count of them. false: its term is one that nobody can have come to, so it is not believed. */
+bool core_receive(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
                   const struct sink *sink);
 
 /* Time passes: call at least every few hundred microseconds. */
@@ -387,8 +388,8 @@ void core_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 /* When core_tick() has something to do at the earliest, if nothing happens before; 0: soon. */
 uint64_t core_deadline_ns(const struct core *core);
 
-/* The leader of term says, in a coalesced heartbeat, that it still leads and has committed lsn. */
-void core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
+/* The leader of term says, in a coalesced heartbeat, that it still leads and has committed lsn. false: as above. */
+bool core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
                        const struct sink *sink);
 
 /* The detector's word: peers in `reach` and this node hear each other (self included). */

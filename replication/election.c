@@ -418,23 +418,26 @@ tell_term(struct core *core, uint8_t leader, uint64_t now_ns, const struct sink 
     core_send(&message, sink);
 }
 
-void
+bool
 core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
                   const struct sink *sink)
 {
     if (leader == core->config.self || !(core->config.nodes & node_bit(leader)))
-        return;
+        return true;
+    if (!term_plausible(term, core->term))
+        return false;
     if (term < core->term) {
         tell_term(core, leader, now_ns, sink);
-        return;
+        return true;
     }
     if (term == core->term && core->role == ROLE_LEADER)
-        return;
+        return true;
     follow(core, term, leader, now_ns, sink);
     if (commit_lsn > core->match_lsn)
         commit_lsn = core->match_lsn;
     commit_to(core, commit_lsn, sink);
     core_check(core);
+    return true;
 }
 
 bool

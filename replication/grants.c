@@ -101,13 +101,16 @@ grants_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sin
 
 /* Follower: the leader's answer may bring a grant. */
 void
-grants_take(struct core *core, const struct message *message)
+grants_take(struct core *core, const struct message *message, uint64_t now_ns)
 {
     uint64_t until_ns = message->yes ? message->read_index.clock_ns : 0;
 
     if (core->role != ROLE_FOLLOWER || message->term != core->term || core->leader != message->from)
         return;
     if (core->grant_term == core->term && core->grant_until_ns >= until_ns)
+        return;
+    /* No lease is longer, and it began before now. */
+    if (until_ns > now_ns && until_ns - now_ns > core->config.election_timeout_ns)
         return;
     core->grant_term = core->term;
     core->grant_until_ns = until_ns;

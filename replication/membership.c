@@ -8,16 +8,6 @@
  * same place and have none (Ongaro, raft-dev 2015, "bug in single-server membership changes"). */
 #include "state.h"
 
-/* Somebody votes, nobody is both, and all are nodes that there can be. */
-bool
-members_sane(const struct members *members)
-{
-    cairn_node_set all = ((cairn_node_set)1 << CAIRN_NODES_MAX) - 1;
-
-    return members->voters != 0 && (members->voters & members->learners) == 0 &&
-           ((members->voters | members->learners) & ~all) == 0;
-}
-
 void
 membership_start(struct core *core, const struct members *members)
 {
@@ -64,14 +54,6 @@ bool
 has_quorum(const struct core *core, cairn_node_set set)
 {
     return is_majority(set, voters_of(core));
-}
-
-bool
-membership_run_sane(const struct run *run)
-{
-    struct members members = members_decode(run->first_seq);
-
-    return members_sane(&members);
 }
 
 bool

@@ -215,14 +215,14 @@ receive_read_index(struct core *core, const struct message *message, uint64_t no
 }
 
 void
-receive_read_index_reply(struct core *core, const struct message *message, const struct sink *sink)
+receive_read_index_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
 {
     struct read read = {
         .token = message->read_index.token,
         .lsn = message->read_index.lsn,
     };
 
-    grants_take(core, message);
+    grants_take(core, message, now_ns);
     if (read.token != READ_TOKEN_NONE)
         read_tell(&read, message->yes, sink);
 }

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "core.h"
+#include "plausible.h"
 
 #define HISTORY_TERMS_MAX 1024u
 #define RUNS_MAX 4096u
 /* Of them, for control entries alone: leaderships in a row, each with its no-op, without one commit. */
 #define RUNS_RESERVED 1024u
-#define MARKS_MAX 64u
 #define READS_MAX 256u
 #define READ_TOKEN_NONE UINT64_MAX /* a question that no read waits for */
 #define ROUNDS_KEPT 64u
@@ -325,13 +325,11 @@ void receive_producers_wanted(struct core *core, const struct message *message);
 void receive_producers(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* membership.c */
-bool members_sane(const struct members *members);
 void membership_start(struct core *core, const struct members *members);
 cairn_node_set voters_of(const struct core *core);
 bool is_member(const struct core *core, uint8_t node);
 bool is_voter(const struct core *core, uint8_t node);
 bool has_quorum(const struct core *core, cairn_node_set set);
-bool membership_run_sane(const struct run *run);
 bool membership_room(const struct core *core);
 void membership_note(struct core *core, const struct run *run);
 void membership_truncate(struct core *core, uint64_t from_lsn);
@@ -388,7 +386,8 @@ uint64_t reads_lease_end_ns(const struct core *core);
 void receive_confirm(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_confirm_reply(struct core *core, const struct message *message, const struct sink *sink);
 void receive_read_index(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
-void receive_read_index_reply(struct core *core, const struct message *message, const struct sink *sink);
+void receive_read_index_reply(struct core *core, const struct message *message, uint64_t now_ns,
+                              const struct sink *sink);
 
 /* grants.c */
 bool grants_run(const struct core *core, uint64_t now_ns);
@@ -397,7 +396,7 @@ uint64_t grants_limit(const struct core *core, uint64_t now_ns);
 void grants_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 bool grants_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sink *sink);
 void grants_ask(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink);
-void grants_take(struct core *core, const struct message *message);
+void grants_take(struct core *core, const struct message *message, uint64_t now_ns);
 
 /* branch.c */
 struct branch *own_branch(struct core *core);

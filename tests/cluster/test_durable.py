@@ -4,12 +4,13 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
 
 from harness import CALM, Cluster, check, is_gone, run, until
-from journal_reader import ENTRIES, blocks, read_journal
+from journal_reader import ENTRIES, TAIL, blocks, crc32c, read_journal
 
 DISK = ('--durability', 'disk')
 
@@ -214,6 +215,17 @@ def damage(path, offset, bytes_written=b'\xff'):
         file.write(bytes(a ^ b for a, b in zip(old, bytes_written)))
 
 
+def forge(path, offset, form, at, value):
+    """A number in a block's header, and the header's checksum made right."""
+    with open(path, 'r+b') as file:
+        file.seek(offset)
+        head = bytearray(file.read(128))
+        struct.pack_into(form, head, at, value)
+        struct.pack_into('<I', head, 4, crc32c(bytes(head[8:])))
+        file.seek(offset)
+        file.write(head)
+
+
 def test_damage_is_told_and_mended_from_the_others():
     with Cluster(3, *DISK) as cluster:
         cluster.ok('append', 'd', stdin=b''.join(b'line %d\n' % i for i in range(5000)))
@@ -229,6 +241,27 @@ def test_damage_is_told_and_mended_from_the_others():
         cluster.converged('d')
         check(cluster.events('damaged'), 'no event says so')
         check(cluster.read('d', 'n2').count(b'\n') == 5000)
+
+
+def test_numbers_that_cannot_be_are_damage_whatever_their_sums():
+    with Cluster(3, *DISK) as cluster:
+        cluster.ok('append', 'd', stdin=b''.join(b'line %d\n' % i for i in range(500)))
+        cluster.converged('d')
+        stop_all(cluster)
+        directory = directories(cluster)[1]
+        places = [('<Q', 64, 2 ** 64 - 1), ('<I', 112, 2 ** 32 - 1), ('<Q', 80, 2 ** 40)]  # term, life, sequence
+        found = [block for block in blocks(directory) if block and block['kind'] == ENTRIES and block['count'] > 1]
+        for block, (form, at, value) in zip(found, places):
+            forge(os.path.join(directory, f"journal-{block['file']:08d}"), block['at'], form, at, value)
+        tail = [block for block in blocks(directory) if block and block['kind'] == TAIL][-1]
+        forge(os.path.join(directory, f"journal-{tail['file']:08d}"), tail['at'], '<Q', 64, 2 ** 64 - 1)
+        told = run('inspect', directory, '--verify', '--json')
+        check(told.status == 1 and len(told.rows()[0]['damaged']) >= 2, told.out)
+        check(b'numbers that cannot be' in told.out + told.err, told.out, told.err)
+        begin_all(cluster)
+        cluster.converged('d')
+        check(cluster.read('d', 'n2').count(b'\n') == 500)
+        check(all(row['term'] < 1000 for row in cluster.status('d').values()), cluster.status('d'))
 
 
 def test_damage_at_rest_is_found_while_the_node_runs():

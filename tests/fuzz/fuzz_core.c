@@ -1,9 +1,10 @@
-/* Hostile messages to a core: whatever a decoder lets through must not trip an assertion. The input is a list
- * of events: messages with fields of its own, ticks, appends. */
+/* Hostile messages to a core: whatever message_plausible() lets through must not trip an assertion, nor make a sum wrap
+ * round. The input is a list of events: what a disk tells at a start, then messages with fields of its own, ticks, appends. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core.h"
+#include "plausible.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,6 +26,23 @@ take(struct input *input, size_t bytes)
     return value;
 }
 
+/* Any of 64 bits; small ones, which go together, and limits more often than others. */
+static uint64_t
+number(struct input *input)
+{
+    static const uint64_t limits[] = {TERM_MAX, LSN_MAX,    SEQ_MAX,        LIFE_MAX,       TERM_STEP_MAX,
+                                      HLC_MAX,  1ull << 63, UINT64_MAX / 2, UINT64_MAX - 1, UINT64_MAX};
+    uint8_t kind = (uint8_t)take(input, 1);
+
+    if (kind < 160)
+        return kind % 40;
+    if (kind < 220)
+        return take(input, 2);
+    if (kind < 240)
+        return take(input, 8);
+    return limits[kind % (sizeof(limits) / sizeof(*limits))] - take(input, 1) % 4;
+}
+
 /* Of what the core asks for only its recovery's nonce is kept: no input would ever guess it. */
 static void
 apply(void *context, const struct effect *effect)
@@ -40,97 +58,220 @@ members(struct input *input)
 {
     struct members taken;
 
-    taken.voters = (cairn_node_set)take(input, 4);
-    taken.learners = (cairn_node_set)take(input, 4);
+    taken.voters = (cairn_node_set)number(input);
+    taken.learners = (cairn_node_set)number(input);
     return taken;
 }
 
-/* The bounds are those that codec_decode() gives. */
+static struct run
+run_from(struct input *input)
+{
+    struct run run = {0};
+
+    run.term = number(input);
+    run.kind = (uint8_t)(take(input, 1) % 5);
+    run.count = (uint32_t)number(input);
+    run.first_seq = number(input);
+    run.incarnation = (uint32_t)number(input);
+    run.origin = (uint8_t)number(input);
+    return run;
+}
+
+static struct core_base
+base_from(struct input *input, struct mark marks[MARKS_MAX])
+{
+    struct core_base base = {0};
+
+    base.lsn = number(input);
+    base.base_term = number(input);
+    base.producer_floor = number(input);
+    base.marks_lsn = number(input);
+    base.members = members(input);
+    base.marks_count = (uint32_t)take(input, 1) % (MARKS_MAX + 1);
+    base.marks = marks;
+    for (uint32_t i = 0; i < base.marks_count; i++) {
+        marks[i].seq = number(input);
+        marks[i].incarnation = (uint32_t)number(input);
+        marks[i].origin = (uint8_t)number(input);
+    }
+    return base;
+}
+
+static void
+rows_from(struct input *input, struct producer_row *rows, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        memset(&rows[i], 0, sizeof(rows[i]));
+        rows[i].id = number(input);
+        rows[i].seq = number(input);
+        rows[i].lsn = number(input);
+        rows[i].former_seq = number(input);
+        rows[i].epoch = (uint32_t)number(input);
+        rows[i].former_epoch = (uint32_t)number(input);
+    }
+}
+
+static void
+ids_from(struct input *input, struct entry_id ids[MESSAGE_ENTRIES_MAX])
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        ids[i].producer = number(input);
+        ids[i].producer_seq = number(input);
+        ids[i].epoch = (uint32_t)number(input);
+    }
+}
+
+struct bodies {
+    struct mark marks[MARKS_MAX];
+    struct producer_row rows[PRODUCER_ROWS_MAX];
+    struct entry_id ids[MESSAGE_ENTRIES_MAX];
+};
+
+/* Of which fields follow from others, codec_decode() makes them so. */
+static void
+body(struct input *input, struct message *message, struct bodies *bodies, uint64_t nonce)
+{
+    switch ((enum message_type)message->type) {
+    case MESSAGE_APPEND:
+    case MESSAGE_LEND:
+        message->append.prev_lsn = number(input);
+        message->append.prev_term = number(input);
+        message->append.commit_lsn = number(input);
+        message->append.last_lsn = number(input);
+        message->append.last_term = number(input);
+        message->append.run = run_from(input);
+        message->append.run.first_lsn = message->append.prev_lsn + 1;
+        ids_from(input, bodies->ids);
+        break;
+    case MESSAGE_HAND_OFF:
+        message->hand_off.prev_seq = number(input);
+        message->hand_off.run = run_from(input);
+        ids_from(input, bodies->ids);
+        break;
+    case MESSAGE_SPREAD:
+        message->spread.prev_place = branch_place((uint32_t)number(input), number(input));
+        message->spread.settled_place = branch_place((uint32_t)number(input), number(input));
+        message->spread.run = run_from(input);
+        ids_from(input, bodies->ids);
+        break;
+    case MESSAGE_VOTE_REPLY:
+        for (uint32_t i = 0; i < CAIRN_NODES_MAX; i++)
+            message->vote_reply.lives[i] = i < 3 ? (uint32_t)number(input) : 0;
+        break;
+    case MESSAGE_HAND_OFF_REPLY:
+        message->hand_off_reply.mark = number(input);
+        message->hand_off_reply.incarnation = (uint32_t)number(input);
+        message->hand_off_reply.origin = (uint8_t)number(input);
+        message->hand_off_reply.rate_per_s = (uint32_t)number(input);
+        message->hand_off_reply.room = (uint32_t)number(input);
+        break;
+    case MESSAGE_RECOVER:
+    case MESSAGE_RECOVER_REPLY:
+        message->recover.nonce = take(input, 1) % 4 == 0 ? number(input) : nonce;
+        message->recover.last_lsn = number(input);
+        message->recover.members = members(input);
+        message->recover.leader = take(input, 1) & 1;
+        break;
+    case MESSAGE_BASE:
+        message->base = base_from(input, bodies->marks);
+        break;
+    case MESSAGE_PRODUCERS:
+        message->producers.after_id = number(input);
+        message->producers.rows = bodies->rows;
+        message->producers.count = (uint32_t)take(input, 1) % (PRODUCER_ROWS_MAX + 1);
+        rows_from(input, bodies->rows, message->producers.count);
+        break;
+    default: /* three numbers at most */
+        message->vote.last_lsn = number(input);
+        message->vote.last_term = number(input);
+        message->vote.round = number(input);
+        break;
+    }
+}
+
 static void
 message(struct input *input, struct core *core, const struct sink *sink, uint64_t now_ns)
 {
-    static const struct entry_id ids[64];
-    static const struct mark marks[70];
-    struct producer_row rows[PRODUCER_ROWS_MAX];
+    struct bodies bodies;
     struct message message;
-    struct run *run = &message.append.run;
 
     memset(&message, 0, sizeof(message));
+    memset(&bodies.ids, 0, sizeof(bodies.ids));
     message.type = (uint8_t)(take(input, 1) % MESSAGE_TYPES);
     message.from = 1 + (uint8_t)(take(input, 1) % 2);
     message.to = 0;
-    message.term = take(input, 1);
+    message.term = number(input);
+    message.incarnation = (uint32_t)number(input);
     message.yes = take(input, 1) & 1;
     message.recovering = take(input, 1) & 1;
-    message.vote.last_lsn = take(input, 2);
-    message.vote.last_term = take(input, 1);
-    if (message.type == MESSAGE_HAND_OFF)
-        run = &message.hand_off.run;
-    if (message.type == MESSAGE_SPREAD) {
-        run = &message.spread.run;
-        message.spread.prev_place = branch_place((uint32_t)take(input, 1) % 4, take(input, 1));
-        message.spread.settled_place = branch_place((uint32_t)take(input, 1) % 4, take(input, 1));
+    message.transfer = take(input, 1) & 1;
+    body(input, &message, &bodies, *(const uint64_t *)sink->context);
+    if (message_plausible(&message))
+        core_receive(core, &message, bodies.ids, now_ns, sink);
+}
+
+/* What a disk tells, as far as journal_check.c lets it through. */
+static void
+restore_step(struct input *input, struct core *core, const struct sink *sink)
+{
+    struct bodies bodies;
+    struct run run;
+    struct core_base base;
+    bool flag;
+
+    memset(&bodies.ids, 0, sizeof(bodies.ids));
+    switch (take(input, 1) % 6) {
+    case 0:
+        base = base_from(input, bodies.marks);
+        if (base_plausible(&base))
+            core_restore_base(core, &base, sink);
+        break;
+    case 1:
+        run = run_from(input);
+        run.first_lsn = number(input);
+        ids_from(input, bodies.ids);
+        if (trunk_run_plausible(&run) && run.count <= MESSAGE_ENTRIES_MAX)
+            core_restore_entries(core, &run, bodies.ids, number(input) % (LSN_MAX + 1), take(input, 1) & 1, sink);
+        break;
+    case 2:
+        run = run_from(input);
+        ids_from(input, bodies.ids);
+        run.origin = 0;
+        if (branch_run_plausible(&run) && run.count <= MESSAGE_ENTRIES_MAX)
+            core_restore_branch(core, &run, branch_place((uint32_t)number(input), number(input)), bodies.ids, &flag);
+        break;
+    case 3:
+        run = run_from(input);
+        if (branch_run_plausible(&run) && run.count <= MESSAGE_ENTRIES_MAX)
+            core_restore_copy(core, &run, branch_place((uint32_t)number(input), number(input)), &flag);
+        break;
+    case 4:
+        core_restore_state(core, number(input) % (TERM_MAX + 1), (uint8_t)(take(input, 1) % 3));
+        break;
+    default:
+        rows_from(input, bodies.rows, 2);
+        if (producer_row_plausible(&bodies.rows[0]) && producer_row_plausible(&bodies.rows[1]))
+            core_restore_producers(core, bodies.rows, 2, take(input, 1) & 1);
+        break;
     }
-    message.transfer = message.type == MESSAGE_VOTE && message.vote.last_lsn % 2 == 0;
-    if (message.type == MESSAGE_APPEND)
-        message.append.commit_lsn = take(input, 2);
-    if (message.type == MESSAGE_LEND) {
-        message.append.last_lsn = take(input, 2);
-        message.append.last_term = take(input, 1);
-    }
-    if (message.type == MESSAGE_RECOVER_REPLY) {
-        message.recover.nonce = *(const uint64_t *)sink->context;
-        message.recover.last_lsn = take(input, 2);
-        message.recover.members = members(input);
-        message.recover.leader = take(input, 1) & 1;
-    }
-    if (message.type == MESSAGE_BASE) {
-        message.base.members = members(input);
-        message.base.marks = marks;
-        message.base.marks_count = (uint32_t)take(input, 1) % 70;
-    }
-    if (message.type == MESSAGE_PRODUCERS) {
-        message.producers.rows = rows;
-        message.producers.count = (uint32_t)take(input, 1) % (PRODUCER_ROWS_MAX + 1);
-        for (uint32_t i = 0; i < message.producers.count; i++) {
-            memset(&rows[i], 0, sizeof(rows[i]));
-            rows[i].id = take(input, 1);
-            rows[i].seq = take(input, 1);
-            rows[i].lsn = 1 + take(input, 1);
-            rows[i].epoch = (uint32_t)take(input, 1);
-        }
-    }
-    if (message.type == MESSAGE_APPEND || message.type == MESSAGE_LEND || message.type == MESSAGE_HAND_OFF ||
-        message.type == MESSAGE_SPREAD) {
-        memset(run, 0, sizeof(*run));
-        run->term = take(input, 1);
-        run->kind = (uint8_t)(take(input, 1) % 4);
-        run->count = run->kind == ENTRY_DATA ? (uint32_t)take(input, 1) % 65 : 1;
-        run->first_seq = 1 + take(input, 2);
-        run->incarnation = (uint32_t)take(input, 1);
-        run->origin = (uint8_t)(take(input, 1) % CAIRN_NODES_MAX);
-        if (message.type != MESSAGE_HAND_OFF && message.type != MESSAGE_SPREAD)
-            run->first_lsn = message.append.prev_lsn + 1;
-    }
-    core_receive(core, &message, ids, now_ns, sink);
 }
 
 /* One event, taken from the input. Returns the time after it. */
 static uint64_t
 step(struct input *input, struct core *core, const struct sink *sink, uint64_t now_ns)
 {
-    struct entry_id id = {.producer = 1 + take(input, 1) % 20, .producer_seq = 1 + take(input, 1) % 4};
+    struct entry_id id = {.producer = number(input), .producer_seq = number(input), .epoch = (uint32_t)number(input)};
     struct accepted accepted;
     struct members next;
     uint64_t lsn;
 
-    switch (take(input, 1) % 11) {
+    switch (take(input, 1) % 12) {
     case 0:
         now_ns += take(input, 2);
         core_tick(core, now_ns, sink);
         break;
     case 1:
-        core_append(core, &id, CAIRN_ACK_MAJORITY, &accepted);
+        core_append(core, &id, (enum cairn_ack)(1 + take(input, 1) % 3), &accepted);
         break;
     case 2:
         if (core_role(core) != ROLE_LEADER)
@@ -140,18 +281,20 @@ step(struct input *input, struct core *core, const struct sink *sink, uint64_t n
         core_reach(core, (cairn_node_set)take(input, 1) & 7, now_ns, sink);
         break;
     case 4:
-        core_leader_alive(core, 1 + (uint8_t)(take(input, 1) % 2), take(input, 1), take(input, 2), now_ns, sink);
+        core_leader_alive(core, 1 + (uint8_t)(take(input, 1) % 2), number(input), number(input), now_ns, sink);
         break;
     case 5:
         core_transfer(core, (uint8_t)(take(input, 1) % 4), now_ns);
         break;
     case 6:
-        next.voters = (cairn_node_set)take(input, 1) & 15;
-        next.learners = (cairn_node_set)take(input, 1) & 15;
+        next = members(input);
         core_change_members(core, &next, now_ns, sink, &lsn);
         break;
     case 7:
-        core_trimmed(core, core_commit_lsn(core) == 0 ? 0 : take(input, 2) % core_commit_lsn(core));
+        core_trimmed(core, core_commit_lsn(core) == 0 ? 0 : number(input) % core_commit_lsn(core));
+        break;
+    case 8:
+        core_read(core, number(input), take(input, 1) & 1, now_ns, sink);
         break;
     default:
         message(input, core, sink, now_ns);
@@ -166,19 +309,26 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input input = {data, size};
     uint64_t nonce = 0;
     struct sink sink = {.apply = apply, .context = &nonce};
+    uint8_t told = (uint8_t)take(&input, 1);
     struct core_config config = {.members.voters = 7,
-                                 .incarnation = 1,
+                                 .incarnation = told % 8 == 0 ? 1 : 5,
                                  .seed = 1,
                                  .election_timeout_ns = 1000,
                                  .retransmit_ns = 500,
                                  .window_entries = 256,
                                  .producers_max = 16,
                                  .policy = (enum cairn_policy)(size % 4),
+                                 .durable = told % 8 != 0,
                                  .recovering = size % 8 == 7};
     void *memory = aligned_alloc(64, (core_footprint(&config) + 63) & ~(size_t)63);
     uint64_t now_ns = 1000000;
     struct core *core = core_init(memory, &config, now_ns);
 
+    if (told % 8 != 0 && !config.recovering) {
+        for (uint32_t i = 0; i < told % 8u; i++)
+            restore_step(&input, core, &sink);
+        core_restore_end(core, number(&input) % (LSN_MAX + 1), number(&input) % (TERM_MAX + 1), now_ns, &sink);
+    }
     while (input.left > 0)
         now_ns = step(&input, core, &sink, now_ns);
     free(memory);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crc32c.h"
+
 /* How old a sector is that may rot, or be lost, before a crash: what is younger has not been said twice yet, and then
  * nobody can tell it from a write that the crash cut off. */
 #define SAID_TWICE_NS (60 * MS)
@@ -548,6 +550,43 @@ disk_flip_blocks(struct sim_node *node, uint32_t types)
     const struct wanted wanted = {.size_bytes = sizeof(struct journal_block), .types = types};
 
     return flip_each(&node->disk, &wanted, offsetof(struct journal_block, block));
+}
+
+static uint32_t
+forge_in(uint8_t *bytes, size_t end, const struct wanted *wanted, void (*forge)(struct journal_block *head))
+{
+    uint32_t found = 0;
+
+    for (size_t at = 0; at + wanted->size_bytes <= end; at += 8) {
+        struct journal_block *head = (struct journal_block *)(void *)(bytes + at);
+
+        if (!is_wanted(wanted, bytes + at))
+            continue;
+        forge(head);
+        head->head_crc32c = crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file));
+        found++;
+    }
+    return found;
+}
+
+uint32_t
+disk_forge_blocks(struct sim_node *node, uint32_t types, void (*forge)(struct journal_block *head))
+{
+    const struct wanted wanted = {.size_bytes = sizeof(struct journal_block), .types = types};
+    struct sim_disk *disk = &node->disk;
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < disk->files_count; i++) {
+        struct sim_file *file = &disk->files[i];
+        uint8_t *bytes = file_bytes(file);
+
+        found += forge_in(bytes, (size_t)file->sectors_count * DISK_SECTOR_BYTES, &wanted, forge);
+        for (uint32_t sector = 0; sector < file->sectors_count; sector++)
+            sector_put(&file->sectors[sector], bytes + (size_t)sector * DISK_SECTOR_BYTES);
+        free(bytes);
+    }
+    disk->damaged = true;
+    return found;
 }
 
 void

@@ -101,6 +101,17 @@ readdress(uint8_t *frame, uint32_t size_bytes, uint8_t from, uint8_t to, uint8_t
     frame_write(&template, frame, size_bytes - FRAME_HEAD_BYTES);
 }
 
+void
+network_forge(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *message, size_t size_bytes)
+{
+    uint8_t frame[PORT_FRAME_BYTES];
+
+    assert(size_bytes <= sizeof(frame) - FRAME_HEAD_BYTES);
+    memcpy(frame + FRAME_HEAD_BYTES, message, size_bytes);
+    readdress(frame, (uint32_t)size_bytes + FRAME_HEAD_BYTES, from, to, 0);
+    put_flooded(sim, from, to, frame, (uint32_t)size_bytes + FRAME_HEAD_BYTES);
+}
+
 static void
 flood_others(struct sim *sim, enum flood flood, uint8_t from, uint8_t to, const uint8_t *bytes, uint32_t size_bytes)
 {

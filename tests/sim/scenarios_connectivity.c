@@ -202,10 +202,8 @@ bridge_node(struct sim *sim)
 static uint64_t
 dropped(const struct sim *sim, uint8_t node, enum flood flood)
 {
-    static const enum frame_verdict frames[FLOODS] = {[FLOOD_HUB] = FRAME_MAC,
-                                                      [FLOOD_BRIDGE] = FRAME_IP,
-                                                      [FLOOD_PORT] = FRAME_PORT,
-                                                      [FLOOD_ASTRAY] = FRAME_SOURCE};
+    static const enum frame_verdict frames[FLOODS] = {
+        [FLOOD_HUB] = FRAME_MAC, [FLOOD_BRIDGE] = FRAME_IP, [FLOOD_PORT] = FRAME_PORT, [FLOOD_ASTRAY] = FRAME_SOURCE};
     const struct node *dropping = sim->nodes[node].node;
 
     if (flood == FLOOD_NAT || flood == FLOOD_IMPOSTOR)

@@ -426,12 +426,16 @@ bool disk_damage_oldest(struct sim_node *node, uint64_t which);
 uint32_t disk_flip_where(struct sim_node *node, const void *bytes, size_t size_bytes);
 /* Damages every block of the types in the set. */
 uint32_t disk_flip_blocks(struct sim_node *node, uint32_t types);
+/* The headers of such blocks are changed, and their checksums made right. */
+uint32_t disk_forge_blocks(struct sim_node *node, uint32_t types, void (*forge)(struct journal_block *head));
 
 /* network.c */
 void network_collect(struct sim *sim, struct sim_node *node);
 void network_deliver(struct sim *sim, const struct happening *happening);
 void network_cut(struct sim *sim, uint8_t from, uint8_t to, bool cut);
 void network_heal(struct sim *sim);
+/* A message that nobody has sent comes to a node by the link of another. */
+void network_forge(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *message, size_t size_bytes);
 
 /* nemesis.c */
 void nemesis_start(struct sim *sim);

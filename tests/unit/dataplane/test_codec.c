@@ -54,6 +54,10 @@ every_small_message_comes_back(void **state)
         message.yes = type % 2 == 0;
         message.recovering = type % 3 == 0;
         message.vote.last_lsn = 1234567;
+        if (type == MESSAGE_HAND_OFF_REPLY)
+            message.hand_off_reply.incarnation = 1;
+        if (type == MESSAGE_RECOVER_REPLY)
+            message.recover.members.voters = 7;
         size = codec_encode(&sender, 5, &message, bytes);
 
         assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
@@ -129,7 +133,8 @@ a_votes_lives_come_back(void **state)
 static void
 a_base_comes_back(void **state)
 {
-    static const struct mark marks[2] = {{.seq = 7, .incarnation = 2, .origin = 1}, {.seq = 9, .origin = 15}};
+    static const struct mark marks[2] = {{.seq = 7, .incarnation = 2, .origin = 1},
+                                         {.seq = 9, .incarnation = 1, .origin = 15}};
     struct message message = message_of(MESSAGE_BASE);
     struct decoded decoded;
     uint8_t bytes[2048];
@@ -233,6 +238,72 @@ a_heartbeat_comes_back(void **state)
     assert_int_equal(decoded.heartbeat.modes[3], 10);
     memcpy(&row, decoded.rows + 1, sizeof(row));
     assert_int_equal(row.commit_lsn, 5);
+}
+
+/* What the body may say is plausible.h's to tell; of the header and what is the node's alone, this. */
+static void
+what_cannot_be_is_refused(void **state)
+{
+    static const uint32_t lives[] = {0, LIFE_MAX + 1, UINT32_MAX};
+    struct message message = message_of(MESSAGE_VOTE_REPLY);
+    struct wire_heartbeat heartbeat = {.rows = 1};
+    struct wire_row row = {.term = TERM_MAX, .commit_lsn = LSN_MAX, .trim_lsn = LSN_MAX};
+    struct decoded decoded;
+    uint8_t bytes[512];
+
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        struct codec stranger = sender;
+
+        stranger.incarnation = lives[i];
+        assert_int_equal(codec_decode(&receiver, 1, bytes, codec_encode(&stranger, 5, &message, bytes), &decoded),
+                         CODEC_FIELD);
+        assert_int_equal(
+            codec_decode(&receiver, 1, bytes, codec_encode_heartbeat(&stranger, 2, &heartbeat, &row, bytes), &decoded),
+            CODEC_FIELD);
+    }
+    message.term = TERM_MAX + 1;
+    assert_int_equal(codec_decode(&receiver, 1, bytes, codec_encode(&sender, 5, &message, bytes), &decoded),
+                     CODEC_FIELD);
+    assert_int_equal(
+        codec_decode(&receiver, 1, bytes, codec_encode_heartbeat(&sender, 2, &heartbeat, &row, bytes), &decoded),
+        CODEC_OK);
+    for (uint32_t field = 0; field < 3; field++) {
+        struct wire_row wrong = row;
+
+        *(field == 0 ? &wrong.term : field == 1 ? &wrong.commit_lsn : &wrong.trim_lsn) += 1;
+        assert_int_equal(
+            codec_decode(&receiver, 1, bytes, codec_encode_heartbeat(&sender, 2, &heartbeat, &wrong, bytes), &decoded),
+            CODEC_FIELD);
+    }
+}
+
+static void
+clocks_and_forks_that_cannot_be_are_refused(void **state)
+{
+    static const uint64_t wrong[] = {HLC_MAX, UINT64_MAX - 1};
+    struct decoded decoded;
+    struct block block;
+    uint8_t bytes[1024];
+    size_t size = encode_two(bytes, &block);
+
+    (void)state;
+    for (uint32_t field = 0; field < 2; field++) {
+        for (uint32_t i = 0; i < 2; i++) {
+            struct message message = message_of(MESSAGE_APPEND);
+            struct block altered = block;
+
+            message.append.prev_lsn = 99;
+            altered.fork_lsn = field == 0 ? wrong[i] : UINT64_MAX;
+            altered.hlc = field == 1 ? wrong[i] : 1;
+            codec_encode_entries(&sender, 5, &message, &altered, NULL, 0, 0, 0, bytes);
+            assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_FIELD);
+            altered.fork_lsn = UINT64_MAX;
+            altered.hlc = HLC_MAX - 2;
+            codec_encode_entries(&sender, 5, &message, &altered, NULL, 0, 0, 0, bytes);
+            assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
+        }
+    }
 }
 
 static void
@@ -438,6 +509,8 @@ main(void)
         cmocka_unit_test(producers_come_back),
         cmocka_unit_test(what_is_lent_comes_back),
         cmocka_unit_test(a_heartbeat_comes_back),
+        cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(clocks_and_forks_that_cannot_be_are_refused),
         cmocka_unit_test(others_clusters_and_versions_are_foreign),
         cmocka_unit_test(what_is_for_another_or_of_another_is_told_apart),
         cmocka_unit_test(every_flipped_bit_of_the_head_is_noticed),

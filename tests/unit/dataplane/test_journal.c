@@ -1,6 +1,7 @@
 /* The journal and its reader: what was written is read back; whatever byte, sector or end of it is lost, that is noticed
  * and nothing else is told than what was written. */
 #include "../check.h"
+#include "crc32c.h"
 #include "journal_scan.h"
 
 #define CLUSTER 77u
@@ -166,11 +167,18 @@ static void
 put(struct journal *journal, uint32_t index)
 {
     static uint8_t body[2 * DISK_SECTOR_BYTES];
-    struct journal_block head = {.type = index % 3 == 0 ? JOURNAL_STATE : JOURNAL_ENTRIES, .log = 1 + index % 4};
+    size_t body_bytes = index % 3 == 0 ? 0 : (index * 1187 % (index % 5 == 1 ? 7000 : 300)) & ~7u;
+    bool entries = body_bytes >= sizeof(struct record);
+    struct journal_block head = {.type = entries ? JOURNAL_ENTRIES : JOURNAL_STATE,
+                                 .log = 1 + index % 4,
+                                 .block = {.term = 1,
+                                           .first_lsn = index,
+                                           .first_seq = index,
+                                           .count = entries,
+                                           .size_bytes = (uint32_t)body_bytes,
+                                           .incarnation = 1}};
     struct journal_item item = {.owner = journal, .lsn = index};
-    size_t body_bytes = head.type == JOURNAL_STATE ? 0 : (index * 1187 % (index % 5 == 1 ? 7000 : 300)) & ~7u;
 
-    head.block.first_lsn = index;
     memset(body, (int)(index % 251 + 1), body_bytes);
     assert_true(journal_has_room(journal, body_bytes));
     journal_put(journal, &head, body, body_bytes, &item);
@@ -337,6 +345,110 @@ every_byte_that_changes_is_noticed(void **state)
     free(disk);
 }
 
+/* The block's checksums are made right. */
+static void
+seal(struct journal_block *head)
+{
+    head->body_crc32c = crc32c(0, head + 1, head->body_bytes);
+    head->head_crc32c = crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file));
+}
+
+/* Sums that are right make no sense of what makes none: it is damage, at its place, wherever in the journal it stands, and
+ * costs its block. */
+static void
+whole_blocks_of_numbers_that_cannot_be_are_damage(void **state)
+{
+    struct reading whole, part;
+    uint32_t end, tried = 0;
+    struct memory_disk *disk = closed_journal(&whole, &end);
+
+    (void)state;
+    for (uint32_t i = 0; i < whole.count; i++) {
+        uint8_t *at = file_of(&disk->base, whole.blocks[i].place >> 32)->bytes + (uint32_t)whole.blocks[i].place;
+        struct journal_block *head = (struct journal_block *)(void *)at, kept = *head;
+
+        for (uint32_t which = 0; which < 8; which++) {
+            if (head->type == JOURNAL_BEGIN || (head->type == JOURNAL_STATE && which > 2))
+                continue;
+            switch (which) {
+            case 0:
+                head->block.term = UINT64_MAX;
+                break;
+            case 1:
+                head->block.origin = CAIRN_NODES_MAX;
+                break;
+            case 2:
+                head->commit_lsn = LSN_MAX + 1;
+                break;
+            case 3:
+                head->block.first_lsn = UINT64_MAX;
+                break;
+            case 4:
+                head->block.first_seq = SEQ_MAX + 1;
+                break;
+            case 5:
+                head->block.incarnation = LIFE_MAX + 1;
+                break;
+            case 6:
+                head->block.count = UINT32_MAX;
+                break;
+            default:
+                head->block.hlc = UINT64_MAX;
+            }
+            seal(head);
+            read_journal(disk, &part);
+            assert_int_equal(part.damages, 1);
+            assert_int_equal(part.count, whole.count - 1);
+            assert_false(part.torn);
+            expect_part_of(&whole, &part);
+            *head = kept;
+            tried++;
+        }
+    }
+    assert_true(tried > 32);
+    read_journal(disk, &part);
+    assert_int_equal(part.damages, 0);
+    free(disk);
+}
+
+static void
+bodies_of_numbers_that_cannot_be_are_not_believed(void **state)
+{
+    struct journal_block base = {.type = JOURNAL_BASE, .body_bytes = sizeof(struct journal_base)},
+                         rows_head = {.type = JOURNAL_PRODUCERS, .block.count = 2};
+    struct journal_base body = {
+        .lsn = 1, .base_term = 1, .members = 7, .marks_count = 1, .marks[0] = {.seq = 1, .incarnation = 1}};
+    struct producer_row rows[2] = {{.id = 7, .seq = 1, .lsn = 1}, {.id = 8, .seq = 1, .lsn = 1}};
+
+    (void)state;
+    assert_true(journal_body_plausible(&base, &body));
+    body.marks_count = 65;
+    assert_false(journal_body_plausible(&base, &body));
+    body.marks_count = 1ull << 32 | 1;
+    assert_false(journal_body_plausible(&base, &body));
+    body.marks_count = 1;
+    body.marks[0].origin = 256;
+    assert_false(journal_body_plausible(&base, &body));
+    body.marks[0].origin = 0;
+    body.members = 0;
+    assert_false(journal_body_plausible(&base, &body));
+    body.members = 7;
+    body.lsn = LSN_MAX + 1;
+    assert_false(journal_body_plausible(&base, &body));
+    rows_head.body_bytes = sizeof(rows);
+    assert_true(journal_head_plausible(&rows_head) && journal_body_plausible(&rows_head, rows));
+    rows[1].id = 7;
+    assert_false(journal_body_plausible(&rows_head, rows));
+    rows[1] = (struct producer_row){.id = 8, .seq = 1, .lsn = UINT64_MAX};
+    assert_false(journal_body_plausible(&rows_head, rows));
+    rows_head.body_bytes -= 8;
+    assert_false(journal_head_plausible(&rows_head));
+    base.body_bytes -= 8;
+    assert_false(journal_head_plausible(&base));
+    base.type = JOURNAL_PRODUCERS + 1;
+    assert_false(journal_head_plausible(&base));
+}
+
 static void
 zero_each(uint32_t sector_bytes)
 {
@@ -394,6 +506,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read),
         cmocka_unit_test(records_that_change_cost_their_block_alone),
+        cmocka_unit_test(whole_blocks_of_numbers_that_cannot_be_are_damage),
+        cmocka_unit_test(bodies_of_numbers_that_cannot_be_are_not_believed),
         cmocka_unit_test(every_byte_that_changes_is_noticed),
         cmocka_unit_test(every_sector_that_is_zeroed_is_noticed),
         cmocka_unit_test(every_end_that_is_cut_off_is_noticed),

@@ -1,0 +1,130 @@
+/* What a journal's block can say: a checksum tells that it is as it was written, not that what was written could be. */
+#include "journal.h"
+#include "plausible.h"
+
+static struct run
+run_of(const struct block *block)
+{
+    return (struct run){
+        .term = block->term,
+        .first_lsn = block->first_lsn,
+        .first_seq = block->first_seq,
+        .count = block->count,
+        .incarnation = block->incarnation,
+        .origin = block->origin,
+        .kind = block->kind,
+    };
+}
+
+/* As many records as it says need at least so many bytes. */
+static bool
+records_plausible(const struct journal_block *head)
+{
+    const struct block *block = &head->block;
+
+    return block->size_bytes == head->body_bytes && block->count >= 1 &&
+           block->count <= head->body_bytes / sizeof(struct record) && hlc_plausible(block->hlc, block->count) &&
+           fork_plausible(block->fork_lsn);
+}
+
+static bool
+entries_plausible(const struct journal_block *head)
+{
+    const struct run run = run_of(&head->block);
+
+    return records_plausible(head) && trunk_run_plausible(&run) && head->block.prev <= head->block.term;
+}
+
+static bool
+branch_plausible(const struct journal_block *head)
+{
+    const struct run run = run_of(&head->block);
+
+    return records_plausible(head) && branch_run_plausible(&run) &&
+           head->block.first_lsn == branch_place(run.incarnation, run.first_seq);
+}
+
+static bool
+state_plausible(const struct block *block)
+{
+    return block->term <= TERM_MAX && (block->origin < CAIRN_NODES_MAX || block->origin == CAIRN_NODE_NONE);
+}
+
+static bool
+begin_plausible(const struct journal_block *head)
+{
+    return head->block.first_lsn < head->file && head->block.first_seq <= UINT32_MAX;
+}
+
+bool
+journal_head_plausible(const struct journal_block *head)
+{
+    if (head->commit_lsn > LSN_MAX)
+        return false;
+    switch ((enum journal_type)head->type) {
+    case JOURNAL_BEGIN:
+        return begin_plausible(head);
+    case JOURNAL_ENTRIES:
+        return entries_plausible(head);
+    case JOURNAL_BRANCH:
+        return branch_plausible(head);
+    case JOURNAL_STATE:
+        return state_plausible(&head->block);
+    case JOURNAL_TAIL:
+        return state_plausible(&head->block) && head->block.first_lsn <= LSN_MAX && head->block.prev <= TERM_MAX;
+    case JOURNAL_BASE:
+    case JOURNAL_TRIM:
+        return head->body_bytes == sizeof(struct journal_base);
+    case JOURNAL_PRODUCERS:
+        return head->body_bytes == (uint64_t)head->block.count * sizeof(struct producer_row);
+    }
+    return false;
+}
+
+void
+journal_base_read(const struct journal_base *body, struct mark marks[MARKS_MAX], struct core_base *out)
+{
+    *out = (struct core_base){
+        .lsn = body->lsn,
+        .base_term = body->base_term,
+        .producer_floor = body->producer_floor,
+        .marks_lsn = body->marks_lsn,
+        .members = members_decode(body->members),
+        .digest = body->digest,
+        .marks = marks,
+        .marks_count = body->marks_count <= MARKS_MAX ? (uint32_t)body->marks_count : UINT32_MAX,
+    };
+    for (uint32_t i = 0; i < MARKS_MAX; i++)
+        marks[i] = (struct mark){.seq = body->marks[i].seq,
+                                 .incarnation = body->marks[i].incarnation,
+                                 .origin = body->marks[i].origin < CAIRN_NODES_MAX ? (uint8_t)body->marks[i].origin
+                                                                                   : CAIRN_NODE_NONE};
+}
+
+/* By rising id, behind the one that the header names. */
+static bool
+rows_plausible(const struct journal_block *head, const struct producer_row *rows)
+{
+    uint64_t last_id = head->block.first_lsn;
+
+    for (uint32_t i = 0; i < head->block.count; i++) {
+        if (rows[i].id <= last_id || !producer_row_plausible(&rows[i]))
+            return false;
+        last_id = rows[i].id;
+    }
+    return true;
+}
+
+bool
+journal_body_plausible(const struct journal_block *head, const void *body)
+{
+    struct mark marks[MARKS_MAX];
+    struct core_base base;
+
+    if (head->type == JOURNAL_PRODUCERS)
+        return rows_plausible(head, body);
+    if (head->type != JOURNAL_BASE && head->type != JOURNAL_TRIM)
+        return true;
+    journal_base_read(body, marks, &base);
+    return base_plausible(&base);
+}

@@ -1,0 +1,107 @@
+/* What the numbers of each message can be. */
+#include "plausible.h"
+
+/* Whose trunk ends so is in that term, or has been in a later one since. */
+static bool
+vote_plausible(const struct message *message)
+{
+    return message->vote.last_lsn <= LSN_MAX && message->vote.last_term <= message->term;
+}
+
+static bool
+lives_plausible(const uint32_t lives[CAIRN_NODES_MAX])
+{
+    for (uint32_t i = 0; i < CAIRN_NODES_MAX; i++) {
+        /* 0: the voter knows of none. */
+        if (lives[i] > LIFE_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* Of an append, or of what is lent. */
+static bool
+trunk_plausible(const struct message *message)
+{
+    const struct run *run = &message->append.run;
+
+    if (message->append.prev_lsn > LSN_MAX || message->append.prev_term > message->term ||
+        message->append.commit_lsn > LSN_MAX || message->append.last_lsn > LSN_MAX ||
+        message->append.last_term > message->term)
+        return false;
+    return run->count == 0 || (run->count <= MESSAGE_ENTRIES_MAX && trunk_run_plausible(run) &&
+                               run->term <= message->term && run->first_lsn == message->append.prev_lsn + 1);
+}
+
+static bool
+batch_plausible(const struct run *run)
+{
+    return run->count <= MESSAGE_ENTRIES_MAX && branch_run_plausible(run);
+}
+
+/* By rising id. */
+static bool
+producers_plausible(const struct message *message)
+{
+    uint64_t last_id = message->producers.after_id;
+
+    if (message->producers.count > PRODUCER_ROWS_MAX)
+        return false;
+    for (uint32_t i = 0; i < message->producers.count; i++) {
+        const struct producer_row *row = &message->producers.rows[i];
+
+        if (row->id <= last_id || !producer_row_plausible(row))
+            return false;
+        last_id = row->id;
+    }
+    return true;
+}
+
+bool
+message_plausible(const struct message *message)
+{
+    if (message->term > TERM_MAX || !life_plausible(message->incarnation))
+        return false;
+    switch ((enum message_type)message->type) {
+    case MESSAGE_PREVOTE:
+    case MESSAGE_PREVOTE_REPLY:
+    case MESSAGE_VOTE:
+    case MESSAGE_PULL:
+        return vote_plausible(message);
+    case MESSAGE_VOTE_REPLY:
+        return lives_plausible(message->vote_reply.lives);
+    case MESSAGE_APPEND:
+    case MESSAGE_LEND:
+        return trunk_plausible(message);
+    case MESSAGE_APPEND_REPLY:
+        return message->append_reply.match_lsn <= LSN_MAX && message->append_reply.hint_lsn <= LSN_MAX;
+    case MESSAGE_READ_INDEX_REPLY:
+        return message->read_index.lsn <= LSN_MAX;
+    case MESSAGE_HAND_OFF:
+        return message->hand_off.prev_seq <= SEQ_MAX && batch_plausible(&message->hand_off.run);
+    case MESSAGE_HAND_OFF_REPLY:
+        return message->hand_off_reply.mark <= SEQ_MAX && life_plausible(message->hand_off_reply.incarnation) &&
+               message->hand_off_reply.origin < CAIRN_NODES_MAX;
+    case MESSAGE_RECOVER_REPLY:
+        return message->recover.last_lsn <= LSN_MAX && members_sane(&message->recover.members);
+    case MESSAGE_BASE:
+        return base_plausible(&message->base) && message->base.base_term <= message->term;
+    case MESSAGE_SPREAD:
+        /* Every number is a place. */
+        return batch_plausible(&message->spread.run);
+    case MESSAGE_PRODUCERS:
+        return producers_plausible(message);
+    case MESSAGE_CONFIRM:
+    case MESSAGE_CONFIRM_REPLY:
+    case MESSAGE_READ_INDEX:
+    case MESSAGE_RECOVER:
+    case MESSAGE_TIMEOUT_NOW:
+    case MESSAGE_SPREAD_REPLY:
+    case MESSAGE_PRODUCERS_WANTED:
+        return true;
+    case MESSAGE_NONE:
+    case MESSAGE_TYPES:
+        break;
+    }
+    return false;
+}

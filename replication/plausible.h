@@ -1,0 +1,149 @@
+/* What numbers can be: the one place that is asked of all that comes from outside, by the wire, from a disk or from a
+ * client. What is not plausible is refused where it comes in: on the wire it is dropped and counted, in a journal it is
+ * damage with its place, of a client it is refused. So whatever gets here may be reckoned with: nothing overflows, and
+ * no assertion is reached from outside.
+ *
+ * Each limit is far above what a cluster can come to, and far below where sums of such numbers wrap round. */
+#ifndef REPLICATION_PLAUSIBLE_H
+#define REPLICATION_PLAUSIBLE_H
+
+#include "core.h"
+
+/* A thousand elections a second for nine thousand years. */
+#define TERM_MAX ((1ull << 48) - 1)
+/* Of what is said and what a node knows itself: nobody has missed so many elections. A word of a term further ahead is
+ * no leader's, and whoever followed it could be followed by nobody. */
+#define TERM_STEP_MAX (1ull << 32)
+/* A billion entries a second for two years; of positions, ten million for two centuries. Places on a branch are made of
+ * a life and a sequence: branch_place(). */
+#define LSN_MAX ((1ull << 56) - 1)
+#define SEQ_MAX ((1ull << 40) - 1)
+#define LIFE_MAX ((1u << 24) - 1)
+/* Up to the year 2262. */
+#define HLC_MAX ((1ull << 63) - 1)
+/* Of one producer. */
+#define PRODUCER_SEQ_MAX LSN_MAX
+#define MARKS_MAX 64u
+/* Of one message. */
+#define MESSAGE_ENTRIES_MAX 64u
+
+/* Lives are counted from 1. */
+static inline bool
+life_plausible(uint32_t life)
+{
+    return life >= 1 && life <= LIFE_MAX;
+}
+
+/* May one who is in term `own` believe a word of that term? */
+static inline bool
+term_plausible(uint64_t term, uint64_t own)
+{
+    return term <= TERM_MAX && (term <= own || term - own <= TERM_STEP_MAX);
+}
+
+/* Somebody votes, nobody is both, and all are nodes that there can be. */
+static inline bool
+members_sane(const struct members *members)
+{
+    cairn_node_set all = ((cairn_node_set)1 << CAIRN_NODES_MAX) - 1;
+
+    return members->voters != 0 && (members->voters & members->learners) == 0 &&
+           ((members->voters | members->learners) & ~all) == 0;
+}
+
+static inline bool
+origin_plausible(uint8_t origin, uint32_t incarnation, uint64_t seq)
+{
+    return origin < CAIRN_NODES_MAX && life_plausible(incarnation) && seq >= 1 && seq <= SEQ_MAX;
+}
+
+static inline bool
+mark_plausible(const struct mark *mark)
+{
+    return origin_plausible(mark->origin, mark->incarnation, mark->seq);
+}
+
+/* Of a run's sequences: what they say follows from its kind. */
+static inline bool
+run_seq_plausible(const struct run *run)
+{
+    struct members members;
+
+    if (run->kind == ENTRY_DATA)
+        return origin_plausible(run->origin, run->incarnation, run->first_seq) &&
+               run->count <= SEQ_MAX - run->first_seq + 1;
+    if (run->count != 1 || run->origin >= CAIRN_NODES_MAX || !life_plausible(run->incarnation))
+        return false;
+    if (run->kind == ENTRY_CONFIG) {
+        members = members_decode(run->first_seq);
+        return members_sane(&members);
+    }
+    if (run->kind == ENTRY_MARK)
+        return origin_plausible(run->origin, run->incarnation, run->first_seq);
+    return run->kind == ENTRY_NOOP && run->first_seq == 0;
+}
+
+/* Of at least one entry of a branch: it stands on no lsn, in no term. */
+static inline bool
+branch_run_plausible(const struct run *run)
+{
+    return run->kind == ENTRY_DATA && run->count >= 1 && run_seq_plausible(run);
+}
+
+/* Of at least one entry of a trunk. */
+static inline bool
+trunk_run_plausible(const struct run *run)
+{
+    return run->count >= 1 && run->term >= 1 && run->term <= TERM_MAX && run->first_lsn >= 1 &&
+           run->first_lsn <= LSN_MAX && run->count <= LSN_MAX - run->first_lsn + 1 && run_seq_plausible(run);
+}
+
+static inline bool
+producer_row_plausible(const struct producer_row *row)
+{
+    return row->id != 0 && row->seq >= 1 && row->seq <= PRODUCER_SEQ_MAX && row->former_seq <= PRODUCER_SEQ_MAX &&
+           row->lsn >= 1 && row->lsn <= LSN_MAX;
+}
+
+static inline bool
+base_plausible(const struct core_base *base)
+{
+    /* Of what is older than a trunk's history the term is not known: 0. */
+    if (base->lsn < 1 || base->lsn > LSN_MAX || base->base_term > TERM_MAX || base->marks_lsn > LSN_MAX ||
+        base->marks_count > MARKS_MAX || !members_sane(&base->members))
+        return false;
+    for (uint32_t i = 0; i < base->marks_count; i++) {
+        if (!mark_plausible(&base->marks[i]))
+            return false;
+    }
+    return true;
+}
+
+/* What an entry was written after; all ones where its leader put it on the trunk at once. */
+static inline bool
+fork_plausible(uint64_t fork_lsn)
+{
+    return fork_lsn <= LSN_MAX || fork_lsn == UINT64_MAX;
+}
+
+/* An entry's clock, and those of so many that follow it. */
+static inline bool
+hlc_plausible(uint64_t hlc, uint32_t count)
+{
+    return hlc <= HLC_MAX - count;
+}
+
+/* Ids of producers hold the time they were made at, and rise with it (client/session.h): one of a day after `wall_ns`
+ * was not. Once it was forgotten, every producer with a lower one would be taken for forgotten too. */
+#define PRODUCER_TIME_SHIFT 21u /* of the milliseconds */
+#define PRODUCER_AHEAD_NS (24ull * 3600 * 1000000000)
+static inline bool
+producer_plausible(uint64_t id, uint64_t wall_ns)
+{
+    return (id >> PRODUCER_TIME_SHIFT) * 1000000 <= wall_ns + PRODUCER_AHEAD_NS;
+}
+
+/* All of a message's numbers, but for how its term goes with what the receiver knows: core_receive(). */
+bool message_plausible(const struct message *message);
+
+#endif

@@ -1,0 +1,230 @@
+/* What no node has sent: numbers that cannot be, pieces of entries that are none. */
+#include "scene.h"
+
+#include <string.h>
+
+#include "crc32c.h"
+
+/* As the node's own: what it sends is believed to be its present life's. */
+static struct codec
+codec_of(const struct sim *sim, uint8_t node)
+{
+    return sim->nodes[node].node->codec;
+}
+
+static struct message
+message_of(enum message_type type, uint8_t from, uint8_t to, uint64_t term)
+{
+    struct message message;
+
+    memset(&message, 0, sizeof(message));
+    message.type = (uint8_t)type;
+    message.from = from;
+    message.to = to;
+    message.term = term;
+    return message;
+}
+
+/* As if from the node, of every type that needs no more than that. */
+static void
+forge_messages(struct sim *sim, uint8_t from, uint8_t to, uint64_t term)
+{
+    struct codec codec = codec_of(sim, from);
+    uint8_t bytes[PORT_FRAME_BYTES];
+
+    for (int type = MESSAGE_PREVOTE; type < MESSAGE_TYPES; type++) {
+        struct message message = message_of((enum message_type)type, from, to, term);
+        size_t size_bytes;
+
+        message.yes = type != MESSAGE_PREVOTE_REPLY;
+        if (type == MESSAGE_APPEND) {
+            const struct block none = {0};
+
+            size_bytes = codec_encode_entries(&codec, sim->log_ids[LOG], &message, &none, NULL, 0, 0, 0, bytes);
+        } else if (type == MESSAGE_BASE) {
+            message.base.lsn = 1000;
+            message.base.base_term = term;
+            message.base.members.voters = 7;
+            size_bytes = codec_encode_base(&codec, sim->log_ids[LOG], &message, bytes);
+        } else if (codec_has_entries((uint8_t)type) || type == MESSAGE_PRODUCERS) {
+            continue;
+        } else {
+            size_bytes = codec_encode(&codec, sim->log_ids[LOG], &message, bytes);
+        }
+        network_forge(sim, from, to, bytes, size_bytes);
+        sim_run_for(sim, 20 * US);
+    }
+}
+
+static void
+forge_heartbeat(struct sim *sim, uint8_t from, uint8_t to, uint32_t life, uint64_t term, uint64_t lsn)
+{
+    struct codec codec = codec_of(sim, from);
+    struct wire_heartbeat heartbeat = {
+        .pace_ns = SIM_INTERVAL_NS, .hears = 7, .rows = 1, .led = 1, .first = HEARTBEAT_CHANGES};
+    struct wire_row row = {.term = term, .commit_lsn = lsn, .trim_lsn = lsn, .log = sim->log_ids[LOG]};
+    uint8_t bytes[PORT_FRAME_BYTES];
+
+    codec.incarnation = life;
+    network_forge(sim, from, to, bytes, codec_encode_heartbeat(&codec, to, &heartbeat, &row, bytes));
+    sim_run_for(sim, 20 * US);
+}
+
+/* As if the leader had one entry more, by an origin's life and sequence. */
+static void
+forge_entry(struct sim *sim, uint8_t leader, uint8_t to, uint32_t life, uint64_t seq)
+{
+    struct codec codec = codec_of(sim, leader);
+    const struct core *core = core_of(sim, leader);
+    struct message message = message_of(MESSAGE_APPEND, leader, to, core_term(core));
+    struct block block = {.term = core_term(core), .first_seq = seq, .count = 1, .incarnation = life, .origin = leader};
+    uint8_t bytes[PORT_FRAME_BYTES];
+    struct record head = {.payload_bytes = 0}, record;
+    size_t size_bytes;
+
+    record_build(&record, &head, NULL, NULL);
+    message.append.prev_lsn = core_last_lsn(core);
+    message.append.prev_term = core_term_at(core, core_last_lsn(core));
+    size_bytes = codec_encode_entries(&codec, sim->log_ids[LOG], &message, &block, NULL, 0, 0, 0, bytes);
+    memcpy(bytes + size_bytes, &record, sizeof(record));
+    network_forge(sim, leader, to, bytes, size_bytes + sizeof(record));
+    sim_run_for(sim, 200 * US);
+}
+
+/* Terms and lives that nobody can have come to: no node follows them, nor dies of them. */
+static void
+forged_numbers(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+    uint64_t term = core_term(core_of(sim, leader));
+    const uint64_t terms[] = {UINT64_MAX, 1ull << 63, TERM_MAX, term + TERM_STEP_MAX + 1};
+    const uint32_t lives[] = {UINT32_MAX, 1u << 31, LIFE_MAX + 1, 0};
+
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    for (uint8_t from = 0; from < 3; from++) {
+        for (uint8_t to = 0; to < 3 && !sim->failed; to++) {
+            for (uint32_t i = 0; i < 4 && from != to; i++) {
+                forge_messages(sim, from, to, terms[i]);
+                forge_heartbeat(sim, from, to, sim->nodes[from].incarnation, terms[i], 1);
+                forge_heartbeat(sim, from, to, sim->nodes[from].incarnation, term, UINT64_MAX - i);
+                forge_heartbeat(sim, from, to, lives[i], term, 1);
+            }
+        }
+    }
+    for (uint8_t i = 0; i < 3; i++) {
+        expect(sim, sim->nodes[i].node->counters.frames_dropped[CODEC_FIELD] > 0);
+        expect(sim, sim->nodes[i].node->counters.far_terms > 0);
+        expect(sim, sim->nodes[i].node->counters.stale_incarnation == 0);
+    }
+    sim_run_for(sim, MS);
+    /* Not even a row's lsn, whatever comes of it. */
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct node *node = sim->nodes[follower(sim, leader, 1)].node;
+        uint64_t before = node->counters.frames_dropped[CODEC_FIELD];
+
+        forge_heartbeat(sim, leader, node->self, sim->nodes[leader].incarnation, term, i == 0 ? LSN_MAX : LSN_MAX + 1);
+        sim_run_for(sim, 200 * US);
+        expect(sim, node->counters.frames_dropped[CODEC_FIELD] == before + i);
+    }
+    for (uint8_t i = 1; i <= 2; i++) {
+        uint8_t to = follower(sim, leader, i);
+
+        forge_entry(sim, leader, to, LIFE_MAX + 1, 1);
+        forge_entry(sim, leader, to, sim->nodes[leader].incarnation, SEQ_MAX + 1);
+        expect(sim, core_last_lsn(core_of(sim, to)) == core_last_lsn(core_of(sim, leader)));
+    }
+    sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
+    expect(sim, core_term(core_of(sim, leader)) == term && scene_leader(sim) == leader);
+    expect(sim, append(sim, leader, 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, append(sim, leader, 7, 3, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    scene_end(sim);
+}
+
+static void
+far_term(struct journal_block *head)
+{
+    head->block.term = UINT64_MAX;
+}
+
+static void
+far_seq(struct journal_block *head)
+{
+    head->block.first_seq = SEQ_MAX + 1;
+}
+
+static void
+far_life(struct journal_block *head)
+{
+    head->block.incarnation = UINT32_MAX;
+}
+
+static void
+no_such_voter(struct journal_block *head)
+{
+    head->block.origin = CAIRN_NODES_MAX;
+}
+
+/* Where in a checkpoint the catalog's term stands: docs/format.md. */
+#define CHECKPOINT_TERM_AT 64u
+#define CHECKPOINT_CRC_AT 12u
+
+static void
+forge_checkpoint(struct sim_disk *disk)
+{
+    uint8_t *bytes = disk->saved;
+    const uint64_t term = UINT64_MAX;
+    uint32_t sum;
+
+    memcpy(bytes + CHECKPOINT_TERM_AT, &term, sizeof(term));
+    sum = crc32c(0, bytes + CHECKPOINT_CRC_AT + 4, disk->saved_bytes - CHECKPOINT_CRC_AT - 4);
+    memcpy(bytes + CHECKPOINT_CRC_AT, &sum, sizeof(sum));
+    disk->damaged = true;
+}
+
+/* What a disk holds has sums that are right, and cannot be: that is damage like any other, which the others mend. */
+static void
+forged_disk(struct sim *sim)
+{
+    static const struct {
+        uint32_t types;
+        void (*forge)(struct journal_block *head);
+    } forgeries[] = {{1u << JOURNAL_STATE | 1u << JOURNAL_TAIL, far_term},
+                     {1u << JOURNAL_ENTRIES, far_term},
+                     {1u << JOURNAL_ENTRIES, far_seq},
+                     {1u << JOURNAL_ENTRIES, far_life},
+                     {1u << JOURNAL_STATE | 1u << JOURNAL_TAIL, no_such_voter}};
+    struct sim_node *node;
+
+    sim->plan.disk = true;
+    sim->plan.disk_ns = 100 * US;
+    sim->plan.journal_file_bytes = 1u << 20;
+    node = &sim->nodes[follower(sim, scene_start(sim, 3, CAIRN_POLICY_CP), 1)];
+    for (uint32_t i = 0; i < sizeof(forgeries) / sizeof(*forgeries) && !sim->failed; i++) {
+        expect(sim, append(sim, scene_leader(sim), 7, 1 + i, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+        sim_run_for(sim, 150 * MS);
+        node_crash(node);
+        expect(sim, disk_forge_blocks(node, forgeries[i].types, forgeries[i].forge) > 0);
+        node_boot(node);
+        expect(sim, node_is_up(node) && node->node->damage_places_count > 0);
+        eventually(sim, WITHIN, node_log_of(node, LOG) != NULL && !core_recovering(core_of(sim, node->self)));
+    }
+    /* What another leaves for its next start is void: it begins anew, from the others. */
+    node = &sim->nodes[(node->self + 1) % 3];
+    node_stop(node);
+    eventually(sim, WITHIN, !node_is_up(node));
+    expect(sim, node->disk.saved_bytes > CHECKPOINT_TERM_AT);
+    if (!sim->failed)
+        forge_checkpoint(&node->disk);
+    eventually(sim, 200 * MS,
+               node_is_up(node) && node_log_of(node, LOG) != NULL && !core_recovering(core_of(sim, node->self)));
+    expect(sim, core_term(node->node->logs[0]->core) <= TERM_MAX);
+    scene_calm(sim);
+    expect(sim, append(sim, scene_leader(sim), 8, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    scene_end(sim);
+}
+
+const struct scenario scenarios_forged[] = {
+    {"forged-numbers", "terms and lives that cannot be change nothing", forged_numbers},
+    {"forged-disk", "what a disk holds and cannot be is damage, whatever its sums say", forged_disk},
+    {0},
+};
