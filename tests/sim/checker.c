@@ -8,6 +8,9 @@
 
 /* A suspicion is judged by timers that run once an interval, by a worker that takes its turns. */
 #define MODE_SLACK_NS (3 * MS)
+/* Is no entry that a leader writes behind what is on the trunk before it, by its hybrid clock? Not while a leader takes
+ * in nothing of what it receives: each writes by its own clock alone. */
+#define CLOCKS_RISE false
 
 static struct committed
 entry_of(const struct stretch *stretch, uint32_t offset, const struct record *record)
@@ -98,8 +101,40 @@ check_history(struct sim *sim, uint32_t log, uint64_t lsn, const struct committe
     check_order(sim, log, client, producer, entry->index, lsn);
 }
 
+void
+checker_init(struct sim *sim)
+{
+    sim->clocks_rise = CLOCKS_RISE;
+}
+
+/* What a leader writes is later than what it wrote before in this life. What came by a branch has the clock of when it was written
+ * there. */
 static void
-trunk_add(struct sim *sim, struct sim_node *node, uint32_t log, const struct committed *entry, uint64_t producer)
+check_clock(struct sim *sim, uint32_t log, uint64_t lsn, const struct committed *entry)
+{
+    struct trunk_check *trunk = &sim->trunks[log];
+
+    if (entry->kind != ENTRY_DATA || entry->origin >= SIM_NODES)
+        return;
+    if (entry->fork_lsn == FORK_TRUNK) {
+        if (trunk->clocks[entry->origin].incarnation == entry->incarnation &&
+            entry->hlc <= trunk->clocks[entry->origin].hlc)
+            sim_violation(sim, "log %s, lsn %lu: n%u's clock has gone back from %lu to %lu", sim_log_name(log),
+                          (unsigned long)lsn, entry->origin + 1, (unsigned long)trunk->clocks[entry->origin].hlc,
+                          (unsigned long)entry->hlc);
+        if (sim->clocks_rise && entry->hlc <= trunk->hlc_max)
+            sim_violation(sim, "log %s, lsn %lu: n%u wrote it at %lu, and what is before it at %lu", sim_log_name(log),
+                          (unsigned long)lsn, entry->origin + 1, (unsigned long)entry->hlc,
+                          (unsigned long)trunk->hlc_max);
+        trunk->clocks[entry->origin].hlc = entry->hlc;
+        trunk->clocks[entry->origin].incarnation = entry->incarnation;
+    }
+    if (entry->hlc > trunk->hlc_max)
+        trunk->hlc_max = entry->hlc;
+}
+
+static void
+trunk_add(struct sim *sim, uint32_t log, const struct committed *entry, uint64_t producer, uint64_t commit_term)
 {
     struct trunk_check *trunk = &sim->trunks[log];
 
@@ -108,26 +143,27 @@ trunk_add(struct sim *sim, struct sim_node *node, uint32_t log, const struct com
         trunk->entries = realloc(trunk->entries, trunk->capacity * sizeof(*trunk->entries));
     }
     trunk->entries[++trunk->last] = *entry;
-    trunk->entries[trunk->last].commit_term = core_term(node_log_of(node, log)->core);
+    trunk->entries[trunk->last].commit_term = commit_term;
     sim->counts.committed++;
+    check_clock(sim, log, trunk->last, entry);
     check_history(sim, log, trunk->last, entry, producer);
 }
 
-static void
-check_entry(struct sim *sim, struct sim_node *node, uint32_t log, uint64_t lsn, const struct committed *entry,
-            uint64_t producer)
+void
+check_committed(struct sim *sim, uint8_t node, uint32_t log, uint64_t lsn, const struct committed *entry,
+                uint64_t producer, uint64_t commit_term)
 {
     struct trunk_check *trunk = &sim->trunks[log];
 
     if (lsn == trunk->last + 1) {
-        trunk_add(sim, node, log, entry, producer);
+        trunk_add(sim, log, entry, producer, commit_term);
         return;
     }
     if (lsn <= trunk->last && same(entry, &trunk->entries[lsn]))
         return;
     sim_violation(sim,
                   "log %s, lsn %lu: n%u has committed another entry (term %lu) than was committed first (term %lu)",
-                  sim_log_name(log), (unsigned long)lsn, node->self + 1, (unsigned long)entry->term,
+                  sim_log_name(log), (unsigned long)lsn, node + 1, (unsigned long)entry->term,
                   (unsigned long)(lsn <= trunk->last ? trunk->entries[lsn].term : 0));
 }
 
@@ -156,7 +192,7 @@ walk(struct sim *sim, struct sim_node *node, uint32_t log, struct cursor *cursor
             const struct record *record = (const struct record *)(const void *)at;
             struct committed entry = entry_of(&stretch, i, record);
 
-            check_entry(sim, node, log, ++done, &entry, record->producer);
+            check_committed(sim, node->self, log, ++done, &entry, record->producer, core_term(held->core));
             at += record_size(record);
         }
         store_advance(cursor, &stretch);
@@ -182,53 +218,6 @@ check_digest(struct sim *sim, struct sim_node *node, uint32_t log, const struct 
                       node->self + 1, (unsigned long)held->diverged_lsn);
 }
 
-/* Election safety: one leader a term. */
-static void
-check_leader(struct sim *sim, struct sim_node *node, uint32_t log, uint64_t term)
-{
-    struct trunk_check *trunk = &sim->trunks[log];
-
-    if (term >= trunk->terms) {
-        uint64_t terms = term * 2 + 64;
-
-        trunk->leaders = realloc(trunk->leaders, terms * sizeof(*trunk->leaders));
-        memset(trunk->leaders + trunk->terms, 0, (terms - trunk->terms) * sizeof(*trunk->leaders));
-        trunk->terms = terms;
-    }
-    if (trunk->leaders[term].incarnation == 0) {
-        trunk->leaders[term].node = node->self;
-        trunk->leaders[term].incarnation = node->incarnation;
-    }
-    if (trunk->leaders[term].node != node->self || trunk->leaders[term].incarnation != node->incarnation)
-        sim_violation(sim, "log %s: n%u and n%u both led in term %lu", sim_log_name(log), trunk->leaders[term].node + 1,
-                      node->self + 1, (unsigned long)term);
-}
-
-/* One vote a term, of each life. */
-void
-check_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log_id, uint64_t term)
-{
-    for (uint32_t log = 0; log <= sim->plan.logs; log++) {
-        uint64_t *terms = &sim->votes_terms[log][node];
-
-        if (sim->log_ids[log] != log_id || (log > 0 && log_id == 0))
-            continue;
-        if (term >= *terms) {
-            sim->votes[log][node] = realloc(sim->votes[log][node], term * 2 + 64);
-            memset(sim->votes[log][node] + *terms, 0, term * 2 + 64 - *terms);
-            *terms = term * 2 + 64;
-        }
-        /* A disk remembers votes over lives. */
-        if (sim->votes_life[log][node] != sim->nodes[node].incarnation && !sim->plan.disk)
-            memset(sim->votes[log][node], 0, *terms);
-        sim->votes_life[log][node] = sim->nodes[node].incarnation;
-        if (sim->votes[log][node][term] != 0 && sim->votes[log][node][term] != candidate + 1)
-            sim_violation(sim, "log %s: n%u voted for n%u and for n%u in term %lu", sim_log_name(log), node + 1,
-                          sim->votes[log][node][term], candidate + 1, (unsigned long)term);
-        sim->votes[log][node][term] = candidate + 1;
-    }
-}
-
 /* Leader completeness (Raft figure 3): whoever leads in a term holds all that was committed in earlier
  * ones. A leader of a former term, which does not know yet that it is one, need not. */
 static void
@@ -250,7 +239,7 @@ check_log(struct sim *sim, struct sim_node *node, uint32_t log)
 {
     struct log_check *check = &node->checks[log];
     struct node_log *held = node_log_of(node, log);
-    uint64_t commit_lsn, term;
+    uint64_t commit_lsn, term, committed_before = check->checked_lsn;
     enum role role;
 
     if (held == NULL)
@@ -269,12 +258,14 @@ check_log(struct sim *sim, struct sim_node *node, uint32_t log)
         trace_add(sim, TRACE_ROLE, node->self, 0, "leads log %s in term %lu, last lsn %lu, committed %lu",
                   sim_log_name(log), (unsigned long)term, (unsigned long)core_last_lsn(held->core),
                   (unsigned long)commit_lsn);
-        check_leader(sim, node, log, term);
+        check_elected(sim, node->self, node->incarnation, log, term, core_members(held->core)->voters);
         if (!core_may_lead(held->core))
             sim_violation(sim, "log %s: n%u leads and is no voter", sim_log_name(log), node->self + 1);
         check_complete(sim, node, log, held);
         check->leader_term = term;
     }
+    check_role(sim, node, log, committed_before);
+    check_rules(sim, node, log);
     check->role = role;
 }
 
@@ -299,26 +290,38 @@ reachable(const struct sim *sim, const struct sim_node *node)
     return set;
 }
 
-/* Modes change within timeout and interval of a cut. */
+/* Modes change within timeout and interval of a cut; and back, once those who are back can be held back no more. */
 static void
 check_mode(struct sim *sim, struct sim_node *node)
 {
-    cairn_node_set reach = reachable(sim, node);
+    cairn_node_set reach = reachable(sim, node), sure = check_sure_reach(sim, node);
 
     for (uint32_t log = 0; log <= sim->plan.logs; log++) {
         const struct node_log *held = node_log_of(node, log);
         cairn_node_set voters = held == NULL ? 0 : core_members(held->core)->voters;
-        uint32_t reached = (uint32_t)__builtin_popcount(reach & voters);
-        uint32_t nodes = (uint32_t)__builtin_popcount(voters);
+        struct mode_inputs inputs;
 
+        if (held == NULL || core_role(held->core) != ROLE_LEADER)
+            node->checks[log].alone_ns = 0;
+        else
+            check_alone(sim, node->self, log, &node->checks[log], (uint32_t)__builtin_popcount(reach & voters),
+                        (uint32_t)__builtin_popcount(voters));
         /* Who stops decides nothing any more. */
-        if (held == NULL || node->stop_by_ns != 0 || held->rules.policy == CAIRN_POLICY_AP ||
-            reached >= mode_needs(&(struct mode_inputs){
-                           .policy = held->rules.policy, .nodes = nodes, .falls_to_cp = held->rules.falls_to_cp}))
+        if (held == NULL || node->stop_by_ns != 0 || held->rules.policy == CAIRN_POLICY_AP)
+            continue;
+        inputs = (struct mode_inputs){
+            .policy = held->rules.policy,
+            .nodes = (uint32_t)__builtin_popcount(voters),
+            .reached = (uint32_t)__builtin_popcount(sure & voters),
+            .falls_to_cp = held->rules.falls_to_cp,
+        };
+        check_need(sim, node->self, log, &node->checks[log], &inputs, held->mode);
+        inputs.reached = (uint32_t)__builtin_popcount(reach & voters);
+        if (inputs.reached >= mode_needs(&inputs))
             continue;
         if (held->mode == CAIRN_MODE_CP || held->mode == CAIRN_MODE_MERGING)
             sim_violation(sim, "log %s: n%u heard %u of %u for longer than timeout and interval, and is in mode %s",
-                          sim_log_name(log), node->self + 1, reached, nodes, cairn_mode_name(held->mode));
+                          sim_log_name(log), node->self + 1, inputs.reached, inputs.nodes, cairn_mode_name(held->mode));
     }
 }
 
@@ -399,12 +402,9 @@ check_acknowledged(struct sim *sim, struct sim_client *client, uint64_t index, c
     op->holder = result->result.origin;
     op->holder_incarnation = result->result.incarnation;
     sim->counts.acked++;
-    if (op->on_branch || op->ack == CAIRN_ACK_LOCAL) {
-        if (client->ack > CAIRN_ACK_LOCAL)
-            sim_violation(sim, "client %u asked for %s and got %s", client->index, cairn_ack_name(client->ack),
-                          cairn_ack_name(result->result.ack));
+    check_level(sim, client->log, client->ack, &result->result);
+    if (op->on_branch || op->ack == CAIRN_ACK_LOCAL)
         return;
-    }
     /* Where the first copy stood may have been trimmed and forgotten. */
     if (op->lsn == 0 && result->result.repeated)
         op->lsn = op->committed_lsn;
@@ -484,12 +484,13 @@ check_read_entry(struct sim *sim, struct sim_reader *reader, const struct cairn_
 }
 
 void
-check_session_write(struct sim_reader *reader, const struct cairn_result *result)
+check_session_write(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result)
 {
     struct reader_session *session = &reader->sessions[reader->log];
 
     if (result->error != CAIRN_OK)
         return;
+    check_level(sim, reader->log, (enum cairn_ack)reader->ack, result);
     /* More than it has room for: another session. */
     if (session->writes_count == SESSION_WRITES || cairn_token_note(&session->token, result) != CAIRN_OK)
         *session = (struct reader_session){0};
@@ -545,6 +546,7 @@ check_read_end(struct sim *sim, struct sim_reader *reader, const struct cairn_re
     struct trunk_check *trunk = &sim->trunks[reader->log];
 
     sim->counts.reads++;
+    check_denied(sim, &sim->nodes[reader->node].checks[reader->log], reader, result->error);
     if (reader->session)
         check_session_end(sim, reader, result);
     if (result->error == CAIRN_OK && reader->max_lag_ns != 0 && result->lsn < reader->floor_lsn)
@@ -607,7 +609,7 @@ holder_lives(const struct sim *sim, const struct op *op)
     return sim->nodes[op->holder].incarnation == op->holder_incarnation;
 }
 
-static void
+void
 check_client_final(struct sim *sim, const struct sim_client *client)
 {
     for (uint64_t index = 0; index < client->given && !sim->failed; index++) {
@@ -645,8 +647,8 @@ checker_fini(struct sim *sim)
         for (uint32_t i = 0; i < SIM_NODES; i++)
             free(sim->votes[log][i]);
         free(sim->trunks[log].entries);
-        free(sim->trunks[log].leaders);
+        free(sim->trunks[log].terms);
         sim->trunks[log].entries = NULL;
-        sim->trunks[log].leaders = NULL;
+        sim->trunks[log].terms = NULL;
     }
 }

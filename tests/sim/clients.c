@@ -156,10 +156,13 @@ think_ns(struct sim *sim, uint64_t slowness, uint64_t asked)
 void
 catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy)
 {
+    static const enum cairn_deny denies[] = {CAIRN_DENY_WRITES, CAIRN_DENY_BOTH, CAIRN_DENY_WRITES, CAIRN_DENY_READS};
+    uint64_t turn = sim->plan.seed / 2 + sim->clients[CATALOG_CLIENT].given;
     char text[96];
 
-    snprintf(text, sizeof(text), "\"policy\":\"%s\",\"when_cut\":\"%s\"", cairn_policy_name(policy),
-             sim->plan.seed % 2 == 0 ? "cp" : "deny");
+    /* What a scenario denies it says itself. */
+    snprintf(text, sizeof(text), "\"policy\":\"%s\",\"when_cut\":\"%s\",\"deny\":\"%s\"", cairn_policy_name(policy),
+             sim->plan.seed % 2 == 0 ? "cp" : "deny", cairn_deny_name(denies[sim->scripted ? 0 : turn % 4]));
     catalog_write(sim, log, sim->log_ids[log + 1] == 0 ? "create" : "set", text);
 }
 
@@ -278,8 +281,9 @@ reader_append(struct sim *sim, struct sim_reader *reader)
     payload[1] = ++reader->probes;
     reader->asked_ns = sim->now_ns;
     reader->from = reader->seen_lsn = 0;
-    reader->busy = cairn_append(reader->client, sim->log_ids[reader->log], &entry,
-                                (enum cairn_ack)random_under(&sim->load, 4), ++reader->token) == CAIRN_OK;
+    reader->ack = (uint8_t)random_under(&sim->load, 4);
+    reader->busy = cairn_append(reader->client, sim->log_ids[reader->log], &entry, (enum cairn_ack)reader->ack,
+                                ++reader->token) == CAIRN_OK;
 }
 
 static void
@@ -338,7 +342,7 @@ reader_collect(struct sim *sim, struct sim_reader *reader)
             continue;
         if (result.type == CAIRN_RESULT_APPEND) {
             reader->busy = false;
-            check_session_write(reader, &result);
+            check_session_write(sim, reader, &result);
         } else if (result.type == CAIRN_RESULT_ENTRY)
             check_read_entry(sim, reader, &result);
         else if (result.type == CAIRN_RESULT_END)

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #define LINK_BYTES_PER_US 1000u /* 8 Gbit/s */
-/* In a happening's value, beside a frame's size: a copy that is not for whom it comes to. */
+/* In a happening's value, beside a frame's size: a copy that is not for whom it comes to; a bit of it is flipped. */
 #define FLOODED (1u << 31)
+#define DAMAGED (1u << 30)
 
 static uint8_t *
 slot_bytes(struct sim *sim, uint32_t slot)
@@ -71,8 +72,10 @@ put_on_the_way(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *bytes, 
         link->arrival_ns = arrival_ns;
     slot = sim->frames_free[--sim->frames_free_count];
     memcpy(slot_bytes(sim, slot), bytes, size_bytes);
-    if (strikes(sim, FAULT_CORRUPT, sim->plan.corrupt_ppm))
+    if (strikes(sim, FAULT_CORRUPT, sim->plan.corrupt_ppm)) {
         damage(sim, slot_bytes(sim, slot), size_bytes);
+        size_bytes |= DAMAGED;
+    }
     sim_plan_happening(sim, arrival_ns - sim->now_ns, HAPPEN_FRAME, to, from, slot, size_bytes);
 }
 
@@ -223,13 +226,17 @@ network_collect(struct sim *sim, struct sim_node *node)
     }
 }
 
-static bool
-is_heartbeat(const uint8_t *bytes)
+static void
+note_heartbeat(struct sim_node *node, uint8_t peer, const uint8_t *bytes, bool damaged)
 {
     struct wire_header header;
 
     memcpy(&header, bytes + FRAME_HEAD_BYTES, sizeof(header));
-    return header.type == CODEC_HEARTBEAT;
+    if (header.type != CODEC_HEARTBEAT)
+        return;
+    node->heard_ns[peer] = node->sim->now_ns;
+    if (!damaged)
+        check_beat(node, peer, header.incarnation);
 }
 
 void
@@ -238,7 +245,7 @@ network_deliver(struct sim *sim, const struct happening *happening)
     struct sim_node *node = &sim->nodes[happening->node];
     struct socket_hardware *socket = &sim->sockets[happening->node][happening->peer];
     const uint8_t *bytes = slot_bytes(sim, happening->index);
-    uint32_t size_bytes = (uint32_t)happening->value & ~FLOODED;
+    uint32_t size_bytes = (uint32_t)happening->value & ~(FLOODED | DAMAGED);
     struct rte_mbuf *frame = node_is_up(node) ? rte_pktmbuf_alloc(sim->pool) : NULL;
 
     sim->frames_free[sim->frames_free_count++] = happening->index;
@@ -254,8 +261,8 @@ network_deliver(struct sim *sim, const struct happening *happening)
     }
     sim->counts.delivered++;
     trace_frame(sim, TRACE_DELIVER, happening->peer, happening->node, bytes, size_bytes);
-    if (is_heartbeat(bytes) && !(happening->value & FLOODED))
-        node->heard_ns[happening->peer] = sim->now_ns;
+    if (!(happening->value & FLOODED))
+        note_heartbeat(node, happening->peer, bytes, (happening->value & DAMAGED) != 0);
     node_want_poll(node, sim->plan.poll_delay_ns);
 }
 

@@ -139,6 +139,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         if (i < plan->nodes)
             node_boot(&sim->nodes[i]);
     }
+    checker_init(sim);
     clients_start(sim);
     if (!scripted)
         nemesis_start(sim);

@@ -147,6 +147,50 @@ flapping_link(struct sim *sim)
     scene_end(sim);
 }
 
+static bool
+is_back(const struct sim *sim, uint8_t node)
+{
+    return node_log_of(&sim->nodes[node], LOG)->mode == CAIRN_MODE_CP;
+}
+
+/* All links of a node are up and down, too short to be held steady: its mode does not follow. */
+static void
+flaps_held_back(struct sim *sim)
+{
+    uint8_t node = follower(sim, scene_start(sim, 3, CAIRN_POLICY_CP), 1);
+    uint32_t changes = 0;
+    bool was = is_back(sim, node);
+
+    scene_calm(sim);
+    for (uint32_t turn = 0; turn < 400 && !sim->failed; turn++) {
+        isolate(sim, node, turn % 2 == 0);
+        sim_run_for(sim, SIM_TIMEOUT_NS * 3 / 2);
+        changes += is_back(sim, node) != was;
+        was = is_back(sim, node);
+    }
+    expect(sim, changes <= 4);
+    scene_end(sim);
+}
+
+/* A node's links are up and down, and then up: it is held back for a while, and after some calm not any more. */
+static void
+flaps_forgotten(struct sim *sim)
+{
+    uint8_t node = follower(sim, scene_start(sim, 3, CAIRN_POLICY_CP), 1);
+
+    for (uint32_t turn = 0; turn < 80 && !sim->failed; turn++) {
+        isolate(sim, node, turn % 2 == 0);
+        sim_run_for(sim, (turn % 2 == 0 ? 2 : 30) * SIM_TIMEOUT_NS);
+    }
+    eventually(sim, 22 * SIM_TIMEOUT_NS, is_back(sim, node));
+    sim_run_for(sim, 60 * SIM_TIMEOUT_NS);
+    isolate(sim, node, true);
+    eventually(sim, 2 * SIM_TIMEOUT_NS, !is_back(sim, node));
+    isolate(sim, node, false);
+    eventually(sim, 2 * SIM_TIMEOUT_NS, is_back(sim, node));
+    scene_end(sim);
+}
+
 /* One follower behind a link of a hundredth of the rate and a hundred times the delay. */
 static void
 slow_link(struct sim *sim)
@@ -270,6 +314,8 @@ const struct scenario scenarios_connectivity[] = {
     {"one-way-in", "a leader that nobody hears is replaced, and learns it", one_way_in},
     {"self-paused", "who was not scheduled reads what has arrived, and suspects nobody", self_paused},
     {"flapping-link", "a link up and down for a minute costs next to nothing", flapping_link},
+    {"flaps-held-back", "a node whose links flap changes its mode a few times, and then no more", flaps_held_back},
+    {"flaps-forgotten", "who flapped is held back for a while, and after some calm not any more", flaps_forgotten},
     {"slow-link", "a slow follower does not slow the majority", slow_link},
     {"flooding-segment", "what is for others, or of others, is told apart at every layer", flooding_segment},
     {"bridge-node", "of two halves that share a node one commits", bridge_node},

@@ -175,6 +175,22 @@ leave_behind(struct sim *sim, uint8_t leader, uint8_t away)
     isolate(sim, away, false);
 }
 
+/* It is in reach, and what it needs does not come: nothing of that is trimmed. */
+static void
+trim_waits(struct sim *sim)
+{
+    uint8_t leader = start_keeping_little(sim, CAIRN_POLICY_CP), behind = follower(sim, leader, 1);
+
+    scene_calm(sim);
+    sim->links[leader][behind].lost_type = MESSAGE_APPEND;
+    append_many(sim, leader, 8, 4000, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 10 * MS);
+    expect(sim, core_commit_lsn(core_of(sim, leader)) > core_last_lsn(core_of(sim, behind)) + 3000);
+    expect(sim, core_base_lsn(core_of(sim, leader)) <= core_last_lsn(core_of(sim, behind)));
+    sim->links[leader][behind].lost_type = MESSAGE_NONE;
+    scene_end(sim);
+}
+
 static void
 slow_follower_trim(struct sim *sim)
 {
@@ -448,6 +464,7 @@ const struct scenario scenarios_log[] = {
     {"large-entry-cut", "never half an entry", large_entry_cut},
     {"leader-lost-before-producers", "who lacks producers does not wait for a leader that lost its memory",
      leader_lost_before_producers},
+    {"trim-waits", "what a member in reach still needs is not trimmed", trim_waits},
     {"slow-follower-trim", "a follower behind the trim point begins anew there, and says so", slow_follower_trim},
     {"base-without-producers", "who began anew and knows not what its producers wrote waits long before it leads",
      base_without_producers},

@@ -243,6 +243,35 @@ removed_leads_once_more(struct sim *sim)
     scene_end(sim);
 }
 
+/* With a learner one of two voters is no majority: neither does it lead, nor is anything committed. */
+static void
+learner_does_not_count(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP), voter = follower(sim, leader, 1);
+    uint8_t learner = follower(sim, leader, 2);
+    struct cairn_result result;
+    uint64_t token, lsn;
+
+    expect(sim, member(sim, CAIRN_MEMBER_REMOVE, learner) == CAIRN_OK);
+    expect(sim, member(sim, CAIRN_MEMBER_ADD, learner) == CAIRN_OK);
+    scene_calm(sim);
+    lsn = core_commit_lsn(core_of(sim, leader));
+    sim->links[leader][voter].lost_type = MESSAGE_APPEND;
+    token = give(sim, leader, 7, 1, 0, CAIRN_ACK_MAJORITY, 16);
+    eventually(sim, MS, core_last_lsn(core_of(sim, learner)) > lsn);
+    sim_run_for(sim, SIM_TIMEOUT_NS);
+    expect(sim, !take(sim, leader, token, &result) && core_commit_lsn(core_of(sim, leader)) == lsn);
+    sim->links[leader][voter].lost_type = MESSAGE_NONE;
+    eventually(sim, WITHIN, take(sim, leader, token, &result));
+    isolate(sim, leader, true);
+    for (int step = 0; step < 30 && !sim->failed; step++) {
+        sim_run_for(sim, SIM_TIMEOUT_NS);
+        expect(sim, core_role(core_of(sim, voter)) != ROLE_LEADER && core_role(core_of(sim, learner)) != ROLE_LEADER);
+    }
+    expect(sim, append(sim, voter, 8, 1, CAIRN_ACK_MAJORITY, NULL) != CAIRN_OK);
+    scene_end(sim);
+}
+
 const struct scenario scenarios_members[] = {
     {"single-step-bug", "no two disjoint majorities from overlapping changes", single_step_bug},
     {"noop-first", "a leader changes no membership before its first entry is committed", noop_first},
@@ -250,6 +279,7 @@ const struct scenario scenarios_members[] = {
     {"removed-still-needed", "who is being removed leads until that is agreed on", removed_still_needed},
     {"add-empty-node", "a node that comes with nothing holds nobody back", add_empty_node},
     {"config-rolled-back", "with a change cut off the former membership is in force again", config_rolled_back},
+    {"learner-does-not-count", "a learner makes no majority, of votes or of acknowledgements", learner_does_not_count},
     {"memory-restart-vote", "a node without its memory does not vote an entry away", memory_restart_vote},
     {"memory-majority-restart", "with a majority's memory gone nothing is invented", memory_majority_restart},
     {"old-incarnation", "frames of a former life are dropped and counted", old_incarnation},

@@ -227,6 +227,89 @@ late_answer(struct sim *sim)
     scene_end(sim);
 }
 
+/* What a grant let a follower read up to is cut off with its leader: the read ends before it, and soon. */
+static void
+reader_of_what_is_cut_off(struct sim *sim)
+{
+    uint8_t old = scene_start(sim, 5, CAIRN_POLICY_CA), reader = follower(sim, old, 1);
+    uint64_t token, held_lsn = 0, lsn = core_last_lsn(core_of(sim, old));
+    struct cairn_result result = {0};
+
+    scene_calm(sim);
+    grant(sim, reader);
+    for (uint8_t i = 2; i < 5; i++)
+        sim->links[old][follower(sim, old, i)].lost_type = MESSAGE_APPEND;
+    for (uint64_t i = 1; i <= 5; i++)
+        give(sim, old, 7, i, 0, CAIRN_ACK_ALL, 16);
+    eventually(sim, 2 * MS, (held_lsn = core_last_lsn(core_of(sim, reader))) == lsn + 5);
+    token = scene_ask(sim, reader, CAIRN_READ_LEASE, 1);
+    sim_run_for(sim, MS);
+    expect(sim, !take(sim, reader, token, &result));
+    /* It is not to lead, by what it holds. */
+    lose_from(sim, reader, MESSAGE_PREVOTE);
+    isolate(sim, old, true);
+    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, reader)) > lsn);
+    expect(sim, core_commit_lsn(core_of(sim, reader)) < held_lsn);
+    eventually(sim, 5 * SIM_TIMEOUT_NS, take(sim, reader, token, &result));
+    expect(sim, result.error == CAIRN_OK && result.lsn <= lsn + 1);
+    lose_from(sim, reader, MESSAGE_NONE);
+    scene_end(sim);
+}
+
+/* What is to be denied when cut off is denied, and nothing else. */
+static void
+denied_reads(struct sim *sim)
+{
+    static const char *const denies[] = {"writes", "reads", "both"};
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP), away = follower(sim, leader, 1);
+
+    for (uint32_t i = 0; i < 3 && !sim->failed; i++) {
+        char rule[32];
+        enum cairn_error wanted = i == 0 ? CAIRN_OK : CAIRN_DENIED;
+        uint64_t lsn;
+
+        snprintf(rule, sizeof(rule), "\"deny\":\"%s\"", denies[i]);
+        catalog_write(sim, LOG - 1, "set", rule);
+        scene_calm(sim);
+        expect(sim, scene_read(sim, away, CAIRN_READ_STALE, 1, &lsn) == CAIRN_OK);
+        isolate(sim, away, true);
+        sim_run_for(sim, 3 * SIM_TIMEOUT_NS);
+        expect(sim, scene_read(sim, away, CAIRN_READ_STALE, 1, &lsn) == wanted);
+        expect(sim, scene_read(sim, away, CAIRN_READ_LINEARIZABLE, 1, &lsn) != CAIRN_OK);
+        expect(sim, append(sim, away, 7 + i, 1, CAIRN_ACK_LOCAL, NULL) == CAIRN_NO_QUORUM);
+        isolate(sim, away, false);
+        eventually(sim, WITHIN, all_follow(sim));
+    }
+    scene_end(sim);
+}
+
+/* A member of a `ca` log is cut off, which goes on as `cp`: who asked for all is not told of less. */
+static void
+all_is_all(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CA), away = follower(sim, leader, 1);
+    struct cairn_result result = {0};
+    uint64_t policy, all;
+
+    catalog_write(sim, LOG - 1, "set", "\"when_cut\":\"cp\"");
+    scene_calm(sim);
+    expect(sim, append(sim, leader, 6, 1, CAIRN_ACK_POLICY, &result) == CAIRN_OK && result.ack == CAIRN_ACK_ALL);
+    sim->links[leader][away].lost_type = MESSAGE_APPEND;
+    policy = give(sim, leader, 7, 1, 0, CAIRN_ACK_POLICY, 16);
+    all = give(sim, leader, 8, 1, 0, CAIRN_ACK_ALL, 16);
+    sim_run_for(sim, MS);
+    isolate(sim, away, true);
+    eventually(sim, WITHIN, take(sim, leader, policy, &result));
+    expect(sim, result.error == CAIRN_OK && result.ack == CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
+    expect(sim, !take(sim, leader, all, &result) || result.ack == CAIRN_ACK_ALL);
+    sim->links[leader][away].lost_type = MESSAGE_NONE;
+    isolate(sim, away, false);
+    eventually(sim, WITHIN, take(sim, leader, all, &result));
+    expect(sim, result.error == CAIRN_OK && result.ack == CAIRN_ACK_ALL);
+    scene_end(sim);
+}
+
 const struct scenario scenarios_reads[] = {
     {"ca-read-anywhere", "any node of a ca log answers a current read alone, and not for ever", read_anywhere},
     {"ca-reader-cut-off", "what a majority acknowledges, who may read alone holds", reader_cut_off},
@@ -234,6 +317,10 @@ const struct scenario scenarios_reads[] = {
     {"ca-reader-and-transfer", "leadership is handed over when nobody reads by its grants any more",
      reader_and_transfer},
     {"ca-reader-removed", "nor is anything agreed on without a removed member that may still read", reader_removed},
+    {"reader-of-what-is-cut-off", "a read under a grant ends where the trunk under it is cut off",
+     reader_of_what_is_cut_off},
+    {"denied-reads", "reads are denied when cut off where the log says so, and nowhere else", denied_reads},
+    {"all-is-all", "who asks for all is not answered with a majority", all_is_all},
     {"paused-in-poll", "what is promised after a pause is promised from then on", paused_in_poll},
     {"late-answer", "an answer is as old as the question, however often that was repeated", late_answer},
     {"answer-of-a-former-life", "what a node had asked before it restarted answers no read after it",

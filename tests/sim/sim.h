@@ -11,7 +11,7 @@
  *   disk.c      the nodes' disks: latency, torn writes, rot
  *   nemesis.c   faults and operations while a run goes on
  *   clients.c   sessions that append, readers
- *   checker.c   what must hold
+ *   checker*.c  what must hold: of entries and reads, of nodes, of answers and modes
  *   trace.c     what happened, for people
  *   run.c       one run from start to verdict
  *   scenarios*.c  runs with exact steps */
@@ -23,6 +23,7 @@
 #include <stdio.h>
 
 #include "cairn/token.h"
+#include "mode.h"
 #include "node/state.h"
 #include "queue.h"
 #include "session.h"
@@ -162,6 +163,14 @@ struct log_check {
     struct cursor cursor;
     uint64_t checked_lsn, leader_term;
     enum role role;
+    uint64_t boot_lsn;   /* committed anywhere when this life began */
+    uint64_t agreed_lsn; /* up to here it has held what is committed */
+    uint64_t base_lsn;
+    cairn_node_set voters; /* that it knew of at the last poll */
+    bool recovering;
+    uint64_t denies_ns, serves_ns; /* since when it is to deny reads; since when none are to be denied; 0: not now */
+    uint64_t needless_ns;          /* since when it accepts alone, or denies, though enough are in reach */
+    uint64_t alone_ns;             /* since when it leads, and hears less than a majority */
 };
 
 #define SIM_DISK_REQUESTS 64u
@@ -209,6 +218,10 @@ struct sim_node {
     uint64_t polled_ns;  /* its clock as the poll read it that the pause cut in two; 0: the pause was between polls */
     uint64_t stop_by_ns; /* 0: it does not stop; else when it is killed, should it not have settled */
     uint64_t heard_ns[SIM_NODES]; /* the last heartbeat of each that was read */
+    struct {
+        uint64_t last_ns, since_ns; /* the last, and the first of those that have come in time */
+        uint32_t incarnation;
+    } beats[SIM_NODES]; /* heartbeats that came whole */
     uint64_t events_seen;
     struct log_check checks[SIM_LOGS + 1];
 };
@@ -233,21 +246,29 @@ struct committed {
     uint64_t digest;      /* of the trunk up to here, 0: nobody has said yet */
 };
 
+struct term_check {
+    uint8_t leader;
+    uint32_t leader_incarnation;       /* 0: nobody has led */
+    cairn_node_set granted[SIM_NODES]; /* by candidate: who has voted for it */
+};
+
 #define ACKED_KEPT 1024u
 struct trunk_check {
     struct committed *entries; /* by lsn */
     uint64_t last, capacity;
-    struct {
-        uint8_t node;
-        uint32_t incarnation;
-    } * leaders; /* by term */
-    uint64_t terms;
+    struct term_check *terms; /* by term */
+    uint64_t terms_count;
     uint64_t acked_lsn; /* highest that a client knows to be committed */
     struct {
         uint64_t at_ns, lsn;
     } acked[ACKED_KEPT]; /* how it rose, in steps of a millisecond at least: a ring */
     uint32_t acked_count;
     uint64_t read_lsn; /* highest that a linearizable read has shown */
+    uint64_t hlc_max;  /* of all that is committed */
+    struct {
+        uint64_t hlc;
+        uint32_t incarnation;
+    } clocks[SIM_NODES]; /* of what each last wrote onto the trunk as its leader */
 };
 
 /* A producer: a client from its start to its death. */
@@ -301,6 +322,7 @@ struct sim_reader {
     struct reader_session sessions[SIM_LOGS + 1];
     uint64_t max_lag_ns; /* of the read: 0: any */
     uint32_t shown;      /* of the session's writes, by this read: a set */
+    uint8_t ack;         /* that its append asked for */
     uint64_t probes;
     uint64_t token, asked_ns, from, floor_lsn, seen_lsn;
 };
@@ -359,6 +381,7 @@ struct sim {
     char reason[512];
     bool equal_seeds; /* every node draws the same numbers */
     bool scripted;    /* no nemesis, no clients but those that the scenario runs */
+    bool clocks_rise; /* is it checked that no leader's clock is behind the trunk's? checker.c */
 };
 
 /* run.c */
@@ -461,20 +484,60 @@ void catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy);
 void catalog_write(struct sim *sim, uint32_t log, const char *operation, const char *rules);
 
 /* checker.c */
+void checker_init(struct sim *sim);
 void check_node(struct sim *sim, struct sim_node *node);
 void check_often(struct sim *sim);
 void check_append_result(struct sim *sim, struct sim_client *client, const struct session_result *result);
 void check_read_entry(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
 /* An append of the reader's own is answered: its session has written it. */
-void check_session_write(struct sim_reader *reader, const struct cairn_result *result);
+void check_session_write(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
+/* A node has committed an entry, while it was in commit_term. */
+void check_committed(struct sim *sim, uint8_t node, uint32_t log, uint64_t lsn, const struct committed *entry,
+                     uint64_t producer, uint64_t commit_term);
 uint64_t acked_before(const struct trunk_check *trunk, uint64_t at_ns);
 void check_read_end(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);
 /* A node grants its vote. */
 void check_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log_id, uint64_t term);
 /* At the end, in peace: NULL where all is as promised so far, else what is still missing. */
 const char *check_settled(struct sim *sim);
+void check_client_final(struct sim *sim, const struct sim_client *client);
 void check_final(struct sim *sim);
 void checker_fini(struct sim *sim);
+
+/* checker_nodes.c */
+/* What a node does in a log, after each of its polls; committed_before: up to where it had at the poll before. */
+void check_role(struct sim *sim, struct sim_node *node, uint32_t log, uint64_t committed_before);
+/* It begins to lead: once in a term, and by the votes of a majority of the voters. */
+void check_elected(struct sim *sim, uint8_t node, uint32_t incarnation, uint32_t log, uint64_t term,
+                   cairn_node_set voters);
+/* A leader has committed up to lsn, by those of the voters that may hold it. */
+void check_counted(struct sim *sim, uint8_t node, uint32_t log, uint64_t lsn, cairn_node_set holders,
+                   cairn_node_set voters);
+/* A node that had lost its memory counts again, holding up to last_lsn. */
+void check_recovered(struct sim *sim, uint8_t node, uint32_t log, uint64_t boot_lsn, uint64_t last_lsn);
+/* A node's trunk ends at last_lsn, or goes on behind it, in that term there. */
+void check_held(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check, uint64_t last_lsn,
+                uint64_t last_term, uint64_t agreed_term);
+/* A leader has trimmed up to base_lsn, with these members in reach. */
+void check_trimmed(struct sim *sim, uint8_t node, uint32_t log, uint64_t base_lsn, cairn_node_set in_reach);
+
+/* checker_answers.c */
+/* What an append is answered with is worth what was asked for, and true. */
+void check_level(struct sim *sim, uint32_t log, enum cairn_ack asked, const struct cairn_result *result);
+/* Whether a read was to be denied. */
+void check_denied(struct sim *sim, const struct log_check *check, const struct sim_reader *reader,
+                  enum cairn_error error);
+/* A heartbeat has come, whole. */
+void check_beat(struct sim_node *node, uint8_t peer, uint32_t incarnation);
+/* Whom the node must have in reach by now: each has heard the other for longer than any may be held back. */
+cairn_node_set check_sure_reach(const struct sim *sim, const struct sim_node *node);
+/* The mode is one of need, or not, while so many voters are surely in reach. */
+void check_need(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check, const struct mode_inputs *inputs,
+                enum cairn_mode mode);
+/* It leads, and has heard so many of its voters lately. */
+void check_alone(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check, uint32_t heard, uint32_t voters);
+/* After each poll: what the node is to do with reads from here on. */
+void check_rules(struct sim *sim, struct sim_node *node, uint32_t log);
 
 /* trace.c */
 void trace_add(struct sim *sim, enum trace_kind kind, uint8_t node, uint8_t peer, const char *format, ...)

@@ -193,8 +193,11 @@ node_boot(struct sim_node *node)
     node->resumed_ns = sim->now_ns;
     memset(node->heard_ns, 0, sizeof(node->heard_ns));
     memset(node->checks, 0, sizeof(node->checks));
-    for (uint32_t log = 0; log <= SIM_LOGS; log++)
+    memset(node->beats, 0, sizeof(node->beats));
+    for (uint32_t log = 0; log <= SIM_LOGS; log++) {
         node->checks[log].cursor.position = 1;
+        node->checks[log].boot_lsn = sim->trunks[log].last;
+    }
     trace_add(sim, TRACE_FAULT, node->self, 0, "starts, life %u", node->incarnation);
     node_want_poll(node, US);
     sim_plan_happening(sim, 5 * MS, HAPPEN_CONTROL, node->self, 0, node->boots, 0);
