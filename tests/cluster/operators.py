@@ -1,0 +1,353 @@
+"""What operators do to a cluster under load: acts, and the round that one is played in.
+
+An act is a function of a Round, marked with @act. It does its deed and undoes what has to be undone; whose memory it
+takes it says by round.forgets(), one member at a time unless it is marked `beyond`: then what was acknowledged may be
+lost, and what is asked of the cluster afterwards is a refusal that says so, or service.
+"""
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import time
+
+import history
+from harness import BINARY, Cluster, check, is_gone, until
+from load import Client, append_one, empty_history, entries_of, has_recovered, read_current
+from test_disk_faults import ORDERS
+
+LOGS = {'bank': ('cp', None), 'feed': ('adaptive', None), 'ledger': ('ca', 'cp')}
+CURRENT = {'bank': ('--level', 'linearizable'), 'feed': ('--level', 'linearizable'), 'ledger': ()}
+ACKS = [None, None, 'majority', 'all']
+TESTS = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(BINARY))), 'tests')
+DAY_S = 86400
+ACTS = {}
+
+
+def act(on=('memory', 'disk'), root=False, beyond=False, not_yet=''):
+    """on: the durabilities that it is played with; root: only where this is root; not_yet: why it fails, played only
+    where it is asked for by name."""
+    def mark(function):
+        function.on, function.root, function.beyond, function.not_yet = on, root, beyond, not_yet
+        ACTS[function.__name__] = function
+        return function
+    return mark
+
+
+class Round:
+    """One act on a new cluster under load, and the accounts."""
+
+    def __init__(self, cluster, deed, seed, durability):
+        self.cluster, self.deed, self.durable = cluster, deed, durability == 'disk'
+        self.choose, self.told, self.turns, self.undo = random.Random(seed), empty_history(LOGS), list(LOGS), []
+
+    # What acts are made of.
+
+    def a_node(self):
+        return self.choose.choice(self.cluster.names)
+
+    def others(self, node):
+        return [name for name in self.cluster.names if name != node]
+
+    def pause(self, least_s=0.02, most_s=0.3):
+        time.sleep(self.choose.uniform(least_s, most_s))
+        self.look()
+
+    def forgets(self, node):
+        if not self.durable:
+            self.told['forgot'].append(node)
+
+    def kill(self, node):
+        self.cluster.kill(node)
+        self.told['restarted'].append(node)
+        self.forgets(node)
+
+    def stop(self, node):
+        """As a person does, or a machine that reboots."""
+        pid = self.cluster.pid(node)
+        os.kill(pid, signal.SIGTERM)
+        until(f'{node} has stopped', lambda: is_gone(pid))
+        self.told['restarted'].append(node)
+        self.forgets(node)
+
+    def start(self, node, env=None, *options):
+        cluster = self.cluster
+        with open(os.path.join(cluster.dir, node + '.log'), 'ab') as log:
+            cluster.started.append(subprocess.Popen(
+                [BINARY, 'server', '--node', node, '--cluster', cluster.file, '--allow-faults', *options],
+                env={**os.environ, **(env or {})}, stderr=log))
+
+    def is_well(self, node):
+        return has_recovered(self.cluster, node, ['_catalog', *LOGS])
+
+    def recovers(self, node, limit_s=30):
+        until(f'{node} has recovered', lambda: self.is_well(node), limit_s)
+
+    def restart(self, node, env=None, *options):
+        self.start(node, env, *options)
+        self.recovers(node)
+
+    def look(self):
+        """What a log has just acknowledged, a current read at any node shows, or is refused."""
+        log = self.turns[0]
+        self.turns.append(self.turns.pop(0))
+        row = append_one(self.cluster, self.told, log, self.a_node(), 'majority')
+        return row is not None and read_current(self.cluster, self.told, log, self.a_node(), max(1, row['lsn'] - 20), None,
+                                                CURRENT[log])
+
+    # The round.
+
+    def settle(self):
+        self.cluster.cairn('fault', 'heal')
+        for log in LOGS:
+            self.cluster.converged(log)
+        for _ in LOGS:
+            until('a log is read', self.look)
+        for log in LOGS:
+            self.cluster.converged(log)
+            self.told['logs'][log]['entries'] = entries_of(self.cluster, log, self.a_node())
+
+    def play(self):
+        for log, (policy, when_cut) in LOGS.items():
+            self.cluster.ok('log', 'create', log, '--policy', policy, *(['--when-cut', when_cut] if when_cut else []))
+        clients = [Client(self.cluster, log, node, self.choose.choice(ACKS), 0.004) for log in LOGS
+                   for node in self.cluster.names]
+        try:
+            time.sleep(0.2)
+            self.look()
+            self.deed(self)
+            self.pause()
+        finally:
+            for undo in reversed(self.undo):
+                undo()
+            for client in clients:
+                client.stopping.set()
+        self.told['appends'] += [client.stop(30) for client in clients]
+        if self.deed.beyond and not all(map(self.is_well, self.cluster.names)):
+            return self.refuses()
+        self.settle()
+        answered, acked = history.judge(self.told)
+        return {'answered': answered, 'acked': acked, 'reads': sum(read['status'] == 0 for read in self.told['reads'])}
+
+    def refuses(self):
+        """Beyond the promise nothing is invented: every log that is not well says what is missing."""
+        for log in LOGS:
+            done = self.cluster.cairn('append', log, '--json', '--deadline-ms', 500, stdin=b'after\n')
+            check(done.status in (0, 3, 4), log, 'ended with', done.status, done.err)
+        roles = {row['role'] for row in self.cluster.cairn('status', '--json').rows()}
+        check('recovering' in roles, 'nothing says why it does not go on:', roles)
+        return {'answered': 0, 'acked': 0, 'reads': 0, 'refused': True}
+
+
+def play_round(seed, name, durability):
+    with Cluster(3, '--durability', durability) as cluster:
+        return Round(cluster, ACTS[name], seed, durability).play()
+
+
+def chosen_act(seed, names):
+    """Which act a seed plays, and on what: each in turn, so that a range has them all."""
+    can = [(name, durability) for name in names for durability in ACTS[name].on
+           if not ACTS[name].root or os.geteuid() == 0]
+    return can[seed % len(can)]
+
+
+# The acts.
+
+
+@act()
+def reboot(round):
+    node = round.a_node()
+    round.stop(node)
+    round.pause(0, 0.5)
+    round.restart(node)
+
+
+@act()
+def power_cut(round):
+    node = round.a_node()
+    round.kill(node)
+    round.pause(0, 0.5)
+    round.restart(node)
+
+
+@act(on=('disk',))
+def power_cut_of_two(round):
+    nodes = round.others(round.a_node())
+    for node in nodes:
+        round.kill(node)
+    time.sleep(round.choose.uniform(0, 0.3))
+    for node in nodes:
+        round.start(node)
+    for node in nodes:
+        round.recovers(node)
+
+
+@act()
+def rolling_restart(round):
+    """The next one when the former has recovered."""
+    nodes = round.cluster.names[:]
+    round.choose.shuffle(nodes)
+    for node in nodes:
+        round.stop(node)
+        round.restart(node)
+        round.look()
+
+
+@act(on=('disk',))
+def restart_too_early_on_disk(round):
+    for node in round.cluster.names:
+        round.stop(node)
+        round.start(node)
+    for node in round.cluster.names:
+        round.recovers(node)
+
+
+@act(on=('memory',), beyond=True, not_yet='what was under way when two forgot is not answered by its deadline')
+def restart_too_early(round):
+    """The next one while the former may not have recovered: two of three may have forgotten at once."""
+    for node in round.cluster.names[:2]:
+        round.kill(node)
+        round.start(node)
+    time.sleep(2)
+
+
+@act()
+def start_again_and_again(round):
+    """It dies while it starts, some times."""
+    node = round.a_node()
+    round.kill(node)
+    for _ in range(round.choose.randint(1, 4)):
+        old = round.cluster.pid(node)
+        round.start(node)
+        process = round.cluster.started[-1]
+        time.sleep(round.choose.uniform(0, 0.3))
+        process.kill()
+        process.wait()
+        check(old != process.pid)
+    round.restart(node)
+
+
+@act()
+def hang(round):
+    pid = round.cluster.pid(round.choose.choice([round.a_node(), round.cluster.leader('bank')]))
+    round.undo.append(lambda: os.kill(pid, signal.SIGCONT))
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(round.choose.choice([0.02, 0.1, 0.5, 2]))
+    os.kill(pid, signal.SIGCONT)
+
+
+@act()
+def cut_off(round):
+    node = round.a_node()
+    round.cluster.cairn('fault', 'partition', f'{",".join(round.others(node))}|{node}')
+    for _ in range(3):
+        round.pause()
+    until('it is healed', lambda: round.cluster.cairn('fault', 'heal').status == 0)
+
+
+@act()
+def hand_over(round):
+    for _ in range(3):
+        round.cluster.cairn('member', 'transfer', round.a_node())
+        round.pause()
+
+
+@act()
+def member_removed_and_added(round):
+    node = round.a_node()
+    for log in LOGS:
+        until(f'{node} is removed', lambda: round.cluster.cairn('member', 'remove', node, '--log', log).status == 0)
+    round.pause()
+    for log in LOGS:
+        until(f'{node} is added', lambda: round.cluster.cairn('member', 'add', node, '--log', log).status == 0)
+    until('it votes', lambda: all(node in round.cluster.status(log).get(node, {}).get('voters', []) for log in LOGS))
+
+
+@act()
+def file_edited(round):
+    """In what means nothing: a comment. One node after the other is started with it."""
+    with open(round.cluster.file, 'a') as file:
+        file.write('# looked at by a person\n')
+    rolling_restart(round)
+
+
+def preloaded(library, variable, path):
+    return {'LD_PRELOAD': os.path.join(TESTS, library), variable: path,
+            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+
+
+def clock_of(round, node):
+    """The node is started anew with a clock that can be set; returns the file that sets it."""
+    path = os.path.join(round.cluster.dir, node + '.shift')
+    with open(path, 'wb') as file:
+        file.write(struct.pack('<q', 0))
+    round.stop(node)
+    round.restart(node, preloaded('libclock_shift.so', 'CAIRN_CLOCK_SHIFT', path))
+    return path
+
+
+@act()
+def clock_set(round):
+    """By seconds to days, either way, and back or not."""
+    path = clock_of(round, round.a_node())
+    for shift_s in (round.choose.choice([-1, 1]) * round.choose.choice([1, 50, 3600, DAY_S, 10 * DAY_S]), 0):
+        with open(path, 'r+b') as file:
+            file.write(struct.pack('<q', shift_s))
+        round.pause(0.1, 0.5)
+        if round.choose.random() < 0.3:
+            return
+
+
+@act(on=('disk',))
+def disk_slow(round):
+    """Every write of one node takes up to 30 ms longer, for a while."""
+    node = round.a_node()
+    path = os.path.join(round.cluster.dir, node + '.orders')
+    with open(path, 'wb') as file:
+        file.write(bytes(4 * len(ORDERS)))
+    round.stop(node)
+    round.restart(node, preloaded('libdisk_faults.so', 'CAIRN_DISK_FAULTS', path), '--no-uring')
+    for delay_us in (round.choose.randint(1000, 30000), 0):
+        with open(path, 'r+b') as file:
+            file.seek(4 * ORDERS.index('delay_us'))
+            file.write(struct.pack('<i', delay_us))
+        round.pause(0.2, 0.8)
+
+
+def unmount(path):
+    until('the disk can be taken away', lambda: subprocess.run(['umount', path], stderr=subprocess.DEVNULL).returncode == 0)
+
+
+@act(on=('disk',), root=True)
+def disk_full(round):
+    """One node's, for a second or two; then there is space again."""
+    node = round.a_node()
+    place = os.path.join(round.cluster.dir, node)
+    round.stop(node)
+    shutil.move(place, place + '.was')
+    os.mkdir(place)
+    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256m', 'none', place], stderr=subprocess.DEVNULL)
+    if mounted.returncode == 0:
+        def take_away():
+            if is_gone(round.cluster.pid(node)):
+                return
+            round.cluster.kill(node)
+            shutil.copytree(place, place + '.now')
+            unmount(place)
+            os.rmdir(place)
+            shutil.move(place + '.now', place)
+            round.restart(node)
+        round.undo.append(take_away)
+    shutil.copytree(place + '.was', place, dirs_exist_ok=True)
+    round.restart(node)
+    if mounted.returncode != 0:
+        return
+    ballast = os.path.join(place, 'ballast')
+    room = os.statvfs(place)
+    with open(ballast, 'wb') as file:
+        os.posix_fallocate(file.fileno(), 0, max(room.f_bavail * room.f_bsize - (1 << 20), 1 << 12))
+    for _ in range(4):
+        round.pause(0.1, 0.6)
+    os.unlink(ballast)
+    round.pause()
