@@ -1,6 +1,7 @@
 #include "admin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,31 +10,62 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 64
+#define CONNECTIONS_MAX 96
+#define KEPT_FOR_ADMINISTRATORS 8
+#define BACKLOG 64
 #define LINE_BYTES_MAX 65536
+#define ACCEPTS_PER_TURN 32
+/* Who takes nothing of an answer for so long is let go. */
+#define STUCK_NS 5000000000u
+/* Where not even a refusal can be had, newcomers wait so long. */
+#define LISTENER_RESTS_NS 100000000u
 
 struct connection {
     int socket; /* -1: free */
+    bool administrator;
     char *line;
-    size_t used;
+    size_t used_bytes;
+    /* An answer on its way; while there is one nothing more is read. */
+    char *answer; /* NULL: none */
+    size_t answer_bytes, sent_bytes;
+    int answer_fd;       /* goes with the first bytes; -1: none */
+    uint64_t stirred_ns; /* when anything went either way last */
     void *state;
 };
 
 struct admin {
     struct admin_handler handler;
     char path[108];
-    int listener;
+    int listener, spare; /* a descriptor to have one left when there are none */
+    uint64_t listens_ns; /* newcomers wait until then */
     struct connection connections[CONNECTIONS_MAX];
 };
 
-/* Is somebody serving at path already? */
+static uint64_t
+monotonic_ns(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static int
+open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Is somebody serving at path already? Also one that is stopped, and does not accept. */
 static bool
 served(const struct sockaddr_un *address)
 {
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool answered = probe >= 0 && connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0;
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool answered = probe >= 0 &&
+                    (connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN);
 
     if (probe >= 0)
         close(probe);
@@ -69,13 +101,14 @@ admin_start(const char *path, const struct admin_handler *handler, struct admin 
         admin->connections[i].socket = -1;
     admin->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (admin->listener < 0 || bind(admin->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(admin->listener, 16) != 0) {
+        listen(admin->listener, BACKLOG) != 0) {
         refuse(detail, detail_bytes, path, strerror(errno));
         if (admin->listener >= 0)
             close(admin->listener);
         free(admin);
         return CAIRN_IO;
     }
+    admin->spare = open_spare();
     *out = admin;
     return CAIRN_OK;
 }
@@ -86,143 +119,291 @@ hang_up(struct admin *admin, struct connection *connection)
     close(connection->socket);
     connection->socket = -1;
     free(connection->line);
-    connection->line = NULL;
+    free(connection->answer);
+    connection->line = connection->answer = NULL;
     admin->handler.closed(admin->handler.context, connection->state);
     connection->state = NULL;
 }
 
-static void
-let_in(struct admin *admin)
+/* Somebody of this machine who may always ask: root, and who runs the node. */
+static bool
+is_administrator(int socket)
 {
-    int socket = accept4(admin->listener, NULL, NULL, SOCK_CLOEXEC);
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
 
-    if (socket < 0)
-        return;
+    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+/* The one that has been idle longest, is nobody's attachment, and has had a turn; of administrators only where they may be
+ * let go too. */
+static struct connection *
+idlest(struct admin *admin, bool administrators, uint64_t now_ns)
+{
+    struct connection *found = NULL;
+
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
         struct connection *connection = &admin->connections[i];
 
-        if (connection->socket >= 0)
+        if (connection->socket < 0 || connection->state != NULL || connection->administrator > administrators ||
+            connection->stirred_ns >= now_ns)
             continue;
-        connection->line = malloc(LINE_BYTES_MAX);
-        if (connection->line == NULL)
-            break;
-        connection->socket = socket;
-        connection->used = 0;
-        connection->state = NULL;
+        if (found == NULL || connection->administrator < found->administrator ||
+            (connection->administrator == found->administrator && connection->stirred_ns < found->stirred_ns))
+            found = connection;
+    }
+    return found;
+}
+
+/* A place for a newcomer; who is idle may have to go for it. NULL: there is none. */
+static struct connection *
+place_for(struct admin *admin, bool administrator, uint64_t now_ns)
+{
+    struct connection *free_place = NULL, *idle;
+    int others = 0;
+
+    for (int i = 0; i < CONNECTIONS_MAX; i++) {
+        if (admin->connections[i].socket < 0)
+            free_place = &admin->connections[i];
+        else
+            others += !admin->connections[i].administrator;
+    }
+    if (free_place != NULL && (administrator || others < CONNECTIONS_MAX - KEPT_FOR_ADMINISTRATORS))
+        return free_place;
+    idle = idlest(admin, administrator, now_ns);
+    if (idle != NULL)
+        hang_up(admin, idle);
+    return idle;
+}
+
+/* Says why, as far as that goes without waiting, and hangs up. */
+static void
+turn_away(int socket, const char *why)
+{
+    char line[160];
+    int size_bytes = snprintf(line, sizeof(line), "{\"ok\":false,\"error\":\"full\",\"detail\":\"%s\"}\n", why);
+
+    (void)!send(socket, line, (size_t)size_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(socket);
+}
+
+static void
+let_in(struct admin *admin, int socket, uint64_t now_ns)
+{
+    bool administrator = is_administrator(socket);
+    struct connection *place = place_for(admin, administrator, now_ns);
+    char *line = place == NULL ? NULL : malloc(LINE_BYTES_MAX);
+
+    if (line == NULL) {
+        turn_away(socket, "the node has no place for another connection");
         return;
     }
-    close(socket); /* full: the client sees its connection end and says so */
+    *place = (struct connection){
+        .socket = socket, .administrator = administrator, .line = line, .answer_fd = -1, .stirred_ns = now_ns};
+}
+
+/* There are no descriptors left: one that is idle goes, or else the newcomer does. */
+static bool
+make_descriptor(struct admin *admin, uint64_t now_ns)
+{
+    struct connection *idle = idlest(admin, true, now_ns);
+    int socket;
+
+    if (idle != NULL) {
+        hang_up(admin, idle);
+        return true;
+    }
+    if (admin->spare >= 0)
+        close(admin->spare);
+    socket = accept4(admin->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (socket >= 0)
+        turn_away(socket, "the node has no file descriptor left");
+    admin->spare = open_spare();
+    return socket >= 0 && admin->spare >= 0;
+}
+
+static void
+accept_some(struct admin *admin, uint64_t now_ns)
+{
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int socket = accept4(admin->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (socket >= 0) {
+            let_in(admin, socket, now_ns);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            if (make_descriptor(admin, now_ns))
+                continue;
+            /* It would be readable all the while. */
+            admin->listens_ns = now_ns + LISTENER_RESTS_NS;
+            return;
+        } else {
+            return;
+        }
+    }
 }
 
 /* The first bytes carry the descriptor. */
-static bool
-send_all(int socket, const char *text, size_t size_bytes, int fd)
+static ssize_t
+send_part(struct connection *connection)
 {
+    struct iovec part = {.iov_base = connection->answer + connection->sent_bytes,
+                         .iov_len = connection->answer_bytes - connection->sent_bytes};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     char control[CMSG_SPACE(sizeof(int))] = {0};
-    size_t sent = 0;
 
-    while (sent < size_bytes) {
-        struct iovec part = {.iov_base = (char *)(uintptr_t)text + sent, .iov_len = size_bytes - sent};
-        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-        ssize_t done;
+    if (connection->answer_fd >= 0 && connection->sent_bytes == 0) {
+        struct cmsghdr *header;
 
-        if (fd >= 0 && sent == 0) {
-            struct cmsghdr *header;
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &connection->answer_fd, sizeof(int));
+    }
+    return sendmsg(connection->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
 
-            message.msg_control = control;
-            message.msg_controllen = sizeof(control);
-            header = CMSG_FIRSTHDR(&message);
-            header->cmsg_level = SOL_SOCKET;
-            header->cmsg_type = SCM_RIGHTS;
-            header->cmsg_len = CMSG_LEN(sizeof(int));
-            memcpy(CMSG_DATA(header), &fd, sizeof(int));
-        }
-        done = sendmsg(socket, &message, MSG_NOSIGNAL);
-        if (done <= 0)
+/* As much of the answer as the client takes. false: the connection is over. */
+static bool
+send_some(struct connection *connection, uint64_t now_ns)
+{
+    while (connection->answer != NULL) {
+        ssize_t sent = send_part(connection);
+
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS))
+            return true;
+        if (sent <= 0)
             return false;
-        sent += (size_t)done;
+        connection->stirred_ns = now_ns;
+        connection->sent_bytes += (size_t)sent;
+        if (connection->sent_bytes == connection->answer_bytes) {
+            free(connection->answer);
+            connection->answer = NULL;
+        }
     }
     return true;
 }
 
+/* false: there is no memory for an answer. */
 static bool
-serve_line(struct admin *admin, struct connection *connection, const char *line)
+serve_line(struct admin *admin, struct connection *connection)
 {
     struct admin_reply reply = {.fd = -1};
     json_error_t error;
-    json_t *request = json_loads(line, 0, &error);
-    char *text;
-    bool sent = false;
+    json_t *request = json_loads(connection->line, 0, &error);
 
     if (json_is_object(request))
-        admin->handler.command(admin->handler.context, &connection->state, request, &reply);
+        admin->handler.command(admin->handler.context, &connection->state, connection->administrator, request, &reply);
     if (reply.body == NULL)
         reply.body = json_pack("{s:b,s:s}", "ok", 0, "detail", "not a request");
-    text = json_dumps(reply.body, JSON_COMPACT);
-    if (text != NULL) {
-        size_t size_bytes = strlen(text);
-
-        text[size_bytes] = '\n'; /* in place of the NUL: the length is known */
-        sent = send_all(connection->socket, text, size_bytes + 1, reply.fd);
-        free(text);
+    connection->answer = json_dumps(reply.body, JSON_COMPACT);
+    if (connection->answer != NULL) {
+        connection->answer_bytes = strlen(connection->answer) + 1;
+        connection->answer[connection->answer_bytes - 1] = '\n'; /* in place of the NUL: the length is known */
+        connection->sent_bytes = 0;
+        connection->answer_fd = reply.fd;
     }
     json_decref(reply.body);
     json_decref(request);
-    return sent;
+    return connection->answer != NULL;
 }
 
-static void
-serve(struct admin *admin, struct connection *connection)
+/* Is a whole request waiting to be served? */
+static bool
+has_line(const struct connection *connection)
 {
-    ssize_t got = recv(connection->socket, connection->line + connection->used, LINE_BYTES_MAX - 1 - connection->used,
-                       MSG_DONTWAIT);
-    char *end;
+    return connection->answer == NULL && memchr(connection->line, '\n', connection->used_bytes) != NULL;
+}
+
+/* One request: the others have their turn. */
+static bool
+serve_one(struct admin *admin, struct connection *connection, uint64_t now_ns)
+{
+    char *end = memchr(connection->line, '\n', connection->used_bytes);
+    size_t taken_bytes;
+    bool served;
+
+    if (end == NULL)
+        return connection->used_bytes < LINE_BYTES_MAX - 1;
+    *end = '\0';
+    served = serve_line(admin, connection);
+    taken_bytes = (size_t)(end - connection->line) + 1;
+    memmove(connection->line, connection->line + taken_bytes, connection->used_bytes - taken_bytes);
+    connection->used_bytes -= taken_bytes;
+    return served && send_some(connection, now_ns);
+}
+
+static bool
+receive_some(struct connection *connection, uint64_t now_ns)
+{
+    ssize_t got = recv(connection->socket, connection->line + connection->used_bytes,
+                       LINE_BYTES_MAX - 1 - connection->used_bytes, MSG_DONTWAIT);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0 || connection->used + (size_t)got == LINE_BYTES_MAX - 1) {
-        hang_up(admin, connection);
-        return;
-    }
-    connection->used += (size_t)got;
-    while ((end = memchr(connection->line, '\n', connection->used)) != NULL) {
-        size_t taken = (size_t)(end - connection->line) + 1;
+        return true;
+    if (got <= 0)
+        return false;
+    connection->used_bytes += (size_t)got;
+    connection->stirred_ns = now_ns;
+    return true;
+}
 
-        *end = '\0';
-        if (!serve_line(admin, connection, connection->line)) {
-            hang_up(admin, connection);
-            return;
-        }
-        memmove(connection->line, connection->line + taken, connection->used - taken);
-        connection->used -= taken;
+/* What there is to do for a connection, without waiting for it. false: it is over. */
+static bool
+serve(struct admin *admin, struct connection *connection, bool ready, uint64_t now_ns)
+{
+    if (connection->answer != NULL && ready && !send_some(connection, now_ns))
+        return false;
+    if (connection->answer != NULL)
+        return now_ns - connection->stirred_ns < STUCK_NS;
+    if (ready && !has_line(connection) && !receive_some(connection, now_ns))
+        return false;
+    return serve_one(admin, connection, now_ns);
+}
+
+/* What each waits for: the listener first, then the connections there are (a process may not even name more places than
+ * it may have descriptors). *more: one need not wait. */
+static nfds_t
+gather(struct admin *admin, struct pollfd *fds, struct connection **owners, bool *more)
+{
+    nfds_t count = 0;
+
+    fds[count++] = (struct pollfd){.fd = monotonic_ns() < admin->listens_ns ? -1 : admin->listener, .events = POLLIN};
+    for (int i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &admin->connections[i];
+
+        if (connection->socket < 0)
+            continue;
+        owners[count] = connection;
+        fds[count++] = (struct pollfd){.fd = connection->socket,
+                                       .events = connection->answer != NULL ? POLLOUT : POLLIN};
+        *more |= has_line(connection);
     }
+    return count;
 }
 
 void
 admin_poll(struct admin *admin, int timeout_ms)
 {
-    struct pollfd fds[CONNECTIONS_MAX + 1];
     struct connection *owners[CONNECTIONS_MAX + 1];
-    nfds_t count = 0;
+    struct pollfd fds[CONNECTIONS_MAX + 1];
+    bool more = false;
+    nfds_t count = gather(admin, fds, owners, &more);
+    uint64_t now_ns;
 
-    fds[count] = (struct pollfd){.fd = admin->listener, .events = POLLIN};
-    owners[count++] = NULL;
-    for (int i = 0; i < CONNECTIONS_MAX; i++) {
-        if (admin->connections[i].socket < 0)
-            continue;
-        fds[count] = (struct pollfd){.fd = admin->connections[i].socket, .events = POLLIN};
-        owners[count++] = &admin->connections[i];
-    }
-    if (poll(fds, count, timeout_ms) <= 0)
+    if (poll(fds, count, more ? 0 : timeout_ms) < 0)
         return;
-    for (nfds_t i = 0; i < count; i++) {
-        if (fds[i].revents == 0)
-            continue;
-        if (owners[i] == NULL)
-            let_in(admin);
-        else
-            serve(admin, owners[i]);
+    now_ns = monotonic_ns();
+    for (nfds_t i = 1; i < count; i++) {
+        if (!serve(admin, owners[i], fds[i].revents != 0, now_ns))
+            hang_up(admin, owners[i]);
     }
+    if (fds[0].revents != 0)
+        accept_some(admin, now_ns);
 }
 
 void
@@ -235,6 +416,8 @@ admin_stop(struct admin *admin)
             hang_up(admin, &admin->connections[i]);
     }
     close(admin->listener);
+    if (admin->spare >= 0)
+        close(admin->spare);
     unlink(admin->path);
     free(admin);
 }

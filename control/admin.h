@@ -1,8 +1,12 @@
 /* The admin socket: requests and replies are JSON objects, a line each, over a Unix stream socket;
- * a reply may carry a file descriptor. One thread. */
+ * a reply may carry a file descriptor. One thread, which waits for no client: an answer goes out as it is taken, and while
+ * it does nothing more is read from there; who takes nothing of it for five seconds is let go. There are 96 places, eight
+ * of them for administrators alone. Where one is needed, whoever has been idle longest goes, attached clients aside; and
+ * so where descriptors run out. */
 #ifndef CONTROL_ADMIN_H
 #define CONTROL_ADMIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -17,8 +21,10 @@ struct admin_reply {
 };
 
 struct admin_handler {
-    /* A request. *connection is the handler's to use: what it keeps about this connection. */
-    void (*command)(void *context, void **connection, const void *request, struct admin_reply *reply);
+    /* A request. *connection is the handler's to use: what it keeps about this connection, which is not let go while
+     * that is not NULL. administrator: root, or who runs the node, asks. */
+    void (*command)(void *context, void **connection, bool administrator, const void *request,
+                    struct admin_reply *reply);
     /* The connection has ended. */
     void (*closed)(void *context, void *connection);
     void *context;

@@ -14,7 +14,10 @@
 
 #include <microhttpd.h>
 
-#define CONNECTIONS_MAX 16u
+#define CONNECTIONS_MAX 64u
+/* With so many open the oldest is ended for a new one: who is slow does not keep others out, also where it sends a byte
+ * now and then. */
+#define CONNECTIONS_CALM 32u
 #define TIMEOUT_S 10u
 #define TYPE "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,12 +30,55 @@ static struct {
     __typeof__(MHD_add_response_header) *add_header;
     __typeof__(MHD_queue_response) *queue_response;
     __typeof__(MHD_destroy_response) *destroy_response;
+    __typeof__(MHD_get_connection_info) *connection_info;
 } http;
 
 struct metrics {
     struct MHD_Daemon *daemon;
     struct metrics_source source;
+    /* The server's thread's own. */
+    struct MHD_Connection *open[CONNECTIONS_MAX]; /* the oldest first */
+    uint32_t open_count;
 };
+
+static void
+forget_connection(struct metrics *metrics, const struct MHD_Connection *connection)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < metrics->open_count; i++) {
+        if (metrics->open[i] != connection)
+            metrics->open[kept++] = metrics->open[i];
+    }
+    metrics->open_count = kept;
+}
+
+/* Called by the server's thread, which then finds that the other end has gone. */
+static void
+end_connection(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = http.connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    if (info != NULL)
+        shutdown(info->connect_fd, SHUT_RDWR);
+}
+
+static void
+note_connection(void *context, struct MHD_Connection *connection, void **connection_context,
+                enum MHD_ConnectionNotificationCode code)
+{
+    struct metrics *metrics = context;
+
+    (void)connection_context;
+    forget_connection(metrics, connection);
+    if (code != MHD_CONNECTION_NOTIFY_STARTED)
+        return;
+    if (metrics->open_count >= CONNECTIONS_CALM) {
+        end_connection(metrics->open[0]);
+        forget_connection(metrics, metrics->open[0]);
+    }
+    metrics->open[metrics->open_count++] = connection;
+}
 
 static enum MHD_Result
 answer(struct MHD_Connection *connection, unsigned status, char *text, size_t size_bytes,
@@ -148,7 +194,8 @@ load(void)
            find(library, "MHD_create_response_from_buffer", &http.create_response) &&
            find(library, "MHD_add_response_header", &http.add_header) &&
            find(library, "MHD_queue_response", &http.queue_response) &&
-           find(library, "MHD_destroy_response", &http.destroy_response);
+           find(library, "MHD_destroy_response", &http.destroy_response) &&
+           find(library, "MHD_get_connection_info", &http.connection_info);
 }
 
 enum cairn_error
@@ -173,7 +220,8 @@ metrics_start(const char *address, const struct metrics_source *source, struct m
         metrics->daemon = http.start_daemon(found->ai_family == AF_INET6 ? flags | MHD_USE_IPv6 : flags, 0, NULL, NULL,
                                             serve, metrics, MHD_OPTION_SOCK_ADDR, found->ai_addr,
                                             MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                            TIMEOUT_S, MHD_OPTION_END);
+                                            TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION, note_connection, metrics,
+                                            MHD_OPTION_END);
         if (metrics->daemon == NULL)
             error = refuse_start(CAIRN_IO, address, errno == 0 ? "cannot be listened at" : strerror(errno), detail,
                                  detail_bytes);

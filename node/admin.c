@@ -199,7 +199,7 @@ failure(const char *error, const char *detail)
 }
 
 static json_t *
-attach(struct node *node, void **connection, struct admin_reply *reply)
+attach(struct node *node, void **connection, bool administrator, struct admin_reply *reply)
 {
     enum phase phase = introduction_phase(&node->introduction);
     struct attachment *attachment;
@@ -212,7 +212,7 @@ attach(struct node *node, void **connection, struct admin_reply *reply)
         return failure("recovering", standing);
     }
     pthread_mutex_lock(&node->control->lock);
-    attachment = attachment_make(node, false);
+    attachment = attachment_make(node, false, administrator ? 0 : ATTACHMENTS_KEPT);
     pthread_mutex_unlock(&node->control->lock);
     if (attachment == NULL)
         return failure("full", "the node has no room for another client");
@@ -346,7 +346,8 @@ bootstrap(struct node *node)
 }
 
 void
-admin_command(void *context, void **connection, const void *request_object, struct admin_reply *reply)
+admin_command(void *context, void **connection, bool administrator, const void *request_object,
+              struct admin_reply *reply)
 {
     struct node *node = context;
     const json_t *request = request_object;
@@ -355,7 +356,7 @@ admin_command(void *context, void **connection, const void *request_object, stru
     if (command == NULL)
         reply->body = failure("invalid", "a request needs a cmd");
     else if (strcmp(command, "attach") == 0)
-        reply->body = attach(node, connection, reply);
+        reply->body = attach(node, connection, administrator, reply);
     else if (strcmp(command, "open") == 0)
         reply->body = open_log(node, request);
     else if (strcmp(command, "status") == 0)

@@ -64,16 +64,18 @@ spare_or_new(struct node *node, bool embedded)
 
 /* Called with the control lock held: one writer on the command ring. */
 struct attachment *
-attachment_make(struct node *node, bool embedded)
+attachment_make(struct node *node, bool embedded, uint32_t kept)
 {
     struct control *control = node->control;
     struct attachment *attachment;
-    uint32_t index = 0;
+    uint32_t index = 0, left = 0;
 
     attachments_reap(node);
     while (index < ATTACHMENTS_MAX && control->attachments[index] != NULL)
         index++;
-    attachment = index < ATTACHMENTS_MAX ? spare_or_new(node, embedded) : NULL;
+    for (uint32_t i = index; i < ATTACHMENTS_MAX; i++)
+        left += control->attachments[i] == NULL;
+    attachment = left > kept ? spare_or_new(node, embedded) : NULL;
     if (attachment == NULL)
         return NULL;
     attachment->index = (uint8_t)index;
@@ -118,7 +120,7 @@ node_attach(struct node *node, struct cairn_client **out)
         return CAIRN_RECOVERING;
     }
     pthread_mutex_lock(&node->control->lock);
-    attachment = attachment_make(node, true);
+    attachment = attachment_make(node, true, 0);
     pthread_mutex_unlock(&node->control->lock);
     if (attachment == NULL) {
         free(client);

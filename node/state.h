@@ -35,6 +35,7 @@
 #include "worker.h"
 
 #define ATTACHMENTS_MAX 64u
+#define ATTACHMENTS_KEPT 4u /* of them, for administrators */
 #define READERS_MAX 64u
 #define REQUESTS_PER_TURN 64u
 #define FRAMES_PER_TURN 32u
@@ -581,7 +582,8 @@ void reader_failed(struct node *node, uint64_t token);
 uint32_t readers_turn(struct node *node, uint64_t now_ns);
 
 /* attach.c */
-struct attachment *attachment_make(struct node *node, bool embedded);
+/* kept: so many places are to stay free after it. */
+struct attachment *attachment_make(struct node *node, bool embedded, uint32_t kept);
 void attachment_leave(struct attachment *attachment);
 void attachment_free(struct attachment *attachment);
 void attachments_reap(struct node *node);
@@ -603,7 +605,8 @@ enum cairn_durability durability_default(const struct node *node);
 
 /* admin.c */
 struct admin_reply;
-void admin_command(void *context, void **connection, const void *request, struct admin_reply *reply);
+void admin_command(void *context, void **connection, bool administrator, const void *request,
+                   struct admin_reply *reply);
 void admin_closed(void *context, void *connection);
 
 /* turn.c */
