@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "protocol.h"
+#include "repeat.h"
 #include "state.h"
 
 bool
@@ -29,6 +30,13 @@ answer_put(struct node *node, uint8_t attachment_index, uint32_t serial, const s
         attachment->in_flight--;
     doorbell_ring(&attachment->channel.out.shared->bell);
     return true;
+}
+
+/* What an answer says of a repeat. */
+static uint8_t
+repeat_flags(bool repeated, const struct pending *pending)
+{
+    return (uint8_t)((repeated ? ANSWER_REPEATED : 0) | (repeated && pending->compared ? ANSWER_COMPARED : 0));
 }
 
 static struct answer
@@ -74,7 +82,7 @@ answer_trunk(struct node *node, struct node_log *log, const struct pending *pend
     struct answer answer = answer_to(node, log, pending->token, CAIRN_OK);
 
     answer.ack = pending->ack;
-    answer.flags = repeated ? ANSWER_REPEATED : 0;
+    answer.flags = repeat_flags(repeated, pending);
     answer.lsn = pending->unplaced ? 0 : pending->lsn;
     answer.term = answer.lsn == 0 ? 0 : core_term_at(log->core, answer.lsn);
     answer_put(node, pending->attachment, pending->serial, &answer, NULL);
@@ -97,7 +105,7 @@ answer_branch(struct node *node, struct node_log *log, const struct pending *pen
     if (!repeated)
         count_latency(node, log, pending, CAIRN_ACK_LOCAL);
     answer.ack = CAIRN_ACK_LOCAL;
-    answer.flags = (uint8_t)(ANSWER_ON_BRANCH | (repeated ? ANSWER_REPEATED : 0));
+    answer.flags = (uint8_t)(ANSWER_ON_BRANCH | repeat_flags(repeated, pending));
     answer.seq = seq;
     answer.incarnation = incarnation;
     answer.fork_lsn = core_commit_lsn(log->core);
@@ -281,6 +289,19 @@ pending_deposed(struct node *node, struct node_log *log)
     log->waits_count = 0;
 }
 
+/* Refuses a repeat that is another entry than the one at `place` of the store; true: it did. */
+static bool
+refuse_other(struct node *node, struct node_log *log, struct pending *pending, const struct store *store,
+             uint64_t place, const struct record *record)
+{
+    enum repeat repeat = repeat_compare(store, place, record);
+
+    pending->compared = repeat == REPEAT_SAME;
+    if (repeat == REPEAT_OTHER)
+        answer_error(node, log, node->attachments[pending->attachment], pending->token, CAIRN_MISMATCH);
+    return repeat == REPEAT_OTHER;
+}
+
 static bool
 answer_repeated(struct node *node, struct node_log *log, struct pending *pending, const struct record *record,
                 const struct accepted *accepted)
@@ -289,6 +310,8 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
 
     /* The core does not remember the places of all that it knows to be held. */
     pending->lsn = accepted->lsn != 0 ? accepted->lsn : node_find_entry(&log->trunk, &id, 1);
+    if (refuse_other(node, log, pending, &log->trunk, pending->lsn, record))
+        return true;
     /* Nor is all of the trunk in memory: it stands before what is. */
     pending->unplaced = pending->lsn == 0;
     if (pending->unplaced)
@@ -395,6 +418,17 @@ place_repeated(struct node_log *log, const struct entry_id *id, struct accepted 
     accepted->incarnation = branch_place_incarnation(place);
 }
 
+/* The same of what a branch is given again, which stands there, or on the trunk already. */
+static bool
+refuse_other_branch(struct node *node, struct node_log *log, struct pending *pending, const struct accepted *accepted,
+                    const struct record *record)
+{
+    if (accepted->lsn != 0)
+        return refuse_other(node, log, pending, &log->trunk, accepted->lsn, record);
+    return refuse_other(node, log, pending, &log->own->store,
+                        accepted->seq == 0 ? 0 : branch_place(accepted->incarnation, accepted->seq), record);
+}
+
 static bool
 append_branch(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
               const struct record *record, uint64_t now_ns)
@@ -438,8 +472,12 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
         count_appended(log, block.size_bytes);
         log_reassess(node, log);
         node_activate(node, log);
-    } else if (accepted.seq == 0)
-        place_repeated(log, &id, &accepted);
+    } else {
+        if (accepted.seq == 0)
+            place_repeated(log, &id, &accepted);
+        if (refuse_other_branch(node, log, pending, &accepted, record))
+            return true;
+    }
     answer_kept(node, log, pending, accepted.incarnation, accepted.seq, accepted.repeated);
     return true;
 }

@@ -74,6 +74,7 @@ struct pending {
     uint8_t attachment, ack, asked;
     bool repeated;
     bool unplaced; /* lsn is only a bound of where it stands */
+    bool compared; /* repeated, and what stands there has its bytes */
 };
 
 #define TAKEN_SHIFT 6u /* from nanoseconds, so that a pending append stays within half a cache line */

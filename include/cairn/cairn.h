@@ -46,7 +46,8 @@ struct cairn_result {
     uint64_t token;     /* as given with the request */
     enum cairn_ack ack; /* of an append: the level it got */
     bool on_branch;     /* tentative: seq says where on the origin's branch, lsn is 0 */
-    bool repeated;      /* the log held it already */
+    bool repeated;      /* the log held it already: */
+    bool compared;      /* and its bytes are these; else they are where the node does not look (trimmed, on disk) */
     uint8_t origin;
     uint8_t leader; /* CAIRN_NODE_NONE: not known */
     uint8_t reached, needed;

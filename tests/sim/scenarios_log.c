@@ -245,7 +245,7 @@ base_without_producers(struct sim *sim)
     expect(sim, core_role(core_of(sim, away)) != ROLE_LEADER);
     eventually(sim, WITHIN, core_role(core_of(sim, away)) == ROLE_LEADER);
     expect(sim, append(sim, away, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_PRODUCER_EVICTED);
-    expect(sim, append(sim, away, 8, 4000, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, scene_append_sized(sim, away, 8, 4000, CAIRN_ACK_MAJORITY, SCENE_MANY_BYTES, NULL) == CAIRN_OK);
     expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 8, 4000) == 1);
     lose_from(sim, third, MESSAGE_NONE);
     lose_to(sim, away, MESSAGE_NONE);
@@ -398,6 +398,35 @@ exactly_once_failover(struct sim *sim)
     scene_end(sim);
 }
 
+/* On the trunk, also where its leader never had it from a client, and on a branch. */
+static void
+repeat_is_another(struct sim *sim)
+{
+    struct cairn_result result = {0};
+    uint8_t leader, away;
+
+    leader = scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
+    away = follower(sim, leader, 1);
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, scene_append_sized(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, 32, NULL) == CAIRN_MISMATCH);
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK);
+    expect(sim, result.repeated && result.compared);
+    eventually(sim, WITHIN, core_commit_lsn(core_of(sim, away)) == core_commit_lsn(core_of(sim, leader)));
+    isolate(sim, away, true);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[away], LOG)->mode == CAIRN_MODE_AP);
+    expect(sim, append(sim, away, 8, 1, CAIRN_ACK_LOCAL, NULL) == CAIRN_OK);
+    expect(sim, scene_append_sized(sim, away, 8, 1, CAIRN_ACK_LOCAL, 32, NULL) == CAIRN_MISMATCH);
+    expect(sim, scene_append_sized(sim, away, 7, 1, CAIRN_ACK_LOCAL, 32, NULL) == CAIRN_MISMATCH);
+    expect(sim, append(sim, away, 8, 1, CAIRN_ACK_LOCAL, &result) == CAIRN_OK);
+    expect(sim, result.repeated && result.compared && result.on_branch);
+    isolate(sim, away, false);
+    eventually(sim, WITHIN, copies(sim, 8, 1) == 1);
+    scene_lead(sim, away);
+    expect(sim, scene_append_sized(sim, away, 7, 1, CAIRN_ACK_MAJORITY, 32, NULL) == CAIRN_MISMATCH);
+    expect(sim, copies(sim, 7, 1) == 1);
+    scene_end(sim);
+}
+
 static void
 exactly_once_evicted(struct sim *sim)
 {
@@ -475,6 +504,7 @@ const struct scenario scenarios_log[] = {
     {"epoch-truncation", "a longer tail of an old term is found by the history of terms", epoch_truncation},
     {"append-window-full", "a leader that cannot commit takes a bounded number of appends", append_window_full},
     {"exactly-once-failover", "a repeat gets the first place, also from another leader", exactly_once_failover},
+    {"repeat-is-another", "a repeat with other bytes is refused, on the trunk and on a branch", repeat_is_another},
     {"exactly-once-evicted", "a producer that is forgotten is refused, never doubled", exactly_once_evicted},
     {"duplicate-producers", "of two that claim one producer id the older is fenced", duplicate_producers},
     {0},

@@ -126,7 +126,9 @@ torn_tail(struct sim *sim)
         for (uint8_t i = 0; i < 3; i++)
             expect(sim, !sim->nodes[i].node->journal_damaged);
         /* Answered by nobody, it may or may not have lived on; a repeat settles it, as soon as somebody leads for good. */
-        eventually(sim, WITHIN, append(sim, scene_leader(sim), 7, seq + 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+        eventually(sim, WITHIN,
+                   scene_append_sized(sim, scene_leader(sim), 7, seq + 1, CAIRN_ACK_MAJORITY, LARGE_BYTES, NULL) ==
+                       CAIRN_OK);
     }
     end_with_each_once(sim, 2 * (uint64_t)atoms + 2);
 }

@@ -234,11 +234,18 @@ wait_for(struct sim *sim, uint8_t node, uint64_t token, struct cairn_result *out
 }
 
 enum cairn_error
-append(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack, struct cairn_result *out)
+scene_append_sized(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack,
+                   uint32_t payload_bytes, struct cairn_result *out)
 {
     struct cairn_result unused;
 
-    return wait_for(sim, node, give(sim, node, producer, seq, 0, ack, 16), out == NULL ? &unused : out);
+    return wait_for(sim, node, give(sim, node, producer, seq, 0, ack, payload_bytes), out == NULL ? &unused : out);
+}
+
+enum cairn_error
+append(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack, struct cairn_result *out)
+{
+    return scene_append_sized(sim, node, producer, seq, ack, 16, out);
 }
 
 uint64_t
@@ -328,7 +335,7 @@ void
 append_many(struct sim *sim, uint8_t node, uint64_t producer, uint32_t count, enum cairn_ack ack)
 {
     for (uint32_t i = 0; i < count && !sim->failed; i++) {
-        while (give(sim, node, producer, i + 1, 0, ack, 64) == 0 && !sim->failed)
+        while (give(sim, node, producer, i + 1, 0, ack, SCENE_MANY_BYTES) == 0 && !sim->failed)
             sim_run_for(sim, 100 * US);
         if (i % 32 == 31) {
             struct cairn_result unused;

@@ -69,6 +69,11 @@ void cut_pair(struct sim *sim, uint8_t left, uint8_t right);
 /* Appends entry `seq` of the producer at the node, and waits for the answer; CAIRN_TIMEOUT: none came. */
 enum cairn_error append(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack,
                         struct cairn_result *out);
+/* The same, of another size. A repeat is of the same size, or it is another entry. */
+enum cairn_error scene_append_sized(struct sim *sim, uint8_t node, uint64_t producer, uint64_t seq, enum cairn_ack ack,
+                                    uint32_t payload_bytes, struct cairn_result *out);
+/* Of the entries of append_many(). */
+#define SCENE_MANY_BYTES 64u
 /* Producers from here on are nobody to the log, which then cannot tell a repeat. */
 #define ANONYMOUS (1u << 20)
 /* In two steps. */
