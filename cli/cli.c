@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "admin_client.h"
 #include "disk.h"
 
 #define OPTIONS_MAX 32
@@ -279,12 +278,6 @@ cli_node(const struct cluster_config *cluster, const char *name, uint8_t *out)
     return *out == CAIRN_NODE_NONE ? cli_usage("no node '%s' in the cluster file", name) : 0;
 }
 
-static void
-socket_path(const struct cluster_config *cluster, uint8_t node, char *path, size_t path_bytes)
-{
-    snprintf(path, path_bytes, "%s/%s.sock", cluster->directory, cluster->names[node]);
-}
-
 struct disk *
 cli_open_disk(const char *parent, const char *node, bool without_uring, char *detail, size_t detail_bytes)
 {
@@ -295,26 +288,6 @@ cli_open_disk(const char *parent, const char *node, bool without_uring, char *de
     if (disk_machine_open(directory, without_uring, &disk, detail, detail_bytes) == CAIRN_OK && disk->detail[0] != '\0')
         fprintf(stderr, "cairn: no io_uring for the journal: %s\n", disk->detail);
     return disk;
-}
-
-json_t *
-cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, char *detail, size_t detail_bytes)
-{
-    char path[384];
-    json_t *answer;
-    int fd;
-
-    socket_path(cluster, node, path, sizeof(path));
-    fd = admin_dial(path, detail, detail_bytes);
-    if (fd < 0) {
-        json_decref(request);
-        return NULL;
-    }
-    answer = admin_ask(fd, request, NULL);
-    close(fd);
-    if (answer == NULL)
-        snprintf(detail, detail_bytes, "node %s does not answer (is it stopped?)", cluster->names[node]);
-    return answer;
 }
 
 const json_t *

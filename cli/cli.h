@@ -82,15 +82,52 @@ int cli_node(const struct cluster_config *cluster, const char *name, uint8_t *ou
  * with a detail: it cannot be had. */
 struct disk *cli_open_disk(const char *parent, const char *node, bool without_uring, char *detail, size_t detail_bytes);
 
+/* What nodes answered that were asked side by side. Zeroed memory is none. */
+struct cli_answers {
+    json_t *by_node[CAIRN_NODES_MAX];   /* NULL: it did not, */
+    char details[CAIRN_NODES_MAX][256]; /* for this reason */
+    cairn_node_set silent;              /* those that were asked and did not */
+};
+
+enum cli_patience {
+    CLI_FIRST, /* until one has answered: others are asked where it takes more than some milliseconds */
+    CLI_ALL,   /* until all have, or 0.6 s */
+    CLI_HEARD, /* the same, but who is not even heard by those that answer is waited for no more than 0.1 s */
+};
+
+/* Asks each node its request, which is taken over; NULL: not that node. All at once: who hangs costs the others nothing.
+ * How many answered. The answers are freed first. */
+uint32_t cli_ask_each(const struct cluster_config *cluster, json_t **requests, enum cli_patience patience,
+                      struct cli_answers *answers);
+
+/* The same of all nodes, or of `via` alone, for their status. */
+uint32_t cli_ask_status(const struct cluster_config *cluster, uint8_t via, enum cli_patience patience,
+                        struct cli_answers *answers);
+void cli_answers_free(struct cli_answers *answers);
+
+/* Why nobody answered: of the last that was asked. */
+const char *cli_answers_detail(const struct cli_answers *answers);
+
+/* "n1 and n2 do not answer", of those that were asked; "" where all did. */
+const char *cli_silent_text(const struct cluster_config *cluster, cairn_node_set silent, char *text, size_t text_bytes);
+
 /* Asks one node; NULL with a detail where it does not answer. */
 json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, char *detail, size_t detail_bytes);
+
+/* A wait that a person should know of: what for is said once, on stderr, when it takes longer than is nice. */
+struct cli_waiting {
+    uint64_t begun_ns; /* 0: at the first call */
+    bool said;
+};
+void cli_waits(struct cli_waiting *waiting, const char *what, ...) __attribute__((format(printf, 2, 3)));
 
 /* The log's row of a node's answer to `status`, the answer's; NULL where the node does not know the log. */
 const json_t *cli_log_row(const json_t *answer, const char *log);
 
-/* All events of a node from number *next on, appended to rows, and *next moved. false, with a detail: it does not answer. */
-bool cli_collect_events(const struct cluster_config *cluster, uint8_t node, json_int_t *next, json_t *rows,
-                        char *detail, size_t detail_bytes);
+/* All events of every node from number next[node] on, appended to rows, and next moved. How many nodes answered; why the
+ * others did not is in answers, which the caller frees. */
+uint32_t cli_collect_events(const struct cluster_config *cluster, json_int_t *next, json_t *rows,
+                            struct cli_answers *answers);
 /* By time: clocks of one machine's processes are the same. Out of memory: as they were. */
 void cli_sort_events(json_t *rows);
 

@@ -7,8 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "append_look_up.h"
 #include "cli.h"
 #include "lines.h"
+
+#define DEADLINE_MS_MAX 86400000u
+#define LOOK_UP_NS 5000000000u
 
 struct append {
     struct cluster_config cluster;
@@ -21,6 +25,8 @@ struct append {
     const char *key_until;    /* a line's key ends before this; NULL: entries have none */
     const char *session_file; /* NULL: none */
     struct cairn_token token;
+    bool may_create;
+    uint64_t look_up_ns; /* what may be spent on looking repeats up */
     int status;
     uint64_t acked, refused, unknown;
 };
@@ -51,21 +57,36 @@ row_of(const struct append *append, const struct session_result *result)
 {
     const struct cairn_result *answer = &result->result;
     char detail[128];
+    json_t *row;
 
     if (result->error == CAIRN_OK && answer->on_branch)
-        return json_pack("{s:{s:s,s:I},s:I,s:s,s:b,s:I}", "branch", "origin",
-                         append->cluster.names[answer->origin % append->cluster.nodes], "seq", (json_int_t)answer->seq,
-                         "fork_lsn", (json_int_t)answer->fork_lsn, "ack", cairn_ack_name(answer->ack), "repeated",
-                         answer->repeated, "latency_ns", (json_int_t)result->latency_ns);
-    if (result->error == CAIRN_OK)
-        return json_pack("{s:I,s:I,s:s,s:b,s:I}", "lsn", (json_int_t)answer->lsn, "term", (json_int_t)answer->term,
-                         "ack", cairn_ack_name(answer->ack), "repeated", answer->repeated, "latency_ns",
-                         (json_int_t)result->latency_ns);
-    if (result->error == CAIRN_UNKNOWN)
-        return json_pack("{s:s,s:I,s:I}", "error", "unknown", "producer", (json_int_t)session_producer(append->session),
-                         "seq", (json_int_t)result->seq);
-    detail_of(append, result, detail, sizeof(detail));
-    return json_pack("{s:s,s:s}", "error", cairn_error_name(result->error), "detail", detail);
+        row = json_pack("{s:{s:s,s:I},s:I,s:s,s:b,s:I}", "branch", "origin",
+                        append->cluster.names[answer->origin % append->cluster.nodes], "seq", (json_int_t)answer->seq,
+                        "fork_lsn", (json_int_t)answer->fork_lsn, "ack", cairn_ack_name(answer->ack), "repeated",
+                        answer->repeated, "latency_ns", (json_int_t)result->latency_ns);
+    else if (result->error == CAIRN_OK)
+        row = json_pack("{s:I,s:I,s:s,s:b,s:I}", "lsn", (json_int_t)answer->lsn, "term", (json_int_t)answer->term,
+                        "ack", cairn_ack_name(answer->ack), "repeated", answer->repeated, "latency_ns",
+                        (json_int_t)result->latency_ns);
+    else if (result->error == CAIRN_UNKNOWN)
+        row = json_pack("{s:s,s:I,s:I,s:I}", "error", "unknown", "producer", (json_int_t)result->producer, "epoch",
+                        (json_int_t)result->producer_epoch, "seq", (json_int_t)result->seq);
+    else {
+        detail_of(append, result, detail, sizeof(detail));
+        row = json_pack("{s:s,s:s}", "error", cairn_error_name(result->error), "detail", detail);
+    }
+    if (result->error == CAIRN_OK && answer->repeated)
+        json_object_set_new(row, "compared", json_boolean(answer->compared));
+    return row;
+}
+
+/* What is said of a repeat. */
+static const char *
+repeat_text(const struct cairn_result *answer)
+{
+    if (!answer->repeated)
+        return "";
+    return answer->compared ? " (held already)" : " (held already by this name; its bytes were not compared)";
 }
 
 static void
@@ -75,15 +96,16 @@ print_text(const struct append *append, const struct session_result *result)
     char detail[128];
 
     if (result->error == CAIRN_OK && answer->on_branch)
-        printf("branch %s/%" PRIu64 " after lsn %" PRIu64 ", %s: tentative until it is merged\n",
+        printf("branch %s/%" PRIu64 " after lsn %" PRIu64 ", %s: tentative until it is merged%s\n",
                append->cluster.names[answer->origin % append->cluster.nodes], answer->seq, answer->fork_lsn,
-               cairn_ack_name(answer->ack));
+               cairn_ack_name(answer->ack), repeat_text(answer));
     else if (result->error == CAIRN_OK)
         printf("lsn %" PRIu64 ", %s, %.1f us%s\n", answer->lsn, cairn_ack_name(answer->ack),
-               (double)result->latency_ns / 1000, answer->repeated ? " (held already)" : "");
+               (double)result->latency_ns / 1000, repeat_text(answer));
     else if (result->error == CAIRN_UNKNOWN)
-        printf("unknown: it may yet appear; 'cairn append --producer %" PRIu64 " --seq %" PRIu64 "' settles it\n",
-               session_producer(append->session), result->seq);
+        printf("unknown: it may yet appear; 'cairn append --producer %" PRIu64 " --epoch %" PRIu32 " --seq %" PRIu64
+               "' settles it\n",
+               result->producer, result->producer_epoch, result->seq);
     else {
         detail_of(append, result, detail, sizeof(detail));
         printf("refused: %s\n", detail);
@@ -91,8 +113,10 @@ print_text(const struct append *append, const struct session_result *result)
 }
 
 static void
-report(struct append *append, const struct session_result *result)
+report(struct append *append, struct session_result *result)
 {
+    if (result->error == CAIRN_UNKNOWN && result->result.error == CAIRN_PRODUCER_EVICTED)
+        append_look_up(&append->cluster, append->session_config.log, result, &append->look_up_ns);
     append->acked += result->error == CAIRN_OK;
     append->unknown += result->error == CAIRN_UNKNOWN;
     append->refused += result->error != CAIRN_OK && result->error != CAIRN_UNKNOWN;
@@ -157,24 +181,52 @@ entry_of(const struct append *append, const struct line *line, struct cairn_entr
     return true;
 }
 
+/* Where no node that could be asked knows the log, though it took long to hear so. */
+static int
+make_log(struct append *append)
+{
+    const char *log = append->session_config.log;
+    int status;
+
+    if (!append->may_create || !append->cluster.auto_create)
+        return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it)", log, log);
+    append->may_create = false;
+    status = log_create_and_wait(&append->cluster, log, CAIRN_POLICY_CP, CAIRN_DENY_WRITES, NULL, NULL);
+    if (status == 0)
+        fprintf(stderr, "cairn: log '%s' created, policy cp\n", log);
+    return status;
+}
+
+/* Takes answers, or waits for some. */
+static int
+answer_some(struct append *append)
+{
+    if (append->may_create && session_lacks_log(append->session))
+        return make_log(append);
+    if (!drain(append))
+        session_wait(append->session);
+    return 0;
+}
+
 static int
 give_line(struct append *append, const struct line *line)
 {
     struct cairn_entry entry;
+    int status = 0;
 
     if (!entry_of(append, line, &entry))
         return cli_fail("line %" PRIu64 ": no key of at most %u bytes before a '%s'", line->number, CAIRN_KEY_BYTES_MAX,
                         append->key_until);
-    for (;;) {
+    while (status == 0) {
         enum cairn_error error = session_append(append->session, &entry);
 
         if (error == CAIRN_OK)
             return 0;
         if (error != CAIRN_AGAIN)
             return cli_fail("line %" PRIu64 ": %s", line->number, cairn_error_text(error));
-        if (!drain(append))
-            session_wait(append->session);
+        status = answer_some(append);
     }
+    return status;
 }
 
 static int
@@ -182,63 +234,58 @@ append_all(struct append *append)
 {
     struct line line;
     enum lines_status got;
+    int status = 0;
 
-    while ((got = lines_next(&append->lines, &line)) != LINES_END && cli_output_alive()) {
-        int status = 0;
-
+    while (status == 0 && (got = lines_next(&append->lines, &line)) != LINES_END && cli_output_alive()) {
         if (got == LINES_ERROR)
             status = cli_fail("input %s: %s", append->lines.name, append->lines.detail);
         else if (got == LINES_PAUSE)
             pause_for_input(append);
         else
             status = give_line(append, &line);
-        if (status != 0) {
-            append->status = status;
-            break;
-        }
         drain(append);
     }
+    if (status != 0)
+        append->status = status;
+    /* What is under way is answered in any case. */
     while (session_in_flight(append->session) > 0 && cli_output_alive()) {
-        if (!drain(append))
-            session_wait(append->session);
+        status = answer_some(append);
+        if (status != 0)
+            append->status = status;
     }
     return append->status;
 }
 
 static int
-open_session(struct append *append, const char *log, bool may_create)
+open_session(struct append *append)
 {
     char detail[512] = "";
     enum cairn_error error = session_open(&append->session_config, &append->session, detail, sizeof(detail));
     int status;
 
-    if (error == CAIRN_OK)
-        return 0;
-    if (error != CAIRN_NO_LOG)
-        return cli_fail("the cluster is down: %s", detail);
-    if (!may_create || !append->cluster.auto_create)
-        return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it)", log, log);
-    status = log_create_and_wait(&append->cluster, log, CAIRN_POLICY_CP, CAIRN_DENY_WRITES, NULL, NULL);
-    if (status != 0)
-        return status;
-    fprintf(stderr, "cairn: log '%s' created, policy cp\n", log);
-    return open_session(append, log, false);
+    if (error == CAIRN_NO_LOG) {
+        status = make_log(append);
+        if (status != 0)
+            return status;
+        error = session_open(&append->session_config, &append->session, detail, sizeof(detail));
+    }
+    return error == CAIRN_OK ? 0 : cli_fail("the cluster is down: %s", detail);
 }
 
 /* A log's durability never changes, so it is asked for once. */
 static int
 check_durable(const struct cluster_config *cluster, const char *log)
 {
-    char detail[256];
+    struct cli_answers answers = {0};
     bool durable = false;
 
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
     for (uint8_t i = 0; i < cluster->nodes && !durable; i++) {
-        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
-        const json_t *row = cli_log_row(answer, log);
+        const json_t *row = cli_log_row(answers.by_node[i], log);
 
         durable = row != NULL && strcmp(cli_text(row, "durability"), "disk") == 0;
-        json_decref(answer);
     }
+    cli_answers_free(&answers);
     if (durable)
         return 0;
     cli_fail(
@@ -253,6 +300,7 @@ cmd_append(int argc, char **argv)
     static struct append append;
     const char *cluster = NULL, *file = "-", *via = NULL, *durability = NULL;
     uint64_t deadline_ms = 10000, producer = 0, seq = 0;
+    uint32_t epoch = 0;
     enum cairn_ack ack = CAIRN_ACK_POLICY;
     enum cairn_durability wanted = CAIRN_MEMORY;
     const struct cli_option options[] = {
@@ -265,8 +313,9 @@ cmd_append(int argc, char **argv)
         {"via", OPTION_TEXT, &via, "the node to talk to first; where it refuses, no other is asked"},
         {"session", OPTION_TEXT, &append.session_file, "a file that remembers what was written, for read --session"},
         {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000"},
-        {"producer", OPTION_U64, &producer, "repeat as this producer"},
-        {"seq", OPTION_U64, &seq, "from this sequence on"},
+        {"producer", OPTION_U64, &producer, "as this producer: line k is its sequence k, also where one is refused"},
+        {"epoch", OPTION_U32, &epoch, "the producer's; default 0"},
+        {"seq", OPTION_U64, &seq, "a repeat: line k is the producer's sequence N + k - 1"},
         {"json", OPTION_FLAG, &append.json, "a JSON row for each entry"},
         OPTIONS_END,
     };
@@ -281,8 +330,10 @@ cmd_append(int argc, char **argv)
         return cli_usage("append: --durability does not take '%s' (memory, disk)", durability);
     if (append.key_until != NULL && strlen(append.key_until) != 1)
         return cli_usage("append: --key-until takes one character");
-    if (producer == 0 && seq != 0)
-        return cli_usage("append: --seq needs --producer");
+    if (producer == 0 && (seq != 0 || epoch != 0))
+        return cli_usage("append: --seq and --epoch need --producer");
+    if (deadline_ms > DEADLINE_MS_MAX)
+        return cli_usage("append: --deadline-ms is at most %u, a day", DEADLINE_MS_MAX);
     if ((status = cli_cluster(cluster, &append.cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)
         return status;
     if (append.session_file != NULL &&
@@ -301,8 +352,11 @@ cmd_append(int argc, char **argv)
         .deadline_ns = deadline_ms * 1000000,
         .producer = producer,
         .first_seq = seq,
+        .producer_epoch = epoch,
     };
-    status = open_session(&append, argv[first], true);
+    append.may_create = true;
+    append.look_up_ns = LOOK_UP_NS;
+    status = open_session(&append);
     if (status == 0 && wanted == CAIRN_DISK)
         status = check_durable(&append.cluster, argv[first]);
     if (status == 0)

@@ -7,23 +7,26 @@
 
 #define WAIT_NS 5000000000u
 
-/* Asks the nodes that can be reached from here, one after the other, until one answers; the caller frees it. */
+/* One node's answer, or with CAIRN_NODE_NONE that of whoever can be asked from here; the caller frees it. */
 static json_t *
-ask_any(const struct cluster_config *cluster, const char *command, uint8_t via, uint8_t *who, char *detail,
-        size_t detail_bytes)
+ask(const struct cluster_config *cluster, const char *command, uint8_t via, uint8_t *who, char *detail,
+    size_t detail_bytes)
 {
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        json_t *answer;
+    json_t *requests[CAIRN_NODES_MAX] = {NULL}, *answer = NULL;
+    struct cli_answers answers = {0};
 
-        if (via != CAIRN_NODE_NONE && via != i)
-            continue;
-        answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", command), detail, detail_bytes);
-        if (answer == NULL)
-            continue;
-        *who = i;
-        return answer;
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        if (via == CAIRN_NODE_NONE || via == i)
+            requests[i] = json_pack("{s:s}", "cmd", command);
     }
-    return NULL;
+    cli_ask_each(cluster, requests, CLI_FIRST, &answers);
+    for (uint8_t i = 0; i < cluster->nodes && answer == NULL; i++) {
+        *who = i;
+        answer = json_incref(answers.by_node[i]);
+    }
+    snprintf(detail, detail_bytes, "%s", cli_answers_detail(&answers));
+    cli_answers_free(&answers);
+    return answer;
 }
 
 static bool
@@ -58,7 +61,8 @@ wait_until_served(const struct cluster_config *cluster, uint8_t via, uint64_t en
     char detail[256];
 
     while (!served && cli_now_ns() < end_ns) {
-        json_t *answer = cli_ask(cluster, via, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
+        uint8_t who;
+        json_t *answer = ask(cluster, "status", via, &who, detail, sizeof(detail));
         const json_t *catalog = json_array_get(json_object_get(answer, "rows"), 0);
 
         served = json_array_size(json_object_get(answer, "reach")) == cluster->nodes &&
@@ -69,9 +73,10 @@ wait_until_served(const struct cluster_config *cluster, uint8_t via, uint64_t en
     }
 }
 
-/* The node that is asked asks the others: all must be there, and wait. */
+/* The first node asks the others: all must be there, and wait. It alone founds, so that two who ask at the same time
+ * cannot found two. */
 static int
-bootstrap(const struct cluster_config *cluster, uint8_t via, bool json)
+bootstrap(const struct cluster_config *cluster, bool json)
 {
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 5000000};
@@ -79,25 +84,25 @@ bootstrap(const struct cluster_config *cluster, uint8_t via, bool json)
 
     while (cli_now_ns() < end_ns) {
         uint8_t who;
-        json_t *answer = ask_any(cluster, "bootstrap", via, &who, detail, sizeof(detail));
+        json_t *answer = ask(cluster, "bootstrap", 0, &who, detail, sizeof(detail));
         int status = -1;
 
         if (answer == NULL)
-            return cli_fail("no node of the cluster runs here: %s (start 'cairn server' on every node first)", detail);
+            return cli_fail("no cluster is founded: %s (%s founds it: run this where that runs, once all nodes do)", detail,
+                            cluster->names[0]);
         if (!is_ok(answer))
             status = cli_fail("no cluster is founded: %s", cli_text(answer, "detail"));
         else if (strcmp(cli_text(answer, "state"), "founded") == 0) {
-            wait_until_served(cluster, who, end_ns);
+            wait_until_served(cluster, 0, end_ns);
             status = tell_founded(cluster, answer, json);
         }
         json_decref(answer);
         if (status >= 0)
             return status;
-        via = who;
         nanosleep(&pause, NULL);
     }
     return cli_fail("no cluster is founded: %s does not say what became of it ('cairn status' shows it)",
-                    via == CAIRN_NODE_NONE ? "no node" : cluster->names[via]);
+                    cluster->names[0]);
 }
 
 static int
@@ -105,7 +110,7 @@ show(const struct cluster_config *cluster, uint8_t via, bool json)
 {
     char detail[512] = "";
     uint8_t who;
-    json_t *answer = ask_any(cluster, "cluster", via, &who, detail, sizeof(detail)), *row;
+    json_t *answer = ask(cluster, "cluster", via, &who, detail, sizeof(detail)), *row;
     size_t i;
 
     if (answer == NULL)
@@ -140,7 +145,7 @@ cmd_cluster(int argc, char **argv)
     bool json = false;
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"via", OPTION_TEXT, &via, "ask this node (one that runs here)"},
+        {"via", OPTION_TEXT, &via, "show: ask this node"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
@@ -154,5 +159,5 @@ cmd_cluster(int argc, char **argv)
         return cli_usage("cluster: unknown verb '%s' (bootstrap, show)", argv[first]);
     if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0)
         return status;
-    return strcmp(argv[first], "show") == 0 ? show(&cluster, node, json) : bootstrap(&cluster, node, json);
+    return strcmp(argv[first], "show") == 0 ? show(&cluster, node, json) : bootstrap(&cluster, json);
 }

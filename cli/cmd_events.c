@@ -31,24 +31,40 @@ print_row(const json_t *row)
     printf("%s\n", json_string_value(json_object_get(row, "reason")));
 }
 
-bool
-cli_collect_events(const struct cluster_config *cluster, uint8_t node, json_int_t *next, json_t *rows, char *detail,
-                   size_t detail_bytes)
+uint32_t
+cli_collect_events(const struct cluster_config *cluster, json_int_t *next, json_t *rows, struct cli_answers *answers)
 {
-    for (;;) {
-        json_t *request = json_pack("{s:s,s:I}", "cmd", "events", "next", *next);
-        json_t *answer = cli_ask(cluster, node, request, detail, detail_bytes);
-        json_t *found = json_object_get(answer, "rows");
-        size_t count = json_array_size(found);
+    struct cli_answers page = {0};
+    uint32_t answering = 0;
+    bool first = true, more = true;
+    json_t *requests[CAIRN_NODES_MAX] = {0};
 
-        if (answer == NULL)
-            return false;
-        json_array_extend(rows, found);
-        *next = json_integer_value(json_object_get(answer, "next"));
-        json_decref(answer);
-        if (count == 0)
-            return true;
+    cli_answers_free(answers);
+    while (more) {
+        more = false;
+        for (uint32_t i = 0; i < cluster->nodes; i++) {
+            if (first || json_array_size(json_object_get(page.by_node[i], "rows")) > 0)
+                requests[i] = json_pack("{s:s,s:I}", "cmd", "events", "next", next[i]);
+            more |= requests[i] != NULL;
+        }
+        if (!more)
+            break;
+        cli_ask_each(cluster, requests, CLI_ALL, first ? answers : &page);
+        if (first) {
+            answering = cluster->nodes - (uint32_t)__builtin_popcount(answers->silent);
+            for (uint32_t i = 0; i < cluster->nodes; i++)
+                page.by_node[i] = json_incref(answers->by_node[i]);
+        }
+        first = false;
+        for (uint32_t i = 0; i < cluster->nodes; i++) {
+            if (page.by_node[i] == NULL)
+                continue;
+            json_array_extend(rows, json_object_get(page.by_node[i], "rows"));
+            next[i] = json_integer_value(json_object_get(page.by_node[i], "next"));
+        }
     }
+    cli_answers_free(&page);
+    return answering;
 }
 
 void
@@ -94,8 +110,10 @@ cmd_events(int argc, char **argv)
     };
     struct timespec pause = {.tv_nsec = 30000000};
     json_int_t next[CAIRN_NODES_MAX] = {0};
+    struct cli_answers answers = {0};
+    cairn_node_set silent = 0;
     struct cluster_config cluster;
-    char detail[256] = "";
+    char text[512];
     int first, status;
 
     if (!cli_parse(argc, argv, "events [OPTIONS]", options, 0, 0, &first, &status))
@@ -104,19 +122,20 @@ cmd_events(int argc, char **argv)
         return status;
     do {
         json_t *rows = json_array();
-        uint32_t answering = 0;
+        uint32_t answering = cli_collect_events(&cluster, next, rows, &answers);
 
-        for (uint8_t i = 0; i < cluster.nodes; i++)
-            answering += cli_collect_events(&cluster, i, &next[i], rows, detail, sizeof(detail));
         cli_sort_events(rows);
         print_rows(rows, json);
         json_decref(rows);
         if (answering == 0)
-            return cli_fail("the cluster is down: %s", detail);
-        if (follow) {
-            fflush(stdout);
+            return cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+        fflush(stdout);
+        if (answers.silent != silent && answers.silent != 0)
+            fprintf(stderr, "cairn: %s\n", cli_silent_text(&cluster, answers.silent, text, sizeof(text)));
+        silent = answers.silent;
+        if (follow)
             nanosleep(&pause, NULL);
-        }
     } while (follow && cli_output_alive());
+    cli_answers_free(&answers);
     return cli_end(EXIT_DONE);
 }

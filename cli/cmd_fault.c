@@ -111,27 +111,28 @@ link_rule(struct rules *rules, const struct cluster_config *cluster, int argc, c
 static int
 apply(const struct cluster_config *cluster, struct rules *rules, bool merge)
 {
-    uint32_t told = 0;
-    char detail[256] = "";
+    json_t *requests[CAIRN_NODES_MAX] = {0};
+    struct cli_answers answers = {0};
+    uint32_t told;
+    char text[512];
     int status = EXIT_DONE;
 
     for (uint8_t i = 0; i < cluster->nodes; i++) {
-        json_t *answer;
-
-        if (merge && json_array_size(rules->by_node[i]) == 0)
-            continue;
-        answer = cli_ask(cluster, i,
-                         json_pack("{s:s,s:O,s:b}", "cmd", "faults", "rules", rules->by_node[i], "merge", merge),
-                         detail, sizeof(detail));
-        told += answer != NULL;
-        if (answer != NULL && !json_is_true(json_object_get(answer, "ok")))
-            status = cli_fail("%s: %s (start the cluster with --allow-faults)", cluster->names[i],
-                              json_string_value(json_object_get(answer, "detail")));
-        json_decref(answer);
-        if (status != EXIT_DONE)
-            return status;
+        if (!merge || json_array_size(rules->by_node[i]) > 0)
+            requests[i] = json_pack("{s:s,s:O,s:b}", "cmd", "faults", "rules", rules->by_node[i], "merge", merge);
     }
-    return told == 0 ? cli_fail("the cluster is down: %s", detail) : EXIT_DONE;
+    told = cli_ask_each(cluster, requests, CLI_ALL, &answers);
+    for (uint8_t i = 0; i < cluster->nodes && status == EXIT_DONE; i++) {
+        if (answers.by_node[i] != NULL && !json_is_true(json_object_get(answers.by_node[i], "ok")))
+            status = cli_fail("%s: %s (start the cluster with --allow-faults)", cluster->names[i],
+                              cli_text(answers.by_node[i], "detail"));
+    }
+    if (told == 0)
+        status = cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+    else if (answers.silent != 0)
+        fprintf(stderr, "cairn: %s\n", cli_silent_text(cluster, answers.silent, text, sizeof(text)));
+    cli_answers_free(&answers);
+    return status;
 }
 
 int

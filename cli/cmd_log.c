@@ -8,6 +8,7 @@
 #define WAIT_NS 10000000000u
 #define TRIM_WAIT_NS 1000000000u
 #define CUT_OFF_WAIT_NS 500000000u
+#define NOTE_NS 400000000u
 
 struct log_options {
     const char *cluster_file, *durability, *members, *when_cut, *retain_bytes, *retain_age;
@@ -29,6 +30,7 @@ name_is_good(const char *name)
 /* How a log stands over the nodes that answer. */
 struct standing {
     uint32_t answering, knowing, agreeing, logs;
+    cairn_node_set silent;
     bool led;
     char policy[16], deny[16];
 };
@@ -57,11 +59,12 @@ static struct standing
 standing_of(const struct cluster_config *cluster, const char *log, json_t *wanted)
 {
     struct standing standing = {0};
-    char detail[256];
+    struct cli_answers answers = {0};
 
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    standing.silent = answers.silent;
     for (uint8_t i = 0; i < cluster->nodes; i++) {
-        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
-        const json_t *row = cli_log_row(answer, log);
+        const json_t *answer = answers.by_node[i], *row = cli_log_row(answer, log);
 
         standing.answering += answer != NULL;
         if (json_array_size(json_object_get(answer, "rows")) > standing.logs + 1)
@@ -73,15 +76,41 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
             standing.agreeing += wanted != NULL && agrees(row, wanted);
             standing.led |= strcmp(cli_text(row, "role"), "leader") == 0;
         }
-        json_decref(answer);
     }
+    cli_answers_free(&answers);
     return standing;
 }
 
-/* false: the node is not there. */
-static bool
-catalog_append_via(const struct cluster_config *cluster, const char *change, uint8_t via, struct session_result *out,
-                   char *detail, size_t detail_bytes)
+/* The nodes that do not answer, for a note: " (n1 does not answer)", or "". */
+static const char *
+silent_note(const struct cluster_config *cluster, cairn_node_set silent, char *note, size_t note_bytes)
+{
+    char text[512];
+
+    cli_silent_text(cluster, silent, text, sizeof(text));
+    snprintf(note, note_bytes, text[0] == '\0' ? "%s" : " (%s)", text);
+    return note;
+}
+
+/* Who does not answer is asked for only where it takes long. */
+static void
+say_catalog_waits(const struct cluster_config *cluster, uint64_t begun_ns, struct cli_waiting *waiting)
+{
+    struct cli_answers answers = {0};
+    char note[520];
+
+    if (waiting->said || cli_now_ns() - begun_ns < NOTE_NS)
+        return;
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    waiting->begun_ns = begun_ns;
+    cli_waits(waiting, "for the catalog of logs to take the change%s",
+              silent_note(cluster, answers.silent, note, sizeof(note)));
+    cli_answers_free(&answers);
+}
+
+/* An entry of the catalog, by whichever node takes it. */
+static int
+catalog_append(const struct cluster_config *cluster, json_t *change)
 {
     const char *names[CAIRN_NODES_MAX];
     struct session_sockets sockets = cli_sockets(cluster, names);
@@ -90,41 +119,36 @@ catalog_append_via(const struct cluster_config *cluster, const char *change, uin
         .connect = session_connect_shm,
         .connect_context = &sockets,
         .log = "_catalog",
-        .via = via,
+        .via = CAIRN_NODE_NONE,
         .ack = CAIRN_ACK_MAJORITY,
         .deadline_ns = WAIT_NS,
     };
-    struct cairn_entry entry = {.payload = change, .payload_bytes = (uint32_t)strlen(change)};
-    struct session *session;
-
-    if (session_open(&config, &session, detail, detail_bytes) != CAIRN_OK)
-        return false;
-    session_append(session, &entry);
-    while (!session_poll(session, out))
-        session_wait(session);
-    session_close(session);
-    return true;
-}
-
-/* Whoever is cut off refuses at once; one of the others may have a majority. */
-static int
-catalog_append(const struct cluster_config *cluster, json_t *change)
-{
-    struct session_result result = {.error = CAIRN_NO_QUORUM};
     char *text = json_dumps(change, JSON_COMPACT), detail[256] = "";
-    bool answered = false;
+    struct cairn_entry entry = {.payload = text, .payload_bytes = text == NULL ? 0 : (uint32_t)strlen(text)};
+    struct session_result result = {.error = CAIRN_OK};
+    struct cli_waiting waiting = {0};
+    uint64_t begun_ns = cli_now_ns();
+    struct session *session;
+    int status = 0;
 
     json_decref(change);
-    for (uint8_t via = 0; via < cluster->nodes && result.error == CAIRN_NO_QUORUM; via++)
-        answered |= catalog_append_via(cluster, text, via, &result, detail, sizeof(detail));
-    free(text);
-    if (!answered)
+    if (text == NULL || session_open(&config, &session, detail, sizeof(detail)) != CAIRN_OK) {
+        free(text);
         return cli_fail("the cluster is down: %s", detail);
-    if (result.error == CAIRN_OK)
-        return 0;
-    cli_fail("the catalog cannot be changed: %s (reaching %u of %u)", cairn_error_text(result.error),
-             result.result.reached, cluster->nodes);
-    return cli_exit_status(result.error);
+    }
+    session_append(session, &entry);
+    while (!session_poll(session, &result)) {
+        session_wait(session);
+        say_catalog_waits(cluster, begun_ns, &waiting);
+    }
+    session_close(session);
+    free(text);
+    if (result.error != CAIRN_OK) {
+        status = cli_exit_status(result.error);
+        cli_fail("the catalog cannot be changed: %s (reaching %u of %u)", cairn_error_text(result.error),
+                 result.result.reached, cluster->nodes);
+    }
+    return status;
 }
 
 /* Until every node that answers has it as asked and one leads. */
@@ -133,12 +157,16 @@ wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wa
 {
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
+    struct cli_waiting waiting = {0};
+    char note[520];
 
     while (cli_now_ns() < end_ns) {
         struct standing standing = standing_of(cluster, name, wanted);
 
         if (standing.led && standing.agreeing == standing.answering)
             return 0;
+        cli_waits(&waiting, "for log '%s' to be known to %u of %u nodes and led%s", name, standing.answering,
+                  cluster->nodes, silent_note(cluster, standing.silent, note, sizeof(note)));
         if (standing.knowing > 0 && standing.agreeing == 0 && standing.knowing == standing.answering)
             return cli_fail("log '%s' exists with policy %s, deny %s ('cairn log set' changes it)", name,
                             standing.policy, standing.deny);
@@ -221,6 +249,8 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
     struct standing standing = standing_of(cluster, name, NULL);
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
+    struct cli_waiting waiting = {0};
+    char note[520];
     int status;
 
     if (standing.answering == 0)
@@ -240,6 +270,8 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
                     now.agreeing, cluster->nodes);
             return 0;
         }
+        cli_waits(&waiting, "for the change to be in force on %u nodes, it is on %u%s", now.answering, now.agreeing,
+                  silent_note(cluster, now.silent, note, sizeof(note)));
         nanosleep(&pause, NULL);
     }
     return status != 0 ? status : cli_fail("the change is agreed on, but not even a majority has applied it yet");
@@ -249,21 +281,21 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
 static json_t *
 beginnings(const struct cluster_config *cluster, const char *name, uint64_t lsn, bool *behind)
 {
+    struct cli_answers answers = {0};
     json_t *rows = json_array();
-    char detail[256];
 
     *behind = false;
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
     for (uint8_t i = 0; i < cluster->nodes; i++) {
-        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
-        const json_t *row = cli_log_row(answer, name);
+        const json_t *row = cli_log_row(answers.by_node[i], name);
 
         if (row != NULL)
             json_array_append_new(rows, json_pack("{s:s,s:O,s:O}", "node", cluster->names[i], "first_lsn",
                                                   json_object_get(row, "first_lsn"), "commit_lsn",
                                                   json_object_get(row, "commit_lsn")));
         *behind |= row != NULL && (uint64_t)json_integer_value(json_object_get(row, "first_lsn")) < lsn;
-        json_decref(answer);
     }
+    cli_answers_free(&answers);
     return rows;
 }
 
@@ -366,26 +398,26 @@ print_log(const json_t *row)
 static int
 list(const struct cluster_config *cluster, bool json)
 {
-    char detail[256] = "";
+    struct cli_answers answers = {0};
+    const json_t *row;
+    int status = EXIT_DONE;
+    uint8_t node = 0;
+    size_t i;
 
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail)), *row;
-        size_t j;
-
-        if (answer == NULL)
+    if (cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_FIRST, &answers) == 0)
+        status = cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+    while (node < cluster->nodes - 1 && answers.by_node[node] == NULL)
+        node++;
+    json_array_foreach (json_object_get(answers.by_node[node], "rows"), i, row) {
+        if (cli_text(row, "log")[0] == '_')
             continue;
-        json_array_foreach (json_object_get(answer, "rows"), j, row) {
-            if (cli_text(row, "log")[0] == '_')
-                continue;
-            if (json)
-                list_row(row);
-            else
-                print_log(row);
-        }
-        json_decref(answer);
-        return cli_end(EXIT_DONE);
+        if (json)
+            list_row(row);
+        else
+            print_log(row);
     }
-    return cli_fail("the cluster is down: %s", detail);
+    cli_answers_free(&answers);
+    return status == EXIT_DONE ? cli_end(status) : status;
 }
 
 static int

@@ -7,6 +7,9 @@
 
 #define WAIT_NS 20000000000u
 #define ATTEMPT_NS 2000000000u
+#define DIAL_NS 100000000u
+/* Before the next node is asked: to ask again does no harm. */
+#define ANSWER_NS 300000000u
 
 struct change {
     const struct cluster_config *cluster;
@@ -27,17 +30,17 @@ rest(void)
 static enum cairn_error
 attempt(const struct change *change, uint8_t via, const char *log, struct cairn_result *result)
 {
-    uint64_t end_ns = cli_now_ns() + ATTEMPT_NS;
+    uint64_t end_ns = cli_now_ns() + ANSWER_NS;
     struct cairn_client *client;
     char path[384], detail[256];
     enum cairn_error error;
     uint32_t id;
 
     snprintf(path, sizeof(path), "%s/%s.sock", change->cluster->directory, change->cluster->names[via]);
-    error = cairn_connect(path, &client, detail, sizeof(detail));
+    error = cairn_connect(path, DIAL_NS, &client, detail, sizeof(detail));
     if (error != CAIRN_OK)
         return error;
-    error = cairn_open(client, log, &id, detail, sizeof(detail));
+    error = cairn_open(client, log, DIAL_NS, &id, detail, sizeof(detail));
     if (error == CAIRN_OK)
         error = cairn_member(client, id, change->op, change->node, 1);
     if (error == CAIRN_OK) {
@@ -60,6 +63,7 @@ static enum cairn_error
 change_log(const struct change *change, const char *log)
 {
     enum cairn_error error = CAIRN_NO_LEADER;
+    struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     uint8_t via = 0;
 
     while (cli_now_ns() < change->end_ns) {
@@ -75,11 +79,11 @@ change_log(const struct change *change, const char *log)
             break;
         case CAIRN_AGAIN:
         case CAIRN_BEHIND:
-        case CAIRN_NO_LEADER:
         case CAIRN_UNKNOWN:
-        case CAIRN_TIMEOUT:
         case CAIRN_RECOVERING:
             break;
+        case CAIRN_NO_LEADER:
+        case CAIRN_TIMEOUT:
         case CAIRN_CLOSED:
         case CAIRN_IO:
             via = (uint8_t)((via + 1) % change->cluster->nodes);
@@ -87,6 +91,7 @@ change_log(const struct change *change, const char *log)
         default:
             return error;
         }
+        cli_waits(&waiting, "for the leader of log '%s' to make the change: %s", log, cairn_error_text(error));
         rest();
     }
     return error;
@@ -95,17 +100,21 @@ change_log(const struct change *change, const char *log)
 static const char *
 leader_of(const struct cluster_config *cluster, const char *log, char *name, size_t name_bytes)
 {
-    char detail[256];
+    struct cli_answers answers = {0};
+    json_int_t term = -1;
 
     name[0] = '\0';
-    for (uint8_t i = 0; i < cluster->nodes && name[0] == '\0'; i++) {
-        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
-        const json_t *row = cli_log_row(answer, log);
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        const json_t *row = cli_log_row(answers.by_node[i], log);
 
-        if (strcmp(cli_text(row, "role"), "leader") == 0)
-            snprintf(name, name_bytes, "%s", cli_text(row, "node"));
-        json_decref(answer);
+        /* A former leader may not know yet that it is. */
+        if (strcmp(cli_text(row, "role"), "leader") != 0 || json_integer_value(json_object_get(row, "term")) <= term)
+            continue;
+        term = json_integer_value(json_object_get(row, "term"));
+        snprintf(name, name_bytes, "%s", cli_text(row, "node"));
     }
+    cli_answers_free(&answers);
     return name;
 }
 
@@ -115,8 +124,10 @@ wait_for_leader(const struct change *change, const char *log)
 {
     char name[CAIRN_NAME_BYTES];
     uint64_t end_ns = cli_now_ns() + ATTEMPT_NS;
+    struct cli_waiting waiting = {0};
 
     while (cli_now_ns() < end_ns) {
+        cli_waits(&waiting, "for %s to lead log '%s'", change->cluster->names[change->node], log);
         if (strcmp(leader_of(change->cluster, log, name, sizeof(name)), change->cluster->names[change->node]) == 0)
             return CAIRN_OK;
         rest();
@@ -145,21 +156,23 @@ apply_to(struct change *change, const char *log, bool learner)
 static json_t *
 all_logs(const struct cluster_config *cluster, char *detail, size_t detail_bytes)
 {
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        json_t *answer = cli_ask(cluster, i, json_pack("{s:s}", "cmd", "status"), detail, detail_bytes), *row;
-        json_t *names;
-        size_t j;
+    struct cli_answers answers = {0};
+    json_t *names = NULL;
+    const json_t *row;
+    size_t j;
 
-        if (answer == NULL)
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_FIRST, &answers);
+    snprintf(detail, detail_bytes, "%s", cli_answers_detail(&answers));
+    for (uint8_t i = 0; i < cluster->nodes && names == NULL; i++) {
+        if (answers.by_node[i] == NULL)
             continue;
         names = json_array();
-        json_array_foreach (json_object_get(answer, "rows"), j, row) {
+        json_array_foreach (json_object_get(answers.by_node[i], "rows"), j, row) {
             json_array_append(names, json_object_get(row, "log"));
         }
-        json_decref(answer);
-        return names;
     }
-    return NULL;
+    cli_answers_free(&answers);
+    return names;
 }
 
 static int

@@ -160,10 +160,10 @@ cmd_status(int argc, char **argv)
         OPTIONS_END,
     };
     struct cluster_config cluster;
-    char detail[256] = "";
-    uint32_t answering = 0;
     struct matrix_row matrix[CAIRN_NODES_MAX] = {0};
-    cairn_node_set silent = 0;
+    struct cli_answers answers = {0};
+    char text[512];
+    uint32_t answering;
     uint8_t node;
     int first, status;
 
@@ -171,31 +171,26 @@ cmd_status(int argc, char **argv)
         return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0)
         return status;
-    for (uint8_t i = 0; i < cluster.nodes; i++) {
-        json_t *answer;
-
-        if (node != CAIRN_NODE_NONE && node != i)
-            continue;
-        answer = cli_ask(&cluster, i, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail));
-        if (answer == NULL) {
-            silent |= (cairn_node_set)1 << i;
-            continue;
-        }
-        if (answering++ == 0 && !json)
-            print_header();
-        print_rows(json_object_get(answer, "rows"), json);
-        matrix_learn(&cluster, i, answer, matrix);
-        tell_standing(answer);
-        json_decref(answer);
+    answering = cli_ask_status(&cluster, node, CLI_ALL, &answers);
+    if (answering == 0) {
+        status = cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+        cli_answers_free(&answers);
+        return status;
     }
-    if (answering == 0)
-        return cli_fail("the cluster is down: %s", detail);
+    if (!json)
+        print_header();
+    for (uint8_t i = 0; i < cluster.nodes; i++) {
+        if (answers.by_node[i] == NULL)
+            continue;
+        print_rows(json_object_get(answers.by_node[i], "rows"), json);
+        matrix_learn(&cluster, i, answers.by_node[i], matrix);
+        tell_standing(answers.by_node[i]);
+    }
     if (!json && cluster.nodes > 1)
         print_matrix(&cluster, matrix);
     fflush(stdout);
-    for (uint8_t i = 0; i < cluster.nodes; i++) {
-        if (silent & ((cairn_node_set)1 << i))
-            fprintf(stderr, "cairn: %s does not answer\n", cluster.names[i]);
-    }
+    if (answers.silent != 0)
+        fprintf(stderr, "cairn: %s\n", cli_silent_text(&cluster, answers.silent, text, sizeof(text)));
+    cli_answers_free(&answers);
     return cli_end(EXIT_DONE);
 }

@@ -104,28 +104,27 @@ forget(struct looks *looks)
 static uint32_t
 look_round(struct top *top)
 {
-    uint32_t answering = 0;
+    json_t *requests[CAIRN_NODES_MAX] = {0}, *row;
+    struct cli_answers answers = {0};
+    uint32_t answering;
+    size_t r;
 
     forget(&top->before);
     top->before = top->now;
     top->now.count = 0;
-    top->silent = 0;
     top->left_out = 0;
+    for (uint8_t i = 0; i < top->cluster.nodes; i++)
+        requests[i] = json_pack("{s:s,s:b}", "cmd", "status", "latencies", 1);
+    answering = cli_ask_each(&top->cluster, requests, CLI_HEARD, &answers);
+    top->silent = answers.silent;
     for (uint8_t i = 0; i < top->cluster.nodes; i++) {
-        json_t *request = json_pack("{s:s,s:b}", "cmd", "status", "latencies", 1);
-        json_t *answer = cli_ask(&top->cluster, i, request, top->detail, sizeof(top->detail)), *row;
-        size_t r;
-
-        if (answer == NULL) {
-            top->silent |= (cairn_node_set)1 << i;
-            continue;
-        }
-        answering++;
-        json_array_foreach (json_object_get(answer, "rows"), r, row) {
+        json_array_foreach (json_object_get(answers.by_node[i], "rows"), r, row) {
             look_at(top, row);
         }
-        json_decref(answer);
     }
+    if (answering == 0)
+        snprintf(top->detail, sizeof(top->detail), "%s", cli_answers_detail(&answers));
+    cli_answers_free(&answers);
     return answering;
 }
 
@@ -294,11 +293,12 @@ print_head(const struct top *top)
 static void
 print_events(struct top *top)
 {
+    struct cli_answers answers = {0};
     const json_t *event;
     size_t i;
 
-    for (uint8_t node = 0; node < top->cluster.nodes; node++)
-        cli_collect_events(&top->cluster, node, &top->events_next[node], top->events, top->detail, sizeof(top->detail));
+    cli_collect_events(&top->cluster, top->events_next, top->events, &answers);
+    cli_answers_free(&answers);
     cli_sort_events(top->events);
     while (json_array_size(top->events) > EVENTS_SHOWN)
         json_array_remove(top->events, 0);

@@ -1,19 +1,40 @@
-/* Entries of a log, from the node that was named or from the first that serves them. */
+/* Entries of a log, from the node that was named or from the first that serves them. Who does not answer at once is left
+ * to its time, and the next node is asked beside it. */
 #include <inttypes.h>
+#include <time.h>
 
-#include "admin_client.h"
 #include "cli.h"
+#include "dial.h"
 
 #define READ_TOKEN 1u
 #define WAIT_NS 50000000u
+/* Before the next node is asked too: where one cannot be reached, and where it takes long to serve. */
+#define DIAL_HEDGE_NS 15000000u
+#define SERVE_HEDGE_NS 150000000u
+/* A node gives a read up itself, after two seconds; who says nothing for so long is hung. */
+#define SILENT_NS 4000000000u
+#define PENDING (-2)
 #define ASK_NEXT (-1)
+
+enum attempt_state { ATTEMPT_NONE, ATTEMPT_DIALS, ATTEMPT_READS, ATTEMPT_OVER };
+
+/* To read from one node. */
+struct attempt {
+    enum attempt_state state;
+    struct dial dial;
+    struct cairn_client *client;
+    uint64_t since_ns; /* it is in this state, or heard something last */
+};
 
 struct reading {
     const struct cluster_config *cluster;
     const struct cli_read_request *request;
     cli_take_entry *take;
     void *context;
+    struct attempt attempts[CAIRN_NODES_MAX];
+    struct cli_waiting waiting;
     bool taken;                  /* something was: nobody else can go on from there */
+    uint64_t taken_lsn;          /* of the last that was taken from the trunk */
     uint8_t refused_by;          /* the last node that did, CAIRN_NODE_NONE: none, */
     struct cairn_result refusal; /* and its reason */
     char detail[256];            /* why a node could not even be asked */
@@ -49,33 +70,62 @@ refused(struct reading *reading, uint8_t node, const struct cairn_result *end)
     return !reading->taken && cli_exit_status(end->error) == EXIT_REFUSED ? ASK_NEXT : not_served(reading);
 }
 
-/* Until the read ends. */
-static int
-take_all(struct reading *reading, uint8_t node, struct cairn_client *client)
+static void
+attempt_end(struct attempt *attempt)
 {
+    dial_end(&attempt->dial);
+    cairn_disconnect(attempt->client);
+    attempt->client = NULL;
+    attempt->state = ATTEMPT_OVER;
+}
+
+/* Its first entry, or its end, makes a node the one that is read from. */
+static void
+choose(struct reading *reading, uint8_t node)
+{
+    for (uint8_t i = 0; i < reading->cluster->nodes; i++) {
+        if (i != node)
+            attempt_end(&reading->attempts[i]);
+    }
+    reading->taken = true;
+}
+
+/* It has gone, or has not said anything for too long. */
+static int
+lost(const struct reading *reading, uint8_t node, const char *how)
+{
+    return cli_fail("node %s %s: go on with --from %" PRIu64 ", at another node with --via",
+                    reading->cluster->names[node], how, reading->taken_lsn + 1);
+}
+
+/* What there is from this node. */
+static int
+take_some(struct reading *reading, uint8_t node)
+{
+    struct attempt *attempt = &reading->attempts[node];
     struct cairn_result result;
     int got, status;
 
-    for (;;) {
-        while ((got = cairn_poll(client, &result)) > 0) {
-            if (result.type == CAIRN_RESULT_END && result.error != CAIRN_OK)
-                return refused(reading, node, &result);
-            if (result.error != CAIRN_OK)
-                return cli_fail("lsn %" PRIu64 ": %s", result.lsn, cairn_error_text(result.error));
-            status = reading->take(reading->context, &result);
-            if (status != EXIT_DONE || result.type == CAIRN_RESULT_END)
-                return status;
-            reading->taken = true;
-        }
-        if (got < 0 || !cairn_client_alive(client)) {
-            snprintf(reading->detail, sizeof(reading->detail), "node %s went away", reading->cluster->names[node]);
-            return reading->taken ? cli_fail("%s (read from another with --via)", reading->detail) : ASK_NEXT;
-        }
-        fflush(stdout);
-        if (!cli_output_alive())
-            return EXIT_FAILED;
-        cairn_wait(client, WAIT_NS);
+    while ((got = cairn_poll(attempt->client, &result)) > 0) {
+        attempt->since_ns = cli_now_ns();
+        if (result.type == CAIRN_RESULT_END && result.error != CAIRN_OK)
+            return refused(reading, node, &result);
+        if (result.error != CAIRN_OK)
+            return cli_fail("lsn %" PRIu64 ": %s", result.lsn, cairn_error_text(result.error));
+        if (!reading->taken)
+            choose(reading, node);
+        if (!result.on_branch)
+            reading->taken_lsn = result.lsn;
+        status = reading->take(reading->context, &result);
+        if (status != EXIT_DONE || result.type == CAIRN_RESULT_END)
+            return status;
     }
+    if (got == 0 && cairn_client_alive(attempt->client))
+        return PENDING;
+    if (reading->taken)
+        return lost(reading, node, "went away");
+    snprintf(reading->detail, sizeof(reading->detail), "node %s went away", reading->cluster->names[node]);
+    return ASK_NEXT;
 }
 
 static enum cairn_error
@@ -89,30 +139,146 @@ ask(const struct cli_read_request *request, struct cairn_client *client, uint32_
     return cairn_read(client, log, request->from, request->to, request->level, request->flags, READ_TOKEN);
 }
 
-/* At one node. ASK_NEXT: it does not serve, which is noted, and another might. */
+/* A step towards a node that serves. */
 static int
-read_at(struct reading *reading, uint8_t node)
+dial_some(struct reading *reading, uint8_t node)
 {
-    const struct cli_read_request *request = reading->request;
-    const char *names[CAIRN_NODES_MAX];
+    struct attempt *attempt = &reading->attempts[node];
+    const char *names[CAIRN_NODES_MAX], *log_name = reading->request->log;
     struct session_sockets sockets = cli_sockets(reading->cluster, names);
     struct cairn_client *client;
-    enum cairn_error error;
-    uint32_t log;
-    int status = ASK_NEXT;
+    uint32_t log = 0;
+    enum cairn_error error = session_connect_shm(&sockets, node, &attempt->dial, &client, reading->detail,
+                                                 sizeof(reading->detail));
 
-    if (session_connect_shm(&sockets, node, &client, reading->detail, sizeof(reading->detail)) != CAIRN_OK)
-        return ASK_NEXT;
-    error = cairn_open(client, request->log, &log, reading->detail, sizeof(reading->detail));
+    if (error == CAIRN_OK)
+        error = dial_open(&attempt->dial, log_name, &log, reading->detail, sizeof(reading->detail));
+    if (error == CAIRN_AGAIN)
+        return PENDING;
     if (error == CAIRN_NO_LOG)
-        status = cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it, 'cairn log list' shows them)",
-                          request->log, request->log);
-    else if (error == CAIRN_OK && ask(request, client, log) == CAIRN_OK)
-        status = take_all(reading, node, client);
-    else if (error == CAIRN_OK)
-        snprintf(reading->detail, sizeof(reading->detail), "node %s takes no request", names[node]);
-    cairn_disconnect(client);
-    return status;
+        return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it, 'cairn log list' shows them)",
+                        log_name, log_name);
+    if (error != CAIRN_OK)
+        return ASK_NEXT;
+    attempt->client = attempt->dial.client;
+    attempt->dial.client = NULL;
+    attempt->state = ATTEMPT_READS;
+    attempt->since_ns = cli_now_ns();
+    if (ask(reading->request, attempt->client, log) == CAIRN_OK)
+        return PENDING;
+    snprintf(reading->detail, sizeof(reading->detail), "node %s takes no request", names[node]);
+    return ASK_NEXT;
+}
+
+static bool
+follows(const struct reading *reading)
+{
+    return (reading->request->flags & CAIRN_READ_FOLLOW) != 0;
+}
+
+/* Nothing has come from it since then. PENDING: it may yet. */
+static int
+look_after(struct reading *reading, uint8_t node, uint64_t now_ns)
+{
+    struct attempt *attempt = &reading->attempts[node];
+    bool reads = attempt->state == ATTEMPT_READS;
+
+    /* Of a tail, there may be nothing new. */
+    if (reads && follows(reading))
+        return PENDING;
+    if (reading->taken && now_ns - attempt->since_ns > SILENT_NS / 2)
+        return lost(reading, node, "does not answer any more");
+    if (now_ns - attempt->since_ns < SILENT_NS) {
+        cli_waits(&reading->waiting, "for node %s to %s", reading->cluster->names[node],
+                  !reads           ? "answer (is it stopped?)"
+                  : reading->taken ? "go on"
+                                   : "serve this read");
+        return PENDING;
+    }
+    snprintf(reading->detail, sizeof(reading->detail), "node %s does not answer (is it stopped?)",
+             reading->cluster->names[node]);
+    return ASK_NEXT;
+}
+
+static int
+step(struct reading *reading, uint8_t node)
+{
+    struct attempt *attempt = &reading->attempts[node];
+    int status = attempt->state == ATTEMPT_DIALS ? dial_some(reading, node) : take_some(reading, node);
+
+    if (status == PENDING)
+        status = look_after(reading, node, cli_now_ns());
+    if (status == ASK_NEXT)
+        attempt_end(attempt);
+    return status == PENDING || status == ASK_NEXT ? ASK_NEXT : status;
+}
+
+/* The next node is asked when none is, or when all that are take long. */
+static void
+ask_more(struct reading *reading, uint8_t via)
+{
+    uint64_t now_ns = cli_now_ns();
+
+    for (uint8_t node = 0; node < reading->cluster->nodes && !reading->taken; node++) {
+        struct attempt *attempt = &reading->attempts[node];
+        bool reads = attempt->state == ATTEMPT_READS;
+
+        if (via != CAIRN_NODE_NONE && via != node)
+            continue;
+        if (attempt->state == ATTEMPT_NONE) {
+            attempt->state = ATTEMPT_DIALS;
+            attempt->since_ns = now_ns;
+            return;
+        }
+        if (attempt->state != ATTEMPT_OVER &&
+            ((reads && follows(reading)) || now_ns - attempt->since_ns < (reads ? SERVE_HEDGE_NS : DIAL_HEDGE_NS)))
+            return;
+    }
+}
+
+static void
+rest(struct reading *reading)
+{
+    struct timespec pause = {.tv_nsec = 200000};
+    struct cairn_client *only = NULL;
+    uint32_t under_way = 0;
+
+    for (uint8_t node = 0; node < reading->cluster->nodes; node++) {
+        if (reading->attempts[node].state == ATTEMPT_DIALS || reading->attempts[node].state == ATTEMPT_READS)
+            under_way++;
+        if (reading->attempts[node].state == ATTEMPT_READS)
+            only = reading->attempts[node].client;
+    }
+    if (under_way == 1 && only != NULL)
+        cairn_wait(only, WAIT_NS);
+    else
+        nanosleep(&pause, NULL);
+}
+
+/* Until somebody has served it to its end, or nobody will. */
+static int
+read_on(struct reading *reading, uint8_t via)
+{
+    for (;;) {
+        uint32_t under_way = 0;
+
+        ask_more(reading, via);
+        for (uint8_t node = 0; node < reading->cluster->nodes; node++) {
+            enum attempt_state state = reading->attempts[node].state;
+            int status = state == ATTEMPT_DIALS || state == ATTEMPT_READS ? step(reading, node) : ASK_NEXT;
+
+            if (status != ASK_NEXT)
+                return status;
+        }
+        for (uint8_t node = 0; node < reading->cluster->nodes; node++)
+            under_way += reading->attempts[node].state != ATTEMPT_OVER && (via == CAIRN_NODE_NONE || via == node);
+        if (under_way == 0)
+            return not_served(reading);
+        fflush(stdout);
+        if (!cli_output_alive())
+            return EXIT_FAILED;
+        rest(reading);
+    }
 }
 
 int
@@ -120,11 +286,9 @@ cli_read(const struct cluster_config *cluster, uint8_t via, const struct cli_rea
          cli_take_entry *take, void *context)
 {
     struct reading reading = {cluster, request, take, context, .refused_by = CAIRN_NODE_NONE};
-    int status = ASK_NEXT;
+    int status = read_on(&reading, via);
 
-    for (uint8_t node = 0; node < cluster->nodes && status == ASK_NEXT; node++) {
-        if (via == CAIRN_NODE_NONE || via == node)
-            status = read_at(&reading, node);
-    }
-    return status == ASK_NEXT ? not_served(&reading) : status;
+    for (uint8_t node = 0; node < cluster->nodes; node++)
+        attempt_end(&reading.attempts[node]);
+    return status;
 }

@@ -7,108 +7,23 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "admin_client.h"
 #include "client.h"
+#include "dial.h"
 
-#define REPLY_BYTES_MAX (1u << 20)
-
-enum cairn_error cairn_open_shm(struct cairn_client *client, const char *name, uint32_t *log, char *detail,
-                                size_t detail_bytes);
+enum cairn_error cairn_open_shm(struct cairn_client *client, const char *name, uint64_t timeout_ns, uint32_t *log,
+                                char *detail, size_t detail_bytes);
 void cairn_disconnect_shm(struct cairn_client *client);
 
-int
-admin_dial(const char *path, char *detail, size_t detail_bytes)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval timeout = {.tv_sec = 5};
-    int fd;
-
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        snprintf(detail, detail_bytes, "socket path %s is longer than 107 bytes", path);
-        return -1;
-    }
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-        return fd;
-    }
-    snprintf(detail, detail_bytes, "no node answers at %s: %s (is the cluster running? 'cairn dev' starts one)", path,
-             strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-static bool
-send_line(int fd, const char *text, size_t size_bytes)
-{
-    while (size_bytes > 0) {
-        ssize_t sent = send(fd, text, size_bytes, MSG_NOSIGNAL);
-
-        if (sent <= 0)
-            return false;
-        text += sent;
-        size_bytes -= (size_t)sent;
-    }
-    return true;
-}
-
-static ssize_t
-receive_some(int fd, char *buffer, size_t size_bytes, int *passed_fd)
-{
-    char control[CMSG_SPACE(sizeof(int))];
-    struct iovec part = {.iov_base = buffer, .iov_len = size_bytes};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-    ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-
-    for (struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL; header != NULL;
-         header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-            memcpy(passed_fd, CMSG_DATA(header), sizeof(int));
-    }
-    return got;
-}
-
-json_t *
-admin_ask(int fd, json_t *request, int *passed_fd)
-{
-    char *text = json_dumps(request, JSON_COMPACT), *reply = malloc(REPLY_BYTES_MAX);
-    json_t *answer = NULL;
-    size_t used = 0;
-    int received_fd = -1;
-
-    json_decref(request);
-    if (text != NULL && reply != NULL && send_line(fd, text, strlen(text)) && send_line(fd, "\n", 1)) {
-        while (used < REPLY_BYTES_MAX && (used == 0 || reply[used - 1] != '\n')) {
-            ssize_t got = receive_some(fd, reply + used, REPLY_BYTES_MAX - used, &received_fd);
-
-            if (got <= 0)
-                break;
-            used += (size_t)got;
-        }
-        answer = json_loadb(reply, used, 0, NULL);
-    }
-    free(text);
-    free(reply);
-    if (passed_fd != NULL)
-        *passed_fd = received_fd;
-    else if (received_fd >= 0)
-        close(received_fd);
-    return answer;
-}
-
+/* What a call that is done came to, where it did not go well. */
 static enum cairn_error
-told(const json_t *answer, char *detail, size_t detail_bytes)
+told(const struct call *call, char *detail, size_t detail_bytes)
 {
-    const char *why = json_string_value(json_object_get(answer, "detail"));
+    const char *why = json_string_value(json_object_get(call->answer, "detail"));
 
-    snprintf(detail, detail_bytes, "%s", why != NULL ? why : "the node does not answer (is it stopped?)");
-    return answer == NULL ? CAIRN_TIMEOUT : CAIRN_INVALID;
+    snprintf(detail, detail_bytes, "%s", call->answer == NULL ? call->detail : why != NULL ? why : "refused");
+    return call->answer == NULL ? call->error : CAIRN_INVALID;
 }
 
 static void
@@ -125,53 +40,116 @@ map_bell(struct cairn_client *client, const char *path)
     client->worker_bell = memory;
 }
 
-enum cairn_error
-cairn_connect(const char *path, struct cairn_client **out, char *detail, size_t detail_bytes)
+/* Of a call that was answered. */
+static enum cairn_error
+make_client(struct call *call, struct cairn_client **out, char *detail, size_t detail_bytes)
 {
     struct cairn_client *client;
-    int fd = admin_dial(path, detail, detail_bytes), channel_fd = -1, error;
-    json_t *answer;
+    int error;
 
-    if (fd < 0)
-        return CAIRN_CLOSED;
+    if (!json_is_true(json_object_get(call->answer, "ok")) || call->passed_fd < 0)
+        return told(call, detail, detail_bytes);
     client = calloc(1, sizeof(*client));
-    answer = admin_ask(fd, json_pack("{s:s}", "cmd", "attach"), &channel_fd);
-    if (client == NULL || !json_is_true(json_object_get(answer, "ok")) || channel_fd < 0) {
-        enum cairn_error refused = told(answer, detail, detail_bytes);
-
-        json_decref(answer);
-        close(fd);
-        free(client);
-        return refused;
-    }
-    error = byte_channel_open(&client->channel, channel_fd);
+    if (client == NULL)
+        return CAIRN_NO_MEMORY;
+    error = byte_channel_open(&client->channel, call->passed_fd);
+    call->passed_fd = -1;
     if (error != 0) {
         snprintf(detail, detail_bytes, "the node's shared memory cannot be mapped: %s", strerror(error));
-        json_decref(answer);
-        close(fd);
         free(client);
         return CAIRN_IO;
     }
-    client->socket = fd;
-    map_bell(client, json_string_value(json_object_get(answer, "bell")));
-    json_decref(answer);
+    client->socket = call->fd;
+    call->fd = -1;
+    map_bell(client, json_string_value(json_object_get(call->answer, "bell")));
     *out = client;
     return CAIRN_OK;
 }
 
 enum cairn_error
-cairn_open_shm(struct cairn_client *client, const char *name, uint32_t *log, char *detail, size_t detail_bytes)
+dial_attach(struct dial *dial, const char *path, char *detail, size_t detail_bytes)
 {
-    json_t *answer = admin_ask(client->socket, json_pack("{s:s,s:s}", "cmd", "open", "log", name), NULL);
-    enum cairn_error error = CAIRN_OK;
+    enum cairn_error error;
 
-    if (json_is_true(json_object_get(answer, "ok")))
-        *log = (uint32_t)json_integer_value(json_object_get(answer, "id"));
-    else if (answer != NULL)
-        error = CAIRN_NO_LOG;
+    if (dial->client != NULL)
+        return CAIRN_OK;
+    if (dial->call.state == CALL_NONE)
+        call_begin(&dial->call, path, json_pack("{s:s}", "cmd", "attach"));
+    if (!call_step(&dial->call))
+        return CAIRN_AGAIN;
+    error = make_client(&dial->call, &dial->client, detail, detail_bytes);
+    call_end(&dial->call);
+    return error;
+}
+
+/* The log's number, from a call that was answered. */
+static enum cairn_error
+number_of(struct call *call, uint32_t *log, char *detail, size_t detail_bytes)
+{
+    if (json_is_true(json_object_get(call->answer, "ok"))) {
+        *log = (uint32_t)json_integer_value(json_object_get(call->answer, "id"));
+        return CAIRN_OK;
+    }
+    return call->answer != NULL ? CAIRN_NO_LOG : told(call, detail, detail_bytes);
+}
+
+static json_t *
+ask_for(const char *log)
+{
+    return json_pack("{s:s,s:s}", "cmd", "open", "log", log);
+}
+
+enum cairn_error
+dial_open(struct dial *dial, const char *log, uint32_t *id, char *detail, size_t detail_bytes)
+{
+    enum cairn_error error;
+
+    if (dial->client->socket < 0)
+        return cairn_open(dial->client, log, 0, id, detail, detail_bytes);
+    if (dial->call.state == CALL_NONE)
+        call_begin_over(&dial->call, dial->client->socket, ask_for(log));
+    if (!call_step(&dial->call))
+        return CAIRN_AGAIN;
+    error = number_of(&dial->call, id, detail, detail_bytes);
+    call_end(&dial->call);
+    return error;
+}
+
+void
+dial_end(struct dial *dial)
+{
+    call_end(&dial->call);
+    cairn_disconnect(dial->client);
+    dial->client = NULL;
+}
+
+enum cairn_error
+cairn_connect(const char *path, uint64_t timeout_ns, struct cairn_client **out, char *detail, size_t detail_bytes)
+{
+    struct call call;
+    enum cairn_error error;
+
+    call_begin(&call, path, json_pack("{s:s}", "cmd", "attach"));
+    error = call_finish(&call, timeout_ns);
+    if (error == CAIRN_OK)
+        error = make_client(&call, out, detail, detail_bytes);
     else
-        error = told(answer, detail, detail_bytes);
-    json_decref(answer);
+        error = told(&call, detail, detail_bytes);
+    call_end(&call);
+    return error;
+}
+
+enum cairn_error
+cairn_open_shm(struct cairn_client *client, const char *name, uint64_t timeout_ns, uint32_t *log, char *detail,
+               size_t detail_bytes)
+{
+    struct call call;
+    enum cairn_error error;
+
+    call_begin_over(&call, client->socket, ask_for(name));
+    call_finish(&call, timeout_ns);
+    error = number_of(&call, log, detail, detail_bytes);
+    call_end(&call);
     return error;
 }
 

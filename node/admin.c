@@ -333,6 +333,12 @@ bootstrap(struct node *node)
         founding->missing = CAIRN_NODE_NONE;
         return founding_refused(node, founding);
     }
+    if (node->self != 0) {
+        char detail[192];
+
+        snprintf(detail, sizeof(detail), "%s founds it, not %s", node->config.cluster->names[0], node->name);
+        return failure("refused", detail);
+    }
     if (state == FOUNDING_NONE) {
         bool drawn = identity_draw(&founding->cluster);
 

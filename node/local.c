@@ -105,10 +105,12 @@ local_stop(struct local_cluster *local)
 }
 
 enum cairn_error
-local_connect(void *context, uint8_t node, struct cairn_client **out, char *detail, size_t detail_bytes)
+local_connect(void *context, uint8_t node, struct dial *dial, struct cairn_client **out, char *detail,
+              size_t detail_bytes)
 {
     struct local_cluster *local = context;
 
+    (void)dial;
     (void)detail;
     (void)detail_bytes;
     return node_attach(local->nodes[node], out);

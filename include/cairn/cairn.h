@@ -1,13 +1,13 @@
 /* libcairn: the client's side of a log.
  *
  *     struct cairn_client *client;
- *     cairn_connect("/run/cairn/n1.sock", &client, detail, sizeof(detail));
- *     cairn_open(client, "orders", &log, detail, sizeof(detail));
+ *     cairn_connect("/run/cairn/n1.sock", 1000000000, &client, detail, sizeof(detail));
+ *     cairn_open(client, "orders", 1000000000, &log, detail, sizeof(detail));
  *     cairn_append(client, log, &entry, CAIRN_ACK_MAJORITY, token);
  *     while (cairn_poll(client, &result) == 0)
  *         cairn_wait(client, 1000000);
  *
- * Calls do not block, cairn_wait() aside: an append is put into memory that the node's worker polls,
+ * Calls do not block, but those that say for how long at most: an append is put into memory that the node's worker polls,
  * and its result is found there. The calls are the same whether the node is in this process
  * (node_attach() in node.h) or in another one on this machine (shm, cairn_connect()).
  *
@@ -58,13 +58,15 @@ struct cairn_result {
 };
 
 /* Connects to the node whose socket is at path. Costs a few system calls, no DPDK. On failure detail
- * says what to do. The caller owns *out and ends it with cairn_disconnect(). */
-enum cairn_error cairn_connect(const char *path, struct cairn_client **out, char *detail, size_t detail_bytes);
+ * says what to do; CAIRN_TIMEOUT: nothing was heard for timeout_ns (the node is
+ * stopped, or its backlog full). The caller owns *out and ends it with cairn_disconnect(). */
+enum cairn_error cairn_connect(const char *path, uint64_t timeout_ns, struct cairn_client **out, char *detail,
+                               size_t detail_bytes);
 void cairn_disconnect(struct cairn_client *client);
 
-/* The number of the log of that name. CAIRN_NO_LOG where the node knows none. */
-enum cairn_error cairn_open(struct cairn_client *client, const char *name, uint32_t *log, char *detail,
-                            size_t detail_bytes);
+/* The number of the log of that name. CAIRN_NO_LOG where the node knows none. CAIRN_TIMEOUT as above. */
+enum cairn_error cairn_open(struct cairn_client *client, const char *name, uint64_t timeout_ns, uint32_t *log,
+                            char *detail, size_t detail_bytes);
 
 /* Puts an append on its way; the payload is copied. CAIRN_OK: a CAIRN_RESULT_APPEND with this token
  * will follow. CAIRN_AGAIN: poll first. Constant time, one copy and one checksum. */

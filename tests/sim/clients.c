@@ -28,10 +28,12 @@ node_via(struct sim *sim, uint8_t node)
 }
 
 static enum cairn_error
-connect_session(void *context, uint8_t node, struct cairn_client **out, char *detail, size_t detail_bytes)
+connect_session(void *context, uint8_t node, struct dial *dial, struct cairn_client **out, char *detail,
+                size_t detail_bytes)
 {
     struct sim_client *client = context;
 
+    (void)dial;
     *out = node_connect(node_via(client->sim, node));
     if (*out == NULL) {
         snprintf(detail, detail_bytes, "n%u is down", node + 1);

@@ -1,0 +1,34 @@
+/* Becoming a client of a node in another process, a step at a time: the admin socket hands over a descriptor of shared
+ * memory, and tells the number of a log. */
+#ifndef CLIENT_DIAL_H
+#define CLIENT_DIAL_H
+
+#include "cairn/cairn.h"
+#include "call.h"
+
+/* Zeroed memory is one that was not begun. */
+struct dial {
+    struct call call;
+    struct cairn_client *client; /* attached, and not yet taken */
+};
+
+/* Attaches to the node whose socket is at path. CAIRN_AGAIN: call it again; CAIRN_OK: dial->client is there. */
+enum cairn_error dial_attach(struct dial *dial, const char *path, char *detail, size_t detail_bytes);
+
+/* Then finds the log's number. CAIRN_AGAIN as before. */
+enum cairn_error dial_open(struct dial *dial, const char *log, uint32_t *id, char *detail, size_t detail_bytes);
+
+/* What waits for an answer, for calls_wait(). */
+static inline bool
+dial_pending(const struct dial *dial)
+{
+    return dial->call.state != CALL_NONE || dial->client != NULL;
+}
+
+/* Gives up what nobody took. */
+void dial_end(struct dial *dial);
+
+/* Is the process at the other end still there? */
+bool cairn_client_alive(struct cairn_client *client);
+
+#endif
