@@ -262,10 +262,10 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
         struct standing now = standing_of(cluster, name, rules);
         bool most = now.agreeing > cluster->nodes / 2;
 
-        if (now.agreeing == now.answering)
+        if (now.agreeing == cluster->nodes)
             return 0;
-        /* Who is cut off cannot know yet. */
-        if (most && cli_now_ns() > end_ns - WAIT_NS + CUT_OFF_WAIT_NS) {
+        /* Who is cut off, or does not answer, cannot know yet. */
+        if (most && (now.agreeing == now.answering || cli_now_ns() > end_ns - WAIT_NS + CUT_OFF_WAIT_NS)) {
             fprintf(stderr, "cairn: note: in force on %u of %u nodes; the others follow when they are in reach\n",
                     now.agreeing, cluster->nodes);
             return 0;

@@ -108,7 +108,7 @@ session_producer(const struct session *session)
 bool
 session_lacks_log(const struct session *session)
 {
-    return session->client == NULL && session->lacks_log;
+    return !session->connected && session->lacks_log;
 }
 
 uint32_t

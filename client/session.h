@@ -71,8 +71,8 @@ void session_close(struct session *session);
 
 uint64_t session_producer(const struct session *session);
 
-/* Is it without a node because the one that it came to knows no such log? Entries that are not taken until their time
- * is up are refused for that (CAIRN_NO_LOG). */
+/* Has it not come to a node yet, because the one that it asked last knows no such log? Entries that are not taken until
+ * their time is up are refused for that (CAIRN_NO_LOG). */
 bool session_lacks_log(const struct session *session);
 
 /* Gives an entry to the session, which copies its payload, key and flags and numbers it. CAIRN_AGAIN: the window is

@@ -201,6 +201,7 @@ def test_a_refused_line_keeps_its_sequence():
         check(row['error'] == 'no_quorum', row)
         cluster.ok('fault', 'heal')
         cluster.leader('k')
+        until('all go on', lambda: all(r['mode'] == 'CP' and len(r['hears']) == 3 for r in cluster.status('k').values()))
         process.stdin.write(b'r1\nr2\n')
         process.stdin.close()
         rows = [json.loads(line) for line in process.stdout]

@@ -116,7 +116,7 @@ MUTANTS = [
      "        tell_term(core, leader, now_ns, sink);\n", "        (void)tell_term;\n",
      "says nothing to the leader of a term that is over"),
     ("repeat-not-held", "node/requests.c",
-     "    } else if (accepted.seq == 0)\n        place_repeated(log, &id, &accepted);", "    } else {\n        (void)place_repeated;\n    }",
+     "        if (accepted.seq == 0)\n            place_repeated(log, &id, &accepted);\n", "        (void)place_repeated;\n",
      "acknowledges a repeat on a branch before what it repeats is held"),
     ("promise-forgotten", "replication/election.c",
      "    return is_as_far(term, last_lsn, last_term(core), core->last_lsn) &&\n           (core->promised_lsn == 0 || is_as_far(term, last_lsn, core->promised_term, core->promised_lsn));",
