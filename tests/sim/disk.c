@@ -606,6 +606,79 @@ disk_wipe(struct sim_node *node)
         disk->requests[i].state = REQUEST_FREE;
 }
 
+static struct sim_file
+file_copy(const struct sim_file *file)
+{
+    struct sim_file copy = *file;
+
+    copy.sectors = malloc(file->sectors_count * sizeof(*copy.sectors));
+    for (uint32_t i = 0; i < file->sectors_count; i++) {
+        copy.sectors[i] = file->sectors[i];
+        if (file->sectors[i].size_bytes == 0)
+            continue;
+        copy.sectors[i].bytes = malloc(file->sectors[i].size_bytes);
+        memcpy(copy.sectors[i].bytes, file->sectors[i].bytes, file->sectors[i].size_bytes);
+    }
+    return copy;
+}
+
+void
+shelf_free(struct sim_shelf *shelf)
+{
+    for (uint32_t i = 0; i < shelf->files_count; i++)
+        file_free(&shelf->files[i]);
+    free(shelf->files);
+    free(shelf->saved);
+    *shelf = (struct sim_shelf){.used = false};
+}
+
+void
+disk_shelve(struct sim_node *node, bool copy)
+{
+    struct sim_disk *disk = &node->disk;
+    struct sim_shelf *shelf = &node->shelf;
+
+    shelf_free(shelf);
+    *shelf = (struct sim_shelf){.used = true,
+                                .files = disk->files,
+                                .files_count = disk->files_count,
+                                .saved = disk->saved,
+                                .saved_bytes = disk->saved_bytes,
+                                .identity = node->identity,
+                                .identified = node->identified};
+    if (copy) {
+        shelf->files = malloc((disk->files_count + 1) * sizeof(*shelf->files));
+        for (uint32_t i = 0; i < disk->files_count; i++)
+            shelf->files[i] = file_copy(&disk->files[i]);
+        shelf->saved = disk->saved_bytes > 0 ? malloc(disk->saved_bytes) : NULL;
+        if (shelf->saved != NULL)
+            memcpy(shelf->saved, disk->saved, disk->saved_bytes);
+        return;
+    }
+    disk->files = NULL;
+    disk->files_count = 0;
+    disk->saved = NULL;
+    disk->saved_bytes = 0;
+    node->identified = false;
+}
+
+void
+disk_unshelve(struct sim_node *node)
+{
+    struct sim_disk *disk = &node->disk;
+    struct sim_shelf *shelf = &node->shelf;
+
+    assert(shelf->used);
+    disk_wipe(node);
+    disk->files = shelf->files;
+    disk->files_count = shelf->files_count;
+    disk->saved = shelf->saved;
+    disk->saved_bytes = shelf->saved_bytes;
+    node->identity = shelf->identity;
+    node->identified = shelf->identified;
+    *shelf = (struct sim_shelf){.used = false};
+}
+
 static const struct disk_operations operations = {
     .list = list,
     .create = create,

@@ -409,6 +409,9 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     case FAULT_DISK_SLOW:
     case FAULT_DISK_ROT:
     case FAULT_FLOOD:
+    case FAULT_WIPED:
+    case FAULT_OLD_COPY:
+    case FAULT_VOLUME:
     case FAULT_KINDS:
         break;
     }
@@ -427,6 +430,7 @@ nemesis_end(struct sim *sim, const struct happening *happening)
         if ((sim->plan.faults & 1u << FAULT_DISK_ROT) && decaying(sim)->self == happening->node && !sim->healing &&
             !decaying(sim)->disk.damaged && disk_rot(&sim->nodes[happening->node]))
             sim->counts.kinds |= 1u << FAULT_DISK_ROT;
+        operator_visits(sim, &sim->nodes[happening->node]);
         node_boot(&sim->nodes[happening->node]);
         break;
     case FAULT_DISK_FAIL:

@@ -141,6 +141,23 @@ draw_flood(struct plan *plan, uint64_t seed, uint32_t without)
     plan->faults |= (flood ? 1u << FAULT_FLOOD : 0) & ~without;
 }
 
+/* And so do operators. A node whose directory is swapped must not be the only one that knows: no fewer voters than nodes. */
+static void
+draw_operators(struct plan *plan, uint64_t seed, uint32_t without)
+{
+    struct stream_random random = {seed * 0x9e3779b97f4a7c15u + 13};
+    uint32_t faults = 0;
+
+    if (random_under(&random, 3) != 0)
+        return;
+    for (unsigned kind = FAULT_WIPED; kind <= FAULT_VOLUME; kind++)
+        faults |= random_under(&random, 2) == 0 && (plan->disk || kind == FAULT_WIPED) ? 1u << kind : 0;
+    faults &= ~without;
+    plan->faults |= faults;
+    if (faults != 0 && plan->disk)
+        plan->faults &= ~(1u << FAULT_MEMBERS);
+}
+
 void
 plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile profile)
 {
@@ -162,4 +179,5 @@ plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile p
     draw_load(plan, &random);
     draw_disk(plan, seed, profile, without);
     draw_flood(plan, seed, without);
+    draw_operators(plan, seed, without);
 }

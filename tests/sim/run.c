@@ -110,6 +110,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
     sim->nemesis.state = plan->seed * 5 + 2;
     sim->load.state = plan->seed * 7 + 3;
     sim->disks.state = plan->seed * 11 + 5;
+    sim->operators.state = plan->seed * 17 + 9;
     sim->floods.state = plan->seed * 13 + 7;
     sim->sockets = sockets;
     sim->pool = pool;
@@ -154,6 +155,7 @@ sim_end(struct sim *sim)
         if (node_is_up(&sim->nodes[i]))
             node_crash(&sim->nodes[i]);
         disk_wipe(&sim->nodes[i]);
+        shelf_free(&sim->nodes[i].shelf);
     }
     for (uint32_t i = 0; i < sim->buried_count; i++)
         attachment_free(sim->buried[i]);

@@ -10,6 +10,7 @@
  *   network.c   links: loss, delay, damage, cuts
  *   disk.c      the nodes' disks: latency, torn writes, rot
  *   nemesis.c   faults and operations while a run goes on
+ *   operators.c what people do to the directories of nodes that are down
  *   clients.c   sessions that append, readers
  *   checker*.c  what must hold: of entries and reads, of nodes, of answers and modes
  *   trace.c     what happened, for people
@@ -74,7 +75,10 @@ bool random_chance(struct stream_random *random, uint32_t ppm);
     X(DISK_FULL, disk_full)                                                                                            \
     X(DISK_ROT, disk_rot)                                                                                              \
     X(DISK_ASTRAY, disk_astray)                                                                                        \
-    X(FLOOD, flood)
+    X(FLOOD, flood)                                                                                                    \
+    X(WIPED, wiped)                                                                                                    \
+    X(OLD_COPY, old_copy)                                                                                              \
+    X(VOLUME, volume)
 enum fault_kind {
 #define FAULT_ENUM(NAME, name) FAULT_##NAME,
     FAULTS(FAULT_ENUM)
@@ -202,9 +206,21 @@ struct sim_disk {
     uint64_t crash_from_ns; /* the node does not crash before: a medium's fault is alone in its time */
 };
 
+/* What an operator has put aside of a node: all that it kept. */
+struct sim_shelf {
+    bool used;
+    struct sim_file *files;
+    uint32_t files_count;
+    void *saved;
+    size_t saved_bytes;
+    struct identity identity;
+    bool identified;
+};
+
 struct sim_node {
     struct sim *sim;
     struct sim_disk disk;
+    struct sim_shelf shelf;
     struct node *node; /* NULL: down */
     uint8_t self;
     uint32_t boots, starts;   /* tried; that came about */
@@ -345,7 +361,7 @@ struct sim {
     struct plan plan;
     uint64_t now_ns, started_ns;
     struct queue queue;
-    struct stream_random network, nemesis, load, disks, floods;
+    struct stream_random network, nemesis, load, disks, operators, floods;
     struct cluster_config cluster;
     struct sim_node nodes[SIM_NODES];
     struct link_state links[SIM_NODES][SIM_NODES];
@@ -437,6 +453,10 @@ bool node_is_up(const struct sim_node *node);
 /* disk.c */
 void disk_init(struct sim_node *node);
 void disk_wipe(struct sim_node *node);
+/* What the node keeps, onto its shelf: as it is, or so that nothing is left here; and back, in place of what is here. */
+void disk_shelve(struct sim_node *node, bool copy);
+void disk_unshelve(struct sim_node *node);
+void shelf_free(struct sim_shelf *shelf);
 void disk_request_end(struct sim_node *node, uint32_t index);
 /* What is under way gets there in part. */
 void disk_power_cut(struct sim_node *node);
@@ -465,6 +485,10 @@ void nemesis_start(struct sim *sim);
 void nemesis_strike(struct sim *sim, enum fault_kind kind);
 void nemesis_end(struct sim *sim, const struct happening *happening);
 void nemesis_peace(struct sim *sim);
+
+/* operators.c */
+/* A node that was down is about to start: what an operator may have done to its directory meanwhile. */
+void operator_visits(struct sim *sim, struct sim_node *node);
 
 /* clients.c */
 void clients_start(struct sim *sim);
