@@ -20,7 +20,8 @@ from harness import Failed, check
 LEVELS = ['local', 'majority', 'all']
 # Refusals that a command ends with 3 for; other errors are 1 (cli/cli.c).
 REFUSED = {'no_quorum', 'denied', 'no_leader', 'not_leader', 'recovering', 'out_of_order', 'timeout', 'behind'}
-ACKED_SHARE, ANSWERS_FEW = 0.2, 100
+# Of all answers, and of one log's, at least: a producer whose node died with what it wrote is refused for long.
+ACKED_SHARE, LOG_SHARE, ANSWERS_FEW = 0.3, 0.05, 100
 
 
 def is_acked(row):
@@ -191,11 +192,13 @@ def check_share(history):
         taken[append['log']] += sum(map(is_acked, append['rows']))
     for log in history['logs']:
         check(answered[log] > 0 and taken[log] > 0, f'{log}: of {answered[log]} answers none is an acknowledgement')
-        check(answered[log] < ANSWERS_FEW or taken[log] >= ACKED_SHARE * answered[log],
+        check(answered[log] < ANSWERS_FEW or taken[log] >= LOG_SHARE * answered[log],
               f'{log}: of {answered[log]} answers only {taken[log]} are acknowledgements')
         check(any(read['log'] == log and read['status'] == 0 for read in history['reads']),
               f'{log}: no current read was answered')
-    return sum(answered.values()), sum(taken.values())
+    answers, acks = sum(answered.values()), sum(taken.values())
+    check(answers < ANSWERS_FEW or acks >= ACKED_SHARE * answers, f'of {answers} answers only {acks} are acknowledgements')
+    return answers, acks
 
 
 def judge(history):

@@ -251,5 +251,9 @@ def test_a_history_in_which_little_is_taken_shows_nothing():
     rows = [acked(2)] + [unknown()] * 199
     logs = {'a': log('x 0')}
     rejects(told([append('x', rows)], [read(*logs['a']['entries'])], logs), 'only 1 are acknowledgements')
+    rows = [acked(lsn) for lsn in range(2, 42)] + [unknown()] * 160
+    logs = {'a': log(*(f'x {i}' for i in range(40)))}
+    rejects(told([append('x', rows)], [read(*logs['a']['entries'])], logs), 'of 200 answers only 40 are acknowledgements')
+    logs = {'a': log('x 0')}
     rejects(told([append('x', [unknown()] * 3)], [read()], {'a': log()}), 'none is an acknowledgement')
     rejects(told([append('x', [acked(2)])], [], logs), 'no current read was answered')

@@ -263,6 +263,11 @@ learner_does_not_count(struct sim *sim)
     expect(sim, !take(sim, leader, token, &result) && core_commit_lsn(core_of(sim, leader)) == lsn);
     sim->links[leader][voter].lost_type = MESSAGE_NONE;
     eventually(sim, WITHIN, take(sim, leader, token, &result));
+    isolate(sim, voter, true);
+    eventually(sim, 4 * SIM_TIMEOUT_NS, core_role(core_of(sim, leader)) != ROLE_LEADER);
+    isolate(sim, voter, false);
+    leader = scene_leader(sim);
+    voter = (uint8_t)(3 - leader - learner);
     isolate(sim, leader, true);
     for (int step = 0; step < 30 && !sim->failed; step++) {
         sim_run_for(sim, SIM_TIMEOUT_NS);
