@@ -4,6 +4,12 @@
 
 #include "session_state.h"
 
+bool
+for_what_it_is(enum cairn_error error)
+{
+    return error == CAIRN_MISMATCH || error == CAIRN_INVALID || error == CAIRN_TOO_LARGE;
+}
+
 void
 finish(struct session *session, struct slot *slot, enum cairn_error error)
 {
@@ -127,7 +133,7 @@ void
 lost_name(struct session *session, uint64_t index, enum cairn_error error, uint64_t at_ns)
 {
     struct slot *slot = slot_at(session, index);
-    bool certain = error == CAIRN_MISMATCH || !uncertain(slot);
+    bool certain = for_what_it_is(error) || !uncertain(slot);
 
     if (session->fixed && certain) {
         refused(session, index, error, at_ns);

@@ -230,7 +230,7 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
         lost_name(session, index, result->error, at_ns);
     else if (others_may(session, slot, result, at_ns))
         go_elsewhere(session, index, at_ns + BACKOFF_NS);
-    else if (final_refusal(session, result->error) && !uncertain(slot)) {
+    else if (final_refusal(session, result->error) && (for_what_it_is(result->error) || !uncertain(slot))) {
         refused(session, index, result->error, at_ns);
         if (is_cut_off(session, result) && session->config.via == CAIRN_NODE_NONE)
             go_elsewhere(session, index, at_ns);

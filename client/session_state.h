@@ -85,6 +85,8 @@ void go_to_next(struct session *session, uint64_t at_ns);
 
 void reach_end(struct session *session);
 
+/* Nobody ever took an entry that is refused so, however often it was tried. */
+bool for_what_it_is(enum cairn_error error);
 void finish(struct session *session, struct slot *slot, enum cairn_error error);
 
 /* What is settled and told leaves the window. */

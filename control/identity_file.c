@@ -216,7 +216,7 @@ parse_agreed(const char *line, struct agreed *out)
 static bool
 parse_member(const char *line, struct identity *out)
 {
-    char text[CAIRN_ID_TEXT_BYTES], name[CAIRN_NAME_BYTES];
+    char text[CAIRN_ID_TEXT_BYTES], name[CAIRN_NAME_BYTES] = "";
     unsigned seat;
 
     if (sscanf(line, "member %u %32s %63s", &seat, text, name) != 3 || seat >= CAIRN_NODES_MAX ||

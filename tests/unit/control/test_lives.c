@@ -1,0 +1,430 @@
+/* Who is who: introductions, lives that follow each other or do not, numbers that are granted, and the file. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../check.h"
+#include "identity_file.h"
+#include "lives.h"
+
+#define MS 1000000ull
+#define NODES 3
+
+struct world {
+    struct lives nodes[NODES];
+    uint64_t now_ns;
+};
+
+static struct cairn_id
+id(uint8_t what)
+{
+    return (struct cairn_id){{what, 1}};
+}
+
+static struct agreed
+agreed_of_three(void)
+{
+    return (struct agreed){.number = 7,
+                           .nodes = NODES,
+                           .names = {"n1", "n2", "n3"},
+                           .heartbeat_ns = MS,
+                           .timeout_ns = 10 * MS,
+                           .memory_mib = 64};
+}
+
+static void
+begin(struct world *world, uint8_t node, const struct identity *identity, enum standing standing)
+{
+    lives_init(&world->nodes[node], identity, standing, agreed_fingerprint(&identity->agreed), 200 * MS);
+}
+
+static struct world
+founded(void)
+{
+    const struct cairn_id cluster = id(1), members[] = {id(11), id(12), id(13)}, births[] = {id(21), id(22), id(23)};
+    struct agreed agreed = agreed_of_three();
+    struct world world = {.now_ns = 1000 * MS};
+
+    for (uint8_t i = 0; i < NODES; i++) {
+        struct identity identity;
+
+        identity_found(&identity, &cluster, members, births, &agreed, i);
+        identity.begun = true;
+        begin(&world, i, &identity, STANDING_MEMBER);
+    }
+    return world;
+}
+
+static struct world
+waiting(void)
+{
+    struct world world = {.now_ns = 1000 * MS};
+
+    for (uint8_t i = 0; i < NODES; i++) {
+        struct identity identity = {.self = i, .agreed = agreed_of_three(), .life.id = id((uint8_t)(31 + i))};
+
+        begin(&world, i, &identity, STANDING_WAITING);
+    }
+    return world;
+}
+
+/* What the identity says is durable as soon as it is asked. */
+static unsigned
+say(struct world *world, uint8_t from, uint8_t to, bool heard)
+{
+    struct hello hello;
+
+    lives_kept(&world->nodes[from], world->nodes[from].version);
+    lives_tell(&world->nodes[from], to, &hello);
+    return lives_hear(&world->nodes[to], from, &hello, heard, world->now_ns);
+}
+
+/* All talk, for a while. */
+static void
+talk(struct world *world, uint32_t who)
+{
+    for (int round = 0; round < 6; round++, world->now_ns += MS) {
+        for (uint8_t from = 0; from < NODES; from++) {
+            for (uint8_t to = 0; to < NODES; to++) {
+                if (from != to && (who >> from & 1) && (who >> to & 1))
+                    say(world, from, to, false);
+            }
+        }
+    }
+}
+
+static bool
+acquainted(const struct world *world, uint8_t one, uint8_t other)
+{
+    return !lives_unacquainted(&world->nodes[one], other) && !lives_unacquainted(&world->nodes[other], one);
+}
+
+/* It starts anew, with what it kept; continued or not. */
+static void
+restart(struct world *world, uint8_t node, uint8_t life, bool intact, uint64_t place)
+{
+    struct identity identity = world->nodes[node].identity;
+    const struct cairn_id fresh = id(life);
+
+    if (intact) {
+        assert_true(identity_continue(&identity, &fresh));
+        identity.chain[identity.chain_count - 1].began_place = place;
+        identity.begun = true;
+    } else {
+        identity_forget(&identity, &fresh);
+    }
+    begin(world, node, &identity, intact ? STANDING_MEMBER : STANDING_FORGOTTEN);
+}
+
+static void
+members_of_a_cluster_introduce_themselves(void **state)
+{
+    struct world world = founded();
+
+    (void)state;
+    assert_false(acquainted(&world, 0, 1));
+    talk(&world, 7);
+    for (uint8_t i = 1; i < NODES; i++)
+        assert_true(acquainted(&world, 0, i));
+}
+
+static void
+a_life_that_continues_its_chain_is_believed(void **state)
+{
+    struct world world = founded();
+
+    (void)state;
+    talk(&world, 7);
+    restart(&world, 1, 42, true, 8192);
+    assert_false(say(&world, 1, 0, false) & LIVES_INTRODUCED);
+    talk(&world, 7);
+    assert_true(acquainted(&world, 0, 1) && acquainted(&world, 1, 2));
+    assert_int_equal(world.nodes[0].identity.known[1].life.number, 2);
+}
+
+/* Several lives that a peer slept through are of the chain all the same. */
+static void
+lives_that_a_peer_did_not_see_are_of_the_chain(void **state)
+{
+    struct world world = founded();
+
+    (void)state;
+    talk(&world, 7);
+    for (uint8_t life = 50; life < 60; life++)
+        restart(&world, 1, life, true, 4096u * life);
+    talk(&world, 7);
+    assert_true(acquainted(&world, 0, 1));
+    assert_int_equal(world.nodes[2].identity.known[1].life.number, 11);
+}
+
+static void
+a_copy_of_a_directory_that_lived_twice_has_forgotten(void **state)
+{
+    struct world world = founded(), copy;
+
+    (void)state;
+    talk(&world, 7);
+    copy = world;
+    restart(&world, 1, 42, true, 8192);
+    talk(&world, 7);
+    world.nodes[1] = copy.nodes[1];
+    restart(&world, 1, 43, true, 8192);
+    talk(&world, 7);
+    assert_int_equal(world.nodes[1].standing, STANDING_LAPSED);
+    assert_true(world.nodes[1].identity.forgotten);
+    assert_int_equal(world.nodes[0].identity.known[1].life.id.bytes[0], 42);
+}
+
+static void
+a_step_back_in_time_is_told_by_who_knows_its_end(void **state)
+{
+    struct world world = founded();
+
+    (void)state;
+    world.nodes[1].place = 100 * 4096;
+    talk(&world, 7);
+    assert_int_equal(world.nodes[0].identity.known[1].place, 100 * 4096);
+    restart(&world, 1, 42, true, 99 * 4096);
+    talk(&world, 7);
+    assert_int_equal(world.nodes[1].standing, STANDING_LAPSED);
+}
+
+static void
+who_has_forgotten_gets_a_number_from_a_majority_of_the_others(void **state)
+{
+    struct world world = founded();
+
+    (void)state;
+    talk(&world, 7);
+    restart(&world, 1, 42, false, 0);
+    talk(&world, 3);
+    assert_int_equal(world.nodes[1].standing, STANDING_FORGOTTEN);
+    talk(&world, 7);
+    assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
+    assert_int_equal(world.nodes[1].identity.life.number, 2);
+    talk(&world, 7);
+    assert_true(acquainted(&world, 0, 1) && acquainted(&world, 1, 2));
+}
+
+static void
+what_is_granted_is_kept_before_it_is_said(void **state)
+{
+    struct world world = founded();
+    struct hello hello;
+
+    (void)state;
+    talk(&world, 7);
+    restart(&world, 1, 42, false, 0);
+    lives_tell(&world.nodes[1], 0, &hello);
+    lives_hear(&world.nodes[0], 1, &hello, false, world.now_ns);
+    hello.asked_number = world.nodes[1].asked_number = 2;
+    lives_hear(&world.nodes[0], 1, &hello, false, world.now_ns);
+    lives_tell(&world.nodes[0], 1, &hello);
+    assert_int_equal(hello.granted_number, 0);
+    lives_kept(&world.nodes[0], world.nodes[0].version);
+    lives_tell(&world.nodes[0], 1, &hello);
+    assert_int_equal(hello.granted_number, 2);
+}
+
+static void
+two_that_forgot_the_same_get_different_numbers(void **state)
+{
+    struct world world = founded(), other;
+
+    (void)state;
+    talk(&world, 7);
+    restart(&world, 1, 42, false, 0);
+    talk(&world, 7);
+    assert_int_equal(world.nodes[1].identity.life.number, 2);
+    other = world;
+    restart(&world, 1, 43, false, 0);
+    talk(&world, 7);
+    assert_int_equal(world.nodes[1].identity.life.number, 3);
+    /* The first of the two comes back, and hears of the second. */
+    world.nodes[1] = other.nodes[1];
+    talk(&world, 7);
+    assert_int_equal(world.nodes[1].standing, STANDING_LAPSED);
+}
+
+static void
+two_of_three_that_have_forgotten_grant_each_other_nothing(void **state)
+{
+    struct world world = founded();
+
+    (void)state;
+    talk(&world, 7);
+    restart(&world, 1, 42, false, 0);
+    restart(&world, 2, 43, false, 0);
+    talk(&world, 7);
+    assert_int_equal(world.nodes[1].standing, STANDING_FORGOTTEN);
+    assert_int_equal(world.nodes[2].standing, STANDING_FORGOTTEN);
+}
+
+static void
+found(struct world *world, enum standing expected)
+{
+    const struct cairn_id cluster = id(1), members[] = {id(11), id(12), id(13)};
+    uint8_t missing;
+    bool differs;
+
+    lives_found(&world->nodes[0], &cluster, members, 1000 * MS, world->now_ns, &missing, &differs);
+    assert_int_equal(world->nodes[0].standing, expected);
+}
+
+static void
+a_cluster_is_founded_where_all_wait(void **state)
+{
+    struct world world = waiting();
+
+    (void)state;
+    talk(&world, 3);
+    found(&world, STANDING_WAITING);
+    talk(&world, 7);
+    found(&world, STANDING_MEMBER);
+    talk(&world, 7);
+    for (uint8_t i = 0; i < NODES; i++) {
+        assert_int_equal(world.nodes[i].standing, STANDING_MEMBER);
+        assert_true(world.nodes[i].identity.born && !world.nodes[i].identity.forgotten);
+        assert_int_equal(world.nodes[i].identity.life.number, 1);
+    }
+}
+
+static void
+a_process_that_was_not_there_at_the_foundation_has_forgotten(void **state)
+{
+    struct world world = waiting();
+    struct identity identity = {.self = 2, .agreed = agreed_of_three(), .life.id = id(77)};
+
+    (void)state;
+    talk(&world, 7);
+    found(&world, STANDING_MEMBER);
+    begin(&world, 2, &identity, STANDING_WAITING);
+    talk(&world, 7);
+    assert_true(world.nodes[2].identity.forgotten && !world.nodes[2].identity.born);
+    assert_int_equal(world.nodes[2].identity.life.number, 2);
+}
+
+static void
+strangers_are_told_apart(void **state)
+{
+    struct world world = founded();
+    struct hello hello;
+
+    (void)state;
+    lives_tell(&world.nodes[1], 0, &hello);
+    hello.cluster = id(99);
+    assert_int_equal(lives_hear(&world.nodes[0], 1, &hello, false, 0), LIVES_FOREIGN);
+    lives_tell(&world.nodes[1], 0, &hello);
+    hello.members[1] = id(99);
+    assert_int_equal(lives_hear(&world.nodes[0], 1, &hello, false, 0), LIVES_STRANGER);
+    lives_tell(&world.nodes[1], 0, &hello);
+    hello.fingerprint++;
+    assert_int_equal(lives_hear(&world.nodes[0], 1, &hello, false, 0), LIVES_DIFFERS);
+    assert_false(world.nodes[0].peers[1].introduced);
+}
+
+static void
+of_two_that_run_at_once_the_later_is_refused(void **state)
+{
+    struct world world = founded(), rival;
+    unsigned verdict = 0;
+
+    (void)state;
+    talk(&world, 7);
+    rival = world;
+    restart(&rival, 1, 42, true, 0);
+    for (int i = 0; i < 400 && !(verdict & LIVES_TWICE); i++, world.now_ns += MS) {
+        struct hello hello;
+
+        lives_tell(&rival.nodes[1], 0, &hello);
+        verdict = lives_hear(&world.nodes[0], 1, &hello, true, world.now_ns);
+        assert_true(world.nodes[0].peers[1].introduced);
+    }
+    assert_true(verdict & LIVES_TWICE);
+    rival.nodes[0] = world.nodes[0];
+    assert_true(say(&rival, 0, 1, false) & LIVES_REFUSED);
+    assert_false(say(&world, 0, 1, false) & LIVES_REFUSED);
+}
+
+static void
+numbers_that_cannot_be_change_nothing(void **state)
+{
+    struct world world = founded(), before;
+    struct hello hello;
+
+    (void)state;
+    talk(&world, 7);
+    before = world;
+    lives_tell(&world.nodes[1], 0, &hello);
+    hello.number = UINT32_MAX;
+    assert_int_equal(lives_hear(&world.nodes[0], 1, &hello, false, 0), 0);
+    lives_tell(&world.nodes[1], 0, &hello);
+    hello.known[2].number = UINT32_MAX;
+    assert_int_equal(lives_hear(&world.nodes[0], 1, &hello, false, 0), 0);
+    lives_tell(&world.nodes[1], 0, &hello);
+    hello.standing = 200;
+    assert_int_equal(lives_hear(&world.nodes[0], 1, &hello, false, 0), 0);
+    assert_memory_equal(&world.nodes[0], &before.nodes[0], sizeof(before.nodes[0]));
+}
+
+static void
+the_file_gives_back_what_was_kept(void **state)
+{
+    char directory[] = "/tmp/cairn-unit-XXXXXX", path[64], detail[512];
+    struct world world = founded();
+    struct identity read;
+    bool there;
+    int file;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    restart(&world, 1, 42, true, 8192);
+    assert_int_equal(identity_save(directory, "n2", &world.nodes[1].identity, detail, sizeof(detail)), CAIRN_OK);
+    assert_int_equal(identity_load(directory, "n2", &read, &there, detail, sizeof(detail)), CAIRN_OK);
+    assert_true(there);
+    assert_memory_equal(&read, &world.nodes[1].identity, sizeof(read));
+    assert_int_equal(identity_load(directory, "n1", &read, &there, detail, sizeof(detail)), CAIRN_OK);
+    assert_false(there);
+    snprintf(path, sizeof(path), "%s/n2/identity", directory);
+    for (off_t at = 0; at < 400; at++) {
+        uint8_t byte;
+
+        file = open(path, O_RDWR | O_CLOEXEC);
+        assert_true(file >= 0 && pread(file, &byte, 1, at) == 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(file, &byte, 1, at), 1);
+        assert_int_equal(identity_load(directory, "n2", &read, &there, detail, sizeof(detail)), CAIRN_CORRUPT);
+        byte ^= 1;
+        assert_int_equal(pwrite(file, &byte, 1, at), 1);
+        close(file);
+    }
+    identity_remove(directory, "n2");
+    snprintf(path, sizeof(path), "%s/n2", directory);
+    rmdir(path);
+    rmdir(directory);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members_of_a_cluster_introduce_themselves),
+        cmocka_unit_test(a_life_that_continues_its_chain_is_believed),
+        cmocka_unit_test(lives_that_a_peer_did_not_see_are_of_the_chain),
+        cmocka_unit_test(a_copy_of_a_directory_that_lived_twice_has_forgotten),
+        cmocka_unit_test(a_step_back_in_time_is_told_by_who_knows_its_end),
+        cmocka_unit_test(who_has_forgotten_gets_a_number_from_a_majority_of_the_others),
+        cmocka_unit_test(what_is_granted_is_kept_before_it_is_said),
+        cmocka_unit_test(two_that_forgot_the_same_get_different_numbers),
+        cmocka_unit_test(two_of_three_that_have_forgotten_grant_each_other_nothing),
+        cmocka_unit_test(a_cluster_is_founded_where_all_wait),
+        cmocka_unit_test(a_process_that_was_not_there_at_the_foundation_has_forgotten),
+        cmocka_unit_test(strangers_are_told_apart),
+        cmocka_unit_test(of_two_that_run_at_once_the_later_is_refused),
+        cmocka_unit_test(numbers_that_cannot_be_change_nothing),
+        cmocka_unit_test(the_file_gives_back_what_was_kept),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
