@@ -7,6 +7,8 @@
 _Static_assert(CODEC_VERDICTS <= sizeof(((struct node_counters *)0)->frames_dropped) / sizeof(uint64_t),
                "each is counted");
 
+_Static_assert(sizeof(struct assembly_key) == 104, "no holes");
+
 static void
 count(_Atomic uint64_t *counter)
 {
@@ -73,8 +75,8 @@ entries_have_room(const struct node *node, const struct node_log *log, const str
 }
 
 /* Entries of a leader (or a lender) go straight to the end of the trunk, where the core's answer leaves them or
- * not. Those of a branch may have to be split, and are read from a buffer. */
-static void
+ * not. Those of a branch may have to be split, and are read from a buffer. false: they are damaged. */
+static bool
 receive_entries(struct node *node, struct node_log *log, const struct message *message, const struct block *block,
                 const uint8_t *records, uint64_t now_ns)
 {
@@ -84,97 +86,161 @@ receive_entries(struct node *node, struct node_log *log, const struct message *m
     if (block->count > 0) {
         if (!entries_have_room(node, log, message, block)) {
             count(&node->counters.no_room);
-            return;
+            return true;
         }
         if (message->type != MESSAGE_HAND_OFF && message->type != MESSAGE_SPREAD)
             place = store_stage(&log->trunk, block->size_bytes);
         if (place == NULL) {
             count(&node->counters.no_room);
-            return;
+            return true;
         }
         memcpy(place, records, block->size_bytes);
         if (!batch_read(&node->batch, place, block)) {
             count(&node->counters.damaged_records);
-            return;
+            return false;
         }
     }
     feed(node, log, message, now_ns);
     store_seal(&log->trunk);
+    return true;
+}
+
+/* Fragments are of equal length but for the last, so that a bit tells each. stride: that length. */
+static struct assembly_key
+key_of(const struct decoded *decoded, uint32_t stride)
+{
+    const struct message *message = &decoded->message;
+    struct assembly_key key;
+
+    memset(&key, 0, sizeof(key));
+    key.block = decoded->block;
+    key.term = message->term;
+    key.log = decoded->log;
+    key.type = decoded->type;
+    key.stride = stride;
+    if (decoded->type == MESSAGE_HAND_OFF)
+        key.prev = message->hand_off.prev_seq;
+    else if (decoded->type == MESSAGE_SPREAD)
+        key.prev = message->spread.prev_place;
+    else
+        key.prev_term = message->append.prev_term;
+    return key;
 }
 
 static bool
-same_record(const struct assembly *assembly, const struct decoded *decoded)
+is_last(const struct decoded *decoded)
 {
-    return assembly->total_bytes == decoded->fragment_total && assembly->log == decoded->log &&
-           assembly->type == decoded->type && assembly->block.first_seq == decoded->block.first_seq &&
-           assembly->block.origin == decoded->block.origin &&
-           assembly->block.incarnation == decoded->block.incarnation &&
-           assembly->block.first_lsn == decoded->block.first_lsn && assembly->block.term == decoded->block.term;
+    return decoded->fragment_offset + decoded->records_bytes == decoded->fragment_total;
 }
 
-static struct assembly *
-assembly_for(struct node *node, const struct decoded *decoded, uint64_t now_ns)
+/* May fragments of that length make a record of which this is a part? */
+static bool
+stride_fits(const struct decoded *decoded, uint32_t stride)
 {
-    struct assembly *places = node->assemblies[decoded->from], *oldest = &places[0];
+    const uint32_t most = sizeof(((struct assembly *)0)->have) * 8;
+
+    return decoded->records_bytes <= stride && decoded->fragment_offset % stride == 0 &&
+           (decoded->fragment_total + stride - 1) / stride <= most;
+}
+
+static bool
+belongs(const struct assembly *assembly, const struct decoded *decoded)
+{
+    const uint32_t stride = is_last(decoded) ? assembly->key.stride : decoded->records_bytes;
+    struct assembly_key key;
+
+    if (assembly->received == 0 || !stride_fits(decoded, stride))
+        return false;
+    key = key_of(decoded, stride);
+    return memcmp(&key, &assembly->key, sizeof(key)) == 0;
+}
+
+/* false: something else stands in its place. One of the two is not the sender's, and the record's checksum will tell. */
+static bool
+fragment_put(struct assembly *assembly, const struct decoded *decoded, uint64_t now_ns)
+{
+    uint32_t index = decoded->fragment_offset / assembly->key.stride;
+    uint8_t *place = assembly->bytes + decoded->fragment_offset;
+
+    if (assembly->have[index / 64] & (1ull << (index % 64)))
+        return memcmp(place, decoded->records, decoded->records_bytes) == 0;
+    assembly->used_ns = now_ns;
+    assembly->have[index / 64] |= 1ull << (index % 64);
+    memcpy(place, decoded->records, decoded->records_bytes);
+    assembly->received += decoded->records_bytes;
+    return true;
+}
+
+/* One to begin anew: that of a record whose sender has given up, else that of which least is there, so that no single
+ * fragment takes away what is nearly whole. */
+static struct assembly *
+assembly_to_spare(const struct node *node, struct assembly *places, uint64_t now_ns)
+{
+    struct assembly *least = &places[0];
 
     for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++) {
-        if (same_record(&places[i], decoded))
-            return &places[i];
-        if (places[i].used_ns < oldest->used_ns)
-            oldest = &places[i];
+        if (places[i].received > 0 && now_ns - places[i].used_ns >= node->detector.config.timeout_ns)
+            places[i].received = 0;
+        if (places[i].received < least->received)
+            least = &places[i];
     }
-    oldest->log = decoded->log;
-    oldest->type = decoded->type;
-    oldest->block = decoded->block;
-    oldest->total_bytes = decoded->fragment_total;
-    oldest->received = 0;
-    oldest->stride = 0;
-    oldest->used_ns = now_ns;
-    memset(oldest->have, 0, sizeof(oldest->have));
-    return oldest;
+    return least;
 }
 
-/* Fragments are of equal length but for the last, so that a bit tells each. */
-static bool
-fragment_take(struct assembly *assembly, const struct decoded *decoded)
+static void
+assembly_begin(struct assembly *assembly, const struct decoded *decoded, uint64_t now_ns)
 {
-    bool last = decoded->fragment_offset + decoded->records_bytes == decoded->fragment_total;
-    uint32_t index;
+    assembly->key = key_of(decoded, decoded->records_bytes);
+    assembly->received = 0;
+    memset(assembly->have, 0, sizeof(assembly->have));
+    fragment_put(assembly, decoded, now_ns);
+}
 
-    if (!last)
-        assembly->stride = decoded->records_bytes;
-    if (assembly->stride == 0) {
-        /* The last one overtook the others: it will come again. */
-        if (decoded->fragment_offset != 0)
-            return false;
-        assembly->stride = decoded->records_bytes;
+/* A fragment goes wherever it agrees with those that are there: what contradicts them begins an assembly of its own, and
+ * costs none but itself. */
+static void
+fragment_take(struct node *node, struct assembly *places, const struct decoded *decoded, uint64_t now_ns)
+{
+    bool taken = false;
+
+    for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++) {
+        if (belongs(&places[i], decoded))
+            taken |= fragment_put(&places[i], decoded, now_ns);
     }
-    assert(assembly->stride > 0);
-    index = decoded->fragment_offset / assembly->stride;
-    if (decoded->fragment_offset % assembly->stride != 0 || index >= sizeof(assembly->have) * 8)
+    /* A last one that overtook the others does not tell their length: it will come again. */
+    if (taken || (is_last(decoded) && decoded->fragment_offset != 0) || !stride_fits(decoded, decoded->records_bytes))
+        return;
+    assembly_begin(assembly_to_spare(node, places, now_ns), decoded, now_ns);
+}
+
+/* All of a record is there, or of what was taken for it. */
+static bool
+assembly_end(struct node *node, struct node_log *log, struct assembly *assembly, const struct decoded *decoded,
+             uint64_t now_ns)
+{
+    assembly->received = 0;
+    if (record_measure(assembly->bytes, decoded->fragment_total) != decoded->fragment_total) {
+        count(&node->counters.damaged_records);
         return false;
-    if (assembly->have[index / 64] & (1ull << (index % 64)))
-        return false;
-    assembly->have[index / 64] |= 1ull << (index % 64);
-    memcpy(assembly->bytes + decoded->fragment_offset, decoded->records, decoded->records_bytes);
-    assembly->received += decoded->records_bytes;
-    return assembly->received == assembly->total_bytes;
+    }
+    return receive_entries(node, log, &decoded->message, &decoded->block, assembly->bytes, now_ns);
 }
 
 static void
 receive_fragment(struct node *node, struct node_log *log, const struct decoded *decoded, uint64_t now_ns)
 {
-    struct assembly *assembly = assembly_for(node, decoded, now_ns);
+    struct assembly *places = node->assemblies[decoded->from];
+    bool sound = false;
 
-    assembly->used_ns = now_ns;
-    if (!fragment_take(assembly, decoded))
-        return;
-    assembly->total_bytes = 0;
-    if (record_measure(assembly->bytes, decoded->fragment_total) != decoded->fragment_total) {
-        count(&node->counters.damaged_records);
-        return;
+    fragment_take(node, places, decoded, now_ns);
+    for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER && !sound; i++) {
+        if (places[i].received == decoded->fragment_total && belongs(&places[i], decoded))
+            sound = assembly_end(node, log, &places[i], decoded, now_ns);
     }
-    receive_entries(node, log, &decoded->message, &decoded->block, assembly->bytes, now_ns);
+    for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER && sound; i++) {
+        if (belongs(&places[i], decoded))
+            places[i].received = 0;
+    }
 }
 
 /* Replicas that have committed as far compare what they have. */

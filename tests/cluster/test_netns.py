@@ -191,3 +191,36 @@ def test_a_flapping_link_costs_a_handful_of_mode_changes_and_loses_nothing():
         check(len(changes) <= 24, len(changes), 'changes of mode in', given, 'flaps')
         lines = cluster.read('feed', 'n1').splitlines()
         check(lines == [b'%d' % i for i in range(given)], given, lines[-3:])
+
+
+METRICS = 'import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:%d/metrics", timeout=5).read().decode())'
+
+
+def dropped(node, port, reason):
+    done = subprocess.run(['ip', 'netns', 'exec', f'cairn-{node}', 'python3', '-c', METRICS % port], capture_output=True,
+                          text=True, check=True)
+    line = f'cairn_frames_dropped_total{{node="{node}",reason="{reason}"}} '
+    return next(int(row[len(line):]) for row in done.stdout.splitlines() if row.startswith(line))
+
+
+@needs_namespaces
+def test_a_bridge_that_floods_brings_nobody_what_is_for_others():
+    port = 9100
+    with Cluster(3, '--transport', 'netns', '--metrics', port) as cluster:
+        cluster.ok('log', 'create', 'bank', '--policy', 'cp')
+        # It forgets at once where anybody is, so everybody sees everything.
+        ip('-n', 'cairn-net', 'link', 'set', 'br0', 'type', 'bridge', 'ageing_time', 0)
+        before = [dropped(node, port + i, 'mac') for i, node in enumerate(cluster.names)]
+        for round in range(3):
+            lines = b''.join(b'line %d\n' % i for i in range(500))
+            cluster.ok('append', 'bank', stdin=lines)
+            leader = cluster.leader('bank')
+            ip('-n', 'cairn-net', 'link', 'set', leader, 'down')
+            cluster.leader('bank', [node for node in cluster.names if node != leader])
+            ip('-n', 'cairn-net', 'link', 'set', leader, 'up')
+            cluster.converged('bank')
+            check(cluster.read('bank', leader).count(b'\n') == 500 * (round + 1))
+        check(not cluster.events('diverged'), cluster.events('diverged'))
+        for i, node in enumerate(cluster.names):
+            check(dropped(node, port + i, 'mac') > before[i] + 100, node, 'was not flooded')
+            check(dropped(node, port + i, 'to') == 0 and dropped(node, port + i, 'from') == 0)

@@ -20,6 +20,15 @@ SECONDS = 60
 
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
+    ("first-piece-believed", "node/receive.c",
+     "        return memcmp(place, decoded->records, decoded->records_bytes) == 0;", "        return true;",
+     "keeps the first fragment that comes for a place, whatever comes after it"),
+    ("last-record-gives-way", "node/receive.c",
+     "        if (places[i].received < least->received)", "        if (places[i].received > least->received)",
+     "gives up the record that is nearly whole for a fragment of another"),
+    ("stride-unlooked", "node/receive.c",
+     "    key.stride = stride;\n", "    key.stride = decoded->records_bytes < decoded->fragment_total ? 8 : stride;\n",
+     "puts fragments of any lengths together"),
     ("far-terms-followed", "replication/core.c",
      "    if (!term_plausible(message->term, core->term))\n        return false;\n", "",
      "follows a term that nobody can have come to"),

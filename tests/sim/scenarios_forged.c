@@ -140,6 +140,92 @@ forged_numbers(struct sim *sim)
     scene_end(sim);
 }
 
+#define LARGE_BYTES 600000u
+#define STRIDE ((PORT_FRAME_BYTES - FRAME_HEAD_BYTES - CODEC_HEAD_BYTES) & ~7u)
+
+/* A fragment of the leader's last entry, with other bytes than it has. */
+static void
+forge_fragment(struct sim *sim, uint8_t leader, uint8_t to, uint32_t offset, uint32_t size_bytes, uint32_t more_bytes)
+{
+    struct codec codec = codec_of(sim, leader);
+    const struct core *core = core_of(sim, leader);
+    struct message message = message_of(MESSAGE_APPEND, leader, to, core_term(core));
+    struct cursor cursor = {.position = core_last_lsn(core)};
+    uint8_t bytes[PORT_FRAME_BYTES], piece[STRIDE];
+    struct stretch stretch;
+    struct block block;
+    size_t head_bytes;
+
+    if (!store_look(&node_log_of(&sim->nodes[leader], LOG)->trunk, &cursor, core_last_lsn(core), 1, SIZE_MAX,
+                    &stretch)) {
+        expect(sim, !"the leader has it");
+        return;
+    }
+    block = block_part(&stretch);
+    memset(piece, 0x5a, sizeof(piece));
+    message.append.prev_lsn = stretch.first - 1;
+    message.append.prev_term = core_term_at(core, stretch.first - 1);
+    message.append.commit_lsn = core_commit_lsn(core);
+    head_bytes = codec_encode_entries(&codec, sim->log_ids[LOG], &message, &block, piece, size_bytes, offset,
+                                      stretch.size_bytes + more_bytes, bytes);
+    memcpy(bytes + head_bytes, piece, size_bytes);
+    network_forge(sim, leader, to, bytes, head_bytes + size_bytes);
+}
+
+/* Of so many other lengths that there is no room for all. */
+static void
+forge_swarm(struct sim *sim, uint8_t leader)
+{
+    for (uint32_t i = 0; i < 2 * ASSEMBLIES_PER_PEER; i++) {
+        for (uint8_t nth = 1; nth <= 2; nth++)
+            forge_fragment(sim, leader, follower(sim, leader, nth), 0, 1000 + 8 * i, 0);
+    }
+}
+
+/* A large entry is on its way; before the first of its fragments comes another, which is none. */
+static void
+forged_fragment(struct sim *sim)
+{
+    static const struct {
+        uint32_t offset, size_bytes, more_bytes;
+        bool missed; /* what came before it goes by it, and has to come once more */
+    } forgeries[] = {
+        {0, 8, 0, false},              /* shorter than the record has room for */
+        {0, 1024, 0, false},           /* shorter than the others */
+        {1024, 1024, 0, false},        /* where none of the others begins */
+        {160000, 8, 0, false},         /* and behind all that there is room for */
+        {0, STRIDE, 8, false},         /* of a longer record */
+        {0, STRIDE, 0, false},         /* in the first one's place */
+        {5 * STRIDE, STRIDE, 0, true}, /* in another's */
+    };
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+
+    sim->plan.jitter_ns = 0; /* in order */
+    for (uint32_t i = 0; i < sizeof(forgeries) / sizeof(*forgeries) && !sim->failed; i++) {
+        struct cairn_result result;
+        uint64_t token;
+
+        for (uint8_t nth = 1; nth <= 2; nth++)
+            sim->links[leader][follower(sim, leader, nth)].extra_ns = 2 * MS;
+        token = give(sim, leader, 7, 1 + i, 0, CAIRN_ACK_ALL, LARGE_BYTES);
+        sim_run_for(sim, 100 * US);
+        for (uint8_t nth = 1; nth <= 2; nth++)
+            forge_fragment(sim, leader, follower(sim, leader, nth), forgeries[i].offset, forgeries[i].size_bytes,
+                           forgeries[i].more_bytes);
+        /* Half of it is there. */
+        sim_run_for(sim, 1950 * US);
+        forge_swarm(sim, leader);
+        /* Less than the leader waits before it sends again. */
+        eventually(sim, forgeries[i].missed ? WITHIN : 2 * MS, take(sim, leader, token, &result));
+        expect(sim, result.error == CAIRN_OK);
+        for (uint8_t nth = 1; nth <= 2; nth++)
+            sim->links[leader][follower(sim, leader, nth)].extra_ns = 0;
+        sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
+        expect(sim, copies(sim, 7, 1 + i) == 1);
+    }
+    scene_end(sim);
+}
+
 static void
 far_term(struct journal_block *head)
 {
@@ -225,6 +311,7 @@ forged_disk(struct sim *sim)
 
 const struct scenario scenarios_forged[] = {
     {"forged-numbers", "terms and lives that cannot be change nothing", forged_numbers},
+    {"forged-fragment", "a piece that contradicts the others of a large entry costs itself alone", forged_fragment},
     {"forged-disk", "what a disk holds and cannot be is damage, whatever its sums say", forged_disk},
     {0},
 };
