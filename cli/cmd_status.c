@@ -148,6 +148,18 @@ tell_standing(const json_t *answer)
         fprintf(stderr, "cairn: %s\n", cli_text(standing, "detail"));
 }
 
+/* What is out of the ordinary with a node itself. */
+static void
+print_troubles(const char *name, const json_t *log, char *text, size_t text_bytes)
+{
+    size_t used = strlen(text);
+
+    if (strlen(cli_text(log, "timeout_why")) > 0)
+        snprintf(text + used, text_bytes - used, "%s waits %.1f ms for others, not %.1f: %s\n", name,
+                 json_number_value(json_object_get(log, "timeout_ms")),
+                 json_number_value(json_object_get(log, "agreed_timeout_ms")), cli_text(log, "timeout_why"));
+}
+
 int
 cmd_status(int argc, char **argv)
 {
@@ -160,6 +172,7 @@ cmd_status(int argc, char **argv)
         OPTIONS_END,
     };
     struct cluster_config cluster;
+    char troubles[256 * CAIRN_NODES_MAX] = "";
     struct matrix_row matrix[CAIRN_NODES_MAX] = {0};
     struct cli_answers answers = {0};
     char text[512];
@@ -184,10 +197,14 @@ cmd_status(int argc, char **argv)
             continue;
         print_rows(json_object_get(answers.by_node[i], "rows"), json);
         matrix_learn(&cluster, i, answers.by_node[i], matrix);
+        print_troubles(cluster.names[i], json_array_get(json_object_get(answers.by_node[i], "rows"), 0), troubles,
+                       sizeof(troubles));
         tell_standing(answers.by_node[i]);
     }
     if (!json && cluster.nodes > 1)
         print_matrix(&cluster, matrix);
+    if (!json && strlen(troubles) > 0)
+        printf("\n%s", troubles);
     fflush(stdout);
     if (answers.silent != 0)
         fprintf(stderr, "cairn: %s\n", cli_silent_text(&cluster, answers.silent, text, sizeof(text)));

@@ -10,6 +10,9 @@
 
 #include <cyaml/cyaml.h>
 
+/* Without another word a node's suspicion becomes so many times as long at most, whatever its machine is like. */
+#define CEILING_TIMEOUTS 50u
+
 struct yaml_node {
     char *name;
 };
@@ -20,7 +23,7 @@ struct yaml_cluster {
     enum cluster_profile profile;
     uint32_t memory_mib;
     enum cairn_durability durability;
-    uint32_t flap_hold_ms, heartbeat_us, timeout_us, timeout_floor_us, timeout_ceiling_us;
+    uint32_t flap_hold_ms, heartbeat_us, timeout_us, timeout_ceiling_us;
     bool memory_at_start, auto_create;
     char *directory;
     struct yaml_node *nodes;
@@ -54,7 +57,6 @@ static const cyaml_schema_field_t cluster_fields[] = {
     CYAML_FIELD_UINT("flap_hold_ms", CYAML_FLAG_OPTIONAL, struct yaml_cluster, flap_hold_ms),
     CYAML_FIELD_UINT("heartbeat_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, heartbeat_us),
     CYAML_FIELD_UINT("timeout_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, timeout_us),
-    CYAML_FIELD_UINT("timeout_floor_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, timeout_floor_us),
     CYAML_FIELD_UINT("timeout_ceiling_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, timeout_ceiling_us),
     CYAML_FIELD_BOOL("auto_create", CYAML_FLAG_OPTIONAL, struct yaml_cluster, auto_create),
     CYAML_FIELD_STRING_PTR("directory", CYAML_FLAG_POINTER, struct yaml_cluster, directory, 1, 255),
@@ -138,10 +140,8 @@ cluster_timing(const struct cluster_config *config)
         timing.heartbeat_ns = config->heartbeat_us * 1000ull;
     if (config->timeout_us != 0)
         timing.timeout_ns = config->timeout_us * 1000ull;
-    if (config->timeout_ceiling_us != 0) {
-        timing.ceiling_ns = config->timeout_ceiling_us * 1000ull;
-        timing.floor_ns = config->timeout_floor_us != 0 ? config->timeout_floor_us * 1000ull : timing.timeout_ns / 2;
-    }
+    timing.ceiling_ns = config->timeout_ceiling_us != 0 ? config->timeout_ceiling_us * 1000ull
+                                                        : CEILING_TIMEOUTS * timing.timeout_ns;
     return timing;
 }
 
@@ -159,18 +159,10 @@ timing_makes_sense(const char *path, const struct cluster_config *config, char *
             path, (unsigned long)(timing.heartbeat_ns / 1000), (unsigned long)(timing.timeout_ns / 1000));
         return false;
     }
-    if (config->timeout_ceiling_us == 0 && config->timeout_floor_us != 0) {
-        snprintf(detail, detail_bytes, "cluster file %s: timeout_floor_us needs timeout_ceiling_us", path);
-        return false;
-    }
-    if (timing.ceiling_ns != 0 && (timing.floor_ns < 3 * timing.heartbeat_ns || timing.floor_ns > timing.timeout_ns ||
-                                   timing.ceiling_ns < timing.timeout_ns)) {
-        snprintf(
-            detail, detail_bytes,
-            "cluster file %s: timeout_floor_us %lu, timeout_us %lu, timeout_ceiling_us %lu: they must rise, from at "
-            "least three heartbeats",
-            path, (unsigned long)(timing.floor_ns / 1000), (unsigned long)(timing.timeout_ns / 1000),
-            (unsigned long)(timing.ceiling_ns / 1000));
+    if (timing.ceiling_ns < timing.timeout_ns) {
+        snprintf(detail, detail_bytes,
+                 "cluster file %s: timeout_ceiling_us %lu is less than timeout_us %lu: what is learned only lengthens it",
+                 path, (unsigned long)(timing.ceiling_ns / 1000), (unsigned long)(timing.timeout_ns / 1000));
         return false;
     }
     return true;
@@ -339,7 +331,6 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
         .flap_hold_ms = yaml->flap_hold_ms,
         .heartbeat_us = yaml->heartbeat_us,
         .timeout_us = yaml->timeout_us,
-        .timeout_floor_us = yaml->timeout_floor_us,
         .timeout_ceiling_us = yaml->timeout_ceiling_us,
         .auto_create = yaml->auto_create,
         .nodes = yaml->nodes_count,
@@ -420,8 +411,8 @@ cluster_config_save(const char *path, const struct cluster_config *config, char 
             config->id, cluster_transport_name(config->transport), profiles[config->profile].str, config->memory_mib,
             config->memory_at_start ? "true" : "false", durabilities[config->durability].str,
             config->auto_create ? "true" : "false", config->flap_hold_ms);
-    fprintf(file, "heartbeat_us: %u\ntimeout_us: %u\ntimeout_floor_us: %u\ntimeout_ceiling_us: %u\n",
-            config->heartbeat_us, config->timeout_us, config->timeout_floor_us, config->timeout_ceiling_us);
+    fprintf(file, "heartbeat_us: %u\ntimeout_us: %u\ntimeout_ceiling_us: %u\n", config->heartbeat_us,
+            config->timeout_us, config->timeout_ceiling_us);
     fprintf(file, "directory: %s\nnodes:\n", config->directory);
     for (uint32_t i = 0; i < config->nodes; i++)
         fprintf(file, "  - name: %s\n", config->names[i]);

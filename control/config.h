@@ -18,7 +18,7 @@ enum cluster_profile { PROFILE_SHARED, PROFILE_DEDICATED, PROFILE_WAN };
 
 struct cluster_timing {
     uint64_t heartbeat_ns, timeout_ns;
-    uint64_t floor_ns, ceiling_ns; /* 0: the timeout is timeout_ns, always */
+    uint64_t ceiling_ns; /* what a node learns of its machine lengthens its suspicion up to this */
 };
 
 struct cluster_config {
@@ -30,8 +30,8 @@ struct cluster_config {
     enum cairn_durability
         durability;        /* disk: each node keeps a journal, and logs are durable unless they say otherwise */
     uint32_t flap_hold_ms; /* how long a link that flaps is held back at most; 0: twenty timeouts */
-    /* 0: the profile's. With a ceiling the timeout follows how late heartbeats come; the floor: 0 is half the timeout. */
-    uint32_t heartbeat_us, timeout_us, timeout_floor_us, timeout_ceiling_us;
+    /* 0: the profile's; the ceiling: fifty timeouts. */
+    uint32_t heartbeat_us, timeout_us, timeout_ceiling_us;
     bool auto_create;    /* an append to a log that does not exist creates it */
     char directory[256]; /* of sockets and of what each node keeps; absolute */
     uint32_t nodes;

@@ -17,9 +17,7 @@ void
 detector_init(struct detector *detector, const struct detector_config *config, uint64_t now_ns)
 {
     assert(config->nodes <= CAIRN_NODES_MAX && config->self < config->nodes);
-    assert(config->timeout_ns > config->interval_ns);
-    assert(config->ceiling_ns == 0 ||
-           (config->floor_ns > config->interval_ns && config->floor_ns <= config->ceiling_ns));
+    assert(config->timeout_ns > config->interval_ns && config->ceiling_ns >= config->timeout_ns);
     memset(detector, 0, sizeof(*detector));
     detector->config = *config;
     detector->ticked_ns = now_ns;
@@ -50,59 +48,117 @@ uint64_t
 detector_rest_pace_ns(const struct detector *detector)
 {
     const struct detector_config *config = &detector->config;
-    uint64_t pace_ns = (config->ceiling_ns != 0 ? config->floor_ns : config->timeout_ns) / 3;
+    uint64_t pace_ns = config->timeout_ns / 3;
 
     return pace_ns > config->interval_ns ? pace_ns : config->interval_ns;
 }
 
-/* Bounded below, since the pace is a peer's word. */
+/* What is stalled for less than this a timeout is long enough for. */
 static uint64_t
-peer_timeout_ns(const struct detector_config *config, const struct detector_peer *known)
+least_stall_ns(const struct detector_config *config)
 {
-    uint64_t timeout_ns = known->learned_ns != 0 ? known->learned_ns : config->timeout_ns;
-    uint64_t least_ns = timeout_ns / 2;
-
-    if (known->pace_ns <= config->interval_ns)
-        return timeout_ns;
-    if (known->pace_ns - config->interval_ns > timeout_ns - least_ns)
-        return least_ns;
-    return timeout_ns - (known->pace_ns - config->interval_ns);
+    return config->timeout_ns / 2;
 }
 
-/* A heartbeat has come, at now_ns. One that comes after a cut counts as a timeout late: how long a cut lasts says nothing
- * of lateness. */
-static void
-learn(const struct detector_config *config, struct detector_peer *known, uint64_t now_ns)
+static uint64_t
+twice_and_two_beats_ns(const struct detector_config *config, uint64_t cause_ns)
 {
-    uint64_t due_ns = known->heard_ns + known->pace_ns, late_ns = now_ns > due_ns ? now_ns - due_ns : 0;
-    uint64_t most_ns = config->ceiling_ns != 0 ? config->ceiling_ns : config->timeout_ns, timeout_ns;
+    return cause_ns == 0 ? 0 : 2 * cause_ns + 2 * config->interval_ns;
+}
 
-    if (known->heard_ns == 0)
+/* How long the peer is waited for, and why. A peer's word is bounded as all else is. */
+static struct detector_patience
+peer_patience(const struct detector *detector, uint8_t peer)
+{
+    const struct detector_config *config = &detector->config;
+    const struct detector_peer *known = &detector->peers[peer];
+    const uint64_t causes_ns[] = {0, detector->stalls.longest_ns, known->stall_ns, known->late_ns};
+    struct detector_patience patience = {.wait_ns = config->timeout_ns, .peer = peer};
+
+    for (enum detector_reason reason = DETECTOR_OWN_STALLS; reason <= DETECTOR_PEER_LATE; reason++) {
+        uint64_t cause_ns = causes_ns[reason] < config->ceiling_ns ? causes_ns[reason] : config->ceiling_ns;
+        uint64_t wait_ns = twice_and_two_beats_ns(config, cause_ns);
+
+        if (wait_ns > config->ceiling_ns)
+            wait_ns = config->ceiling_ns;
+        if (wait_ns > patience.wait_ns)
+            patience = (struct detector_patience){
+                .wait_ns = wait_ns, .cause_ns = causes_ns[reason], .reason = reason, .peer = peer};
+    }
+    assert(patience.wait_ns >= config->timeout_ns && patience.wait_ns <= config->ceiling_ns);
+    return patience;
+}
+
+/* Bounded below, since the pace is a peer's word. */
+static uint64_t
+less_pace_ns(const struct detector_config *config, uint64_t wait_ns, uint64_t pace_ns)
+{
+    uint64_t least_ns = wait_ns / 2;
+
+    if (pace_ns <= config->interval_ns)
+        return wait_ns;
+    if (pace_ns - config->interval_ns > wait_ns - least_ns)
+        return least_ns;
+    return wait_ns - (pace_ns - config->interval_ns);
+}
+
+static void
+review(struct detector *detector, uint8_t peer)
+{
+    struct detector_peer *known = &detector->peers[peer];
+
+    known->wait_ns = peer_patience(detector, peer).wait_ns;
+    known->timeout_ns = less_pace_ns(&detector->config, known->wait_ns, known->pace_ns);
+}
+
+/* By how much this node itself is late at the moment. */
+static uint64_t
+own_delay_ns(const struct detector *detector, uint64_t now_ns)
+{
+    return detector->due_ns != 0 && now_ns > detector->due_ns ? now_ns - detector->due_ns : 0;
+}
+
+/* For how long what is read now may have waited for this node. */
+static uint64_t
+waited_ns(const struct detector *detector, uint64_t now_ns)
+{
+    uint64_t delay_ns = own_delay_ns(detector, now_ns);
+
+    return delay_ns > detector->unread_ns ? delay_ns : detector->unread_ns;
+}
+
+/* A heartbeat has come, at now_ns. What this node was late itself is not the peer's doing; nor is, of one that comes after
+ * a cut, how long the cut lasted. */
+static void
+learn(const struct detector *detector, struct detector_peer *known, uint64_t now_ns)
+{
+    const struct detector_config *config = &detector->config;
+    uint64_t due_ns = known->read_ns + known->pace_ns + waited_ns(detector, now_ns);
+
+    if (known->read_ns == 0 || !known->alive)
         return;
-    lateness_note(&known->lateness, late_ns < most_ns ? late_ns : most_ns);
+    lateness_note(&known->lateness, now_ns > due_ns ? now_ns - due_ns : 0);
     known->slow = known->lateness.mean_ns > config->timeout_ns / (known->slow ? 16 : 4);
-    if (config->ceiling_ns == 0 || known->lateness.count < LEARN_FROM || known->lateness.count % LEARN_EVERY != 0)
-        return;
-    timeout_ns = 2 * lateness_quantile_ns(&known->lateness, WITHIN_THOUSANDTHS) + 2 * config->interval_ns;
-    known->learned_ns = timeout_ns < config->floor_ns     ? config->floor_ns
-                        : timeout_ns > config->ceiling_ns ? config->ceiling_ns
-                                                          : timeout_ns;
+    if (known->lateness.count >= LEARN_FROM && known->lateness.count % LEARN_EVERY == 0)
+        known->late_ns = lateness_quantile_ns(&known->lateness, WITHIN_THOUSANDTHS);
 }
 
 unsigned
-detector_observe(struct detector *detector, uint8_t peer, uint32_t incarnation, cairn_node_set hears, uint64_t pace_ns,
-                 uint64_t now_ns)
+detector_observe(struct detector *detector, uint8_t peer, const struct detector_beat *beat, uint64_t now_ns)
 {
     struct detector_peer *known = &detector->peers[peer];
-    unsigned verdict = (unsigned)detector_incarnation(detector, peer, incarnation);
+    unsigned verdict = (unsigned)detector_incarnation(detector, peer, beat->incarnation);
 
     if (verdict & DETECTOR_STALE)
         return verdict;
-    known->hears = hears;
-    learn(&detector->config, known, now_ns);
-    known->pace_ns = pace_ns;
-    known->timeout_ns = peer_timeout_ns(&detector->config, known);
-    known->heard_ns = now_ns;
+    known->hears = beat->hears;
+    learn(detector, known, now_ns);
+    known->pace_ns = beat->pace_ns;
+    known->stall_ns = beat->stall_ns;
+    known->read_ns = now_ns;
+    /* It may have waited here for as long as this node was late. */
+    known->heard_ns = now_ns - waited_ns(detector, now_ns);
+    review(detector, peer);
     if (known->alive)
         return verdict;
     if (known->beats == 0)
@@ -133,17 +189,57 @@ hold_back(const struct detector_config *config, struct detector_peer *known, uin
         known->flaps++;
 }
 
-/* After a pause every peer gets time for its next heartbeats. */
+/* After a pause every peer gets time for its next heartbeats: half an agreed timeout from now on. */
 static void
 forgive_own_pause(struct detector *detector, uint64_t now_ns)
 {
-    uint64_t grace_ns = now_ns - detector->config.timeout_ns / 2;
+    uint64_t grace_ns = detector->config.timeout_ns / 2;
 
     for (uint8_t peer = 0; peer < detector->config.nodes; peer++) {
         struct detector_peer *known = &detector->peers[peer];
 
-        if (known->alive && known->heard_ns < grace_ns)
-            known->heard_ns = grace_ns;
+        if (known->alive && known->heard_ns + known->timeout_ns < now_ns + grace_ns)
+            known->heard_ns = now_ns + grace_ns - known->timeout_ns;
+    }
+}
+
+/* How late is this tick? Told peers and judged by, from now on. */
+static void
+note_own_stall(struct detector *detector, uint64_t now_ns, bool drained)
+{
+    const struct detector_config *config = &detector->config;
+    uint64_t stall_ns = own_delay_ns(detector, now_ns);
+
+    detector->unread_ns = drained ? 0 : waited_ns(detector, now_ns);
+    if (stall_ns >= least_stall_ns(config))
+        stalls_note(&detector->stalls, stall_ns < config->ceiling_ns ? stall_ns : config->ceiling_ns, now_ns);
+    stalls_longest_ns(&detector->stalls, least_stall_ns(config), now_ns);
+    detector->due_ns = 0;
+    for (uint8_t peer = 0; peer < config->nodes; peer++)
+        review(detector, peer);
+}
+
+void
+detector_expect(struct detector *detector, uint64_t due_ns)
+{
+    detector->due_ns = due_ns;
+}
+
+uint64_t
+detector_stall_ns(const struct detector *detector)
+{
+    return detector->stalls.longest_ns;
+}
+
+void
+detector_patience(const struct detector *detector, struct detector_patience *out)
+{
+    *out = (struct detector_patience){.wait_ns = detector->config.timeout_ns, .peer = detector->config.self};
+    for (uint8_t peer = 0; peer < detector->config.nodes; peer++) {
+        struct detector_patience patience = peer_patience(detector, peer);
+
+        if (peer != detector->config.self && patience.wait_ns > out->wait_ns)
+            *out = patience;
     }
 }
 
@@ -152,6 +248,7 @@ detector_tick(struct detector *detector, uint64_t now_ns, bool drained)
 {
     cairn_node_set suspected = 0;
 
+    note_own_stall(detector, now_ns, drained);
     if (now_ns - detector->ticked_ns > detector->config.timeout_ns / 2)
         forgive_own_pause(detector, now_ns);
     detector->ticked_ns = now_ns;

@@ -9,9 +9,14 @@
  * that long in a row does it count again (as routes are damped, RFC 2439). It is calm after 2 hold_max_ns. However a link
  * flaps, it costs at most log2(hold_max_ns / timeout_ns) changes at once, and from then on one every hold_max_ns.
  *
- * With floor_ns and ceiling_ns the timeout of each peer follows how late its heartbeats come (lateness.h): twice what 999
- * of 1,000 kept within, and two intervals. A peer whose heartbeats come late by a quarter of the timeout on average, and
- * which still counts, is slow.
+ * Suspicion learns what the machines can keep, and what is learned only lengthens it: timeout_ns, which all nodes agree on,
+ * is the least, ceiling_ns the most. A node measures its own stalls, the time from when it wanted to run until it did
+ * (stalls.h), and tells its peers the longest; of each peer it measures how late its heartbeats come, its own stalls not
+ * counted (lateness.h). A peer is waited for by the longest of timeout_ns; twice the longest stall, the node's or the
+ * peer's, and two intervals; twice what 999 of 1,000 heartbeats kept within, and two intervals. How long a peer was out of
+ * reach says nothing of lateness: a cut is noticed as soon after a hundred others as after none.
+ *
+ * A peer whose heartbeats come late by a quarter of timeout_ns on average, and which still counts, is slow.
  *
  * A node that was itself paused (its own ticks far apart) first drains what has arrived and then
  * judges: its own silence is not its peers'.
@@ -22,24 +27,28 @@
 
 #include "cairn/types.h"
 #include "lateness.h"
+#include "stalls.h"
 
 struct detector_config {
     uint8_t self;
     uint8_t nodes;
     uint8_t rejoin_beats;
     uint64_t interval_ns, timeout_ns;
-    uint64_t hold_max_ns;          /* 0: nobody is held back */
-    uint64_t floor_ns, ceiling_ns; /* 0: timeout_ns, always */
+    uint64_t hold_max_ns; /* 0: nobody is held back */
+    uint64_t ceiling_ns;  /* timeout_ns: nothing is learned */
 };
 
 struct detector_peer {
-    uint64_t heard_ns; /* 0: never */
+    uint64_t heard_ns; /* at the latest; 0: never */
+    uint64_t read_ns;  /* its last heartbeat was */
     uint32_t incarnation;
     cairn_node_set hears;
     struct lateness lateness;
     uint64_t pace_ns;    /* so long after the last heartbeat the next was to come */
-    uint64_t learned_ns; /* the timeout that its lateness suggests; 0: too little is known */
-    uint64_t timeout_ns; /* see detector_observe() */
+    uint64_t late_ns;    /* 999 of 1,000 came no later; 0: too little is known */
+    uint64_t stall_ns;   /* its longest, as it says */
+    uint64_t wait_ns;    /* the timeout in force */
+    uint64_t timeout_ns; /* the same, less what its pace takes of it: see detector_observe() */
     uint64_t back_ns;    /* the first of the beats in a row */
     uint64_t alive_ns;   /* it has counted since */
     uint64_t hold_ns;    /* so long must its beats have come before it counts again */
@@ -51,7 +60,10 @@ struct detector_peer {
 struct detector {
     struct detector_config config;
     struct detector_peer peers[CAIRN_NODES_MAX];
+    struct stalls stalls;
     uint64_t ticked_ns;
+    uint64_t due_ns;    /* the next tick is wanted then; 0: whenever */
+    uint64_t unread_ns; /* what arrived while this node was late by so much is not all read yet */
     uint64_t stale; /* heartbeats of a former life, dropped */
 };
 
@@ -67,13 +79,19 @@ void detector_init(struct detector *detector, const struct detector_config *conf
 /* Any frame of a peer shows its life. DETECTOR_STALE: drop the frame. */
 enum detector_verdict detector_incarnation(struct detector *detector, uint8_t peer, uint32_t incarnation);
 
-/* A heartbeat came in; hears: whom its sender hears; pace_ns: when the sender, which may be resting,
- * will send the next. Returns a set of verdicts.
+/* What a heartbeat says. */
+struct detector_beat {
+    uint32_t incarnation;
+    cairn_node_set hears; /* whom its sender hears */
+    uint64_t pace_ns;     /* when the sender, which may be resting, will send the next */
+    uint64_t stall_ns;    /* the sender's longest */
+};
+
+/* A heartbeat came in. Returns a set of verdicts.
  *
  * A cut is seen at most one pace plus the peer's timeout later. So that this stays within
  * timeout_ns + interval_ns, a peer that beats more slowly is waited for less. */
-unsigned detector_observe(struct detector *detector, uint8_t peer, uint32_t incarnation, cairn_node_set hears,
-                          uint64_t pace_ns, uint64_t now_ns);
+unsigned detector_observe(struct detector *detector, uint8_t peer, const struct detector_beat *beat, uint64_t now_ns);
 
 /* The slowest pace that a resting node may beat at: a third of the timeout, never faster than the
  * interval. */
@@ -81,6 +99,21 @@ uint64_t detector_rest_pace_ns(const struct detector *detector);
 
 /* Judges. drained: nothing that arrived before now is still unread. Returns who is newly suspected. */
 cairn_node_set detector_tick(struct detector *detector, uint64_t now_ns, bool drained);
+
+/* The next tick is wanted then: how much later it comes is this node's stall. */
+void detector_expect(struct detector *detector, uint64_t due_ns);
+
+/* This node's longest stall, for its heartbeats. */
+uint64_t detector_stall_ns(const struct detector *detector);
+
+/* The longest timeout in force of any peer, and why it is not the agreed one. */
+enum detector_reason { DETECTOR_AGREED, DETECTOR_OWN_STALLS, DETECTOR_PEER_STALLS, DETECTOR_PEER_LATE };
+struct detector_patience {
+    uint64_t wait_ns, cause_ns; /* of so long a stall, or lateness */
+    enum detector_reason reason;
+    uint8_t peer;
+};
+void detector_patience(const struct detector *detector, struct detector_patience *out);
 
 /* Whom this node hears, itself included. */
 cairn_node_set detector_hears(const struct detector *detector);

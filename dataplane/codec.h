@@ -79,6 +79,14 @@ struct wire_entries {
     struct block block;
 };
 
+/* How the sender does, as it says itself. */
+struct wire_health {
+    uint32_t ailments; /* set of enum ailment: control/health.h */
+    uint32_t write_us; /* what a write of its journal usually takes; 0: it has none */
+    uint32_t stall_us; /* the longest that its worker lately had to wait for a core */
+    uint32_t reserved;
+};
+
 /* Body of a heartbeat, followed by its rows: logs that the sender leads. Which ones those are has an
  * epoch, and a receiver that knows all of it is sent only rows that have changed: resting logs cost
  * nothing. */
@@ -94,6 +102,7 @@ struct wire_heartbeat {
     uint16_t
         heard[CAIRN_NODES_MAX];  /* how long ago each node was heard, in units of 10 us; all ones: longer, or never */
     uint16_t modes[CAIRN_MODES]; /* how many of the sender's logs are in each mode */
+    struct wire_health health;
 };
 
 #define HEARTBEAT_CHANGES UINT32_MAX

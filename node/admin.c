@@ -114,7 +114,7 @@ matrix(const struct node *node)
     struct sight sights[CAIRN_NODES_MAX];
     json_t *rows = json_array();
 
-    sights_read(node, sights);
+    sights_read(node, sights, NULL);
     for (uint8_t from = 0; from < node->nodes; from++) {
         if (sights[from].told_ns != 0)
             json_array_append_new(rows, sight_row(node, from, &sights[from]));
@@ -148,6 +148,21 @@ standing_row(const struct node *node)
                      "start", (json_int_t)view.number, "introduced", names_of(node, view.introduced), "detail", text);
 }
 
+/* How long this node waits for others, and why. */
+static void
+add_patience(const struct node *node, json_t *row)
+{
+    struct sight sights[CAIRN_NODES_MAX];
+    struct detector_patience patience;
+    char why[96];
+
+    sights_read(node, sights, &patience);
+    health_why(node, &patience, why, sizeof(why));
+    json_object_set_new(row, "timeout_ms", json_real((double)patience.wait_ns / 1e6));
+    json_object_set_new(row, "agreed_timeout_ms", json_real((double)node->detector.config.timeout_ns / 1e6));
+    json_object_set_new(row, "timeout_why", json_string(why));
+}
+
 static json_t *
 status(struct node *node, const json_t *request)
 {
@@ -158,6 +173,7 @@ status(struct node *node, const json_t *request)
     for (uint32_t i = 0; node_view_at(node, i, &view); i++) {
         json_t *row = status_row(node, &view);
 
+        add_patience(node, row);
         if (with_latencies)
             json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
         json_array_append_new(rows, row);

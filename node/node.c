@@ -227,7 +227,6 @@ detector_start(struct node *node)
         .rejoin_beats = REJOIN_BEATS,
         .interval_ns = timing.heartbeat_ns,
         .timeout_ns = timing.timeout_ns,
-        .floor_ns = timing.floor_ns,
         .ceiling_ns = timing.ceiling_ns,
         .hold_max_ns = node->config.cluster->flap_hold_ms == 0 ? 20 * timing.timeout_ns
                                                                : (uint64_t)node->config.cluster->flap_hold_ms * 1000000,

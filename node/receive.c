@@ -287,7 +287,7 @@ leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns)
         return;
     peer = &node->peers[log->led_by];
     if (log->led_epoch != peer->complete || peer->epoch != peer->complete ||
-        now_ns - peer->beat_ns >= node->detector.config.timeout_ns)
+        now_ns - peer->beat_ns >= node->detector.peers[log->led_by].wait_ns)
         return;
     sink = node_sink(node, log);
     core_leader_alive(log->core, log->led_by, log->led_term, 0, peer->beat_ns, &sink);
@@ -319,8 +319,11 @@ receive_row(struct node *node, const struct decoded *decoded, const struct wire_
 static void
 receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now_ns)
 {
-    unsigned verdict = detector_observe(&node->detector, decoded->from, decoded->incarnation,
-                                        (cairn_node_set)decoded->heartbeat.hears, decoded->heartbeat.pace_ns, now_ns);
+    const struct detector_beat beat = {.incarnation = decoded->incarnation,
+                                       .hears = (cairn_node_set)decoded->heartbeat.hears,
+                                       .pace_ns = decoded->heartbeat.pace_ns,
+                                       .stall_ns = decoded->heartbeat.health.stall_us * 1000ull};
+    unsigned verdict = detector_observe(&node->detector, decoded->from, &beat, now_ns);
 
     acquaint(&node->peers[decoded->from], &decoded->heartbeat, now_ns);
     sight_take(node, decoded->from, &decoded->heartbeat, now_ns);

@@ -21,6 +21,7 @@ show(struct sights *sights)
     atomic_store_explicit(&sights->sequence, sequence + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     memcpy(sights->shown, sights->now, sizeof(sights->shown));
+    sights->patience_shown = sights->patience;
     atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&sights->sequence, sequence + 2, memory_order_release);
 }
@@ -30,7 +31,8 @@ sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
 {
     struct sight *own = &node->sights.now[node->self];
 
-    *own = (struct sight){.told_ns = now_ns, .hears = node->hears};
+    *own = (struct sight){.told_ns = now_ns, .hears = node->hears, .health = health_told(node)};
+    detector_patience(&node->detector, &node->sights.patience);
     for (uint8_t peer = 0; peer < node->nodes; peer++)
         own->heard[peer] = peer == node->self ? 0 : units_since(node->detector.peers[peer].heard_ns, now_ns);
     for (uint32_t i = 0; i < node->logs_count; i++)
@@ -39,6 +41,7 @@ sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
     heartbeat->hears = own->hears;
     memcpy(heartbeat->heard, own->heard, sizeof(heartbeat->heard));
     memcpy(heartbeat->modes, own->modes, sizeof(heartbeat->modes));
+    heartbeat->health = own->health;
 }
 
 void
@@ -50,10 +53,11 @@ sight_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbe
     sight->hears = (cairn_node_set)heartbeat->hears;
     memcpy(sight->heard, heartbeat->heard, sizeof(sight->heard));
     memcpy(sight->modes, heartbeat->modes, sizeof(sight->modes));
+    sight->health = heartbeat->health;
 }
 
 void
-sights_read(const struct node *node, struct sight *out)
+sights_read(const struct node *node, struct sight *out, struct detector_patience *patience)
 {
     const struct sights *sights = &node->sights;
     uint32_t before, after;
@@ -61,6 +65,8 @@ sights_read(const struct node *node, struct sight *out)
     do {
         before = atomic_load_explicit(&sights->sequence, memory_order_acquire);
         memcpy(out, sights->shown, sizeof(sights->shown));
+        if (patience != NULL)
+            *patience = sights->patience_shown;
         atomic_thread_fence(memory_order_acquire);
         after = atomic_load_explicit(&sights->sequence, memory_order_relaxed);
     } while ((before & 1) != 0 || before != after);

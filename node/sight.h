@@ -7,6 +7,7 @@
 
 #include "cairn/types.h"
 #include "codec.h"
+#include "detector.h"
 
 struct node;
 
@@ -16,13 +17,17 @@ struct sight {
     cairn_node_set hears;
     uint16_t heard[CAIRN_NODES_MAX]; /* how long ago it heard each, in SIGHT_UNIT_NS; SIGHT_LONG: that long or longer */
     uint16_t modes[CAIRN_MODES];     /* how many of its logs are in each */
+    struct wire_health health;
 };
 
-/* By node, this one's own among them. The worker writes `now`, and shows it; any thread reads what is shown. */
+/* By node, this one's own among them, and how long this one waits for others. The worker writes `now`, and shows it; any
+ * thread reads what is shown. */
 struct sights {
     struct sight now[CAIRN_NODES_MAX];
+    struct detector_patience patience;
     _Atomic uint32_t sequence;
     struct sight shown[CAIRN_NODES_MAX];
+    struct detector_patience patience_shown;
 };
 
 #define SIGHT_UNIT_NS 10000u
@@ -32,7 +37,7 @@ struct sights {
 void sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns);
 /* Worker: what a peer's heartbeat says. */
 void sight_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat, uint64_t now_ns);
-/* All that is known, by node: CAIRN_NODES_MAX of them. Any thread. */
-void sights_read(const struct node *node, struct sight *out);
+/* All that is known, by node: CAIRN_NODES_MAX of them; patience: NULL, or how long this node waits. Any thread. */
+void sights_read(const struct node *node, struct sight *out, struct detector_patience *patience);
 
 #endif

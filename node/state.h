@@ -24,6 +24,7 @@
 #include "config.h"
 #include "core.h"
 #include "detector.h"
+#include "health.h"
 #include "introduce.h"
 #include "journal.h"
 #include "latencies.h"

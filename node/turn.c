@@ -90,6 +90,7 @@ node_reassess(struct node *node, uint64_t now_ns)
         struct node_log *log = node->logs[i];
         struct sink sink = node_sink(node, log);
 
+        core_set_patience(log->core, node->sights.patience.wait_ns, 1);
         if (before != node->reach)
             core_reach(log->core, node->reach, now_ns, &sink);
         leader_refresh(node, log, now_ns);
@@ -209,6 +210,7 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     struct sink sink;
 
+    core_set_patience(log->core, node->sights.patience.wait_ns, 1);
     leader_refresh(node, log, now_ns);
     sink = node_sink(node, log);
     core_tick(log->core, now_ns, &sink);
@@ -278,6 +280,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         watch_peers(node, now_ns);
     }
     node->suspect_ns = detector_deadline_ns(&node->detector);
+    detector_expect(&node->detector, node_deadline_ns(node));
 }
 
 /* One log's end of the turn: acknowledge what is held, send what may be sent. */

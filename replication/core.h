@@ -305,6 +305,11 @@ struct core *core_init(void *memory, const struct core_config *config, uint64_t 
 
 void core_set_policy(struct core *core, enum cairn_policy policy);
 
+/* How long this node waits for a leader before it campaigns or helps another to, on the machines as they are: no less than
+ * the election timeout, whatever is said; and how many times as long as others it waits to campaign itself, being worse off
+ * than they. What leases and promises rest on does not change. Before every core_tick(). */
+void core_set_patience(struct core *core, uint64_t wait_ns, uint32_t times);
+
 /* What an append became. */
 struct accepted {
     bool on_branch;

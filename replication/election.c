@@ -16,15 +16,47 @@ random_below(struct core *core, uint64_t bound)
     return bound == 0 ? 0 : (core->random * 0x2545f4914f6cdd1du) % bound;
 }
 
-/* Waits between one and two timeouts before campaigning; the only voter has nobody to wait for. */
-void
-election_reset(struct core *core, uint64_t now_ns)
+/* How many times as long it waits as others do. */
+static uint32_t
+patience_times(const struct core *core)
 {
-    uint64_t wait_ns = core->config.election_timeout_ns + random_below(core, core->config.election_timeout_ns);
+    uint32_t times = core->patience_times > core->config.election_patience ? core->patience_times
+                                                                           : core->config.election_patience;
+
+    return times > 1 ? times : 1;
+}
+
+/* How long this node waits for a leader: as long as was agreed on, or what its machine takes. Leases never look at it. */
+uint64_t
+election_wait_ns(const struct core *core)
+{
+    assert(core->patience_ns == 0 || core->patience_ns >= core->config.election_timeout_ns);
+    return core->patience_ns != 0 ? core->patience_ns : core->config.election_timeout_ns;
+}
+
+void
+core_set_patience(struct core *core, uint64_t wait_ns, uint32_t times)
+{
+    core->patience_ns = wait_ns > core->config.election_timeout_ns ? wait_ns : core->config.election_timeout_ns;
+    core->patience_times = times;
+}
+
+/* Between one and two timeouts; the only voter has nobody to wait for. */
+static uint64_t
+drawn_wait_ns(struct core *core, uint64_t timeout_ns)
+{
+    uint64_t wait_ns = timeout_ns + random_below(core, timeout_ns);
 
     if (core_members(core)->voters == node_bit(core->config.self))
         wait_ns /= ALONE_SOONER;
-    core->election_ns = now_ns + wait_ns * (core->config.election_patience > 1 ? core->config.election_patience : 1);
+    return wait_ns * patience_times(core);
+}
+
+/* So long this node waits before it campaigns. */
+void
+election_reset(struct core *core, uint64_t now_ns)
+{
+    core->election_ns = now_ns + drawn_wait_ns(core, election_wait_ns(core));
 }
 
 /* A vote is answered when it is durable. Where that takes longer than the wait, nobody is elected before somebody else
@@ -34,21 +66,25 @@ static void
 wait_for_votes(struct core *core, uint64_t now_ns)
 {
     uint32_t doublings = core->elections > 1 ? core->elections - 1 : 0;
+    uint64_t wait_ns = drawn_wait_ns(core, core->config.election_timeout_ns), learned_ns = 0;
 
-    election_reset(core, now_ns);
     if (doublings > DOUBLINGS_MAX)
         doublings = DOUBLINGS_MAX;
-    core->election_ns = now_ns + ((core->election_ns - now_ns) << doublings);
+    /* What was learned may be fifty timeouts already, and is not doubled. */
+    if (election_wait_ns(core) > core->config.election_timeout_ns)
+        learned_ns = drawn_wait_ns(core, election_wait_ns(core));
+    wait_ns <<= doublings;
+    core->election_ns = now_ns + (wait_ns > learned_ns ? wait_ns : learned_ns);
 }
 
 /* The detector has already waited a timeout for this leader: only the jitter remains. */
 static void
 election_soon(struct core *core, uint64_t now_ns)
 {
-    uint64_t soon_ns = now_ns + random_below(core, core->config.election_timeout_ns / 2);
+    uint64_t soon_ns = now_ns + random_below(core, election_wait_ns(core) / 2);
 
-    if (core->config.election_patience > 1)
-        soon_ns += core->config.election_timeout_ns;
+    if (patience_times(core) > 1)
+        soon_ns += election_wait_ns(core);
 
     if (core->election_ns > soon_ns)
         core->election_ns = soon_ns;
@@ -112,7 +148,7 @@ follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const 
         core->elections = 0;
         core->leader_heard_ns = now_ns;
         /* Still a timeout away: as good as drawn anew. */
-        if (core->election_ns < now_ns + core->config.election_timeout_ns)
+        if (core->election_ns < now_ns + election_wait_ns(core))
             election_reset(core, now_ns);
     }
     if (!changed)
@@ -240,7 +276,7 @@ check_quorum(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     if (has_quorum(core, core->reach))
         core->quorum_ns = now_ns;
-    else if (now_ns - core->quorum_ns > core->config.election_timeout_ns)
+    else if (now_ns - core->quorum_ns > election_wait_ns(core))
         follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
 }
 
@@ -304,7 +340,7 @@ up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn)
 bool
 hears_leader(const struct core *core, uint64_t now_ns)
 {
-    return core->leader != CAIRN_NODE_NONE && now_ns - core->leader_heard_ns < core->config.election_timeout_ns;
+    return core->leader != CAIRN_NODE_NONE && now_ns - core->leader_heard_ns < election_wait_ns(core);
 }
 
 /* Whoever hears a leader, or has promised it a lease, does not help to depose it. */
@@ -461,7 +497,7 @@ core_reach(struct core *core, cairn_node_set reach, uint64_t now_ns, const struc
     if (core->role == ROLE_LEADER && had_quorum && !has_quorum(core, core->reach))
         follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
     if (core->role == ROLE_FOLLOWER && core->leader != CAIRN_NODE_NONE && !(core->reach & node_bit(core->leader))) {
-        core->leader_heard_ns = now_ns - core->config.election_timeout_ns;
+        core->leader_heard_ns = now_ns - election_wait_ns(core);
         election_soon(core, now_ns);
     }
     core_check(core);

@@ -170,6 +170,8 @@ struct core {
     uint64_t term;
     uint8_t voted_for, leader;
     uint64_t leader_heard_ns, election_ns;
+    uint64_t patience_ns; /* core_set_patience(); 0: nothing was said */
+    uint32_t patience_times;
     uint32_t elections; /* terms begun since a leader was known */
     cairn_node_set granted;
     cairn_node_set reach;
@@ -337,6 +339,7 @@ void membership_commit(struct core *core, uint64_t lsn);
 
 /* election.c */
 void election_reset(struct core *core, uint64_t now_ns);
+uint64_t election_wait_ns(const struct core *core);
 void election_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 void campaign_at_once(struct core *core, uint64_t now_ns, const struct sink *sink);
 bool up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn);

@@ -20,7 +20,7 @@ core_transfer(struct core *core, uint8_t target, uint64_t now_ns)
         return CAIRN_BEHIND;
     core->transfer_target = target;
     core->transfer_until_ns = (grants_run(core, now_ns) ? core->grants_until_ns : now_ns) +
-                              core->config.election_timeout_ns;
+                              election_wait_ns(core);
     core->transfer_sent = false;
     return CAIRN_OK;
 }

@@ -276,15 +276,36 @@ check_node(struct sim *sim, struct sim_node *node)
         check_log(sim, node, log);
 }
 
+/* What makes heartbeats late or nodes stall, of which there is something to learn. */
+#define TEACHING                                                                                                       \
+    (1u << FAULT_LOSS | 1u << FAULT_REORDER | 1u << FAULT_CORRUPT | 1u << FAULT_DELAY_TAIL | 1u << FAULT_SLOW_LINK |   \
+     1u << FAULT_FLAP | 1u << FAULT_PAUSE)
+
+/* How long the node may wait for the peer. */
+static uint64_t
+patience_ns(struct sim *sim, const struct sim_node *node, uint8_t peer)
+{
+    uint64_t wait_ns = node->node->detector.peers[peer].wait_ns;
+
+    if (wait_ns < SIM_TIMEOUT_NS)
+        return SIM_TIMEOUT_NS;
+    if (wait_ns > SIM_TIMEOUT_NS && !sim->scripted && !(sim->plan.faults & TEACHING))
+        sim_violation(sim, "n%u waits %lu us for n%u, and nothing was ever late", node->self + 1,
+                      (unsigned long)(wait_ns / 1000), peer + 1);
+    if (wait_ns > SIM_CEILING_NS)
+        sim_violation(sim, "n%u waits %lu us for n%u", node->self + 1, (unsigned long)(wait_ns / 1000), peer + 1);
+    return wait_ns;
+}
+
 /* Whom the node can have in reach: whose heartbeats it has read lately. */
 static cairn_node_set
-reachable(const struct sim *sim, const struct sim_node *node)
+reachable(struct sim *sim, const struct sim_node *node)
 {
     cairn_node_set set = (cairn_node_set)1 << node->self;
 
     for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
         if (peer != node->self && node->heard_ns[peer] != 0 &&
-            sim->now_ns - node->heard_ns[peer] <= SIM_TIMEOUT_NS + SIM_INTERVAL_NS + MODE_SLACK_NS)
+            sim->now_ns - node->heard_ns[peer] <= patience_ns(sim, node, peer) + SIM_INTERVAL_NS + MODE_SLACK_NS)
             set |= (cairn_node_set)1 << peer;
     }
     return set;

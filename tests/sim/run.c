@@ -122,8 +122,6 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         .id = 0xca1u,
         .transport = TRANSPORT_RING,
         .profile = PROFILE_SHARED,
-        /* Some clusters learn their timeouts; never a longer one than the checker knows. */
-        .timeout_ceiling_us = !scripted && plan->seed % 4 == 1 ? (uint32_t)(SIM_TIMEOUT_NS / 1000) : 0,
         .memory_mib = 128,
         .durability = plan->disk ? CAIRN_DISK : CAIRN_MEMORY,
         .nodes = plan->nodes,

@@ -122,6 +122,7 @@ recovering_does_not_count(struct sim *sim)
         uint8_t a = scene_leader(sim), c = follower(sim, a, 1), b = follower(sim, a, 2);
 
         sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
+        eventually(sim, WITHIN, all_follow(sim));
         /* Neither its request nor its term come to the leader. */
         network_cut(sim, c, a, true);
         sim->links[b][c].extra_ns = 11 * MS + round % 8 * MS;

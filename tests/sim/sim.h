@@ -37,6 +37,7 @@
 #define US 1000ull
 #define MS 1000000ull
 #define SIM_TIMEOUT_NS (10 * MS) /* of the profile `shared`, which runs here */
+#define SIM_CEILING_NS (50 * SIM_TIMEOUT_NS) /* of what is learned */
 #define SIM_INTERVAL_NS (1 * MS)
 
 /* Independent streams, so that switching one fault off does not change the others. */

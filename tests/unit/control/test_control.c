@@ -5,11 +5,20 @@
 
 #define MS 1000000ull
 
+static unsigned
+observe(struct detector *detector, uint8_t peer, uint32_t incarnation, cairn_node_set hears, uint64_t pace_ns,
+        uint64_t now_ns)
+{
+    const struct detector_beat beat = {.incarnation = incarnation, .hears = hears, .pace_ns = pace_ns};
+
+    return detector_observe(detector, peer, &beat, now_ns);
+}
+
 static struct detector
 detector_of_three(void)
 {
     struct detector_config config = {
-        .self = 0, .nodes = 3, .rejoin_beats = 3, .interval_ns = MS, .timeout_ns = 10 * MS};
+        .self = 0, .nodes = 3, .rejoin_beats = 3, .interval_ns = MS, .timeout_ns = 10 * MS, .ceiling_ns = 500 * MS};
     struct detector detector;
 
     detector_init(&detector, &config, 1000 * MS);
@@ -23,7 +32,7 @@ beat(struct detector *detector, uint64_t from_ns, uint64_t to_ns, cairn_node_set
     for (; from_ns <= to_ns; from_ns += MS) {
         for (uint8_t peer = 1; peer < 3; peer++) {
             if (peers & (1u << peer))
-                detector_observe(detector, peer, 1, 7, MS, from_ns);
+                observe(detector, peer, 1, 7, MS, from_ns);
         }
         detector_tick(detector, from_ns, true);
     }
@@ -50,9 +59,9 @@ a_peer_counts_again_after_beats_in_a_row(void **state)
     struct detector detector = detector_of_three();
 
     (void)state;
-    assert_false(detector_observe(&detector, 1, 1, 7, MS, 1001 * MS) & DETECTOR_HEARD);
-    assert_false(detector_observe(&detector, 1, 1, 7, MS, 1002 * MS) & DETECTOR_HEARD);
-    assert_true(detector_observe(&detector, 1, 1, 7, MS, 1003 * MS) & DETECTOR_HEARD);
+    assert_false(observe(&detector, 1, 1, 7, MS, 1001 * MS) & DETECTOR_HEARD);
+    assert_false(observe(&detector, 1, 1, 7, MS, 1002 * MS) & DETECTOR_HEARD);
+    assert_true(observe(&detector, 1, 1, 7, MS, 1003 * MS) & DETECTOR_HEARD);
     assert_int_equal(detector_hears(&detector), 3);
 }
 
@@ -70,7 +79,7 @@ flap(struct detector *detector, uint64_t *now_ns, uint64_t up_ns, uint64_t down_
             turn_ns = *now_ns + (up ? up_ns : down_ns);
         }
         if (up)
-            detector_observe(detector, 1, 1, 3, 1000000, *now_ns);
+            observe(detector, 1, 1, 3, 1000000, *now_ns);
         detector_tick(detector, *now_ns, true);
         changes += alive != ((detector_hears(detector) & 2) != 0);
         alive = (detector_hears(detector) & 2) != 0;
@@ -83,7 +92,7 @@ a_flapping_link_is_held_back_and_counts_again_when_it_is_steady(void **state)
 {
     static const uint64_t ms = 1000000;
     struct detector_config config = {
-        .self = 0, .nodes = 2, .rejoin_beats = 3, .interval_ns = ms, .timeout_ns = 10 * ms, .hold_max_ns = 1000 * ms};
+        .self = 0, .nodes = 2, .rejoin_beats = 3, .interval_ns = ms, .timeout_ns = 10 * ms, .ceiling_ns = 10 * ms, .hold_max_ns = 1000 * ms};
     uint64_t now_ns = 1000 * ms;
     struct detector detector;
 
@@ -114,7 +123,7 @@ a_one_way_link_is_not_in_reach(void **state)
 
     (void)state;
     for (uint64_t at = 1001; at < 1010; at++)
-        detector_observe(&detector, 1, 1, 6, MS, at * MS); /* it does not hear node 0 */
+        observe(&detector, 1, 1, 6, MS, at * MS); /* it does not hear node 0 */
     assert_int_equal(detector_hears(&detector), 3);
     assert_int_equal(detector_reach(&detector), 1);
 }
@@ -143,7 +152,7 @@ a_resting_peer_is_waited_for_less(void **state)
     (void)state;
     for (int i = 0; i < 10; i++) {
         at += pace_ns;
-        detector_observe(&detector, 1, 1, 7, pace_ns, at);
+        observe(&detector, 1, 1, 7, pace_ns, at);
         detector_tick(&detector, at, true);
     }
     /* The worst cut comes right after a beat that is still to be read: seen within timeout + interval
@@ -169,40 +178,140 @@ beat_late(struct detector *detector, uint64_t at_ns, uint32_t beats, uint64_t la
 {
     for (uint32_t i = 1; i <= beats; i++) {
         at_ns += MS + (i % every == 0 ? late_ns : 0);
-        detector_observe(detector, 1, 1, 7, MS, at_ns);
-        detector_observe(detector, 2, 1, 7, MS, at_ns);
+        observe(detector, 1, 1, 7, MS, at_ns);
+        observe(detector, 2, 1, 7, MS, at_ns);
         detector_tick(detector, at_ns, true);
     }
     return at_ns;
 }
 
-static void
-an_adaptive_timeout_follows_what_was_seen_between_floor_and_ceiling(void **state)
+static uint64_t
+wait_of(const struct detector *detector)
 {
-    struct detector_config config = {.self = 0,
-                                     .nodes = 3,
-                                     .rejoin_beats = 3,
-                                     .interval_ns = MS,
-                                     .timeout_ns = 10 * MS,
-                                     .floor_ns = 5 * MS,
-                                     .ceiling_ns = 30 * MS};
-    struct detector detector;
-    uint64_t at_ns = 1000 * MS, learned_ns;
+    struct detector_patience patience;
+
+    detector_patience(detector, &patience);
+    return patience.wait_ns;
+}
+
+/* Nobody is heard for so long; returns who is suspected. */
+static cairn_node_set
+silence(struct detector *detector, uint64_t from_ns, uint64_t for_ns)
+{
+    cairn_node_set suspected = 0;
+
+    for (uint64_t at_ns = from_ns + MS; at_ns <= from_ns + for_ns; at_ns += MS)
+        suspected |= detector_tick(detector, at_ns, true);
+    return suspected;
+}
+
+static void
+lateness_lengthens_the_timeout_from_the_agreed_one_up_to_the_ceiling(void **state)
+{
+    struct detector detector = detector_of_three();
+    uint64_t at_ns;
 
     (void)state;
-    detector_init(&detector, &config, at_ns);
-    at_ns = beat_late(&detector, at_ns, 100, 0, 1);
-    assert_int_equal(detector.peers[1].timeout_ns, 10 * MS); /* too little is known */
-    at_ns = beat_late(&detector, at_ns, 1000, 0, 1);
-    assert_int_equal(detector.peers[1].timeout_ns, 5 * MS);
-    assert_int_equal(detector_tick(&detector, at_ns + 4 * MS, true), 0);
-    assert_int_equal(detector_tick(&detector, at_ns + 5 * MS, true), 6);
-    at_ns = beat_late(&detector, at_ns + 5 * MS, 4000, 4 * MS, 100);
-    learned_ns = detector.peers[1].timeout_ns;
-    assert_true(learned_ns >= 10 * MS && learned_ns <= 12 * MS);
-    at_ns = beat_late(&detector, at_ns, 4000, 4 * MS, 2);
-    beat_late(&detector, at_ns, 8000, 25 * MS, 10);
-    assert_int_equal(detector.peers[1].timeout_ns, 30 * MS);
+    at_ns = beat_late(&detector, 1000 * MS, 1000, 0, 1);
+    assert_int_equal(detector.peers[1].timeout_ns, 10 * MS); /* never less, however punctual */
+    assert_int_equal(silence(&detector, at_ns, 9 * MS), 0);
+    assert_int_equal(silence(&detector, at_ns + 9 * MS, MS), 6);
+    at_ns = beat_late(&detector, at_ns + 10 * MS, 4000, 6 * MS, 100);
+    assert_in_range(detector.peers[1].timeout_ns, 14 * MS, 17 * MS);
+    at_ns = beat_late(&detector, at_ns, 4000, 13 * MS, 100);
+    at_ns = beat_late(&detector, at_ns, 4000, 25 * MS, 100);
+    assert_in_range(detector.peers[1].timeout_ns, 52 * MS, 66 * MS);
+    for (uint64_t late_ns = 50 * MS; late_ns < 2000 * MS; late_ns *= 2)
+        at_ns = beat_late(&detector, at_ns, 4000, late_ns, 100);
+    assert_in_range(wait_of(&detector), 10 * MS, 500 * MS);
+}
+
+/* Cut off for 300 ms, again and again, with some beats between. */
+static void
+cuts_teach_nothing(void **state)
+{
+    struct detector detector = detector_of_three();
+    uint64_t at_ns = beat(&detector, 1001 * MS, 1300 * MS, 6), cut_ns;
+
+    (void)state;
+    for (int cut = 0; cut < 100; cut++) {
+        cut_ns = at_ns;
+        at_ns = beat(&detector, cut_ns + MS, cut_ns + 300 * MS, 2);
+        assert_int_equal(detector_hears(&detector), 3);
+        at_ns = beat(&detector, at_ns + MS, at_ns + 100 * MS, 6);
+        assert_int_equal(detector_hears(&detector), 7);
+    }
+    assert_int_equal(wait_of(&detector), 10 * MS);
+}
+
+/* This node runs so much later than it wanted to; what came meanwhile it reads first. */
+static uint64_t
+stall(struct detector *detector, uint64_t now_ns, uint64_t stall_ns)
+{
+    detector_expect(detector, now_ns + MS);
+    now_ns += MS + stall_ns;
+    for (uint8_t peer = 1; peer < 3; peer++)
+        observe(detector, peer, 1, 7, MS, now_ns);
+    assert_int_equal(detector_tick(detector, now_ns, true), 0);
+    return now_ns;
+}
+
+static void
+own_stalls_are_no_lateness_of_peers_and_lengthen_suspicion_at_once(void **state)
+{
+    struct detector detector = detector_of_three();
+    struct detector_patience patience;
+    uint64_t at_ns = beat(&detector, 1001 * MS, 1300 * MS, 6);
+
+    (void)state;
+    at_ns = stall(&detector, at_ns, 4 * MS);
+    assert_int_equal(wait_of(&detector), 10 * MS); /* the timeout is long enough for that */
+    at_ns = stall(&detector, at_ns, 50 * MS);
+    detector_patience(&detector, &patience);
+    assert_int_equal(patience.wait_ns, 102 * MS);
+    assert_int_equal(patience.reason, DETECTOR_OWN_STALLS);
+    assert_int_equal(patience.cause_ns, 50 * MS);
+    assert_int_equal(detector_stall_ns(&detector), 50 * MS);
+    assert_int_equal(detector.peers[1].lateness.mean_ns, 0);
+    assert_int_equal(detector_slow(&detector), 0);
+    stall(&detector, at_ns, 400 * MS);
+    assert_int_equal(wait_of(&detector), 500 * MS);
+}
+
+static void
+a_hiccup_is_forgotten_in_seconds_and_busy_cores_in_minutes(void **state)
+{
+    struct detector detector = detector_of_three();
+    uint64_t at_ns = beat(&detector, 1001 * MS, 1300 * MS, 6);
+
+    (void)state;
+    at_ns = stall(&detector, at_ns, 50 * MS);
+    at_ns = beat(&detector, at_ns + MS, at_ns + 2000 * MS, 6);
+    assert_int_equal(wait_of(&detector), 10 * MS);
+    for (int time = 0; time < 100; time++) {
+        at_ns = stall(&detector, at_ns, 50 * MS);
+        at_ns = beat(&detector, at_ns + MS, at_ns + 200 * MS, 6);
+    }
+    at_ns = beat(&detector, at_ns + MS, at_ns + 100000 * MS, 6);
+    assert_int_equal(wait_of(&detector), 102 * MS);
+    beat(&detector, at_ns + MS, at_ns + 140000 * MS, 6);
+    assert_int_equal(wait_of(&detector), 10 * MS);
+}
+
+static void
+a_peer_that_says_it_stalls_is_waited_for_and_no_longer_than_the_ceiling(void **state)
+{
+    struct detector detector = detector_of_three();
+    struct detector_beat word = {.incarnation = 1, .hears = 7, .pace_ns = MS, .stall_ns = 30 * MS};
+    uint64_t at_ns = beat(&detector, 1001 * MS, 1300 * MS, 6);
+
+    (void)state;
+    detector_observe(&detector, 1, &word, at_ns);
+    assert_int_equal(silence(&detector, at_ns, 61 * MS), 1u << 2);
+    assert_int_equal(silence(&detector, at_ns + 61 * MS, MS), 1u << 1);
+    word.stall_ns = UINT64_MAX;
+    detector_observe(&detector, 1, &word, at_ns + 63 * MS);
+    assert_int_equal(detector.peers[1].timeout_ns, 500 * MS);
 }
 
 static void
@@ -331,7 +440,11 @@ main(void)
         cmocka_unit_test(ones_own_pause_is_not_the_peers),
         cmocka_unit_test(a_resting_peer_is_waited_for_less),
         cmocka_unit_test(a_new_life_is_told_and_the_former_is_stale),
-        cmocka_unit_test(an_adaptive_timeout_follows_what_was_seen_between_floor_and_ceiling),
+        cmocka_unit_test(lateness_lengthens_the_timeout_from_the_agreed_one_up_to_the_ceiling),
+        cmocka_unit_test(cuts_teach_nothing),
+        cmocka_unit_test(own_stalls_are_no_lateness_of_peers_and_lengthen_suspicion_at_once),
+        cmocka_unit_test(a_hiccup_is_forgotten_in_seconds_and_busy_cores_in_minutes),
+        cmocka_unit_test(a_peer_that_says_it_stalls_is_waited_for_and_no_longer_than_the_ceiling),
         cmocka_unit_test(who_is_late_time_and_again_is_slow_until_it_is_not),
         cmocka_unit_test(quantiles_of_lateness_are_right_to_a_bucket),
         cmocka_unit_test(modes_follow_policy_and_reach),
