@@ -154,6 +154,9 @@ print_troubles(const char *name, const json_t *log, char *text, size_t text_byte
 {
     size_t used = strlen(text);
 
+    if (strlen(cli_text(log, "trouble")) > 0)
+        snprintf(text + used, text_bytes - used, "%s: %s\n", name, cli_text(log, "trouble"));
+    used = strlen(text);
     if (strlen(cli_text(log, "timeout_why")) > 0)
         snprintf(text + used, text_bytes - used, "%s waits %.1f ms for others, not %.1f: %s\n", name,
                  json_number_value(json_object_get(log, "timeout_ms")),

@@ -213,6 +213,7 @@ note_own_stall(struct detector *detector, uint64_t now_ns, bool drained)
     detector->unread_ns = drained ? 0 : waited_ns(detector, now_ns);
     if (stall_ns >= least_stall_ns(config))
         stalls_note(&detector->stalls, stall_ns < config->ceiling_ns ? stall_ns : config->ceiling_ns, now_ns);
+    detector->stalled_ns += stall_ns;
     stalls_longest_ns(&detector->stalls, least_stall_ns(config), now_ns);
     detector->due_ns = 0;
     for (uint8_t peer = 0; peer < config->nodes; peer++)
@@ -223,6 +224,12 @@ void
 detector_expect(struct detector *detector, uint64_t due_ns)
 {
     detector->due_ns = due_ns;
+}
+
+uint64_t
+detector_awake_ns(const struct detector *detector, uint64_t now_ns)
+{
+    return now_ns - detector->stalled_ns - own_delay_ns(detector, now_ns);
 }
 
 uint64_t

@@ -62,6 +62,7 @@ struct detector {
     struct detector_peer peers[CAIRN_NODES_MAX];
     struct stalls stalls;
     uint64_t ticked_ns;
+    uint64_t stalled_ns; /* in all */
     uint64_t due_ns;    /* the next tick is wanted then; 0: whenever */
     uint64_t unread_ns; /* what arrived while this node was late by so much is not all read yet */
     uint64_t stale; /* heartbeats of a former life, dropped */
@@ -102,6 +103,9 @@ cairn_node_set detector_tick(struct detector *detector, uint64_t now_ns, bool dr
 
 /* The next tick is wanted then: how much later it comes is this node's stall. */
 void detector_expect(struct detector *detector, uint64_t due_ns);
+
+/* A clock that stands still while this node stalls: what took long by it took long itself. */
+uint64_t detector_awake_ns(const struct detector *detector, uint64_t now_ns);
 
 /* This node's longest stall, for its heartbeats. */
 uint64_t detector_stall_ns(const struct detector *detector);

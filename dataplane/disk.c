@@ -192,6 +192,57 @@ create(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head
     return error;
 }
 
+static void
+reserve_path(const struct machine *machine, const char *suffix, char *out)
+{
+    snprintf(out, PATH_BYTES, "%s/reserve%s", machine->directory, suffix);
+}
+
+/* It has its name once its space is taken. */
+static enum cairn_error
+reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
+{
+    char path[PATH_BYTES], draft[PATH_BYTES];
+    struct disk_file file;
+    struct stat known;
+    enum cairn_error error;
+
+    reserve_path(machine_of(disk), "", path);
+    reserve_path(machine_of(disk), ".new", draft);
+    *got_bytes = stat(path, &known) == 0 ? (uint64_t)known.st_size : 0;
+    if (*got_bytes != 0 || size_bytes == 0)
+        return *got_bytes != 0 ? CAIRN_OK : CAIRN_FULL;
+    error = file_open(disk, draft, 0, O_CREAT | O_TRUNC, &file);
+    if (error != CAIRN_OK)
+        return error;
+    error = take_space(disk, draft, size_bytes, &file);
+    if (error == CAIRN_OK && (fsync(file.handle) != 0 || rename(draft, path) != 0))
+        error = fail(disk, draft, "cannot be kept");
+    if (error != CAIRN_OK)
+        unlink(draft);
+    close(file.handle);
+    *got_bytes = size_bytes;
+    return error;
+}
+
+static enum cairn_error
+create_reserved(struct disk *disk, uint64_t number, const void *head, struct disk_file *out)
+{
+    char path[PATH_BYTES], draft[PATH_BYTES];
+    enum cairn_error error;
+
+    path_of(machine_of(disk), number, "", path);
+    reserve_path(machine_of(disk), "", draft);
+    error = file_open(disk, draft, number, 0, out);
+    if (error != CAIRN_OK)
+        return error;
+    error = file_make(disk, path, draft, out->size_bytes, head, out);
+    out->written = false;
+    if (error != CAIRN_OK)
+        close(out->handle);
+    return error;
+}
+
 static enum cairn_error
 open_file(struct disk *disk, uint64_t number, struct disk_file *out)
 {
@@ -552,6 +603,7 @@ destroy(struct disk *disk)
 }
 
 #define WAITING_OPERATIONS                                                                                             \
+    .reserve = reserve, .create_reserved = create_reserved,                                                            \
     .list = list, .create = create, .open = open_file, .close = close_file, .remove = remove_file, .retire = retire,   \
     .shrink = shrink, .read = read_file, .read_begin = read_begin, .read_end = read_end, .save = save, .load = load,   \
     .free_bytes = free_bytes, .use_memory = use_memory, .destroy = destroy

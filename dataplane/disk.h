@@ -48,6 +48,10 @@ struct disk_operations {
      * are zeroes, or what a retired file held. CAIRN_FULL: no space. */
     enum cairn_error (*create)(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head,
                                struct disk_file *out);
+    /* Space set aside, whatever else is taken: made where there is none yet and size_bytes is not 0; *got_bytes: how much
+     * there is. CAIRN_FULL: there is none. create_reserved() makes the whole of it a file. */
+    enum cairn_error (*reserve)(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes);
+    enum cairn_error (*create_reserved)(struct disk *disk, uint64_t number, const void *head, struct disk_file *out);
     enum cairn_error (*open)(struct disk *disk, uint64_t number, struct disk_file *out);
     void (*close)(struct disk *disk, const struct disk_file *file);
     enum cairn_error (*remove)(struct disk *disk, uint64_t number);

@@ -21,6 +21,9 @@
 #define ZEROES_TOKEN UINT64_MAX
 /* Of a file, kept for states and tails when there is no space for another. */
 #define KEPT_SHARE 16u
+/* For a start without space: some hundred elections, or starts. */
+#define RESERVE_BYTES (1u << 20)
+#define RESERVE_BYTES_MIN (64u << 10)
 
 static uint32_t
 aligned(uint32_t size_bytes)
@@ -162,9 +165,12 @@ capacity_bytes(const struct journal *journal, const struct journal_write *write)
 
     if (write->size_bytes > 0)
         return write->capacity_bytes;
-    if (journal->file.handle < 0 || atomic_load_explicit(&journal->next_ready, memory_order_acquire))
+    if (atomic_load_explicit(&journal->next_ready, memory_order_acquire))
+        rest_bytes = journal->next.size_bytes - DISK_SECTOR_BYTES;
+    else if (journal->file.handle < 0)
         return journal->config.write_bytes;
-    rest_bytes = journal->file.size_bytes - journal->offset_bytes;
+    else
+        rest_bytes = journal->file.size_bytes - journal->offset_bytes;
     return rest_bytes < journal->config.write_bytes ? (uint32_t)rest_bytes : journal->config.write_bytes;
 }
 
@@ -314,7 +320,7 @@ may_set_out(const struct journal *journal, const struct journal_write *write)
 }
 
 void
-journal_submit(struct journal *journal)
+journal_submit(struct journal *journal, uint64_t now_ns)
 {
     struct journal_write *write = filling(journal);
     struct disk *disk = journal->config.disk;
@@ -335,13 +341,14 @@ journal_submit(struct journal *journal)
         return;
     }
     write->submitted = true;
+    write->submitted_ns = now_ns;
     journal->offset_bytes += size_bytes;
     journal->wrote_bytes += size_bytes;
     journal->tail++;
     filling(journal)->size_bytes = 0;
 }
 
-void
+const struct journal_write *
 journal_done(struct journal *journal, const struct disk_done *done)
 {
     struct journal_write *write;
@@ -351,7 +358,7 @@ journal_done(struct journal *journal, const struct disk_done *done)
             journal->zeroed_bytes = journal->zeroing_from + ZEROES_BYTES;
         journal->zeroing_from = 0;
         ahead(journal);
-        return;
+        return NULL;
     }
     write = &journal->writes[done->token % JOURNAL_WRITES_MAX];
     assert(write->submitted && !write->done);
@@ -362,6 +369,19 @@ journal_done(struct journal *journal, const struct disk_done *done)
         journal->failure = done->result < 0 ? done->result : -EIO;
         journal->failed = true;
     }
+    return write;
+}
+
+const struct journal_write *
+journal_under_way(const struct journal *journal)
+{
+    for (uint32_t i = journal->head; i != journal->tail; i++) {
+        const struct journal_write *write = &journal->writes[i % JOURNAL_WRITES_MAX];
+
+        if (!write->done)
+            return write;
+    }
+    return NULL;
 }
 
 struct journal_write *
@@ -398,35 +418,50 @@ journal_clamp(struct journal *journal, const void *owner, uint64_t lsn)
     }
 }
 
-bool
-journal_has_space(const struct journal *journal, uint64_t size_bytes)
+/* Of the file that is written to, for others than who asks. */
+static uint64_t
+kept_bytes(const struct journal *journal, enum journal_use use)
 {
-    uint64_t kept_bytes = journal->config.file_bytes / KEPT_SHARE + journal->config.write_bytes;
+    uint64_t file_bytes = journal->file.size_bytes, share_bytes = file_bytes / KEPT_SHARE;
+    uint64_t order_bytes = (share_bytes + journal->config.write_bytes) / 4;
 
+    if (use == USE_CLIENT)
+        return share_bytes + journal->config.write_bytes;
+    if (use == USE_FOLLOWER)
+        return share_bytes + journal->config.write_bytes / 2;
+    return order_bytes < 2 * share_bytes ? order_bytes : 2 * share_bytes;
+}
+
+enum journal_space
+journal_space(const struct journal *journal, uint64_t size_bytes, enum journal_use use)
+{
     if (atomic_load_explicit(&journal->next_ready, memory_order_relaxed) ||
-        !atomic_load_explicit(&journal->no_space, memory_order_relaxed))
-        return true;
-    return journal->file.handle >= 0 && journal->offset_bytes + size_bytes + kept_bytes <= journal->file.size_bytes;
+        (journal->file.handle >= 0 &&
+         journal->offset_bytes + size_bytes + kept_bytes(journal, use) <= journal->file.size_bytes))
+        return SPACE_YES;
+    return atomic_load_explicit(&journal->no_space, memory_order_relaxed) ? SPACE_NONE : SPACE_SOON;
+}
+
+bool
+journal_is_tight(const struct journal *journal)
+{
+    return !atomic_load_explicit(&journal->next_ready, memory_order_relaxed) &&
+           atomic_load_explicit(&journal->no_space, memory_order_relaxed);
 }
 
 static void
-make_next(struct journal *journal)
+write_head(const struct journal *journal, uint64_t size_bytes, uint8_t *sector)
 {
-    _Alignas(DISK_SECTOR_BYTES) uint8_t sector[DISK_SECTOR_BYTES];
     struct journal_head *head = (struct journal_head *)(void *)sector;
-    struct disk *disk = journal->config.disk;
-    enum cairn_error error;
 
-    if (atomic_load_explicit(&journal->next_ready, memory_order_acquire))
-        return;
-    memset(sector, 0, sizeof(sector));
+    memset(sector, 0, DISK_SECTOR_BYTES);
     *head = (struct journal_head){
         .magic = JOURNAL_MAGIC,
         .version = JOURNAL_VERSION,
         .cluster = journal->config.cluster,
         .incarnation = journal->config.incarnation,
         .number = journal->next_number,
-        .size_bytes = journal->config.file_bytes,
+        .size_bytes = size_bytes,
         .node = journal->config.node,
         .worker = journal->config.worker,
         .doubtful = atomic_load_explicit(&journal->doubtful, memory_order_relaxed),
@@ -434,14 +469,63 @@ make_next(struct journal *journal)
         .life = journal->config.life,
     };
     head->crc32c = crc32c(0, &head->cluster, sizeof(*head) - offsetof(struct journal_head, cluster));
+}
+
+static void
+next_is_made(struct journal *journal)
+{
+    journal->next_number++;
+    atomic_store_explicit(&journal->next_ready, true, memory_order_release);
+}
+
+static void
+make_next(struct journal *journal)
+{
+    _Alignas(DISK_SECTOR_BYTES) uint8_t sector[DISK_SECTOR_BYTES];
+    struct disk *disk = journal->config.disk;
+    enum cairn_error error;
+
+    if (atomic_load_explicit(&journal->next_ready, memory_order_acquire))
+        return;
+    write_head(journal, journal->config.file_bytes, sector);
     error = disk->operations->create(disk, journal->next_number, journal->config.file_bytes, sector, &journal->next);
     atomic_store_explicit(&journal->no_space, error != CAIRN_OK, memory_order_relaxed);
     if (error != CAIRN_OK) {
         snprintf(journal->no_space_detail, sizeof(journal->no_space_detail), "%s", disk->detail);
         return;
     }
-    journal->next_number++;
-    atomic_store_explicit(&journal->next_ready, true, memory_order_release);
+    next_is_made(journal);
+}
+
+bool
+journal_use_reserve(struct journal *journal)
+{
+    _Alignas(DISK_SECTOR_BYTES) uint8_t sector[DISK_SECTOR_BYTES];
+    struct disk *disk = journal->config.disk;
+    uint64_t size_bytes = 0;
+
+    assert(!atomic_load(&journal->next_ready));
+    if (disk->operations->reserve(disk, 0, &size_bytes) != CAIRN_OK || size_bytes < RESERVE_BYTES_MIN)
+        return false;
+    write_head(journal, size_bytes, sector);
+    if (disk->operations->create_reserved(disk, journal->next_number, sector, &journal->next) != CAIRN_OK) {
+        snprintf(journal->no_space_detail, sizeof(journal->no_space_detail), "%s", disk->detail);
+        return false;
+    }
+    journal->reserved = false;
+    next_is_made(journal);
+    return true;
+}
+
+/* As large as it can be had, but not so small that it is of no use. */
+static void
+make_reserve(struct journal *journal)
+{
+    struct disk *disk = journal->config.disk;
+    uint64_t size_bytes;
+
+    for (uint64_t want_bytes = RESERVE_BYTES; !journal->reserved && want_bytes >= RESERVE_BYTES_MIN; want_bytes /= 2)
+        journal->reserved = disk->operations->reserve(disk, want_bytes, &size_bytes) == CAIRN_OK;
 }
 
 /* One at a time: removing a large file takes a while. */
@@ -460,5 +544,6 @@ void
 journal_maintain(struct journal *journal)
 {
     retire_oldest(journal);
+    make_reserve(journal);
     make_next(journal);
 }

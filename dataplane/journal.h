@@ -131,6 +131,7 @@ struct journal_write {
     int handle;
     struct journal_item *items;
     uint32_t items_count;
+    uint64_t submitted_ns;
     bool submitted, done;
 };
 
@@ -168,6 +169,7 @@ struct journal {
     _Alignas(64) struct disk_file next;
     _Atomic bool next_ready; /* helper sets, worker clears */
     _Atomic bool no_space;   /* helper writes: the next file could not be made */
+    bool reserved;           /* helper's: there is a reserve */
     char no_space_detail[192];
 };
 
@@ -192,11 +194,14 @@ uint32_t journal_room(const struct journal *journal);
 uint64_t journal_put(struct journal *journal, const struct journal_block *head, const void *body, size_t body_bytes,
                      const struct journal_item *item);
 
-/* Sends what was put on its way, if it may go now. */
-void journal_submit(struct journal *journal);
+/* Sends what was put on its way, if it may go now; now_ns is what submitted_ns will say. */
+void journal_submit(struct journal *journal, uint64_t now_ns);
 
-/* A request of the journal's has ended: journal_take() then gives what is durable. */
-void journal_done(struct journal *journal, const struct disk_done *done);
+/* A request of the journal's has ended: journal_take() then gives what is durable. Of a write: that; else NULL. */
+const struct journal_write *journal_done(struct journal *journal, const struct disk_done *done);
+
+/* The write that has been under way for longest; NULL: none is. */
+const struct journal_write *journal_under_way(const struct journal *journal);
 
 /* The oldest write that is durable, for its items; NULL: none. Valid until the next call. */
 struct journal_write *journal_take(struct journal *journal);
@@ -210,10 +215,21 @@ bool journal_busy(const struct journal *journal);
 /* Items under way of one owner: a truncation lowers what they will say. */
 void journal_clamp(struct journal *journal, const void *owner, uint64_t lsn);
 
-/* Is there room for that many bytes of data beside what is kept for states? */
-bool journal_has_space(const struct journal *journal, uint64_t size_bytes);
+/* Is there room for that many bytes beside what is kept for those who come after? Without space for another file clients'
+ * entries end first; followers take what a leader has let in meanwhile; then what logs need to go on, leaders' own entries
+ * and the catalog; and states, tails and trims to the last. SPACE_SOON: the next file is being made. */
+enum journal_use { USE_CLIENT, USE_FOLLOWER, USE_ORDER };
+enum journal_space { SPACE_YES, SPACE_SOON, SPACE_NONE };
+enum journal_space journal_space(const struct journal *journal, uint64_t size_bytes, enum journal_use use);
 
-/* Makes the next file when there is none. */
+/* There is no next file, nor space for one. */
+bool journal_is_tight(const struct journal *journal);
+
+/* Makes the next file when there is none, and before that a reserve, with which the next start can write though there be no
+ * space at all. */
 void journal_maintain(struct journal *journal);
+
+/* At a start for which there is no space: goes on in the reserve. false: there is none. */
+bool journal_use_reserve(struct journal *journal);
 
 #endif

@@ -148,10 +148,11 @@ standing_row(const struct node *node)
                      "start", (json_int_t)view.number, "introduced", names_of(node, view.introduced), "detail", text);
 }
 
-/* How long this node waits for others, and why. */
+/* How this node does; how long it waits for others, and why. */
 static void
-add_patience(const struct node *node, json_t *row)
+add_health(const struct node *node, json_t *row)
 {
+    const struct wire_health *health;
     struct sight sights[CAIRN_NODES_MAX];
     struct detector_patience patience;
     char why[96];
@@ -161,6 +162,9 @@ add_patience(const struct node *node, json_t *row)
     json_object_set_new(row, "timeout_ms", json_real((double)patience.wait_ns / 1e6));
     json_object_set_new(row, "agreed_timeout_ms", json_real((double)node->detector.config.timeout_ns / 1e6));
     json_object_set_new(row, "timeout_why", json_string(why));
+    health = &sights[node->self].health;
+    json_object_set_new(row, "trouble", json_string(health_text(health->ailments)));
+    json_object_set_new(row, "write_us", json_integer(health->write_us));
 }
 
 static json_t *
@@ -173,7 +177,7 @@ status(struct node *node, const json_t *request)
     for (uint32_t i = 0; node_view_at(node, i, &view); i++) {
         json_t *row = status_row(node, &view);
 
-        add_patience(node, row);
+        add_health(node, row);
         if (with_latencies)
             json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
         json_array_append_new(rows, row);

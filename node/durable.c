@@ -18,6 +18,7 @@
 #define MOVED_FILES 4u
 #define MENDED_REVIEWS 4u
 #define MOVED_BYTES_MAX (1u << 20)
+#define MOVED_BYTES_TIGHT (64u << 10)
 
 bool
 durable_init(const struct node *node, struct node_log *log)
@@ -162,10 +163,13 @@ durable_held_lsn(const struct node_log *log)
     return log->durable == NULL ? core_last_lsn(log->core) : log->durable->held_lsn;
 }
 
-bool
-durable_has_space(const struct node *node, const struct node_log *log, size_t size_bytes)
+enum journal_space
+durable_space(const struct node *node, const struct node_log *log, size_t size_bytes, enum journal_use use)
 {
-    return log->durable == NULL || journal_has_space(&node->journal, size_bytes + sizeof(struct journal_block));
+    if (log->durable == NULL)
+        return SPACE_YES;
+    return journal_space(&node->journal, size_bytes + sizeof(struct journal_block),
+                         log->id == CATALOG_LOG ? USE_ORDER : use);
 }
 
 /* written_lsn: up to where the trunk stands in the journal with this block. What is committed behind that is not said:
@@ -431,7 +435,6 @@ durable_write(struct node *node, uint64_t now_ns)
 {
     uint32_t kept = 0;
 
-    (void)now_ns;
     if (node->config.disk == NULL || node->journal_failed)
         return;
     for (uint32_t i = 0; i < node->unwritten_count; i++) {
@@ -444,7 +447,7 @@ durable_write(struct node *node, uint64_t now_ns)
             node->unwritten[kept++] = log;
     }
     node->unwritten_count = kept;
-    journal_submit(&node->journal);
+    journal_submit(&node->journal, detector_awake_ns(&node->detector, now_ns));
 }
 
 void
@@ -534,7 +537,7 @@ durable_poll(struct node *node, uint64_t now_ns)
         if (done[i].token >= EXCERPT_TOKEN && done[i].token < EXCERPT_TOKEN + EXCERPTS_MAX)
             excerpt_done(node, &done[i]);
         else
-            journal_done(&node->journal, &done[i]);
+            health_wrote(node, journal_done(&node->journal, &done[i]), now_ns);
     }
     while ((write = journal_take(&node->journal)) != NULL) {
         for (uint32_t i = 0; i < write->items_count; i++)
@@ -567,7 +570,7 @@ durable_settle(struct node *node, uint64_t now_ns)
         durable->tail_due = false;
     }
     node->ends_written = true;
-    journal_submit(&node->journal);
+    journal_submit(&node->journal, detector_awake_ns(&node->detector, now_ns));
     return !journal_busy(&node->journal);
 }
 
@@ -604,6 +607,20 @@ is_mended(struct node *node)
     return node->mended_reviews > MENDED_REVIEWS;
 }
 
+/* For want of space a small log is written again further on, once in each file, so that those before it may go: it would
+ * be the catalog, else, that keeps the file that a trim has emptied. */
+static bool
+makes_space(const struct node *node, struct node_log *log)
+{
+    uint64_t current = node->journal.file.number;
+
+    if (!node->journal_full || log->durable->moved_file == current || log->trunk.bytes > MOVED_BYTES_TIGHT ||
+        durable_space(node, log, 2 * log->trunk.bytes + sizeof(struct journal_base), USE_ORDER) != SPACE_YES)
+        return false;
+    log->durable->moved_file = current;
+    return true;
+}
+
 /* Which files are needed no more? */
 static void
 review_files(struct node *node)
@@ -623,7 +640,7 @@ review_files(struct node *node)
         oldest = oldest_file(log, node->journal.durable);
         if (oldest < keep)
             keep = oldest;
-        if (oldest != 0 && oldest + MOVED_FILES < current)
+        if (oldest != 0 && (oldest + MOVED_FILES < current || (oldest < current && makes_space(node, log))))
             move_up(node, log);
     }
     atomic_store_explicit(&node->journal.keep_number, keep, memory_order_release);
@@ -639,7 +656,7 @@ durable_tick(struct node *node, uint64_t now_ns)
         return;
     journal_tick(&node->journal);
     review_files(node);
-    full = !journal_has_space(&node->journal, node->journal.config.write_bytes);
+    full = journal_space(&node->journal, node->journal.config.write_bytes, USE_CLIENT) == SPACE_NONE;
     if (full == node->journal_full)
         return;
     node->journal_full = full;

@@ -186,6 +186,37 @@ write_peers(const struct report *report)
     }
 }
 
+/* How it does, and how long it waits for others. */
+static void
+write_health(const struct report *report)
+{
+    static const struct {
+        const char *name, *help;
+        uint32_t ailments;
+    } flags[] = {
+        {"cairn_disk_full", "Is there no space for entries?", AIL_DISK_FULL},
+        {"cairn_disk_slow", "Does a write take much longer than usual?", AIL_DISK_SLOW | AIL_DISK_HANGS},
+        {"cairn_disk_hangs", "Does a write not end?", AIL_DISK_HANGS},
+        {"cairn_memory_full", "Is there no memory for entries?", AIL_NO_MEMORY},
+        {"cairn_slots_full", "Is there no place for another client or reader?", AIL_NO_SLOTS},
+    };
+    const struct node *node = report->node;
+    struct sight sights[CAIRN_NODES_MAX];
+    struct detector_patience patience;
+
+    sights_read(node, sights, &patience);
+    for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+        family(report, flags[i].name, "gauge", flags[i].help);
+        fprintf(report->out, "%s{node=\"%s\"} %d\n", flags[i].name, node->name,
+                (sights[node->self].health.ailments & flags[i].ailments) != 0);
+    }
+    family(report, "cairn_disk_write_seconds", "gauge", "What a write of the journal usually takes.");
+    fprintf(report->out, "cairn_disk_write_seconds{node=\"%s\"} %.6f\n", node->name,
+            (double)sights[node->self].health.write_us / 1e6);
+    family(report, "cairn_timeout_seconds", "gauge", "How long it waits for others before it suspects them.");
+    fprintf(report->out, "cairn_timeout_seconds{node=\"%s\"} %.6f\n", node->name, (double)patience.wait_ns / 1e9);
+}
+
 static void
 write_node(const struct report *report)
 {
@@ -282,6 +313,7 @@ node_metrics(struct node *node, size_t *size_bytes)
         write_peers(&report);
         write_drops(&report);
         write_node(&report);
+        write_health(&report);
         if (fclose(report.out) != 0) {
             free(text);
             text = NULL;

@@ -590,6 +590,10 @@ event_name(enum event_kind kind)
         [EVENT_WORKER_BACK] = "worker_back",
         [EVENT_STRANGER] = "stranger",
         [EVENT_FORGOTTEN] = "forgotten",
+        [EVENT_DISK_SLOW] = "disk_slow",
+        [EVENT_DISK_HANGS] = "disk_hangs",
+        [EVENT_DISK_STEADY] = "disk_steady",
+        [EVENT_STEPS_ASIDE] = "steps_aside",
     };
 
     return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";

@@ -437,7 +437,7 @@ hand_away(struct node *node, struct node_log *log)
 
     if (durable->handed_away_ns != 0 && now_ns - durable->handed_away_ns < HAND_AWAY_EVERY_NS)
         return;
-    if (core_hand_away(log->core, now_ns) == CAIRN_OK)
+    if (core_hand_away(log->core, node->reach, now_ns) == CAIRN_OK)
         durable->handed_away_ns = now_ns;
 }
 

@@ -71,7 +71,8 @@ entries_have_room(const struct node *node, const struct node_log *log, const str
     /* Copies of branches are held in memory alone. */
     if (message->type == MESSAGE_SPREAD)
         return branch_has_room(node, &log->branches[message->from], worst_bytes(block));
-    return store_has_room(node, &log->trunk, worst_bytes(block)) && durable_has_space(node, log, worst_bytes(block));
+    return store_has_room(node, &log->trunk, worst_bytes(block)) &&
+           durable_space(node, log, worst_bytes(block), block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER) == SPACE_YES;
 }
 
 /* Entries of a leader (or a lender) go straight to the end of the trunk, where the core's answer leaves them or

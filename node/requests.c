@@ -343,6 +343,17 @@ keepable(const struct node *node, size_t size_bytes)
     return node->uncommitted_bytes == 0 || node->uncommitted_bytes + size_bytes <= room_bytes;
 }
 
+/* Where somebody better off is about to lead the request waits for that: true once it is answered. */
+static bool
+refuse_unless_transferring(struct node *node, struct node_log *log, const struct attachment *attachment, uint64_t token,
+                           enum cairn_error error)
+{
+    if (core_transferring(log->core))
+        return false;
+    answer_error(node, log, attachment, token, error);
+    return true;
+}
+
 /* false: not now, the request stays where it is. */
 static bool
 append_trunk(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
@@ -351,6 +362,7 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     struct pending_ring *ring = pending->ack == CAIRN_ACK_ALL ? &log->pending_all : &log->pending;
     bool alone = pending->ack == CAIRN_ACK_LOCAL;
     struct entry_id id = record_id(record);
+    enum journal_space space;
     struct accepted accepted;
     enum cairn_error error;
     struct block block;
@@ -359,15 +371,17 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
         ring = &log->durable->local;
     if (!pending_room(ring) || !keepable(node, record_size(record)))
         return false;
-    if (!store_has_room(node, &log->trunk, record_size(record))) {
-        answer_error(node, log, attachment, pending->token, CAIRN_FULL);
-        return true;
-    }
-    if (!durable_has_space(node, log, record_size(record))) {
-        answer_error(node, log, attachment, pending->token, CAIRN_NO_SPACE);
-        return true;
-    }
+    if (!store_has_room(node, &log->trunk, record_size(record)))
+        return refuse_unless_transferring(node, log, attachment, pending->token, CAIRN_FULL);
+    space = durable_space(node, log, record_size(record), USE_CLIENT);
+    if (space == SPACE_SOON)
+        return false;
+    if (space == SPACE_NONE ||
+        (node->health.unwritable != 0 && health_forbids(node, log, (enum cairn_ack)pending->ack)))
+        return refuse_unless_transferring(node, log, attachment, pending->token, CAIRN_NO_SPACE);
     error = core_append(log->core, &id, (enum cairn_ack)pending->ack, &accepted);
+    if (error == CAIRN_AGAIN && health_forbids(node, log, CAIRN_ACK_MAJORITY))
+        error = CAIRN_NO_SPACE;
     if (error == CAIRN_AGAIN)
         return false;
     if (error != CAIRN_OK) {
@@ -434,6 +448,7 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
               const struct record *record, uint64_t now_ns)
 {
     struct entry_id id = record_id(record);
+    enum journal_space space;
     struct accepted accepted;
     enum cairn_error error;
     struct block block;
@@ -444,7 +459,10 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
         answer_error(node, log, attachment, pending->token, CAIRN_FULL);
         return true;
     }
-    if (!durable_has_space(node, log, record_size(record))) {
+    space = durable_space(node, log, record_size(record), USE_CLIENT);
+    if (space == SPACE_SOON)
+        return false;
+    if (space == SPACE_NONE) {
         answer_error(node, log, attachment, pending->token, CAIRN_NO_SPACE);
         return true;
     }

@@ -24,8 +24,8 @@
 #include "config.h"
 #include "core.h"
 #include "detector.h"
-#include "health.h"
 #include "introduce.h"
+#include "wellness.h"
 #include "journal.h"
 #include "latencies.h"
 #include "mode.h"
@@ -185,6 +185,7 @@ struct durable {
     uint64_t producers_after_id;
     bool tail_due; /* something was written since the last tail */
     bool listed;   /* in node->unwritten */
+    uint64_t moved_file; /* where it was written again last for want of space */
     uint64_t tail_ns;
     /* Places in the journal, of what was said last, or first: what is older may go. */
     uint64_t tail_place, base_place;
@@ -306,6 +307,7 @@ struct node_log {
     uint64_t fresh_ns, fresh_lsn;   /* all that was committed at fresh_ns is at or below fresh_lsn */
     uint64_t lend_from_lsn;         /* 0: nothing to lend; else what lend_to asked for */
     uint8_t lend_to;
+    uint64_t aside_ns; /* when leadership was last offered to one better off; 0: never */
     _Atomic uint32_t status_sequence;
     struct log_status status;
 };
@@ -381,6 +383,7 @@ struct node {
     struct detector detector;
     cairn_node_set hears, reach;
     struct slow_peers slow;
+    struct node_health health;
     struct acquaintance peers[CAIRN_NODES_MAX];
     struct sights sights;
     uint32_t lead_epoch; /* changes with the set of logs that this node leads */
@@ -527,8 +530,9 @@ void durable_tick(struct node *node, uint64_t now_ns);
 bool durable_settle(struct node *node, uint64_t now_ns);
 /* The place in the journal that the branches held here begin at; `none` where nothing of them is there. */
 uint64_t durable_branches_place(const struct node_log *log, uint64_t none);
-/* May data of that size be let in? */
-bool durable_has_space(const struct node *node, const struct node_log *log, size_t size_bytes);
+/* May entries of that size be let in? What the catalog says counts as order, whoever gives it. */
+enum journal_space durable_space(const struct node *node, const struct node_log *log, size_t size_bytes,
+                                 enum journal_use use);
 uint64_t durable_held_lsn(const struct node_log *log);
 
 /* old.c */

@@ -74,6 +74,17 @@ tell_reach(struct node *node, cairn_node_set before)
         node_event(node, EVENT_HEALED, NULL, node->self, 0, 0, "reaching %u of %u", node->nodes, node->nodes);
 }
 
+/* How often as long as others a node waits to campaign that is worse off than they. */
+#define SICK_PATIENCE 4u
+
+static void
+set_patience(const struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    bool sick = node->health.ailments != 0 && health_better_off(node, log, now_ns) != 0;
+
+    core_set_patience(log->core, node->sights.patience.wait_ns, sick ? SICK_PATIENCE : 1);
+}
+
 /* Whom this node reaches may have changed: the cores first, then the modes that follow. */
 void
 node_reassess(struct node *node, uint64_t now_ns)
@@ -90,7 +101,7 @@ node_reassess(struct node *node, uint64_t now_ns)
         struct node_log *log = node->logs[i];
         struct sink sink = node_sink(node, log);
 
-        core_set_patience(log->core, node->sights.patience.wait_ns, 1);
+        set_patience(node, log, now_ns);
         if (before != node->reach)
             core_reach(log->core, node->reach, now_ns, &sink);
         leader_refresh(node, log, now_ns);
@@ -210,7 +221,7 @@ tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     struct sink sink;
 
-    core_set_patience(log->core, node->sights.patience.wait_ns, 1);
+    set_patience(node, log, now_ns);
     leader_refresh(node, log, now_ns);
     sink = node_sink(node, log);
     core_tick(log->core, now_ns, &sink);
@@ -266,9 +277,10 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         node->pace_ns = pace(node, now_ns);
         atomic_store_explicit(&node->resting, node->pace_ns != node->detector.config.interval_ns, memory_order_relaxed);
         introduction_review(node);
-        send_heartbeats(node, now_ns);
         durable_tick(node, now_ns);
         evict(node);
+        health_tick(node, now_ns);
+        send_heartbeats(node, now_ns);
         retain_all(node, now_ns);
         /* On the same grid in every process of a machine: sleepers then wake together, and a core
          * leaves its idle state once for all of them. */

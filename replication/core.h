@@ -416,8 +416,11 @@ enum cairn_error core_read(struct core *core, uint64_t token, bool lease, uint64
  * (CAIRN_BEHIND): until it leads, or an election timeout has passed, core_append() says CAIRN_AGAIN. */
 enum cairn_error core_transfer(struct core *core, uint8_t target, uint64_t now_ns);
 
-/* The same, to the voter in reach that holds most. CAIRN_BEHIND: none does enough. */
-enum cairn_error core_hand_away(struct core *core, uint64_t now_ns);
+/* The same, to the voter among those, in reach, that holds most. CAIRN_BEHIND: none does enough. */
+enum cairn_error core_hand_away(struct core *core, cairn_node_set among, uint64_t now_ns);
+/* Is that under way? */
+bool core_transferring(const struct core *core);
+uint8_t core_transfer_target(const struct core *core);
 
 /* The caller no longer holds entries up to lsn, which are committed. */
 void core_trimmed(struct core *core, uint64_t lsn);

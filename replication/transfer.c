@@ -26,14 +26,26 @@ core_transfer(struct core *core, uint8_t target, uint64_t now_ns)
 }
 
 enum cairn_error
-core_hand_away(struct core *core, uint64_t now_ns)
+core_hand_away(struct core *core, cairn_node_set among, uint64_t now_ns)
 {
     uint8_t best;
 
     if (core->role != ROLE_LEADER)
         return CAIRN_NOT_LEADER;
-    best = transfer_best_target(core, core->reach);
+    best = transfer_best_target(core, core->reach & among);
     return best == CAIRN_NODE_NONE ? CAIRN_BEHIND : core_transfer(core, best, now_ns);
+}
+
+bool
+core_transferring(const struct core *core)
+{
+    return core->role == ROLE_LEADER && core->transfer_target != CAIRN_NODE_NONE;
+}
+
+uint8_t
+core_transfer_target(const struct core *core)
+{
+    return core->transfer_target;
 }
 
 /* It may campaign from now on whenever that arrives, so this leader's lease is over for its term. */

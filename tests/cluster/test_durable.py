@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import CALM, Cluster, check, is_gone, run, until
+from harness import BINARY, CALM, Cluster, check, is_gone, run, until
 from journal_reader import ENTRIES, TAIL, blocks, crc32c, read_journal
 
 DISK = ('--durability', 'disk')
@@ -323,6 +323,49 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_space():
         until('it takes entries again', lambda: run('append', 'f', '--deadline-ms', 1000, env=env, stdin=b'again\n').status == 0)
         check(run('read', 'f', env=env).out.count(b'\n') >= len(acked) + 1)
     finally:
+        run('dev', '--stop', '--dir', place)
+        if mounted:
+            until('the disk can be taken away', lambda: subprocess.run(['umount', place], stderr=subprocess.DEVNULL).returncode == 0)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def test_a_full_disk_is_helped_by_a_trim_and_nodes_start_on_it():
+    if os.geteuid() != 0:
+        return
+    place = tempfile.mkdtemp(prefix='cairn-full-')
+    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'none', place], stderr=subprocess.DEVNULL).returncode == 0
+    started = []
+    try:
+        if not mounted:
+            return
+        check(run('dev', '--detach', '--dir', place, '--nodes', 3, '--memory-mib', 128, '--profile', 'wan', *DISK).status == 0)
+        env = {'CAIRN_CLUSTER': os.path.join(place, 'cluster.yaml')}
+        check(run('log', 'create', 'f', '--policy', 'cp', env=env).status == 0)
+        result = run('append', 'f', '--json', '--deadline-ms', 3000, env=env, stdin=(b'x' * 1000 + b'\n') * 20000)
+        acked = [row['lsn'] for row in result.rows() if 'lsn' in row]
+        errors = [row['error'] for row in result.rows() if 'error' in row]
+        check(acked and 'no_space' in errors, len(acked), set(errors))
+        pids = [int(open(os.path.join(place, f'n{i}.pid')).read()) for i in (1, 2, 3)]
+        for again in range(3):
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            for pid in pids:
+                until('it is gone', lambda pid=pid: is_gone(pid))
+            for node in ('n1', 'n2', 'n3'):
+                started.append(subprocess.Popen([BINARY, 'server', '--node', node, '--cluster', env['CAIRN_CLUSTER']],
+                                                stderr=subprocess.DEVNULL))
+            until('all have started', lambda: len([row for row in run('status', '--json', env=env).rows() if row['log'] == 'f']) == 3)
+            pids = [process.pid for process in started[-3:]]
+        until('somebody leads', lambda: [row for row in run('status', '--json', env=env).rows()
+                                         if row['log'] == 'f' and row['role'] == 'leader'])
+        check(run('read', 'f', '--level', 'linearizable', env=env).out.count(b'\n') >= len(acked), 'acknowledged and not there')
+        trimmed = run('log', 'trim', 'f', '--before', max(acked), env=env)
+        check(trimmed.status == 0, trimmed.err)
+        until('it takes entries again', lambda: run('append', 'f', '--deadline-ms', 1000, env=env, stdin=b'again\n').status == 0, 40)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
         run('dev', '--stop', '--dir', place)
         if mounted:
             until('the disk can be taken away', lambda: subprocess.run(['umount', place], stderr=subprocess.DEVNULL).returncode == 0)

@@ -15,6 +15,8 @@
  * nobody can tell it from a write that the crash cut off. */
 #define SAID_TWICE_NS (60 * MS)
 #define FILES_MAX 4096u
+/* A write to a disk that hangs. */
+#define HANG_NS (30000 * MS)
 /* In a sector's written_ms: it holds what its file held when it had another number. */
 #define NOT_OF_THIS_FILE UINT32_MAX
 
@@ -133,6 +135,34 @@ create(struct disk *base, uint64_t number, uint64_t size_bytes, const void *head
     return CAIRN_OK;
 }
 
+/* A full disk has what was given back since. */
+static enum cairn_error
+reserve(struct disk *base, uint64_t size_bytes, uint64_t *got_bytes)
+{
+    struct sim_disk *disk = disk_of(base);
+
+    if (disk->reserve_bytes == 0 && size_bytes != 0 && (!disk->no_space || disk->given_back_bytes >= size_bytes)) {
+        disk->given_back_bytes -= disk->no_space ? size_bytes : 0;
+        disk->reserve_bytes = size_bytes;
+    }
+    *got_bytes = disk->reserve_bytes;
+    return disk->reserve_bytes != 0 ? CAIRN_OK : CAIRN_FULL;
+}
+
+static enum cairn_error
+create_reserved(struct disk *base, uint64_t number, const void *head, struct disk_file *out)
+{
+    struct sim_disk *disk = disk_of(base);
+    bool no_space = disk->no_space;
+    enum cairn_error error;
+
+    disk->no_space = false;
+    error = create(base, number, disk->reserve_bytes, head, out);
+    disk->no_space = no_space;
+    disk->reserve_bytes = 0;
+    return error;
+}
+
 static enum cairn_error
 open_file(struct disk *base, uint64_t number, struct disk_file *out)
 {
@@ -185,7 +215,7 @@ shrink(struct disk *base, const struct disk_file *opened, uint64_t size_bytes)
     struct sim_file *file = file_find(disk_of(base), opened->number);
     uint32_t count = (uint32_t)((size_bytes + DISK_SECTOR_BYTES - 1) / DISK_SECTOR_BYTES);
 
-    while (file->sectors_count > count)
+    for (; file->sectors_count > count; disk_of(base)->given_back_bytes += DISK_SECTOR_BYTES)
         free(file->sectors[--file->sectors_count].bytes);
     return CAIRN_OK;
 }
@@ -273,7 +303,7 @@ static uint64_t
 latency_ns(struct sim_disk *disk)
 {
     struct sim *sim = disk->node->sim;
-    uint64_t ns = sim->plan.disk_ns / 2 + random_under(&sim->disks, sim->plan.disk_ns);
+    uint64_t ns = disk->hangs ? HANG_NS : sim->plan.disk_ns / 2 + random_under(&sim->disks, sim->plan.disk_ns);
 
     if (!sim->healing && (sim->plan.faults & (1u << FAULT_DISK_SLOW)) && random_chance(&sim->disks, 3000)) {
         sim->counts.kinds |= 1u << FAULT_DISK_SLOW;
@@ -601,6 +631,7 @@ disk_wipe(struct sim_node *node)
     disk->files = NULL;
     disk->saved = NULL;
     spare_free(disk);
+    disk->reserve_bytes = disk->given_back_bytes = 0;
     disk->saved_bytes = disk->files_count = 0;
     for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++)
         disk->requests[i].state = REQUEST_FREE;
@@ -682,6 +713,8 @@ disk_unshelve(struct sim_node *node)
 static const struct disk_operations operations = {
     .list = list,
     .create = create,
+    .reserve = reserve,
+    .create_reserved = create_reserved,
     .open = open_file,
     .close = close_file,
     .remove = remove_file,

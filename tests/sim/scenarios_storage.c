@@ -387,13 +387,11 @@ full_disk(struct sim *sim)
     enum cairn_error error = CAIRN_OK;
     uint64_t seq = 0;
 
-    /* Were a follower's full first, appends would wait for its space. */
-    sim->nodes[leader].disk.no_space = true;
+    for (uint8_t i = 0; i < 3; i++)
+        sim->nodes[i].disk.no_space = true;
     while (error == CAIRN_OK && seq < 1000 && !sim->failed)
         error = append_large(sim, leader, ++seq);
     expect(sim, error == CAIRN_NO_SPACE && seq > 20);
-    for (uint8_t i = 0; i < 3; i++)
-        sim->nodes[i].disk.no_space = true;
     /* Refused for certain; what was taken is read, elections go on. */
     expect(sim, append_large(sim, leader, seq) == CAIRN_NO_SPACE);
     expect(sim, scene_read(sim, leader, CAIRN_READ_STALE, 1, NULL) == CAIRN_OK);

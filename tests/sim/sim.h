@@ -202,7 +202,8 @@ struct sim_disk {
     uint64_t slower_ns;
     uint32_t failing, astray; /* so many writes fail, go elsewhere */
     int32_t torn_atoms;       /* of a write that is cut off so many get there, in order; -1: as it falls */
-    bool no_space;
+    bool no_space, hangs;
+    uint64_t reserve_bytes, given_back_bytes;
     bool damaged;           /* something that was written is not as it was */
     uint64_t crash_from_ns; /* the node does not crash before: a medium's fault is alone in its time */
 };
