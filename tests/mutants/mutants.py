@@ -108,7 +108,7 @@ MUTANTS = [
      " || !hears_leader(core, now_ns) ||", " || core->leader == CAIRN_NODE_NONE ||",
      "waits for a leader that is in reach, though it leads no more"),
     ("impatient-candidate", "replication/election.c",
-     "    core->election_ns = now_ns + ((core->election_ns - now_ns) << doublings);\n", "    (void)doublings;\n",
+     "    wait_ns <<= doublings;\n", "    (void)doublings;\n",
      "waits no longer for votes after elections that nobody won"),
     ("same-again-replaces", "replication/restore.c",
      "    while (lsn < end_lsn && lsn <= core->last_lsn && history_term(&core->history, lsn) == run->term)\n        lsn++;\n", "",

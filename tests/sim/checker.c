@@ -281,12 +281,16 @@ check_node(struct sim *sim, struct sim_node *node)
     (1u << FAULT_LOSS | 1u << FAULT_REORDER | 1u << FAULT_CORRUPT | 1u << FAULT_DELAY_TAIL | 1u << FAULT_SLOW_LINK |   \
      1u << FAULT_FLAP | 1u << FAULT_PAUSE)
 
-/* How long the node may wait for the peer. */
+/* How long the node may wait for the peer: by what it knew at the look before, too, since what it knows of a peer is gone
+ * when that starts anew. */
 static uint64_t
-patience_ns(struct sim *sim, const struct sim_node *node, uint8_t peer)
+patience_ns(struct sim *sim, struct sim_node *node, uint8_t peer)
 {
-    uint64_t wait_ns = node->node->detector.peers[peer].wait_ns;
+    uint64_t now_ns = node->node->detector.peers[peer].wait_ns, wait_ns = now_ns;
 
+    if (wait_ns < node->waits_ns[peer])
+        wait_ns = node->waits_ns[peer];
+    node->waits_ns[peer] = now_ns;
     if (wait_ns < SIM_TIMEOUT_NS)
         return SIM_TIMEOUT_NS;
     if (wait_ns > SIM_TIMEOUT_NS && !sim->scripted && !(sim->plan.faults & TEACHING))
@@ -299,7 +303,7 @@ patience_ns(struct sim *sim, const struct sim_node *node, uint8_t peer)
 
 /* Whom the node can have in reach: whose heartbeats it has read lately. */
 static cairn_node_set
-reachable(struct sim *sim, const struct sim_node *node)
+reachable(struct sim *sim, struct sim_node *node)
 {
     cairn_node_set set = (cairn_node_set)1 << node->self;
 

@@ -240,6 +240,7 @@ struct sim_node {
         uint64_t last_ns, since_ns; /* the last, and the first of those that have come in time */
         uint32_t incarnation;
     } beats[SIM_NODES]; /* heartbeats that came whole */
+    uint64_t waits_ns[SIM_NODES]; /* how long it waited for each when that was last looked at */
     uint64_t events_seen;
     struct log_check checks[SIM_LOGS + 1];
 };

@@ -192,6 +192,7 @@ node_boot(struct sim_node *node)
     node->paused_until_ns = node->polled_ns = 0;
     node->resumed_ns = sim->now_ns;
     memset(node->heard_ns, 0, sizeof(node->heard_ns));
+    memset(node->waits_ns, 0, sizeof(node->waits_ns));
     memset(node->checks, 0, sizeof(node->checks));
     memset(node->beats, 0, sizeof(node->beats));
     for (uint32_t log = 0; log <= SIM_LOGS; log++) {
