@@ -207,7 +207,8 @@ void
 introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now_ns)
 {
     struct introduction *introduction = &node->introduction;
-    bool heard = detector_hears(&node->detector) >> decoded->from & 1;
+    /* By its frames: how long it would be waited for is another matter. */
+    bool heard = now_ns - introduction->heard_ns[decoded->from] < node->detector.config.timeout_ns;
     struct hello hello;
     unsigned verdict;
 

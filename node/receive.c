@@ -372,6 +372,7 @@ node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_by
     if (decoded.type == CODEC_HELLO || phase != PHASE_INSIDE)
         return false;
     assert(decoded.from < node->nodes);
+    node->introduction.heard_ns[decoded.from] = now_ns;
     life = detector_incarnation(&node->detector, decoded.from, decoded.incarnation);
     if (life == DETECTOR_STALE) {
         count(&node->counters.stale_incarnation);

@@ -301,6 +301,19 @@ patience_ns(struct sim *sim, struct sim_node *node, uint8_t peer)
     return wait_ns;
 }
 
+/* How long the node waits for anybody, as was looked at last. */
+static uint64_t
+longest_wait_ns(const struct sim_node *node)
+{
+    uint64_t longest_ns = SIM_TIMEOUT_NS;
+
+    for (uint8_t peer = 0; peer < node->sim->plan.nodes; peer++) {
+        if (node->waits_ns[peer] > longest_ns)
+            longest_ns = node->waits_ns[peer];
+    }
+    return longest_ns;
+}
+
 /* Whom the node can have in reach: whose heartbeats it has read lately. */
 static cairn_node_set
 reachable(struct sim *sim, struct sim_node *node)
@@ -330,7 +343,7 @@ check_mode(struct sim *sim, struct sim_node *node)
             node->checks[log].alone_ns = 0;
         else
             check_alone(sim, node->self, log, &node->checks[log], (uint32_t)__builtin_popcount(reach & voters),
-                        (uint32_t)__builtin_popcount(voters));
+                        (uint32_t)__builtin_popcount(voters), longest_wait_ns(node));
         /* Who stops decides nothing any more. */
         if (held == NULL || node->stop_by_ns != 0 || held->rules.policy == CAIRN_POLICY_AP)
             continue;

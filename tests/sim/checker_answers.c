@@ -119,16 +119,19 @@ check_need(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check,
 }
 
 void
-check_alone(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check, uint32_t heard, uint32_t voters)
+check_alone(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check, uint32_t heard, uint32_t voters,
+            uint64_t wait_ns)
 {
     if (heard > voters / 2) {
-        check->alone_ns = 0;
+        check->alone_ns = check->alone_wait_ns = 0;
         return;
     }
     if (check->alone_ns == 0)
         check->alone_ns = sim->now_ns;
-    /* A leader that never saw a majority has a timeout to see one. */
-    if (sim->now_ns - check->alone_ns > SIM_TIMEOUT_NS + NEED_SLACK_NS)
+    if (check->alone_wait_ns < wait_ns)
+        check->alone_wait_ns = wait_ns;
+    /* A leader that never saw a majority has as long to see one as it waits for anybody. */
+    if (sim->now_ns - check->alone_ns > check->alone_wait_ns + NEED_SLACK_NS)
         sim_violation(sim, "log %s: n%u leads, and has heard %u of %u voters for more than two timeouts",
                       sim_log_name(log), node + 1, heard, voters);
 }

@@ -176,6 +176,7 @@ struct log_check {
     uint64_t denies_ns, serves_ns; /* since when it is to deny reads; since when none are to be denied; 0: not now */
     uint64_t needless_ns;          /* since when it accepts alone, or denies, though enough are in reach */
     uint64_t alone_ns;             /* since when it leads, and hears less than a majority */
+    uint64_t alone_wait_ns; /* the longest that it has waited for anybody meanwhile */
 };
 
 #define SIM_DISK_REQUESTS 64u
@@ -562,7 +563,9 @@ cairn_node_set check_sure_reach(const struct sim *sim, const struct sim_node *no
 void check_need(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check, const struct mode_inputs *inputs,
                 enum cairn_mode mode);
 /* It leads, and has heard so many of its voters lately. */
-void check_alone(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check, uint32_t heard, uint32_t voters);
+/* wait_ns: how long the node waits for anybody at the moment. */
+void check_alone(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check, uint32_t heard, uint32_t voters,
+                 uint64_t wait_ns);
 /* After each poll: what the node is to do with reads from here on. */
 void check_rules(struct sim *sim, struct sim_node *node, uint32_t log);
 

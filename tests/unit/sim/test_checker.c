@@ -685,15 +685,15 @@ a_leader_that_hears_no_majority_steps_down(void **state)
     struct log_check check = {0};
 
     (void)state;
-    check_alone(sim, 0, LOG, &check, 1, 3);
+    check_alone(sim, 0, LOG, &check, 1, 3, SIM_TIMEOUT_NS);
     sim->now_ns += 12 * MS;
-    check_alone(sim, 0, LOG, &check, 1, 3);
-    check_alone(sim, 0, LOG, &check, 2, 3);
+    check_alone(sim, 0, LOG, &check, 1, 3, SIM_TIMEOUT_NS);
+    check_alone(sim, 0, LOG, &check, 2, 3, SIM_TIMEOUT_NS);
     sim->now_ns += 12 * MS;
-    check_alone(sim, 0, LOG, &check, 2, 4);
+    check_alone(sim, 0, LOG, &check, 2, 4, SIM_TIMEOUT_NS);
     assert_true(accepted());
     sim->now_ns += 14 * MS;
-    check_alone(sim, 0, LOG, &check, 2, 4);
+    check_alone(sim, 0, LOG, &check, 2, 4, SIM_TIMEOUT_NS);
     assert_true(rejected("n1 leads, and has heard 2 of 4 voters"));
 }
 
