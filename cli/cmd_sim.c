@@ -349,7 +349,7 @@ run_many(struct sim_options *options)
 static const struct scenario *const chapters[] = {scenarios_elections, scenarios_connectivity, scenarios_log,
                                                   scenarios_members,   scenarios_branches,     scenarios_storage,
                                                   scenarios_reads,     scenarios_lives,        scenarios_forged,
-                                                  scenarios_sick};
+                                                  scenarios_sick,      scenarios_operators};
 
 #define CHAPTERS (sizeof(chapters) / sizeof(*chapters))
 

@@ -119,10 +119,13 @@ recovering_does_not_count(struct sim *sim)
 {
     scene_start(sim, 3, CAIRN_POLICY_CP);
     for (uint64_t round = 0; round < 32 && !sim->failed; round++) {
-        uint8_t a = scene_leader(sim), c = follower(sim, a, 1), b = follower(sim, a, 2);
+        uint8_t a, b, c;
 
         sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
         eventually(sim, WITHIN, all_follow(sim));
+        a = scene_leader(sim);
+        c = follower(sim, a, 1);
+        b = follower(sim, a, 2);
         /* Neither its request nor its term come to the leader. */
         network_cut(sim, c, a, true);
         sim->links[b][c].extra_ns = 11 * MS + round % 8 * MS;

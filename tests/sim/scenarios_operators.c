@@ -1,0 +1,196 @@
+/* What people do to directories, with exact steps: what was acknowledged stays, and what nobody can promise is refused. */
+#include "scene.h"
+
+#define SETTLED_NS (300 * MS)
+#define QUIET_NS (60 * SIM_TIMEOUT_NS)
+
+static uint8_t
+start_on_disk(struct sim *sim, uint32_t nodes)
+{
+    sim->plan.disk = true;
+    sim->plan.disk_ns = 100 * US;
+    sim->plan.journal_file_bytes = 1u << 20;
+    return scene_start(sim, nodes, CAIRN_POLICY_CP);
+}
+
+static void
+end_with_each_once(struct sim *sim, uint64_t count)
+{
+    scene_end(sim);
+    for (uint64_t seq = 1; seq <= count; seq++)
+        expect(sim, copies(sim, 7, seq) == 1);
+}
+
+static bool
+counts(const struct sim *sim, uint8_t node)
+{
+    return node_is_up(&sim->nodes[node]) && node_log_of(&sim->nodes[node], LOG) != NULL &&
+           !takes_no_part(sim, node, LOG) && !takes_no_part(sim, node, 0);
+}
+
+static void
+put_back(struct sim *sim, uint8_t node)
+{
+    sim->nodes[node].disk.damaged = true;
+    disk_unshelve(&sim->nodes[node]);
+}
+
+/* What two of three agreed on while the third is away: returns with all of them down. */
+static void
+agree_without(struct sim *sim, uint8_t one, uint8_t other, uint8_t away, uint64_t first_seq, uint64_t last_seq)
+{
+    node_crash(&sim->nodes[away]);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) == one || sim_leader(sim, LOG) == other);
+    for (uint64_t seq = first_seq; seq <= last_seq; seq++)
+        expect(sim, append(sim, scene_leader(sim), 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    node_crash(&sim->nodes[one]);
+    node_crash(&sim->nodes[other]);
+}
+
+/* Nobody leads: the two that run are a majority in number, and one of them cannot know what it promised. */
+static void
+nobody_leads(struct sim *sim)
+{
+    for (uint64_t end_ns = sim->now_ns + QUIET_NS; sim->now_ns < end_ns && !sim->failed;) {
+        sim_run_for(sim, SIM_TIMEOUT_NS / 2);
+        expect(sim, sim_leader(sim, LOG) == CAIRN_NODE_NONE);
+    }
+}
+
+/* It runs once without its volume, and promises something; then the volume is there again. */
+static void
+volume_missing_once(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 3), away = follower(sim, leader, 1), victim = follower(sim, leader, 2);
+
+    node_crash(&sim->nodes[victim]);
+    disk_shelve(&sim->nodes[victim], false);
+    sim->nodes[victim].disk.damaged = true;
+    node_boot(&sim->nodes[victim]);
+    eventually(sim, WITHIN, counts(sim, victim));
+    agree_without(sim, leader, victim, away, 1, 5);
+    put_back(sim, victim);
+    node_boot(&sim->nodes[victim]);
+    node_boot(&sim->nodes[away]);
+    nobody_leads(sim);
+    expect(sim, !counts(sim, victim));
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, counts(sim, victim));
+    end_with_each_once(sim, 5);
+}
+
+/* A copy of its directory, older by what it has acknowledged since, is put in its place. The third, which lacks that, knows
+ * how far it had come. */
+static void
+old_copy_put_back(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 3), away = follower(sim, leader, 1), victim = follower(sim, leader, 2);
+
+    node_crash(&sim->nodes[victim]);
+    disk_shelve(&sim->nodes[victim], true);
+    node_boot(&sim->nodes[victim]);
+    eventually(sim, WITHIN, counts(sim, victim));
+    leader = scene_leader(sim);
+    sim->links[leader][away].lost_type = MESSAGE_APPEND;
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    for (uint8_t i = 0; i < 3; i++)
+        node_crash(&sim->nodes[i]);
+    sim->links[leader][away].lost_type = MESSAGE_NONE;
+    put_back(sim, victim);
+    node_boot(&sim->nodes[victim]);
+    node_boot(&sim->nodes[away]);
+    nobody_leads(sim);
+    expect(sim, !counts(sim, victim));
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, counts(sim, victim));
+    end_with_each_once(sim, 5);
+}
+
+/* Nothing happened between the two lives but their starts: it is told by the lives alone. */
+static void
+directory_lives_twice(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 3), victim = follower(sim, leader, 1);
+    uint32_t twice;
+
+    sim_run_for(sim, SETTLED_NS);
+    node_crash(&sim->nodes[victim]);
+    disk_shelve(&sim->nodes[victim], true);
+    node_boot(&sim->nodes[victim]);
+    eventually(sim, WITHIN, counts(sim, victim));
+    twice = sim->nodes[victim].incarnation;
+    sim_run_for(sim, SETTLED_NS);
+    node_crash(&sim->nodes[victim]);
+    put_back(sim, victim);
+    node_boot(&sim->nodes[victim]);
+    sim_run_for(sim, SETTLED_NS);
+    eventually(sim, WITHIN, counts(sim, victim));
+    /* Of that number there was a life already. */
+    expect(sim, sim->nodes[victim].incarnation > twice);
+    expect(sim, append(sim, scene_leader(sim), 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    end_with_each_once(sim, 1);
+}
+
+/* Each in turn loses all that it was, in memory, as machines do that are rebooted and keep it on a tmpfs. */
+static void
+rolling_reboot_in_memory(struct sim *sim)
+{
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        expect(sim, append(sim, scene_leader(sim), 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    for (uint8_t i = 0; i < 3; i++) {
+        node_crash(&sim->nodes[i]);
+        sim->nodes[i].identified = false;
+        node_boot(&sim->nodes[i]);
+        eventually(sim, WITHIN, counts(sim, i));
+        eventually(sim, WITHIN, all_follow(sim));
+    }
+    end_with_each_once(sim, 5);
+}
+
+/* What is known of a life is passed on: of those who knew it from itself none is left that remembers by then. */
+static void
+lives_are_passed_on(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 5), victim = follower(sim, leader, 1);
+    uint32_t number;
+
+    node_crash(&sim->nodes[victim]);
+    disk_shelve(&sim->nodes[victim], false);
+    sim->nodes[victim].disk.damaged = true;
+    node_boot(&sim->nodes[victim]);
+    eventually(sim, WITHIN, counts(sim, victim));
+    number = sim->nodes[victim].incarnation;
+    sim_run_for(sim, SETTLED_NS);
+    node_crash(&sim->nodes[victim]);
+    for (uint8_t i = 0; i < 5; i++) {
+        if (i == victim)
+            continue;
+        node_crash(&sim->nodes[i]);
+        disk_wipe(&sim->nodes[i]);
+        sim->nodes[i].disk.damaged = true;
+        sim->nodes[i].identified = false;
+        node_boot(&sim->nodes[i]);
+        eventually(sim, 2 * WITHIN, counts(sim, i));
+        sim_run_for(sim, SETTLED_NS);
+    }
+    for (uint8_t i = 0; i < 5; i++)
+        expect(sim, i == victim || sim->nodes[i].node->introduction.lives.identity.known[victim].life.number >= number);
+    put_back(sim, victim);
+    node_boot(&sim->nodes[victim]);
+    sim_run_for(sim, SETTLED_NS);
+    eventually(sim, WITHIN, counts(sim, victim));
+    expect(sim, sim->nodes[victim].incarnation > number);
+    end_with_each_once(sim, 0);
+}
+
+const struct scenario scenarios_operators[] = {
+    {"volume-missing-once", "a life without the volume is known when the volume is back", volume_missing_once},
+    {"old-copy-put-back", "a directory that steps back in time has forgotten", old_copy_put_back},
+    {"directory-lives-twice", "a copied directory that lives twice has forgotten", directory_lives_twice},
+    {"rolling-reboot-in-memory", "one after the other may lose all that it was", rolling_reboot_in_memory},
+    {"lives-are-passed-on", "who comes to know a life keeps it for those who forget", lives_are_passed_on},
+    {0},
+};
