@@ -280,6 +280,14 @@ check_node(struct sim *sim, struct sim_node *node)
 #define TEACHING                                                                                                       \
     (1u << FAULT_LOSS | 1u << FAULT_REORDER | 1u << FAULT_CORRUPT | 1u << FAULT_DELAY_TAIL | 1u << FAULT_SLOW_LINK |   \
      1u << FAULT_FLAP | 1u << FAULT_PAUSE)
+#define CUTS (1u << FAULT_ISOLATE | 1u << FAULT_ONE_WAY | 1u << FAULT_PARTIAL | 1u << FAULT_SPLIT)
+
+/* A cut that is over before anybody is suspected is lateness as well; the shortest lasts a quarter of the mean. */
+static bool
+teaches(const struct plan *plan)
+{
+    return (plan->faults & TEACHING) || ((plan->faults & CUTS) && plan->fault_for_ns / 4 < SIM_TIMEOUT_NS);
+}
 
 /* How long the node may wait for the peer: by what it knew at the look before, too, since what it knows of a peer is gone
  * when that starts anew. */
@@ -293,7 +301,7 @@ patience_ns(struct sim *sim, struct sim_node *node, uint8_t peer)
     node->waits_ns[peer] = now_ns;
     if (wait_ns < SIM_TIMEOUT_NS)
         return SIM_TIMEOUT_NS;
-    if (wait_ns > SIM_TIMEOUT_NS && !sim->scripted && !(sim->plan.faults & TEACHING))
+    if (wait_ns > SIM_TIMEOUT_NS && !sim->scripted && !teaches(&sim->plan))
         sim_violation(sim, "n%u waits %lu us for n%u, and nothing was ever late", node->self + 1,
                       (unsigned long)(wait_ns / 1000), peer + 1);
     if (wait_ns > SIM_CEILING_NS)
