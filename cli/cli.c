@@ -65,6 +65,7 @@ cli_exit_status(enum cairn_error error)
     case CAIRN_DENIED:
     case CAIRN_NO_LEADER:
     case CAIRN_NOT_LEADER:
+    case CAIRN_NOT_MEMBER:
     case CAIRN_RECOVERING:
     case CAIRN_OUT_OF_ORDER:
     case CAIRN_TIMEOUT:

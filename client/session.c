@@ -234,8 +234,8 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
         refused(session, index, result->error, at_ns);
         if (is_cut_off(session, result) && session->config.via == CAIRN_NODE_NONE)
             go_elsewhere(session, index, at_ns);
-    } else if (result->error == CAIRN_NOT_LEADER && result->leader < session->config.nodes &&
-               result->leader != session->node)
+    } else if ((result->error == CAIRN_NOT_LEADER || result->error == CAIRN_NOT_MEMBER) &&
+               result->leader < session->config.nodes && result->leader != session->node)
         go_to(session, result->leader, at_ns);
     /* Without a leader in reach of it there may be one in reach of the next. */
     else if (result->error == CAIRN_DISK_FAILED || result->error == CAIRN_NO_LEADER)

@@ -486,6 +486,27 @@ node_mode_inputs(const struct node *node, const struct node_log *log)
     };
 }
 
+bool
+node_is_member(const struct node *node, const struct node_log *log)
+{
+    const struct members *members = core_members(log->core);
+
+    return ((members->voters | members->learners) >> node->self & 1) != 0;
+}
+
+uint8_t
+node_to_ask(const struct node *node, const struct node_log *log)
+{
+    const struct members *members = core_members(log->core);
+    cairn_node_set others = (members->voters | members->learners) & ~((cairn_node_set)1 << node->self);
+
+    if (core_leader(log->core) != CAIRN_NODE_NONE || node_is_member(node, log) || others == 0)
+        return core_leader(log->core);
+    if (others & node->reach)
+        others &= node->reach;
+    return (uint8_t)__builtin_ctz(others);
+}
+
 /* How many nodes it takes for the log to go on. */
 uint8_t
 node_needs(const struct node_log *log)

@@ -16,7 +16,7 @@ reader_end(struct node *node, struct reader *reader, enum cairn_error error)
         .type = ANSWER_END,
         .error = (uint8_t)error,
         .token = reader->token,
-        .leader = reader->log == NULL ? CAIRN_NODE_NONE : core_leader(reader->log->core),
+        .leader = reader->log == NULL ? CAIRN_NODE_NONE : node_to_ask(node, reader->log),
         .reached = (uint8_t)__builtin_popcount(node->reach),
         .needed = reader->log == NULL ? 0 : node_needs(reader->log),
         .flags = reader->shows_branches ? ANSWER_ON_BRANCH : 0,
@@ -214,6 +214,8 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
         error = CAIRN_FULL;
     else if (reader->log == NULL)
         error = CAIRN_NO_LOG;
+    else if (!node_is_member(node, reader->log))
+        error = CAIRN_NOT_MEMBER;
     else if (request->level > CAIRN_READ_LINEARIZABLE || !session_sane(session))
         error = CAIRN_INVALID;
     else {
@@ -300,6 +302,17 @@ readers_truncated(struct node *node, const struct node_log *log, uint64_t from_l
 
         if (reader->used && reader->log == log && reader->here && reader->limit >= from_lsn)
             reader->limit = from_lsn - 1;
+    }
+}
+
+void
+readers_left(struct node *node, const struct node_log *log)
+{
+    for (uint32_t i = 0; i < node->readers_end; i++) {
+        struct reader *reader = &node->readers[i];
+
+        if (reader->used && reader->log == log)
+            reader_end(node, reader, CAIRN_NOT_MEMBER);
     }
 }
 

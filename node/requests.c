@@ -46,7 +46,7 @@ answer_to(const struct node *node, const struct node_log *log, uint64_t token, e
         .type = ANSWER_APPEND,
         .error = (uint8_t)error,
         .token = token,
-        .leader = log == NULL ? CAIRN_NODE_NONE : core_leader(log->core),
+        .leader = log == NULL ? CAIRN_NODE_NONE : node_to_ask(node, log),
         .origin = node->self,
         .reached = (uint8_t)__builtin_popcount(node->reach),
         .incarnation = node->incarnation,
@@ -520,6 +520,8 @@ append_route(struct node *node, struct node_log *log, const struct attachment *a
 
     if (error == CAIRN_OK && core_failed(log->core))
         error = why_failed(node, log->core);
+    if (!node_is_member(node, log) && core_role(log->core) != ROLE_LEADER)
+        error = CAIRN_NOT_MEMBER;
     if (error != CAIRN_OK) {
         answer_error(node, log, attachment, pending->token, error);
         return true;

@@ -456,6 +456,10 @@ void node_activate(struct node *node, struct node_log *log);
 void node_touch(struct node *node, struct node_log *log);
 struct sink node_sink(struct node *node, struct node_log *log);
 struct mode_inputs node_mode_inputs(const struct node *node, const struct node_log *log);
+/* Does this node vote in the log, or learn it? */
+bool node_is_member(const struct node *node, const struct node_log *log);
+/* Who may serve where this node does not: the leader, else a member in reach, else any. */
+uint8_t node_to_ask(const struct node *node, const struct node_log *log);
 uint8_t node_needs(const struct node_log *log);
 uint32_t segments_free(const struct node *node);
 bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
@@ -590,6 +594,8 @@ void readers_drop(struct node *node, uint8_t attachment);
 void reader_ready(struct node *node, uint64_t token, uint64_t lsn, bool here);
 /* The trunk ends before from_lsn now: who reads what was held here reads no further. */
 void readers_truncated(struct node *node, const struct node_log *log, uint64_t from_lsn);
+/* This node is no member of the log any more. */
+void readers_left(struct node *node, const struct node_log *log);
 void reader_failed(struct node *node, uint64_t token);
 uint32_t readers_turn(struct node *node, uint64_t now_ns);
 
