@@ -115,12 +115,36 @@ rows_plausible(const struct journal_block *head, const struct producer_row *rows
     return true;
 }
 
+/* As many records as the header says, and of producers that there can be. */
+static bool
+bodies_plausible(const struct journal_block *head, const uint8_t *body)
+{
+    uint32_t left_bytes = head->body_bytes;
+
+    for (uint32_t i = 0; i < head->block.count; i++) {
+        const struct record *record = (const struct record *)(const void *)body;
+        size_t size_bytes = record_measure(body, left_bytes);
+        struct entry_id id;
+
+        if (size_bytes == 0)
+            return false;
+        id = (struct entry_id){record->producer, record->producer_seq, record->epoch};
+        if (!entry_id_plausible(&id))
+            return false;
+        body += size_bytes;
+        left_bytes -= (uint32_t)size_bytes;
+    }
+    return left_bytes == 0;
+}
+
 bool
 journal_body_plausible(const struct journal_block *head, const void *body)
 {
     struct mark marks[MARKS_MAX];
     struct core_base base;
 
+    if (head->type == JOURNAL_ENTRIES || head->type == JOURNAL_BRANCH)
+        return bodies_plausible(head, body);
     if (head->type == JOURNAL_PRODUCERS)
         return rows_plausible(head, body);
     if (head->type != JOURNAL_BASE && head->type != JOURNAL_TRIM)

@@ -32,6 +32,8 @@ batch_read(struct batch *batch, const uint8_t *records, const struct block *bloc
             return false;
         batch->offsets[i] = (uint32_t)(at - records);
         batch->ids[i] = record_id(record);
+        if (!entry_id_plausible(&batch->ids[i]))
+            return false;
         at += record_size(record);
     }
     batch->offsets[block->count] = (uint32_t)(at - records);

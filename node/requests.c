@@ -557,8 +557,9 @@ take_record(struct node *node, const void *bytes, size_t size_bytes)
 static bool
 producer_sane(const struct node *node, const struct record *record, uint64_t now_ns)
 {
-    return producer_plausible(record->producer, now_ns + node->wall_offset_ns) &&
-           record->producer_seq <= PRODUCER_SEQ_MAX;
+    const struct entry_id id = record_id(record);
+
+    return producer_plausible(id.producer, now_ns + node->wall_offset_ns) && entry_id_plausible(&id);
 }
 
 static bool

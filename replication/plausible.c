@@ -19,18 +19,19 @@ lives_plausible(const uint32_t lives[CAIRN_NODES_MAX])
     return true;
 }
 
-/* Of an append, or of what is lent. */
+/* Of an append, or of what is lent. The commonest of all, so in few steps: a limit of all ones is passed by one of several
+ * numbers where it is by their union. */
 static bool
 trunk_plausible(const struct message *message)
 {
     const struct run *run = &message->append.run;
 
-    if (message->append.prev_lsn > LSN_MAX || message->append.prev_term > message->term ||
-        message->append.commit_lsn > LSN_MAX || message->append.last_lsn > LSN_MAX ||
-        message->append.last_term > message->term)
+    if ((message->append.prev_lsn | message->append.commit_lsn | message->append.last_lsn) > LSN_MAX ||
+        message->append.prev_term > message->term || message->append.last_term > message->term)
         return false;
-    return run->count == 0 || (run->count <= MESSAGE_ENTRIES_MAX && trunk_run_plausible(run) &&
-                               run->term <= message->term && run->first_lsn == message->append.prev_lsn + 1);
+    return run->count == 0 || (run->count <= MESSAGE_ENTRIES_MAX && run->term - 1 < message->term &&
+                               run->first_lsn == message->append.prev_lsn + 1 &&
+                               run->first_lsn + run->count - 1 <= LSN_MAX && run_seq_plausible(run));
 }
 
 static bool

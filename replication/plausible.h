@@ -27,11 +27,13 @@
 /* Of one message. */
 #define MESSAGE_ENTRIES_MAX 64u
 
-/* Lives are counted from 1. */
+_Static_assert((LSN_MAX & (LSN_MAX + 1)) == 0, "a union is within it where all are");
+
+/* Lives are counted from 1. 0 becomes the highest of all. */
 static inline bool
 life_plausible(uint32_t life)
 {
-    return life >= 1 && life <= LIFE_MAX;
+    return life - 1 < LIFE_MAX;
 }
 
 /* May one who is in term `own` believe a word of that term? */
@@ -54,7 +56,7 @@ members_sane(const struct members *members)
 static inline bool
 origin_plausible(uint8_t origin, uint32_t incarnation, uint64_t seq)
 {
-    return origin < CAIRN_NODES_MAX && life_plausible(incarnation) && seq >= 1 && seq <= SEQ_MAX;
+    return origin < CAIRN_NODES_MAX && life_plausible(incarnation) && seq - 1 < SEQ_MAX;
 }
 
 static inline bool
@@ -70,8 +72,8 @@ run_seq_plausible(const struct run *run)
     struct members members;
 
     if (run->kind == ENTRY_DATA)
-        return origin_plausible(run->origin, run->incarnation, run->first_seq) &&
-               run->count <= SEQ_MAX - run->first_seq + 1;
+        return run->origin < CAIRN_NODES_MAX && life_plausible(run->incarnation) &&
+               run->first_seq - 1 <= SEQ_MAX - run->count;
     if (run->count != 1 || run->origin >= CAIRN_NODES_MAX || !life_plausible(run->incarnation))
         return false;
     if (run->kind == ENTRY_CONFIG) {
@@ -96,6 +98,13 @@ trunk_run_plausible(const struct run *run)
 {
     return run->count >= 1 && run->term >= 1 && run->term <= TERM_MAX && run->first_lsn >= 1 &&
            run->first_lsn <= LSN_MAX && run->count <= LSN_MAX - run->first_lsn + 1 && run_seq_plausible(run);
+}
+
+/* Sequences of a producer are counted from 1; nobody's entries have none that counts. */
+static inline bool
+entry_id_plausible(const struct entry_id *id)
+{
+    return id->producer == 0 || id->producer_seq - 1 < PRODUCER_SEQ_MAX;
 }
 
 static inline bool

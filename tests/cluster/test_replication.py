@@ -103,8 +103,8 @@ def test_a_lossy_network_only_costs_time():
 def test_a_repeat_is_recognised_from_the_command_line():
     with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 'r', '--policy', 'cp')
-        first = cluster.ok('append', 'r', '--producer', 9000000000000000000, '--seq', 1, '--json', stdin=b'once\n').rows()[0]
-        again = cluster.ok('append', 'r', '--producer', 9000000000000000000, '--seq', 1, '--json', stdin=b'once\n').rows()[0]
+        first = cluster.ok('append', 'r', '--producer', 3000000000000000000, '--seq', 1, '--json', stdin=b'once\n').rows()[0]
+        again = cluster.ok('append', 'r', '--producer', 3000000000000000000, '--seq', 1, '--json', stdin=b'once\n').rows()[0]
         check(again['lsn'] == first['lsn'] and again['repeated'])
         check(cluster.read('r', 'n1') == b'once\n')
 

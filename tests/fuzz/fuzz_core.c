@@ -118,6 +118,8 @@ ids_from(struct input *input, struct entry_id ids[MESSAGE_ENTRIES_MAX])
         ids[i].producer = number(input);
         ids[i].producer_seq = number(input);
         ids[i].epoch = (uint32_t)number(input);
+        if (!entry_id_plausible(&ids[i]))
+            ids[i] = (struct entry_id){0};
     }
 }
 

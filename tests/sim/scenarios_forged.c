@@ -70,16 +70,16 @@ forge_heartbeat(struct sim *sim, uint8_t from, uint8_t to, uint32_t life, uint64
     sim_run_for(sim, 20 * US);
 }
 
-/* As if the leader had one entry more, by an origin's life and sequence. */
+/* As if the leader had one entry more, by an origin's life and sequence; of that producer, of no sequence. */
 static void
-forge_entry(struct sim *sim, uint8_t leader, uint8_t to, uint32_t life, uint64_t seq)
+forge_entry(struct sim *sim, uint8_t leader, uint8_t to, uint32_t life, uint64_t seq, uint64_t producer)
 {
     struct codec codec = codec_of(sim, leader);
     const struct core *core = core_of(sim, leader);
     struct message message = message_of(MESSAGE_APPEND, leader, to, core_term(core));
     struct block block = {.term = core_term(core), .first_seq = seq, .count = 1, .incarnation = life, .origin = leader};
     uint8_t bytes[PORT_FRAME_BYTES];
-    struct record head = {.payload_bytes = 0}, record;
+    struct record head = {.producer = producer}, record;
     size_t size_bytes;
 
     record_build(&record, &head, NULL, NULL);
@@ -129,8 +129,10 @@ forged_numbers(struct sim *sim)
     for (uint8_t i = 1; i <= 2; i++) {
         uint8_t to = follower(sim, leader, i);
 
-        forge_entry(sim, leader, to, LIFE_MAX + 1, 1);
-        forge_entry(sim, leader, to, sim->nodes[leader].incarnation, SEQ_MAX + 1);
+        forge_entry(sim, leader, to, LIFE_MAX + 1, 1, 0);
+        forge_entry(sim, leader, to, sim->nodes[leader].incarnation, SEQ_MAX + 1, 0);
+        forge_entry(sim, leader, to, sim->nodes[leader].incarnation, 100, 9);
+        expect(sim, sim->nodes[to].node->counters.damaged_records == 1);
         expect(sim, core_last_lsn(core_of(sim, to)) == core_last_lsn(core_of(sim, leader)));
     }
     sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
@@ -202,7 +204,7 @@ forged_fragment(struct sim *sim)
 
     sim->plan.jitter_ns = 0; /* in order */
     for (uint32_t i = 0; i < sizeof(forgeries) / sizeof(*forgeries) && !sim->failed; i++) {
-        struct cairn_result result;
+        struct cairn_result result = {0};
         uint64_t token;
 
         for (uint8_t nth = 1; nth <= 2; nth++)

@@ -190,6 +190,11 @@ put(struct journal *journal, uint32_t index)
     struct journal_item item = {.owner = journal, .lsn = index};
 
     memset(body, (int)(index % 251 + 1), body_bytes);
+    if (entries) {
+        const struct record record = {.payload_bytes = (uint32_t)(body_bytes - sizeof(record)), .producer_seq = index};
+
+        memcpy(body, &record, sizeof(record));
+    }
     assert_true(journal_has_room(journal, body_bytes));
     journal_put(journal, &head, body, body_bytes, &item);
 }
@@ -429,6 +434,8 @@ bodies_of_numbers_that_cannot_be_are_not_believed(void **state)
     struct journal_base body = {
         .lsn = 1, .base_term = 1, .members = 7, .marks_count = 1, .marks[0] = {.seq = 1, .incarnation = 1}};
     struct producer_row rows[2] = {{.id = 7, .seq = 1, .lsn = 1}, {.id = 8, .seq = 1, .lsn = 1}};
+    struct journal_block records = {.type = JOURNAL_ENTRIES, .body_bytes = 2 * sizeof(struct record), .block.count = 2};
+    struct record record[2] = {{.producer = 0}, {.producer = 0}};
 
     (void)state;
     assert_true(journal_body_plausible(&base, &body));
@@ -451,6 +458,18 @@ bodies_of_numbers_that_cannot_be_are_not_believed(void **state)
     assert_false(journal_body_plausible(&rows_head, rows));
     rows[1] = (struct producer_row){.id = 8, .seq = 1, .lsn = UINT64_MAX};
     assert_false(journal_body_plausible(&rows_head, rows));
+    assert_true(journal_body_plausible(&records, record));
+    record[1].producer = 9; /* of no sequence */
+    assert_false(journal_body_plausible(&records, record));
+    record[1].producer_seq = 1;
+    assert_true(journal_body_plausible(&records, record));
+    record[1].producer_seq = PRODUCER_SEQ_MAX + 1;
+    assert_false(journal_body_plausible(&records, record));
+    record[1].producer = 0;
+    records.block.count = 1;
+    assert_false(journal_body_plausible(&records, record));
+    records.block.count = 3;
+    assert_false(journal_body_plausible(&records, record));
     rows_head.body_bytes -= 8;
     assert_false(journal_head_plausible(&rows_head));
     base.body_bytes -= 8;

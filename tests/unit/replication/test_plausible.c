@@ -294,6 +294,25 @@ a_producer_is_not_of_another_day(void **state)
     assert_false(producer_plausible(UINT64_MAX, now_ms * 1000000));
 }
 
+static void
+entries_of_a_producer_are_counted_from_one(void **state)
+{
+    struct entry_id id = {.producer = 0, .producer_seq = 0};
+
+    (void)state;
+    assert_true(entry_id_plausible(&id));
+    id.producer = 9;
+    assert_false(entry_id_plausible(&id));
+    id.producer_seq = 1;
+    assert_true(entry_id_plausible(&id));
+    id.producer_seq = PRODUCER_SEQ_MAX;
+    assert_true(entry_id_plausible(&id));
+    id.producer_seq++;
+    assert_false(entry_id_plausible(&id));
+    id.producer_seq = UINT64_MAX;
+    assert_false(entry_id_plausible(&id));
+}
+
 int
 main(void)
 {
@@ -307,6 +326,7 @@ main(void)
         cmocka_unit_test(bases_and_producers_are_limited),
         cmocka_unit_test(a_term_far_ahead_is_nobodys),
         cmocka_unit_test(a_producer_is_not_of_another_day),
+        cmocka_unit_test(entries_of_a_producer_are_counted_from_one),
     };
 
     return RUN_TESTS(tests);
