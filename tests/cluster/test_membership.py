@@ -1,5 +1,7 @@
 """Who leads and who votes, changed while real processes run."""
-from harness import Cluster, check, until
+import subprocess
+
+from harness import CALM, Cluster, check, until
 
 
 def test_leadership_is_handed_over():
@@ -43,3 +45,19 @@ def test_a_log_of_two_takes_a_third():
         until('all vote', lambda: cluster.status('two')['n3']['voters'] == cluster.names)
         cluster.converged('two')
         check(cluster.cairn('log', 'create', 'x', '--policy', 'cp', '--members', 'n1,n9').status == 2)
+
+
+def test_who_is_no_member_serves_nothing_and_names_one():
+    with Cluster(5, *CALM) as cluster:
+        cluster.ok('log', 'create', 'far', '--policy', 'cp', '--members', 'n3,n4,n5')
+        cluster.ok('append', 'far', stdin=b'one\ntwo\n')
+        for level in ('stale', 'linearizable'):
+            refused = cluster.cairn('read', 'far', '--via', 'n1', '--level', level)
+            check(refused.status == 3 and b'no member' in refused.err, level, refused.status, refused.err)
+        check(cluster.ok('read', 'far').out == b'one\ntwo\n')
+        cluster.ok('append', 'far', '--via', 'n1', stdin=b'three\n')
+        tail = cluster.start('tail', 'far', '--via', 'n5', stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        check(tail.stdout.readline() == b'one\n')
+        cluster.ok('member', 'remove', 'n5', '--log', 'far')
+        check(tail.wait(20) == 3, 'a tail at a node that left')
+        check(cluster.cairn('read', 'far', '--via', 'n5', '--level', 'stale').status == 3)
