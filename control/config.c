@@ -23,7 +23,7 @@ struct yaml_cluster {
     enum cluster_profile profile;
     uint32_t memory_mib;
     enum cairn_durability durability;
-    uint32_t flap_hold_ms, heartbeat_us, timeout_us, timeout_ceiling_us;
+    uint32_t flap_hold_ms, heartbeat_us, timeout_us, timeout_ceiling_us, clock_bound_ms;
     bool memory_at_start, auto_create;
     char *directory;
     struct yaml_node *nodes;
@@ -58,6 +58,7 @@ static const cyaml_schema_field_t cluster_fields[] = {
     CYAML_FIELD_UINT("heartbeat_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, heartbeat_us),
     CYAML_FIELD_UINT("timeout_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, timeout_us),
     CYAML_FIELD_UINT("timeout_ceiling_us", CYAML_FLAG_OPTIONAL, struct yaml_cluster, timeout_ceiling_us),
+    CYAML_FIELD_UINT("clock_bound_ms", CYAML_FLAG_OPTIONAL, struct yaml_cluster, clock_bound_ms),
     CYAML_FIELD_BOOL("auto_create", CYAML_FLAG_OPTIONAL, struct yaml_cluster, auto_create),
     CYAML_FIELD_STRING_PTR("directory", CYAML_FLAG_POINTER, struct yaml_cluster, directory, 1, 255),
     CYAML_FIELD_SEQUENCE("nodes", CYAML_FLAG_POINTER, struct yaml_cluster, nodes, &node_schema, 1, CAIRN_NODES_MAX),
@@ -166,6 +167,12 @@ timing_makes_sense(const char *path, const struct cluster_config *config, char *
         return false;
     }
     return true;
+}
+
+uint64_t
+cluster_clock_bound_ns(const struct cluster_config *config)
+{
+    return (config->clock_bound_ms == 0 ? 60000u : config->clock_bound_ms) * 1000000ull;
 }
 
 bool
@@ -332,6 +339,7 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
         .heartbeat_us = yaml->heartbeat_us,
         .timeout_us = yaml->timeout_us,
         .timeout_ceiling_us = yaml->timeout_ceiling_us,
+        .clock_bound_ms = yaml->clock_bound_ms,
         .auto_create = yaml->auto_create,
         .nodes = yaml->nodes_count,
     };
@@ -343,6 +351,11 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
     }
     if (!timing_makes_sense(path, &config, detail, detail_bytes))
         return CAIRN_INVALID;
+    if (config.clock_bound_ms != 0 && (config.clock_bound_ms < 100 || config.clock_bound_ms > 3600000)) {
+        snprintf(detail, detail_bytes, "cluster file %s: clock_bound_ms is %u, 100 to 3600000 is allowed", path,
+                 config.clock_bound_ms);
+        return CAIRN_INVALID;
+    }
     if (yaml->directory[0] != '/') {
         snprintf(detail, detail_bytes, "cluster file %s: directory '%s' must be an absolute path", path,
                  yaml->directory);
@@ -411,8 +424,8 @@ cluster_config_save(const char *path, const struct cluster_config *config, char 
             config->id, cluster_transport_name(config->transport), profiles[config->profile].str, config->memory_mib,
             config->memory_at_start ? "true" : "false", durabilities[config->durability].str,
             config->auto_create ? "true" : "false", config->flap_hold_ms);
-    fprintf(file, "heartbeat_us: %u\ntimeout_us: %u\ntimeout_ceiling_us: %u\n", config->heartbeat_us,
-            config->timeout_us, config->timeout_ceiling_us);
+    fprintf(file, "heartbeat_us: %u\ntimeout_us: %u\ntimeout_ceiling_us: %u\nclock_bound_ms: %u\n",
+            config->heartbeat_us, config->timeout_us, config->timeout_ceiling_us, config->clock_bound_ms);
     fprintf(file, "directory: %s\nnodes:\n", config->directory);
     for (uint32_t i = 0; i < config->nodes; i++)
         fprintf(file, "  - name: %s\n", config->names[i]);

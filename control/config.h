@@ -32,8 +32,9 @@ struct cluster_config {
     uint32_t flap_hold_ms; /* how long a link that flaps is held back at most; 0: twenty timeouts */
     /* 0: the profile's; the ceiling: fifty timeouts. */
     uint32_t heartbeat_us, timeout_us, timeout_ceiling_us;
-    bool auto_create;    /* an append to a log that does not exist creates it */
-    char directory[256]; /* of sockets and of what each node keeps; absolute */
+    uint32_t clock_bound_ms; /* how far wall clocks may be apart; 0: a minute */
+    bool auto_create;        /* an append to a log that does not exist creates it */
+    char directory[256];     /* of sockets and of what each node keeps; absolute */
     uint32_t nodes;
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
 };
@@ -43,6 +44,8 @@ uint32_t cluster_logs_max(const struct cluster_config *config);
 
 /* What the profile says, and the file's own figures instead. */
 struct cluster_timing cluster_timing(const struct cluster_config *config);
+
+uint64_t cluster_clock_bound_ns(const struct cluster_config *config);
 
 /* What of it all nodes must be configured with alike. */
 struct agreed cluster_agreed(const struct cluster_config *config);
