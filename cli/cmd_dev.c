@@ -417,7 +417,7 @@ cmd_dev(int argc, char **argv)
 {
     static struct dev dev = {.idle = "sleep"};
     const char *directory = NULL, *transport = "memif", *durability = NULL, *profile = "shared";
-    uint32_t nodes = 0, memory_mib = 0;
+    uint32_t nodes = 0, memory_mib = 0, clock_bound_ms = 0;
     const struct cli_option options[] = {
         {"nodes", OPTION_U32, &nodes, "how many; default 3"},
         {"dir", OPTION_TEXT, &directory, "where its files are; default /tmp/cairn-dev-UID"},
@@ -426,6 +426,7 @@ cmd_dev(int argc, char **argv)
         {"durability", OPTION_TEXT, &durability,
          "memory (the default) or disk: what a directory holds goes on as it is"},
         {"profile", OPTION_TEXT, &profile, "shared, dedicated or wan: heartbeat and timeout"},
+        {"clock-bound-ms", OPTION_U32, &clock_bound_ms, "how far wall clocks may be apart; default 60000"},
         {"memory-mib", OPTION_U32, &memory_mib, "for the logs of each node; default: half the machine's, shared"},
         {"idle", OPTION_TEXT, &dev.idle, "sleep (adaptive, the default), yield or spin"},
         {"metrics", OPTION_U32, &dev.metrics_port,
@@ -453,6 +454,9 @@ cmd_dev(int argc, char **argv)
         return cli_usage("dev: --profile does not take '%s' (shared, dedicated, wan)", profile);
     if (dev.metrics_port > 65535 - nodes)
         return cli_usage("dev: --metrics is a port, with one for each node behind it");
+    if (clock_bound_ms != 0 && (clock_bound_ms < 100 || clock_bound_ms > 3600000))
+        return cli_usage("dev: --clock-bound-ms is 100 to 3600000");
+    dev.cluster.clock_bound_ms = clock_bound_ms;
     dev.cluster.nodes = nodes;
     if ((status = make_directory(directory, dev.cluster.directory, sizeof(dev.cluster.directory))) != 0)
         return status;

@@ -64,6 +64,8 @@ row_of(const struct cluster_config *cluster, const struct cairn_result *result)
         json_object_set_new(row, "encoding", json_string("base64"));
     if (result->on_branch)
         json_object_set_new(row, "tentative", json_true());
+    if (result->clock_doubtful)
+        json_object_set_new(row, "clock_doubtful", json_true());
     return row;
 }
 

@@ -349,7 +349,7 @@ run_many(struct sim_options *options)
 static const struct scenario *const chapters[] = {scenarios_elections, scenarios_connectivity, scenarios_log,
                                                   scenarios_members,   scenarios_branches,     scenarios_storage,
                                                   scenarios_reads,     scenarios_lives,        scenarios_forged,
-                                                  scenarios_sick,      scenarios_operators};
+                                                  scenarios_sick,      scenarios_operators,    scenarios_clocks};
 
 #define CHAPTERS (sizeof(chapters) / sizeof(*chapters))
 
@@ -486,7 +486,7 @@ static int
 read_profile(struct sim_options *options)
 {
     const uint32_t nodes = 1u << FAULT_CRASH | 1u << FAULT_PAUSE | 1u << FAULT_DRIFT | 1u << FAULT_WALL_JUMP |
-                           1u << FAULT_POWER;
+                           1u << FAULT_POWER | 1u << FAULT_CLOCK_WRONG;
 
     if (options->profile == NULL || strcmp(options->profile, "swarm") == 0)
         return 0;

@@ -49,12 +49,15 @@ print_rows(const json_t *rows, bool json)
 }
 
 #define NOT_HEARD (-1.0)
+/* Clocks that are further off are shown. */
+#define CLOCK_OFF_MS 1000.0
 
 /* What is known of whom one node hears. */
 struct matrix_row {
     cairn_node_set hears, slow;
     double heard_ms[CAIRN_NODES_MAX]; /* how long ago; NOT_HEARD */
     double told_ms;                   /* how long ago it said so to the node that is asked */
+    double clock_ahead_ms;            /* of the time that most agree on */
     uint8_t teller;                   /* whom it is known from: itself, or who was asked in its place */
     bool known, hung;
 };
@@ -89,6 +92,8 @@ print_matrix(const struct cluster_config *cluster, const struct matrix_row *rows
         }
         if (rows[from].known && rows[from].teller != from)
             printf(" as %s heard %.0f ms ago", cluster->names[rows[from].teller], rows[from].told_ms);
+        if (rows[from].clock_ahead_ms >= CLOCK_OFF_MS || rows[from].clock_ahead_ms <= -CLOCK_OFF_MS)
+            printf(" clock %+.1f s", rows[from].clock_ahead_ms / 1000);
         putchar('\n');
     }
 }
@@ -125,6 +130,7 @@ matrix_learn(const struct cluster_config *cluster, uint8_t teller, const json_t 
             continue;
         rows[from] = (struct matrix_row){.hears = named(cluster, json_object_get(told, "hears")),
                                          .told_ms = told_ms,
+                                         .clock_ahead_ms = json_number_value(json_object_get(told, "clock_ahead_ms")),
                                          .teller = teller,
                                          .known = true};
         for (uint8_t to = 0; to < cluster->nodes; to++) {

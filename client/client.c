@@ -162,6 +162,7 @@ fill(const struct answer *answer, struct cairn_result *result)
         .on_branch = (answer->flags & ANSWER_ON_BRANCH) != 0,
         .repeated = (answer->flags & ANSWER_REPEATED) != 0,
         .compared = (answer->flags & ANSWER_COMPARED) != 0,
+        .clock_doubtful = (answer->flags & ANSWER_CLOCK_DOUBTFUL) != 0,
         .origin = answer->origin,
         .leader = answer->leader,
         .reached = answer->reached,

@@ -47,6 +47,7 @@ enum answer_type {
 #define ANSWER_ON_BRANCH 1u
 #define ANSWER_REPEATED 2u
 #define ANSWER_COMPARED 4u /* repeated, and what stands there has the same bytes */
+#define ANSWER_CLOCK_DOUBTFUL 8u
 
 struct answer {
     uint32_t size_bytes;

@@ -72,8 +72,10 @@ order(uint64_t a, uint64_t b)
 int
 cairn_stamp_compare(const struct cairn_stamp *a, const struct cairn_stamp *b)
 {
-    int result = order(a->hlc, b->hlc);
+    int result = order(b->clock_doubtful, a->clock_doubtful);
 
+    if (result == 0)
+        result = order(a->hlc, b->hlc);
     if (result == 0)
         result = order(a->origin, b->origin);
     if (result == 0)
@@ -231,8 +233,10 @@ static void
 confirm(struct place *place, const struct cairn_stamp *stamp)
 {
     for (size_t i = 0; i < place->held_count; i++) {
-        if (same_entry(&place->held[i].stamp, stamp) && place->held[i].stamp.lsn == UINT64_MAX)
-            place->held[i].stamp.lsn = stamp->lsn;
+        if (!same_entry(&place->held[i].stamp, stamp) || place->held[i].stamp.lsn != UINT64_MAX)
+            continue;
+        place->held[i].stamp.lsn = stamp->lsn;
+        place->held[i].stamp.clock_doubtful = stamp->clock_doubtful;
     }
 }
 
@@ -261,6 +265,7 @@ cairn_view_add(struct cairn_view *view, const struct cairn_result *result)
         .seq = result->seq,
         .incarnation = result->incarnation,
         .origin = result->origin,
+        .clock_doubtful = result->clock_doubtful,
     };
     const uint8_t *payload = entry->payload;
     bool in_set = view->resolve == CAIRN_RESOLVE_SET, counts = view->resolve == CAIRN_RESOLVE_COUNTER;

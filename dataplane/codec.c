@@ -113,6 +113,7 @@ codec_encode_base(const struct codec *codec, uint32_t log, const struct message 
         .producer_floor = message->base.producer_floor,
         .marks_lsn = message->base.marks_lsn,
         .digest = message->base.digest,
+        .hlc = message->base.hlc,
         .members = members_encode(&message->base.members),
         .marks = message->base.marks_count,
     };
@@ -306,7 +307,8 @@ entries_sane(const struct wire_entries *body, bool covered, const struct decoded
 {
     const struct block *block = &body->block;
 
-    if (!hlc_plausible(block->hlc, block->count) || !fork_plausible(block->fork_lsn))
+    if (!hlc_plausible(block->hlc, block->count) || !hlc_plausible(block->trunk_hlc, block->count) ||
+        !fork_plausible(block->fork_lsn))
         return false;
     if (block->count == 0)
         return out->records_bytes == 0 && body->fragment_total == 0;
@@ -330,6 +332,10 @@ decode_entries(const struct wire_header *header, const uint8_t *bytes, struct de
         return CODEC_SHORT;
     memcpy(&body, bytes, sizeof(body));
     if (!entries_sane(&body, (header->flags & WIRE_COVERED) != 0, out))
+        return CODEC_FIELD;
+    /* What is on a trunk has its clock. */
+    if ((message->type == MESSAGE_APPEND || message->type == MESSAGE_LEND) && body.block.count > 0 &&
+        body.block.trunk_hlc == 0)
         return CODEC_FIELD;
     out->block = body.block;
     out->block.size_bytes = body.fragment_total != 0 ? body.fragment_total : out->records_bytes;
@@ -378,6 +384,8 @@ decode_base(const struct wire_header *header, const uint8_t *bytes, struct decod
     memcpy(&body, bytes, sizeof(body));
     if (body.marks > MARKS_MAX || header->body_bytes != sizeof(body) + body.marks * sizeof(struct wire_mark))
         return CODEC_SHORT;
+    if (!hlc_plausible(body.hlc, 0))
+        return CODEC_FIELD;
     for (uint32_t i = 0; i < body.marks; i++) {
         struct wire_mark row;
 
@@ -391,6 +399,7 @@ decode_base(const struct wire_header *header, const uint8_t *bytes, struct decod
     message->base.producer_floor = body.producer_floor;
     message->base.marks_lsn = body.marks_lsn;
     message->base.digest = body.digest;
+    message->base.hlc = body.hlc;
     message->base.members = members_decode(body.members);
     message->base.marks = out->marks;
     message->base.marks_count = body.marks;

@@ -20,7 +20,7 @@
 #define CODEC_HEARTBEAT 0x80
 #define CODEC_HELLO 0x81 /* who the sender is; its body is control/lives.h's */
 #define CODEC_HELLO_BYTES_MAX 1024u
-#define CODEC_HEARTBEAT_ROWS_MAX 40
+#define CODEC_HEARTBEAT_ROWS_MAX 33
 
 struct wire_header {
     uint8_t version, type, from, to;
@@ -54,7 +54,7 @@ struct wire_vote_reply {
 
 /* Body of MESSAGE_BASE, followed by the marks. */
 struct wire_base {
-    uint64_t lsn, base_term, producer_floor, digest, members, marks_lsn;
+    uint64_t lsn, base_term, producer_floor, digest, members, marks_lsn, hlc;
     uint32_t marks, reserved;
 };
 
@@ -93,6 +93,8 @@ struct wire_health {
 struct wire_heartbeat {
     uint64_t progress; /* polls of the sending worker */
     uint64_t pace_ns;  /* when the next one comes */
+    uint64_t wall_ns;  /* the sender's wall clock */
+    uint64_t lag_ns;   /* of the clock that entries age by there */
     uint32_t hears;
     uint32_t rows;
     uint32_t epoch; /* of what the sender leads */
@@ -109,11 +111,12 @@ struct wire_heartbeat {
 
 struct wire_row {
     uint64_t term, commit_lsn, digest, trim_lsn;
+    uint64_t aged_lsn; /* what is at or below is older than the log's rules keep */
     uint32_t log, reserved;
 };
 
 _Static_assert(sizeof(struct wire_header) == 32, "on the wire");
-_Static_assert(sizeof(struct wire_entries) == 104, "on the wire");
+_Static_assert(sizeof(struct wire_entries) == 112, "on the wire");
 _Static_assert(sizeof(struct producer_row) == 40, "on the wire and on disk");
 
 /* Room that a message's header and body take at most (heartbeats aside). */

@@ -80,6 +80,7 @@ struct journal_block {
 
 struct journal_base {
     uint64_t lsn, base_term, producer_floor, digest, members, marks_lsn;
+    uint64_t hlc; /* no entry up to there has a later trunk_hlc */
     uint64_t marks_count;
     struct {
         uint64_t seq;
@@ -95,7 +96,7 @@ bool journal_body_plausible(const struct journal_block *head, const void *body);
 void journal_base_read(const struct journal_base *body, struct mark marks[MARKS_MAX], struct core_base *out);
 
 _Static_assert(sizeof(struct journal_head) == 80, "journals are read by others");
-_Static_assert(sizeof(struct journal_block) == 128, "journals are read by others");
+_Static_assert(sizeof(struct journal_block) == 136, "journals are read by others");
 
 /* The life that a JOURNAL_BEGIN names. */
 static inline struct cairn_id

@@ -31,12 +31,14 @@ struct block {
     uint64_t fork_lsn;  /* the trunk position it was accepted after */
     uint64_t hlc;       /* hybrid logical clock at the origin: wall-clock ns, bumped to stay rising; of the first
                            record: each further one's is higher by 1 */
+    uint64_t trunk_hlc; /* the trunk's own clock when its leader put it there, rising from entry to entry in the same
+                           way; 0: on a branch */
     uint32_t count;
     uint32_t size_bytes; /* of the records */
     uint32_t incarnation;
     uint8_t origin;
     uint8_t kind;
-    uint16_t reserved;
+    uint16_t flags; /* BLOCK_ */
     /* In a journal, of the trunk: the term of the entry before the first. Of a branch: the place before, 0 where
      * all that was before is on the trunk. */
     uint64_t prev;
@@ -45,8 +47,11 @@ struct block {
 /* fork_lsn of an entry that a leader put on the trunk itself: it was written after the one before. */
 #define FORK_TRUNK UINT64_MAX
 
+/* Its hlc was further ahead than the cluster's bound when it came to the trunk, as the leader saw it. */
+#define BLOCK_CLOCK_DOUBTFUL 1u
+
 _Static_assert(sizeof(struct record) == 32, "records are read by others");
-_Static_assert(sizeof(struct block) == 64, "blocks are read by others");
+_Static_assert(sizeof(struct block) == 72, "blocks are read by others");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is used in place");
 
 #define RECORD_BYTES_MAX (sizeof(struct record) + CAIRN_KEY_BYTES_MAX + CAIRN_PAYLOAD_BYTES_MAX)

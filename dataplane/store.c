@@ -78,7 +78,8 @@ joins(const struct store *store, const struct block *head, const struct block *l
     return store->open && last != NULL && last->term == head->term && last->kind == head->kind && head->kind == 0 &&
            last->origin == head->origin && last->incarnation == head->incarnation && last->fork_lsn == head->fork_lsn &&
            last->first_lsn + last->count == head->first_lsn && last->first_seq + last->count == head->first_seq &&
-           last->hlc + last->count == head->hlc;
+           last->hlc + last->count == head->hlc && last->flags == head->flags &&
+           (head->trunk_hlc == 0 ? last->trunk_hlc == 0 : last->trunk_hlc + last->count == head->trunk_hlc);
 }
 
 /* Where the next records will go is asked for now. Stores become visible in order: a frame that is sent would

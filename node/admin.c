@@ -102,9 +102,9 @@ sight_row(const struct node *node, uint8_t from, const struct sight *sight)
         if (sight->modes[mode] > 0)
             json_object_set_new(modes, cairn_mode_name(mode), json_integer(sight->modes[mode]));
     }
-    return json_pack("{s:s,s:f,s:o,s:o,s:o}", "node", node->config.cluster->names[from], "told_ms",
+    return json_pack("{s:s,s:f,s:o,s:o,s:o,s:f}", "node", node->config.cluster->names[from], "told_ms",
                      (double)(node_now_ns(node) - sight->told_ns) / 1e6, "hears", names_of(node, sight->hears),
-                     "heard_ms", heard_ms, "modes", modes);
+                     "heard_ms", heard_ms, "modes", modes, "clock_ahead_ms", (double)sight->clock_ns / 1e6);
 }
 
 /* Whom every node that this one ever heard hears, as it said last. */
@@ -173,11 +173,15 @@ status(struct node *node, const json_t *request)
     bool with_latencies = json_is_true(json_object_get(request, "latencies"));
     json_t *rows = json_array();
     struct node_log_view view;
+    struct sight sights[CAIRN_NODES_MAX];
+    struct detector_patience patience;
 
+    sights_read(node, sights, &patience);
     for (uint32_t i = 0; node_view_at(node, i, &view); i++) {
         json_t *row = status_row(node, &view);
 
         add_health(node, row);
+        json_object_set_new(row, "clock_ahead_ms", json_real((double)sights[node->self].clock_ns / 1e6));
         if (with_latencies)
             json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
         json_array_append_new(rows, row);

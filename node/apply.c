@@ -14,11 +14,24 @@ block_of(const struct node *node, const struct run *run, uint32_t index)
         .first_seq = run->first_seq,
         .fork_lsn = node->batch.block.fork_lsn,
         .hlc = node->batch.block.hlc + index,
+        .trunk_hlc = node->batch.block.trunk_hlc == 0 ? 0 : node->batch.block.trunk_hlc + index,
+        .flags = node->batch.block.flags,
         .count = run->count,
         .incarnation = run->incarnation,
         .origin = run->origin,
         .kind = run->kind,
     };
+}
+
+/* Whatever a leader's clock said, who leads next goes on from there. */
+static void
+trunk_clock_read(struct node *node, struct node_log *log, const struct block *block)
+{
+    uint64_t last_hlc = block->trunk_hlc + block->count - 1;
+
+    if (log->trunk_hlc < last_hlc)
+        log->trunk_hlc = last_hlc;
+    node_take_hlc(node, log, last_hlc);
 }
 
 static void
@@ -30,6 +43,10 @@ store_batch(struct node *node, struct node_log *log, const struct run *run, uint
 
     assert(index + run->count <= batch->count);
     block.size_bytes = batch->offsets[index + run->count] - batch->offsets[index];
+    if (block.trunk_hlc == 0)
+        node_stamp(node, log, &block);
+    else
+        trunk_clock_read(node, log, &block);
     stored = store_append(&log->trunk, &block, batch->records + batch->offsets[index]);
     /* Room was made sure of before the event. */
     assert(stored);
@@ -46,6 +63,8 @@ store_control_entry(struct node *node, struct node_log *log, const struct run *r
     record_build(&record, &head, NULL, NULL);
     block.fork_lsn = FORK_TRUNK;
     block.hlc = 0;
+    block.trunk_hlc = node_trunk_hlc(node, log, 1, node->worker.now_ns);
+    block.flags = 0;
     block.size_bytes = sizeof(record);
     stored = store_append(&log->trunk, &block, &record);
     assert(stored);
@@ -91,6 +110,8 @@ keep_on_branch(struct node_log *log, const struct run *run)
         block.size_bytes = stretch.size_bytes;
         block.first_seq = run->first_seq + (stretch.first - run->first_lsn);
         block.hlc += stretch.index;
+        block.trunk_hlc = 0;
+        block.flags = 0;
         block.first_lsn = branch_place(run->incarnation, block.first_seq);
         if (block.first_lsn <= log->own->store.last)
             branch_reopen(log, log->self, block.first_lsn - 1);
@@ -144,6 +165,9 @@ rebased(struct node *node, struct node_log *log, uint64_t lsn)
     seen_truncate(node, log, 0);
     log->base_lsn = log->digest_lsn = lsn;
     log->base_digest = log->digest = node->event_digest;
+    log->digest_hlc = node->event_hlc;
+    if (log->trunk_hlc < node->event_hlc)
+        log->trunk_hlc = node->event_hlc;
     log->commit_cursor = (struct cursor){.position = lsn + 1};
     durable_rebased(node, log, lsn);
     /* Where a journal is read from is no news. */
@@ -157,7 +181,7 @@ void
 digest_over(struct node_log *log, const struct stretch *stretch)
 {
     struct segment *segment = store_segment(&log->trunk, stretch);
-    uint64_t last_hlc = stretch->block->hlc + stretch->index + stretch->count - 1;
+    uint64_t last_hlc = stretch->block->trunk_hlc + stretch->index + stretch->count - 1;
 
     if (stretch->first == segment_block(segment, 0)->first_lsn) {
         segment->digest_before = log->digest;

@@ -180,8 +180,7 @@ static void
 put_log(struct buffer *buffer, struct node *node, const struct node_log *log, struct producer_row *page)
 {
     struct core_checkpoint core;
-    uint64_t hlc = log->hlc > log->digest_hlc ? log->hlc : log->digest_hlc;
-    struct checkpoint_log head = {.log = log->id, .digest = log->digest, .hlc = hlc};
+    struct checkpoint_log head = {.log = log->id, .digest = log->digest, .hlc = log->digest_hlc};
     size_t at = buffer->used, content_at;
     bool whole = is_whole_in_memory(log), last;
 
@@ -408,6 +407,7 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
         return head->items + head->cuts + head->content_bytes == 0;
     }
     node->event_digest = head->digest;
+    node->event_hlc = head->hlc;
     if (!core_restore_checkpoint(log->core, &core, &sink))
         return false;
     core_restore_producers(log->core, producers, head->producers, true);
@@ -416,7 +416,6 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
     index->evicted_bytes = head->evicted_bytes;
     log->base_lsn = head->first_lsn_before;
     log->base_digest = head->digest_before;
-    log->hlc = log->digest_hlc = head->hlc;
     log->ticked_lsn = head->lsn;
     return head->content_bytes == 0 || take_content(log, head, content);
 }

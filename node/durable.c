@@ -270,6 +270,7 @@ write_base(struct node *node, struct node_log *log)
     body.producer_floor = base.producer_floor;
     body.marks_lsn = base.marks_lsn;
     body.digest = log->base_digest;
+    body.hlc = log->trunk_hlc;
     body.members = members_encode(&base.members);
     body.marks_count = base.marks_count;
     for (uint32_t i = 0; i < base.marks_count; i++) {

@@ -309,6 +309,7 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     worker_init(&node->worker, 0, &application, node_now_ns(node));
     detector_start(node);
     introduction_init(node);
+    node_clocks_start(node);
     error = memory_init(node, detail, detail_bytes);
     if (error == CAIRN_OK)
         error = rings_init(node, detail, detail_bytes);
@@ -576,15 +577,6 @@ segments_free(const struct node *node)
     return kept < node->segments.count ? node->segments.count - kept : 0;
 }
 
-uint64_t
-node_hlc(struct node *node, struct node_log *log, uint64_t now_ns)
-{
-    uint64_t wall_ns = now_ns + node->wall_offset_ns;
-
-    log->hlc = wall_ns > log->hlc ? wall_ns : log->hlc + 1;
-    return log->hlc;
-}
-
 const char *
 event_name(enum event_kind kind)
 {
@@ -615,6 +607,7 @@ event_name(enum event_kind kind)
         [EVENT_DISK_HANGS] = "disk_hangs",
         [EVENT_DISK_STEADY] = "disk_steady",
         [EVENT_STEPS_ASIDE] = "steps_aside",
+        [EVENT_CLOCK] = "clock",
     };
 
     return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";

@@ -75,6 +75,7 @@ enum event_kind {
     EVENT_DISK_HANGS,
     EVENT_DISK_STEADY,
     EVENT_STEPS_ASIDE,
+    EVENT_CLOCK,
     EVENT_KINDS,
 };
 

@@ -381,6 +381,7 @@ take_block(struct excerpt *excerpt, struct walk *walk)
     block.first_lsn = walk->next_lsn;
     block.first_seq += block.kind == ENTRY_DATA ? skip : 0;
     block.hlc += skip;
+    block.trunk_hlc += skip;
     block.size_bytes = (uint32_t)(at - records);
     block.prev = 0;
     /* One segment each, so that what all of them take is bounded. */

@@ -326,13 +326,23 @@ reader_failed(struct node *node, uint64_t token)
         reader->asked_ns = 0;
 }
 
+/* Of a branch entry nobody has decided yet: this node's own view of it. */
+static bool
+is_doubtful(const struct node *node, const struct block *block, bool on_branch)
+{
+    if (on_branch)
+        return clocks_is_ahead(&node->clocks, block->hlc, node->worker.now_ns);
+    return (block->flags & BLOCK_CLOCK_DOUBTFUL) != 0;
+}
+
 static bool
 emit_entry(struct node *node, struct reader *reader, const struct stretch *stretch, bool on_branch)
 {
     const struct block *block = stretch->block;
     struct answer answer = {
         .type = ANSWER_ENTRY,
-        .flags = on_branch ? ANSWER_ON_BRANCH : 0,
+        .flags = (uint8_t)((on_branch ? ANSWER_ON_BRANCH : 0) |
+                           (is_doubtful(node, block, on_branch) ? ANSWER_CLOCK_DOUBTFUL : 0)),
         .token = reader->token,
         .lsn = on_branch ? 0 : stretch->first,
         .term = on_branch ? 0 : block->term,
@@ -373,7 +383,7 @@ read_trunk(struct node *node, struct reader *reader)
     while (given < ENTRIES_PER_TURN && reader->cursor.position <= last &&
            (store = trunk_at(node, reader->log, reader->cursor.position)) != NULL &&
            store_look(store, &reader->cursor, last, 1, SIZE_MAX, &stretch)) {
-        if (stretch.block->kind == ENTRY_DATA && stretch.block->hlc + stretch.index >= reader->since_hlc) {
+        if (stretch.block->kind == ENTRY_DATA && stretch.block->trunk_hlc + stretch.index >= reader->since_hlc) {
             if (!emit_entry(node, reader, &stretch, false))
                 return given;
             reader->since_hlc = 0;

@@ -7,7 +7,7 @@
 _Static_assert(CODEC_VERDICTS <= sizeof(((struct node_counters *)0)->frames_dropped) / sizeof(uint64_t),
                "each is counted");
 
-_Static_assert(sizeof(struct assembly_key) == 104, "no holes");
+_Static_assert(sizeof(struct assembly_key) == 112, "no holes");
 
 static void
 count(_Atomic uint64_t *counter)
@@ -101,6 +101,12 @@ receive_entries(struct node *node, struct node_log *log, const struct message *m
         if (!batch_read(&node->batch, place, block)) {
             count(&node->counters.damaged_records);
             return false;
+        }
+        if (message->type == MESSAGE_HAND_OFF || message->type == MESSAGE_SPREAD) {
+            /* On a branch: what it may say of the trunk is no other's to say. */
+            node->batch.block.trunk_hlc = 0;
+            node->batch.block.flags = 0;
+            node_take_hlc(node, log, block->hlc + block->count - 1);
         }
     }
     feed(node, log, message, now_ns);
@@ -315,8 +321,12 @@ receive_row(struct node *node, const struct decoded *decoded, const struct wire_
     log->led_by = decoded->from;
     log->led_term = row->term;
     log->led_epoch = decoded->heartbeat.epoch;
-    if (core_leader(log->core) == decoded->from && row->trim_lsn <= core_commit_lsn(log->core))
+    if (core_leader(log->core) != decoded->from)
+        return;
+    if (row->trim_lsn <= core_commit_lsn(log->core))
         log->trim_lsn = row->trim_lsn;
+    if (row->aged_lsn > log->aged_lsn)
+        log->aged_lsn = row->aged_lsn;
 }
 
 static void
@@ -330,6 +340,7 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
 
     acquaint(&node->peers[decoded->from], &decoded->heartbeat, now_ns);
     sight_take(node, decoded->from, &decoded->heartbeat, now_ns);
+    node_clocks_take(node, decoded->from, &decoded->heartbeat);
     if (verdict & DETECTOR_HEARD || detector_reach(&node->detector) != node->reach)
         node_reassess(node, now_ns);
     for (uint32_t i = 0; i < decoded->heartbeat.rows; i++) {
@@ -345,6 +356,7 @@ peer_restarted(struct node *node, uint8_t peer, uint32_t incarnation)
 {
     node_event(node, EVENT_PEER_RESTARTED, NULL, peer, 0, 0, "%s started anew", node->config.cluster->names[peer]);
     node->peers[peer] = (struct acquaintance){0};
+    clocks_forget(&node->clocks, peer);
     for (uint32_t i = 0; i < node->logs_count; i++)
         core_peer_restarted(node->logs[i]->core, peer, incarnation);
 }
@@ -392,6 +404,7 @@ node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_by
         return false;
     }
     node->event_digest = decoded.type == MESSAGE_BASE ? decoded.message.base.digest : 0;
+    node->event_hlc = decoded.type == MESSAGE_BASE ? decoded.message.base.hlc : 0;
     if (!codec_has_entries(decoded.type))
         feed(node, log, &decoded.message, now_ns);
     else if (decoded.fragment_total != 0)

@@ -366,6 +366,7 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     struct accepted accepted;
     enum cairn_error error;
     struct block block;
+    uint64_t hlc;
 
     if (alone && log->durable != NULL)
         ring = &log->durable->local;
@@ -390,12 +391,14 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     }
     if (accepted.repeated)
         return answer_repeated(node, log, pending, record, &accepted);
+    hlc = node_trunk_hlc(node, log, 1, now_ns);
     block = (struct block){
         .term = accepted.term,
         .first_lsn = accepted.lsn,
         .first_seq = accepted.seq,
         .fork_lsn = FORK_TRUNK,
-        .hlc = node_hlc(node, log, now_ns),
+        .hlc = hlc,
+        .trunk_hlc = hlc,
         .count = 1,
         .size_bytes = (uint32_t)record_size(record),
         .incarnation = node->incarnation,
@@ -559,7 +562,7 @@ producer_sane(const struct node *node, const struct record *record, uint64_t now
 {
     const struct entry_id id = record_id(record);
 
-    return producer_plausible(id.producer, now_ns + node->wall_offset_ns) && entry_id_plausible(&id);
+    return producer_plausible(id.producer, clocks_time_ns(&node->clocks, now_ns)) && entry_id_plausible(&id);
 }
 
 static bool

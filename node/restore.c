@@ -116,6 +116,7 @@ next_batch(struct node *node, const struct block *whole, const uint8_t *records,
     *part = *whole;
     part->first_lsn += done;
     part->hlc += done;
+    part->trunk_hlc += whole->trunk_hlc == 0 ? 0 : done;
     part->first_seq += whole->kind == ENTRY_DATA ? done : 0;
     part->count = whole->count - done < BATCH_RECORDS_MAX ? whole->count - done : BATCH_RECORDS_MAX;
     for (uint32_t i = 0; i < part->count; i++) {
@@ -196,8 +197,6 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
         offset += size_bytes;
         assert(node->batch.count > 0);
     }
-    if (block->hlc + block->count > log->hlc)
-        log->hlc = block->hlc + block->count;
     if (new_lsn < end_lsn)
         index_note(&log->durable->index, new_lsn, place);
     log->durable->held_lsn = core_last_lsn(log->core);
@@ -273,8 +272,7 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
         offset += size_bytes;
     }
     store_seal(&branch->store);
-    if (block->hlc + block->count > log->hlc)
-        log->hlc = block->hlc + block->count;
+    node_take_hlc(node, log, block->hlc + block->count - 1);
     return true;
 }
 
@@ -303,6 +301,7 @@ begin_at(struct node *node, struct node_log *log, const struct journal_base *bod
 
     journal_base_read(body, marks, &base);
     node->event_digest = body->digest;
+    node->event_hlc = body->hlc;
     if (!core_restore_base(log->core, &base, &sink))
         return false;
     settle_doubt(log);
@@ -343,6 +342,8 @@ restore_trim(struct node *node, struct node_log *log, const struct journal_block
     core_trimmed(log->core, body->lsn);
     log->base_lsn = body->lsn;
     log->base_digest = body->digest;
+    if (log->trunk_hlc < body->hlc)
+        log->trunk_hlc = body->hlc;
     return true;
 }
 

@@ -1,5 +1,8 @@
 /* Where a trunk begins: what of it may go, and when (docs/storage.md, Retention).
  *
+ * Age is the leader's to judge (judge_age()), by the trunk's clocks and by what most nodes agree the time is; it tells
+ * the others up to where, with its heartbeats. No node lets anything go by its own clock.
+ *
  * Only what is committed, held by every member in reach, and on this node's medium where the log is durable. What goes
  * by size goes a segment at a time; what goes by age or because it was asked for goes exactly, as far as it is in
  * memory; what is on disk alone goes at the places where segments began. */
@@ -29,38 +32,48 @@ limit_of(struct node_log *log)
     return limit < log->ticked_lsn ? limit : log->ticked_lsn;
 }
 
-static bool
-is_old(const struct log_rules *rules, uint64_t hlc, uint64_t wall_ns)
+/* Up to where the trunk is older than its rules keep: of what is on disk alone, as far as is known of where segments
+ * began; of what is in memory, to the block. */
+static void
+judge_age(const struct node *node, struct node_log *log, uint64_t now_ns)
 {
-    return rules->retain_age_ns != 0 && hlc + rules->retain_age_ns < wall_ns;
+    uint64_t old_before_hlc = clocks_old_before_ns(&node->clocks, log->rules.retain_age_ns, now_ns);
+    const struct log_index *index = log->durable == NULL ? NULL : &log->durable->index;
+    uint64_t known_lsn = log->aged_lsn > log->base_lsn ? log->aged_lsn : log->base_lsn, lsn = known_lsn;
+    struct cursor cursor;
+    struct stretch stretch;
+
+    if (old_before_hlc == 0)
+        return;
+    for (uint32_t i = index == NULL ? 0 : index->cuts_first; index != NULL && i < index->cuts_count; i++) {
+        if (index->cuts[i].hlc_before < old_before_hlc && index->cuts[i].first_lsn > lsn + 1)
+            lsn = index->cuts[i].first_lsn - 1;
+    }
+    cursor = (struct cursor){.position = lsn + 1};
+    while (store_first(&log->trunk) <= lsn + 1 &&
+           store_look(&log->trunk, &cursor, log->digest_lsn, UINT32_MAX, SIZE_MAX, &stretch) &&
+           stretch.block->trunk_hlc + stretch.block->count <= old_before_hlc) {
+        lsn = stretch.first + stretch.count - 1;
+        store_advance(&cursor, &stretch);
+    }
+    if (lsn > known_lsn)
+        log->aged_lsn = lsn;
+}
+
+/* Up to where the log's rules let the trunk's first entries go: for their age, or since it was asked for. */
+static uint64_t
+unwanted_lsn(const struct node_log *log)
+{
+    uint64_t lsn = log->rules.retain_age_ns == 0 ? 0 : log->aged_lsn;
+
+    return log->rules.trim_before_lsn > lsn + 1 ? log->rules.trim_before_lsn - 1 : lsn;
 }
 
 /* May what ends so go? bytes_behind: what would be left. */
 static bool
-may_go(const struct log_rules *rules, uint64_t last_lsn, uint64_t hlc, uint64_t bytes_behind, uint64_t wall_ns)
+may_go(const struct node_log *log, uint64_t last_lsn, uint64_t bytes_behind)
 {
-    return last_lsn < rules->trim_before_lsn || is_old(rules, hlc, wall_ns) ||
-           (rules->retain_bytes != 0 && bytes_behind >= rules->retain_bytes);
-}
-
-/* Up to where the trunk's first entries in memory are too old, or asked to go. */
-static uint64_t
-unwanted_lsn(const struct node_log *log, uint64_t limit, uint64_t wall_ns)
-{
-    const struct log_rules *rules = &log->rules;
-    struct cursor cursor = {.position = log->base_lsn + 1};
-    struct stretch stretch;
-    uint64_t lsn = log->base_lsn;
-
-    while (rules->retain_age_ns != 0 && store_look(&log->trunk, &cursor, limit, UINT32_MAX, SIZE_MAX, &stretch)) {
-        if (stretch.first != lsn + 1 || !is_old(rules, stretch.block->hlc + stretch.block->count, wall_ns))
-            break;
-        lsn = stretch.first + stretch.count - 1;
-        store_advance(&cursor, &stretch);
-    }
-    if (rules->trim_before_lsn > lsn + 1)
-        lsn = rules->trim_before_lsn - 1;
-    return lsn < limit ? lsn : limit;
+    return last_lsn <= unwanted_lsn(log) || (log->rules.retain_bytes != 0 && bytes_behind >= log->rules.retain_bytes);
 }
 
 /* The chain digest up to lsn, which is in memory and committed. */
@@ -119,10 +132,12 @@ give_segments(struct node_log *log, uint64_t limit)
 }
 
 static void
-retain_in_memory(struct node_log *log, uint64_t limit, uint64_t wall_ns)
+retain_in_memory(struct node_log *log, uint64_t limit)
 {
-    uint64_t unwanted = unwanted_lsn(log, limit, wall_ns);
+    uint64_t unwanted = unwanted_lsn(log);
 
+    if (unwanted > limit)
+        unwanted = limit;
     if (unwanted > log->base_lsn)
         begin_after(log, unwanted, digest_at(log, unwanted));
     /* What is not wanted any more frees its segments but for the one that the trunk begins in. */
@@ -132,7 +147,7 @@ retain_in_memory(struct node_log *log, uint64_t limit, uint64_t wall_ns)
 }
 
 static bool
-front_may_go(const struct node_log *log, uint64_t wall_ns)
+front_may_go(const struct node_log *log)
 {
     const struct segment *segment = store_front(&log->trunk);
     const struct block *last;
@@ -140,29 +155,27 @@ front_may_go(const struct node_log *log, uint64_t wall_ns)
     if (segment == NULL || segment->blocks == 0)
         return false;
     last = segment_block(segment, segment->blocks - 1);
-    return may_go(&log->rules, last->first_lsn + last->count - 1, last->hlc + last->count,
-                  log->trunk.bytes - segment->used_bytes, wall_ns);
+    return may_go(log, last->first_lsn + last->count - 1, log->trunk.bytes - segment->used_bytes);
 }
 
 static void
-retain_on_disk(struct node_log *log, uint64_t limit, uint64_t wall_ns)
+retain_on_disk(struct node_log *log, uint64_t limit)
 {
     struct log_index *index = &log->durable->index;
     uint64_t total_bytes, unwanted;
 
-    while (front_may_go(log, wall_ns) && evict_one(log))
+    while (front_may_go(log) && evict_one(log))
         ;
     total_bytes = index->evicted_bytes + log->trunk.bytes;
     for (; index->cuts_first < index->cuts_count; index->cuts_first++) {
         const struct cut *cut = &index->cuts[index->cuts_first];
 
-        if (cut->first_lsn > limit + 1 ||
-            !may_go(&log->rules, cut->first_lsn - 1, cut->hlc_before, total_bytes - cut->bytes_before, wall_ns))
+        if (cut->first_lsn > limit + 1 || !may_go(log, cut->first_lsn - 1, total_bytes - cut->bytes_before))
             break;
         if (cut->first_lsn > log->base_lsn + 1)
             begin_after(log, cut->first_lsn - 1, cut->digest_before);
     }
-    unwanted = unwanted_lsn(log, limit, wall_ns);
+    unwanted = unwanted_lsn(log) < limit ? unwanted_lsn(log) : limit;
     if (unwanted > log->base_lsn && store_first(&log->trunk) != 0 && store_first(&log->trunk) <= unwanted)
         begin_after(log, unwanted, digest_at(log, unwanted));
 }
@@ -170,15 +183,17 @@ retain_on_disk(struct node_log *log, uint64_t limit, uint64_t wall_ns)
 void
 retain(struct node *node, struct node_log *log, uint64_t now_ns)
 {
-    uint64_t limit, wall_ns = now_ns + node->wall_offset_ns;
+    uint64_t limit;
 
     if (!has_rules(&log->rules))
         return;
+    if (log->rules.retain_age_ns != 0 && core_role(log->core) == ROLE_LEADER)
+        judge_age(node, log, now_ns);
     limit = limit_of(log);
     if (limit <= log->base_lsn)
         return;
     if (log->durable == NULL)
-        retain_in_memory(log, limit, wall_ns);
+        retain_in_memory(log, limit);
     else
-        retain_on_disk(log, limit, wall_ns);
+        retain_on_disk(log, limit);
 }

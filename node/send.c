@@ -87,6 +87,7 @@ block_part(const struct stretch *stretch)
     block.first_lsn = stretch->first;
     block.first_seq = block.kind == ENTRY_DATA ? block.first_seq + stretch->index : block.first_seq;
     block.hlc += stretch->index;
+    block.trunk_hlc += block.trunk_hlc == 0 ? 0 : stretch->index;
     block.count = stretch->count;
     block.size_bytes = stretch->size_bytes;
     return block;
@@ -157,6 +158,7 @@ send_base(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
         return;
     core_base_message(log->core, peer, &message);
     message.base.digest = log->base_digest;
+    message.base.hlc = log->trunk_hlc;
     send_head(port, frame, codec_encode_base(&node->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *)),
               now_ns, true);
     core_base_sent(log->core, peer, now_ns);
@@ -459,12 +461,13 @@ rows_review(struct node *node)
             continue;
         trim_lsn = core_trim_limit(log->core);
         if (log->row_commit_lsn != core_commit_lsn(log->core) || log->row_trim_lsn != trim_lsn ||
-            (node->beats + i) % ROW_REFRESH_BEATS == 0)
+            log->row_aged_lsn != log->aged_lsn || (node->beats + i) % ROW_REFRESH_BEATS == 0)
             log->row_beats = ROW_BEATS;
         else if (log->row_beats > 0)
             log->row_beats--;
         log->row_commit_lsn = core_commit_lsn(log->core);
         log->row_trim_lsn = trim_lsn;
+        log->row_aged_lsn = log->aged_lsn;
         led++;
     }
     return led;
@@ -491,6 +494,7 @@ heartbeat_to(struct node *node, uint8_t peer, const struct wire_heartbeat *commo
             .commit_lsn = core_commit_lsn(log->core),
             .digest = log->digest,
             .trim_lsn = log->row_trim_lsn,
+            .aged_lsn = log->row_aged_lsn,
             .log = log->id,
         };
         if (heartbeat.rows < CODEC_HEARTBEAT_ROWS_MAX)
@@ -515,6 +519,7 @@ send_heartbeats(struct node *node, uint64_t now_ns)
     };
 
     sight_tell(node, &common, now_ns);
+    node_clocks_tell(node, &common, now_ns);
     node->beats++;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
         if (peer != node->self)

@@ -37,6 +37,8 @@ sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
         own->heard[peer] = peer == node->self ? 0 : units_since(node->detector.peers[peer].heard_ns, now_ns);
     for (uint32_t i = 0; i < node->logs_count; i++)
         own->modes[node->logs[i]->mode]++;
+    for (uint8_t i = 0; i < node->nodes; i++)
+        node->sights.now[i].clock_ns = node_clock_ahead_ns(node, i);
     show(&node->sights);
     heartbeat->hears = own->hears;
     memcpy(heartbeat->heard, own->heard, sizeof(heartbeat->heard));

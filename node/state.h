@@ -20,6 +20,7 @@
 #include <rte_ring.h>
 
 #include "byte_ring.h"
+#include "clocks.h"
 #include "codec.h"
 #include "config.h"
 #include "core.h"
@@ -276,7 +277,7 @@ struct node_log {
     struct durable *durable; /* NULL: the log lives in memory alone */
     struct cursor commit_cursor;
     uint64_t digest, digest_lsn;
-    uint64_t digest_hlc; /* the latest clock up to there, at least */
+    uint64_t digest_hlc; /* the trunk's clock there, at least */
     uint64_t data_lsn;   /* the last entry up to there that is not a control entry */
     struct found found;
     enum cairn_mode mode;
@@ -289,14 +290,16 @@ struct node_log {
     struct stream spreads[CAIRN_NODES_MAX];   /* by peer */
     bool active;                              /* in node->active */
     bool touched;                             /* something happened since its last tick */
-    uint64_t hlc;
+    uint64_t hlc;                             /* the hybrid clock's last word */
+    uint64_t trunk_hlc;                       /* no entry of the trunk has a later one */
     struct log_counters counters;
     struct latencies latencies;
     uint64_t uncommitted_bytes; /* this log's part */
     uint64_t diverged_lsn;
     uint64_t trim_lsn; /* every member in reach holds what is at or below */
+    uint64_t aged_lsn; /* a leader found that what is at or below is older than what is kept */
     /* Leader: what its last rows said, and for how many heartbeats more it is said again. */
-    uint64_t row_commit_lsn, row_trim_lsn;
+    uint64_t row_commit_lsn, row_trim_lsn, row_aged_lsn;
     uint32_t row_beats;
     /* Follower: who said to lead it, in which term, in which of its epochs. */
     uint64_t led_term;
@@ -419,8 +422,10 @@ struct node {
     struct seen seen[SEEN_MAX];
     uint64_t seen_used;
     uint64_t event_digest;      /* of the base that the event brings */
+    uint64_t event_hlc;         /* and the trunk's clock there */
     struct node_log *event_log; /* whose event is in the core */
-    uint64_t wall_offset_ns;
+    struct clocks clocks;
+    uint64_t heard_hlc; /* the latest clock that heartbeats told, within the bound */
     struct node_counters counters;
 
     struct control *control;
@@ -465,7 +470,22 @@ uint32_t segments_free(const struct node *node);
 bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
 /* What stands on a branch comes again by the trunk before the branch can go: is there room for both? */
 bool branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes);
+
+/* clocks.c */
+void node_clocks_start(struct node *node);
+/* Once an interval. */
+void node_clocks_beat(struct node *node);
+void node_clocks_tell(const struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns);
+void node_clocks_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat);
+/* The hybrid clock takes in what an entry was received with. */
+void node_take_hlc(struct node *node, struct node_log *log, uint64_t hlc);
+/* The next clock of an entry that is accepted here: on the branch; at the end of the trunk, for so many. */
 uint64_t node_hlc(struct node *node, struct node_log *log, uint64_t now_ns);
+uint64_t node_trunk_hlc(struct node *node, struct node_log *log, uint32_t count, uint64_t now_ns);
+/* By how much the node's wall clock is ahead of the time; 0: it has not told. */
+int64_t node_clock_ahead_ns(const struct node *node, uint8_t of);
+/* A block of a branch comes to the trunk, here. */
+void node_stamp(struct node *node, struct node_log *log, struct block *block);
 
 /* retention.c */
 /* Lets the trunk begin later, where its rules say so. */

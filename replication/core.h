@@ -139,6 +139,7 @@ struct core_base {
     uint64_t producer_floor; /* producers up to here may have been met */
     uint64_t marks_lsn;      /* the marks are of the trunk up to here, which is committed; lsn or later */
     uint64_t digest;         /* of the trunk up to lsn; the node's, not the core's */
+    uint64_t hlc;            /* no entry up to there has a later clock; the node's */
     struct members members;
     const struct mark *marks; /* at most 64; the caller's */
     uint32_t marks_count;

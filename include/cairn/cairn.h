@@ -43,11 +43,12 @@ enum cairn_result_type { CAIRN_RESULT_APPEND, CAIRN_RESULT_ENTRY, CAIRN_RESULT_E
 struct cairn_result {
     enum cairn_result_type type;
     enum cairn_error error;
-    uint64_t token;     /* as given with the request */
-    enum cairn_ack ack; /* of an append: the level it got */
-    bool on_branch;     /* tentative: seq says where on the origin's branch, lsn is 0 */
-    bool repeated;      /* the log held it already: */
-    bool compared;      /* and its bytes are these; else they are where the node does not look (trimmed, on disk) */
+    uint64_t token;      /* as given with the request */
+    enum cairn_ack ack;  /* of an append: the level it got */
+    bool on_branch;      /* tentative: seq says where on the origin's branch, lsn is 0 */
+    bool repeated;       /* the log held it already: */
+    bool compared;       /* and its bytes are these; else they are where the node does not look (trimmed, on disk) */
+    bool clock_doubtful; /* of an entry: hlc was further ahead of the time than the cluster's bound */
     uint8_t origin;
     uint8_t leader; /* CAIRN_NODE_NONE: not known */
     uint8_t reached, needed;
@@ -75,9 +76,9 @@ enum cairn_error cairn_append(struct cairn_client *client, uint32_t log, const s
 
 #define CAIRN_READ_FOLLOW 1u
 #define CAIRN_READ_TENTATIVE 2u
-/* from is a time, in nanoseconds since 1970 by the clock of whoever accepted (cairn_result.hlc): the read begins with the
- * trunk's first entry that was accepted then or later. Behind it may be earlier ones, of branches that were merged later;
- * of tentative entries all are shown. */
+/* from is a time, in nanoseconds since 1970 by the trunk's clock, which rises from entry to entry: the read begins with
+ * the first entry that came to the trunk then or later. An entry's own clock (cairn_result.hlc) is that of when it was
+ * accepted, which is earlier for what was on a branch; of tentative entries all are shown. */
 #define CAIRN_READ_SINCE 4u
 
 /* Entries with from <= lsn <= to (from 0: where the log begins; to 0: the end): CAIRN_RESULT_ENTRY each, then CAIRN_RESULT_END. */

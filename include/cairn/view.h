@@ -20,9 +20,10 @@
 
 enum cairn_resolve {
     CAIRN_RESOLVE_SIBLINGS = 0, /* every value that no other one overwrote knowingly */
-    CAIRN_RESOLVE_LWW = 1,      /* of those, the one with the highest clock; equal ones: the higher origin */
-    CAIRN_RESOLVE_COUNTER = 2,  /* the sum: entries are whole numbers to add (PN-counter) */
-    CAIRN_RESOLVE_SET = 3,      /* what is in it: entries are +ELEMENT or -ELEMENT, a removal takes what its writer
+    CAIRN_RESOLVE_LWW =
+        1, /* of those, the one with the highest clock, doubtful ones last; equal ones: the higher origin */
+    CAIRN_RESOLVE_COUNTER = 2, /* the sum: entries are whole numbers to add (PN-counter) */
+    CAIRN_RESOLVE_SET = 3,     /* what is in it: entries are +ELEMENT or -ELEMENT, a removal takes what its writer
                                    knew of (observed-remove set) */
 };
 
@@ -35,12 +36,13 @@ struct cairn_stamp {
     uint64_t fork_lsn, hlc, seq;
     uint32_t incarnation;
     uint8_t origin;
+    bool clock_doubtful; /* cairn_result.clock_doubtful */
 };
 
 /* Did b's writer know of a? Constant time. */
 bool cairn_happened_before(const struct cairn_stamp *a, const struct cairn_stamp *b);
 
-/* An order of all entries that everybody agrees on: by clock, then origin, incarnation, sequence. <0, 0, >0. */
+/* An order of all entries that everybody agrees on: those whose clock is doubtful first, then by clock, then origin, incarnation, sequence. <0, 0, >0. */
 int cairn_stamp_compare(const struct cairn_stamp *a, const struct cairn_stamp *b);
 
 struct cairn_value {

@@ -5,7 +5,8 @@ import struct
 
 SECTOR = 4096
 BLOCK = struct.Struct('<IIQIIIIIBBBBQQQ')  # the head of a block, up to its place on the trunk
-PLACE = struct.Struct('<QQQQQIIIBBHQ')
+PLACE = struct.Struct('<QQQQQQIIIBBHQ')
+HEAD = 136
 RECORD = struct.Struct('<IIQQHBBI')
 BEGIN, ENTRIES, BRANCH, STATE, TAIL, BASE, TRIM, PRODUCERS = range(1, 9)
 LAST = 4  # flag: of its write
@@ -33,17 +34,17 @@ def crc32c(data):
 
 def block_at(data, offset, number):
     """The block at an offset of a file's bytes, or None where none is whole there."""
-    if offset + 128 > len(data):
+    if offset + HEAD > len(data):
         return None
     magic, head_crc, file, at, body_bytes, body_crc, log, _, kind, flags, _, _, durable, commit, _ = \
         BLOCK.unpack_from(data, offset)
-    body = data[offset + 128:offset + 128 + body_bytes]
-    if magic != 0x4b4c4243 or head_crc != crc32c(data[offset + 8:offset + 128]) or (file, at) != (number, offset) or \
+    body = data[offset + HEAD:offset + HEAD + body_bytes]
+    if magic != 0x4b4c4243 or head_crc != crc32c(data[offset + 8:offset + HEAD]) or (file, at) != (number, offset) or \
             len(body) != body_bytes or body_crc != crc32c(body):
         return None
     place = PLACE.unpack_from(data, offset + 64)
     return {'kind': kind, 'log': log, 'flags': flags, 'durable': durable, 'commit': commit, 'body': body, 'term': place[0],
-            'first': place[1], 'first_seq': place[2], 'count': place[5], 'file': number, 'at': offset, 'end': offset + 128 + body_bytes}
+            'first': place[1], 'first_seq': place[2], 'count': place[6], 'file': number, 'at': offset, 'end': offset + HEAD + body_bytes}
 
 
 def blocks(directory):

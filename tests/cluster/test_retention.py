@@ -60,7 +60,7 @@ def kept(cluster, log, node):
 
 
 def test_a_log_keeps_what_it_was_told_to():
-    with Cluster(3, *CALM) as cluster:
+    with Cluster(3, *CALM, '--clock-bound-ms', 1000) as cluster:
         cluster.ok('log', 'create', 'big', '--policy', 'cp', '--retain-bytes', '8M')
         cluster.ok('log', 'create', 'young', '--policy', 'cp', '--retain-age', '1s')
         cluster.ok('log', 'create', 'all', '--policy', 'cp')

@@ -21,6 +21,8 @@ entry_of(const struct stretch *stretch, uint32_t offset, const struct record *re
         .term = block->term,
         .fork_lsn = block->fork_lsn,
         .hlc = block->kind == ENTRY_DATA ? block->hlc + stretch->index + offset : 0,
+        .trunk_hlc = block->trunk_hlc + stretch->index + offset,
+        .flags = block->flags,
         .seq = block->kind == ENTRY_DATA ? block->first_seq + stretch->index + offset : block->first_seq,
         .crc = record->crc32c,
         .incarnation = block->incarnation,
@@ -44,7 +46,7 @@ same(const struct committed *left, const struct committed *right)
     return left->client == right->client && left->index == right->index && left->term == right->term &&
            left->seq == right->seq && left->crc == right->crc && left->incarnation == right->incarnation &&
            left->origin == right->origin && left->kind == right->kind && left->hlc == right->hlc &&
-           left->fork_lsn == right->fork_lsn;
+           left->trunk_hlc == right->trunk_hlc && left->flags == right->flags && left->fork_lsn == right->fork_lsn;
 }
 
 static void
@@ -146,6 +148,7 @@ trunk_add(struct sim *sim, uint32_t log, const struct committed *entry, uint64_t
     trunk->entries[trunk->last].commit_term = commit_term;
     sim->counts.committed++;
     check_clock(sim, log, trunk->last, entry);
+    check_trunk_clock(sim, log, trunk->last, entry);
     check_history(sim, log, trunk->last, entry, producer);
 }
 
@@ -266,6 +269,7 @@ check_log(struct sim *sim, struct sim_node *node, uint32_t log)
     }
     check_role(sim, node, log, committed_before);
     check_rules(sim, node, log);
+    check_ages(sim, node, log, held, role == ROLE_LEADER || check->role == ROLE_LEADER);
     check->role = role;
 }
 
@@ -694,6 +698,8 @@ checker_fini(struct sim *sim)
             free(sim->votes[log][i]);
         free(sim->trunks[log].entries);
         free(sim->trunks[log].terms);
+        free(sim->trunks[log].births);
+        sim->trunks[log].births = NULL;
         sim->trunks[log].entries = NULL;
         sim->trunks[log].terms = NULL;
     }

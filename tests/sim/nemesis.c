@@ -25,6 +25,8 @@ nemesis_start(struct sim *sim)
         if (sim->plan.faults & (1u << kind))
             sim_plan_happening(sim, about(sim, sim->plan.fault_every_ns), HAPPEN_FAULT, 0, 0, kind, 0);
     }
+    if (sim->plan.faults & 1u << FAULT_CLOCK_WRONG)
+        sim_plan_happening(sim, random_under(&sim->clocks, 500 * MS), HAPPEN_FAULT, 0, 0, FAULT_CLOCK_WRONG, 0);
 }
 
 static uint8_t
@@ -262,6 +264,44 @@ wall_jump(struct sim *sim)
     trace_add(sim, TRACE_FAULT, node->self, 0, "its wall clock jumps");
 }
 
+/* Wall clocks are set wrong by days: one node's, or all at once; for a moment, or for good. All that it draws is of a
+ * stream of its own. */
+static void
+clock_wrong(struct sim *sim)
+{
+    int64_t days = 1 + (int64_t)random_under(&sim->clocks, 20);
+    int64_t ahead_ns = (random_under(&sim->clocks, 3) == 0 ? -days : days) * 86400000ll * (int64_t)MS;
+    uint8_t node = (uint8_t)random_under(&sim->clocks, sim->plan.nodes);
+    bool all = random_under(&sim->clocks, 3) == 0, returns = random_under(&sim->clocks, 2) == 0;
+    uint32_t log = (uint32_t)random_under(&sim->clocks, sim->plan.logs);
+    char rules[64];
+
+    sim->counts.kinds |= 1u << FAULT_CLOCK_WRONG;
+    if (sim->clocks_set_ns == 0)
+        sim->clocks_set_ns = sim->now_ns;
+    snprintf(rules, sizeof(rules), "\"retain_age_ms\":%lu", (unsigned long)(800 + random_under(&sim->clocks, 2000)));
+    if (random_under(&sim->clocks, 4) == 0 && sim->log_ids[log + 1] != 0)
+        catalog_write(sim, log, "set", rules);
+    trace_add(sim, TRACE_FAULT, node, 0, "the wall clock%s set %ld days off", all ? "s of all nodes are" : " is",
+              (long)(ahead_ns < 0 ? -days : days));
+    for (uint8_t i = 0; i < sim->plan.nodes; i++)
+        sim->nodes[i].clock.wall_offset_ns += all || i == node ? ahead_ns : 0;
+    if (returns)
+        sim_plan_happening(sim, 50 * MS + random_under(&sim->clocks, 1500 * MS), HAPPEN_FAULT_END, node, all,
+                           FAULT_CLOCK_WRONG, 0);
+    sim_plan_happening(sim, 100 * MS + random_under(&sim->clocks, 3000 * MS), HAPPEN_FAULT, 0, 0, FAULT_CLOCK_WRONG, 0);
+}
+
+static void
+clock_right(struct sim *sim, uint8_t node, bool all)
+{
+    trace_add(sim, TRACE_FAULT, node, 0, "the wall clock%s right again", all ? "s of all nodes are" : " is");
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        if (all || i == node)
+            sim->nodes[i].clock.wall_offset_ns = 0;
+    }
+}
+
 /* What a log keeps: by size, by age, or up to somewhere. */
 static void
 change_retention(struct sim *sim)
@@ -344,10 +384,16 @@ transfer(struct sim *sim)
 void
 nemesis_strike(struct sim *sim, enum fault_kind kind)
 {
-    uint8_t node = any_node(sim), other = other_node(sim, node);
+    uint8_t node, other;
 
     if (sim->healing)
         return;
+    if (kind == FAULT_CLOCK_WRONG) {
+        clock_wrong(sim);
+        return;
+    }
+    node = any_node(sim);
+    other = other_node(sim, node);
     switch (kind) {
     case FAULT_SLOW_LINK:
         slow_down(sim);
@@ -412,6 +458,7 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     case FAULT_WIPED:
     case FAULT_OLD_COPY:
     case FAULT_VOLUME:
+    case FAULT_CLOCK_WRONG:
     case FAULT_KINDS:
         break;
     }
@@ -451,6 +498,9 @@ nemesis_end(struct sim *sim, const struct happening *happening)
             break;
         trace_add(sim, TRACE_FAULT, 0, 0, "%s: set %x is back", fault_name(kind), (uint32_t)happening->value);
         cut_side(sim, (uint32_t)happening->value, kind == FAULT_ONE_WAY, false);
+        break;
+    case FAULT_CLOCK_WRONG:
+        clock_right(sim, happening->node, happening->peer != 0);
         break;
     case FAULT_PARTIAL:
         if (sim->healing)

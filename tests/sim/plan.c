@@ -158,6 +158,16 @@ draw_operators(struct plan *plan, uint64_t seed, uint32_t without)
         plan->faults &= ~(1u << FAULT_MEMBERS);
 }
 
+/* From a stream of its own, too. */
+static void
+draw_clocks(struct plan *plan, uint64_t seed, uint32_t without)
+{
+    struct stream_random random = {seed * 0x9e3779b97f4a7c15u + 15};
+
+    if (random_under(&random, 4) == 0)
+        plan->faults |= 1u << FAULT_CLOCK_WRONG & ~without;
+}
+
 void
 plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile profile)
 {
@@ -180,4 +190,5 @@ plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile p
     draw_disk(plan, seed, profile, without);
     draw_flood(plan, seed, without);
     draw_operators(plan, seed, without);
+    draw_clocks(plan, seed, without);
 }

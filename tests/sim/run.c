@@ -112,6 +112,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
     sim->disks.state = plan->seed * 11 + 5;
     sim->operators.state = plan->seed * 17 + 9;
     sim->floods.state = plan->seed * 13 + 7;
+    sim->clocks.state = plan->seed * 13 + 9;
     sim->sockets = sockets;
     sim->pool = pool;
     sim->frames = frames;
@@ -123,6 +124,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         .transport = TRANSPORT_RING,
         .profile = PROFILE_SHARED,
         .memory_mib = 128,
+        .clock_bound_ms = plan->clock_bound_ms != 0 ? plan->clock_bound_ms : 400,
         .durability = plan->disk ? CAIRN_DISK : CAIRN_MEMORY,
         .nodes = plan->nodes,
     };

@@ -97,6 +97,7 @@ scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy)
         .producers_max = sim->plan.producers_max != 0 ? sim->plan.producers_max : 64,
         .segment_bytes = sim->plan.segment_bytes != 0 ? sim->plan.segment_bytes : 4u << 20,
         .retain_bytes = sim->plan.retain_bytes,
+        .clock_bound_ms = sim->plan.clock_bound_ms,
         .session_window = 16,
         .payload_max = 64,
         .large_ppm = 1, /* for the size of the channels */

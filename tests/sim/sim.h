@@ -12,7 +12,7 @@
  *   nemesis.c   faults and operations while a run goes on
  *   operators.c what people do to the directories of nodes that are down
  *   clients.c   sessions that append, readers
- *   checker*.c  what must hold: of entries and reads, of nodes, of answers and modes
+ *   checker*.c  what must hold: of entries and reads, of nodes, of answers and modes, of clocks
  *   trace.c     what happened, for people
  *   run.c       one run from start to verdict
  *   scenarios*.c  runs with exact steps */
@@ -79,7 +79,8 @@ bool random_chance(struct stream_random *random, uint32_t ppm);
     X(FLOOD, flood)                                                                                                    \
     X(WIPED, wiped)                                                                                                    \
     X(OLD_COPY, old_copy)                                                                                              \
-    X(VOLUME, volume)
+    X(VOLUME, volume)                                                                                                  \
+    X(CLOCK_WRONG, clock_wrong)
 enum fault_kind {
 #define FAULT_ENUM(NAME, name) FAULT_##NAME,
     FAULTS(FAULT_ENUM)
@@ -115,6 +116,7 @@ struct plan {
     uint64_t fault_every_ns, fault_for_ns; /* means */
     uint64_t poll_delay_ns;
     uint32_t segment_bytes, retain_bytes;
+    uint32_t clock_bound_ms; /* 0: 400 */
     uint32_t window_entries, producers_max, session_window, payload_max, large_ppm;
     uint64_t think_ns; /* a client's pause between turns */
     bool disk;         /* logs are durable */
@@ -230,6 +232,7 @@ struct sim_node {
     struct identity identity; /* as it was kept last */
     bool identified;          /* it was */
     uint32_t incarnation;     /* number of its present life, or of the last; 0: it has none yet */
+    uint64_t booted_ns;       /* its present life */
     struct sim_clock clock;
     struct time_source time;
     uint64_t poll_at_ns; /* UINT64_MAX: none planned */
@@ -259,7 +262,8 @@ struct link_state {
 /* One entry of a trunk, as the first node that committed it had it. */
 struct committed {
     uint64_t client, index; /* of data: whose, which */
-    uint64_t term, seq, hlc, fork_lsn;
+    uint64_t term, seq, hlc, trunk_hlc, fork_lsn;
+    uint16_t flags; /* of its block */
     uint32_t crc, incarnation;
     uint8_t origin, kind;
     uint64_t commit_term; /* of the node that first committed it, at that moment */
@@ -289,6 +293,12 @@ struct trunk_check {
         uint64_t hlc;
         uint32_t incarnation;
     } clocks[SIM_NODES]; /* of what each last wrote onto the trunk as its leader */
+    struct {
+        uint64_t term, at_ns;
+    } * births; /* by lsn: when the leader of that term put it there */
+    uint64_t births_count;
+    uint64_t aged_lsn, asked_lsn, gone_lsn; /* found too old, asked to go below, gone anywhere */
+    bool by_size;                           /* what is too much goes, too */
 };
 
 /* A producer: a client from its start to its death. */
@@ -365,7 +375,7 @@ struct sim {
     struct plan plan;
     uint64_t now_ns, started_ns;
     struct queue queue;
-    struct stream_random network, nemesis, load, disks, operators, floods;
+    struct stream_random network, nemesis, load, disks, operators, floods, clocks;
     struct cluster_config cluster;
     struct sim_node nodes[SIM_NODES];
     struct link_state links[SIM_NODES][SIM_NODES];
@@ -380,6 +390,7 @@ struct sim {
     struct sim_reader scene_clients[SIM_NODES]; /* of a scenario, by node */
     uint64_t scene_token;
     uint32_t pauses;
+    uint64_t clocks_set_ns; /* the first time that the nemesis set one; 0: it has not */
     struct cairn_result answers[SCENE_ANSWERS]; /* a ring: to what has not been asked after yet */
     uint32_t answers_count;
     uint8_t *votes[SIM_LOGS + 1][SIM_NODES]; /* by term: whom the node's present life voted for, plus one */
@@ -514,6 +525,9 @@ void catalog_write(struct sim *sim, uint32_t log, const char *operation, const c
 /* checker.c */
 void checker_init(struct sim *sim);
 void check_node(struct sim *sim, struct sim_node *node);
+/* checker_clocks.c: an entry is committed for the first time; after a poll, before or after which the node led. */
+void check_trunk_clock(struct sim *sim, uint32_t log, uint64_t lsn, const struct committed *entry);
+void check_ages(struct sim *sim, const struct sim_node *node, uint32_t log, const struct node_log *held, bool led);
 void check_often(struct sim *sim);
 void check_append_result(struct sim *sim, struct sim_client *client, const struct session_result *result);
 void check_read_entry(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result);

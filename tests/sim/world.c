@@ -187,6 +187,7 @@ node_boot(struct sim_node *node)
     }
     node->starts++;
     node->incarnation = node->node->incarnation;
+    node->booted_ns = sim->now_ns;
     node->events_seen = 0;
     node->poll_at_ns = UINT64_MAX;
     node->paused_until_ns = node->polled_ns = 0;

@@ -73,6 +73,7 @@ write_entry(struct history *history, uint32_t index, uint8_t node, const char *t
         .seq = history->seqs[node],
         .incarnation = 1,
         .origin = node,
+        .clock_doubtful = draw(5) == 0,
     };
     snprintf(entry->key, sizeof(entry->key), "k%u", (unsigned)draw(KEYS));
     snprintf(entry->text, sizeof(entry->text), "%s", texts[draw(texts_count)]);
@@ -142,6 +143,7 @@ add(struct cairn_view *view, const struct written *entry)
         .seq = entry->stamp.seq,
         .fork_lsn = entry->stamp.fork_lsn,
         .hlc = entry->stamp.hlc,
+        .clock_doubtful = entry->stamp.clock_doubtful,
         .entry = {.payload = entry->text,
                   .payload_bytes = (uint32_t)strlen(entry->text),
                   .key = entry->key,
@@ -224,6 +226,44 @@ forks_tell_what_vector_clocks_tell(void **state)
                 assert_int_equal(cairn_happened_before(&history.entries[i].stamp, &history.entries[j].stamp),
                                  knew(&history.entries[i], &history.entries[j]));
         }
+    }
+}
+
+/* Written apart; each in turn is the doubtful one, though its clock is the latest. */
+static void
+a_doubtful_clock_is_the_last_to_win(void **state)
+{
+    static struct shown shown;
+
+    (void)state;
+    for (uint32_t doubtful = 0; doubtful < 4; doubtful++) {
+        struct cairn_view *view = cairn_view_create(CAIRN_RESOLVE_LWW);
+        struct written entries[3];
+
+        memset(entries, 0, sizeof(entries));
+        for (uint32_t i = 0; i < 3; i++) {
+            entries[i].stamp = (struct cairn_stamp){
+                .lsn = 10 + i, .hlc = 100 + i, .seq = 1, .incarnation = 1, .origin = (uint8_t)i};
+            snprintf(entries[i].key, sizeof(entries[i].key), "k");
+            snprintf(entries[i].text, sizeof(entries[i].text), "%u", i);
+        }
+        /* Nobody has judged what is tentative. */
+        for (uint32_t i = 0; i < 3; i++) {
+            struct written early = entries[i];
+
+            early.stamp.lsn = UINT64_MAX;
+            early.stamp.hlc += i == doubtful ? 1000 : 0;
+            add(view, &early);
+        }
+        for (uint32_t i = 0; i < 3; i++) {
+            entries[i].stamp.hlc += i == doubtful ? 1000 : 0;
+            entries[i].stamp.clock_doubtful = i == doubtful;
+            add(view, &entries[i]);
+        }
+        shown.used = 0;
+        assert_true(cairn_view_each(view, show, &shown));
+        assert_string_equal(shown.text, doubtful == 2 ? "k: 1/1/1\n" : "k: 2/2/1\n");
+        cairn_view_free(view);
     }
 }
 
@@ -433,6 +473,7 @@ main(void)
         cmocka_unit_test(siblings_and_the_last_writer_are_those_of_vector_clocks),
         cmocka_unit_test(a_removal_takes_what_its_writer_knew_of),
         cmocka_unit_test(a_counter_counts_every_entry_once),
+        cmocka_unit_test(a_doubtful_clock_is_the_last_to_win),
         cmocka_unit_test(what_is_no_number_is_refused),
     };
 

@@ -30,7 +30,8 @@ encode_two(uint8_t *out, struct block *block)
     record_build((struct record *)(void *)records, &head, NULL, "hello");
     head.producer_seq = 2;
     record_build((struct record *)(void *)(records + record_size(&head)), &head, NULL, "world");
-    *block = (struct block){.term = 42, .first_seq = 9, .count = 2, .incarnation = 3, .origin = 1};
+    *block = (struct block){
+        .term = 42, .first_seq = 9, .hlc = 1, .trunk_hlc = 1, .count = 2, .incarnation = 3, .origin = 1};
     message.append.prev_lsn = 99;
     message.append.prev_term = 41;
     message.append.commit_lsn = 98;
@@ -144,6 +145,7 @@ a_base_comes_back(void **state)
     message.base.lsn = 1000;
     message.base.base_term = 41;
     message.base.digest = 0xd19e57;
+    message.base.hlc = 1234567;
     message.base.producer_floor = 77;
     message.base.marks_lsn = 78;
     message.base.members = (struct members){.voters = 5, .learners = 2};
@@ -154,6 +156,7 @@ a_base_comes_back(void **state)
     assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     assert_int_equal(decoded.message.base.lsn, 1000);
     assert_int_equal(decoded.message.base.digest, 0xd19e57);
+    assert_int_equal(decoded.message.base.hlc, 1234567);
     assert_int_equal(decoded.message.base.members.voters, 5);
     assert_int_equal(decoded.message.base.members.learners, 2);
     assert_int_equal(decoded.message.base.marks_count, 2);
@@ -197,7 +200,8 @@ static void
 what_is_lent_comes_back(void **state)
 {
     struct message message = message_of(MESSAGE_LEND);
-    struct block block = {.term = 40, .first_seq = 9, .count = 1, .incarnation = 3, .origin = 1};
+    struct block block = {
+        .term = 40, .first_seq = 9, .hlc = 1, .trunk_hlc = 1, .count = 1, .incarnation = 3, .origin = 1};
     struct record head = {.payload_bytes = 5, .producer = 11, .producer_seq = 1};
     struct decoded decoded;
     uint8_t bytes[512];
@@ -361,7 +365,7 @@ static void
 every_flipped_bit_of_a_large_records_fragment_is_noticed(void **state)
 {
     struct message message = message_of(MESSAGE_HAND_OFF);
-    struct block block = {.first_seq = 9, .count = 1, .incarnation = 3, .origin = 1};
+    struct block block = {.first_seq = 9, .hlc = 1, .trunk_hlc = 1, .count = 1, .incarnation = 3, .origin = 1};
     uint8_t piece[64], bytes[1024];
     struct decoded decoded;
     size_t size;
