@@ -56,6 +56,7 @@ enum journal_type {
     JOURNAL_TRIM = 7,    /* what is up to there may be gone; body: struct journal_base */
     JOURNAL_PRODUCERS =
         8, /* follows either; body: struct producer_row each; PRODUCERS_ALL in first_seq: none is missing */
+    JOURNAL_ENDS = 9, /* how far the other nodes' journals are known to be; body: CAIRN_NODES_MAX of struct journal_end */
 };
 
 #define JOURNAL_ACKED 1u    /* flag: some may have been acknowledged on this node's word alone */
@@ -86,6 +87,13 @@ struct journal_base {
         uint64_t seq;
         uint32_t incarnation, origin;
     } marks[MARKS_MAX];
+};
+
+/* By node: its last life that is known, and up to where its journal was durable. */
+struct journal_end {
+    struct cairn_id life;
+    uint64_t place;
+    uint32_t number, reserved;
 };
 
 /* Can what the header says be, and what the body says under it? Asked where checksums match. */

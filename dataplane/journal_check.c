@@ -78,6 +78,8 @@ journal_head_plausible(const struct journal_block *head)
         return head->body_bytes == sizeof(struct journal_base);
     case JOURNAL_PRODUCERS:
         return head->body_bytes == (uint64_t)head->block.count * sizeof(struct producer_row);
+    case JOURNAL_ENDS:
+        return head->body_bytes == CAIRN_NODES_MAX * sizeof(struct journal_end);
     }
     return false;
 }
@@ -100,6 +102,16 @@ journal_base_read(const struct journal_base *body, struct mark marks[MARKS_MAX],
                                  .incarnation = body->marks[i].incarnation,
                                  .origin = body->marks[i].origin < CAIRN_NODES_MAX ? (uint8_t)body->marks[i].origin
                                                                                    : CAIRN_NODE_NONE};
+}
+
+static bool
+ends_plausible(const struct journal_end *ends)
+{
+    for (uint32_t i = 0; i < CAIRN_NODES_MAX; i++) {
+        if (ends[i].number > LIFE_MAX)
+            return false;
+    }
+    return true;
 }
 
 /* By rising id, behind the one that the header names. */
@@ -146,6 +158,8 @@ journal_body_plausible(const struct journal_block *head, const void *body)
 
     if (head->type == JOURNAL_ENTRIES || head->type == JOURNAL_BRANCH)
         return bodies_plausible(head, body);
+    if (head->type == JOURNAL_ENDS)
+        return ends_plausible(body);
     if (head->type == JOURNAL_PRODUCERS)
         return rows_plausible(head, body);
     if (head->type != JOURNAL_BASE && head->type != JOURNAL_TRIM)

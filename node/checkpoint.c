@@ -219,6 +219,15 @@ put_log(struct buffer *buffer, struct node *node, const struct node_log *log, st
         memcpy(buffer->bytes + at, &head, sizeof(head));
 }
 
+static bool
+keep_known(const struct node *node)
+{
+    char detail[256];
+
+    return node->config.keep == NULL || node->config.keep(node->config.keep_context, &node->introduction.lives.identity,
+                                                          detail, sizeof(detail));
+}
+
 bool
 node_checkpoint(struct node *node)
 {
@@ -255,7 +264,8 @@ node_checkpoint(struct node *node)
         if (node->logs[i]->durable != NULL)
             put_log(&buffer, node, node->logs[i], page);
     }
-    if (page != NULL && !buffer.failed) {
+    /* What stands before it in the journal, ends of others' among it, is not read again. */
+    if (page != NULL && !buffer.failed && keep_known(node)) {
         head.size_bytes = buffer.used;
         memcpy(buffer.bytes, &head, sizeof(head));
         head.crc32c = crc32c(0, buffer.bytes + 16, buffer.used - 16);

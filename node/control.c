@@ -236,6 +236,7 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
         snprintf(detail, detail_bytes, "no memory for the catalog of logs");
     if (error == CAIRN_OK && node->config.disk != NULL)
         error = restore(node, detail, detail_bytes);
+    ends_merge(&node->ends, &node->introduction.begun);
     if (error == CAIRN_OK && !node_keep_life(node, true, detail, detail_bytes))
         error = CAIRN_IO;
     if (error == CAIRN_OK)

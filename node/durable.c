@@ -229,8 +229,12 @@ static void
 put(struct node *node, struct node_log *log, const struct journal_block *block, const void *body, size_t body_bytes,
     struct journal_item item)
 {
+    uint64_t place;
+
     item.owner = log;
-    note_place(log, block, journal_put(&node->journal, block, body, body_bytes, &item));
+    place = journal_put(&node->journal, block, body, body_bytes, &item);
+    node->ends.meant_place = place + sizeof(*block) + body_bytes;
+    note_place(log, block, place);
 }
 
 static bool
@@ -652,10 +656,10 @@ durable_tick(struct node *node, uint64_t now_ns)
 {
     bool full;
 
-    (void)now_ns;
     if (node->config.disk == NULL)
         return;
     journal_tick(&node->journal);
+    ends_write(node, now_ns);
     review_files(node);
     full = journal_space(&node->journal, node->journal.config.write_bytes, USE_CLIENT) == SPACE_NONE;
     if (full == node->journal_full)

@@ -50,7 +50,7 @@ tell(struct node *node, uint8_t peer, uint64_t now_ns)
     if (!may_tell(introduction) || (frame = port_frame(&node->ports[peer])) == NULL)
         return;
     if (node->config.disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
-        introduction->lives.place = node->journal.durable;
+        introduction->lives.place = ends_place(node);
     lives_tell(&introduction->lives, peer, &hello);
     introduction->told_beat[peer] = introduction->beats;
     send_frame(node, peer, frame, codec_encode_hello(&node->codec, peer, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
@@ -298,6 +298,7 @@ introduction_enter(struct node *node)
     introduction->entered = true;
     identity->begun = true;
     identity->chain[identity->chain_count - 1] = introduction->begun.chain[introduction->begun.chain_count - 1];
+    ends_merge(&node->ends, identity);
     node->heartbeat_ns = node->suspect_ns = 0;
     show(node);
 }

@@ -408,6 +408,7 @@ take_block(struct restoring *restoring, struct node_log *log, const struct journ
         return restore_base(node, log, head, (const struct journal_base *)(const void *)body);
     case JOURNAL_PRODUCERS:
         return restore_producers(log, head, (const struct producer_row *)(const void *)body);
+    case JOURNAL_ENDS:
     case JOURNAL_BEGIN:
         break;
     }
@@ -452,7 +453,7 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
     struct node_log *log = log_of_block(restoring, head);
 
     restoring->node->journal_damaged = true;
-    if (log == NULL)
+    if (log == NULL || head->type == JOURNAL_ENDS)
         return;
     if (head->type == JOURNAL_ENTRIES)
         lose_entries(log, head);
@@ -486,6 +487,10 @@ restore_block(struct restoring *restoring, const struct journal_block *head, con
     if (head->type == JOURNAL_BEGIN) {
         if (head->flags & JOURNAL_DOUBTFUL)
             doubt_all(restoring);
+        return true;
+    }
+    if (head->type == JOURNAL_ENDS) {
+        ends_restore(restoring->node, (const struct journal_end *)(const void *)body);
         return true;
     }
     log = log_of_block(restoring, head);

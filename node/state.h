@@ -25,6 +25,7 @@
 #include "config.h"
 #include "core.h"
 #include "detector.h"
+#include "ends.h"
 #include "introduce.h"
 #include "wellness.h"
 #include "journal.h"
@@ -363,6 +364,7 @@ struct node {
     uint64_t began_place;                 /* of the journal: it went on there */
     _Atomic uint64_t catalog_applied_lsn; /* control: its last entry that is in force here */
     struct introduction introduction;
+    struct ends ends;
     struct codec codec;
     struct worker worker;
     struct rte_mempool *pool;

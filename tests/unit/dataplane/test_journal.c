@@ -474,7 +474,7 @@ bodies_of_numbers_that_cannot_be_are_not_believed(void **state)
     assert_false(journal_head_plausible(&rows_head));
     base.body_bytes -= 8;
     assert_false(journal_head_plausible(&base));
-    base.type = JOURNAL_PRODUCERS + 1;
+    base.type = JOURNAL_ENDS + 1;
     assert_false(journal_head_plausible(&base));
 }
 
