@@ -106,6 +106,51 @@ old_copy_put_back(struct sim *sim)
     end_with_each_once(sim, 5);
 }
 
+/* It is granted a life by three others, of whom one is cut off before it tells what was agreed on: the old copy counts for
+ * nothing, also after another start. */
+static void
+old_copy_granted(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 5), victim = follower(sim, leader, 1), knows = follower(sim, leader, 2);
+    uint8_t others[] = {follower(sim, leader, 3), follower(sim, leader, 4)};
+    uint32_t number;
+
+    sim_run_for(sim, SETTLED_NS);
+    disk_shelve(&sim->nodes[victim], true);
+    for (uint32_t i = 0; i < 2; i++)
+        sim->links[leader][others[i]].lost_type = MESSAGE_APPEND;
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    number = sim->nodes[victim].incarnation;
+    node_crash(&sim->nodes[victim]);
+    node_crash(&sim->nodes[leader]);
+    for (uint32_t i = 0; i < 2; i++)
+        sim->links[leader][others[i]].lost_type = MESSAGE_NONE;
+    lose_from(sim, knows, MESSAGE_RECOVER_REPLY);
+    for (uint32_t i = 0; i < 2; i++) {
+        lose_from(sim, others[i], MESSAGE_PULL);
+        network_cut(sim, knows, others[i], true);
+    }
+    put_back(sim, victim);
+    node_boot(&sim->nodes[victim]);
+    eventually(sim, WITHIN, sim->nodes[victim].incarnation > number + 1);
+    isolate(sim, knows, true);
+    nobody_leads(sim);
+    expect(sim, !counts(sim, victim));
+    node_crash(&sim->nodes[victim]);
+    node_boot(&sim->nodes[victim]);
+    nobody_leads(sim);
+    expect(sim, !counts(sim, victim));
+    network_heal(sim);
+    lose_from(sim, knows, MESSAGE_NONE);
+    for (uint32_t i = 0; i < 2; i++)
+        lose_from(sim, others[i], MESSAGE_NONE);
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, counts(sim, victim));
+    end_with_each_once(sim, 5);
+}
+
 /* Nothing happened between the two lives but their starts: it is told by the lives alone. */
 static void
 directory_lives_twice(struct sim *sim)
@@ -187,6 +232,7 @@ lives_are_passed_on(struct sim *sim)
 const struct scenario scenarios_operators[] = {
     {"volume-missing-once", "a life without the volume is known when the volume is back", volume_missing_once},
     {"old-copy-put-back", "a directory that steps back in time has forgotten", old_copy_put_back},
+    {"old-copy-granted", "an old copy counts for nothing before it has recovered", old_copy_granted},
     {"directory-lives-twice", "a copied directory that lives twice has forgotten", directory_lives_twice},
     {"rolling-reboot-in-memory", "one after the other may lose all that it was", rolling_reboot_in_memory},
     {"lives-are-passed-on", "who comes to know a life keeps it for those who forget", lives_are_passed_on},
