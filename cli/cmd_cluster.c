@@ -45,7 +45,8 @@ tell_founded(const struct cluster_config *cluster, const json_t *answer, bool js
 
         for (uint8_t i = 0; i < cluster->nodes; i++)
             json_array_append_new(names, json_string(cluster->names[i]));
-        cli_row(json_pack("{s:s,s:s,s:o}", "state", "founded", "cluster", cli_text(standing, "cluster"), "nodes", names));
+        cli_row(
+            json_pack("{s:s,s:s,s:o}", "state", "founded", "cluster", cli_text(standing, "cluster"), "nodes", names));
     } else {
         printf("founded: cluster %s of %u nodes\n", cli_text(standing, "cluster"), cluster->nodes);
     }
@@ -88,8 +89,8 @@ bootstrap(const struct cluster_config *cluster, bool json)
         int status = -1;
 
         if (answer == NULL)
-            return cli_fail("no cluster is founded: %s (%s founds it: run this where that runs, once all nodes do)", detail,
-                            cluster->names[0]);
+            return cli_fail("no cluster is founded: %s (%s founds it: run this where that runs, once all nodes do)",
+                            detail, cluster->names[0]);
         if (!is_ok(answer))
             status = cli_fail("no cluster is founded: %s", cli_text(answer, "detail"));
         else if (strcmp(cli_text(answer, "state"), "founded") == 0) {

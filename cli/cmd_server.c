@@ -161,8 +161,8 @@ identify(struct server *server)
     else if (!cluster_config_agrees(server->cluster_file, cluster, &server->identity.agreed, detail, sizeof(detail)))
         return cli_fail("%s", detail);
     if (server->identity.self != server->config.self)
-        return cli_fail("directory %s/%s: it is node %u's, not %s's (directories were mixed up)", cluster->directory, name,
-                        server->identity.self + 1u, name);
+        return cli_fail("directory %s/%s: it is node %u's, not %s's (directories were mixed up)", cluster->directory,
+                        name, server->identity.self + 1u, name);
     if (!identity_draw(&life))
         return cli_fail("the kernel has no random bits for this life's identity: %s", strerror(errno));
     if (standing_at_start(&server->identity, found, server->disk, &life, &server->config.standing,

@@ -161,9 +161,10 @@ timing_makes_sense(const char *path, const struct cluster_config *config, char *
         return false;
     }
     if (timing.ceiling_ns < timing.timeout_ns) {
-        snprintf(detail, detail_bytes,
-                 "cluster file %s: timeout_ceiling_us %lu is less than timeout_us %lu: what is learned only lengthens it",
-                 path, (unsigned long)(timing.ceiling_ns / 1000), (unsigned long)(timing.timeout_ns / 1000));
+        snprintf(
+            detail, detail_bytes,
+            "cluster file %s: timeout_ceiling_us %lu is less than timeout_us %lu: what is learned only lengthens it",
+            path, (unsigned long)(timing.ceiling_ns / 1000), (unsigned long)(timing.timeout_ns / 1000));
         return false;
     }
     return true;
@@ -260,10 +261,11 @@ contradicts(const char *path, const char *key, const char *here, const char *agr
 
     if (line != 0)
         snprintf(place, sizeof(place), ", line %u", line);
-    snprintf(detail, detail_bytes,
-             "cluster file %s%s: %s is %s here, but the cluster has agreed on %s (the file does not change a cluster: put "
-             "it back)",
-             path, place, key, here, agreed);
+    snprintf(
+        detail, detail_bytes,
+        "cluster file %s%s: %s is %s here, but the cluster has agreed on %s (the file does not change a cluster: put "
+        "it back)",
+        path, place, key, here, agreed);
     return false;
 }
 
@@ -286,18 +288,20 @@ names_agree(const char *path, const struct cluster_config *config, const struct 
     for (uint32_t i = 0; i < agreed->nodes && i < config->nodes; i++) {
         if (strcmp(config->names[i], agreed->names[i]) == 0)
             continue;
-        snprintf(detail, detail_bytes,
-                 "cluster file %s, line %u: node %u is '%s' here, but the cluster has agreed on '%s' (names and their order "
-                 "are the same on every node: put them back)",
-                 path, line_of_name(path, config->names[i], 1), i + 1, config->names[i], agreed->names[i]);
+        snprintf(
+            detail, detail_bytes,
+            "cluster file %s, line %u: node %u is '%s' here, but the cluster has agreed on '%s' (names and their order "
+            "are the same on every node: put them back)",
+            path, line_of_name(path, config->names[i], 1), i + 1, config->names[i], agreed->names[i]);
         return false;
     }
     if (config->nodes == agreed->nodes)
         return true;
-    snprintf(detail, detail_bytes,
-             "cluster file %s, line %u: %u nodes are listed, but the cluster has agreed on %u (the file does not change "
-             "a cluster: put it back)",
-             path, line_of_key(path, "nodes"), config->nodes, agreed->nodes);
+    snprintf(
+        detail, detail_bytes,
+        "cluster file %s, line %u: %u nodes are listed, but the cluster has agreed on %u (the file does not change "
+        "a cluster: put it back)",
+        path, line_of_key(path, "nodes"), config->nodes, agreed->nodes);
     return false;
 }
 
@@ -312,8 +316,8 @@ cluster_config_agrees(const char *path, const struct cluster_config *config, con
                            detail, detail_bytes);
     if (here.memory_mib < agreed->memory_mib) {
         snprintf(detail, detail_bytes,
-                 "cluster file %s, line %u: memory_mib is %u, %u less than the cluster's logs may need (at least %u)", path,
-                 line_of_key(path, "memory_mib"), here.memory_mib, agreed->memory_mib - here.memory_mib,
+                 "cluster file %s, line %u: memory_mib is %u, %u less than the cluster's logs may need (at least %u)",
+                 path, line_of_key(path, "memory_mib"), here.memory_mib, agreed->memory_mib - here.memory_mib,
                  agreed->memory_mib);
         return false;
     }

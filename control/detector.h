@@ -63,9 +63,9 @@ struct detector {
     struct stalls stalls;
     uint64_t ticked_ns;
     uint64_t stalled_ns; /* in all */
-    uint64_t due_ns;    /* the next tick is wanted then; 0: whenever */
-    uint64_t unread_ns; /* what arrived while this node was late by so much is not all read yet */
-    uint64_t stale; /* heartbeats of a former life, dropped */
+    uint64_t due_ns;     /* the next tick is wanted then; 0: whenever */
+    uint64_t unread_ns;  /* what arrived while this node was late by so much is not all read yet */
+    uint64_t stale;      /* heartbeats of a former life, dropped */
 };
 
 enum detector_verdict {

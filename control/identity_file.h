@@ -10,7 +10,8 @@
 #include "identity.h"
 
 /* Locks DIR/NODE.lock, which says that the node runs. *lock_fd: held until it is closed. */
-enum cairn_error identity_lock(const char *directory, const char *node, int *lock_fd, char *detail, size_t detail_bytes);
+enum cairn_error identity_lock(const char *directory, const char *node, int *lock_fd, char *detail,
+                               size_t detail_bytes);
 
 /* Reads DIR/NODE/identity. *found: there is one. CAIRN_CORRUPT: it is not as it was written; detail says what to do. */
 enum cairn_error identity_load(const char *directory, const char *node, struct identity *out, bool *found, char *detail,

@@ -152,9 +152,9 @@ static void
 hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsigned *verdict)
 {
     struct identity *identity = &lives->identity;
-    struct known_life told = {.life = {.id = hello->known[identity->self].life,
-                                       .number = hello->known[identity->self].number},
-                              .place = hello->known[identity->self].place};
+    struct known_life told = {
+        .life = {.id = hello->known[identity->self].life, .number = hello->known[identity->self].number},
+        .place = hello->known[identity->self].place};
     struct peer_life *about = &lives->peers[from];
 
     if (lives->standing == STANDING_FORGOTTEN) {

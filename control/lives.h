@@ -39,11 +39,11 @@ struct hello {
     struct cairn_id life;                     /* the sender's */
     struct cairn_id confirmed; /* of what the receiver knows of the sender, this life is in the sender's chain */
     struct cairn_id refused;   /* the life of the receiver that must not run */
-    uint64_t fingerprint;         /* agreed_fingerprint() */
-    uint64_t place;               /* up to there the sender's journal is durable; 0: it has none */
-    uint32_t number;              /* of the sender's life; 0: it has none */
-    uint32_t asked_number;        /* that it would have; 0: none */
-    uint32_t granted_number;      /* that the receiver asked for and may have, as far as the sender goes */
+    uint64_t fingerprint;      /* agreed_fingerprint() */
+    uint64_t place;            /* up to there the sender's journal is durable; 0: it has none */
+    uint32_t number;           /* of the sender's life; 0: it has none */
+    uint32_t asked_number;     /* that it would have; 0: none */
+    uint32_t granted_number;   /* that the receiver asked for and may have, as far as the sender goes */
     uint8_t standing;
     uint8_t introduced; /* the sender believes the receiver's life */
     uint8_t nodes;
@@ -59,28 +59,28 @@ _Static_assert(sizeof(struct hello) == 864, "on the wire");
 
 /* What a hello led to: a set. */
 enum lives_verdict {
-    LIVES_REPLY = 1,       /* it is to be answered at once */
-    LIVES_CHANGED = 2,     /* the identity is to be kept anew */
-    LIVES_INTRODUCED = 4,  /* the sender's life is believed from now on */
-    LIVES_FOREIGN = 8,     /* of another cluster */
-    LIVES_STRANGER = 16,   /* not the member that has this seat */
-    LIVES_DIFFERS = 32,    /* configured otherwise */
-    LIVES_TWICE = 64,      /* two lives of that member run */
-    LIVES_FORGOT = 128,    /* this node has forgotten something that the sender knows of it */
-    LIVES_NUMBERED = 256,  /* this node's life has its number now */
-    LIVES_REFUSED = 512,   /* this node must not run */
-    LIVES_JOINED = 1024,   /* this node knows its cluster now */
+    LIVES_REPLY = 1,      /* it is to be answered at once */
+    LIVES_CHANGED = 2,    /* the identity is to be kept anew */
+    LIVES_INTRODUCED = 4, /* the sender's life is believed from now on */
+    LIVES_FOREIGN = 8,    /* of another cluster */
+    LIVES_STRANGER = 16,  /* not the member that has this seat */
+    LIVES_DIFFERS = 32,   /* configured otherwise */
+    LIVES_TWICE = 64,     /* two lives of that member run */
+    LIVES_FORGOT = 128,   /* this node has forgotten something that the sender knows of it */
+    LIVES_NUMBERED = 256, /* this node's life has its number now */
+    LIVES_REFUSED = 512,  /* this node must not run */
+    LIVES_JOINED = 1024,  /* this node knows its cluster now */
 };
 
 struct peer_life {
-    bool introduced;        /* identity.known is believed to be running */
-    bool introduced_to;     /* the peer believes this node's present life */
-    bool recovering;        /* some of its logs do not count yet, as it said last */
-    struct cairn_id confirms; /* what the peer knows of this node, and is so; not set: nothing */
-    struct cairn_id waiting;  /* the life that waits there, of no cluster; not set: none */
+    bool introduced;                          /* identity.known is believed to be running */
+    bool introduced_to;                       /* the peer believes this node's present life */
+    bool recovering;                          /* some of its logs do not count yet, as it said last */
+    struct cairn_id confirms;                 /* what the peer knows of this node, and is so; not set: nothing */
+    struct cairn_id waiting;                  /* the life that waits there, of no cluster; not set: none */
     uint64_t waiting_ns, waiting_fingerprint; /* when it was heard last; how it is configured */
-    struct cairn_id rival;    /* a life that came while another was heard */
-    uint64_t rival_ns;        /* when it was heard first */
+    struct cairn_id rival;                    /* a life that came while another was heard */
+    uint64_t rival_ns;                        /* when it was heard first */
     struct cairn_id refused;
     uint32_t granted_number; /* noted for the peer, and kept once kept_version has come to granted_version */
     uint64_t granted_version;
@@ -89,9 +89,9 @@ struct peer_life {
 struct lives {
     struct identity identity;
     enum standing standing;
-    uint64_t fingerprint;  /* of what this node is configured with */
-    uint64_t place;        /* of its journal, durable; 0: it has none */
-    bool recovering;       /* some of its logs do not count yet */
+    uint64_t fingerprint;    /* of what this node is configured with */
+    uint64_t place;          /* of its journal, durable; 0: it has none */
+    bool recovering;         /* some of its logs do not count yet */
     uint64_t rival_after_ns; /* heard side by side for so long, two lives are two */
     uint32_t asked_number;
     cairn_node_set granted_by;
@@ -117,8 +117,8 @@ void lives_kept(struct lives *lives, uint64_t version);
 /* Founds the cluster, if every other first member has been heard waiting, configured alike, within the last fresh_ns.
  * Else *missing: the first that was not (CAIRN_NODE_NONE: this node has state itself), *differs: it is configured
  * otherwise. members: identities for all, drawn by the caller. The caller keeps the identity before it tells anybody. */
-bool lives_found(struct lives *lives, const struct cairn_id *cluster, const struct cairn_id *members,
-                 uint64_t fresh_ns, uint64_t now_ns, uint8_t *missing, bool *differs);
+bool lives_found(struct lives *lives, const struct cairn_id *cluster, const struct cairn_id *members, uint64_t fresh_ns,
+                 uint64_t now_ns, uint8_t *missing, bool *differs);
 
 /* May the peer want a hello: has one of the two not introduced the other yet? */
 bool lives_unacquainted(const struct lives *lives, uint8_t peer);

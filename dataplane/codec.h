@@ -24,7 +24,7 @@
 
 struct wire_header {
     uint8_t version, type, from, to;
-    uint32_t crc32c; /* of header and body, this field as 0 */
+    uint32_t crc32c;   /* of header and body, this field as 0 */
     uint32_t identity; /* of the sender's cluster and life; of a hello the number that the cluster file gives */
     uint32_t incarnation;
     uint32_t log;
@@ -112,7 +112,8 @@ struct wire_heartbeat {
 struct wire_row {
     uint64_t term, commit_lsn, digest, trim_lsn;
     uint64_t aged_lsn; /* what is at or below is older than the log's rules keep */
-    uint32_t log, reserved;
+    uint32_t log;
+    uint16_t voters, learners; /* of the log, as its leader has them */
 };
 
 _Static_assert(sizeof(struct wire_header) == 32, "on the wire");

@@ -603,10 +603,10 @@ destroy(struct disk *disk)
 }
 
 #define WAITING_OPERATIONS                                                                                             \
-    .reserve = reserve, .create_reserved = create_reserved,                                                            \
-    .list = list, .create = create, .open = open_file, .close = close_file, .remove = remove_file, .retire = retire,   \
-    .shrink = shrink, .read = read_file, .read_begin = read_begin, .read_end = read_end, .save = save, .load = load,   \
-    .free_bytes = free_bytes, .use_memory = use_memory, .destroy = destroy
+    .reserve = reserve, .create_reserved = create_reserved, .list = list, .create = create, .open = open_file,         \
+    .close = close_file, .remove = remove_file, .retire = retire, .shrink = shrink, .read = read_file,                 \
+    .read_begin = read_begin, .read_end = read_end, .save = save, .load = load, .free_bytes = free_bytes,              \
+    .use_memory = use_memory, .destroy = destroy
 
 static const struct disk_operations ring_operations = {WAITING_OPERATIONS, .submit = ring_submit, .poll = ring_poll};
 static const struct disk_operations queue_operations = {WAITING_OPERATIONS, .submit = queue_submit, .poll = queue_poll};

@@ -127,7 +127,9 @@ add(struct journal *journal, struct journal_write *write, const struct journal_b
 static bool
 next_file(struct journal *journal)
 {
-    struct journal_block begin = {.type = JOURNAL_BEGIN, .flags = atomic_load_explicit(&journal->doubtful, memory_order_relaxed) ? JOURNAL_DOUBTFUL : 0};
+    struct journal_block begin = {
+        .type = JOURNAL_BEGIN,
+        .flags = atomic_load_explicit(&journal->doubtful, memory_order_relaxed) ? JOURNAL_DOUBTFUL : 0};
     struct journal_write *write = filling(journal);
     struct disk *disk = journal->config.disk;
 

@@ -46,7 +46,8 @@ struct journal_head {
 };
 
 enum journal_type {
-    JOURNAL_BEGIN = 1, /* the file's first block: the former file's number (first_lsn), where that ended (first_seq); the
+    JOURNAL_BEGIN =
+        1, /* the file's first block: the former file's number (first_lsn), where that ended (first_seq); the
                           life that made the file, as in its head (incarnation; its id in fork_lsn and hlc) */
     JOURNAL_ENTRIES = 2, /* of a trunk; body: the records */
     JOURNAL_BRANCH = 3,  /* of a branch; body: the records */
@@ -56,7 +57,8 @@ enum journal_type {
     JOURNAL_TRIM = 7,    /* what is up to there may be gone; body: struct journal_base */
     JOURNAL_PRODUCERS =
         8, /* follows either; body: struct producer_row each; PRODUCERS_ALL in first_seq: none is missing */
-    JOURNAL_ENDS = 9, /* how far the other nodes' journals are known to be; body: CAIRN_NODES_MAX of struct journal_end */
+    JOURNAL_ENDS =
+        9, /* how far the other nodes' journals are known to be; body: CAIRN_NODES_MAX of struct journal_end */
 };
 
 #define JOURNAL_ACKED 1u    /* flag: some may have been acknowledged on this node's word alone */

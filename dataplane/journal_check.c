@@ -24,8 +24,7 @@ records_plausible(const struct journal_block *head)
 
     return block->size_bytes == head->body_bytes && block->count >= 1 &&
            block->count <= head->body_bytes / sizeof(struct record) && hlc_plausible(block->hlc, block->count) &&
-           hlc_plausible(block->trunk_hlc, block->count) &&
-           fork_plausible(block->fork_lsn);
+           hlc_plausible(block->trunk_hlc, block->count) && fork_plausible(block->fork_lsn);
 }
 
 static bool

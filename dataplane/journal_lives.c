@@ -17,7 +17,8 @@ static bool
 head_is_whole(const struct journal_head *head, uint64_t number)
 {
     return memcmp(head->magic, JOURNAL_MAGIC, sizeof(head->magic)) == 0 && head->version == JOURNAL_VERSION &&
-           head->number == number && head->crc32c == crc32c(0, &head->cluster, sizeof(*head) - offsetof(struct journal_head, cluster));
+           head->number == number &&
+           head->crc32c == crc32c(0, &head->cluster, sizeof(*head) - offsetof(struct journal_head, cluster));
 }
 
 static bool

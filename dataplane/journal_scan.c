@@ -299,7 +299,8 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
         if (scan->incarnation == 0)
             scan->cluster_id = head->cluster_id;
         if (memcmp(&head->cluster_id, &scan->cluster_id, sizeof(head->cluster_id)) != 0) {
-            snprintf(detail, detail_bytes, "journal-%08" PRIu64 ": of another cluster than the files before it (they were mixed up)",
+            snprintf(detail, detail_bytes,
+                     "journal-%08" PRIu64 ": of another cluster than the files before it (they were mixed up)",
                      scan->numbers[index]);
             return CAIRN_CORRUPT;
         }

@@ -144,8 +144,9 @@ standing_row(const struct node *node)
     node_standing(node, text, sizeof(text));
     return json_pack("{s:s,s:b,s:o,s:o,s:o,s:I,s:o,s:s}", "standing", names[view.standing], "recovering",
                      view.forgotten || introduction_phase(&node->introduction) != PHASE_INSIDE, "cluster",
-                     id_or_null(&view.cluster), "member", id_or_null(&view.members[node->self]), "life", id_or_null(&view.life),
-                     "start", (json_int_t)view.number, "introduced", names_of(node, view.introduced), "detail", text);
+                     id_or_null(&view.cluster), "member", id_or_null(&view.members[node->self]), "life",
+                     id_or_null(&view.life), "start", (json_int_t)view.number, "introduced",
+                     names_of(node, view.introduced), "detail", text);
 }
 
 /* How this node does; how long it waits for others, and why. */
@@ -315,8 +316,8 @@ cluster(const struct node *node)
                                               "start", (json_int_t)view.lives[i].number));
     return json_pack("{s:b,s:o,s:o,s:I,s:I,s:I,s:s,s:s}", "ok", 1, "cluster", id_or_null(&view.cluster), "rows", rows,
                      "heartbeat_us", (json_int_t)(agreed->heartbeat_ns / 1000), "timeout_us",
-                     (json_int_t)(agreed->timeout_ns / 1000), "memory_mib", (json_int_t)agreed->memory_mib, "durability",
-                     cairn_durability_name(agreed->durability), "detail", text);
+                     (json_int_t)(agreed->timeout_ns / 1000), "memory_mib", (json_int_t)agreed->memory_mib,
+                     "durability", cairn_durability_name(agreed->durability), "detail", text);
 }
 
 /* What the worker said of a new cluster that was asked for. */
@@ -329,7 +330,8 @@ founding_refused(const struct node *node, const struct founding *founding)
         snprintf(detail, sizeof(detail), "%s is of a cluster already", node->name);
     else if (founding->differs)
         snprintf(detail, sizeof(detail),
-                 "%s is configured otherwise (its cluster file must say the same of nodes, heartbeat, timeout, durability and "
+                 "%s is configured otherwise (its cluster file must say the same of nodes, heartbeat, timeout, "
+                 "durability and "
                  "memory_mib)",
                  node->config.cluster->names[founding->missing]);
     else

@@ -153,8 +153,6 @@ members_changed(struct node *node, struct node_log *log)
 
     node_event(node, EVENT_MEMBERS, log, node->self, 0, 0, "voters %x, learners %x (bit 0 is %s)", members->voters,
                members->learners, node->config.cluster->names[0]);
-    if (!node_is_member(node, log))
-        readers_left(node, log);
 }
 
 /* The trunk begins anew behind what its leader has trimmed: nothing of before is here any more. */

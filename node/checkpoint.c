@@ -224,8 +224,8 @@ keep_known(const struct node *node)
 {
     char detail[256];
 
-    return node->config.keep == NULL || node->config.keep(node->config.keep_context, &node->introduction.lives.identity,
-                                                          detail, sizeof(detail));
+    return node->config.keep == NULL ||
+           node->config.keep(node->config.keep_context, &node->introduction.lives.identity, detail, sizeof(detail));
 }
 
 bool
@@ -242,8 +242,7 @@ node_checkpoint(struct node *node)
     bool saved = false;
 
     if (node->config.disk == NULL || introduction_phase(&node->introduction) != PHASE_INSIDE || !node_settled(node) ||
-        node->journal_damaged || node->journal_failed ||
-        atomic_load_explicit(&node->unreadable, memory_order_relaxed))
+        node->journal_damaged || node->journal_failed || atomic_load_explicit(&node->unreadable, memory_order_relaxed))
         return false;
     head.from_place = node->logs[0]->durable == NULL ? 0 : node->logs[0]->durable->tail_place;
     for (uint32_t i = 0; i < node->logs_count; i++) {

@@ -5,17 +5,18 @@
 
 #include <stdint.h>
 
-#include "journal.h"
 #include "identity.h"
+#include "journal.h"
 
 struct node;
 
 struct ends {
-    uint64_t written_ns;                            /* worker: when it was written last */
-    uint64_t written_file;                          /* and into which file */
-    struct known_life written[CAIRN_NODES_MAX];     /* what was */
-    struct known_life restored[CAIRN_NODES_MAX];    /* as the journal had it, while it is read */
-    uint64_t meant_place; /* this node's own: behind what was written last beside such ends, which are nobody's to know */
+    uint64_t written_ns;                         /* worker: when it was written last */
+    uint64_t written_file;                       /* and into which file */
+    struct known_life written[CAIRN_NODES_MAX];  /* what was */
+    struct known_life restored[CAIRN_NODES_MAX]; /* as the journal had it, while it is read */
+    uint64_t
+        meant_place; /* this node's own: behind what was written last beside such ends, which are nobody's to know */
 };
 
 /* Worker, at each heartbeat: what is known of the others' ends, if that is more than was written, into the journal. */

@@ -37,7 +37,8 @@ introduction_init(struct node *node)
 static bool
 may_tell(const struct introduction *introduction)
 {
-    return introduction->lives.standing != STANDING_MEMBER || introduction->lives.kept_version >= introduction->lives.life_version;
+    return introduction->lives.standing != STANDING_MEMBER ||
+           introduction->lives.kept_version >= introduction->lives.life_version;
 }
 
 static void
@@ -53,7 +54,8 @@ tell(struct node *node, uint8_t peer, uint64_t now_ns)
         introduction->lives.place = ends_place(node);
     lives_tell(&introduction->lives, peer, &hello);
     introduction->told_beat[peer] = introduction->beats;
-    send_frame(node, peer, frame, codec_encode_hello(&node->codec, peer, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
+    send_frame(node, peer, frame,
+               codec_encode_hello(&node->codec, peer, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
                now_ns);
 }
 
@@ -152,9 +154,12 @@ complain(struct node *node, uint8_t from, unsigned verdict)
         unsigned verdict;
         const char *text;
     } complaints[] = {
-        {LIVES_FOREIGN, "%s is of another cluster: not believed ('cairn status' shows which; one of the two has the other's address)"},
-        {LIVES_STRANGER, "%s is not the member that has this place: its identity was retired, or is another's; not believed"},
-        {LIVES_DIFFERS, "%s is configured otherwise (nodes, heartbeat, timeout, durability or memory_mib): not believed until its cluster file says the same"},
+        {LIVES_FOREIGN,
+         "%s is of another cluster: not believed ('cairn status' shows which; one of the two has the other's address)"},
+        {LIVES_STRANGER,
+         "%s is not the member that has this place: its identity was retired, or is another's; not believed"},
+        {LIVES_DIFFERS, "%s is configured otherwise (nodes, heartbeat, timeout, durability or memory_mib): not "
+                        "believed until its cluster file says the same"},
         {LIVES_TWICE, "%s runs twice: the one that came later is refused"},
     };
     unsigned *known = &node->introduction.complained[from];
@@ -340,7 +345,8 @@ keep(struct node *node, const struct identity *identity)
 {
     struct introduction *introduction = &node->introduction;
     char detail[384];
-    bool kept = node->config.keep == NULL || node->config.keep(node->config.keep_context, identity, detail, sizeof(detail));
+    bool kept = node->config.keep == NULL ||
+                node->config.keep(node->config.keep_context, identity, detail, sizeof(detail));
 
     if (!kept && !introduction->told_unkept)
         control_tell(node, EVENT_DISK_FAILED, "who this node is cannot be kept: %s", detail);

@@ -22,7 +22,7 @@
 struct node;
 
 enum phase {
-    PHASE_OUTSIDE, /* no logs: the worker only hears and tells hellos */
+    PHASE_OUTSIDE,   /* no logs: the worker only hears and tells hellos */
     PHASE_INSIDE,    /* control sets it, when the logs are there */
     PHASE_BEGINNING, /* control sets it, before it makes them: the worker does nothing */
     PHASE_ENDED,     /* the worker sets it: this life may not go on */
@@ -63,10 +63,10 @@ struct introduction {
     bool entered;     /* worker: it has seen PHASE_INSIDE */
     bool told_unkept; /* control */
     uint64_t beats, told_beat[CAIRN_NODES_MAX];
-    uint8_t replies[CAIRN_NODES_MAX]; /* since the last beat */
-    uint64_t heard_ns[CAIRN_NODES_MAX]; /* the last frame of the life that was introduced, other than hellos */
+    uint8_t replies[CAIRN_NODES_MAX];     /* since the last beat */
+    uint64_t heard_ns[CAIRN_NODES_MAX];   /* the last frame of the life that was introduced, other than hellos */
     unsigned complained[CAIRN_NODES_MAX]; /* of what an event has been told already: enum lives_verdict */
-    _Atomic cairn_node_set well; /* worker writes, any thread reads */
+    _Atomic cairn_node_set well;          /* worker writes, any thread reads */
     _Atomic uint32_t sequence;
     struct standing_view shown;
 };

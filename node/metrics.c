@@ -252,9 +252,8 @@ write_drops(const struct report *report)
                                                        [FRAME_PORT] = "port",
                                                        [FRAME_SOURCE] = "source"};
     static const char *const messages[CODEC_VERDICTS] = {
-        [CODEC_SHORT] = "short", [CODEC_FOREIGN] = "foreign", [CODEC_CHECKSUM] = "checksum",
-        [CODEC_TO] = "to",       [CODEC_FROM] = "from",       [CODEC_STRANGER] = "life",
-        [CODEC_FIELD] = "field"};
+        [CODEC_SHORT] = "short", [CODEC_FOREIGN] = "foreign", [CODEC_CHECKSUM] = "checksum", [CODEC_TO] = "to",
+        [CODEC_FROM] = "from",   [CODEC_STRANGER] = "life",   [CODEC_FIELD] = "field"};
     struct node *node = report->node;
 
     family(report, "cairn_frames_dropped_total", "counter",

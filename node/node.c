@@ -492,7 +492,7 @@ node_is_member(const struct node *node, const struct node_log *log)
 {
     const struct members *members = core_members(log->core);
 
-    return ((members->voters | members->learners) >> node->self & 1) != 0;
+    return !log->left && ((members->voters | members->learners) >> node->self & 1) != 0;
 }
 
 uint8_t

@@ -306,17 +306,6 @@ readers_truncated(struct node *node, const struct node_log *log, uint64_t from_l
 }
 
 void
-readers_left(struct node *node, const struct node_log *log)
-{
-    for (uint32_t i = 0; i < node->readers_end; i++) {
-        struct reader *reader = &node->readers[i];
-
-        if (reader->used && reader->log == log)
-            reader_end(node, reader, CAIRN_NOT_MEMBER);
-    }
-}
-
-void
 reader_failed(struct node *node, uint64_t token)
 {
     struct reader *reader = reader_by_token(node, token);
@@ -460,6 +449,10 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
 {
     uint32_t given;
 
+    if (!node_is_member(node, reader->log)) {
+        reader_end(node, reader, CAIRN_NOT_MEMBER);
+        return 0;
+    }
     if (reader->waiting && reader->level == CAIRN_READ_SESSION) {
         try_session(reader);
         if (reader->waiting && now_ns - reader->since_ns > GIVE_UP_NS)

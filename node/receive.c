@@ -74,7 +74,8 @@ entries_have_room(const struct node *node, const struct node_log *log, const str
     if (message->type == MESSAGE_SPREAD)
         return branch_has_room(node, &log->branches[message->from], worst_bytes(block));
     return store_has_room(node, &log->trunk, worst_bytes(block)) &&
-           durable_space(node, log, worst_bytes(block), block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER) == SPACE_YES;
+           durable_space(node, log, worst_bytes(block), block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER) ==
+               SPACE_YES;
 }
 
 /* Entries of a leader (or a lender) go straight to the end of the trunk, where the core's answer leaves them or
@@ -318,6 +319,9 @@ receive_row(struct node *node, const struct decoded *decoded, const struct wire_
         return;
     }
     compare_digest(node, log, row, decoded->from);
+    /* Who is removed is sent nothing any more, the entry that says so among it. */
+    if (core_leader(log->core) == decoded->from)
+        log->left = ((row->voters | row->learners) >> node->self & 1) == 0;
     log->led_by = decoded->from;
     log->led_term = row->term;
     log->led_epoch = decoded->heartbeat.epoch;

@@ -744,17 +744,19 @@ check_lives(const struct restoring *restoring, char *detail, size_t detail_bytes
     const struct cairn_id *cluster = &node->introduction.lives.identity.cluster;
 
     if (cairn_id_is_set(&restoring->scan.cluster_id) && !cairn_id_equal(&restoring->scan.cluster_id, cluster)) {
-        snprintf(detail, detail_bytes,
-                 "node %s: its journal is of another cluster (take the node's directory away to recover from the others)",
-                 node->name);
+        snprintf(
+            detail, detail_bytes,
+            "node %s: its journal is of another cluster (take the node's directory away to recover from the others)",
+            node->name);
         return CAIRN_CORRUPT;
     }
     if (restoring->scan.incarnation < node->incarnation)
         return CAIRN_OK;
-    snprintf(detail, detail_bytes,
-             "node %s: its journal is of life %u, and this would be life %u (take the node's directory away to recover from "
-             "the others)",
-             node->name, restoring->scan.incarnation, node->incarnation);
+    snprintf(
+        detail, detail_bytes,
+        "node %s: its journal is of life %u, and this would be life %u (take the node's directory away to recover from "
+        "the others)",
+        node->name, restoring->scan.incarnation, node->incarnation);
     return CAIRN_CORRUPT;
 }
 

@@ -496,6 +496,8 @@ heartbeat_to(struct node *node, uint8_t peer, const struct wire_heartbeat *commo
             .trim_lsn = log->row_trim_lsn,
             .aged_lsn = log->row_aged_lsn,
             .log = log->id,
+            .voters = (uint16_t)core_members(log->core)->voters,
+            .learners = (uint16_t)core_members(log->core)->learners,
         };
         if (heartbeat.rows < CODEC_HEARTBEAT_ROWS_MAX)
             continue;

@@ -18,7 +18,7 @@ struct sight {
     uint16_t heard[CAIRN_NODES_MAX]; /* how long ago it heard each, in SIGHT_UNIT_NS; SIGHT_LONG: that long or longer */
     uint16_t modes[CAIRN_MODES];     /* how many of its logs are in each */
     struct wire_health health;
-    int64_t clock_ns;                /* its wall clock is so far ahead of the time, as this node knows it */
+    int64_t clock_ns; /* its wall clock is so far ahead of the time, as this node knows it */
 };
 
 /* By node, this one's own among them, and how long this one waits for others. The worker writes `now`, and shows it; any

@@ -27,7 +27,6 @@
 #include "detector.h"
 #include "ends.h"
 #include "introduce.h"
-#include "wellness.h"
 #include "journal.h"
 #include "latencies.h"
 #include "mode.h"
@@ -35,6 +34,7 @@
 #include "protocol.h"
 #include "sight.h"
 #include "store.h"
+#include "wellness.h"
 #include "worker.h"
 
 #define ATTACHMENTS_MAX 64u
@@ -185,8 +185,8 @@ struct durable {
     /* What its producers have on what is gone, written after either: what comes next; whether the journal has not all. */
     bool producers_due, producers_missing;
     uint64_t producers_after_id;
-    bool tail_due; /* something was written since the last tail */
-    bool listed;   /* in node->unwritten */
+    bool tail_due;       /* something was written since the last tail */
+    bool listed;         /* in node->unwritten */
     uint64_t moved_file; /* where it was written again last for want of space */
     uint64_t tail_ns;
     /* Places in the journal, of what was said last, or first: what is older may go. */
@@ -289,6 +289,7 @@ struct node_log {
     struct stream streams[CAIRN_NODES_MAX];
     struct stream hand_offs[CAIRN_NODES_MAX]; /* by origin */
     struct stream spreads[CAIRN_NODES_MAX];   /* by peer */
+    bool left;                                /* its leader counts this node as no member, which its trunk need not say */
     bool active;                              /* in node->active */
     bool touched;                             /* something happened since its last tick */
     uint64_t hlc;                             /* the hybrid clock's last word */
@@ -616,8 +617,6 @@ void readers_drop(struct node *node, uint8_t attachment);
 void reader_ready(struct node *node, uint64_t token, uint64_t lsn, bool here);
 /* The trunk ends before from_lsn now: who reads what was held here reads no further. */
 void readers_truncated(struct node *node, const struct node_log *log, uint64_t from_lsn);
-/* This node is no member of the log any more. */
-void readers_left(struct node *node, const struct node_log *log);
 void reader_failed(struct node *node, uint64_t token);
 uint32_t readers_turn(struct node *node, uint64_t now_ns);
 

@@ -107,8 +107,7 @@ look_at_others(struct node *node, uint64_t now_ns)
     health->unwritable = 0;
     health->slower = false;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        uint32_t ailments = peer == node->self ? health->ailments
-                                               : node->sights.now[peer].health.ailments & AILMENTS;
+        uint32_t ailments = peer == node->self ? health->ailments : node->sights.now[peer].health.ailments & AILMENTS;
 
         if (ailments & (AIL_DISK_FULL | AIL_DISK_FAILED))
             health->unwritable |= (cairn_node_set)1 << peer;

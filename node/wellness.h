@@ -16,11 +16,11 @@ struct node_log;
 
 struct node_health {
     uint32_t ailments;
-    uint64_t since_ns[AILMENT_BITS];       /* of those that it has */
-    uint64_t ailing_ns[CAIRN_NODES_MAX];   /* when a peer was last worse off than well */
-    cairn_node_set unwritable;             /* who can take no entries of durable logs */
-    bool slower;                           /* its disk than some other's, by far */
-    struct pulse pulse;                    /* of the journal's writes */
+    uint64_t since_ns[AILMENT_BITS];     /* of those that it has */
+    uint64_t ailing_ns[CAIRN_NODES_MAX]; /* when a peer was last worse off than well */
+    cairn_node_set unwritable;           /* who can take no entries of durable logs */
+    bool slower;                         /* its disk than some other's, by far */
+    struct pulse pulse;                  /* of the journal's writes */
 };
 
 /* At each heartbeat: looks at itself, tells of what has changed, and lets others lead who are better off. */

@@ -19,8 +19,7 @@ core_transfer(struct core *core, uint8_t target, uint64_t now_ns)
         progress->match_lsn + core->config.window_entries / 2 < core->last_lsn)
         return CAIRN_BEHIND;
     core->transfer_target = target;
-    core->transfer_until_ns = (grants_run(core, now_ns) ? core->grants_until_ns : now_ns) +
-                              election_wait_ns(core);
+    core->transfer_until_ns = (grants_run(core, now_ns) ? core->grants_until_ns : now_ns) + election_wait_ns(core);
     core->transfer_sent = false;
     return CAIRN_OK;
 }

@@ -31,8 +31,8 @@ enum cairn_error {
     CAIRN_NO_SPACE,    /* the node's disk has no space left for its journal */
     CAIRN_DISK_FAILED, /* a write of the node's journal failed: it acknowledges nothing any more */
     CAIRN_UNREADABLE,  /* the node's disk does not give back what was written: another node may */
-    CAIRN_NOT_MEMBER,  /* the node is no member of the log, and has nothing of it to give; the answer names one that is */
-    CAIRN_MISMATCH,    /* the producer's sequence is that of another entry: this one is not appended */
+    CAIRN_NOT_MEMBER, /* the node is no member of the log, and has nothing of it to give; the answer names one that is */
+    CAIRN_MISMATCH,   /* the producer's sequence is that of another entry: this one is not appended */
     CAIRN_ERRORS,
 };
 

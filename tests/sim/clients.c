@@ -62,7 +62,8 @@ new_producer(void *context)
         client->lives_capacity = client->lives_capacity == 0 ? 16 : 2 * client->lives_capacity;
         client->lives = realloc(client->lives, client->lives_capacity * sizeof(*client->lives));
     }
-    client->lives[client->lives_count++] = (struct producer_life){.producer = producer, .last_index = client->first_index};
+    client->lives[client->lives_count++] = (struct producer_life){.producer = producer,
+                                                                  .last_index = client->first_index};
     return producer;
 }
 

@@ -77,7 +77,8 @@ forge_entry(struct sim *sim, uint8_t leader, uint8_t to, uint32_t life, uint64_t
     struct codec codec = codec_of(sim, leader);
     const struct core *core = core_of(sim, leader);
     struct message message = message_of(MESSAGE_APPEND, leader, to, core_term(core));
-    struct block block = {.term = core_term(core), .first_seq = seq, .trunk_hlc = 1, .count = 1, .incarnation = life, .origin = leader};
+    struct block block = {
+        .term = core_term(core), .first_seq = seq, .trunk_hlc = 1, .count = 1, .incarnation = life, .origin = leader};
     uint8_t bytes[PORT_FRAME_BYTES];
     struct record head = {.producer = producer}, record;
     size_t size_bytes;

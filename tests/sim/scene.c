@@ -12,7 +12,6 @@ takes_no_part(const struct sim *sim, uint8_t node, uint32_t log)
     return node_is_up(&sim->nodes[node]) && (held == NULL || core_recovering(held->core));
 }
 
-
 struct core *
 core_of(struct sim *sim, uint8_t node)
 {

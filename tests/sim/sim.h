@@ -36,7 +36,7 @@
 #define SCENE_ANSWERS 64u
 #define US 1000ull
 #define MS 1000000ull
-#define SIM_TIMEOUT_NS (10 * MS) /* of the profile `shared`, which runs here */
+#define SIM_TIMEOUT_NS (10 * MS)             /* of the profile `shared`, which runs here */
 #define SIM_CEILING_NS (50 * SIM_TIMEOUT_NS) /* of what is learned */
 #define SIM_INTERVAL_NS (1 * MS)
 
@@ -178,7 +178,7 @@ struct log_check {
     uint64_t denies_ns, serves_ns; /* since when it is to deny reads; since when none are to be denied; 0: not now */
     uint64_t needless_ns;          /* since when it accepts alone, or denies, though enough are in reach */
     uint64_t alone_ns;             /* since when it leads, and hears less than a majority */
-    uint64_t alone_wait_ns; /* the longest that it has waited for anybody meanwhile */
+    uint64_t alone_wait_ns;        /* the longest that it has waited for anybody meanwhile */
 };
 
 #define SIM_DISK_REQUESTS 64u
@@ -243,7 +243,7 @@ struct sim_node {
     struct {
         uint64_t last_ns, since_ns; /* the last, and the first of those that have come in time */
         uint32_t incarnation;
-    } beats[SIM_NODES]; /* heartbeats that came whole */
+    } beats[SIM_NODES];           /* heartbeats that came whole */
     uint64_t waits_ns[SIM_NODES]; /* how long it waited for each when that was last looked at */
     uint64_t events_seen;
     struct log_check checks[SIM_LOGS + 1];
@@ -390,7 +390,7 @@ struct sim {
     struct sim_reader scene_clients[SIM_NODES]; /* of a scenario, by node */
     uint64_t scene_token;
     uint32_t pauses;
-    uint64_t clocks_set_ns; /* the first time that the nemesis set one; 0: it has not */
+    uint64_t clocks_set_ns;                     /* the first time that the nemesis set one; 0: it has not */
     struct cairn_result answers[SCENE_ANSWERS]; /* a ring: to what has not been asked after yet */
     uint32_t answers_count;
     uint8_t *votes[SIM_LOGS + 1][SIM_NODES]; /* by term: whom the node's present life voted for, plus one */

@@ -91,8 +91,13 @@ static void
 a_flapping_link_is_held_back_and_counts_again_when_it_is_steady(void **state)
 {
     static const uint64_t ms = 1000000;
-    struct detector_config config = {
-        .self = 0, .nodes = 2, .rejoin_beats = 3, .interval_ns = ms, .timeout_ns = 10 * ms, .ceiling_ns = 10 * ms, .hold_max_ns = 1000 * ms};
+    struct detector_config config = {.self = 0,
+                                     .nodes = 2,
+                                     .rejoin_beats = 3,
+                                     .interval_ns = ms,
+                                     .timeout_ns = 10 * ms,
+                                     .ceiling_ns = 10 * ms,
+                                     .hold_max_ns = 1000 * ms};
     uint64_t now_ns = 1000 * ms;
     struct detector detector;
 
