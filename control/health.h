@@ -16,9 +16,11 @@ enum ailment {
     AIL_NO_MEMORY = 16,  /* no segment for entries */
     AIL_NO_SLOTS = 32,   /* no place for another client or reader */
     AIL_DISK_TIGHT = 64, /* no space for the next file: it will be full before long */
+    AIL_DISK_WAITS =
+        128, /* little is left before its next file, which is being made: no ailment, but a reason to wait */
 };
-#define AILMENTS 127u
-#define AILMENT_BITS 7u
+#define AILMENTS 255u
+#define AILMENT_BITS 8u
 
 /* Of a log that is durable or not: 0 is well, and higher is worse. A disk that is nearly full is as bad as one that is:
  * where all fill at the same time it makes no difference who is first. */

@@ -429,9 +429,9 @@ kept_bytes(const struct journal *journal, enum journal_use use)
 
     if (use == USE_CLIENT)
         return share_bytes + journal->config.write_bytes;
-    if (use == USE_FOLLOWER)
-        return share_bytes + journal->config.write_bytes / 2;
-    return order_bytes < 2 * share_bytes ? order_bytes : 2 * share_bytes;
+    if (order_bytes > 2 * share_bytes)
+        order_bytes = 2 * share_bytes;
+    return use == USE_FOLLOWER ? order_bytes + order_bytes / 2 : order_bytes;
 }
 
 enum journal_space
@@ -449,6 +449,12 @@ journal_is_tight(const struct journal *journal)
 {
     return !atomic_load_explicit(&journal->next_ready, memory_order_relaxed) &&
            atomic_load_explicit(&journal->no_space, memory_order_relaxed);
+}
+
+bool
+journal_is_short(const struct journal *journal)
+{
+    return journal_space(journal, journal->config.write_bytes, USE_CLIENT) != SPACE_YES;
 }
 
 static void

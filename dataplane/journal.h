@@ -235,6 +235,8 @@ enum journal_space journal_space(const struct journal *journal, uint64_t size_by
 
 /* There is no next file, nor space for one. */
 bool journal_is_tight(const struct journal *journal);
+/* There is no next file, whyever, and little room in this one. */
+bool journal_is_short(const struct journal *journal);
 
 /* Makes the next file when there is none, and before that a reserve, with which the next start can write though there be no
  * space at all. */

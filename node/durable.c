@@ -452,6 +452,11 @@ durable_write(struct node *node, uint64_t now_ns)
             node->unwritten[kept++] = log;
     }
     node->unwritten_count = kept;
+    /* Who leads is to know at once, not with the next heartbeat: it lets nothing in that is not held. */
+    if (journal_is_short(&node->journal) != node->journal_short) {
+        node->journal_short = !node->journal_short;
+        node->heartbeat_ns = now_ns;
+    }
     journal_submit(&node->journal, detector_awake_ns(&node->detector, now_ns));
 }
 

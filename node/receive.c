@@ -341,10 +341,14 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
                                        .pace_ns = decoded->heartbeat.pace_ns,
                                        .stall_ns = decoded->heartbeat.health.stall_us * 1000ull};
     unsigned verdict = detector_observe(&node->detector, decoded->from, &beat, now_ns);
+    uint32_t ailments;
 
     acquaint(&node->peers[decoded->from], &decoded->heartbeat, now_ns);
+    ailments = node->sights.now[decoded->from].health.ailments;
     sight_take(node, decoded->from, &decoded->heartbeat, now_ns);
     node_clocks_take(node, decoded->from, &decoded->heartbeat);
+    if (ailments != decoded->heartbeat.health.ailments)
+        health_heard(node, now_ns);
     if (verdict & DETECTOR_HEARD || detector_reach(&node->detector) != node->reach)
         node_reassess(node, now_ns);
     for (uint32_t i = 0; i < decoded->heartbeat.rows; i++) {

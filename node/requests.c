@@ -380,6 +380,8 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
     if (space == SPACE_NONE ||
         (node->health.unwritable != 0 && health_forbids(node, log, (enum cairn_ack)pending->ack)))
         return refuse_unless_transferring(node, log, attachment, pending->token, CAIRN_NO_SPACE);
+    if (node->health.tight != 0 && health_delays(node, log, (enum cairn_ack)pending->ack))
+        return false;
     error = core_append(log->core, &id, (enum cairn_ack)pending->ack, &accepted);
     if (error == CAIRN_AGAIN && health_forbids(node, log, CAIRN_ACK_MAJORITY))
         error = CAIRN_NO_SPACE;

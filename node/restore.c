@@ -668,26 +668,6 @@ file_bytes(const struct node *node, uint32_t write_bytes)
     return (uint32_t)((size_bytes + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1));
 }
 
-/* There was no space, and this life goes on in the reserve: what the last file has behind its end makes the next one. Not
- * where something is damaged, which stays as it is. */
-static void
-give_back_rest(struct restoring *restoring)
-{
-    struct node *node = restoring->node;
-    struct disk *disk = node->config.disk;
-    uint64_t number = restoring->scan.end >> 32, end = restoring->scan.end & UINT32_MAX;
-    struct disk_file file;
-
-    if (node->journal_damaged || number == 0 || number != restoring->scan.highest_number || end < DISK_SECTOR_BYTES ||
-        disk->operations->open(disk, number, &file) != CAIRN_OK)
-        return;
-    end = (end + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
-    if (end < file.size_bytes)
-        disk->operations->shrink(disk, &file, end);
-    disk->operations->close(disk, &file);
-    journal_maintain(&node->journal);
-}
-
 /* The journal goes on behind what was read, in a file of this life. */
 static enum cairn_error
 go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
@@ -727,9 +707,9 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
     node->journal.oldest_number = restoring->scan.count == 0 ? restoring->scan.highest_number + 1
                                                              : restoring->scan.numbers[0];
     journal_maintain(&node->journal);
-    if (!atomic_load(&node->journal.next_ready) && atomic_load(&node->journal.no_space) &&
-        journal_use_reserve(&node->journal))
-        give_back_rest(restoring);
+    /* What the last file had behind its end, which is given back above, makes the next reserve. */
+    if (journal_is_tight(&node->journal) && journal_use_reserve(&node->journal))
+        journal_maintain(&node->journal);
     if (!atomic_load(&node->journal.next_ready)) {
         snprintf(detail, detail_bytes, "%s (free some space)", node->journal.no_space_detail);
         return atomic_load(&node->journal.no_space) ? CAIRN_NO_SPACE : CAIRN_IO;

@@ -379,7 +379,7 @@ struct node {
     uint64_t excerpts_used;
     struct node_log *unwritten[LOGS_MAX];
     uint32_t unwritten_count;
-    bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full;
+    bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full, journal_short;
     uint64_t damage_places[DAMAGE_PLACES_MAX]; /* that are known: the starting thread's, then the control thread's */
     uint32_t damage_places_count;
     uint64_t restored_catalog_lsn;

@@ -15,6 +15,8 @@
 #define PASSING (AIL_DISK_SLOW | AIL_DISK_TIGHT | AIL_NO_MEMORY | AIL_NO_SLOTS)
 /* If it comes to nothing it is tried again, but not at once. */
 #define ASIDE_EVERY_NS 1000000000u
+/* What is on its way to voters whose last file this is: they must have room for it when they say that they are full. */
+#define ON_THE_WAY_MAX (64u << 10)
 
 static uint32_t
 in_us(uint64_t ns)
@@ -46,7 +48,10 @@ disk_ailments(const struct node *node, uint64_t now_ns)
     if (node->config.disk == NULL)
         return 0;
     return (node->journal_failed ? AIL_DISK_FAILED : 0u) | (pulse_hangs(pulse, for_ns) ? AIL_DISK_HANGS : 0u) |
-           (node->journal_full ? AIL_DISK_FULL : 0u) | (journal_is_tight(&node->journal) ? AIL_DISK_TIGHT : 0u) |
+           (node->journal_full    ? AIL_DISK_FULL
+            : node->journal_short ? AIL_DISK_WAITS
+                                  : 0u) |
+           (journal_is_tight(&node->journal) ? AIL_DISK_TIGHT : 0u) |
            (pulse_is_slow(pulse, for_ns) || (pulse->slow_ns != 0 && now_ns - pulse->slow_ns < CALM_NS) ? AIL_DISK_SLOW
                                                                                                        : 0u);
 }
@@ -104,14 +109,18 @@ look_at_others(struct node *node, uint64_t now_ns)
 {
     struct node_health *health = &node->health;
 
-    health->unwritable = 0;
+    health->unwritable = health->waited_for = health->tight = 0;
     health->slower = false;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
         uint32_t ailments = peer == node->self ? health->ailments : node->sights.now[peer].health.ailments & AILMENTS;
 
         if (ailments & (AIL_DISK_FULL | AIL_DISK_FAILED))
             health->unwritable |= (cairn_node_set)1 << peer;
-        if (ailments != 0)
+        if (ailments & (AIL_DISK_FULL | AIL_DISK_FAILED | AIL_DISK_WAITS))
+            health->waited_for |= (cairn_node_set)1 << peer;
+        if (ailments & (AIL_DISK_FULL | AIL_DISK_FAILED | AIL_DISK_WAITS | AIL_DISK_TIGHT))
+            health->tight |= (cairn_node_set)1 << peer;
+        if (ailments & ~AIL_DISK_WAITS)
             health->ailing_ns[peer] = now_ns;
         health->slower |= health_is_slower(write_us(node), node->sights.now[peer].health.write_us);
     }
@@ -150,15 +159,29 @@ health_better_off(const struct node *node, const struct node_log *log, uint64_t 
     return better;
 }
 
-bool
-health_forbids(const struct node *node, const struct node_log *log, enum cairn_ack ack)
+/* May an append not be let in, since those have no room for it? */
+static bool
+too_many(const struct node_log *log, cairn_node_set without_room, enum cairn_ack ack)
 {
-    cairn_node_set voters = core_members(log->core)->voters, full = voters & node->health.unwritable;
+    cairn_node_set voters = core_members(log->core)->voters, full = voters & without_room;
     uint32_t able = (uint32_t)__builtin_popcount(voters & ~full);
 
     if (log->durable == NULL || log->id == CATALOG_LOG || full == 0 || ack == CAIRN_ACK_LOCAL)
         return false;
     return ack == CAIRN_ACK_ALL || able <= (uint32_t)__builtin_popcount(voters) / 2;
+}
+
+bool
+health_forbids(const struct node *node, const struct node_log *log, enum cairn_ack ack)
+{
+    return too_many(log, node->health.unwritable, ack);
+}
+
+bool
+health_delays(const struct node *node, const struct node_log *log, enum cairn_ack ack)
+{
+    return too_many(log, node->health.waited_for, ack) ||
+           (log->uncommitted_bytes > ON_THE_WAY_MAX && too_many(log, node->health.tight, ack));
 }
 
 static void
@@ -185,10 +208,16 @@ health_tick(struct node *node, uint64_t now_ns)
 {
     look_at_itself(node, now_ns);
     look_at_others(node, now_ns);
-    if (node->health.ailments == 0 && !node->health.slower)
+    if ((node->health.ailments & ~AIL_DISK_WAITS) == 0 && !node->health.slower)
         return;
     for (uint32_t i = 0; i < node->logs_count; i++)
         step_aside(node, node->logs[i], now_ns);
+}
+
+void
+health_heard(struct node *node, uint64_t now_ns)
+{
+    look_at_others(node, now_ns);
 }
 
 void

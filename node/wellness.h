@@ -19,12 +19,17 @@ struct node_health {
     uint64_t since_ns[AILMENT_BITS];     /* of those that it has */
     uint64_t ailing_ns[CAIRN_NODES_MAX]; /* when a peer was last worse off than well */
     cairn_node_set unwritable;           /* who can take no entries of durable logs */
+    cairn_node_set waited_for;           /* who can not, or not yet */
+    cairn_node_set tight;                /* who has no other file than this one, too */
     bool slower;                         /* its disk than some other's, by far */
     struct pulse pulse;                  /* of the journal's writes */
 };
 
 /* At each heartbeat: looks at itself, tells of what has changed, and lets others lead who are better off. */
 void health_tick(struct node *node, uint64_t now_ns);
+
+/* A peer does otherwise than it said last. */
+void health_heard(struct node *node, uint64_t now_ns);
 
 /* A write of the journal's has ended; NULL: it was something else. */
 void health_wrote(struct node *node, const struct journal_write *write, uint64_t now_ns);
@@ -35,8 +40,10 @@ struct wire_health health_told(const struct node *node);
 /* The log's voters that are in reach and better off than this node. */
 cairn_node_set health_better_off(const struct node *node, const struct node_log *log, uint64_t now_ns);
 
-/* Are there too many voters that have no space for an append at that level to be held as it asks? */
+/* Are there too many voters that have no space for an append at that level to be held as it asks? Or will have some only
+ * when their next file is made? */
 bool health_forbids(const struct node *node, const struct node_log *log, enum cairn_ack ack);
+bool health_delays(const struct node *node, const struct node_log *log, enum cairn_ack ack);
 
 /* Why this node waits so long for others; "" where it waits as long as was agreed. Any thread. */
 void health_why(const struct node *node, const struct detector_patience *patience, char *text, size_t text_bytes);

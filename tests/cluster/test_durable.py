@@ -341,7 +341,7 @@ def test_a_full_disk_is_helped_by_a_trim_and_nodes_start_on_it():
         check(run('dev', '--detach', '--dir', place, '--nodes', 3, '--memory-mib', 128, '--profile', 'wan', *DISK).status == 0)
         env = {'CAIRN_CLUSTER': os.path.join(place, 'cluster.yaml')}
         check(run('log', 'create', 'f', '--policy', 'cp', env=env).status == 0)
-        result = run('append', 'f', '--json', '--deadline-ms', 3000, env=env, stdin=(b'x' * 1000 + b'\n') * 20000)
+        result = run('append', 'f', '--json', '--deadline-ms', 500, env=env, stdin=(b'x' * 1000 + b'\n') * 20000)
         acked = [row['lsn'] for row in result.rows() if 'lsn' in row]
         errors = [row['error'] for row in result.rows() if 'error' in row]
         check(acked and 'no_space' in errors, len(acked), set(errors))

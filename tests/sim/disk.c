@@ -190,6 +190,7 @@ remove_file(struct disk *base, uint64_t number)
 
     if (file == NULL)
         return CAIRN_IO;
+    disk->given_back_bytes += (uint64_t)file->sectors_count * DISK_SECTOR_BYTES;
     file_free(file);
     *file = disk->files[--disk->files_count];
     return CAIRN_OK;

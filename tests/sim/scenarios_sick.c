@@ -76,8 +76,8 @@ leader_disk_hangs(struct sim *sim)
     give(sim, old, 8, 1, 0, CAIRN_ACK_MAJORITY, 16);
     new = scene_successor(sim, old, HANG_WITHIN_NS);
     eventually(sim, WITHIN, append(sim, new, 9, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    eventually(sim, SECOND_NS, sim->nodes[old].node->health.ailments & AIL_DISK_HANGS);
     leads_on(sim, new, 3 * SECOND_NS);
-    /* Nor does it come to lead when there is nobody. */
     sim->nodes[old].disk.hangs = false;
     node_crash(&sim->nodes[old]);
     node_boot(&sim->nodes[old]);
@@ -124,7 +124,7 @@ all_disks_full(struct sim *sim)
     expect(sim, order_fits(sim, leader));
     expect(sim, scene_read(sim, leader, CAIRN_READ_LINEARIZABLE, 1, NULL) == CAIRN_OK);
     /* Nodes start, again and again; and another leads, whose first entry is committed. */
-    for (int start = 0; start < 5 && !sim->failed; start++) {
+    for (int start = 0; start < 12 && !sim->failed; start++) {
         node_crash(&sim->nodes[other]);
         node_boot(&sim->nodes[other]);
         expect(sim, node_is_up(&sim->nodes[other]));
