@@ -72,6 +72,7 @@ mix(uint64_t hash, const void *bytes, size_t size_bytes)
     const uint8_t *at = bytes;
 
     for (size_t i = 0; i < size_bytes; i++)
+        // Whole words, and text up to its end, are given. NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult)
         hash = (hash ^ at[i]) * 0x100000001b3u;
     return hash;
 }

@@ -100,6 +100,4 @@ enum cairn_error introduction_step(struct node *node, char *detail, size_t detai
 /* Any thread. */
 void introduction_show(const struct node *node, struct standing_view *out);
 
-void node_standing(const struct node *node, char *out, size_t out_bytes);
-
 #endif

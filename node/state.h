@@ -289,11 +289,11 @@ struct node_log {
     struct stream streams[CAIRN_NODES_MAX];
     struct stream hand_offs[CAIRN_NODES_MAX]; /* by origin */
     struct stream spreads[CAIRN_NODES_MAX];   /* by peer */
-    bool left;                                /* its leader counts this node as no member, which its trunk need not say */
-    bool active;                              /* in node->active */
-    bool touched;                             /* something happened since its last tick */
-    uint64_t hlc;                             /* the hybrid clock's last word */
-    uint64_t trunk_hlc;                       /* no entry of the trunk has a later one */
+    bool left;          /* its leader counts this node as no member, which its trunk need not say */
+    bool active;        /* in node->active */
+    bool touched;       /* something happened since its last tick */
+    uint64_t hlc;       /* the hybrid clock's last word */
+    uint64_t trunk_hlc; /* no entry of the trunk has a later one */
     struct log_counters counters;
     struct latencies latencies;
     uint64_t uncommitted_bytes; /* this log's part */

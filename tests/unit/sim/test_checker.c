@@ -91,6 +91,7 @@ data(uint32_t client, uint64_t index)
                               .term = 1,
                               .seq = sim->trunks[LOG].last + 1,
                               .hlc = 1000 + sim->trunks[LOG].last,
+                              .trunk_hlc = 5000 + sim->trunks[LOG].last,
                               .fork_lsn = FORK_TRUNK,
                               .crc = client * 1000 + (uint32_t)index,
                               .incarnation = 1,
@@ -197,10 +198,11 @@ two_nodes_commit_one_entry_at_a_place(void **state)
     entry = data(0, 0);
     entry.seq = 1;
     entry.hlc = 1000;
+    entry.trunk_hlc = 5000;
     check_committed(sim, 1, LOG, 1, &entry, PRODUCER(0), 1);
     assert_true(accepted());
     /* Each field. */
-    for (int field = 0; field < 9; field++) {
+    for (int field = 0; field < 10; field++) {
         struct committed wrong = entry;
 
         wrong.index += field == 0;
@@ -212,6 +214,7 @@ two_nodes_commit_one_entry_at_a_place(void **state)
         wrong.kind += field == 6;
         wrong.hlc += field == 7;
         wrong.fork_lsn -= field == 8;
+        wrong.trunk_hlc += field == 9;
         check_committed(sim, 1, LOG, 1, &wrong, PRODUCER(0), 1);
         assert_true(rejected("n2 has committed another entry"));
     }
