@@ -37,8 +37,9 @@ is_safe_to_restart(const struct node *node, const struct node_log_view *view)
     struct standing_view standing;
 
     introduction_show(node, &standing);
-    return !(view->voters & self) || 2 * (uint32_t)__builtin_popcount(standing.well & view->voters & ~self) >
-                                         (uint32_t)__builtin_popcount(view->voters);
+    return (view->voters != 0 && !(view->voters & self)) ||
+           2 * (uint32_t)__builtin_popcount(standing.well & view->voters & ~self) >
+               (uint32_t)__builtin_popcount(view->voters);
 }
 
 static json_t *
@@ -168,6 +169,26 @@ add_health(const struct node *node, json_t *row)
     json_object_set_new(row, "write_us", json_integer(health->write_us));
 }
 
+/* A node that has no logs yet says so in the catalog's place. */
+static json_t *
+row_outside(struct node *node)
+{
+    struct node_log_view view = {
+        .name = "_catalog",
+        .policy = CAIRN_POLICY_CP,
+        .deny = CAIRN_DENY_WRITES,
+        .mode = CAIRN_MODE_DENIED,
+        .durability = durability_default(node),
+        .leader = CAIRN_NODE_NONE,
+        .recovering = true,
+    };
+    struct standing_view standing;
+
+    introduction_show(node, &standing);
+    view.role = standing.standing == STANDING_WAITING ? "waiting" : "recovering";
+    return status_row(node, &view);
+}
+
 static json_t *
 status(struct node *node, const json_t *request)
 {
@@ -178,6 +199,8 @@ status(struct node *node, const json_t *request)
     struct detector_patience patience;
 
     sights_read(node, sights, &patience);
+    if (introduction_phase(&node->introduction) == PHASE_OUTSIDE)
+        json_array_append_new(rows, row_outside(node));
     for (uint32_t i = 0; node_view_at(node, i, &view); i++) {
         json_t *row = status_row(node, &view);
 
