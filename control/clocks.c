@@ -44,12 +44,16 @@ clocks_init(struct clocks *clocks, const struct clocks_config *config, uint64_t 
 }
 
 void
-clocks_told(struct clocks *clocks, uint8_t peer, uint64_t wall_ns, uint64_t lag_ns, uint64_t now_ns)
+clocks_told(struct clocks *clocks, uint8_t peer, const struct clocks_word *word, uint64_t now_ns)
 {
+    struct clocks_peer *told = &clocks->peers[peer];
+
     assert(peer < clocks->config.nodes && peer != clocks->config.self);
     clocks->told |= (cairn_node_set)1 << peer;
-    clocks->peers[peer].offset_ns = offset_of(wall_ns, now_ns);
-    clocks->peers[peer].lag_ns = lag_ns;
+    told->offset_ns = offset_of(word->wall_ns, now_ns);
+    told->believes = word->believed_ns != 0;
+    told->believed_offset_ns = offset_of(word->believed_ns, now_ns);
+    told->lag_ns = word->lag_ns;
 }
 
 void
@@ -125,8 +129,26 @@ settle(struct clocks *clocks)
     clocks->risen_ns = 0;
 }
 
+/* Who believes another time than this node has not come to a jump yet, or this node has not. */
+static bool
+believes_otherwise(const struct clocks *clocks, const struct clocks_peer *peer)
+{
+    return peer->believes && !are_near(clocks, peer->believed_offset_ns, clocks->offset_ns);
+}
+
+static bool
+somebody_believes_otherwise(const struct clocks *clocks, cairn_node_set heard)
+{
+    for (uint8_t i = 0; i < clocks->config.nodes; i++) {
+        if ((heard & clocks->told) >> i & 1 && believes_otherwise(clocks, &clocks->peers[i]))
+            return true;
+    }
+    return false;
+}
+
 /* What others know of jumps, this node may have slept through; or it started after the jump, and they believe it only
- * now. Everybody comes to have the longest lag: by it things are kept longer, so anybody may tell it. */
+ * now. Everybody comes to have the longest lag: by it things are kept longer, so anybody may tell it. A lag is behind
+ * what its sender believes: to who believes another time it says nothing. */
 static void
 hear_lags(struct clocks *clocks, cairn_node_set heard, uint64_t now_ns)
 {
@@ -135,7 +157,8 @@ hear_lags(struct clocks *clocks, cairn_node_set heard, uint64_t now_ns)
     for (uint8_t i = 0; i < clocks->config.nodes; i++) {
         const struct clocks_peer *peer = &clocks->peers[i];
 
-        if ((heard & clocks->told) >> i & 1 && peer->lag_ns > lag_ns)
+        if ((heard & clocks->told) >> i & 1 && peer->believes && !believes_otherwise(clocks, peer) &&
+            peer->lag_ns > lag_ns)
             lag_ns = peer->lag_ns;
     }
     if (lag_ns > CLOCK_MAX_NS / 2)
@@ -217,6 +240,7 @@ clocks_judge(struct clocks *clocks, cairn_node_set heard, uint64_t wall_ns, uint
     struct clocks_peer *own = &clocks->peers[clocks->config.self];
     int64_t offset_ns = offset_of(wall_ns, now_ns);
     struct clocks_news news = {0};
+    bool differ;
 
     if (apart(offset_ns, own->offset_ns) >= SET_NS)
         news.set_ns = offset_ns - own->offset_ns;
@@ -225,8 +249,12 @@ clocks_judge(struct clocks *clocks, cairn_node_set heard, uint64_t wall_ns, uint
     agree(clocks, heard);
     news.believed_ns = follow(clocks, heard, now_ns);
     name_wrong(clocks, heard, now_ns, &news);
+    differ = somebody_believes_otherwise(clocks, heard);
+    /* Until they believe the same, the other may write by the former time. */
+    if (differ && clocks->risen_ns != 0)
+        clocks->risen_ns = clocks_time_ns(clocks, now_ns);
     /* Who is cut off for a moment has no reason to doubt what it knew. */
-    if (clocks->jump_ns != 0 || own->off_ns != 0 || news.set_ns != 0)
+    if (clocks->jump_ns != 0 || own->off_ns != 0 || news.set_ns != 0 || differ)
         clocks->calm_ns = 0;
     else if (clocks->agreed && clocks->calm_ns == 0)
         clocks->calm_ns = now_ns;
@@ -238,6 +266,16 @@ uint64_t
 clocks_lag_ns(const struct clocks *clocks)
 {
     return (uint64_t)(clocks->offset_ns - clocks->age_offset_ns);
+}
+
+struct clocks_word
+clocks_word(const struct clocks *clocks, uint64_t now_ns)
+{
+    return (struct clocks_word){
+        .wall_ns = now_ns + (uint64_t)clocks->peers[clocks->config.self].offset_ns,
+        .believed_ns = clocks->settled ? clocks_time_ns(clocks, now_ns) : 0,
+        .lag_ns = clocks_lag_ns(clocks),
+    };
 }
 
 uint64_t

@@ -13,7 +13,9 @@
  * Entries age by a clock of their own, which is never ahead of the time that is believed, and never runs faster than the
  * monotonic clock: what was written before a jump is no older by it. What was written since is as old as the time says
  * (clocks_old_before_ns()). Nodes learn of each other's jumps by heartbeats, so that
- * one that has slept through does, too.
+ * one that has slept through does, too. A jump is known by its lag only once it is believed: a node that starts before
+ * that believes the later time at once, and the others do not yet. So heartbeats tell what time the sender believes, too:
+ * lags count among those that believe the same, and nothing is old while one that is heard believes otherwise.
  *
  * The marking of clocks beyond a bound is that of hybrid logical clocks (Kulkarni et al., OPODIS 2014); agreement of
  * more than half within a bound is how NTP tells truechimers from falsetickers (Marzullo, 1984).
@@ -29,10 +31,19 @@ struct clocks_config {
     uint64_t bound_ns;
 };
 
+/* What a heartbeat tells of its sender's clocks. */
+struct clocks_word {
+    uint64_t wall_ns;
+    uint64_t believed_ns; /* the time that it believes; 0: nothing has been agreed there since its start */
+    uint64_t lag_ns;      /* by how much the clock that entries age by is behind that */
+};
+
 struct clocks_peer {
     int64_t offset_ns; /* its wall clock less this node's monotonic one, when it told it */
-    uint64_t lag_ns;   /* of the clock that entries age by there */
-    uint64_t off_ns;   /* beyond the bound since then; 0: within */
+    int64_t believed_offset_ns;
+    bool believes;
+    uint64_t lag_ns; /* of the clock that entries age by there */
+    uint64_t off_ns; /* beyond the bound since then; 0: within */
 };
 
 struct clocks {
@@ -61,8 +72,7 @@ struct clocks_news {
 /* wall_ns and now_ns, here and below: the wall clock and the monotonic clock, read together. */
 void clocks_init(struct clocks *clocks, const struct clocks_config *config, uint64_t wall_ns, uint64_t now_ns);
 
-/* A heartbeat tells its sender's wall clock, and by how much the clock that entries age by lags there. */
-void clocks_told(struct clocks *clocks, uint8_t peer, uint64_t wall_ns, uint64_t lag_ns, uint64_t now_ns);
+void clocks_told(struct clocks *clocks, uint8_t peer, const struct clocks_word *word, uint64_t now_ns);
 /* A new life of the peer: what was known of its clock is not. */
 void clocks_forget(struct clocks *clocks, uint8_t peer);
 
@@ -85,11 +95,15 @@ clocks_is_ahead(const struct clocks *clocks, uint64_t clock_ns, uint64_t now_ns)
     return clock_ns > time_ns && clock_ns - time_ns > clocks->config.bound_ns;
 }
 
-/* By how much the clock that entries age by is behind the time, for heartbeats. */
+/* By how much the clock that entries age by is behind the time. */
 uint64_t clocks_lag_ns(const struct clocks *clocks);
 
+/* For heartbeats. */
+struct clocks_word clocks_word(const struct clocks *clocks, uint64_t now_ns);
+
 /* What is older than age_ns has a clock below what is returned. 0: nobody can tell at the moment. It is known while more
- * than half agree, this node among them, and no clock that counts was in doubt for as long as the bound. */
+ * than half agree, this node among them, and for as long as the bound no clock that counts was in doubt, and nobody who
+ * is heard believed another time. */
 uint64_t clocks_old_before_ns(const struct clocks *clocks, uint64_t age_ns, uint64_t now_ns);
 
 #endif

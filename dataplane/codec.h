@@ -91,10 +91,11 @@ struct wire_health {
  * epoch, and a receiver that knows all of it is sent only rows that have changed: resting logs cost
  * nothing. */
 struct wire_heartbeat {
-    uint64_t progress; /* polls of the sending worker */
-    uint64_t pace_ns;  /* when the next one comes */
-    uint64_t wall_ns;  /* the sender's wall clock */
-    uint64_t lag_ns;   /* of the clock that entries age by there */
+    uint64_t progress;    /* polls of the sending worker */
+    uint64_t pace_ns;     /* when the next one comes */
+    uint64_t wall_ns;     /* the sender's wall clock */
+    uint64_t believed_ns; /* the time that it believes; 0: none yet */
+    uint64_t lag_ns;      /* behind that, of the clock that entries age by there */
     uint32_t hears;
     uint32_t rows;
     uint32_t epoch; /* of what the sender leads */

@@ -89,16 +89,24 @@ node_clocks_beat(struct node *node)
 void
 node_clocks_tell(const struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
 {
-    heartbeat->wall_ns = now_ns + (uint64_t)node->clocks.peers[node->self].offset_ns;
-    heartbeat->lag_ns = clocks_lag_ns(&node->clocks);
+    struct clocks_word word = clocks_word(&node->clocks, now_ns);
+
+    heartbeat->wall_ns = word.wall_ns;
+    heartbeat->believed_ns = word.believed_ns;
+    heartbeat->lag_ns = word.lag_ns;
 }
 
 void
 node_clocks_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat)
 {
     uint64_t now_ns = node_now_ns(node);
+    struct clocks_word word = {
+        .wall_ns = heartbeat->wall_ns,
+        .believed_ns = heartbeat->believed_ns,
+        .lag_ns = heartbeat->lag_ns,
+    };
 
-    clocks_told(&node->clocks, from, heartbeat->wall_ns, heartbeat->lag_ns, now_ns);
+    clocks_told(&node->clocks, from, &word, now_ns);
     if (heartbeat->wall_ns > node->heard_hlc && !clocks_is_ahead(&node->clocks, heartbeat->wall_ns, now_ns))
         node->heard_hlc = heartbeat->wall_ns;
 }

@@ -173,8 +173,14 @@ MUTANTS = [
      "    if (lag_ns <= clocks_lag_ns(clocks) + SET_NS)\n        return;\n", "    if (lag_ns != UINT64_MAX)\n        return;\n",
      "a node that starts does not ask what others know of jumps"),
     ("ages-by-a-wrong-clock", "control/clocks.c",
-     "clocks->jump_ns != 0 || own->off_ns != 0 || news.set_ns != 0)", "clocks->jump_ns != 0 || news.set_ns != 0)",
+     "clocks->jump_ns != 0 || own->off_ns != 0 || news.set_ns != 0 ||", "clocks->jump_ns != 0 || news.set_ns != 0 ||",
      "a leader whose clock is off finds entries too old"),
+    ("others-doubt-unheard", "control/clocks.c",
+     " || news.set_ns != 0 || differ)", " || news.set_ns != 0)",
+     "a leader that has started anew finds entries too old by a jump that others do not believe yet"),
+    ("jump-counts-twice", "control/clocks.c",
+     "peer->believes && !believes_otherwise(clocks, peer) &&", "peer->believes &&",
+     "adds the lag that who has believed a jump tells to the jump that it believes itself next"),
     ("follower-ages", "node/retention.c",
      "log->rules.retain_age_ns != 0 && core_role(log->core) == ROLE_LEADER)", "log->rules.retain_age_ns != 0)",
      "a follower decides by itself what is too old"),
@@ -496,9 +502,6 @@ MUTANTS = [
     ("read-on-after-cut", "node/readers.c",
      "reader->here && reader->limit >= from_lsn)", "!reader->used && reader->limit >= from_lsn)",
      "a read under a grant waits for what was cut off"),
-    ("clock-steps-back", "node/node.c",
-     "    log->hlc = wall_ns > log->hlc ? wall_ns : log->hlc + 1;", "    log->hlc = wall_ns;",
-     "takes the wall clock for the hybrid one"),
 ]
 
 

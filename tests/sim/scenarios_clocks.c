@@ -166,6 +166,44 @@ clocks_jump_and_return(struct sim *sim)
     scene_end(sim);
 }
 
+/* A node that starts after a jump believes the later time at once. It leads, and the others do not believe it for as
+ * long again, since they were cut off for a moment. */
+static void
+start_amid_a_jump(struct sim *sim)
+{
+    uint8_t leader, anew;
+
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+    anew = follower(sim, leader, 1);
+    keep_for(sim, 3000 * MS);
+    sim_run_for(sim, 2 * BOUND_NS);
+    append_many(sim, leader, 7, 50, CAIRN_ACK_MAJORITY);
+    set_all_clocks(sim, 10 * DAY_NS);
+    sim_run_for(sim, 10 * MS);
+    node_crash(&sim->nodes[anew]);
+    node_boot(&sim->nodes[anew]);
+    eventually(sim, WITHIN, all_follow(sim) && !core_recovering(core_of(sim, anew)));
+    sim_run_for(sim, BOUND_NS / 4);
+    isolate(sim, leader, true);
+    isolate(sim, anew, true);
+    sim_run_for(sim, 10 * SIM_TIMEOUT_NS);
+    isolate(sim, anew, false);
+    sim_run_for(sim, 2 * SIM_TIMEOUT_NS);
+    isolate(sim, leader, false);
+    eventually(sim, WITHIN, all_follow(sim));
+    scene_lead(sim, anew);
+    sim_run_for(sim, 3 * BOUND_NS);
+    for (uint8_t i = 0; i < 3; i++)
+        expect(sim, base_of(sim, i) == 0 && goes_by_time(sim, i, 10 * DAY_NS));
+    /* The jump counts once, also where another has believed it first. */
+    for (uint8_t i = 0; i < 3; i++)
+        expect(sim, !node_is_up(&sim->nodes[i]) ||
+                        clocks_lag_ns(&sim->nodes[i].node->clocks) < (uint64_t)(10 * DAY_NS) + BOUND_NS);
+    /* It all goes in its time. */
+    eventually(sim, 4000 * MS, base_of(sim, anew) >= place(sim, 7, 50));
+    scene_end(sim);
+}
+
 /* The next leader's clock is a day behind, and later a day ahead of an earlier leader's: the trunk's clock rises. */
 static void
 leader_clock_behind(struct sim *sim)
@@ -293,6 +331,7 @@ const struct scenario scenarios_clocks[] = {
     {"clock-a-day-ahead", "a node whose clock is a day ahead deletes nothing and advances nobody", clock_a_day_ahead},
     {"clocks-jump-and-return", "when all clocks jump nothing is older by it, whether they return or not",
      clocks_jump_and_return},
+    {"start-amid-a-jump", "nor by who starts, and believes it, before the others do", start_amid_a_jump},
     {"leader-clock-behind", "along the trunk the clock rises, whoever leads", leader_clock_behind},
     {"base-brings-the-clock", "also by who has but the trunk's beginning", base_brings_the_clock},
     {"doubtful-clock", "what was written by a wrong clock is kept, marked, and the last to win", doubtful_clock},

@@ -14,9 +14,10 @@ struct world {
     struct clocks clocks;
     uint64_t now_ns;
     int64_t ahead_ns[3];
+    int64_t believed_ahead_ns[3];
     uint64_t lag_ns[3];
-    cairn_node_set heard;
-    struct clocks_news news; /* all of it so far */
+    cairn_node_set heard, started; /* started: nothing has been agreed there yet */
+    struct clocks_news news;       /* all of it so far */
 };
 
 static uint64_t
@@ -36,6 +37,20 @@ world_of_three(int64_t own_ahead_ns)
 }
 
 static void
+tell(struct world *world, uint8_t peer)
+{
+    struct clocks_word word = {
+        .wall_ns = wall_of(world, peer),
+        .believed_ns = WALL + (world->now_ns - START) + (uint64_t)world->believed_ahead_ns[peer],
+        .lag_ns = world->lag_ns[peer],
+    };
+
+    if (world->started >> peer & 1)
+        word.believed_ns = 0;
+    clocks_told(&world->clocks, peer, &word, world->now_ns);
+}
+
+static void
 pass(struct world *world, uint64_t for_ns)
 {
     for (uint64_t end_ns = world->now_ns + for_ns; world->now_ns < end_ns;) {
@@ -44,7 +59,7 @@ pass(struct world *world, uint64_t for_ns)
         world->now_ns += 100 * MS;
         for (uint8_t peer = 1; peer < 3; peer++) {
             if (world->heard >> peer & 1)
-                clocks_told(&world->clocks, peer, wall_of(world, peer), world->lag_ns[peer], world->now_ns);
+                tell(world, peer);
         }
         news = clocks_judge(&world->clocks, world->heard, wall_of(world, 0), world->now_ns);
         world->news.set_ns += news.set_ns;
@@ -162,6 +177,10 @@ a_jump_that_lasts_is_believed_and_ages_nothing_that_was_before(void **state)
     pass(&world, 2 * SECOND);
     assert_true(error_ns(&world) == 10 * (int64_t)DAY);
     assert_true(world.news.believed_ns == 10 * (int64_t)DAY);
+    for (int i = 1; i < 3; i++) {
+        world.believed_ahead_ns[i] = 10 * (int64_t)DAY;
+        world.lag_ns[i] = 10 * DAY;
+    }
     jumped_ns = world.now_ns;
     pass(&world, 2 * BOUND);
     /* What was written a day ago has a clock of the former time. */
@@ -189,6 +208,74 @@ who_starts_after_a_jump_hears_of_it(void **state)
     world.lag_ns[2] = 10 * DAY;
     pass(&world, BOUND);
     assert_true(age_ns(&world, DAY) == 11 * (int64_t)DAY);
+}
+
+/* The others go on by their monotonic clocks, and write by the former time; their lag is told once they believe. */
+static void
+who_starts_while_others_doubt_a_jump_finds_nothing_old_before_they_believe_it(void **state)
+{
+    struct world world = world_of_three(10 * (int64_t)DAY);
+
+    (void)state;
+    world.ahead_ns[1] = 10 * (int64_t)DAY;
+    world.ahead_ns[2] = 10 * (int64_t)DAY;
+    pass(&world, 3 * BOUND);
+    assert_true(error_ns(&world) == 10 * (int64_t)DAY);
+    assert_true(age_ns(&world, DAY) == INT64_MAX);
+    world.believed_ahead_ns[1] = 10 * (int64_t)DAY;
+    world.lag_ns[1] = 10 * DAY;
+    pass(&world, 2 * BOUND);
+    assert_int_equal(clocks_lag_ns(&world.clocks), 10 * DAY);
+    assert_true(age_ns(&world, DAY) == INT64_MAX);
+    /* The last of them may be cut off, too. */
+    world.heard = 3;
+    pass(&world, BOUND + SECOND);
+    assert_true(age_ns(&world, DAY) == (int64_t)DAY);
+    world.heard = 7;
+    pass(&world, 600 * SECOND);
+    assert_true(age_ns(&world, 300 * SECOND) == INT64_MAX);
+    world.believed_ahead_ns[2] = 10 * (int64_t)DAY;
+    world.lag_ns[2] = 10 * DAY;
+    pass(&world, BOUND + SECOND);
+    assert_int_equal(clocks_lag_ns(&world.clocks), 10 * DAY);
+    /* What that one wrote by the former time until then is no older either. */
+    assert_true(age_ns(&world, 300 * SECOND) == 300 * (int64_t)SECOND);
+    pass(&world, 600 * SECOND);
+    assert_true(age_ns(&world, 300 * SECOND) == 300 * (int64_t)SECOND - 10 * (int64_t)DAY);
+}
+
+static void
+a_jump_that_others_believe_first_counts_once(void **state)
+{
+    struct world world = world_of_three(0);
+
+    (void)state;
+    pass(&world, 2 * BOUND);
+    for (int i = 0; i < 3; i++)
+        world.ahead_ns[i] = 10 * (int64_t)DAY;
+    world.believed_ahead_ns[1] = 10 * (int64_t)DAY;
+    world.lag_ns[1] = 10 * DAY;
+    pass(&world, BOUND - SECOND);
+    assert_int_equal(clocks_lag_ns(&world.clocks), 0);
+    pass(&world, 2 * SECOND);
+    assert_true(error_ns(&world) == 10 * (int64_t)DAY);
+    assert_int_equal(clocks_lag_ns(&world.clocks), 10 * DAY);
+}
+
+static void
+what_nobody_agreed_on_at_a_peer_is_no_belief(void **state)
+{
+    struct world world = world_of_three(0);
+
+    (void)state;
+    world.started = 4;
+    world.ahead_ns[2] = -(int64_t)DAY;
+    world.lag_ns[2] = 10 * DAY;
+    pass(&world, 2 * BOUND);
+    assert_true(age_ns(&world, DAY) == (int64_t)DAY);
+    assert_int_equal(clocks_word(&world.clocks, world.now_ns).believed_ns, WALL + world.now_ns - START);
+    world = world_of_three(0);
+    assert_int_equal(clocks_word(&world.clocks, world.now_ns).believed_ns, 0);
 }
 
 static void
@@ -256,8 +343,8 @@ absurd_clocks_are_taken_for_wrong(void **state)
     (void)state;
     pass(&world, BOUND);
     world.heard = 1;
-    clocks_told(&world.clocks, 1, UINT64_MAX, UINT64_MAX, world.now_ns);
-    clocks_told(&world.clocks, 2, 0, 0, world.now_ns);
+    clocks_told(&world.clocks, 1, &(struct clocks_word){UINT64_MAX, UINT64_MAX, UINT64_MAX}, world.now_ns);
+    clocks_told(&world.clocks, 2, &(struct clocks_word){0, 1, UINT64_MAX}, world.now_ns);
     for (int i = 0; i < 20; i++) {
         struct clocks_news news = clocks_judge(&world.clocks, 7, wall_of(&world, 0),
                                                world.now_ns + (uint64_t)i * 100 * MS);
@@ -278,6 +365,9 @@ main(void)
         cmocka_unit_test(clocks_that_all_jump_and_return_age_nothing),
         cmocka_unit_test(a_jump_that_lasts_is_believed_and_ages_nothing_that_was_before),
         cmocka_unit_test(who_starts_after_a_jump_hears_of_it),
+        cmocka_unit_test(who_starts_while_others_doubt_a_jump_finds_nothing_old_before_they_believe_it),
+        cmocka_unit_test(a_jump_that_others_believe_first_counts_once),
+        cmocka_unit_test(what_nobody_agreed_on_at_a_peer_is_no_belief),
         cmocka_unit_test(small_steps_forward_do_not_add_up),
         cmocka_unit_test(without_a_majority_nothing_is_old_and_no_jump_is_believed),
         cmocka_unit_test(after_a_start_nothing_is_old_before_clocks_have_agreed_for_as_long_as_the_bound),
