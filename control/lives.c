@@ -147,6 +147,14 @@ lapse(struct lives *lives, unsigned *verdict)
     *verdict |= LIVES_FORGOT;
 }
 
+/* Where this life's journal goes on behind the one before is known once it has begun: that is told again then. */
+static bool
+is_judged_later(const struct identity *identity, const struct known_life *told)
+{
+    return !identity->begun && identity->chain_count > 1 &&
+           cairn_id_equal(&identity->chain[identity->chain_count - 2].life.id, &told->life.id);
+}
+
 /* What the peer knows of this node itself. */
 static void
 hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsigned *verdict)
@@ -169,6 +177,8 @@ hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsig
         return;
     }
     if (told.life.number == 0 || lives->standing != STANDING_MEMBER)
+        return;
+    if (is_judged_later(identity, &told))
         return;
     if (!identity_confirms(identity, &told)) {
         lapse(lives, verdict);

@@ -16,23 +16,6 @@
 #define RIVAL_AFTER_NS 200000000u
 #define FRESH_NS 1000000000u
 
-void
-introduction_init(struct node *node)
-{
-    struct introduction *introduction = &node->introduction;
-    const struct identity *identity = node->config.identity;
-    uint64_t timeout_ns = node->detector.config.timeout_ns;
-
-    lives_init(&introduction->lives, identity, node->config.standing, agreed_fingerprint(&identity->agreed),
-               timeout_ns > RIVAL_AFTER_NS / 2 ? 2 * timeout_ns : RIVAL_AFTER_NS);
-    if (node->config.asked_number > introduction->lives.asked_number)
-        introduction->lives.asked_number = node->config.asked_number;
-    /* What it begins with is kept, or there is nothing to keep; before it takes part it is kept again. */
-    introduction->offered_version = introduction->lives.version;
-    atomic_store(&introduction->kept_version, introduction->lives.version);
-    introduction->shown.standing = node->config.standing;
-}
-
 /* A hello that says what is not kept yet must not leave: it would be forgotten by a crash. */
 static bool
 may_tell(const struct introduction *introduction)
@@ -112,6 +95,23 @@ show(struct node *node)
     }
     atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&introduction->sequence, sequence + 2, memory_order_release);
+}
+
+void
+introduction_init(struct node *node)
+{
+    struct introduction *introduction = &node->introduction;
+    const struct identity *identity = node->config.identity;
+    uint64_t timeout_ns = node->detector.config.timeout_ns;
+
+    lives_init(&introduction->lives, identity, node->config.standing, agreed_fingerprint(&identity->agreed),
+               timeout_ns > RIVAL_AFTER_NS / 2 ? 2 * timeout_ns : RIVAL_AFTER_NS);
+    if (node->config.asked_number > introduction->lives.asked_number)
+        introduction->lives.asked_number = node->config.asked_number;
+    /* What it begins with is kept, or there is nothing to keep; before it takes part it is kept again. */
+    introduction->offered_version = introduction->lives.version;
+    atomic_store(&introduction->kept_version, introduction->lives.version);
+    show(node);
 }
 
 void

@@ -190,6 +190,31 @@ a_step_back_in_time_is_told_by_who_knows_its_end(void **state)
     assert_int_equal(world.nodes[1].standing, STANDING_LAPSED);
 }
 
+/* Frames may come before the journal has been read: how far it goes is not known until then. */
+static void
+a_life_that_has_not_begun_judges_nobodys_word(void **state)
+{
+    struct world world = founded();
+    struct identity begun;
+
+    (void)state;
+    world.nodes[1].place = 100 * 4096;
+    talk(&world, 7);
+    restart(&world, 1, 42, true, 0);
+    world.nodes[1].identity.begun = false;
+    talk(&world, 7);
+    assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
+    assert_int_equal(world.nodes[0].identity.known[1].life.number, 1);
+    begun = world.nodes[1].identity;
+    begun.begun = true;
+    begun.chain[begun.chain_count - 1].began_place = 100 * 4096;
+    begin(&world, 1, &begun, STANDING_MEMBER);
+    talk(&world, 7);
+    assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
+    assert_int_equal(world.nodes[0].identity.known[1].life.number, 2);
+    assert_true(acquainted(&world, 1, 0));
+}
+
 static void
 who_has_forgotten_gets_a_number_from_a_majority_of_the_others(void **state)
 {
@@ -414,6 +439,7 @@ main(void)
         cmocka_unit_test(lives_that_a_peer_did_not_see_are_of_the_chain),
         cmocka_unit_test(a_copy_of_a_directory_that_lived_twice_has_forgotten),
         cmocka_unit_test(a_step_back_in_time_is_told_by_who_knows_its_end),
+        cmocka_unit_test(a_life_that_has_not_begun_judges_nobodys_word),
         cmocka_unit_test(who_has_forgotten_gets_a_number_from_a_majority_of_the_others),
         cmocka_unit_test(what_is_granted_is_kept_before_it_is_said),
         cmocka_unit_test(two_that_forgot_the_same_get_different_numbers),
