@@ -8,7 +8,6 @@
 #define WAIT_NS 10000000000u
 #define TRIM_WAIT_NS 1000000000u
 #define CUT_OFF_WAIT_NS 500000000u
-#define NOTE_NS 400000000u
 
 struct log_options {
     const char *cluster_file, *durability, *members, *when_cut, *retain_bytes, *retain_age;
@@ -92,25 +91,19 @@ silent_note(const struct cluster_config *cluster, cairn_node_set silent, char *n
     return note;
 }
 
-/* Who does not answer is asked for only where it takes long. */
+/* silent: who did not answer the command's own first question. */
 static void
-say_catalog_waits(const struct cluster_config *cluster, uint64_t begun_ns, struct cli_waiting *waiting)
+say_catalog_waits(const struct cluster_config *cluster, cairn_node_set silent, struct cli_waiting *waiting)
 {
-    struct cli_answers answers = {0};
     char note[520];
 
-    if (waiting->said || cli_now_ns() - begun_ns < NOTE_NS)
-        return;
-    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
-    waiting->begun_ns = begun_ns;
     cli_waits(waiting, "for the catalog of logs to take the change%s",
-              silent_note(cluster, answers.silent, note, sizeof(note)));
-    cli_answers_free(&answers);
+              silent_note(cluster, silent, note, sizeof(note)));
 }
 
 /* An entry of the catalog, by whichever node takes it. */
 static int
-catalog_append(const struct cluster_config *cluster, json_t *change)
+catalog_append(const struct cluster_config *cluster, json_t *change, cairn_node_set silent, struct cli_waiting *waiting)
 {
     const char *names[CAIRN_NODES_MAX];
     struct session_sockets sockets = cli_sockets(cluster, names);
@@ -126,12 +119,11 @@ catalog_append(const struct cluster_config *cluster, json_t *change)
     char *text = json_dumps(change, JSON_COMPACT), detail[256] = "";
     struct cairn_entry entry = {.payload = text, .payload_bytes = text == NULL ? 0 : (uint32_t)strlen(text)};
     struct session_result result = {.error = CAIRN_OK};
-    struct cli_waiting waiting = {0};
-    uint64_t begun_ns = cli_now_ns();
     struct session *session;
     int status = 0;
 
     json_decref(change);
+    say_catalog_waits(cluster, silent, waiting);
     if (text == NULL || session_open(&config, &session, detail, sizeof(detail)) != CAIRN_OK) {
         free(text);
         return cli_fail("the cluster is down: %s", detail);
@@ -139,7 +131,7 @@ catalog_append(const struct cluster_config *cluster, json_t *change)
     session_append(session, &entry);
     while (!session_poll(session, &result)) {
         session_wait(session);
-        say_catalog_waits(cluster, begun_ns, &waiting);
+        say_catalog_waits(cluster, silent, waiting);
     }
     session_close(session);
     free(text);
@@ -153,19 +145,19 @@ catalog_append(const struct cluster_config *cluster, json_t *change)
 
 /* Until every node that answers has it as asked and one leads. */
 static int
-wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wanted)
+wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wanted, struct cli_waiting *waiting)
 {
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
-    struct cli_waiting waiting = {0};
     char note[520];
 
+    cli_waits(waiting, "for log '%s' to be led", name);
     while (cli_now_ns() < end_ns) {
         struct standing standing = standing_of(cluster, name, wanted);
 
         if (standing.led && standing.agreeing == standing.answering)
             return 0;
-        cli_waits(&waiting, "for log '%s' to be known to %u of %u nodes and led%s", name, standing.answering,
+        cli_waits(waiting, "for log '%s' to be known to %u of %u nodes and led%s", name, standing.answering,
                   cluster->nodes, silent_note(cluster, standing.silent, note, sizeof(note)));
         if (standing.knowing > 0 && standing.agreeing == 0 && standing.knowing == standing.answering)
             return cli_fail("log '%s' exists with policy %s, deny %s ('cairn log set' changes it)", name,
@@ -207,6 +199,7 @@ static int
 create_and_wait(const struct cluster_config *cluster, const char *name, json_t *rules, const char *durability,
                 const char *members)
 {
+    struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     struct standing standing = standing_of(cluster, name, NULL);
     json_t *names = json_array(), *entry;
     int status = member_names(cluster, members, names);
@@ -227,8 +220,8 @@ create_and_wait(const struct cluster_config *cluster, const char *name, json_t *
     if (json_array_size(names) > 0)
         json_object_set(entry, "members", names);
     json_decref(names);
-    status = catalog_append(cluster, entry);
-    return status != 0 ? status : wait_in_force(cluster, name, rules);
+    status = catalog_append(cluster, entry, standing.silent, &waiting);
+    return status != 0 ? status : wait_in_force(cluster, name, rules, &waiting);
 }
 
 int
@@ -246,10 +239,10 @@ log_create_and_wait(const struct cluster_config *cluster, const char *name, enum
 static int
 set_and_wait(const struct cluster_config *cluster, const char *operation, const char *name, json_t *rules)
 {
+    struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     struct standing standing = standing_of(cluster, name, NULL);
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
-    struct cli_waiting waiting = {0};
     char note[520];
     int status;
 
@@ -257,7 +250,7 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
         return cli_fail("the cluster is down: no node answers ('cairn dev' starts one)");
     if (standing.knowing == 0)
         return cli_fail("no log '%s' ('cairn log create' makes it)", name);
-    status = catalog_append(cluster, catalog_entry(operation, name, rules));
+    status = catalog_append(cluster, catalog_entry(operation, name, rules), standing.silent, &waiting);
     while (status == 0 && cli_now_ns() < end_ns) {
         struct standing now = standing_of(cluster, name, rules);
         bool most = now.agreeing > cluster->nodes / 2;

@@ -1,6 +1,7 @@
 """Nodes that are neither well nor gone: who owes acknowledgements, whose worker hangs; and timeouts that are learned."""
 import ctypes
 import os
+import shutil
 import threading
 
 from harness import Cluster, check, until
@@ -97,10 +98,13 @@ def test_a_cut_is_noticed_however_long_the_ceiling():
             check(f'{key}: 0\n' in text, text)
             text = text.replace(f'{key}: 0\n', f'{key}: {value}\n')
         open(cluster.file, 'w').write(text)
+        # What a cluster has agreed on a file does not change: another is founded.
         for name in cluster.names:
             cluster.kill(name)
+            shutil.rmtree(os.path.join(cluster.dir, name))
         for name in cluster.names:
             cluster.restart(name)
+        until('another cluster is founded', lambda: cluster.cairn('cluster', 'bootstrap').status == 0)
         cluster.leader('_catalog')
         cluster.ok('log', 'create', 'k', '--policy', 'adaptive')
         cut = cluster.ok('fault', 'partition', 'n1,n2|n3', '--json').rows()[0]['t_ns']
