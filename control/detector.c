@@ -211,8 +211,9 @@ note_own_stall(struct detector *detector, uint64_t now_ns, bool drained)
     uint64_t stall_ns = own_delay_ns(detector, now_ns);
 
     detector->unread_ns = drained ? 0 : waited_ns(detector, now_ns);
-    if (stall_ns >= least_stall_ns(config))
-        stalls_note(&detector->stalls, stall_ns < config->ceiling_ns ? stall_ns : config->ceiling_ns, now_ns);
+    /* What no patience covers was an outage: waiting longer for the next of its kind would save nothing. */
+    if (stall_ns >= least_stall_ns(config) && stall_ns < config->ceiling_ns)
+        stalls_note(&detector->stalls, stall_ns, now_ns);
     detector->stalled_ns += stall_ns;
     stalls_longest_ns(&detector->stalls, least_stall_ns(config), now_ns);
     detector->due_ns = 0;

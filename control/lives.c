@@ -287,7 +287,9 @@ hear_life(struct lives *lives, uint8_t from, const struct hello *hello, unsigned
         return;
     }
     note_life(lives, from, &life, hello->place, verdict);
-    about->introduced_to = hello->introduced != 0;
+    /* Who has not noticed yet that this is another life means the one before. */
+    about->introduced_to = hello->introduced != 0 &&
+                           cairn_id_equal(&hello->known[lives->identity.self].life, &lives->identity.life.id);
     about->recovering = hello->recovering != 0;
     if (!about->introduced) {
         about->introduced = true;

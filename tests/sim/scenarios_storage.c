@@ -306,7 +306,7 @@ comes_back(struct sim *sim, uint8_t node)
     eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
     eventually(sim, WITHIN,
                node_log_of(&sim->nodes[node], LOG) != NULL && !lacks(sim, node) &&
-                   !core_recovering(core_of(sim, node)));
+                   !core_recovering(core_of(sim, node)) && !sim->nodes[node].node->introduction.lives.recovering);
 }
 
 /* A file that is closed is damaged somewhere, as the seed says: a bit, a sector, or all from there on. */

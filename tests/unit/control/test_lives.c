@@ -138,6 +138,9 @@ a_life_that_continues_its_chain_is_believed(void **state)
     talk(&world, 7);
     restart(&world, 1, 42, true, 8192);
     assert_false(say(&world, 1, 0, false) & LIVES_INTRODUCED);
+    /* The peer still means the life before when it says that it knows this node. */
+    say(&world, 0, 1, false);
+    assert_true(lives_unacquainted(&world.nodes[1], 0));
     talk(&world, 7);
     assert_true(acquainted(&world, 0, 1) && acquainted(&world, 1, 2));
     assert_int_equal(world.nodes[0].identity.known[1].life.number, 2);
