@@ -103,7 +103,7 @@ MUTANTS = [
      "        if (refuse_other_branch(node, log, pending, &accepted, record))\n            return true;\n", "        (void)refuse_other_branch;\n",
      "takes another entry for a repeat of one on its branch"),
     ("own-stalls-unnoticed", "control/detector.c",
-     "    if (stall_ns >= least_stall_ns(config))\n        stalls_note(", "    if (false)\n        stalls_note(",
+     "    if (stall_ns >= least_stall_ns(config) && stall_ns < config->ceiling_ns)\n", "    if (false)\n",
      "learns nothing of its own stalls"),
     ("word-of-stalls-unheard", "control/detector.c",
      "    known->stall_ns = beat->stall_ns;\n", "    known->stall_ns = 0;\n",
