@@ -183,16 +183,23 @@ cli_ask_each(const struct cluster_config *cluster, json_t **requests, enum cli_p
 }
 
 uint32_t
-cli_ask_status(const struct cluster_config *cluster, uint8_t via, enum cli_patience patience,
-               struct cli_answers *answers)
+cli_ask_all(const struct cluster_config *cluster, const char *command, uint8_t via, enum cli_patience patience,
+            struct cli_answers *answers)
 {
     json_t *requests[CAIRN_NODES_MAX] = {0};
 
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         if (via == CAIRN_NODE_NONE || via == i)
-            requests[i] = json_pack("{s:s}", "cmd", "status");
+            requests[i] = json_pack("{s:s}", "cmd", command);
     }
     return cli_ask_each(cluster, requests, patience, answers);
+}
+
+uint32_t
+cli_ask_status(const struct cluster_config *cluster, uint8_t via, enum cli_patience patience,
+               struct cli_answers *answers)
+{
+    return cli_ask_all(cluster, "status", via, patience, answers);
 }
 
 json_t *

@@ -100,7 +100,9 @@ enum cli_patience {
 uint32_t cli_ask_each(const struct cluster_config *cluster, json_t **requests, enum cli_patience patience,
                       struct cli_answers *answers);
 
-/* The same of all nodes, or of `via` alone, for their status. */
+/* The same of all nodes, or of `via` alone: a command that takes nothing else; and that for their status. */
+uint32_t cli_ask_all(const struct cluster_config *cluster, const char *command, uint8_t via, enum cli_patience patience,
+                     struct cli_answers *answers);
 uint32_t cli_ask_status(const struct cluster_config *cluster, uint8_t via, enum cli_patience patience,
                         struct cli_answers *answers);
 void cli_answers_free(struct cli_answers *answers);

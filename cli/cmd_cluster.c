@@ -12,14 +12,10 @@ static json_t *
 ask(const struct cluster_config *cluster, const char *command, uint8_t via, uint8_t *who, char *detail,
     size_t detail_bytes)
 {
-    json_t *requests[CAIRN_NODES_MAX] = {NULL}, *answer = NULL;
     struct cli_answers answers = {0};
+    json_t *answer = NULL;
 
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        if (via == CAIRN_NODE_NONE || via == i)
-            requests[i] = json_pack("{s:s}", "cmd", command);
-    }
-    cli_ask_each(cluster, requests, CLI_FIRST, &answers);
+    cli_ask_all(cluster, command, via, CLI_FIRST, &answers);
     for (uint8_t i = 0; i < cluster->nodes && answer == NULL; i++) {
         *who = i;
         answer = json_incref(answers.by_node[i]);

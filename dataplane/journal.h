@@ -22,6 +22,21 @@
 #include "plausible.h"
 #include "record.h"
 
+/* What a block on a disk says of its records, as replication has it. */
+static inline struct run
+block_run(const struct block *block)
+{
+    return (struct run){
+        .term = block->term,
+        .first_lsn = block->first_lsn,
+        .first_seq = block->first_seq,
+        .count = block->count,
+        .incarnation = block->incarnation,
+        .origin = block->origin,
+        .kind = block->kind,
+    };
+}
+
 #define JOURNAL_VERSION 2u
 #define JOURNAL_MAGIC "CAIRNJL1"
 #define JOURNAL_BLOCK_MAGIC 0x4b4c4243u /* "CBLK" */

@@ -2,20 +2,6 @@
 #include "journal.h"
 #include "plausible.h"
 
-static struct run
-run_of(const struct block *block)
-{
-    return (struct run){
-        .term = block->term,
-        .first_lsn = block->first_lsn,
-        .first_seq = block->first_seq,
-        .count = block->count,
-        .incarnation = block->incarnation,
-        .origin = block->origin,
-        .kind = block->kind,
-    };
-}
-
 /* As many records as it says need at least so many bytes. */
 static bool
 records_plausible(const struct journal_block *head)
@@ -30,7 +16,7 @@ records_plausible(const struct journal_block *head)
 static bool
 entries_plausible(const struct journal_block *head)
 {
-    const struct run run = run_of(&head->block);
+    const struct run run = block_run(&head->block);
 
     return records_plausible(head) && trunk_run_plausible(&run) && head->block.prev <= head->block.term;
 }
@@ -38,7 +24,7 @@ entries_plausible(const struct journal_block *head)
 static bool
 branch_plausible(const struct journal_block *head)
 {
-    const struct run run = run_of(&head->block);
+    const struct run run = block_run(&head->block);
 
     return records_plausible(head) && branch_run_plausible(&run) &&
            head->block.first_lsn == branch_place(run.incarnation, run.first_seq);

@@ -303,13 +303,7 @@ take(const uint8_t **at, const uint8_t *end, uint64_t count, size_t each_bytes)
 static bool
 block_plausible(const struct node_log *log, const struct block *block, const uint8_t *records, size_t size_bytes)
 {
-    const struct run run = {.term = block->term,
-                            .first_lsn = block->first_lsn,
-                            .first_seq = block->first_seq,
-                            .count = block->count,
-                            .incarnation = block->incarnation,
-                            .origin = block->origin,
-                            .kind = block->kind};
+    const struct run run = block_run(block);
     uint32_t left_bytes = block->size_bytes;
 
     if (left_bytes > size_bytes || left_bytes > log->trunk.pool->segment_bytes / 2 || !trunk_run_plausible(&run) ||

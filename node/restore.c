@@ -92,20 +92,6 @@ room_for(struct node *node, const struct store *store, size_t size_bytes)
     return store_has_room(node, store, size_bytes);
 }
 
-static struct run
-run_of(const struct block *block)
-{
-    return (struct run){
-        .term = block->term,
-        .first_lsn = block->first_lsn,
-        .first_seq = block->first_seq,
-        .count = block->count,
-        .incarnation = block->incarnation,
-        .origin = block->origin,
-        .kind = block->kind,
-    };
-}
-
 /* The next records of a block, as many as one event takes. Returns their bytes, 0 where they are not sound. */
 static uint32_t
 next_batch(struct node *node, const struct block *whole, const uint8_t *records, uint32_t done, uint32_t offset,
@@ -167,7 +153,7 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
                 uint64_t place)
 {
     const struct block *block = &head->block;
-    const struct run whole = run_of(block);
+    const struct run whole = block_run(block);
     uint64_t end_lsn = block->first_lsn + block->count, new_lsn = core_commit_lsn(log->core) + 1;
     struct sink sink = node_sink(node, log);
     uint32_t offset = 0;
@@ -189,7 +175,7 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
 
         if (size_bytes == 0 || !room_for(node, &log->trunk, size_bytes + sizeof(struct block)))
             return false;
-        run = run_of(&part);
+        run = block_run(&part);
         sink = node_sink(node, log);
         if (!core_restore_entries(log->core, &run, node->batch.ids, head->commit_lsn,
                                   (head->flags & JOURNAL_ACKED) != 0, &sink))
@@ -252,7 +238,7 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
         /* A copy that finds no room is not taken, here as elsewhere. */
         if (!room_for(node, &branch->store, size_bytes + sizeof(struct block)))
             return branch != log->own;
-        run = run_of(&part);
+        run = block_run(&part);
         if (!restore_batch(node, log, &part, &run, prev_place, &kept))
             return false;
         part.first_lsn = branch_place(part.incarnation, part.first_seq);

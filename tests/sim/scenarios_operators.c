@@ -57,6 +57,20 @@ nobody_leads(struct sim *sim)
     }
 }
 
+/* What is put back is doubted: with the one that was away it makes no majority, and it counts when the leader is back. */
+static void
+doubted_until_the_leader_is_back(struct sim *sim, uint8_t leader, uint8_t away, uint8_t victim)
+{
+    put_back(sim, victim);
+    node_boot(&sim->nodes[victim]);
+    node_boot(&sim->nodes[away]);
+    nobody_leads(sim);
+    expect(sim, !counts(sim, victim));
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, counts(sim, victim));
+    end_with_each_once(sim, 5);
+}
+
 /* It runs once without its volume, and promises something; then the volume is there again. */
 static void
 volume_missing_once(struct sim *sim)
@@ -69,14 +83,7 @@ volume_missing_once(struct sim *sim)
     node_boot(&sim->nodes[victim]);
     eventually(sim, WITHIN, counts(sim, victim));
     agree_without(sim, leader, victim, away, 1, 5);
-    put_back(sim, victim);
-    node_boot(&sim->nodes[victim]);
-    node_boot(&sim->nodes[away]);
-    nobody_leads(sim);
-    expect(sim, !counts(sim, victim));
-    node_boot(&sim->nodes[leader]);
-    eventually(sim, WITHIN, counts(sim, victim));
-    end_with_each_once(sim, 5);
+    doubted_until_the_leader_is_back(sim, leader, away, victim);
 }
 
 /* A copy of its directory, older by what it has acknowledged since, is put in its place. The third, which lacks that, knows
@@ -96,14 +103,7 @@ old_copy_put_back(struct sim *sim)
     for (uint8_t i = 0; i < 3; i++)
         node_crash(&sim->nodes[i]);
     sim->links[leader][away].lost_type = MESSAGE_NONE;
-    put_back(sim, victim);
-    node_boot(&sim->nodes[victim]);
-    node_boot(&sim->nodes[away]);
-    nobody_leads(sim);
-    expect(sim, !counts(sim, victim));
-    node_boot(&sim->nodes[leader]);
-    eventually(sim, WITHIN, counts(sim, victim));
-    end_with_each_once(sim, 5);
+    doubted_until_the_leader_is_back(sim, leader, away, victim);
 }
 
 /* It is granted a life by three others, of whom one is cut off before it tells what was agreed on: the old copy counts for
