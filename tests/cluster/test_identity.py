@@ -106,6 +106,13 @@ class Machines:
         self.ok('append', 'a', stdin=LINES)
         return self
 
+    def is_met(self, node, life):
+        def met(other):
+            rows = self.cairn('cluster', 'show', '--via', other, '--json').rows()
+            return any(row['node'] == node and row['start'] == life for row in rows)
+        for other in self.names:
+            until(f'{other} has met life {life} of {node}', lambda: met(other))
+
     def holds(self, node, log='a'):
         return self.cairn('read', log, '--via', node, '--level', 'stale').out
 
@@ -199,6 +206,8 @@ def test_an_old_copy_of_a_directory_is_told_by_the_others():
         m.start('n2')
         m.serves()
         m.ok('append', 'a', stdin=b'after the backup\n')
+        # A life that ends before others have met it (they take no word of it until then) is missed by nobody.
+        m.is_met('n2', 2)
         m.stop('n2')
         m.wipe('n2')
         os.rename(m.own('n2') + '.backup', m.own('n2'))
