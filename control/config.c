@@ -12,6 +12,8 @@
 
 /* Without another word a node's suspicion becomes so many times as long at most, whatever its machine is like. */
 #define CEILING_TIMEOUTS 50u
+/* No scheduler keeps a thread waiting for longer: what does was stopped, or is broken. */
+#define CEILING_MAX_NS 1000000000u
 
 struct yaml_node {
     char *name;
@@ -127,6 +129,17 @@ cluster_logs_max(const struct cluster_config *config)
     return config->memory_mib / 8 > kept ? config->memory_mib / 8 - kept : 1;
 }
 
+/* What a node learns of its machine lengthens its suspicion up to this, unless the cluster file says otherwise. */
+static uint64_t
+default_ceiling_ns(uint64_t timeout_ns)
+{
+    uint64_t ceiling_ns = CEILING_TIMEOUTS * timeout_ns;
+
+    if (ceiling_ns > CEILING_MAX_NS)
+        ceiling_ns = CEILING_MAX_NS;
+    return ceiling_ns > 2 * timeout_ns ? ceiling_ns : 2 * timeout_ns;
+}
+
 struct cluster_timing
 cluster_timing(const struct cluster_config *config)
 {
@@ -142,7 +155,7 @@ cluster_timing(const struct cluster_config *config)
     if (config->timeout_us != 0)
         timing.timeout_ns = config->timeout_us * 1000ull;
     timing.ceiling_ns = config->timeout_ceiling_us != 0 ? config->timeout_ceiling_us * 1000ull
-                                                        : CEILING_TIMEOUTS * timing.timeout_ns;
+                                                        : default_ceiling_ns(timing.timeout_ns);
     return timing;
 }
 

@@ -30,7 +30,7 @@ struct cluster_config {
     enum cairn_durability
         durability;        /* disk: each node keeps a journal, and logs are durable unless they say otherwise */
     uint32_t flap_hold_ms; /* how long a link that flaps is held back at most; 0: twenty timeouts */
-    /* 0: the profile's; the ceiling: fifty timeouts. */
+    /* 0: the profile's; the ceiling: fifty timeouts, a second at most, two timeouts at least. */
     uint32_t heartbeat_us, timeout_us, timeout_ceiling_us;
     uint32_t clock_bound_ms; /* how far wall clocks may be apart; 0: a minute */
     bool auto_create;        /* an append to a log that does not exist creates it */

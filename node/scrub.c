@@ -17,6 +17,7 @@
 /* So long everything must have been whole before a node starts anew to mend its journal: the first node; each further
  * one as much longer, so that no two do at once. */
 #define WHOLE_FOR_NS 1000000000u
+#define MENDED_BY " (a start mends it)"
 
 static bool
 begin(struct node *node, struct scrub *scrub, uint64_t now_ns)
@@ -63,7 +64,7 @@ tell(struct node *node, const struct journal_scan *scan)
 {
     const struct journal_block *head = &scan->damaged;
     struct node_event event = {.t_ns = node_now_ns(node), .kind = EVENT_DAMAGED, .log = UINT32_MAX, .peer = node->self};
-    char what[64] = "";
+    char what[48] = "";
 
     for (uint32_t i = 0; scan->known && i < node->snapshot->count; i++) {
         const struct node_log *log = node->snapshot->logs[i].log;
@@ -76,7 +77,9 @@ tell(struct node *node, const struct journal_scan *scan)
             snprintf(what, sizeof(what), ", lsn %" PRIu64 " to %" PRIu64, head->block.first_lsn,
                      head->block.first_lsn + head->block.count - 1);
     }
-    snprintf(event.reason, sizeof(event.reason), "%.110s%s (a start mends it)", scan->reason, what);
+    /* What is too long is cut where the place has been told. */
+    snprintf(event.reason, sizeof(event.reason), "%.*s%s" MENDED_BY,
+             (int)(sizeof(event.reason) - sizeof(what) - sizeof(MENDED_BY)), scan->reason, what);
     control_event(node, &event);
 }
 

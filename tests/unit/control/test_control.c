@@ -1,5 +1,6 @@
 /* The detector and the modes. */
 #include "../check.h"
+#include "config.h"
 #include "detector.h"
 #include "mode.h"
 
@@ -434,6 +435,21 @@ more_than_can_be_met_is_refused_and_less_is_never_given(void **state)
     assert_string_equal(text, "no quorum: reaching 1 of 3, need 2");
 }
 
+/* Else a process that was stopped for seconds once is waited for as long the next time that it fails. */
+static void
+no_timeout_learns_to_wait_for_what_no_scheduler_does(void **state)
+{
+    struct cluster_config shared = {.profile = PROFILE_SHARED}, wan = {.profile = PROFILE_WAN};
+    struct cluster_config longest = {.profile = PROFILE_WAN, .timeout_us = 3000000};
+    struct cluster_config chosen = {.profile = PROFILE_WAN, .timeout_ceiling_us = 9000000};
+
+    (void)state;
+    assert_int_equal(cluster_timing(&shared).ceiling_ns, 500000000);
+    assert_int_equal(cluster_timing(&wan).ceiling_ns, 1000000000);
+    assert_int_equal(cluster_timing(&longest).ceiling_ns, 6000000000);
+    assert_int_equal(cluster_timing(&chosen).ceiling_ns, 9000000000);
+}
+
 int
 main(void)
 {
@@ -450,6 +466,7 @@ main(void)
         cmocka_unit_test(own_stalls_are_no_lateness_of_peers_and_lengthen_suspicion_at_once),
         cmocka_unit_test(a_hiccup_is_forgotten_in_seconds_and_busy_cores_in_minutes),
         cmocka_unit_test(a_peer_that_says_it_stalls_is_waited_for_and_no_longer_than_the_ceiling),
+        cmocka_unit_test(no_timeout_learns_to_wait_for_what_no_scheduler_does),
         cmocka_unit_test(who_is_late_time_and_again_is_slow_until_it_is_not),
         cmocka_unit_test(quantiles_of_lateness_are_right_to_a_bucket),
         cmocka_unit_test(modes_follow_policy_and_reach),
