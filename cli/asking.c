@@ -155,9 +155,11 @@ end_all(struct asking *asking)
     for (uint32_t i = 0; i < asking->cluster->nodes; i++) {
         char *detail = asking->answers->details[i];
 
-        if (asking->calls[i].state != CALL_NONE && asking->calls[i].state != CALL_DONE)
+        if (asking->calls[i].state != CALL_NONE && asking->calls[i].state != CALL_DONE) {
+            asking->answers->hung |= (cairn_node_set)1 << i;
             snprintf(detail, sizeof(asking->answers->details[i]), "node %s does not answer (is it stopped?)",
                      asking->cluster->names[i]);
+        }
         call_end(&asking->calls[i]);
         json_decref(asking->requests[i]);
         asking->requests[i] = NULL;

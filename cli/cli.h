@@ -86,7 +86,8 @@ struct disk *cli_open_disk(const char *parent, const char *node, bool without_ur
 struct cli_answers {
     json_t *by_node[CAIRN_NODES_MAX];   /* NULL: it did not, */
     char details[CAIRN_NODES_MAX][256]; /* for this reason */
-    cairn_node_set silent;              /* those that were asked and did not */
+    cairn_node_set silent;              /* those that were asked and did not, */
+    cairn_node_set hung;                /* and of them, those that are there: they did not in time */
 };
 
 enum cli_patience {
@@ -132,6 +133,9 @@ uint32_t cli_collect_events(const struct cluster_config *cluster, json_int_t *ne
                             struct cli_answers *answers);
 /* By time: clocks of one machine's processes are the same. Out of memory: as they were. */
 void cli_sort_events(json_t *rows);
+
+/* `cairn member add NODE`, of all logs. Returns the exit status. */
+int cli_member_add(const struct cluster_config *cluster, uint8_t node, bool json);
 
 /* A key's text; "" where there is none. */
 const char *cli_text(const json_t *row, const char *key);

@@ -99,7 +99,7 @@ class Round:
     # The round.
 
     def settle(self):
-        self.cluster.cairn('fault', 'heal')
+        until('all links are whole', lambda: self.cluster.cairn('fault', 'heal').status == 0)
         for log in LOGS:
             self.cluster.converged(log)
         for _ in LOGS:
