@@ -1,9 +1,10 @@
-/* cairn cluster: that a cluster comes to be, and what its nodes agree on. */
+/* cairn cluster: that a cluster comes to be, what its nodes agree on, and that it goes on where too few are left. */
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
 #include "cli.h"
+#include "recover.h"
 
 #define WAIT_NS 5000000000u
 
@@ -138,11 +139,13 @@ show(const struct cluster_config *cluster, uint8_t via, bool json)
 int
 cmd_cluster(int argc, char **argv)
 {
-    const char *cluster_file = NULL, *via = NULL;
+    const char *cluster_file = NULL, *via = NULL, *from = NULL, *without = NULL, *verb;
     bool json = false;
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"via", OPTION_TEXT, &via, "show: ask this node"},
+        {"from", OPTION_TEXT, &from, "recover: go on from what this node holds"},
+        {"without", OPTION_TEXT, &without, "recover: give up what these nodes may hold, names with commas"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
@@ -150,11 +153,17 @@ cmd_cluster(int argc, char **argv)
     uint8_t node;
     int first, status;
 
-    if (!cli_parse(argc, argv, "cluster bootstrap|show [OPTIONS]", options, 1, 1, &first, &status))
+    if (!cli_parse(argc, argv, "cluster bootstrap|show|recover [OPTIONS]", options, 1, 1, &first, &status))
         return status;
-    if (strcmp(argv[first], "bootstrap") != 0 && strcmp(argv[first], "show") != 0)
-        return cli_usage("cluster: unknown verb '%s' (bootstrap, show)", argv[first]);
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0)
+    verb = argv[first];
+    if (strcmp(verb, "bootstrap") != 0 && strcmp(verb, "show") != 0 && strcmp(verb, "recover") != 0)
+        return cli_usage("cluster: unknown verb '%s' (bootstrap, show, recover)", verb);
+    if (strcmp(verb, "recover") == 0 && from == NULL)
+        return cli_usage("cluster recover: --from NODE says whose state is what counts from now on");
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 ||
+        (status = cli_node(&cluster, from != NULL ? from : via, &node)) != 0)
         return status;
-    return strcmp(argv[first], "show") == 0 ? show(&cluster, node, json) : bootstrap(&cluster, json);
+    if (strcmp(verb, "recover") == 0)
+        return cli_recover(&cluster, node, without, json);
+    return strcmp(verb, "show") == 0 ? show(&cluster, node, json) : bootstrap(&cluster, json);
 }

@@ -1,9 +1,10 @@
-/* cairn member add|remove|promote|transfer: who holds a log, who votes, who leads. */
+/* cairn member add|remove|promote|transfer|replace: who holds a log, who votes, who leads, whose state is lost. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "cli.h"
+#include "recover.h"
 
 #define WAIT_NS 20000000000u
 #define ATTEMPT_NS 2000000000u
@@ -199,6 +200,19 @@ apply_to_all(struct change *change, const json_t *names, bool learner, bool json
     return status;
 }
 
+int
+cli_member_add(const struct cluster_config *cluster, uint8_t node, bool json)
+{
+    struct change change = {.cluster = cluster, .op = CAIRN_MEMBER_ADD, .node = node, .end_ns = cli_now_ns() + WAIT_NS};
+    char detail[256] = "";
+    json_t *names = all_logs(cluster, detail, sizeof(detail));
+    int status = names == NULL ? cli_fail("the cluster is down: %s", detail)
+                               : apply_to_all(&change, names, false, json);
+
+    json_decref(names);
+    return status;
+}
+
 static bool
 parse_op(const char *word, enum cairn_member_op *out)
 {
@@ -217,7 +231,7 @@ int
 cmd_member(int argc, char **argv)
 {
     const char *cluster_file = NULL, *log = NULL;
-    bool json = false, learner = false;
+    bool json = false, learner = false, replace;
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"log", OPTION_TEXT, &log, "only this log (all of them)"},
@@ -231,13 +245,19 @@ cmd_member(int argc, char **argv)
     json_t *names;
     int first, status;
 
-    if (!cli_parse(argc, argv, "member add|remove|promote|transfer NODE [OPTIONS]", options, 2, 2, &first, &status))
+    if (!cli_parse(argc, argv, "member add|remove|promote|transfer|replace NODE [OPTIONS]", options, 2, 2, &first,
+                   &status))
         return status;
-    if (!parse_op(argv[first], &change.op))
-        return cli_usage("member: unknown verb '%s' (add, remove, promote, transfer)", argv[first]);
+    replace = strcmp(argv[first], "replace") == 0;
+    if (!replace && !parse_op(argv[first], &change.op))
+        return cli_usage("member: unknown verb '%s' (add, remove, promote, transfer, replace)", argv[first]);
+    if (replace && (log != NULL || learner))
+        return cli_usage("member replace: it is about all that the node held: no --log, no --learner");
     if ((status = cli_cluster(cluster_file, &cluster)) != 0 ||
         (status = cli_node(&cluster, argv[first + 1], &change.node)) != 0)
         return status;
+    if (replace)
+        return cli_replace(&cluster, change.node, json);
     change.end_ns = cli_now_ns() + WAIT_NS;
     names = log != NULL ? json_pack("[s]", log) : all_logs(&cluster, detail, sizeof(detail));
     if (names == NULL)

@@ -145,9 +145,37 @@ identity_number(struct identity *identity, uint32_t number)
     chain_push(identity);
 }
 
+void
+identity_give_up(struct identity *identity, cairn_node_set given_up, const struct cairn_id *drawn, bool alone)
+{
+    assert(identity->life.number > 0 && !identity->forgotten && !(given_up >> identity->self & 1));
+    for (uint8_t i = 0; i < identity->agreed.nodes; i++) {
+        struct life *last = &identity->known[i].life;
+        struct life next = {.id = drawn[i], .number = last->number + (last->number < LIFE_NUMBER_MAX)};
+
+        if (given_up >> i & 1)
+            identity->known[i] = (struct known_life){.life = next, .decided = true};
+    }
+    if (alone)
+        identity->alone_for |= given_up;
+}
+
+bool
+identity_obey(struct identity *identity, const struct known_life *known)
+{
+    if (!known->decided || known->life.number <= identity->obeyed_number)
+        return false;
+    identity->obeyed_number = known->life.number;
+    identity->discard = true;
+    identity->alone_for = 0;
+    return true;
+}
+
 bool
 identity_confirms(const struct identity *identity, const struct known_life *known)
 {
+    if (known->decided)
+        return known->life.number <= identity->obeyed_number;
     for (uint32_t i = 0; i < identity->chain_count; i++) {
         const struct link *link = &identity->chain[i];
 

@@ -38,6 +38,7 @@ struct link {
 struct known_life {
     struct life life;
     uint64_t place; /* its journal was durable up to there, at least */
+    bool decided;   /* nobody lives it: an administrator let the cluster go on without what the member held */
 };
 
 /* What all nodes of a cluster must be configured with alike, or their quorums and leases mean nothing. */
@@ -63,6 +64,11 @@ struct identity {
     struct link chain[CHAIN_MAX]; /* the last CHAIN_MAX lives, this one at the end */
     uint32_t chain_count;
     struct known_life known[CAIRN_NODES_MAX]; /* of each member; its own is not used */
+    /* An administrator let the cluster go on from what this node holds: whoever has not come back since needs its word
+     * alone. */
+    cairn_node_set alone_for;
+    uint32_t obeyed_number; /* the last decision that went on without what this node held */
+    bool discard;           /* and its journal has not been set aside yet */
 };
 
 static inline bool
@@ -90,6 +96,11 @@ bool identity_continue(struct identity *identity, const struct cairn_id *life);
 void identity_forget(struct identity *identity, const struct cairn_id *life);
 /* That number: a chain begins. */
 void identity_number(struct identity *identity, uint32_t number);
+/* What those members hold counts no more. drawn: an identity for each seat, of the life that nobody lives. alone: the
+ * cluster goes on from what this node holds. */
+void identity_give_up(struct identity *identity, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);
+/* A decision that this node has not heard of, and which goes on without what it holds? Then it is noted. */
+bool identity_obey(struct identity *identity, const struct known_life *known);
 /* Does this node know of that life of its own, and that its journal had come no further then? */
 bool identity_confirms(const struct identity *identity, const struct known_life *known);
 

@@ -89,12 +89,14 @@ print_identity(FILE *out, const struct identity *identity)
         cairn_id_text(&identity->members[i], text);
         fprintf(out, "member %u %s %s\n", i, text, agreed->names[i]);
     }
+    fprintf(out, "alone %u\nobeyed %u\ndiscard %d\n", identity->alone_for, identity->obeyed_number, identity->discard);
     print_life(out, "life", identity->self, &identity->life, 0);
     fprintf(out, "settled %u\n", identity->settled_number);
     for (uint32_t i = 0; i < identity->chain_count; i++)
         print_life(out, "chain", identity->self, &identity->chain[i].life, identity->chain[i].began_place);
     for (uint32_t i = 0; i < agreed->nodes; i++)
-        print_life(out, "known", (int)i, &identity->known[i].life, identity->known[i].place);
+        print_life(out, identity->known[i].decided ? "decided" : "known", (int)i, &identity->known[i].life,
+                   identity->known[i].place);
 }
 
 /* The whole file: its lines, their sum, and empty lines up to its size. */
@@ -232,13 +234,13 @@ parse_line(const char *line, struct identity *out)
     char text[CAIRN_ID_TEXT_BYTES];
     struct life life;
     uint64_t place;
-    unsigned self;
+    unsigned self, alone;
     int seat;
 
     if (sscanf(line, "cluster %32s", text) == 1)
         return cairn_id_parse(text, &out->cluster);
     if (parse_flag(line, "forgotten", &out->forgotten) || parse_flag(line, "born", &out->born) ||
-        parse_flag(line, "begun", &out->begun))
+        parse_flag(line, "begun", &out->begun) || parse_flag(line, "discard", &out->discard))
         return true;
     if (sscanf(line, "self %u", &self) == 1) {
         out->self = (uint8_t)self;
@@ -246,6 +248,12 @@ parse_line(const char *line, struct identity *out)
     }
     if (sscanf(line, "settled %u", &out->settled_number) == 1)
         return out->settled_number <= LIFE_NUMBER_MAX;
+    if (sscanf(line, "obeyed %u", &out->obeyed_number) == 1)
+        return out->obeyed_number <= LIFE_NUMBER_MAX;
+    if (sscanf(line, "alone %u", &alone) == 1) {
+        out->alone_for = (cairn_node_set)alone;
+        return alone >> CAIRN_NODES_MAX == 0;
+    }
     if (strncmp(line, "agreed ", 7) == 0)
         return parse_agreed(line, &out->agreed);
     if (strncmp(line, "member ", 7) == 0)
@@ -256,8 +264,8 @@ parse_line(const char *line, struct identity *out)
         out->chain[out->chain_count++] = (struct link){.life = life, .began_place = place};
         return true;
     }
-    if (parse_life(line, "known", &seat, &life, &place)) {
-        out->known[seat] = (struct known_life){.life = life, .place = place};
+    if (parse_life(line, "known", &seat, &life, &place) || parse_life(line, "decided", &seat, &life, &place)) {
+        out->known[seat] = (struct known_life){.life = life, .place = place, .decided = line[0] == 'd'};
         return true;
     }
     return false;

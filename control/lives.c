@@ -51,6 +51,8 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
         out->known[i].life = identity->known[i].life.id;
         out->known[i].number = identity->known[i].life.number;
         out->known[i].place = identity->known[i].place;
+        out->known[i].decided = identity->known[i].decided;
+        out->known[i].alone = identity->alone_for >> i & 1;
     }
 }
 
@@ -72,25 +74,33 @@ become_member(struct lives *lives, uint32_t number, unsigned *verdict)
     *verdict |= LIVES_NUMBERED;
 }
 
+static void
+meet_anew(struct lives *lives, uint8_t node)
+{
+    struct peer_life *about = &lives->peers[node];
+
+    about->introduced = false;
+    about->introduced_to = false;
+    about->confirms = (struct cairn_id){{0}};
+    about->granted_number = 0;
+}
+
 /* Whatever a life of the member was believed to be, it is another now. */
 static void
-note_life(struct lives *lives, uint8_t node, const struct life *life, uint64_t place, unsigned *verdict)
+note_life(struct lives *lives, uint8_t node, const struct known_life *next, unsigned *verdict)
 {
     struct known_life *known = &lives->identity.known[node];
-    bool same = cairn_id_equal(&known->life.id, &life->id) && known->life.number == life->number;
+    bool same = cairn_id_equal(&known->life.id, &next->life.id) && known->life.number == next->life.number;
 
-    assert(node != lives->identity.self && life->number >= known->life.number);
+    assert(node != lives->identity.self && next->life.number >= known->life.number);
     if (same) {
         /* How far a journal is changes all the time: what is kept of that is kept now and then. */
-        if (known->place < place)
-            known->place = place;
+        if (known->place < next->place)
+            known->place = next->place;
         return;
     }
-    *known = (struct known_life){.life = *life, .place = place};
-    lives->peers[node].introduced = false;
-    lives->peers[node].introduced_to = false;
-    lives->peers[node].confirms = (struct cairn_id){{0}};
-    lives->peers[node].granted_number = 0;
+    *known = *next;
+    meet_anew(lives, node);
     change(lives, verdict);
 }
 
@@ -105,7 +115,7 @@ is_sane(const struct lives *lives, const struct hello *hello)
     if ((hello->standing == STANDING_WAITING) == cairn_id_is_set(&hello->cluster))
         return false;
     for (uint32_t i = 0; i < lives->identity.agreed.nodes; i++) {
-        if (hello->known[i].number > LIFE_NUMBER_MAX ||
+        if (hello->known[i].number > LIFE_NUMBER_MAX || hello->known[i].decided > 1 || hello->known[i].alone > 1 ||
             (hello->known[i].number > 0 && !cairn_id_is_set(&hello->known[i].life)))
             return false;
     }
@@ -122,7 +132,7 @@ join(struct lives *lives, const struct hello *hello, unsigned *verdict)
     identity->cluster = hello->cluster;
     memcpy(identity->members, hello->members, sizeof(identity->members));
     for (uint8_t i = 0; i < identity->agreed.nodes; i++)
-        identity->known[i] = (struct known_life){{{{0}}, 0}, 0};
+        identity->known[i] = (struct known_life){.place = 0};
     *verdict |= LIVES_JOINED;
     if (hello->known[identity->self].number == 1 && cairn_id_equal(&hello->known[identity->self].life, &life)) {
         identity->forgotten = false;
@@ -155,19 +165,28 @@ is_judged_later(const struct identity *identity, const struct known_life *told)
            cairn_id_equal(&identity->chain[identity->chain_count - 2].life.id, &told->life.id);
 }
 
+/* What a hello says of the last life that is known of a member. */
+static struct known_life
+told_of(const struct hello *hello, uint8_t node)
+{
+    return (struct known_life){.life = {.id = hello->known[node].life, .number = hello->known[node].number},
+                               .place = hello->known[node].place,
+                               .decided = hello->known[node].decided != 0};
+}
+
 /* What the peer knows of this node itself. */
 static void
 hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsigned *verdict)
 {
     struct identity *identity = &lives->identity;
-    struct known_life told = {
-        .life = {.id = hello->known[identity->self].life, .number = hello->known[identity->self].number},
-        .place = hello->known[identity->self].place};
+    struct known_life told = told_of(hello, identity->self);
     struct peer_life *about = &lives->peers[from];
 
     if (lives->standing == STANDING_FORGOTTEN) {
         bool own = cairn_id_equal(&told.life.id, &identity->life.id);
 
+        if (identity_obey(identity, &told))
+            change(lives, verdict);
         /* Asked for is what is above all that is known anywhere. */
         if (!own && told.life.number >= lives->asked_number && told.life.number < LIFE_NUMBER_MAX) {
             lives->asked_number = told.life.number + 1;
@@ -181,6 +200,7 @@ hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsig
     if (is_judged_later(identity, &told))
         return;
     if (!identity_confirms(identity, &told)) {
+        identity_obey(identity, &told);
         lapse(lives, verdict);
         return;
     }
@@ -201,7 +221,9 @@ hear_grant(struct lives *lives, uint8_t from, const struct hello *hello, unsigne
         return;
     lives->granted_by |= bit(from);
     granted = (uint32_t)__builtin_popcount(lives->granted_by);
-    if (granted <= identity->agreed.nodes / 2)
+    if (hello->known[identity->self].alone)
+        identity->discard = true;
+    else if (granted <= identity->agreed.nodes / 2)
         return;
     become_member(lives, lives->asked_number, verdict);
     *verdict |= LIVES_REPLY;
@@ -213,16 +235,19 @@ hear_of_others(struct lives *lives, uint8_t from, const struct hello *hello, uns
 {
     const struct identity *identity = &lives->identity;
 
+    lives->peers[from].agrees = 0;
     if (hello->standing != STANDING_MEMBER)
         return;
     for (uint8_t i = 0; i < identity->agreed.nodes; i++) {
-        struct life life = {.id = hello->known[i].life, .number = hello->known[i].number};
+        struct known_life told = told_of(hello, i);
+        const struct life *known = &identity->known[i].life;
 
-        if (i == identity->self || i == from || life.number < identity->known[i].life.number ||
-            (life.number == identity->known[i].life.number && !cairn_id_equal(&life.id, &identity->known[i].life.id)))
+        if (i == identity->self || i == from || told.life.number < known->number ||
+            (told.life.number == known->number && !cairn_id_equal(&told.life.id, &known->id)))
             continue;
-        if (life.number > 0)
-            note_life(lives, i, &life, hello->known[i].place, verdict);
+        if (told.life.number > 0)
+            note_life(lives, i, &told, verdict);
+        lives->peers[from].agrees |= bit(i);
     }
 }
 
@@ -254,14 +279,14 @@ hear_asking(struct lives *lives, uint8_t from, const struct hello *hello, unsign
 {
     struct peer_life *about = &lives->peers[from];
     const struct known_life *known = &lives->identity.known[from];
-    struct life life = {.id = hello->life, .number = hello->asked_number};
+    struct known_life asked = {.life = {.id = hello->life, .number = hello->asked_number}};
 
     *verdict |= LIVES_REPLY;
     if (hello->asked_number > known->life.number) {
-        note_life(lives, from, &life, 0, verdict);
+        note_life(lives, from, &asked, verdict);
         about->granted_number = hello->asked_number;
         about->granted_version = lives->version;
-    } else if (hello->asked_number == known->life.number && cairn_id_equal(&life.id, &known->life.id) &&
+    } else if (hello->asked_number == known->life.number && cairn_id_equal(&asked.life.id, &known->life.id) &&
                about->granted_number == 0) {
         /* Told by another, or before this node's own start. */
         change(lives, verdict);
@@ -286,7 +311,11 @@ hear_life(struct lives *lives, uint8_t from, const struct hello *hello, unsigned
         *verdict |= LIVES_REPLY;
         return;
     }
-    note_life(lives, from, &life, hello->place, verdict);
+    note_life(lives, from, &(struct known_life){.life = life, .place = hello->place}, verdict);
+    if (lives->identity.alone_for & bit(from)) {
+        lives->identity.alone_for &= ~bit(from);
+        change(lives, verdict);
+    }
     /* Who has not noticed yet that this is another life means the one before. */
     about->introduced_to = hello->introduced != 0 &&
                            cairn_id_equal(&hello->known[lives->identity.self].life, &lives->identity.life.id);
@@ -391,6 +420,28 @@ lives_found(struct lives *lives, const struct cairn_id *cluster, const struct ca
     lives->standing = STANDING_MEMBER;
     lives->life_version = ++lives->version;
     return true;
+}
+
+void
+lives_give_up(struct lives *lives, cairn_node_set given_up, const struct cairn_id *drawn, bool alone)
+{
+    assert(lives->standing == STANDING_MEMBER);
+    identity_give_up(&lives->identity, given_up, drawn, alone);
+    for (uint8_t i = 0; i < lives->identity.agreed.nodes; i++) {
+        if (given_up >> i & 1)
+            meet_anew(lives, i);
+    }
+    lives->version++;
+}
+
+uint32_t
+lives_agreeing(const struct lives *lives, uint8_t seat)
+{
+    uint32_t count = 1;
+
+    for (uint8_t i = 0; i < lives->identity.agreed.nodes; i++)
+        count += i != lives->identity.self && lives->peers[i].introduced && (lives->peers[i].agrees & bit(seat));
+    return count;
 }
 
 bool

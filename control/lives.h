@@ -12,6 +12,10 @@
  *   - of two lives of one member that are heard at the same time the one that was there first stays, the other is
  *     refused.
  *
+ * Where too few are left to grant anything, an administrator lets the cluster go on from what one node holds
+ * (lives_give_up()): the lives of all others end by that, and the word of the one is enough for each to come back, with
+ * nothing of what it held.
+ *
  * What is known of lives is passed on with every hello, so whoever grants a number also tells what others are known by.
  *
  * A cluster comes to be where all members are heard waiting at the same time and one is told to found it
@@ -51,7 +55,10 @@ struct hello {
     struct {
         struct cairn_id life;
         uint64_t place;
-        uint32_t number, reserved;
+        uint32_t number;
+        uint8_t decided; /* as in struct known_life */
+        uint8_t alone;   /* that member needs the sender's word alone */
+        uint8_t reserved[2];
     } known[CAIRN_NODES_MAX];
 };
 
@@ -76,6 +83,7 @@ struct peer_life {
     bool introduced;                          /* identity.known is believed to be running */
     bool introduced_to;                       /* the peer believes this node's present life */
     bool recovering;                          /* some of its logs do not count yet, as it said last */
+    cairn_node_set agrees;                    /* seats whose last life it knows as this node does, as it said last */
     struct cairn_id confirms;                 /* what the peer knows of this node, and is so; not set: nothing */
     struct cairn_id waiting;                  /* the life that waits there, of no cluster; not set: none */
     uint64_t waiting_ns, waiting_fingerprint; /* when it was heard last; how it is configured */
@@ -119,6 +127,14 @@ void lives_kept(struct lives *lives, uint64_t version);
  * otherwise. members: identities for all, drawn by the caller. The caller keeps the identity before it tells anybody. */
 bool lives_found(struct lives *lives, const struct cairn_id *cluster, const struct cairn_id *members, uint64_t fresh_ns,
                  uint64_t now_ns, uint8_t *missing, bool *differs);
+
+/* By decision what those members hold counts no more: whoever they are, they come back with nothing of it. drawn: an
+ * identity for each seat. alone: the cluster goes on from what this node, a member, holds, and its word is enough for each
+ * of them. The caller keeps the identity before anything follows from it. */
+void lives_give_up(struct lives *lives, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);
+
+/* How many members, this node among them, are known to know of that seat's last life what this node does. */
+uint32_t lives_agreeing(const struct lives *lives, uint8_t seat);
 
 /* May the peer want a hello: has one of the two not introduced the other yet? */
 bool lives_unacquainted(const struct lives *lives, uint8_t peer);

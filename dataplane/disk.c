@@ -278,6 +278,36 @@ remove_file(struct disk *disk, uint64_t number)
     return unlink(path) == 0 ? CAIRN_OK : fail(disk, path, "cannot be removed");
 }
 
+/* A name that nothing of a node's looks for. */
+static bool
+rename_aside(const struct machine *machine, const char *name, uint32_t tag)
+{
+    char aside[PATH_BYTES];
+
+    snprintf(aside, sizeof(aside), "aside-%u-%s", tag, name);
+    return renameat(machine->directory_fd, name, machine->directory_fd, aside) == 0;
+}
+
+static enum cairn_error
+set_aside(struct disk *disk, uint32_t tag)
+{
+    struct machine *machine = machine_of(disk);
+    DIR *directory = opendir(machine->directory);
+    const struct dirent *entry;
+    bool done = true;
+
+    if (directory == NULL)
+        return fail(disk, machine->directory, "cannot be read");
+    /* What is renamed may be found again: under its new name it is none of these. */
+    while (done && (entry = readdir(directory)) != NULL) {
+        if (strncmp(entry->d_name, "journal-", 8) == 0 || strcmp(entry->d_name, "checkpoint") == 0)
+            done = rename_aside(machine, entry->d_name, tag);
+    }
+    closedir(directory);
+    return done && fsync(machine->directory_fd) == 0 ? CAIRN_OK
+                                                     : fail(disk, machine->directory, "its files cannot be set aside");
+}
+
 static enum cairn_error
 retire(struct disk *disk, uint64_t number)
 {
@@ -604,9 +634,9 @@ destroy(struct disk *disk)
 
 #define WAITING_OPERATIONS                                                                                             \
     .reserve = reserve, .create_reserved = create_reserved, .list = list, .create = create, .open = open_file,         \
-    .close = close_file, .remove = remove_file, .retire = retire, .shrink = shrink, .read = read_file,                 \
-    .read_begin = read_begin, .read_end = read_end, .save = save, .load = load, .free_bytes = free_bytes,              \
-    .use_memory = use_memory, .destroy = destroy
+    .close = close_file, .remove = remove_file, .set_aside = set_aside, .retire = retire, .shrink = shrink,            \
+    .read = read_file, .read_begin = read_begin, .read_end = read_end, .save = save, .load = load,                     \
+    .free_bytes = free_bytes, .use_memory = use_memory, .destroy = destroy
 
 static const struct disk_operations ring_operations = {WAITING_OPERATIONS, .submit = ring_submit, .poll = ring_poll};
 static const struct disk_operations queue_operations = {WAITING_OPERATIONS, .submit = queue_submit, .poll = queue_poll};

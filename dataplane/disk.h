@@ -55,6 +55,8 @@ struct disk_operations {
     enum cairn_error (*open)(struct disk *disk, uint64_t number, struct disk_file *out);
     void (*close)(struct disk *disk, const struct disk_file *file);
     enum cairn_error (*remove)(struct disk *disk, uint64_t number);
+    /* Everything: the files and the small ones get names under which nothing looks for them, with the tag in them. */
+    enum cairn_error (*set_aside)(struct disk *disk, uint32_t tag);
     /* The file's name is gone. One such file is kept, for create() to make the next of. */
     enum cairn_error (*retire)(struct disk *disk, uint64_t number);
     enum cairn_error (*shrink)(struct disk *disk, const struct disk_file *file, uint64_t size_bytes);

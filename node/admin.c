@@ -400,6 +400,72 @@ bootstrap(struct node *node)
     return json_pack("{s:b,s:s}", "ok", 1, "state", "asked");
 }
 
+static json_t *
+rescue_refused(struct node *node)
+{
+    const struct rescue *rescue = &node->rescue;
+    char detail[256];
+
+    if (rescue->error == CAIRN_RECOVERING)
+        snprintf(detail, sizeof(detail), "%s has forgotten what it promised, or waits: it cannot decide that",
+                 node->name);
+    else if (rescue->error == CAIRN_NO_QUORUM)
+        snprintf(detail, sizeof(detail),
+                 "too few others are well to go on by themselves ('cairn cluster recover' goes on from one)");
+    else if (rescue->alone)
+        snprintf(detail, sizeof(detail),
+                 "more than half of all nodes are well: the rest recovers from them, and nothing need be given up");
+    else
+        snprintf(detail, sizeof(detail), "that node runs and is heard: stop it first");
+    atomic_store_explicit(&node->rescue.state, RESCUE_NONE, memory_order_relaxed);
+    return failure("refused", detail);
+}
+
+/* Asked again and again until there is an answer, as bootstrap() is. given_up 0: all others, and the cluster goes on from
+ * this node. */
+static json_t *
+give_up(struct node *node, cairn_node_set given_up)
+{
+    cairn_node_set others = ((cairn_node_set)1 << node->nodes) - 1;
+    struct cairn_id drawn[CAIRN_NODES_MAX];
+    int state = atomic_load_explicit(&node->rescue.state, memory_order_acquire);
+
+    others &= (cairn_node_set) ~((cairn_node_set)1 << node->self);
+    if (introduction_phase(&node->introduction) != PHASE_INSIDE) {
+        node->rescue.error = CAIRN_RECOVERING;
+        return rescue_refused(node);
+    }
+    if (state == RESCUE_REFUSED)
+        return rescue_refused(node);
+    if (state == RESCUE_DONE) {
+        atomic_store_explicit(&node->rescue.state, RESCUE_NONE, memory_order_relaxed);
+        return json_pack("{s:b,s:s}", "ok", 1, "state", "done");
+    }
+    if (state == RESCUE_NONE) {
+        for (uint8_t i = 0; i < node->nodes; i++) {
+            if (!identity_draw(&drawn[i]))
+                return failure("io", "the kernel has no random bits");
+        }
+        rescue_ask(node, given_up == 0 ? others : given_up, given_up == 0, drawn);
+    }
+    return json_pack("{s:b,s:s}", "ok", 1, "state", "asked");
+}
+
+static json_t *
+decide(struct node *node, bool administrator, const json_t *request, bool all_others)
+{
+    const char *name = json_string_value(json_object_get(request, "node"));
+    uint8_t given_up = name == NULL ? CAIRN_NODE_NONE : cluster_config_node(node->config.cluster, name);
+
+    if (!administrator)
+        return failure("refused", "only an administrator may decide that");
+    if (all_others)
+        return give_up(node, 0);
+    if (given_up == CAIRN_NODE_NONE || given_up == node->self)
+        return failure("invalid", "which other node is given up?");
+    return give_up(node, (cairn_node_set)((cairn_node_set)1 << given_up));
+}
+
 void
 admin_command(void *context, void **connection, bool administrator, const void *request_object,
               struct admin_reply *reply)
@@ -424,6 +490,10 @@ admin_command(void *context, void **connection, bool administrator, const void *
         reply->body = cluster(node);
     else if (strcmp(command, "bootstrap") == 0)
         reply->body = bootstrap(node);
+    else if (strcmp(command, "recover") == 0)
+        reply->body = decide(node, administrator, request, true);
+    else if (strcmp(command, "replace") == 0)
+        reply->body = decide(node, administrator, request, false);
     else
         reply->body = failure("invalid", "no such cmd");
 }

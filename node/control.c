@@ -215,6 +215,20 @@ node_keep_life(struct node *node, bool begun, char *detail, size_t detail_bytes)
     return node->config.keep == NULL || node->config.keep(node->config.keep_context, identity, detail, detail_bytes);
 }
 
+/* The cluster goes on without what this node held; whoever decided that may want to look at it. */
+static enum cairn_error
+set_aside(struct node *node, char *detail, size_t detail_bytes)
+{
+    struct disk *disk = node->config.disk;
+    enum cairn_error error = disk == NULL ? CAIRN_OK : disk->operations->set_aside(disk, node->incarnation);
+
+    if (error != CAIRN_OK)
+        snprintf(detail, detail_bytes, "%s", disk->detail);
+    else
+        node->introduction.begun.discard = false;
+    return error;
+}
+
 enum cairn_error
 node_begin(struct node *node, const struct identity *identity, char *detail, size_t detail_bytes)
 {
@@ -234,6 +248,8 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
     error = create_catalog(node);
     if (error != CAIRN_OK)
         snprintf(detail, detail_bytes, "no memory for the catalog of logs");
+    if (error == CAIRN_OK && identity->discard)
+        error = set_aside(node, detail, detail_bytes);
     if (error == CAIRN_OK && node->config.disk != NULL)
         error = restore(node, detail, detail_bytes);
     ends_merge(&node->ends, &node->introduction.begun);

@@ -302,6 +302,7 @@ introduction_enter(struct node *node)
     assert(identity->life.number == introduction->begun.life.number && identity->chain_count > 0);
     introduction->entered = true;
     identity->begun = true;
+    identity->discard = introduction->begun.discard;
     identity->chain[identity->chain_count - 1] = introduction->begun.chain[introduction->begun.chain_count - 1];
     ends_merge(&node->ends, identity);
     node->heartbeat_ns = node->suspect_ns = 0;
@@ -336,6 +337,20 @@ introduction_review(struct node *node)
     lives->version++;
     atomic_store_explicit(&node->journal.doubtful, false, memory_order_relaxed);
     node_event(node, EVENT_RECOVERED, NULL, node->self, 0, 0, "%s has recovered all of its logs", node->name);
+    show(node);
+}
+
+void
+introduction_give_up(struct node *node, cairn_node_set given_up, const struct cairn_id *drawn, bool alone)
+{
+    struct introduction *introduction = &node->introduction;
+
+    lives_give_up(&introduction->lives, given_up, drawn, alone);
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (given_up >> peer & 1)
+            node->codec.peers[peer] = 0;
+    }
+    offer(introduction);
     show(node);
 }
 

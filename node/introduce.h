@@ -94,6 +94,9 @@ void introduction_enter(struct node *node);
 /* Worker, at each heartbeat: has a node that had forgotten recovered all of its logs? */
 void introduction_review(struct node *node);
 
+/* Worker: as lives_give_up() has it: none of them is believed until it has come back. */
+void introduction_give_up(struct node *node, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);
+
 /* Control thread: keeps what changed; begins the logs when it is time. Not CAIRN_OK: they cannot begin, detail says why. */
 enum cairn_error introduction_step(struct node *node, char *detail, size_t detail_bytes);
 

@@ -608,6 +608,7 @@ event_name(enum event_kind kind)
         [EVENT_DISK_STEADY] = "disk_steady",
         [EVENT_STEPS_ASIDE] = "steps_aside",
         [EVENT_CLOCK] = "clock",
+        [EVENT_DECIDED] = "decided",
     };
 
     return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";

@@ -76,6 +76,7 @@ enum event_kind {
     EVENT_DISK_STEADY,
     EVENT_STEPS_ASIDE,
     EVENT_CLOCK,
+    EVENT_DECIDED,
     EVENT_KINDS,
 };
 

@@ -32,7 +32,9 @@ look_at_journal(struct identity *identity, struct disk *disk, const struct cairn
         return error;
     if (lives.highest_number >= *asked_number)
         *asked_number = lives.highest_number + 1;
-    if (identity->forgotten && identity->life.number == 0)
+    if (identity->discard)
+        *why = "the cluster was told to go on without what it held";
+    else if (identity->forgotten && identity->life.number == 0)
         *why = "it had forgotten, and had not been granted a life yet";
     else if (!is_own_journal(identity, &lives))
         *why = lives.any ? "its journal is not that of its last life" : "its journal is gone";

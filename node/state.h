@@ -32,6 +32,7 @@
 #include "mode.h"
 #include "node.h"
 #include "protocol.h"
+#include "rescue.h"
 #include "sight.h"
 #include "store.h"
 #include "wellness.h"
@@ -365,6 +366,7 @@ struct node {
     uint64_t began_place;                 /* of the journal: it went on there */
     _Atomic uint64_t catalog_applied_lsn; /* control: its last entry that is in force here */
     struct introduction introduction;
+    struct rescue rescue;
     struct ends ends;
     struct codec codec;
     struct worker worker;

@@ -277,6 +277,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         node->pace_ns = pace(node, now_ns);
         atomic_store_explicit(&node->resting, node->pace_ns != node->detector.config.interval_ns, memory_order_relaxed);
         introduction_review(node);
+        rescue_turn(node, now_ns);
         durable_tick(node, now_ns);
         evict(node);
         health_tick(node, now_ns);

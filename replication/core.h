@@ -493,6 +493,12 @@ void core_spread_sent(struct core *core, uint8_t peer, uint64_t last_place, uint
 enum cairn_error core_change_members(struct core *core, const struct members *next, uint64_t now_ns,
                                      const struct sink *sink, uint64_t *lsn);
 
+/* An administrator has decided that the log goes on from what this node holds, whoever else there is: it leads, in a term
+ * far above all that others can have come to, of a membership in which it alone votes and all others are learners. What
+ * others agreed on without it is lost by that, and none of them may count again before it has forgotten what it holds: the
+ * caller sees to both. CAIRN_RECOVERING: it has forgotten itself. CAIRN_AGAIN: too much is not committed yet. */
+enum cairn_error core_go_on_alone(struct core *core, uint64_t now_ns, const struct sink *sink);
+
 /* Does this node vote, or did it until a change that is not known to be agreed on? */
 bool core_may_lead(const struct core *core);
 

@@ -5,6 +5,8 @@
 #define DOUBLINGS_MAX 7u
 /* One that cannot lead for another reason tries again so often in a timeout, and not at every turn. */
 #define ALONE_SOONER 16u
+/* Terms that others may have come to, unseen: an election a second for twelve days. Below TERM_STEP_MAX. */
+#define ALONE_TERMS (1ull << 20)
 
 /* xorshift64*; deterministic for a seed. */
 static uint64_t
@@ -312,6 +314,31 @@ election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
              !runs_exhausted(&core->runs) && !core->failed && !lacks_promised(core) &&
              !producers_forbid_lead(core, now_ns))
         precampaign(core, now_ns, sink);
+}
+
+enum cairn_error
+core_go_on_alone(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    const struct members now = *core_members(core);
+    const cairn_node_set self = node_bit(core->config.self);
+    const struct members alone = {.voters = self, .learners = (now.voters | now.learners) & ~self};
+
+    if (core->config.recovering || core->failed)
+        return CAIRN_RECOVERING;
+    if (!membership_room(core) || runs_exhausted(&core->runs) || core->term > TERM_MAX - ALONE_TERMS)
+        return CAIRN_AGAIN;
+    if (core->role == ROLE_LEADER)
+        follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
+    enter_term(core, core->term + ALONE_TERMS, core->config.self, sink);
+    /* What is missing here is missing everywhere now. */
+    core->promised_lsn = core->promised_term = 0;
+    core->promise_until_ns = 0;
+    core->own_vote_pending = false;
+    core->role = ROLE_CANDIDATE;
+    lead(core, now_ns, sink);
+    store_control(core, ENTRY_CONFIG, core->config.self, core->config.incarnation, members_encode(&alone), sink);
+    core_check(core);
+    return CAIRN_OK;
 }
 
 static bool

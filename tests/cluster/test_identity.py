@@ -168,6 +168,96 @@ def test_two_of_three_wiped_invent_nothing():
         check(m.cairn('append', 'a', '--deadline-ms', 500, stdin=b'x\n').status != 0, 'a majority was invented')
 
 
+def test_two_of_three_wiped_go_on_from_the_third_by_command():
+    with Machines() as m:
+        m.with_log()
+        refused = m.cairn('cluster', 'recover', '--from', 'n1')
+        check(refused.status == 1 and b'n2 has a state of its own' in refused.err, refused.status, refused.err)
+        refused = m.cairn('cluster', 'recover', '--from', 'n1', '--without', 'n2,n3')
+        check(refused.status == 1 and b'more than half of all nodes are well' in refused.err, refused.status, refused.err)
+        m.stop()
+        m.wipe('n2')
+        m.wipe('n3')
+        m.start('n1', 'n2')
+        m.says('n2', 'has forgotten')
+        refused = m.cairn('cluster', 'recover', '--from', 'n1')
+        check(refused.status == 3 and b'n3 does not answer' in refused.err, refused.status, refused.err)
+        m.start('n3')
+        m.says('n3', 'has forgotten')
+        refused = m.cairn('cluster', 'recover', '--from', 'n3', '--without', 'n1')
+        check(refused.status == 1 and b'n3 has forgotten' in refused.err, refused.status, refused.err)
+        said = m.ok('cluster', 'recover', '--from', 'n1').out
+        check(b'goes on behind lsn' in said, said)
+        m.serves()
+        m.ok('append', 'a', stdin=b'after all that\n')
+        check(all(set(r['voters']) == {'n1', 'n2', 'n3'} for r in m.rows('a').values()), m.rows('a'))
+        for node in m.names:
+            until(f'{node} holds all', lambda: m.holds(node) == LINES + b'after all that\n')
+        m.stop('n1')
+        m.serves(nodes=['n2', 'n3'])
+
+
+def test_what_was_decided_to_go_on_without_comes_back_with_nothing_and_keeps_its_files():
+    with Machines() as m:
+        m.with_log()
+        m.stop('n1')
+        m.ok('append', 'a', '--via', 'n2', stdin=b'that n1 never saw\n')
+        m.stop('n2', 'n3')
+        m.start('n1')
+        until('n1 can be asked', lambda: m.cairn('status', '--via', 'n1', '--json').status == 0)
+        refused = m.cairn('cluster', 'recover', '--from', 'n1', '--without', 'n2')
+        check(refused.status == 3 and b'n3 does not answer' in refused.err, refused.status, refused.err)
+        m.ok('cluster', 'recover', '--from', 'n1', '--without', 'n2,n3')
+        m.ok('append', 'a', '--via', 'n1', stdin=b'decided\n')
+        m.stop('n1')
+        m.start('n1')
+        m.serves(nodes=['n1'])
+        m.start('n2', 'n3')
+        for node in ('n2', 'n3'):
+            m.says(node, 'a life that others know of')
+            m.ok('member', 'add', node)
+        m.serves()
+        for node in m.names:
+            until(f'{node} holds what was decided', lambda: m.holds(node) == LINES + b'decided\n')
+            check(node == 'n1' or any(f.startswith('aside-') for f in os.listdir(m.own(node))), os.listdir(m.own(node)))
+
+
+def test_a_member_that_was_replaced_is_never_believed_again():
+    with Machines() as m:
+        m.with_log()
+        refused = m.cairn('member', 'replace', 'n3')
+        check(refused.status == 1 and b'stop it first' in refused.err, refused.status, refused.err)
+        m.stop('n3')
+        until('n3 is missed', lambda: all('n3' not in r['hears'] for r in m.rows('a').values()))
+        m.ok('member', 'replace', 'n3')
+        shutil.copytree(m.own('n3'), m.own('n3') + '.old')
+        m.wipe('n3')
+        m.start('n3')
+        m.serves()
+        m.ok('append', 'a', stdin=b'with the new one\n')
+        until('n3 holds all', lambda: m.holds('n3') == LINES + b'with the new one\n')
+        m.stop('n3')
+        m.wipe('n3')
+        os.rename(m.own('n3') + '.old', m.own('n3'))
+        m.start('n3')
+        m.says('n3', 'a life that others know of')
+        m.serves()
+        until('n3 holds all', lambda: m.holds('n3') == LINES + b'with the new one\n')
+
+
+def test_who_was_replaced_while_it_was_away_brings_nothing_back():
+    with Machines() as m:
+        m.with_log()
+        m.stop('n3')
+        until('n3 is missed', lambda: all('n3' not in r['hears'] for r in m.rows('a').values()))
+        m.ok('member', 'replace', 'n3')
+        m.start('n3')
+        m.says('n3', 'a life that others know of')
+        m.serves()
+        m.hold_all()
+        check(any(f.startswith('aside-') for f in os.listdir(m.own('n3'))), os.listdir(m.own('n3')))
+
+
 def test_a_rolling_reboot_without_run_loses_nothing():
     with Machines('memory') as m:
         m.with_log()

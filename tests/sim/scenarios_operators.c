@@ -229,12 +229,148 @@ lives_are_passed_on(struct sim *sim)
     end_with_each_once(sim, 0);
 }
 
+static void
+lose_disk(struct sim *sim, uint8_t node)
+{
+    disk_wipe(&sim->nodes[node]);
+    sim->nodes[node].disk.damaged = true;
+    sim->nodes[node].identified = false;
+}
+
+static void
+decide(struct sim *sim, uint8_t from)
+{
+    struct cairn_id drawn[CAIRN_NODES_MAX];
+
+    for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++)
+        memset(&drawn[i], 0x40 + i, sizeof(drawn[i]));
+    expect(sim, rescue_ask(sim->nodes[from].node, (cairn_node_set)(7 & ~(1 << from)), true, drawn));
+}
+
+static bool
+votes(struct sim *sim, uint32_t log, uint8_t node)
+{
+    uint8_t leader = sim_leader(sim, log);
+
+    return leader != CAIRN_NODE_NONE && (core_members(node_log_of(&sim->nodes[leader], log)->core)->voters >> node & 1);
+}
+
+/* As `cairn member add` does, of every log: asked again until it is so. */
+static void
+let_vote(struct sim *sim, uint8_t leader, uint8_t node)
+{
+    eventually(sim, WITHIN, counts(sim, node));
+    for (uint32_t log = 0; log <= LOG; log++) {
+        for (uint32_t i = 0; i < 40 && !votes(sim, log, node) && !sim->failed; i++) {
+            steward_ask(sim, leader, log, i % 2 == 0 ? CAIRN_MEMBER_ADD : CAIRN_MEMBER_PROMOTE, node);
+            sim_run_for(sim, SIM_TIMEOUT_NS);
+        }
+        expect(sim, votes(sim, log, node));
+    }
+}
+
+static void
+all_vote_again(struct sim *sim, uint8_t leader)
+{
+    for (uint8_t i = 1; i < sim->plan.nodes; i++)
+        let_vote(sim, leader, follower(sim, leader, i));
+}
+
+/* Two of three lose their disks. The third goes on by command, from all that was acknowledged. */
+static void
+goes_on_from_one(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 3);
+
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    for (uint8_t i = 0; i < 3; i++) {
+        node_crash(&sim->nodes[i]);
+        if (i != leader)
+            lose_disk(sim, i);
+    }
+    for (uint8_t i = 0; i < 3; i++)
+        node_boot(&sim->nodes[i]);
+    nobody_leads(sim);
+    decide(sim, leader);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) == leader && sim_leader(sim, 0) == leader);
+    expect(sim, append(sim, leader, 7, 6, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    all_vote_again(sim, leader);
+    expect(sim, append(sim, leader, 7, 7, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    end_with_each_once(sim, 7);
+}
+
+/* Those that it goes on without have all that they had, and come back with nothing of it; also where the one that goes on
+ * was restarted in between. */
+static void
+given_up_come_back_anew(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 3);
+    uint32_t numbers[3];
+
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    for (uint8_t i = 0; i < 3; i++) {
+        numbers[i] = sim->nodes[i].incarnation;
+        node_crash(&sim->nodes[i]);
+    }
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, node_is_up(&sim->nodes[leader]) && node_log_of(&sim->nodes[leader], LOG) != NULL);
+    sim_run_for(sim, SETTLED_NS);
+    decide(sim, leader);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) == leader && sim_leader(sim, 0) == leader);
+    expect(sim, append(sim, leader, 7, 6, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    node_crash(&sim->nodes[leader]);
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) == leader && sim_leader(sim, 0) == leader);
+    for (uint8_t i = 0; i < 3; i++) {
+        if (i != leader)
+            node_boot(&sim->nodes[i]);
+    }
+    all_vote_again(sim, leader);
+    for (uint8_t i = 0; i < 3; i++)
+        expect(sim, i == leader || sim->nodes[i].incarnation > numbers[i] + 1);
+    expect(sim, append(sim, leader, 7, 7, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    end_with_each_once(sim, 7);
+}
+
+/* Nothing is given up where a majority is well, nor by one that has forgotten itself. */
+static void
+no_decision_that_is_not_called_for(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 3), other = follower(sim, leader, 1), victim = follower(sim, leader, 2);
+
+    decide(sim, other);
+    sim_run_for(sim, SETTLED_NS);
+    expect(sim, atomic_load(&sim->nodes[other].node->rescue.state) == RESCUE_REFUSED);
+    for (uint8_t i = 0; i < 3; i++)
+        node_crash(&sim->nodes[i]);
+    lose_disk(sim, victim);
+    node_boot(&sim->nodes[victim]);
+    node_boot(&sim->nodes[other]);
+    sim_run_for(sim, SETTLED_NS);
+    expect(sim, !counts(sim, victim));
+    decide(sim, victim);
+    sim_run_for(sim, SETTLED_NS);
+    expect(sim, !counts(sim, victim));
+    node_boot(&sim->nodes[leader]);
+    eventually(sim, WITHIN, counts(sim, victim));
+    expect(sim, append(sim, scene_leader(sim), 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    end_with_each_once(sim, 1);
+}
+
 const struct scenario scenarios_operators[] = {
     {"volume-missing-once", "a life without the volume is known when the volume is back", volume_missing_once},
     {"old-copy-put-back", "a directory that steps back in time has forgotten", old_copy_put_back},
     {"old-copy-granted", "an old copy counts for nothing before it has recovered", old_copy_granted},
     {"directory-lives-twice", "a copied directory that lives twice has forgotten", directory_lives_twice},
     {"rolling-reboot-in-memory", "one after the other may lose all that it was", rolling_reboot_in_memory},
+    {"goes-on-from-one", "one of three that knows what was promised goes on by command", goes_on_from_one},
+    {"given-up-come-back-anew", "who was given up comes back with nothing of what it held", given_up_come_back_anew},
+    {"no-decision-uncalled-for", "nothing is given up where a majority is well, or by who has forgotten",
+     no_decision_that_is_not_called_for},
     {"lives-are-passed-on", "who comes to know a life keeps it for those who forget", lives_are_passed_on},
     {0},
 };

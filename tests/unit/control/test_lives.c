@@ -290,6 +290,109 @@ two_of_three_that_have_forgotten_grant_each_other_nothing(void **state)
 }
 
 static void
+go_on_alone(struct world *world, uint8_t node, uint8_t first_id)
+{
+    struct cairn_id drawn[CAIRN_NODES_MAX];
+
+    for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++)
+        drawn[i] = id((uint8_t)(first_id + i));
+    lives_give_up(&world->nodes[node], 7u & ~(1u << node), drawn, true);
+}
+
+static void
+after_a_decision_one_word_is_enough_and_what_was_held_goes(void **state)
+{
+    struct world world = founded();
+
+    (void)state;
+    talk(&world, 7);
+    restart(&world, 1, 42, false, 0);
+    restart(&world, 2, 43, false, 0);
+    talk(&world, 7);
+    go_on_alone(&world, 0, 90);
+    talk(&world, 3);
+    assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
+    assert_true(world.nodes[1].identity.discard);
+    assert_false(world.nodes[0].identity.discard);
+    assert_true(acquainted(&world, 0, 1));
+    assert_int_equal(world.nodes[0].identity.alone_for, 1u << 2);
+    talk(&world, 7);
+    assert_int_equal(world.nodes[2].standing, STANDING_MEMBER);
+    assert_int_equal(world.nodes[0].identity.alone_for, 0);
+    assert_true(acquainted(&world, 1, 2));
+}
+
+static void
+who_was_given_up_is_told_by_anybody_and_not_believed(void **state)
+{
+    struct world world = founded(), before;
+
+    (void)state;
+    talk(&world, 7);
+    for (uint8_t life = 50; life < 60; life++) {
+        restart(&world, 2, life, false, 0);
+        talk(&world, 7);
+        talk(&world, 7);
+        assert_int_equal(world.nodes[2].standing, STANDING_MEMBER);
+    }
+    before = world;
+    go_on_alone(&world, 0, 90);
+    talk(&world, 1 | 2);
+    restart(&world, 1, 44, false, 0);
+    talk(&world, 1 | 2);
+    assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
+    world.nodes[2] = before.nodes[2];
+    /* Of the one that decided it hears nothing. */
+    talk(&world, 2 | 4);
+    assert_int_equal(world.nodes[2].standing, STANDING_LAPSED);
+    assert_true(world.nodes[2].identity.discard);
+    assert_false(world.nodes[1].peers[2].introduced);
+}
+
+/* Of a cluster of five the one that decides may not know of its last number. */
+static void
+a_number_above_a_decision_is_no_excuse(void **state)
+{
+    struct world world = founded();
+    struct identity *identity = &world.nodes[2].identity;
+    const struct known_life decided = {.life = {.id = id(90), .number = 5}, .decided = true};
+    const struct cairn_id fresh = id(77);
+
+    (void)state;
+    identity_forget(identity, &fresh);
+    identity_number(identity, 9);
+    assert_false(identity_confirms(identity, &decided));
+    assert_true(identity_obey(identity, &decided));
+    assert_true(identity->discard);
+    assert_true(identity_confirms(identity, &decided));
+    assert_false(identity_obey(identity, &decided));
+}
+
+static void
+a_decision_is_obeyed_once(void **state)
+{
+    struct world world = founded(), late;
+
+    (void)state;
+    talk(&world, 7);
+    go_on_alone(&world, 0, 90);
+    talk(&world, 1 | 4);
+    assert_int_equal(world.nodes[2].standing, STANDING_LAPSED);
+    late = world;
+    restart(&world, 2, 45, false, 0);
+    talk(&world, 1 | 4);
+    talk(&world, 1 | 4);
+    assert_int_equal(world.nodes[2].standing, STANDING_MEMBER);
+    world.nodes[2].identity.discard = false;
+    /* One that knows of the decision and of nothing since. */
+    world.nodes[0] = late.nodes[0];
+    talk(&world, 1 | 4);
+    assert_int_equal(world.nodes[2].standing, STANDING_MEMBER);
+    assert_false(world.nodes[2].identity.discard);
+    assert_true(acquainted(&world, 0, 2));
+}
+
+static void
 found(struct world *world, enum standing expected)
 {
     const struct cairn_id cluster = id(1), members[] = {id(11), id(12), id(13)};
@@ -446,6 +549,10 @@ main(void)
         cmocka_unit_test(who_has_forgotten_gets_a_number_from_a_majority_of_the_others),
         cmocka_unit_test(what_is_granted_is_kept_before_it_is_said),
         cmocka_unit_test(two_that_forgot_the_same_get_different_numbers),
+        cmocka_unit_test(after_a_decision_one_word_is_enough_and_what_was_held_goes),
+        cmocka_unit_test(who_was_given_up_is_told_by_anybody_and_not_believed),
+        cmocka_unit_test(a_number_above_a_decision_is_no_excuse),
+        cmocka_unit_test(a_decision_is_obeyed_once),
         cmocka_unit_test(two_of_three_that_have_forgotten_grant_each_other_nothing),
         cmocka_unit_test(a_cluster_is_founded_where_all_wait),
         cmocka_unit_test(a_process_that_was_not_there_at_the_foundation_has_forgotten),

@@ -120,6 +120,34 @@ members_that_make_no_sense_are_refused(void **state)
     cluster_free(cluster);
 }
 
+/* One that does not lead, and has nobody to ask. */
+static void
+by_decision_one_goes_on_alone_and_keeps_all_it_holds(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *member = another(cluster, leader, 1);
+    uint8_t index = member_index(member);
+    uint64_t last_lsn, term;
+    struct accepted accepted;
+    struct sink sink;
+
+    (void)state;
+    assert_int_equal(cluster_append(cluster, leader, 7, 1, CAIRN_ACK_MAJORITY, &accepted), CAIRN_OK);
+    cluster_run(cluster, 5 * TIMEOUT);
+    last_lsn = core_last_lsn(member->core);
+    term = core_term(member->core);
+    cluster_cut(cluster, index, true);
+    sink = sink_of(member);
+    assert_int_equal(core_go_on_alone(member->core, cluster->now_ns, &sink), CAIRN_OK);
+    cluster_run(cluster, TIMEOUT);
+    assert_int_equal(core_role(member->core), ROLE_LEADER);
+    assert_true(core_term(member->core) > term + 1000);
+    assert_int_equal(core_members(member->core)->voters, 1u << index);
+    assert_int_equal(core_members(member->core)->learners, 7u & ~(1u << index));
+    assert_int_equal(core_commit_lsn(member->core), last_lsn + 2);
+    cluster_free(cluster);
+}
+
 static void
 a_change_needs_voters_that_are_well(void **state)
 {
@@ -419,6 +447,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_base_that_makes_no_sense_changes_nothing),
         cmocka_unit_test(members_that_make_no_sense_are_refused),
+        cmocka_unit_test(by_decision_one_goes_on_alone_and_keeps_all_it_holds),
         cmocka_unit_test(a_change_needs_voters_that_are_well),
         cmocka_unit_test(a_transfer_that_makes_no_sense_is_refused),
         cmocka_unit_test(more_lives_than_fit_push_out_the_oldest),

@@ -1,0 +1,206 @@
+#include "recover.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DECIDE_NS 5000000000u
+
+static cairn_node_set
+bit(uint8_t node)
+{
+    return (cairn_node_set)1 << node;
+}
+
+/* Names with commas. 0, or what to exit with. */
+static int
+parse_names(const struct cluster_config *cluster, const char *text, cairn_node_set *out)
+{
+    char *copy = strdup(text == NULL ? "" : text), *rest = NULL;
+    int status = copy == NULL ? cli_fail("no memory") : 0;
+
+    *out = 0;
+    for (char *word = strtok_r(copy, ", ", &rest); word != NULL && status == 0; word = strtok_r(NULL, ", ", &rest)) {
+        uint8_t node;
+
+        status = cli_node(cluster, word, &node);
+        *out |= status == 0 ? bit(node) : 0;
+    }
+    free(copy);
+    return status;
+}
+
+/* Has it a state that counts? Then its answer's rows say what it holds. */
+static bool
+is_intact(const json_t *answer)
+{
+    const json_t *standing = json_object_get(answer, "standing");
+
+    return strcmp(cli_text(standing, "standing"), "member") == 0 &&
+           !json_is_true(json_object_get(standing, "recovering"));
+}
+
+/* What is given up must have been said: of whoever may still know what was promised. */
+static int
+refuse_unnamed(const struct cluster_config *cluster, const struct cli_answers *answers, uint8_t from,
+               cairn_node_set without)
+{
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        const json_t *answer = answers->by_node[i];
+
+        if (i == from || (without & bit(i)))
+            continue;
+        if (answer == NULL) {
+            cli_fail("nothing is decided: %s does not answer from here; if it has its state, start it, or it is lost "
+                     "(--without "
+                     "%s gives it up)",
+                     cluster->names[i], cluster->names[i]);
+            return EXIT_REFUSED;
+        }
+        if (is_intact(answer))
+            return cli_fail("nothing is decided: %s has a state of its own (--without %s gives it up)",
+                            cluster->names[i], cluster->names[i]);
+    }
+    return 0;
+}
+
+/* What others are known to hold of a log beyond that. */
+static json_int_t
+held_elsewhere(const struct cluster_config *cluster, const struct cli_answers *answers, const char *log)
+{
+    json_int_t most = 0;
+
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        json_int_t last = json_integer_value(json_object_get(cli_log_row(answers->by_node[i], log), "last_lsn"));
+
+        if (last > most)
+            most = last;
+    }
+    return most;
+}
+
+static void
+say_what_is_lost(const struct cluster_config *cluster, const struct cli_answers *answers, uint8_t from, bool json)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach (json_object_get(answers->by_node[from], "rows"), i, row) {
+        json_int_t last = json_integer_value(json_object_get(row, "last_lsn"));
+        json_int_t most = held_elsewhere(cluster, answers, cli_text(row, "log"));
+        bool held = strcmp(cli_text(row, "role"), "none") != 0;
+
+        if (json)
+            cli_row(json_pack("{s:s,s:s,s:b,s:I,s:I}", "log", cli_text(row, "log"), "from", cluster->names[from],
+                              "held", held, "last_lsn", last, "given_up", most > last ? most - last : 0));
+        else if (!held)
+            printf("%s: %s does not hold it: it stays as it is\n", cli_text(row, "log"), cluster->names[from]);
+        else if (most > last)
+            printf("%s: goes on behind lsn %lld; entries up to %lld, which others hold, are given up\n",
+                   cli_text(row, "log"), last, most);
+        else
+            printf("%s: goes on behind lsn %lld; what others acknowledged beyond that, if anything, is lost\n",
+                   cli_text(row, "log"), last);
+    }
+    fflush(stdout);
+}
+
+/* Asked until it says that it is done. node: who is given up; NULL: all others. */
+static int
+decide(const struct cluster_config *cluster, uint8_t via, const char *node)
+{
+    uint64_t end_ns = cli_now_ns() + DECIDE_NS;
+    struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
+    struct timespec pause = {.tv_nsec = 5000000};
+    char detail[512] = "";
+
+    while (cli_now_ns() < end_ns) {
+        json_t *request = node == NULL ? json_pack("{s:s}", "cmd", "recover")
+                                       : json_pack("{s:s,s:s}", "cmd", "replace", "node", node);
+        json_t *answer = cli_ask(cluster, via, request, detail, sizeof(detail));
+        int status = -1;
+
+        if (answer == NULL)
+            return cli_fail("%s", detail);
+        if (!json_is_true(json_object_get(answer, "ok")))
+            status = cli_fail("nothing is decided: %s", cli_text(answer, "detail"));
+        else if (strcmp(cli_text(answer, "state"), "done") == 0)
+            status = EXIT_DONE;
+        json_decref(answer);
+        if (status >= 0)
+            return status;
+        cli_waits(&waiting, "for %s to keep what is decided, and others to hear of it", cluster->names[via]);
+        nanosleep(&pause, NULL);
+    }
+    return cli_fail("%s does not say that it is so ('cairn cluster show' shows it; to say it again does no harm)",
+                    cluster->names[via]);
+}
+
+int
+cli_replace(const struct cluster_config *cluster, uint8_t node, bool json)
+{
+    struct cli_answers answers = {0};
+    int status = -1;
+
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
+    for (uint8_t i = 0; i < cluster->nodes && status < 0; i++) {
+        if (i != node && is_intact(answers.by_node[i]))
+            status = decide(cluster, i, cluster->names[node]);
+    }
+    if (status < 0)
+        status = cli_fail("none of the others that answer can decide that ('cairn status' says how they do)");
+    cli_answers_free(&answers);
+    if (status != EXIT_DONE)
+        return status;
+    if (json)
+        cli_row(json_pack("{s:s,s:b}", "node", cluster->names[node], "ok", 1));
+    else
+        printf("%s: what it held counts no more; whoever starts in its place recovers from the others\n",
+               cluster->names[node]);
+    return cli_end(EXIT_DONE);
+}
+
+/* They come back by themselves, and hold the logs as learners; that they vote is asked for. */
+static int
+bring_back(const struct cluster_config *cluster, const struct cli_answers *answers, uint8_t from, bool json)
+{
+    int status = EXIT_DONE;
+
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        if (i == from)
+            continue;
+        if (answers->by_node[i] == NULL) {
+            fprintf(stderr, "cairn: %s does not answer: once it runs again, 'cairn member add %s' lets it vote\n",
+                    cluster->names[i], cluster->names[i]);
+            continue;
+        }
+        if (cli_member_add(cluster, i, json) != EXIT_DONE)
+            status = EXIT_FAILED;
+    }
+    return status;
+}
+
+int
+cli_recover(const struct cluster_config *cluster, uint8_t from, const char *without, bool json)
+{
+    struct cli_answers answers = {0};
+    cairn_node_set given_up;
+    int status = parse_names(cluster, without, &given_up);
+
+    if (status != 0)
+        return status;
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
+    if (answers.by_node[from] == NULL)
+        status = cli_fail("%s does not answer: it must run to go on from it", cluster->names[from]);
+    else
+        status = refuse_unnamed(cluster, &answers, from, given_up);
+    if (status == 0) {
+        say_what_is_lost(cluster, &answers, from, json);
+        status = decide(cluster, from, NULL);
+    }
+    if (status == 0)
+        status = bring_back(cluster, &answers, from, json);
+    cli_answers_free(&answers);
+    return status == 0 ? cli_end(EXIT_DONE) : status;
+}

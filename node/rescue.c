@@ -1,0 +1,102 @@
+#include "rescue.h"
+
+#include <string.h>
+
+#include "control.h"
+#include "state.h"
+
+bool
+rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct cairn_id *drawn)
+{
+    struct rescue *rescue = &node->rescue;
+    int state = atomic_load_explicit(&rescue->state, memory_order_acquire);
+
+    if (state == RESCUE_ASKED || state == RESCUE_KEEPING)
+        return false;
+    rescue->given_up = given_up;
+    rescue->alone = alone;
+    memcpy(rescue->drawn, drawn, sizeof(rescue->drawn));
+    atomic_store_explicit(&rescue->state, RESCUE_ASKED, memory_order_release);
+    return true;
+}
+
+/* Nothing is decided by who has forgotten itself, nor against who is well. All but this node are given up where too few are
+ * well to go on by themselves; one alone, where they are enough. */
+static enum cairn_error
+is_called_for(const struct node *node)
+{
+    const struct lives *lives = &node->introduction.lives;
+    cairn_node_set well = atomic_load_explicit(&node->introduction.well, memory_order_relaxed);
+    bool enough = (uint32_t)__builtin_popcount(well) > node->nodes / 2u;
+
+    if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || lives->recovering)
+        return CAIRN_RECOVERING;
+    if (node->rescue.alone)
+        return enough ? CAIRN_INVALID : CAIRN_OK;
+    if (node->rescue.given_up & (node->reach | (cairn_node_set)1 << node->self))
+        return CAIRN_INVALID;
+    return enough ? CAIRN_OK : CAIRN_NO_QUORUM;
+}
+
+static void
+decide(struct node *node)
+{
+    struct rescue *rescue = &node->rescue;
+
+    rescue->error = is_called_for(node);
+    if (rescue->error == CAIRN_OK) {
+        introduction_give_up(node, rescue->given_up, rescue->drawn, rescue->alone);
+        rescue->version = node->introduction.lives.version;
+    }
+    atomic_store_explicit(&rescue->state, rescue->error == CAIRN_OK ? RESCUE_KEEPING : RESCUE_REFUSED,
+                          memory_order_release);
+}
+
+/* Is the log led from here, or was never held here? */
+static bool
+goes_on(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    const cairn_node_set self = (cairn_node_set)1 << node->self;
+    struct sink sink = node_sink(node, log);
+
+    if (!node_is_member(node, log) || core_members(log->core)->voters == self)
+        return true;
+    if (core_go_on_alone(log->core, now_ns, &sink) != CAIRN_OK)
+        return false;
+    node_activate(node, log);
+    node_event(node, EVENT_DECIDED, log, node->self, 0, 0, "by an administrator's word: it goes on from what %s holds",
+               node->name);
+    return true;
+}
+
+/* That a member was given up is known to a majority: each that has met it since has one of them in its own. */
+static bool
+is_known(const struct node *node)
+{
+    const struct lives *lives = &node->introduction.lives;
+
+    for (uint8_t seat = 0; seat < node->nodes; seat++) {
+        if ((node->rescue.given_up >> seat & 1) && lives_agreeing(lives, seat) <= node->nodes / 2u)
+            return false;
+    }
+    return true;
+}
+
+void
+rescue_turn(struct node *node, uint64_t now_ns)
+{
+    struct rescue *rescue = &node->rescue;
+    int state = atomic_load_explicit(&rescue->state, memory_order_acquire);
+    bool done = true;
+
+    if (state == RESCUE_ASKED)
+        decide(node);
+    if (state != RESCUE_KEEPING || node->introduction.lives.kept_version < rescue->version)
+        return;
+    if (!rescue->alone)
+        done = is_known(node);
+    for (uint32_t i = 0; i < node->logs_count && rescue->alone; i++)
+        done &= goes_on(node, node->logs[i], now_ns);
+    if (done)
+        atomic_store_explicit(&rescue->state, RESCUE_DONE, memory_order_release);
+}

@@ -1,0 +1,49 @@
+/* What an administrator decides of members whose state counts no more (docs/identity.md):
+ *
+ *   cairn cluster recover --from NODE   too few are left that know what was promised: the cluster goes on from what one
+ *                                       node holds. The lives of all others end by it, durably, before anything else
+ *                                       follows; then each log is led from here, this node alone voting.
+ *   cairn member replace NODE           the others go on as before; what that node held is never believed again, and
+ *                                       whoever starts in its place has forgotten.
+ *
+ *   field              thread
+ *   given_up .. drawn  control writes, before it is RESCUE_ASKED; then the worker's
+ *   state              both: see enum rescue_state
+ */
+#ifndef NODE_RESCUE_H
+#define NODE_RESCUE_H
+
+#include <stdatomic.h>
+
+#include "identity.h"
+
+#include "cairn/error.h"
+
+struct node;
+
+enum rescue_state {
+    RESCUE_NONE,
+    RESCUE_ASKED,   /* control sets it */
+    RESCUE_KEEPING, /* the worker: decided, and not durable yet, or not in force in every log */
+    RESCUE_DONE,
+    RESCUE_REFUSED,
+};
+
+struct rescue {
+    _Atomic int state; /* enum rescue_state */
+    cairn_node_set given_up;
+    bool alone; /* the cluster goes on from this node */
+    struct cairn_id drawn[CAIRN_NODES_MAX];
+    uint64_t version; /* of the identity that says so */
+    /* Refused: CAIRN_RECOVERING: this node has forgotten itself; CAIRN_INVALID: nothing need be given up;
+     * CAIRN_NO_QUORUM: too few others are well for one to be replaced. */
+    enum cairn_error error;
+};
+
+/* Control thread. drawn: an identity for each seat. false: something is asked for already. */
+bool rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct cairn_id *drawn);
+
+/* Worker, at each heartbeat. */
+void rescue_turn(struct node *node, uint64_t now_ns);
+
+#endif
