@@ -21,7 +21,8 @@ SECONDS = 60
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
     ("chain-unlooked", "control/lives.c",
-     "    if (!identity_confirms(identity, &told)) {\n        lapse(lives, verdict);\n        return;\n    }\n", "",
+     "    if (!identity_confirms(identity, &told)) {\n        identity_obey(identity, &told);\n        lapse(lives, verdict);\n"
+     "        return;\n    }\n", "",
      "goes on though others know of a life that it does not"),
     ("place-unlooked", "control/identity.c",
      "        return i + 1 == identity->chain_count || known->place <= identity->chain[i + 1].began_place;",
