@@ -238,7 +238,7 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
                result->leader < session->config.nodes && result->leader != session->node)
         go_to(session, result->leader, at_ns);
     /* Without a leader in reach of it there may be one in reach of the next. */
-    else if (result->error == CAIRN_DISK_FAILED || result->error == CAIRN_NO_LEADER)
+    else if (result->error == CAIRN_DISK_FAILED || result->error == CAIRN_NO_LEADER || result->error == CAIRN_STOPPED)
         go_to_next(session, at_ns + BACKOFF_NS);
     else
         send_anew(session, at_ns + BACKOFF_NS);

@@ -134,6 +134,8 @@ identity_forget(struct identity *identity, const struct cairn_id *life)
     identity->born = identity->begun = false;
     identity->life = (struct life){.id = *life};
     identity->chain_count = 0;
+    /* What contradicted others counts for nothing now. */
+    identity->stops_count = 0;
 }
 
 void
@@ -143,6 +145,32 @@ identity_number(struct identity *identity, uint32_t number)
     identity->life.number = identity->settled_number = number;
     identity->chain_count = 0;
     chain_push(identity);
+}
+
+uint32_t
+identity_stopped(const struct identity *identity, uint32_t log)
+{
+    uint32_t kind = 0;
+
+    for (uint32_t i = 0; i < identity->stops_count; i++) {
+        const struct stop *stop = &identity->stops[i];
+
+        if ((stop->log == log || stop->log == STOP_EVERY_LOG) && stop->kind > kind)
+            kind = stop->kind;
+    }
+    return kind;
+}
+
+bool
+identity_stop(struct identity *identity, uint32_t log, uint32_t kind)
+{
+    if (identity_stopped(identity, log) >= kind)
+        return false;
+    if (identity->stops_count == STOPS_MAX)
+        identity->stops[STOPS_MAX - 1].log = STOP_EVERY_LOG;
+    else
+        identity->stops[identity->stops_count++] = (struct stop){.log = log, .kind = kind};
+    return true;
 }
 
 void
@@ -156,8 +184,10 @@ identity_give_up(struct identity *identity, cairn_node_set given_up, const struc
         if (given_up >> i & 1)
             identity->known[i] = (struct known_life){.life = next, .decided = true};
     }
-    if (alone)
-        identity->alone_for |= given_up;
+    if (!alone)
+        return;
+    identity->alone_for |= given_up;
+    identity->stops_count = 0;
 }
 
 bool

@@ -51,6 +51,14 @@ struct agreed {
     enum cairn_durability durability;
 };
 
+/* A log that takes no part here until an administrator has decided. */
+#define STOPS_MAX 64u
+#define STOP_EVERY_LOG UINT32_MAX /* more stopped than there is room for */
+struct stop {
+    uint32_t log;
+    uint32_t kind; /* enum core_stop */
+};
+
 struct identity {
     struct cairn_id cluster; /* not set: none is known */
     struct cairn_id members[CAIRN_NODES_MAX];
@@ -69,6 +77,8 @@ struct identity {
     cairn_node_set alone_for;
     uint32_t obeyed_number; /* the last decision that went on without what this node held */
     bool discard;           /* and its journal has not been set aside yet */
+    struct stop stops[STOPS_MAX];
+    uint32_t stops_count;
 };
 
 static inline bool
@@ -99,6 +109,10 @@ void identity_number(struct identity *identity, uint32_t number);
 /* What those members hold counts no more. drawn: an identity for each seat, of the life that nobody lives. alone: the
  * cluster goes on from what this node holds. */
 void identity_give_up(struct identity *identity, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);
+/* The log takes no part from now on; kind: enum core_stop. false: that was known. */
+bool identity_stop(struct identity *identity, uint32_t log, uint32_t kind);
+/* Does it, and for how many? 0: it takes part. */
+uint32_t identity_stopped(const struct identity *identity, uint32_t log);
 /* A decision that this node has not heard of, and which goes on without what it holds? Then it is noted. */
 bool identity_obey(struct identity *identity, const struct known_life *known);
 /* Does this node know of that life of its own, and that its journal had come no further then? */

@@ -94,6 +94,8 @@ print_identity(FILE *out, const struct identity *identity)
     fprintf(out, "settled %u\n", identity->settled_number);
     for (uint32_t i = 0; i < identity->chain_count; i++)
         print_life(out, "chain", identity->self, &identity->chain[i].life, identity->chain[i].began_place);
+    for (uint32_t i = 0; i < identity->stops_count; i++)
+        fprintf(out, "stopped %u %u\n", identity->stops[i].log, identity->stops[i].kind);
     for (uint32_t i = 0; i < agreed->nodes; i++)
         print_life(out, identity->known[i].decided ? "decided" : "known", (int)i, &identity->known[i].life,
                    identity->known[i].place);
@@ -229,6 +231,17 @@ parse_member(const char *line, struct identity *out)
 }
 
 static bool
+parse_stop(const char *line, struct identity *out)
+{
+    struct stop stop;
+
+    if (sscanf(line, "stopped %u %u", &stop.log, &stop.kind) != 2 || out->stops_count == STOPS_MAX)
+        return false;
+    out->stops[out->stops_count++] = stop;
+    return true;
+}
+
+static bool
 parse_line(const char *line, struct identity *out)
 {
     char text[CAIRN_ID_TEXT_BYTES];
@@ -256,6 +269,8 @@ parse_line(const char *line, struct identity *out)
     }
     if (strncmp(line, "agreed ", 7) == 0)
         return parse_agreed(line, &out->agreed);
+    if (strncmp(line, "stopped ", 8) == 0)
+        return parse_stop(line, out);
     if (strncmp(line, "member ", 7) == 0)
         return parse_member(line, out);
     if (parse_life(line, "life", &seat, &life, &place))

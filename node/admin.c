@@ -45,13 +45,14 @@ is_safe_to_restart(const struct node *node, const struct node_log_view *view)
 static json_t *
 status_row(struct node *node, const struct node_log_view *view)
 {
+    static const char *const stops[] = {[STOP_NONE] = "", [STOP_REPLICA] = "replica", [STOP_LOG] = "log"};
     uint64_t merge_ns = view->merge_entries != 0 ? node_now_ns(node) - view->merge_begun_ns : 0;
     char digest[20];
 
     snprintf(digest, sizeof(digest), "%016" PRIx64, view->digest);
     return json_pack(
         "{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:b,s:s,s:I,"
-        "s:I,s:I,s:o,s:b,s:I,s:I,s:I,s:I,s:b}",
+        "s:I,s:I,s:o,s:b,s:I,s:I,s:I,s:I,s:b,s:s}",
         "node", node->name, "log", view->name, "id", (int)view->id, "role", view->role, "leader",
         node_name_or_null(node, view->leader), "term", (json_int_t)view->term, "mode", cairn_mode_name(view->mode),
         "policy", cairn_policy_name(view->policy), "deny", cairn_deny_name(view->deny), "commit_lsn",
@@ -66,7 +67,7 @@ status_row(struct node *node, const struct node_log_view *view)
         atomic_load_explicit(&node->worker_hung, memory_order_relaxed), "merge_entries",
         (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000), "appended_bytes",
         (json_int_t)view->counters.appended_bytes, "read", (json_int_t)view->counters.read, "safe_to_restart",
-        is_safe_to_restart(node, view));
+        is_safe_to_restart(node, view), "stopped", stops[view->stopped]);
 }
 
 /* By level, the buckets that are not empty: pairs of number and count. */

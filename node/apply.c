@@ -262,6 +262,26 @@ branch_trim(struct node *node, struct node_log *log, uint8_t origin, uint64_t pl
     log->merge.entries = 0;
 }
 
+/* What it holds is kept, and nothing of it is given to anybody. Peers hear of a log that stops by heartbeats. */
+static void
+stopped(struct node *node, struct node_log *log, uint8_t peer, uint64_t lsn)
+{
+    enum core_stop stop = core_stopped(log->core);
+    const char *other = node->config.cluster->names[peer];
+
+    if (stop == STOP_REPLICA)
+        node_event(node, EVENT_DIVERGED, log, peer, 0, 0,
+                   "lsn %lu is not what %s has: this replica stops (docs/identity.md, Histories that contradict)",
+                   (unsigned long)lsn, other);
+    else
+        node_event(node, EVENT_DIVERGED, log, peer, 0, 0,
+                   "%s contradicts what was committed at lsn %lu: the log stops until somebody decides", other,
+                   (unsigned long)lsn);
+    introduction_note_stop(node, log->id, stop);
+    node->lead_epoch++;
+    node_touch(node, log);
+}
+
 static void
 role_changed(struct node *node, struct node_log *log)
 {
@@ -345,6 +365,14 @@ apply_effect(void *context, const struct effect *effect)
         break;
     case EFFECT_STATE:
         durable_state(node, log);
+        break;
+    case EFFECT_STOPPED:
+        stopped(node, log, effect->contradiction.peer, effect->contradiction.lsn);
+        break;
+    case EFFECT_BEYOND:
+        node_event(node, EVENT_DIVERGED, log, effect->contradiction.peer, 0, 0,
+                   "%s says that it holds lsn %lu, which its leader has not got: it does not count",
+                   node->config.cluster->names[effect->contradiction.peer], (unsigned long)effect->contradiction.lsn);
         break;
     case EFFECT_LEND:
         log->lend_from_lsn = effect->lend.from_lsn;

@@ -351,6 +351,8 @@ role_name(const struct log_status *status)
 {
     static const char *const names[] = {"follower", "candidate", "candidate", "leader"};
 
+    if (status->stopped != STOP_NONE)
+        return "stopped";
     if (status->recovering)
         return "recovering";
     if (status->role == ROLE_FOLLOWER && !(status->members.voters >> status->self & 1))
@@ -378,6 +380,7 @@ view_fill(const struct node_log *log, const struct log_rules *rules, struct node
     out->leader = status.leader;
     out->recovering = status.recovering;
     out->disk_failed = status.failed;
+    out->stopped = (uint8_t)status.stopped;
     out->durability = log->durable == NULL ? CAIRN_MEMORY : CAIRN_DISK;
     out->held_lsn = status.held_lsn;
     out->lacks_lsn = status.lacks_lsn;

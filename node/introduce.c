@@ -310,8 +310,8 @@ introduction_enter(struct node *node)
 }
 
 /* Logs of which the catalog as it was recovered tells, and which may not be there yet, may have been promised too. */
-static bool
-is_recovered(const struct node *node)
+bool
+introduction_is_recovered(const struct node *node)
 {
     const struct node_log *catalog = node->logs[CATALOG_LOG];
 
@@ -330,14 +330,27 @@ introduction_review(struct node *node)
 {
     struct lives *lives = &node->introduction.lives;
 
-    lives->recovering = !is_recovered(node);
-    if (!lives->identity.forgotten || lives->recovering)
+    bool recovered = introduction_is_recovered(node);
+
+    lives->recovering = !recovered || lives->identity.stops_count > 0;
+    if (!lives->identity.forgotten || !recovered)
         return;
     lives->identity.forgotten = false;
     lives->version++;
     atomic_store_explicit(&node->journal.doubtful, false, memory_order_relaxed);
     node_event(node, EVENT_RECOVERED, NULL, node->self, 0, 0, "%s has recovered all of its logs", node->name);
     show(node);
+}
+
+void
+introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop)
+{
+    struct lives *lives = &node->introduction.lives;
+
+    if (!identity_stop(&lives->identity, log, (uint32_t)stop))
+        return;
+    lives->version++;
+    offer(&node->introduction);
 }
 
 void

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "codec.h"
+#include "core.h"
 #include "lives.h"
 
 struct node;
@@ -93,6 +94,11 @@ introduction_phase(const struct introduction *introduction)
 void introduction_enter(struct node *node);
 /* Worker, at each heartbeat: has a node that had forgotten recovered all of its logs? */
 void introduction_review(struct node *node);
+
+/* Worker: the log takes no part here, in this life and the next ones. */
+void introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop);
+/* Worker: does this node hold all that it may have promised? */
+bool introduction_is_recovered(const struct node *node);
 
 /* Worker: as lives_give_up() has it: none of them is believed until it has come back. */
 void introduction_give_up(struct node *node, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);

@@ -29,6 +29,15 @@ pending_ring_init(struct pending_ring *ring, uint32_t entries)
     return ring->items != NULL;
 }
 
+/* A replica that contradicted others does not count by being restarted. */
+static enum core_stop
+stop_of_life_before(const struct node *node, uint32_t id)
+{
+    uint32_t kind = identity_stopped(&node->introduction.begun, id);
+
+    return kind > STOP_LOG ? STOP_LOG : (enum core_stop)kind;
+}
+
 static struct core_config
 core_settings(const struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
 {
@@ -48,6 +57,7 @@ core_settings(const struct node *node, uint32_t id, const struct log_settings *a
         .policy = asked->rules.policy,
         .durable = node->config.disk != NULL && asked->durability == CAIRN_DISK,
         .recovering = recovering,
+        .stopped = stop_of_life_before(node, id),
     };
 }
 

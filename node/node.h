@@ -167,6 +167,7 @@ struct node_log_view {
     enum cairn_durability durability;
     uint8_t leader;
     bool recovering, disk_failed;
+    uint8_t stopped; /* enum core_stop */
     cairn_node_set voters, learners;
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest;
     struct log_counters counters;

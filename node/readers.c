@@ -216,6 +216,8 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
         error = CAIRN_NO_LOG;
     else if (!node_is_member(node, reader->log))
         error = CAIRN_NOT_MEMBER;
+    else if (core_stopped(reader->log->core) != STOP_NONE)
+        error = CAIRN_STOPPED;
     else if (request->level > CAIRN_READ_LINEARIZABLE || !session_sane(session))
         error = CAIRN_INVALID;
     else {
@@ -451,6 +453,10 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
 
     if (!node_is_member(node, reader->log)) {
         reader_end(node, reader, CAIRN_NOT_MEMBER);
+        return 0;
+    }
+    if (core_stopped(reader->log->core) != STOP_NONE) {
+        reader_end(node, reader, CAIRN_STOPPED);
         return 0;
     }
     if (reader->waiting && reader->level == CAIRN_READ_SESSION) {

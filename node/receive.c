@@ -253,16 +253,29 @@ receive_fragment(struct node *node, struct node_log *log, const struct decoded *
     }
 }
 
-/* Replicas that have committed as far compare what they have. */
+/* A replica that has committed as far as its leader compares what they have. */
 static void
-compare_digest(struct node *node, struct node_log *log, const struct wire_row *row, uint8_t from)
+compare_digest(struct node *node, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
 {
+    struct sink sink = node_sink(node, log);
+
     if (row->commit_lsn == 0 || row->commit_lsn != log->digest_lsn || row->digest == log->digest ||
-        log->diverged_lsn != 0)
+        core_leader(log->core) != from || core_term(log->core) != row->term)
         return;
-    log->diverged_lsn = row->commit_lsn;
-    node_event(node, EVENT_DIVERGED, log, from, 0, 0, "digest at lsn %lu differs from %s's: this must not be",
-               (unsigned long)row->commit_lsn, node->config.cluster->names[from]);
+    core_stop(log->core, STOP_REPLICA, from, row->commit_lsn, now_ns, &sink);
+}
+
+/* Who has committed something else than its leader has says so, and whoever hears it stops too: nobody can tell yet which of
+ * the two goes on. */
+static void
+hear_stop(struct node *node, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
+{
+    struct sink sink = node_sink(node, log);
+
+    if (!term_plausible(row->term, core_term(log->core)))
+        count(&node->counters.far_terms);
+    else if (core_members(log->core)->voters >> from & 1)
+        core_stop(log->core, STOP_LOG, from, row->commit_lsn, now_ns, &sink);
 }
 
 /* What the peer knows of this node's logs, and whether this node knows all of the peer's. A full list may
@@ -311,6 +324,10 @@ receive_row(struct node *node, const struct decoded *decoded, const struct wire_
 
     if (log == NULL)
         return;
+    if (row->voters == 0) {
+        hear_stop(node, log, row, decoded->from, now_ns);
+        return;
+    }
     sink = node_sink(node, log);
     if (row->commit_lsn != core_commit_lsn(log->core))
         node_touch(node, log);
@@ -318,7 +335,7 @@ receive_row(struct node *node, const struct decoded *decoded, const struct wire_
         count(&node->counters.far_terms);
         return;
     }
-    compare_digest(node, log, row, decoded->from);
+    compare_digest(node, log, row, decoded->from, now_ns);
     /* Who is removed is sent nothing any more, the entry that says so among it. */
     if (core_leader(log->core) == decoded->from)
         log->left = ((row->voters | row->learners) >> node->self & 1) == 0;

@@ -527,6 +527,8 @@ append_route(struct node *node, struct node_log *log, const struct attachment *a
         error = why_failed(node, log->core);
     if (!node_is_member(node, log) && core_role(log->core) != ROLE_LEADER)
         error = CAIRN_NOT_MEMBER;
+    if (core_stopped(log->core) != STOP_NONE)
+        error = CAIRN_STOPPED;
     if (error != CAIRN_OK) {
         answer_error(node, log, attachment, pending->token, error);
         return true;

@@ -29,7 +29,7 @@ is_called_for(const struct node *node)
     cairn_node_set well = atomic_load_explicit(&node->introduction.well, memory_order_relaxed);
     bool enough = (uint32_t)__builtin_popcount(well) > node->nodes / 2u;
 
-    if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || lives->recovering)
+    if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || !introduction_is_recovered(node))
         return CAIRN_RECOVERING;
     if (node->rescue.alone)
         return enough ? CAIRN_INVALID : CAIRN_OK;
@@ -59,7 +59,7 @@ goes_on(struct node *node, struct node_log *log, uint64_t now_ns)
     const cairn_node_set self = (cairn_node_set)1 << node->self;
     struct sink sink = node_sink(node, log);
 
-    if (!node_is_member(node, log) || core_members(log->core)->voters == self)
+    if (!node_is_member(node, log) || (core_members(log->core)->voters == self && core_stopped(log->core) == STOP_NONE))
         return true;
     if (core_go_on_alone(log->core, now_ns, &sink) != CAIRN_OK)
         return false;

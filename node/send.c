@@ -447,6 +447,13 @@ leads(const struct node_log *log)
     return core_role(log->core) == ROLE_LEADER;
 }
 
+/* Of which logs does it tell others? Those that it leads, and those that have stopped for all. */
+static bool
+tells(const struct node_log *log)
+{
+    return leads(log) || core_stopped(log->core) == STOP_LOG;
+}
+
 /* Which rows have changed since the last heartbeat. */
 static uint32_t
 rows_review(struct node *node)
@@ -457,9 +464,9 @@ rows_review(struct node *node)
         struct node_log *log = node->logs[i];
         uint64_t trim_lsn;
 
-        if (!leads(log))
+        if (!tells(log))
             continue;
-        trim_lsn = core_trim_limit(log->core);
+        trim_lsn = leads(log) ? core_trim_limit(log->core) : 0;
         if (log->row_commit_lsn != core_commit_lsn(log->core) || log->row_trim_lsn != trim_lsn ||
             log->row_aged_lsn != log->aged_lsn || (node->beats + i) % ROW_REFRESH_BEATS == 0)
             log->row_beats = ROW_BEATS;
@@ -487,7 +494,7 @@ heartbeat_to(struct node *node, uint8_t peer, const struct wire_heartbeat *commo
     for (uint32_t i = 0; i < node->logs_count; i++) {
         struct node_log *log = node->logs[i];
 
-        if (!leads(log) || (!full && log->row_beats == 0))
+        if (!tells(log) || (!full && log->row_beats == 0))
             continue;
         rows[heartbeat.rows++] = (struct wire_row){
             .term = core_term(log->core),
@@ -496,7 +503,7 @@ heartbeat_to(struct node *node, uint8_t peer, const struct wire_heartbeat *commo
             .trim_lsn = log->row_trim_lsn,
             .aged_lsn = log->row_aged_lsn,
             .log = log->id,
-            .voters = (uint16_t)core_members(log->core)->voters,
+            .voters = leads(log) ? (uint16_t)core_members(log->core)->voters : 0,
             .learners = (uint16_t)core_members(log->core)->learners,
         };
         if (heartbeat.rows < CODEC_HEARTBEAT_ROWS_MAX)

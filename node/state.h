@@ -221,6 +221,7 @@ struct log_status {
     bool reaches_all; /* voters */
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, recovery_lsn;
     struct log_counters counters;
+    enum core_stop stopped;
     uint64_t held_lsn, lacks_lsn;
     struct merge merge;
     struct members members;
@@ -298,9 +299,8 @@ struct node_log {
     struct log_counters counters;
     struct latencies latencies;
     uint64_t uncommitted_bytes; /* this log's part */
-    uint64_t diverged_lsn;
-    uint64_t trim_lsn; /* every member in reach holds what is at or below */
-    uint64_t aged_lsn; /* a leader found that what is at or below is older than what is kept */
+    uint64_t trim_lsn;          /* every member in reach holds what is at or below */
+    uint64_t aged_lsn;          /* a leader found that what is at or below is older than what is kept */
     /* Leader: what its last rows said, and for how many heartbeats more it is said again. */
     uint64_t row_commit_lsn, row_trim_lsn, row_aged_lsn;
     uint32_t row_beats;

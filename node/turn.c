@@ -433,6 +433,7 @@ status_publish(struct node_log *log)
         .leader = core_leader(log->core),
         .recovering = core_recovering(log->core),
         .failed = core_failed(log->core),
+        .stopped = core_stopped(log->core),
         .reaches_all = core_reaches_all(log->core),
         .held_lsn = durable_held_lsn(log),
         .lacks_lsn = core_lacks(log->core, &lacks_lsn, &lacks_term) ? lacks_lsn : 0,

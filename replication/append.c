@@ -280,6 +280,8 @@ receive_append(struct core *core, const struct message *message, const struct en
     if (message->term == core->term && core->role == ROLE_LEADER)
         return;
     follow(core, message->term, message->from, now_ns, sink);
+    if (contradiction_found(core, message, now_ns, sink))
+        return;
     if (!append_fits(core, message)) {
         refuse_append(core, message, probe_hint(core, message), now_ns, sink);
         return;
@@ -298,6 +300,8 @@ append_commit(struct core *core, const struct sink *sink)
 {
     uint64_t lsn = core->told_commit_lsn < core->match_lsn ? core->told_commit_lsn : core->match_lsn;
 
+    if (core->stopped != STOP_NONE)
+        return;
     commit_to(core, lsn, sink);
 }
 

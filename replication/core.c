@@ -45,6 +45,7 @@ core_init(void *memory, const struct core_config *config, uint64_t now_ns)
 
     memset(memory, 0, core_footprint(config));
     core->config = *config;
+    core->stopped = config->stopped;
     if (core->config.nodes == 0)
         core->config.nodes = config->members.voters | config->members.learners;
     assert(core->config.nodes & node_bit(config->self));
@@ -120,6 +121,7 @@ core_check(const struct core *core)
     assert(core->role != ROLE_LEADER || core->leader == core->config.self);
     assert(core->role == ROLE_LEADER || core->leader != core->config.self);
     assert(!core->config.recovering || core->role == ROLE_FOLLOWER);
+    assert(core->stopped == STOP_NONE || (core->role == ROLE_FOLLOWER && core->leader == CAIRN_NODE_NONE));
 }
 
 bool
@@ -140,6 +142,8 @@ core_receive(struct core *core, const struct message *message, const struct entr
         return false;
     if (message->incarnation > core->lives[message->from])
         core->lives[message->from] = message->incarnation;
+    if (core->stopped != STOP_NONE)
+        return true;
 
     switch ((enum message_type)message->type) {
     case MESSAGE_PREVOTE:
@@ -219,6 +223,8 @@ core_receive(struct core *core, const struct message *message, const struct entr
 void
 core_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    if (core->stopped != STOP_NONE)
+        return;
     if (core->config.recovering)
         recovery_tick(core, now_ns, sink);
     else

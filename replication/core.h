@@ -242,7 +242,9 @@ enum effect_type {
     EFFECT_RECOVERED,   /* the node votes and counts again */
     EFFECT_REBASE,      /* the trunk begins anew after lsn; whatever was held is void */
     EFFECT_LEND,        /* send lend.to what stands from lend.from_lsn on, as MESSAGE_LEND */
-    EFFECT_STATE,       /* term or vote changed: where the log is durable, no later message leaves before they are */
+    EFFECT_STOPPED,     /* contradiction: the replica takes no part any more, core_stopped() says for how many */
+    EFFECT_BEYOND, /* contradiction: the peer says that it holds this leader's trunk up to an lsn that it has not got */
+    EFFECT_STATE,  /* term or vote changed: where the log is durable, no later message leaves before they are */
 };
 
 struct effect {
@@ -268,6 +270,10 @@ struct effect {
             uint64_t from_lsn;
             uint8_t to;
         } lend;
+        struct {
+            uint64_t lsn;
+            uint8_t peer;
+        } contradiction;
     };
 };
 
@@ -278,6 +284,13 @@ struct sink {
      * producers that are forgotten. NULL: it does not. */
     bool (*holds)(void *context, const struct entry_id *id);
     void *context;
+};
+
+/* Histories that contradict each other: contradiction.c. */
+enum core_stop {
+    STOP_NONE,
+    STOP_REPLICA, /* this replica alone: it differs from its leader's */
+    STOP_LOG,     /* the log, on all nodes: some have committed what others lack */
 };
 
 struct core_config {
@@ -292,8 +305,9 @@ struct core_config {
     uint32_t window_entries; /* uncommitted entries at most, a power of two */
     uint32_t producers_max;  /* producers remembered, a power of two */
     enum cairn_policy policy;
-    bool durable;    /* term and vote count when core_state_held() says so, not at once */
-    bool recovering; /* this node may have acknowledged entries in a former life, and has none of them */
+    bool durable;           /* term and vote count when core_state_held() says so, not at once */
+    bool recovering;        /* this node may have acknowledged entries in a former life, and has none of them */
+    enum core_stop stopped; /* as it was in the life before */
 };
 
 struct core;
@@ -492,6 +506,12 @@ void core_spread_sent(struct core *core, uint8_t peer, uint64_t last_place, uint
  * leads until that is committed, and steps down. */
 enum cairn_error core_change_members(struct core *core, const struct members *next, uint64_t now_ns,
                                      const struct sink *sink, uint64_t *lsn);
+
+/* The replica neither votes, acknowledges, answers nor leads from now on; what it holds is kept. Only more is stopped, never
+ * less: that is core_go_on_alone()'s. peer, lsn: who contradicts, and where, for EFFECT_STOPPED. */
+void core_stop(struct core *core, enum core_stop stop, uint8_t peer, uint64_t lsn, uint64_t now_ns,
+               const struct sink *sink);
+enum core_stop core_stopped(const struct core *core);
 
 /* An administrator has decided that the log goes on from what this node holds, whoever else there is: it leads, in a term
  * far above all that others can have come to, of a membership in which it alone votes and all others are learners. What

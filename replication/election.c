@@ -177,6 +177,7 @@ lead(struct core *core, uint64_t now_ns, const struct sink *sink)
     core->lease_over = false;
     core->lease_floor_seq = core->confirm_seq;
     core->transfer_target = CAIRN_NODE_NONE;
+    core->beyond = 0;
     memset(core->levels, 0, core->config.window_entries);
     progress_start(core, now_ns);
     hand_off_restart(core);
@@ -330,6 +331,7 @@ core_go_on_alone(struct core *core, uint64_t now_ns, const struct sink *sink)
     if (core->role == ROLE_LEADER)
         follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
     enter_term(core, core->term + ALONE_TERMS, core->config.self, sink);
+    core->stopped = STOP_NONE;
     /* What is missing here is missing everywhere now. */
     core->promised_lsn = core->promised_term = 0;
     core->promise_until_ns = 0;
@@ -485,7 +487,7 @@ bool
 core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
                   const struct sink *sink)
 {
-    if (leader == core->config.self || !(core->config.nodes & node_bit(leader)))
+    if (leader == core->config.self || !(core->config.nodes & node_bit(leader)) || core->stopped != STOP_NONE)
         return true;
     if (!term_plausible(term, core->term))
         return false;

@@ -175,6 +175,19 @@ rewind_to(struct core *core, struct progress *progress, uint64_t hint_lsn, uint6
     progress->probe_sent = false;
 }
 
+/* Told once of each in a term. */
+static void
+acknowledged_beyond(struct core *core, const struct message *message, const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_BEYOND,
+                            .contradiction = {.lsn = message->append_reply.match_lsn, .peer = message->from}};
+
+    if (core->beyond & node_bit(message->from))
+        return;
+    core->beyond |= node_bit(message->from);
+    emit(sink, &effect);
+}
+
 void
 receive_append_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
 {
@@ -192,9 +205,11 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
         rewind_to(core, progress, message->append_reply.hint_lsn, now_ns);
         return;
     }
-    /* A follower cannot hold what this leader has not got. */
-    if (message->append_reply.match_lsn > core->last_lsn)
+    /* A follower cannot hold what this leader has not got: it counts for nothing. */
+    if (message->append_reply.match_lsn > core->last_lsn) {
+        acknowledged_beyond(core, message, sink);
         return;
+    }
     acknowledged(progress, message->append_reply.match_lsn,
                  message->append_reply.hint_lsn <= core->last_lsn ? message->append_reply.hint_lsn : 0, now_ns);
     commit_advance(core, now_ns, sink);

@@ -23,7 +23,8 @@ core_spread_window(const struct core *core, uint8_t peer, uint64_t *after_place)
     const struct spread *spread = &core->spreads[peer];
     const struct branch *branch = &core->branches[core->config.self];
 
-    if (branch->last_seq == 0 || peer == core->config.self || !(core->reach & node_bit(peer)) || !is_member(core, peer))
+    if (branch->last_seq == 0 || peer == core->config.self || !(core->reach & node_bit(peer)) ||
+        !is_member(core, peer) || core->stopped != STOP_NONE)
         return false;
     /* A copy would not know what is missing. */
     if (branch_is_holed(core))

@@ -231,6 +231,8 @@ struct core {
     /* What this node held before it lost some of it; 0: nothing is lost. */
     uint64_t promised_lsn, promised_term;
     bool failed;
+    enum core_stop stopped;
+    cairn_node_set beyond; /* leader: who said that it holds more than there is */
     bool own_vote_pending; /* candidate: its vote for itself is not durable yet */
 
     uint64_t recovery_nonce, recovery_sent_ns, recovery_lsn, recovery_term;
@@ -350,6 +352,9 @@ void receive_prevote(struct core *core, const struct message *message, uint64_t 
 void receive_prevote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_vote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_vote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+
+/* contradiction.c: was something else committed here than what the leader's message says? Then the replica has stopped. */
+bool contradiction_found(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* append.c */
 void trunk_note(struct core *core, const struct run *run, const struct entry_id *ids);

@@ -33,6 +33,7 @@ enum cairn_error {
     CAIRN_UNREADABLE,  /* the node's disk does not give back what was written: another node may */
     CAIRN_NOT_MEMBER, /* the node is no member of the log, and has nothing of it to give; the answer names one that is */
     CAIRN_MISMATCH,   /* the producer's sequence is that of another entry: this one is not appended */
+    CAIRN_STOPPED,    /* replicas of the log contradict each other: it stands still until an administrator decides */
     CAIRN_ERRORS,
 };
 

@@ -62,7 +62,7 @@ forge_heartbeat(struct sim *sim, uint8_t from, uint8_t to, uint32_t life, uint64
     struct codec codec = codec_of(sim, from);
     struct wire_heartbeat heartbeat = {
         .pace_ns = SIM_INTERVAL_NS, .hears = 7, .rows = 1, .led = 1, .first = HEARTBEAT_CHANGES};
-    struct wire_row row = {.term = term, .commit_lsn = lsn, .trim_lsn = lsn, .log = sim->log_ids[LOG]};
+    struct wire_row row = {.term = term, .commit_lsn = lsn, .trim_lsn = lsn, .log = sim->log_ids[LOG], .voters = 7};
     uint8_t bytes[PORT_FRAME_BYTES];
 
     codec.incarnation = life;

@@ -336,6 +336,96 @@ given_up_come_back_anew(struct sim *sim)
     end_with_each_once(sim, 7);
 }
 
+static bool
+stopped(struct sim *sim, uint8_t node, enum core_stop stop)
+{
+    return node_is_up(&sim->nodes[node]) && node_log_of(&sim->nodes[node], LOG) != NULL &&
+           core_stopped(core_of(sim, node)) == stop;
+}
+
+static bool
+all_stopped(struct sim *sim)
+{
+    return stopped(sim, 0, STOP_LOG) && stopped(sim, 1, STOP_LOG) && stopped(sim, 2, STOP_LOG);
+}
+
+/* As if its leader had another entry where that one was committed. */
+static void
+contradict(struct sim *sim, uint8_t leader, uint8_t to)
+{
+    struct codec codec = sim->nodes[leader].node->codec;
+    const struct core *core = core_of(sim, leader);
+    struct message message = {
+        .type = MESSAGE_APPEND, .from = leader, .to = to, .term = core_term(core), .incarnation = codec.incarnation};
+    const struct block none = {0};
+    uint8_t bytes[PORT_FRAME_BYTES];
+
+    message.append.prev_lsn = core_commit_lsn(core);
+    message.append.prev_term = core_term(core) - 1;
+    message.append.last_term = core_term(core);
+    network_forge(sim, leader, to, bytes,
+                  codec_encode_entries(&codec, sim->log_ids[LOG], &message, &none, NULL, 0, 0, 0, bytes));
+}
+
+/* What was committed here is another entry there. All nodes stop the log, in this life and the next, until somebody decides;
+ * the catalog, and other logs, go on. */
+static void
+contradiction_stops_the_log(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 3), other;
+    uint64_t lsn;
+
+    scene_lead(sim, follower(sim, leader, 1));
+    leader = scene_leader(sim);
+    other = follower(sim, leader, 1);
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    sim->contradicted = true;
+    contradict(sim, leader, other);
+    eventually(sim, WITHIN, all_stopped(sim));
+    expect(sim, append(sim, leader, 7, 6, CAIRN_ACK_MAJORITY, NULL) == CAIRN_STOPPED);
+    expect(sim, scene_read(sim, other, CAIRN_READ_STALE, 1, &lsn) == CAIRN_STOPPED);
+    sim_run_for(sim, SETTLED_NS);
+    for (uint8_t i = 0; i < 3; i++)
+        node_crash(&sim->nodes[i]);
+    for (uint8_t i = 0; i < 3; i++)
+        node_boot(&sim->nodes[i]);
+    eventually(sim, WITHIN, all_stopped(sim) && sim_leader(sim, 0) != CAIRN_NODE_NONE);
+    decide(sim, leader);
+    eventually(sim, WITHIN, sim_leader(sim, LOG) == leader && sim_leader(sim, 0) == leader);
+    all_vote_again(sim, leader);
+    expect(sim, append(sim, leader, 7, 6, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    end_with_each_once(sim, 6);
+}
+
+/* As much as the leader's, and other bytes: that replica stops, alone, and the others go on. */
+static void
+other_bytes_stop_a_replica(struct sim *sim)
+{
+    uint8_t leader = start_on_disk(sim, 3), victim = follower(sim, leader, 1);
+    uint64_t lsn;
+
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    sim->contradicted = true;
+    node_log_of(&sim->nodes[victim], LOG)->digest ^= 1;
+    eventually(sim, WITHIN, stopped(sim, victim, STOP_REPLICA));
+    expect(sim, append(sim, leader, 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, scene_read(sim, victim, CAIRN_READ_STALE, 1, &lsn) == CAIRN_STOPPED);
+    expect(sim, stopped(sim, leader, STOP_NONE) && sim_leader(sim, LOG) == leader);
+    sim_run_for(sim, SETTLED_NS);
+    node_crash(&sim->nodes[victim]);
+    node_boot(&sim->nodes[victim]);
+    eventually(sim, WITHIN, stopped(sim, victim, STOP_REPLICA));
+    node_crash(&sim->nodes[victim]);
+    lose_disk(sim, victim);
+    node_boot(&sim->nodes[victim]);
+    eventually(sim, WITHIN, counts(sim, victim) && stopped(sim, victim, STOP_NONE));
+    expect(sim, append(sim, scene_leader(sim), 7, 3, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    end_with_each_once(sim, 3);
+}
+
 /* Nothing is given up where a majority is well, nor by one that has forgotten itself. */
 static void
 no_decision_that_is_not_called_for(struct sim *sim)
@@ -369,6 +459,10 @@ const struct scenario scenarios_operators[] = {
     {"rolling-reboot-in-memory", "one after the other may lose all that it was", rolling_reboot_in_memory},
     {"goes-on-from-one", "one of three that knows what was promised goes on by command", goes_on_from_one},
     {"given-up-come-back-anew", "who was given up comes back with nothing of what it held", given_up_come_back_anew},
+    {"contradiction-stops-the-log", "where histories contradict each other nobody goes on until somebody decides",
+     contradiction_stops_the_log},
+    {"other-bytes-stop-a-replica", "a replica whose bytes are not its leader's counts no more",
+     other_bytes_stop_a_replica},
     {"no-decision-uncalled-for", "nothing is given up where a majority is well, or by who has forgotten",
      no_decision_that_is_not_called_for},
     {"lives-are-passed-on", "who comes to know a life keeps it for those who forget", lives_are_passed_on},

@@ -409,6 +409,7 @@ struct sim {
     bool asking_last;      /* every client appends once more, which must be taken */
     bool healing;          /* no new faults; everything must come to rest */
     bool failed;
+    bool contradicted; /* a scenario has made histories contradict each other */
     char reason[512];
     bool equal_seeds; /* every node draws the same numbers */
     bool scripted;    /* no nemesis, no clients but those that the scenario runs */

@@ -152,6 +152,10 @@ cluster_apply(void *context, const struct effect *effect)
     case EFFECT_LEND:
     case EFFECT_KEEP_COPY:
         break;
+    case EFFECT_STOPPED:
+    case EFFECT_BEYOND:
+        member->contradictions++;
+        break;
     }
 }
 

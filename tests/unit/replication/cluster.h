@@ -40,7 +40,7 @@ struct member {
     uint64_t seq_taken;
     const struct flying *event; /* whose batch EFFECT_STORE refers to */
     struct stored *event_entries;
-    uint64_t reads_ready, reads_failed, read_lsn, depositions;
+    uint64_t reads_ready, reads_failed, read_lsn, depositions, contradictions;
     uint32_t incarnation;
     bool down;
     bool recovered;

@@ -148,6 +148,84 @@ by_decision_one_goes_on_alone_and_keeps_all_it_holds(void **state)
     cluster_free(cluster);
 }
 
+static struct message
+append_message(const struct member *from, const struct member *to, uint64_t prev_lsn, uint64_t prev_term)
+{
+    struct message message;
+
+    memset(&message, 0, sizeof(message));
+    message.type = MESSAGE_APPEND;
+    message.from = member_index(from);
+    message.to = member_index(to);
+    message.term = core_term(from->core);
+    message.append.prev_lsn = prev_lsn;
+    message.append.prev_term = prev_term;
+    message.append.last_term = message.term;
+    return message;
+}
+
+static void
+what_contradicts_a_commit_stops_the_replica(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct accepted accepted;
+    struct message message;
+    uint64_t lsn, term;
+
+    (void)state;
+    assert_int_equal(cluster_append(cluster, leader, 7, 1, CAIRN_ACK_MAJORITY, &accepted), CAIRN_OK);
+    cluster_run(cluster, 5 * TIMEOUT);
+    lsn = core_commit_lsn(follower->core);
+    term = core_term_at(follower->core, lsn);
+    /* The same, one that nobody knows the term of any more, and one that is not committed: nothing is wrong. */
+    message = append_message(leader, follower, lsn, term);
+    receive(cluster, follower, &message);
+    message = append_message(leader, follower, lsn, 0);
+    receive(cluster, follower, &message);
+    assert_int_equal(core_stopped(follower->core), STOP_NONE);
+
+    message = append_message(leader, follower, lsn, term);
+    message.term = message.append.last_term = term + 1;
+    message.append.prev_term = term + 1;
+    receive(cluster, follower, &message);
+    assert_int_equal(core_stopped(follower->core), STOP_LOG);
+    assert_int_equal(follower->contradictions, 1);
+    /* What it holds stays, and it takes no part: two go on, and it alone elects nobody. */
+    cluster_run(cluster, 20 * TIMEOUT);
+    assert_int_equal(core_commit_lsn(follower->core), lsn);
+    assert_int_equal(core_role(follower->core), ROLE_FOLLOWER);
+    assert_int_equal(cluster_append(cluster, cluster_leader(cluster), 7, 2, CAIRN_ACK_MAJORITY, &accepted), CAIRN_OK);
+    cluster_run(cluster, 5 * TIMEOUT);
+    assert_int_equal(core_commit_lsn(follower->core), lsn);
+    cluster_free(cluster);
+}
+
+static void
+who_acknowledges_more_than_there_is_does_not_count(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct message message;
+    uint64_t commit_lsn;
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    commit_lsn = core_commit_lsn(leader->core);
+    memset(&message, 0, sizeof(message));
+    message.type = MESSAGE_APPEND_REPLY;
+    message.from = member_index(follower);
+    message.to = member_index(leader);
+    message.term = core_term(leader->core);
+    message.yes = true;
+    message.append_reply.match_lsn = message.append_reply.hint_lsn = core_last_lsn(leader->core) + 100;
+    receive(cluster, leader, &message);
+    receive(cluster, leader, &message);
+    assert_int_equal(leader->contradictions, 1);
+    assert_int_equal(core_commit_lsn(leader->core), commit_lsn);
+    cluster_free(cluster);
+}
+
 static void
 a_change_needs_voters_that_are_well(void **state)
 {
@@ -448,6 +526,8 @@ main(void)
         cmocka_unit_test(a_base_that_makes_no_sense_changes_nothing),
         cmocka_unit_test(members_that_make_no_sense_are_refused),
         cmocka_unit_test(by_decision_one_goes_on_alone_and_keeps_all_it_holds),
+        cmocka_unit_test(what_contradicts_a_commit_stops_the_replica),
+        cmocka_unit_test(who_acknowledges_more_than_there_is_does_not_count),
         cmocka_unit_test(a_change_needs_voters_that_are_well),
         cmocka_unit_test(a_transfer_that_makes_no_sense_is_refused),
         cmocka_unit_test(more_lives_than_fit_push_out_the_oldest),

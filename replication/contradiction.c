@@ -1,0 +1,56 @@
+/* Histories that contradict each other: this must not be, so nothing is stepped over and nothing made good (a leader has
+ * every entry that was committed before its term: Raft 5.4.3). What was committed here and stands otherwise with the
+ * leader of a later term was lost by more nodes than may lose anything, or is a lie: no node can tell which of the two goes on.
+ * The replica stops where it is, and with it the log, until somebody decides. Where a replica has as much as its leader and
+ * only its bytes differ, it alone stops. */
+#include "state.h"
+
+/* Is what was committed here at lsn of another term with the leader? 0: a term that is not known any more. */
+static bool
+contradicts(const struct core *core, uint64_t lsn, uint64_t term)
+{
+    uint64_t own = lsn > core->base_lsn && lsn <= core->commit_lsn ? history_term(&core->history, lsn) : 0;
+
+    return own != 0 && term != 0 && own != term;
+}
+
+bool
+contradiction_found(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    const struct run *run = &message->append.run;
+    uint64_t lsn = 0;
+
+    if (message->append.prev_lsn > core->commit_lsn)
+        return false;
+    if (contradicts(core, message->append.prev_lsn, message->append.prev_term))
+        lsn = message->append.prev_lsn;
+    /* Terms never fall along a log: one look at each end of what is committed here is enough. */
+    else if (run->count > 0 && contradicts(core, run->first_lsn, run->term))
+        lsn = run->first_lsn;
+    if (lsn == 0)
+        return false;
+    core_stop(core, core->config.recovering ? STOP_REPLICA : STOP_LOG, message->from, lsn, now_ns, sink);
+    return true;
+}
+
+void
+core_stop(struct core *core, enum core_stop stop, uint8_t peer, uint64_t lsn, uint64_t now_ns, const struct sink *sink)
+{
+    struct effect effect = {.type = EFFECT_STOPPED, .contradiction = {.lsn = lsn, .peer = peer}};
+
+    if (stop <= core->stopped)
+        return;
+    if (core->role != ROLE_FOLLOWER || core->leader != CAIRN_NODE_NONE)
+        follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
+    core->stopped = stop;
+    core->reply_to = CAIRN_NODE_NONE;
+    reads_fail(core, sink);
+    emit(sink, &effect);
+    core_check(core);
+}
+
+enum core_stop
+core_stopped(const struct core *core)
+{
+    return core->stopped;
+}
