@@ -259,6 +259,7 @@ cluster_agreed(const struct cluster_config *config)
         .heartbeat_ns = timing.heartbeat_ns,
         .timeout_ns = timing.timeout_ns,
         .memory_mib = config->memory_mib,
+        .clock_bound_ns = cluster_clock_bound_ns(config),
         .durability = config->durability,
     };
 
@@ -339,7 +340,9 @@ cluster_config_agrees(const char *path, const struct cluster_config *config, con
            number_agrees(path, config->heartbeat_us != 0 ? "heartbeat_us" : "profile", here.heartbeat_ns / 1000,
                          agreed->heartbeat_ns / 1000, detail, detail_bytes) &&
            number_agrees(path, config->timeout_us != 0 ? "timeout_us" : "profile", here.timeout_ns / 1000,
-                         agreed->timeout_ns / 1000, detail, detail_bytes);
+                         agreed->timeout_ns / 1000, detail, detail_bytes) &&
+           number_agrees(path, "clock_bound_ms", here.clock_bound_ns / 1000000, agreed->clock_bound_ns / 1000000,
+                         detail, detail_bytes);
 }
 
 static enum cairn_error

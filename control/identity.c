@@ -80,8 +80,9 @@ mix(uint64_t hash, const void *bytes, size_t size_bytes)
 uint64_t
 agreed_fingerprint(const struct agreed *agreed)
 {
-    const uint64_t numbers[] = {agreed->number,     agreed->nodes,      agreed->heartbeat_ns,
-                                agreed->timeout_ns, agreed->memory_mib, (uint64_t)agreed->durability};
+    const uint64_t numbers[] = {
+        agreed->number,     agreed->nodes,          agreed->heartbeat_ns,        agreed->timeout_ns,
+        agreed->memory_mib, agreed->clock_bound_ns, (uint64_t)agreed->durability};
     uint64_t hash = mix(0xcbf29ce484222325u, numbers, sizeof(numbers));
 
     for (uint32_t i = 0; i < agreed->nodes; i++)

@@ -47,7 +47,8 @@ struct agreed {
     uint32_t nodes;
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES]; /* by seat */
     uint64_t heartbeat_ns, timeout_ns;
-    uint32_t memory_mib; /* at each node, at least: so many logs fit */
+    uint32_t memory_mib;     /* at each node, at least: so many logs fit */
+    uint64_t clock_bound_ns; /* so far wall clocks may be apart */
     enum cairn_durability durability;
 };
 

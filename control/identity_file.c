@@ -83,8 +83,9 @@ print_identity(FILE *out, const struct identity *identity)
     cairn_id_text(&identity->cluster, text);
     fprintf(out, FIRST_LINE "cluster %s\nself %u\nforgotten %d\nborn %d\nbegun %d\n", text, identity->self,
             identity->forgotten, identity->born, identity->begun);
-    fprintf(out, "agreed %u %u %" PRIu64 " %" PRIu64 " %u %d\n", agreed->number, agreed->nodes, agreed->heartbeat_ns,
-            agreed->timeout_ns, agreed->memory_mib, (int)agreed->durability);
+    fprintf(out, "agreed %u %u %" PRIu64 " %" PRIu64 " %u %" PRIu64 " %d\n", agreed->number, agreed->nodes,
+            agreed->heartbeat_ns, agreed->timeout_ns, agreed->memory_mib, agreed->clock_bound_ns,
+            (int)agreed->durability);
     for (uint32_t i = 0; i < agreed->nodes; i++) {
         cairn_id_text(&identity->members[i], text);
         fprintf(out, "member %u %s %s\n", i, text, agreed->names[i]);
@@ -209,8 +210,8 @@ parse_agreed(const char *line, struct agreed *out)
 {
     int durability;
 
-    if (sscanf(line, "agreed %u %u %" SCNu64 " %" SCNu64 " %u %d", &out->number, &out->nodes, &out->heartbeat_ns,
-               &out->timeout_ns, &out->memory_mib, &durability) != 6 ||
+    if (sscanf(line, "agreed %u %u %" SCNu64 " %" SCNu64 " %u %" SCNu64 " %d", &out->number, &out->nodes,
+               &out->heartbeat_ns, &out->timeout_ns, &out->memory_mib, &out->clock_bound_ns, &durability) != 7 ||
         out->nodes == 0 || out->nodes > CAIRN_NODES_MAX || (durability != CAIRN_MEMORY && durability != CAIRN_DISK))
         return false;
     out->durability = (enum cairn_durability)durability;

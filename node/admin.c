@@ -338,10 +338,11 @@ cluster(const struct node *node)
         json_array_append_new(rows, json_pack("{s:s,s:o,s:o,s:I}", "node", node->config.cluster->names[i], "member",
                                               id_or_null(&view.members[i]), "life", id_or_null(&view.lives[i].id),
                                               "start", (json_int_t)view.lives[i].number));
-    return json_pack("{s:b,s:o,s:o,s:I,s:I,s:I,s:s,s:s}", "ok", 1, "cluster", id_or_null(&view.cluster), "rows", rows,
-                     "heartbeat_us", (json_int_t)(agreed->heartbeat_ns / 1000), "timeout_us",
+    return json_pack("{s:b,s:o,s:o,s:I,s:I,s:I,s:I,s:s,s:s}", "ok", 1, "cluster", id_or_null(&view.cluster), "rows",
+                     rows, "heartbeat_us", (json_int_t)(agreed->heartbeat_ns / 1000), "timeout_us",
                      (json_int_t)(agreed->timeout_ns / 1000), "memory_mib", (json_int_t)agreed->memory_mib,
-                     "durability", cairn_durability_name(agreed->durability), "detail", text);
+                     "clock_bound_ms", (json_int_t)(agreed->clock_bound_ns / 1000000), "durability",
+                     cairn_durability_name(agreed->durability), "detail", text);
 }
 
 /* What the worker said of a new cluster that was asked for. */
@@ -355,8 +356,7 @@ founding_refused(const struct node *node, const struct founding *founding)
     else if (founding->differs)
         snprintf(detail, sizeof(detail),
                  "%s is configured otherwise (its cluster file must say the same of nodes, heartbeat, timeout, "
-                 "durability and "
-                 "memory_mib)",
+                 "clock_bound_ms, durability and memory_mib)",
                  node->config.cluster->names[founding->missing]);
     else
         snprintf(detail, sizeof(detail),

@@ -158,8 +158,9 @@ complain(struct node *node, uint8_t from, unsigned verdict)
          "%s is of another cluster: not believed ('cairn status' shows which; one of the two has the other's address)"},
         {LIVES_STRANGER,
          "%s is not the member that has this place: its identity was retired, or is another's; not believed"},
-        {LIVES_DIFFERS, "%s is configured otherwise (nodes, heartbeat, timeout, durability or memory_mib): not "
-                        "believed until its cluster file says the same"},
+        {LIVES_DIFFERS,
+         "%s is configured otherwise (nodes, heartbeat, timeout, clock_bound_ms, durability or memory_mib): not "
+         "believed until its cluster file says the same"},
         {LIVES_TWICE, "%s runs twice: the one that came later is refused"},
     };
     unsigned *known = &node->introduction.complained[from];

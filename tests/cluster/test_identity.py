@@ -324,6 +324,7 @@ def test_a_file_that_says_otherwise_than_was_agreed_on_is_refused_by_its_line():
         ({'memory_mib': 64}, 'line 4: memory_mib is 64, 64 less'),
         ({'number': 7}, 'line 1: cluster is 7 here'),
         ({'more': 'timeout_us: 900000\n'}, 'line 6: timeout_us is 900000 here'),
+        ({'more': 'clock_bound_ms: 30000\n'}, 'line 6: clock_bound_ms is 30000 here, but the cluster has agreed on 60000'),
     )
     with Machines() as m:
         m.with_log()
