@@ -1,5 +1,6 @@
 /* Entries of a log, from the node that was named or from the first that serves them. Who does not answer at once is left
- * to its time, and the next node is asked beside it. */
+ * to its time, and the next node is asked beside it. A tail that loses its node goes on at another, behind the last entry
+ * that it has shown. */
 #include <inttypes.h>
 #include <time.h>
 
@@ -13,6 +14,9 @@
 #define SERVE_HEDGE_NS 150000000u
 /* A node gives a read up itself, after two seconds; who says nothing for so long is hung. */
 #define SILENT_NS 4000000000u
+/* So long a tail that has lost its node looks for another. */
+#define GO_ON_NS 10000000000u
+#define GO_ON_PAUSE_NS 50000000
 #define PENDING (-2)
 #define ASK_NEXT (-1)
 
@@ -28,12 +32,14 @@ struct attempt {
 
 struct reading {
     const struct cluster_config *cluster;
-    const struct cli_read_request *request;
+    struct cli_read_request request;
+    uint8_t via; /* CAIRN_NODE_NONE: whoever serves it */
     cli_take_entry *take;
     void *context;
     struct attempt attempts[CAIRN_NODES_MAX];
     struct cli_waiting waiting;
-    bool taken;                  /* something was: nobody else can go on from there */
+    bool taken;                  /* something was, from the node that is read from */
+    uint64_t lost_ns;            /* since then a tail looks for another node; 0: it does not */
     uint64_t taken_lsn;          /* of the last that was taken from the trunk */
     uint8_t refused_by;          /* the last node that did, CAIRN_NODE_NONE: none, */
     struct cairn_result refusal; /* and its reason */
@@ -62,12 +68,79 @@ not_served(const struct reading *reading)
     return cli_exit_status(end->error);
 }
 
+static bool
+follows(const struct reading *reading)
+{
+    return (reading->request.flags & CAIRN_READ_FOLLOW) != 0;
+}
+
+static void attempt_end(struct attempt *attempt);
+
+/* All are asked anew, for what is behind the last entry that was shown. */
+static void
+begin_anew(struct reading *reading)
+{
+    for (uint8_t i = 0; i < reading->cluster->nodes; i++) {
+        attempt_end(&reading->attempts[i]);
+        reading->attempts[i].state = ATTEMPT_NONE;
+    }
+    reading->taken = false;
+    if (reading->taken_lsn == 0)
+        return;
+    reading->request.from = reading->taken_lsn + 1;
+    reading->request.flags &= ~(uint32_t)CAIRN_READ_SINCE;
+}
+
+/* The node that was read from has gone, says nothing any more, or does not serve it any more. */
+static int
+lost(struct reading *reading, uint8_t node, const char *how)
+{
+    const char *name = reading->cluster->names[node];
+
+    if (!follows(reading) || reading->via != CAIRN_NODE_NONE)
+        return cli_fail("node %s %s: go on with --from %" PRIu64 ", at another node with --via", name, how,
+                        reading->taken_lsn + 1);
+    fprintf(stderr, "cairn: node %s %s: goes on at another, from lsn %" PRIu64 "\n", name, how, reading->taken_lsn + 1);
+    reading->lost_ns = cli_now_ns();
+    begin_anew(reading);
+    return ASK_NEXT;
+}
+
+/* Nobody serves it at the moment. A tail that went well until now waits for elections and restarts. */
+static int
+nobody(struct reading *reading)
+{
+    struct timespec pause = {.tv_nsec = GO_ON_PAUSE_NS};
+    int status;
+
+    if (reading->lost_ns == 0 || cli_now_ns() - reading->lost_ns > GO_ON_NS) {
+        status = not_served(reading);
+        if (reading->lost_ns != 0)
+            cli_fail("go on with --from %" PRIu64, reading->taken_lsn + 1);
+        return status;
+    }
+    cli_waits(&reading->waiting, "for a node that goes on from lsn %" PRIu64, reading->taken_lsn + 1);
+    begin_anew(reading);
+    nanosleep(&pause, NULL);
+    return ASK_NEXT;
+}
+
 static int
 refused(struct reading *reading, uint8_t node, const struct cairn_result *end)
 {
+    int status;
+
     reading->refused_by = node;
     reading->refusal = *end;
-    return !reading->taken && cli_exit_status(end->error) == EXIT_REFUSED ? ASK_NEXT : not_served(reading);
+    if (cli_exit_status(end->error) != EXIT_REFUSED)
+        return not_served(reading);
+    if (!reading->taken)
+        return ASK_NEXT;
+    if (follows(reading) && reading->via == CAIRN_NODE_NONE)
+        return lost(reading, node, "does not serve it any more");
+    status = not_served(reading);
+    cli_fail("go on with --from %" PRIu64, reading->taken_lsn + 1);
+    return status;
 }
 
 static void
@@ -88,14 +161,7 @@ choose(struct reading *reading, uint8_t node)
             attempt_end(&reading->attempts[i]);
     }
     reading->taken = true;
-}
-
-/* It has gone, or has not said anything for too long. */
-static int
-lost(const struct reading *reading, uint8_t node, const char *how)
-{
-    return cli_fail("node %s %s: go on with --from %" PRIu64 ", at another node with --via",
-                    reading->cluster->names[node], how, reading->taken_lsn + 1);
+    reading->lost_ns = 0;
 }
 
 /* What there is from this node. */
@@ -144,7 +210,7 @@ static int
 dial_some(struct reading *reading, uint8_t node)
 {
     struct attempt *attempt = &reading->attempts[node];
-    const char *names[CAIRN_NODES_MAX], *log_name = reading->request->log;
+    const char *names[CAIRN_NODES_MAX], *log_name = reading->request.log;
     struct session_sockets sockets = cli_sockets(reading->cluster, names);
     struct cairn_client *client;
     uint32_t log = 0;
@@ -164,16 +230,28 @@ dial_some(struct reading *reading, uint8_t node)
     attempt->dial.client = NULL;
     attempt->state = ATTEMPT_READS;
     attempt->since_ns = cli_now_ns();
-    if (ask(reading->request, attempt->client, log) == CAIRN_OK)
+    if (ask(&reading->request, attempt->client, log) == CAIRN_OK)
         return PENDING;
     snprintf(reading->detail, sizeof(reading->detail), "node %s takes no request", names[node]);
     return ASK_NEXT;
 }
 
-static bool
-follows(const struct reading *reading)
+/* Of a tail there may be nothing new: does its node still answer anything? */
+static int
+probe(struct reading *reading, uint8_t node, uint64_t now_ns)
 {
-    return (reading->request->flags & CAIRN_READ_FOLLOW) != 0;
+    struct attempt *attempt = &reading->attempts[node];
+    json_t *answer;
+
+    if (now_ns - attempt->since_ns < SILENT_NS / 2)
+        return PENDING;
+    answer = cli_ask(reading->cluster, node, json_pack("{s:s}", "cmd", "cluster"), reading->detail,
+                     sizeof(reading->detail));
+    attempt->since_ns = cli_now_ns();
+    json_decref(answer);
+    if (answer != NULL)
+        return PENDING;
+    return reading->taken ? lost(reading, node, "does not answer any more") : ASK_NEXT;
 }
 
 /* Nothing has come from it since then. PENDING: it may yet. */
@@ -183,9 +261,8 @@ look_after(struct reading *reading, uint8_t node, uint64_t now_ns)
     struct attempt *attempt = &reading->attempts[node];
     bool reads = attempt->state == ATTEMPT_READS;
 
-    /* Of a tail, there may be nothing new. */
     if (reads && follows(reading))
-        return PENDING;
+        return probe(reading, node, now_ns);
     if (reading->taken && now_ns - attempt->since_ns > SILENT_NS / 2)
         return lost(reading, node, "does not answer any more");
     if (now_ns - attempt->since_ns < SILENT_NS) {
@@ -261,19 +338,21 @@ read_on(struct reading *reading, uint8_t via)
 {
     for (;;) {
         uint32_t under_way = 0;
+        int status;
 
         ask_more(reading, via);
         for (uint8_t node = 0; node < reading->cluster->nodes; node++) {
             enum attempt_state state = reading->attempts[node].state;
-            int status = state == ATTEMPT_DIALS || state == ATTEMPT_READS ? step(reading, node) : ASK_NEXT;
+
+            status = state == ATTEMPT_DIALS || state == ATTEMPT_READS ? step(reading, node) : ASK_NEXT;
 
             if (status != ASK_NEXT)
                 return status;
         }
         for (uint8_t node = 0; node < reading->cluster->nodes; node++)
             under_way += reading->attempts[node].state != ATTEMPT_OVER && (via == CAIRN_NODE_NONE || via == node);
-        if (under_way == 0)
-            return not_served(reading);
+        if (under_way == 0 && (status = nobody(reading)) != ASK_NEXT)
+            return status;
         fflush(stdout);
         if (!cli_output_alive())
             return EXIT_FAILED;
@@ -285,7 +364,12 @@ int
 cli_read(const struct cluster_config *cluster, uint8_t via, const struct cli_read_request *request,
          cli_take_entry *take, void *context)
 {
-    struct reading reading = {cluster, request, take, context, .refused_by = CAIRN_NODE_NONE};
+    struct reading reading = {.cluster = cluster,
+                              .request = *request,
+                              .via = via,
+                              .take = take,
+                              .context = context,
+                              .refused_by = CAIRN_NODE_NONE};
     int status = read_on(&reading, via);
 
     for (uint8_t node = 0; node < cluster->nodes; node++)

@@ -123,6 +123,31 @@ def test_rows_come_while_the_input_pauses():
         check(producer.wait(10) == 0)
 
 
+def test_a_tail_that_loses_its_node_goes_on_at_another():
+    with Cluster(3, *CALM) as cluster:
+        cluster.ok('log', 'create', 't', '--policy', 'cp')
+        cluster.ok('member', 'transfer', 'n3', '--log', 't')
+        cluster.ok('append', 't', stdin=b'one\n')
+        tail = cluster.start('tail', 't', stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        check(tail.stdout.readline() == b'one\n')
+        cluster.kill('n1')
+        cluster.ok('append', 't', stdin=b'two\n')
+        check(tail.stdout.readline() == b'two\n')
+        check(b'node n1 went away: goes on at another, from lsn ' in tail.stderr.readline())
+        cluster.restart('n1')
+        until('n1 serves', lambda: cluster.cairn('read', 't', '--via', 'n1').status == 0)
+        os.kill(cluster.pid('n2'), signal.SIGSTOP)
+        cluster.ok('append', 't', stdin=b'three\n')
+        check(tail.stdout.readline() == b'three\n')
+        check(b'n2 does not answer any more' in tail.stderr.readline())
+        os.kill(cluster.pid('n2'), signal.SIGCONT)
+        for node in cluster.names:
+            cluster.kill(node)
+        said = tail.communicate(timeout=30)
+        check(tail.returncode == 1 and said[0] == b'', tail.returncode, said)
+        check(b'go on with --from ' in said[1].splitlines()[-1], said[1])
+
+
 def test_a_tail_follows():
     with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 't', '--policy', 'cp')
