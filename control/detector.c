@@ -13,37 +13,6 @@ bit(uint8_t node)
     return (cairn_node_set)1 << node;
 }
 
-void
-detector_init(struct detector *detector, const struct detector_config *config, uint64_t now_ns)
-{
-    assert(config->nodes <= CAIRN_NODES_MAX && config->self < config->nodes);
-    assert(config->timeout_ns > config->interval_ns && config->ceiling_ns >= config->timeout_ns);
-    memset(detector, 0, sizeof(*detector));
-    detector->config = *config;
-    detector->ticked_ns = now_ns;
-}
-
-enum detector_verdict
-detector_incarnation(struct detector *detector, uint8_t peer, uint32_t incarnation)
-{
-    struct detector_peer *known = &detector->peers[peer];
-
-    assert(peer < detector->config.nodes && peer != detector->config.self);
-    if (incarnation == known->incarnation)
-        return DETECTOR_SAME;
-    if (incarnation < known->incarnation) {
-        detector->stale++;
-        return DETECTOR_STALE;
-    }
-    /* The first life seen is no restart. */
-    if (known->incarnation == 0) {
-        known->incarnation = incarnation;
-        return DETECTOR_SAME;
-    }
-    *known = (struct detector_peer){.incarnation = incarnation};
-    return DETECTOR_RESTARTED;
-}
-
 uint64_t
 detector_rest_pace_ns(const struct detector *detector)
 {
@@ -103,12 +72,59 @@ less_pace_ns(const struct detector_config *config, uint64_t wait_ns, uint64_t pa
 }
 
 static void
+find_longest(struct detector *detector)
+{
+    detector->patience = (struct detector_patience){.wait_ns = detector->config.timeout_ns,
+                                                    .peer = detector->config.self};
+    for (uint8_t peer = 0; peer < detector->config.nodes; peer++) {
+        struct detector_patience patience = peer_patience(detector, peer);
+
+        if (peer != detector->config.self && patience.wait_ns > detector->patience.wait_ns)
+            detector->patience = patience;
+    }
+}
+
+static void
 review(struct detector *detector, uint8_t peer)
 {
     struct detector_peer *known = &detector->peers[peer];
 
     known->wait_ns = peer_patience(detector, peer).wait_ns;
     known->timeout_ns = less_pace_ns(&detector->config, known->wait_ns, known->pace_ns);
+    find_longest(detector);
+}
+
+void
+detector_init(struct detector *detector, const struct detector_config *config, uint64_t now_ns)
+{
+    assert(config->nodes <= CAIRN_NODES_MAX && config->self < config->nodes);
+    assert(config->timeout_ns > config->interval_ns && config->ceiling_ns >= config->timeout_ns);
+    memset(detector, 0, sizeof(*detector));
+    detector->config = *config;
+    detector->ticked_ns = now_ns;
+    find_longest(detector);
+}
+
+enum detector_verdict
+detector_incarnation(struct detector *detector, uint8_t peer, uint32_t incarnation)
+{
+    struct detector_peer *known = &detector->peers[peer];
+
+    assert(peer < detector->config.nodes && peer != detector->config.self);
+    if (incarnation == known->incarnation)
+        return DETECTOR_SAME;
+    if (incarnation < known->incarnation) {
+        detector->stale++;
+        return DETECTOR_STALE;
+    }
+    /* The first life seen is no restart. */
+    if (known->incarnation == 0) {
+        known->incarnation = incarnation;
+        return DETECTOR_SAME;
+    }
+    *known = (struct detector_peer){.incarnation = incarnation};
+    find_longest(detector);
+    return DETECTOR_RESTARTED;
 }
 
 /* By how much this node itself is late at the moment. */
@@ -148,17 +164,23 @@ detector_observe(struct detector *detector, uint8_t peer, const struct detector_
 {
     struct detector_peer *known = &detector->peers[peer];
     unsigned verdict = (unsigned)detector_incarnation(detector, peer, beat->incarnation);
+    uint64_t late_ns;
+    bool changed;
 
     if (verdict & DETECTOR_STALE)
         return verdict;
     known->hears = beat->hears;
+    late_ns = known->late_ns;
     learn(detector, known, now_ns);
+    changed = late_ns != known->late_ns || known->pace_ns != beat->pace_ns || known->stall_ns != beat->stall_ns ||
+              known->wait_ns == 0;
     known->pace_ns = beat->pace_ns;
     known->stall_ns = beat->stall_ns;
     known->read_ns = now_ns;
     /* It may have waited here for as long as this node was late. */
     known->heard_ns = now_ns - waited_ns(detector, now_ns);
-    review(detector, peer);
+    if (changed)
+        review(detector, peer);
     if (known->alive)
         return verdict;
     if (known->beats == 0)
@@ -208,7 +230,7 @@ static void
 note_own_stall(struct detector *detector, uint64_t now_ns, bool drained)
 {
     const struct detector_config *config = &detector->config;
-    uint64_t stall_ns = own_delay_ns(detector, now_ns);
+    uint64_t stall_ns = own_delay_ns(detector, now_ns), known_ns = detector->stalls.longest_ns;
 
     detector->unread_ns = drained ? 0 : waited_ns(detector, now_ns);
     /* What no patience covers was an outage: waiting longer for the next of its kind would save nothing. */
@@ -217,7 +239,7 @@ note_own_stall(struct detector *detector, uint64_t now_ns, bool drained)
     detector->stalled_ns += stall_ns;
     stalls_longest_ns(&detector->stalls, least_stall_ns(config), now_ns);
     detector->due_ns = 0;
-    for (uint8_t peer = 0; peer < config->nodes; peer++)
+    for (uint8_t peer = 0; peer < config->nodes && detector->stalls.longest_ns != known_ns; peer++)
         review(detector, peer);
 }
 
@@ -242,13 +264,7 @@ detector_stall_ns(const struct detector *detector)
 void
 detector_patience(const struct detector *detector, struct detector_patience *out)
 {
-    *out = (struct detector_patience){.wait_ns = detector->config.timeout_ns, .peer = detector->config.self};
-    for (uint8_t peer = 0; peer < detector->config.nodes; peer++) {
-        struct detector_patience patience = peer_patience(detector, peer);
-
-        if (peer != detector->config.self && patience.wait_ns > out->wait_ns)
-            *out = patience;
-    }
+    *out = detector->patience;
 }
 
 cairn_node_set

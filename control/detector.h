@@ -57,8 +57,16 @@ struct detector_peer {
     bool alive, slow;
 };
 
+enum detector_reason { DETECTOR_AGREED, DETECTOR_OWN_STALLS, DETECTOR_PEER_STALLS, DETECTOR_PEER_LATE };
+struct detector_patience {
+    uint64_t wait_ns, cause_ns; /* of so long a stall, or lateness */
+    enum detector_reason reason;
+    uint8_t peer;
+};
+
 struct detector {
     struct detector_config config;
+    struct detector_patience patience; /* the longest of all peers */
     struct detector_peer peers[CAIRN_NODES_MAX];
     struct stalls stalls;
     uint64_t ticked_ns;
@@ -111,12 +119,6 @@ uint64_t detector_awake_ns(const struct detector *detector, uint64_t now_ns);
 uint64_t detector_stall_ns(const struct detector *detector);
 
 /* The longest timeout in force of any peer, and why it is not the agreed one. */
-enum detector_reason { DETECTOR_AGREED, DETECTOR_OWN_STALLS, DETECTOR_PEER_STALLS, DETECTOR_PEER_LATE };
-struct detector_patience {
-    uint64_t wait_ns, cause_ns; /* of so long a stall, or lateness */
-    enum detector_reason reason;
-    uint8_t peer;
-};
 void detector_patience(const struct detector *detector, struct detector_patience *out);
 
 /* Whom this node hears, itself included. */

@@ -75,7 +75,7 @@ store_stage(struct store *store, size_t size_bytes)
 static bool
 joins(const struct store *store, const struct block *head, const struct block *last)
 {
-    return store->open && last != NULL && last->term == head->term && last->kind == head->kind && head->kind == 0 &&
+    return store->open && last != NULL && last->term == head->term && (last->kind | head->kind) == 0 &&
            last->origin == head->origin && last->incarnation == head->incarnation && last->fork_lsn == head->fork_lsn &&
            last->first_lsn + last->count == head->first_lsn && last->first_seq + last->count == head->first_seq &&
            last->hlc + last->count == head->hlc && last->flags == head->flags &&

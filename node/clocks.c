@@ -4,6 +4,9 @@
 
 #include "state.h"
 
+/* A heartbeat may come every 50 us; clocks that were set differ by a second at least. */
+#define JUDGE_EVERY_NS 10000000u
+
 /* Together, so that no pause between polls counts for a jump. */
 static uint64_t
 wall_and_now(const struct node *node, uint64_t *now_ns)
@@ -25,6 +28,7 @@ node_clocks_start(struct node *node)
     };
 
     clocks_init(&node->clocks, &config, wall_ns, now_ns);
+    node->producer_max = producer_plausible_max(wall_ns);
 }
 
 static double
@@ -78,12 +82,18 @@ tell(struct node *node, const struct clocks_news *news)
 }
 
 void
-node_clocks_beat(struct node *node)
+node_clocks_beat(struct node *node, uint64_t beat_ns)
 {
-    uint64_t now_ns, wall_ns = wall_and_now(node, &now_ns);
-    struct clocks_news news = clocks_judge(&node->clocks, node->hears, wall_ns, now_ns);
+    struct clocks_news news;
+    uint64_t now_ns, wall_ns;
 
+    if (beat_ns < node->clocks_ns)
+        return;
+    node->clocks_ns = beat_ns + JUDGE_EVERY_NS;
+    wall_ns = wall_and_now(node, &now_ns);
+    news = clocks_judge(&node->clocks, node->hears, wall_ns, now_ns);
     tell(node, &news);
+    node->producer_max = producer_plausible_max(clocks_time_ns(&node->clocks, now_ns));
 }
 
 void

@@ -508,11 +508,16 @@ node_is_member(const struct node *node, const struct node_log *log)
 uint8_t
 node_to_ask(const struct node *node, const struct node_log *log)
 {
-    const struct members *members = core_members(log->core);
-    cairn_node_set others = (members->voters | members->learners) & ~((cairn_node_set)1 << node->self);
+    uint8_t leader = core_leader(log->core);
+    const struct members *members;
+    cairn_node_set others;
 
-    if (core_leader(log->core) != CAIRN_NODE_NONE || node_is_member(node, log) || others == 0)
-        return core_leader(log->core);
+    if (leader != CAIRN_NODE_NONE)
+        return leader;
+    members = core_members(log->core);
+    others = (members->voters | members->learners) & ~((cairn_node_set)1 << node->self);
+    if (node_is_member(node, log) || others == 0)
+        return CAIRN_NODE_NONE;
     if (others & node->reach)
         others &= node->reach;
     return (uint8_t)__builtin_ctz(others);

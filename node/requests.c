@@ -42,11 +42,12 @@ repeat_flags(bool repeated, const struct pending *pending)
 static struct answer
 answer_to(const struct node *node, const struct node_log *log, uint64_t token, enum cairn_error error)
 {
+    uint8_t leader = log == NULL ? CAIRN_NODE_NONE : core_leader(log->core);
     struct answer answer = {
         .type = ANSWER_APPEND,
         .error = (uint8_t)error,
         .token = token,
-        .leader = log == NULL ? CAIRN_NODE_NONE : node_to_ask(node, log),
+        .leader = log == NULL || leader != CAIRN_NODE_NONE ? leader : node_to_ask(node, log),
         .origin = node->self,
         .reached = (uint8_t)__builtin_popcount(node->reach),
         .incarnation = node->incarnation,
@@ -514,6 +515,17 @@ why_failed(const struct node *node, const struct core *core)
     return leader == CAIRN_NODE_NONE || !(node->reach >> leader & 1) ? CAIRN_DISK_FAILED : CAIRN_NOT_LEADER;
 }
 
+/* What keeps a replica that does not lead from taking anything, if it is not what its mode says. */
+static enum cairn_error
+why_not_here(const struct node *node, const struct node_log *log, enum cairn_error error)
+{
+    if (core_stopped(log->core) != STOP_NONE)
+        return CAIRN_STOPPED;
+    if (!node_is_member(node, log))
+        return CAIRN_NOT_MEMBER;
+    return error == CAIRN_OK && core_failed(log->core) ? why_failed(node, log->core) : error;
+}
+
 /* Trunk here, branch here, or somebody else's. */
 static bool
 append_route(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
@@ -522,19 +534,17 @@ append_route(struct node *node, struct node_log *log, const struct attachment *a
     struct mode_inputs inputs = node_mode_inputs(node, log);
     enum cairn_ack ack;
     enum cairn_error error = mode_admit_append(log->mode, &inputs, (enum cairn_ack)pending->asked, &ack);
+    bool leads = core_role(log->core) == ROLE_LEADER;
 
-    if (error == CAIRN_OK && core_failed(log->core))
-        error = why_failed(node, log->core);
-    if (!node_is_member(node, log) && core_role(log->core) != ROLE_LEADER)
-        error = CAIRN_NOT_MEMBER;
-    if (core_stopped(log->core) != STOP_NONE)
-        error = CAIRN_STOPPED;
+    /* Who leads is a member, and neither failed nor stopped. */
+    if (!leads)
+        error = why_not_here(node, log, error);
     if (error != CAIRN_OK) {
         answer_error(node, log, attachment, pending->token, error);
         return true;
     }
     pending->ack = (uint8_t)ack;
-    if (core_role(log->core) == ROLE_LEADER)
+    if (leads)
         return append_trunk(node, log, attachment, pending, record, now_ns);
     if (log->mode == CAIRN_MODE_AP && ack == CAIRN_ACK_LOCAL)
         return append_branch(node, log, attachment, pending, record, now_ns);
@@ -562,11 +572,11 @@ take_record(struct node *node, const void *bytes, size_t size_bytes)
 
 /* Of a producer that there can be, and a sequence that it can have come to? */
 static bool
-producer_sane(const struct node *node, const struct record *record, uint64_t now_ns)
+producer_sane(const struct node *node, const struct record *record)
 {
     const struct entry_id id = record_id(record);
 
-    return producer_plausible(id.producer, clocks_time_ns(&node->clocks, now_ns)) && entry_id_plausible(&id);
+    return id.producer <= node->producer_max && entry_id_plausible(&id);
 }
 
 static bool
@@ -590,7 +600,7 @@ handle_append(struct node *node, struct attachment *attachment, const struct req
         answer_error(node, NULL, attachment, request->token, CAIRN_NO_LOG);
     } else if (record == NULL) {
         answer_error(node, log, attachment, request->token, CAIRN_CORRUPT);
-    } else if (request->level > CAIRN_ACK_ALL || !producer_sane(node, record, now_ns)) {
+    } else if (request->level > CAIRN_ACK_ALL || !producer_sane(node, record)) {
         answer_error(node, log, attachment, request->token, CAIRN_INVALID);
     } else if (!append_route(node, log, attachment, &pending, record, now_ns)) {
         attachment->in_flight--;

@@ -430,7 +430,9 @@ struct node {
     uint64_t event_hlc;         /* and the trunk's clock there */
     struct node_log *event_log; /* whose event is in the core */
     struct clocks clocks;
-    uint64_t heard_hlc; /* the latest clock that heartbeats told, within the bound */
+    uint64_t clocks_ns;    /* clocks are judged again then */
+    uint64_t producer_max; /* an id above was made in a future that nobody can have: plausible.h */
+    uint64_t heard_hlc;    /* the latest clock that heartbeats told, within the bound */
     struct node_counters counters;
 
     struct control *control;
@@ -479,7 +481,7 @@ bool branch_has_room(const struct node *node, const struct held_branch *branch, 
 /* clocks.c */
 void node_clocks_start(struct node *node);
 /* Once an interval. */
-void node_clocks_beat(struct node *node);
+void node_clocks_beat(struct node *node, uint64_t beat_ns);
 void node_clocks_tell(const struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns);
 void node_clocks_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat);
 /* The hybrid clock takes in what an entry was received with. */

@@ -273,7 +273,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
     if (suspected != 0 || detector_reach(&node->detector) != node->reach)
         node_reassess(node, now_ns);
     if (beat) {
-        node_clocks_beat(node);
+        node_clocks_beat(node, now_ns);
         node->pace_ns = pace(node, now_ns);
         atomic_store_explicit(&node->resting, node->pace_ns != node->detector.config.interval_ns, memory_order_relaxed);
         introduction_review(node);

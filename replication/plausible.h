@@ -146,10 +146,11 @@ hlc_plausible(uint64_t hlc, uint32_t count)
  * was not. Once it was forgotten, every producer with a lower one would be taken for forgotten too. */
 #define PRODUCER_TIME_SHIFT 21u /* of the milliseconds */
 #define PRODUCER_AHEAD_NS (24ull * 3600 * 1000000000)
-static inline bool
-producer_plausible(uint64_t id, uint64_t wall_ns)
+/* The highest that there can be now. */
+static inline uint64_t
+producer_plausible_max(uint64_t wall_ns)
 {
-    return (id >> PRODUCER_TIME_SHIFT) * 1000000 <= wall_ns + PRODUCER_AHEAD_NS;
+    return ((wall_ns + PRODUCER_AHEAD_NS) / 1000000 + 1) * (1ull << PRODUCER_TIME_SHIFT) - 1;
 }
 
 /* All of a message's numbers, but for how its term goes with what the receiver knows: core_receive(). */

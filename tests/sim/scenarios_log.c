@@ -483,7 +483,28 @@ duplicate_producers(struct sim *sim)
     expect(sim, copies(sim, 7, 3) == 0 && copies(sim, 7, 1) == 3);
 }
 
+/* What heartbeats and appends cost where nothing goes wrong: bench/instructions.py counts it. */
+static void
+calm_rest(struct sim *sim)
+{
+    scene_start(sim, 3, CAIRN_POLICY_CP);
+    sim_run_for(sim, 500 * MS);
+    scene_end(sim);
+}
+
+static void
+calm_appends(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+
+    for (uint64_t producer = 1; producer <= 100 && !sim->failed; producer++)
+        append_many(sim, leader, producer, 100, CAIRN_ACK_MAJORITY);
+    scene_end(sim);
+}
+
 const struct scenario scenarios_log[] = {
+    {"calm-rest", "a cluster that nobody asks anything stays as it is", calm_rest},
+    {"calm-appends", "ten thousand appends where nothing goes wrong are all there", calm_appends},
     {"truncate-conflict", "conflicting suffixes converge; what was acknowledged returns by branches",
      truncate_conflict},
     {"commit-beyond-tail", "a commit lsn beyond what is held commits what matched", commit_beyond_tail},
