@@ -7,6 +7,7 @@
 #define CLOCK_MAX_NS (1ull << 62)
 /* A wall clock that was set; less is how clocks are read. */
 #define SET_NS 1000000000
+#define FALL_SHARE 16
 /* A clock is told to be wrong after so long: a node that was paused reads old heartbeats first. */
 #define WRONG_AFTER_NS 1000000000u
 
@@ -43,14 +44,26 @@ clocks_init(struct clocks *clocks, const struct clocks_config *config, uint64_t 
     clocks->age_offset_ns = clocks->low_offset_ns = clocks->peers[config->self].offset_ns = clocks->offset_ns;
 }
 
+/* A word that was long on its way, or waited here for a thread that did not run, tells of a clock that is behind by as much:
+ * nothing makes one seem ahead. So the highest counts at once, and what falls by less than a clock that was set does is
+ * followed slowly (the filter for the least delay of RFC 5905, section 10, in small). */
+static int64_t
+filtered(int64_t former_ns, int64_t offset_ns)
+{
+    if (offset_ns >= former_ns || former_ns - offset_ns >= SET_NS)
+        return offset_ns;
+    return former_ns - (former_ns - offset_ns) / FALL_SHARE;
+}
+
 void
 clocks_told(struct clocks *clocks, uint8_t peer, const struct clocks_word *word, uint64_t now_ns)
 {
     struct clocks_peer *told = &clocks->peers[peer];
+    int64_t offset_ns = offset_of(word->wall_ns, now_ns);
 
     assert(peer < clocks->config.nodes && peer != clocks->config.self);
+    told->offset_ns = clocks->told >> peer & 1 ? filtered(told->offset_ns, offset_ns) : offset_ns;
     clocks->told |= (cairn_node_set)1 << peer;
-    told->offset_ns = offset_of(word->wall_ns, now_ns);
     told->believes = word->believed_ns != 0;
     told->believed_offset_ns = offset_of(word->believed_ns, now_ns);
     told->lag_ns = word->lag_ns;

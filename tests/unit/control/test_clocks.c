@@ -355,10 +355,34 @@ absurd_clocks_are_taken_for_wrong(void **state)
     assert_true(clocks_is_ahead(&world.clocks, UINT64_MAX, world.now_ns));
 }
 
+/* Both peers' words came 40 ms late once, since this node did not run: the time does not go back by it. */
+static void
+words_that_waited_do_not_set_the_time_back(void **state)
+{
+    struct world world = world_of_three(0);
+    uint64_t before_ns;
+
+    (void)state;
+    pass(&world, 2 * SECOND);
+    before_ns = clocks_time_ns(&world.clocks, world.now_ns);
+    assert_int_equal(before_ns, wall_of(&world, 0));
+    world.ahead_ns[1] = world.ahead_ns[2] = -40 * (int64_t)MS;
+    pass(&world, 100 * MS);
+    world.ahead_ns[1] = world.ahead_ns[2] = 0;
+    assert_true(wall_of(&world, 0) - clocks_time_ns(&world.clocks, world.now_ns) <= 40 * MS / 16);
+    pass(&world, 100 * MS);
+    assert_int_equal(clocks_time_ns(&world.clocks, world.now_ns), wall_of(&world, 0));
+    /* A clock that is behind for good is followed all the same. */
+    world.ahead_ns[1] = world.ahead_ns[2] = -40 * (int64_t)MS;
+    pass(&world, 20 * SECOND);
+    assert_true(wall_of(&world, 0) - clocks_time_ns(&world.clocks, world.now_ns) > 39 * MS);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_that_waited_do_not_set_the_time_back),
         cmocka_unit_test(a_machine_whose_clock_is_wrong_goes_by_the_others),
         cmocka_unit_test(a_peer_whose_clock_is_wrong_is_named_once_and_changes_nothing),
         cmocka_unit_test(within_the_bound_nobody_is_wrong),
