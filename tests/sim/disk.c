@@ -718,12 +718,9 @@ set_aside(struct disk *base, uint32_t tag)
     struct sim_disk *disk = disk_of(base);
 
     (void)tag;
-    while (disk->files_count > 0) {
-        enum cairn_error error = remove_file(base, disk->files[0].number);
-
-        if (error != CAIRN_OK)
-            return error;
-    }
+    for (uint32_t i = 0; i < disk->files_count; i++)
+        file_free(&disk->files[i]);
+    disk->files_count = 0;
     free(disk->saved);
     disk->saved = NULL;
     return CAIRN_OK;
