@@ -286,11 +286,15 @@ check_node(struct sim *sim, struct sim_node *node)
      1u << FAULT_FLAP | 1u << FAULT_PAUSE)
 #define CUTS (1u << FAULT_ISOLATE | 1u << FAULT_ONE_WAY | 1u << FAULT_PARTIAL | 1u << FAULT_SPLIT)
 
-/* A cut that is over before anybody is suspected is lateness as well; the shortest lasts a quarter of the mean. */
+/* A cut that is over before anybody is suspected is lateness as well; the shortest lasts a quarter of the mean, and peace
+ * ends one at any time. */
 static bool
-teaches(const struct plan *plan)
+teaches(const struct sim *sim)
 {
-    return (plan->faults & TEACHING) || ((plan->faults & CUTS) && plan->fault_for_ns / 4 < SIM_TIMEOUT_NS);
+    const struct plan *plan = &sim->plan;
+
+    return (plan->faults & TEACHING) ||
+           ((plan->faults & CUTS) && (sim->healing || plan->fault_for_ns / 4 < SIM_TIMEOUT_NS));
 }
 
 /* How long the node may wait for the peer: by what it knew at the look before, too, since what it knows of a peer is gone
@@ -305,7 +309,7 @@ patience_ns(struct sim *sim, struct sim_node *node, uint8_t peer)
     node->waits_ns[peer] = now_ns;
     if (wait_ns < SIM_TIMEOUT_NS)
         return SIM_TIMEOUT_NS;
-    if (wait_ns > SIM_TIMEOUT_NS && !sim->scripted && !teaches(&sim->plan))
+    if (wait_ns > SIM_TIMEOUT_NS && !sim->scripted && !teaches(sim))
         sim_violation(sim, "n%u waits %lu us for n%u, and nothing was ever late", node->self + 1,
                       (unsigned long)(wait_ns / 1000), peer + 1);
     if (wait_ns > SIM_CEILING_NS)
