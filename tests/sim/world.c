@@ -355,6 +355,9 @@ node_do_poll(struct sim_node *node)
     uint32_t work;
 
     node->poll_at_ns = UINT64_MAX;
+    /* Whoever wanted it polled may have done so before it went down. */
+    if (!node_is_up(node))
+        return;
     if (sim->now_ns < node->paused_until_ns) {
         node_want_poll(node, node->paused_until_ns - sim->now_ns);
         return;
