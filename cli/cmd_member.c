@@ -200,17 +200,28 @@ apply_to_all(struct change *change, const json_t *names, bool learner, bool json
     return status;
 }
 
+/* log: NULL: all there are. */
+static int
+change_logs(struct change *change, const char *log, bool learner, bool json)
+{
+    char detail[256] = "";
+    json_t *names = log != NULL ? json_pack("[s]", log) : all_logs(change->cluster, detail, sizeof(detail));
+    int status;
+
+    if (names == NULL)
+        return cli_fail("the cluster is down: %s", detail);
+    change->end_ns = cli_now_ns() + WAIT_NS;
+    status = apply_to_all(change, names, learner, json);
+    json_decref(names);
+    return status;
+}
+
 int
 cli_member_add(const struct cluster_config *cluster, uint8_t node, bool json)
 {
-    struct change change = {.cluster = cluster, .op = CAIRN_MEMBER_ADD, .node = node, .end_ns = cli_now_ns() + WAIT_NS};
-    char detail[256] = "";
-    json_t *names = all_logs(cluster, detail, sizeof(detail));
-    int status = names == NULL ? cli_fail("the cluster is down: %s", detail)
-                               : apply_to_all(&change, names, false, json);
+    struct change change = {.cluster = cluster, .op = CAIRN_MEMBER_ADD, .node = node};
 
-    json_decref(names);
-    return status;
+    return change_logs(&change, NULL, false, json);
 }
 
 static bool
@@ -241,8 +252,6 @@ cmd_member(int argc, char **argv)
     };
     struct cluster_config cluster;
     struct change change = {.cluster = &cluster};
-    char detail[256] = "";
-    json_t *names;
     int first, status;
 
     if (!cli_parse(argc, argv, "member add|remove|promote|transfer|replace NODE [OPTIONS]", options, 2, 2, &first,
@@ -258,11 +267,5 @@ cmd_member(int argc, char **argv)
         return status;
     if (replace)
         return cli_replace(&cluster, change.node, json);
-    change.end_ns = cli_now_ns() + WAIT_NS;
-    names = log != NULL ? json_pack("[s]", log) : all_logs(&cluster, detail, sizeof(detail));
-    if (names == NULL)
-        return cli_fail("the cluster is down: %s", detail);
-    status = apply_to_all(&change, names, learner, json);
-    json_decref(names);
-    return cli_end(status);
+    return cli_end(change_logs(&change, log, learner, json));
 }

@@ -113,6 +113,18 @@ class Machines:
         for other in self.names:
             until(f'{other} has met life {life} of {node}', lambda: met(other))
 
+    def is_missed(self, node):
+        until(f'{node} is missed', lambda: all(node not in row['hears'] for row in self.rows('a').values()))
+
+    def put_back(self, node, aside):
+        """A directory of a former life takes the place of what the node has now, which the others know better."""
+        self.stop(node)
+        self.wipe(node)
+        os.rename(aside, self.own(node))
+        self.start(node)
+        self.says(node, 'a life that others know of')
+        self.serves()
+
     def holds(self, node, log='a'):
         return self.cairn('read', log, '--via', node, '--level', 'stale').out
 
@@ -228,7 +240,7 @@ def test_a_member_that_was_replaced_is_never_believed_again():
         refused = m.cairn('member', 'replace', 'n3')
         check(refused.status == 1 and b'stop it first' in refused.err, refused.status, refused.err)
         m.stop('n3')
-        until('n3 is missed', lambda: all('n3' not in r['hears'] for r in m.rows('a').values()))
+        m.is_missed('n3')
         m.ok('member', 'replace', 'n3')
         shutil.copytree(m.own('n3'), m.own('n3') + '.old')
         m.wipe('n3')
@@ -236,12 +248,7 @@ def test_a_member_that_was_replaced_is_never_believed_again():
         m.serves()
         m.ok('append', 'a', stdin=b'with the new one\n')
         until('n3 holds all', lambda: m.holds('n3') == LINES + b'with the new one\n')
-        m.stop('n3')
-        m.wipe('n3')
-        os.rename(m.own('n3') + '.old', m.own('n3'))
-        m.start('n3')
-        m.says('n3', 'a life that others know of')
-        m.serves()
+        m.put_back('n3', m.own('n3') + '.old')
         until('n3 holds all', lambda: m.holds('n3') == LINES + b'with the new one\n')
 
 
@@ -249,7 +256,7 @@ def test_who_was_replaced_while_it_was_away_brings_nothing_back():
     with Machines() as m:
         m.with_log()
         m.stop('n3')
-        until('n3 is missed', lambda: all('n3' not in r['hears'] for r in m.rows('a').values()))
+        m.is_missed('n3')
         m.ok('member', 'replace', 'n3')
         m.start('n3')
         m.says('n3', 'a life that others know of')
@@ -279,12 +286,7 @@ def test_a_life_without_the_volume_is_doubted_when_it_returns():
         m.start('n2')
         m.serves()
         m.ok('append', 'a', stdin=b'without the volume\n')
-        m.stop('n2')
-        m.wipe('n2')
-        os.rename(aside, m.own('n2'))
-        m.start('n2')
-        m.says('n2', 'a life that others know of')
-        m.serves()
+        m.put_back('n2', aside)
         until('n2 holds all', lambda: m.holds('n2') == LINES + b'without the volume\n')
 
 
@@ -298,12 +300,7 @@ def test_an_old_copy_of_a_directory_is_told_by_the_others():
         m.ok('append', 'a', stdin=b'after the backup\n')
         # A life that ends before others have met it (they take no word of it until then) is missed by nobody.
         m.is_met('n2', 2)
-        m.stop('n2')
-        m.wipe('n2')
-        os.rename(m.own('n2') + '.backup', m.own('n2'))
-        m.start('n2')
-        m.says('n2', 'a life that others know of')
-        m.serves()
+        m.put_back('n2', m.own('n2') + '.backup')
         until('n2 holds all', lambda: m.holds('n2') == LINES + b'after the backup\n')
 
 

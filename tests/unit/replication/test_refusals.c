@@ -15,16 +15,24 @@ another(struct cluster *cluster, const struct member *member, uint32_t nth)
 }
 
 static struct message
-base_message(const struct member *from, const struct member *to, uint64_t lsn)
+message_of(enum message_type type, const struct member *from, const struct member *to)
 {
-    static const struct mark marks[1] = {{.seq = 1, .incarnation = 1, .origin = 0}};
     struct message message;
 
     memset(&message, 0, sizeof(message));
-    message.type = MESSAGE_BASE;
+    message.type = (uint8_t)type;
     message.from = member_index(from);
     message.to = member_index(to);
     message.term = core_term(from->core);
+    return message;
+}
+
+static struct message
+base_message(const struct member *from, const struct member *to, uint64_t lsn)
+{
+    static const struct mark marks[1] = {{.seq = 1, .incarnation = 1, .origin = 0}};
+    struct message message = message_of(MESSAGE_BASE, from, to);
+
     message.base.lsn = lsn;
     message.base.base_term = core_term(from->core);
     message.base.members.voters = 7;
@@ -151,13 +159,8 @@ by_decision_one_goes_on_alone_and_keeps_all_it_holds(void **state)
 static struct message
 append_message(const struct member *from, const struct member *to, uint64_t prev_lsn, uint64_t prev_term)
 {
-    struct message message;
+    struct message message = message_of(MESSAGE_APPEND, from, to);
 
-    memset(&message, 0, sizeof(message));
-    message.type = MESSAGE_APPEND;
-    message.from = member_index(from);
-    message.to = member_index(to);
-    message.term = core_term(from->core);
     message.append.prev_lsn = prev_lsn;
     message.append.prev_term = prev_term;
     message.append.last_term = message.term;
@@ -212,11 +215,7 @@ who_acknowledges_more_than_there_is_does_not_count(void **state)
     (void)state;
     cluster_run(cluster, 5 * TIMEOUT);
     commit_lsn = core_commit_lsn(leader->core);
-    memset(&message, 0, sizeof(message));
-    message.type = MESSAGE_APPEND_REPLY;
-    message.from = member_index(follower);
-    message.to = member_index(leader);
-    message.term = core_term(leader->core);
+    message = message_of(MESSAGE_APPEND_REPLY, follower, leader);
     message.yes = true;
     message.append_reply.match_lsn = message.append_reply.hint_lsn = core_last_lsn(leader->core) + 100;
     receive(cluster, leader, &message);
