@@ -18,15 +18,20 @@ bool
 contradiction_found(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
 {
     const struct run *run = &message->append.run;
-    uint64_t lsn = 0;
+    uint64_t lsn = 0, last_lsn;
 
     if (message->append.prev_lsn > core->commit_lsn)
         return false;
+    last_lsn = message->append.prev_lsn + run->count;
+    if (last_lsn > core->commit_lsn)
+        last_lsn = core->commit_lsn;
     if (contradicts(core, message->append.prev_lsn, message->append.prev_term))
         lsn = message->append.prev_lsn;
-    /* Terms never fall along a log: one look at each end of what is committed here is enough. */
+    /* A run is of one term, and terms never fall along a log: one look at each end of what is committed is enough. */
     else if (run->count > 0 && contradicts(core, run->first_lsn, run->term))
         lsn = run->first_lsn;
+    else if (last_lsn > message->append.prev_lsn && contradicts(core, last_lsn, run->term))
+        lsn = last_lsn;
     if (lsn == 0)
         return false;
     core_stop(core, core->config.recovering ? STOP_REPLICA : STOP_LOG, message->from, lsn, now_ns, sink);

@@ -204,6 +204,38 @@ what_contradicts_a_commit_stops_the_replica(void **state)
     cluster_free(cluster);
 }
 
+/* The run begins as what was committed here does, and goes on where another term was committed. */
+static void
+a_run_is_compared_up_to_what_is_committed(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1), *next;
+    struct message message;
+    uint64_t first_lsn, term;
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    first_lsn = core_last_lsn(follower->core);
+    term = core_term_at(follower->core, first_lsn);
+    cluster_cut(cluster, member_index(leader), true);
+    cluster_run(cluster, 20 * TIMEOUT);
+    next = cluster_leader(cluster);
+    cluster_run(cluster, 5 * TIMEOUT);
+    follower = another(cluster, leader, next == follower ? 2 : 1);
+    assert_true(core_commit_lsn(follower->core) > first_lsn && core_term(follower->core) > term);
+
+    message = append_message(next, follower, first_lsn - 1, core_term_at(follower->core, first_lsn - 1));
+    message.append.run = (struct run){.term = term,
+                                      .first_lsn = first_lsn,
+                                      .first_seq = 1,
+                                      .count = 2,
+                                      .incarnation = 1,
+                                      .origin = member_index(next)};
+    receive(cluster, follower, &message);
+    assert_int_equal(core_stopped(follower->core), STOP_LOG);
+    cluster_free(cluster);
+}
+
 static void
 who_acknowledges_more_than_there_is_does_not_count(void **state)
 {
@@ -526,6 +558,7 @@ main(void)
         cmocka_unit_test(members_that_make_no_sense_are_refused),
         cmocka_unit_test(by_decision_one_goes_on_alone_and_keeps_all_it_holds),
         cmocka_unit_test(what_contradicts_a_commit_stops_the_replica),
+        cmocka_unit_test(a_run_is_compared_up_to_what_is_committed),
         cmocka_unit_test(who_acknowledges_more_than_there_is_does_not_count),
         cmocka_unit_test(a_change_needs_voters_that_are_well),
         cmocka_unit_test(a_transfer_that_makes_no_sense_is_refused),
