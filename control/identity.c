@@ -95,7 +95,7 @@ chain_push(struct identity *identity)
 {
     if (identity->chain_count == CHAIN_MAX)
         memmove(identity->chain, identity->chain + 1, --identity->chain_count * sizeof(*identity->chain));
-    identity->chain[identity->chain_count++] = (struct link){.life = identity->life};
+    identity->chain[identity->chain_count++] = (struct link){.life = identity->life, .began_place = PLACE_UNKNOWN};
 }
 
 void
@@ -146,6 +146,17 @@ identity_number(struct identity *identity, uint32_t number)
     identity->life.number = identity->settled_number = number;
     identity->chain_count = 0;
     chain_push(identity);
+}
+
+void
+identity_begin(struct identity *identity, uint64_t place)
+{
+    uint32_t at = identity->chain_count;
+
+    assert(at > 0 && place != PLACE_UNKNOWN);
+    do {
+        identity->chain[--at].began_place = place;
+    } while (at > 0 && identity->chain[at - 1].began_place == PLACE_UNKNOWN);
 }
 
 uint32_t

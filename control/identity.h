@@ -29,9 +29,11 @@ struct life {
 };
 
 /* One life of a chain. */
+#define PLACE_UNKNOWN UINT64_MAX
 struct link {
     struct life life;
-    uint64_t began_place; /* of the journal: where it went on behind the life before */
+    uint64_t
+        began_place; /* of the journal: where it went on behind the life before; PLACE_UNKNOWN: it never got so far */
 };
 
 /* The last life that is known of a member. */
@@ -107,6 +109,8 @@ bool identity_continue(struct identity *identity, const struct cairn_id *life);
 void identity_forget(struct identity *identity, const struct cairn_id *life);
 /* That number: a chain begins. */
 void identity_number(struct identity *identity, uint32_t number);
+/* This life goes on in the journal from there, and so would have those before it that ended before they began. */
+void identity_begin(struct identity *identity, uint64_t place);
 /* What those members hold counts no more. drawn: an identity for each seat, of the life that nobody lives. alone: the
  * cluster goes on from what this node holds. */
 void identity_give_up(struct identity *identity, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);

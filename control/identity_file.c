@@ -292,6 +292,7 @@ static bool
 is_whole(const struct identity *identity)
 {
     const struct life *last;
+    uint64_t began_place = 0;
 
     if (!cairn_id_is_set(&identity->cluster) || identity->self >= identity->agreed.nodes)
         return false;
@@ -300,9 +301,13 @@ is_whole(const struct identity *identity)
             return false;
     }
     for (uint32_t i = 1; i < identity->chain_count; i++) {
-        if (identity->chain[i].life.number != identity->chain[i - 1].life.number + 1 ||
-            identity->chain[i].began_place < identity->chain[i - 1].began_place)
+        if (identity->chain[i].life.number != identity->chain[i - 1].life.number + 1)
             return false;
+        if (identity->chain[i].began_place == PLACE_UNKNOWN)
+            continue;
+        if (identity->chain[i].began_place < began_place)
+            return false;
+        began_place = identity->chain[i].began_place;
     }
     if (identity->life.number == 0)
         return identity->forgotten;

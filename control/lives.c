@@ -157,12 +157,16 @@ lapse(struct lives *lives, unsigned *verdict)
     *verdict |= LIVES_FORGOT;
 }
 
-/* Where this life's journal goes on behind the one before is known once it has begun: that is told again then. */
+/* Where this life's journal goes on behind those before is known once it has begun: that is told again then. */
 static bool
 is_judged_later(const struct identity *identity, const struct known_life *told)
 {
-    return !identity->begun && identity->chain_count > 1 &&
-           cairn_id_equal(&identity->chain[identity->chain_count - 2].life.id, &told->life.id);
+    for (uint32_t i = 1; i < identity->chain_count; i++) {
+        if (identity->chain[i].began_place == PLACE_UNKNOWN &&
+            cairn_id_equal(&identity->chain[i - 1].life.id, &told->life.id))
+            return true;
+    }
+    return false;
 }
 
 /* What a hello says of the last life that is known of a member. */

@@ -304,7 +304,7 @@ introduction_enter(struct node *node)
     introduction->entered = true;
     identity->begun = true;
     identity->discard = introduction->begun.discard;
-    identity->chain[identity->chain_count - 1] = introduction->begun.chain[introduction->begun.chain_count - 1];
+    memcpy(identity->chain, introduction->begun.chain, sizeof(identity->chain));
     ends_merge(&node->ends, identity);
     node->heartbeat_ns = node->suspect_ns = 0;
     show(node);

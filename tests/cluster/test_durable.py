@@ -297,7 +297,7 @@ def test_damage_at_rest_is_found_while_the_node_runs():
 def test_a_full_disk_refuses_and_goes_on_when_there_is_space():
     if os.geteuid() != 0:
         return
-    place = tempfile.mkdtemp(prefix='cairn-full-')
+    place, said = tempfile.mkdtemp(prefix='cairn-full-'), tempfile.TemporaryFile()
     mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'none', place], stderr=subprocess.DEVNULL).returncode == 0
     try:
         if not mounted:
@@ -332,7 +332,7 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_space():
 def test_a_full_disk_is_helped_by_a_trim_and_nodes_start_on_it():
     if os.geteuid() != 0:
         return
-    place = tempfile.mkdtemp(prefix='cairn-full-')
+    place, said = tempfile.mkdtemp(prefix='cairn-full-'), tempfile.TemporaryFile()
     mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'none', place], stderr=subprocess.DEVNULL).returncode == 0
     started = []
     try:
@@ -353,7 +353,7 @@ def test_a_full_disk_is_helped_by_a_trim_and_nodes_start_on_it():
                 until('it is gone', lambda pid=pid: is_gone(pid))
             for node in ('n1', 'n2', 'n3'):
                 started.append(subprocess.Popen([BINARY, 'server', '--node', node, '--cluster', env['CAIRN_CLUSTER']],
-                                                stderr=subprocess.DEVNULL))
+                                                stderr=said))
             until('all have started', lambda: len([row for row in run('status', '--json', env=env).rows() if row['log'] == 'f']) == 3)
             pids = [process.pid for process in started[-3:]]
         until('somebody leads', lambda: [row for row in run('status', '--json', env=env).rows()
@@ -362,7 +362,11 @@ def test_a_full_disk_is_helped_by_a_trim_and_nodes_start_on_it():
         trimmed = run('log', 'trim', 'f', '--before', max(acked), env=env)
         check(trimmed.status == 0, trimmed.err)
         until('it takes entries again', lambda: run('append', 'f', '--deadline-ms', 1000, env=env, stdin=b'again\n').status == 0, 40)
+    except BaseException as error:
+        said.seek(0)
+        raise AssertionError(f'{error}; the nodes said:\n{said.read().decode()}') from error
     finally:
+        said.close()
         for process in started:
             process.kill()
             process.wait()

@@ -109,7 +109,7 @@ restart(struct world *world, uint8_t node, uint8_t life, bool intact, uint64_t p
 
     if (intact) {
         assert_true(identity_continue(&identity, &fresh));
-        identity.chain[identity.chain_count - 1].began_place = place;
+        identity_begin(&identity, place);
         identity.begun = true;
     } else {
         identity_forget(&identity, &fresh);
@@ -203,19 +203,60 @@ a_life_that_has_not_begun_judges_nobodys_word(void **state)
     (void)state;
     world.nodes[1].place = 100 * 4096;
     talk(&world, 7);
-    restart(&world, 1, 42, true, 0);
-    world.nodes[1].identity.begun = false;
+    begun = world.nodes[1].identity;
+    assert_true(identity_continue(&begun, &(struct cairn_id){{42}}));
+    begin(&world, 1, &begun, STANDING_MEMBER);
     talk(&world, 7);
     assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
     assert_int_equal(world.nodes[0].identity.known[1].life.number, 1);
     begun = world.nodes[1].identity;
     begun.begun = true;
-    begun.chain[begun.chain_count - 1].began_place = 100 * 4096;
+    identity_begin(&begun, 100 * 4096);
     begin(&world, 1, &begun, STANDING_MEMBER);
     talk(&world, 7);
     assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
     assert_int_equal(world.nodes[0].identity.known[1].life.number, 2);
     assert_true(acquainted(&world, 1, 0));
+}
+
+/* Killed while it started, again and again: the next start goes on where the last life that wrote had ended. */
+static void
+lives_that_ended_before_they_began_are_no_gap(void **state)
+{
+    char directory[] = "/tmp/cairn-lives-XXXXXX", detail[256];
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    for (uint32_t lost = 0; lost < 2; lost++) {
+        struct world world = founded();
+        struct identity identity;
+        bool there;
+
+        identity_begin(&world.nodes[1].identity, 0);
+        talk(&world, 7);
+        restart(&world, 1, 42, true, 10 * 4096);
+        world.nodes[1].place = 100 * 4096;
+        talk(&world, 7);
+        identity = world.nodes[1].identity;
+        for (uint8_t life = 43; life < 46; life++) {
+            struct cairn_id next = id(life);
+
+            assert_true(identity_continue(&identity, &next));
+            assert_int_equal(identity_save(directory, "n2", &identity, detail, sizeof(detail)), CAIRN_OK);
+            assert_int_equal(identity_load(directory, "n2", &identity, &there, detail, sizeof(detail)), CAIRN_OK);
+        }
+        begin(&world, 1, &identity, STANDING_MEMBER);
+        talk(&world, 7);
+        assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
+        identity_begin(&identity, (100 - lost) * 4096);
+        identity.begun = true;
+        begin(&world, 1, &identity, STANDING_MEMBER);
+        talk(&world, 7);
+        assert_int_equal(world.nodes[1].standing, lost == 0 ? STANDING_MEMBER : STANDING_LAPSED);
+    }
+    identity_remove(directory, "n2");
+    assert_int_equal(rmdir(strcat(strcpy(detail, directory), "/n2")), 0);
+    assert_int_equal(rmdir(directory), 0);
 }
 
 static void
@@ -546,6 +587,7 @@ main(void)
         cmocka_unit_test(a_copy_of_a_directory_that_lived_twice_has_forgotten),
         cmocka_unit_test(a_step_back_in_time_is_told_by_who_knows_its_end),
         cmocka_unit_test(a_life_that_has_not_begun_judges_nobodys_word),
+        cmocka_unit_test(lives_that_ended_before_they_began_are_no_gap),
         cmocka_unit_test(who_has_forgotten_gets_a_number_from_a_majority_of_the_others),
         cmocka_unit_test(what_is_granted_is_kept_before_it_is_said),
         cmocka_unit_test(two_that_forgot_the_same_get_different_numbers),
