@@ -114,6 +114,9 @@ const char *cli_answers_detail(const struct cli_answers *answers);
 /* "n1 and n2 do not answer", of those that were asked; "" where all did. */
 const char *cli_silent_text(const struct cluster_config *cluster, cairn_node_set silent, char *text, size_t text_bytes);
 
+/* The same as a note behind something else, " (n1 does not answer)". */
+const char *cli_silent_note(const struct cluster_config *cluster, cairn_node_set silent, char *note, size_t note_bytes);
+
 /* Asks one node; NULL with a detail where it does not answer. */
 json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, char *detail, size_t detail_bytes);
 
@@ -123,6 +126,11 @@ struct cli_waiting {
     bool said;
 };
 void cli_waits(struct cli_waiting *waiting, const char *what, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts an entry, which is taken over, into the catalog, by whichever node takes it; *lsn (may be NULL): where it stands.
+ * silent: who did not answer the command's own first question. Returns the exit status, said. */
+int cli_catalog_append(const struct cluster_config *cluster, json_t *change, cairn_node_set silent,
+                       struct cli_waiting *waiting, uint64_t *lsn);
 
 /* The log's row of a node's answer to `status`, the answer's; NULL where the node does not know the log. */
 const json_t *cli_log_row(const json_t *answer, const char *log);
@@ -136,6 +144,9 @@ void cli_sort_events(json_t *rows);
 
 /* `cairn member add NODE`, of all logs. Returns the exit status. */
 int cli_member_add(const struct cluster_config *cluster, uint8_t node, bool json);
+
+/* Makes the node a learner of the catalog, which then knows of all logs. Returns the exit status, said. */
+int cli_member_of_catalog(const struct cluster_config *cluster, uint8_t node);
 
 /* A key's text; "" where there is none. */
 const char *cli_text(const json_t *row, const char *key);

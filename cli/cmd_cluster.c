@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
+#include "agree.h"
 #include "recover.h"
 
 #define WAIT_NS 5000000000u
@@ -103,49 +103,66 @@ bootstrap(const struct cluster_config *cluster, bool json)
                     cluster->names[0]);
 }
 
-static int
-show(const struct cluster_config *cluster, uint8_t via, bool json)
+struct given {
+    uint32_t heartbeat_us, timeout_us, clock_bound_ms, memory_mib;
+};
+
+static const char *const verbs[] = {"bootstrap", "show", "set", "add", "remove", "recover"};
+
+static bool
+is_verb(const char *word)
 {
-    char detail[512] = "";
-    uint8_t who;
-    json_t *answer = ask(cluster, "cluster", via, &who, detail, sizeof(detail)), *row;
-    size_t i;
-
-    if (answer == NULL)
-        return cli_fail("the cluster is down: %s", detail);
-    if (!is_ok(answer)) {
-        int status = cli_fail("%s", cli_text(answer, "detail"));
-
-        json_decref(answer);
-        return status;
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+        if (strcmp(verbs[i], word) == 0)
+            return true;
     }
-    if (!json)
-        printf("cluster %s, as %s has it: heartbeat %lld us, timeout %lld us, durability %s, memory %lld MiB\n",
-               cli_text(answer, "cluster"), cluster->names[who],
-               json_integer_value(json_object_get(answer, "heartbeat_us")),
-               json_integer_value(json_object_get(answer, "timeout_us")), cli_text(answer, "durability"),
-               json_integer_value(json_object_get(answer, "memory_mib")));
-    json_array_foreach (json_object_get(answer, "rows"), i, row) {
-        if (json)
-            cli_row(json_incref(row));
-        else
-            printf("%-10s member %s, life %lld (%s)\n", cli_text(row, "node"), cli_text(row, "member"),
-                   json_integer_value(json_object_get(row, "start")), cli_text(row, "life"));
-    }
-    json_decref(answer);
-    return cli_end(EXIT_DONE);
+    return false;
+}
+
+/* What `set`, `add` and `remove` ask for; 0, or what to exit with. */
+static int
+take_change(const char *verb, const char *name, const struct given *given, struct agreed_change *out)
+{
+    bool sets = strcmp(verb, "set") == 0;
+
+    *out = (struct agreed_change){
+        .heartbeat_ns = given->heartbeat_us * 1000ull,
+        .timeout_ns = given->timeout_us * 1000ull,
+        .clock_bound_ns = given->clock_bound_ms * 1000000ull,
+        .memory_mib = given->memory_mib,
+    };
+    if (sets !=
+        (given->heartbeat_us != 0 || given->timeout_us != 0 || given->clock_bound_ms != 0 || given->memory_mib != 0))
+        return cli_usage(sets
+                             ? "cluster set: what is to change (--heartbeat-us, --timeout-us, --clock-bound-ms, "
+                               "--memory-mib)?"
+                             : "cluster %s: it takes no --heartbeat-us, --timeout-us, --clock-bound-ms or --memory-mib",
+                         verb);
+    if (name == NULL)
+        return 0;
+    if (!agreed_is_name(name))
+        return cli_usage("'%s': %s", name, agreed_refusal_text(AGREED_NO_NAME));
+    snprintf(verb[0] == 'a' ? out->add : out->remove, CAIRN_NAME_BYTES, "%s", name);
+    return 0;
 }
 
 int
 cmd_cluster(int argc, char **argv)
 {
-    const char *cluster_file = NULL, *via = NULL, *from = NULL, *without = NULL, *verb;
-    bool json = false;
+    const char *cluster_file = NULL, *via = NULL, *from = NULL, *without = NULL, *verb, *name;
+    bool json = false, names, changes;
+    struct given given = {0};
+    struct agreed_change change;
     const struct cli_option options[] = {
         {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"via", OPTION_TEXT, &via, "show: ask this node"},
         {"from", OPTION_TEXT, &from, "recover: go on from what this node holds"},
         {"without", OPTION_TEXT, &without, "recover: give up what these nodes may hold, names with commas"},
+        {"heartbeat-us", OPTION_U32, &given.heartbeat_us, "set: how often each node tells all others that it lives"},
+        {"timeout-us", OPTION_U32, &given.timeout_us,
+         "set: so long unheard, a node is suspected, and leases rest on it"},
+        {"clock-bound-ms", OPTION_U32, &given.clock_bound_ms, "set: how far wall clocks may be apart"},
+        {"memory-mib", OPTION_U32, &given.memory_mib, "set: what each node has for its logs, at least"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
@@ -153,17 +170,27 @@ cmd_cluster(int argc, char **argv)
     uint8_t node;
     int first, status;
 
-    if (!cli_parse(argc, argv, "cluster bootstrap|show|recover [OPTIONS]", options, 1, 1, &first, &status))
+    if (!cli_parse(argc, argv, "cluster bootstrap|show|set|add NODE|remove NODE|recover [OPTIONS]", options, 1, 2,
+                   &first, &status))
         return status;
     verb = argv[first];
-    if (strcmp(verb, "bootstrap") != 0 && strcmp(verb, "show") != 0 && strcmp(verb, "recover") != 0)
-        return cli_usage("cluster: unknown verb '%s' (bootstrap, show, recover)", verb);
+    name = argv[first + 1];
+    if (!is_verb(verb))
+        return cli_usage("cluster: unknown verb '%s' (bootstrap, show, set, add, remove, recover)", verb);
+    names = strcmp(verb, "add") == 0 || strcmp(verb, "remove") == 0;
+    changes = names || strcmp(verb, "set") == 0;
+    if (names != (name != NULL))
+        return names ? cli_usage("cluster %s: which node?", verb)
+                     : cli_usage("cluster %s: it takes no argument '%s'", verb, name);
     if (strcmp(verb, "recover") == 0 && from == NULL)
         return cli_usage("cluster recover: --from NODE says whose state is what counts from now on");
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0 ||
+    if ((status = take_change(verb, name, &given, &change)) != 0 ||
+        (status = cli_cluster(cluster_file, &cluster)) != 0 ||
         (status = cli_node(&cluster, from != NULL ? from : via, &node)) != 0)
         return status;
+    if (changes)
+        return cli_agreed_change(&cluster, &change, json);
     if (strcmp(verb, "recover") == 0)
         return cli_recover(&cluster, node, without, json);
-    return strcmp(verb, "show") == 0 ? show(&cluster, node, json) : bootstrap(&cluster, json);
+    return strcmp(verb, "show") == 0 ? cli_agreed_show(&cluster, node, json) : bootstrap(&cluster, json);
 }

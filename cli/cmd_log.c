@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
+#include "agree.h"
 
 #define WAIT_NS 10000000000u
 #define TRIM_WAIT_NS 1000000000u
@@ -80,69 +80,6 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
     return standing;
 }
 
-/* The nodes that do not answer, for a note: " (n1 does not answer)", or "". */
-static const char *
-silent_note(const struct cluster_config *cluster, cairn_node_set silent, char *note, size_t note_bytes)
-{
-    char text[512];
-
-    cli_silent_text(cluster, silent, text, sizeof(text));
-    snprintf(note, note_bytes, text[0] == '\0' ? "%s" : " (%s)", text);
-    return note;
-}
-
-/* silent: who did not answer the command's own first question. */
-static void
-say_catalog_waits(const struct cluster_config *cluster, cairn_node_set silent, struct cli_waiting *waiting)
-{
-    char note[520];
-
-    cli_waits(waiting, "for the catalog of logs to take the change%s",
-              silent_note(cluster, silent, note, sizeof(note)));
-}
-
-/* An entry of the catalog, by whichever node takes it. */
-static int
-catalog_append(const struct cluster_config *cluster, json_t *change, cairn_node_set silent, struct cli_waiting *waiting)
-{
-    const char *names[CAIRN_NODES_MAX];
-    struct session_sockets sockets = cli_sockets(cluster, names);
-    struct session_config config = {
-        .nodes = cluster->nodes,
-        .connect = session_connect_shm,
-        .connect_context = &sockets,
-        .log = "_catalog",
-        .via = CAIRN_NODE_NONE,
-        .ack = CAIRN_ACK_MAJORITY,
-        .deadline_ns = WAIT_NS,
-    };
-    char *text = json_dumps(change, JSON_COMPACT), detail[256] = "";
-    struct cairn_entry entry = {.payload = text, .payload_bytes = text == NULL ? 0 : (uint32_t)strlen(text)};
-    struct session_result result = {.error = CAIRN_OK};
-    struct session *session;
-    int status = 0;
-
-    json_decref(change);
-    say_catalog_waits(cluster, silent, waiting);
-    if (text == NULL || session_open(&config, &session, detail, sizeof(detail)) != CAIRN_OK) {
-        free(text);
-        return cli_fail("the cluster is down: %s", detail);
-    }
-    session_append(session, &entry);
-    while (!session_poll(session, &result)) {
-        session_wait(session);
-        say_catalog_waits(cluster, silent, waiting);
-    }
-    session_close(session);
-    free(text);
-    if (result.error != CAIRN_OK) {
-        status = cli_exit_status(result.error);
-        cli_fail("the catalog cannot be changed: %s (reaching %u of %u)", cairn_error_text(result.error),
-                 result.result.reached, cluster->nodes);
-    }
-    return status;
-}
-
 /* Until every node that answers has it as asked and one leads. */
 static int
 wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wanted, struct cli_waiting *waiting)
@@ -158,7 +95,7 @@ wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wa
         if (standing.led && standing.agreeing == standing.answering)
             return 0;
         cli_waits(waiting, "for log '%s' to be known to %u of %u nodes and led%s", name, standing.answering,
-                  cluster->nodes, silent_note(cluster, standing.silent, note, sizeof(note)));
+                  cluster->nodes, cli_silent_note(cluster, standing.silent, note, sizeof(note)));
         if (standing.knowing > 0 && standing.agreeing == 0 && standing.knowing == standing.answering)
             return cli_fail("log '%s' exists with policy %s, deny %s ('cairn log set' changes it)", name,
                             standing.policy, standing.deny);
@@ -195,6 +132,21 @@ catalog_entry(const char *operation, const char *name, json_t *rules)
     return entry;
 }
 
+/* Is there room for one more? */
+static int
+refuse_beyond_memory(const struct cluster_config *cluster, const char *name, uint32_t logs)
+{
+    struct agreed agreed;
+    uint32_t most;
+
+    cli_agreed(cluster, &agreed);
+    most = agreed_logs_max(agreed.now.memory_mib, agreed.durability);
+    return logs < most ? 0
+                       : cli_fail("log '%s': the cluster's memory_mib (%u) is enough for %u logs ('cairn cluster set "
+                                  "--memory-mib' raises it)",
+                                  name, agreed.now.memory_mib, most);
+}
+
 static int
 create_and_wait(const struct cluster_config *cluster, const char *name, json_t *rules, const char *durability,
                 const char *members)
@@ -208,9 +160,10 @@ create_and_wait(const struct cluster_config *cluster, const char *name, json_t *
         json_decref(names);
         return status;
     }
-    if (standing.knowing == 0 && standing.logs >= cluster_logs_max(cluster))
-        return cli_fail("log '%s': the cluster's memory_mib (%u) is enough for %u logs (raise it in the cluster file)",
-                        name, cluster->memory_mib, cluster_logs_max(cluster));
+    if (standing.knowing == 0 && (status = refuse_beyond_memory(cluster, name, standing.logs)) != 0) {
+        json_decref(names);
+        return status;
+    }
     if (!name_is_good(name))
         return cli_usage("'%s' is no name for a log (1 to 63 letters, digits, '.', '-' and '_', not starting with _)",
                          name);
@@ -220,7 +173,7 @@ create_and_wait(const struct cluster_config *cluster, const char *name, json_t *
     if (json_array_size(names) > 0)
         json_object_set(entry, "members", names);
     json_decref(names);
-    status = catalog_append(cluster, entry, standing.silent, &waiting);
+    status = cli_catalog_append(cluster, entry, standing.silent, &waiting, NULL);
     return status != 0 ? status : wait_in_force(cluster, name, rules, &waiting);
 }
 
@@ -250,7 +203,7 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
         return cli_fail("the cluster is down: no node answers ('cairn dev' starts one)");
     if (standing.knowing == 0)
         return cli_fail("no log '%s' ('cairn log create' makes it)", name);
-    status = catalog_append(cluster, catalog_entry(operation, name, rules), standing.silent, &waiting);
+    status = cli_catalog_append(cluster, catalog_entry(operation, name, rules), standing.silent, &waiting, NULL);
     while (status == 0 && cli_now_ns() < end_ns) {
         struct standing now = standing_of(cluster, name, rules);
         bool most = now.agreeing > cluster->nodes / 2;
@@ -264,7 +217,7 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
             return 0;
         }
         cli_waits(&waiting, "for the change to be in force on %u nodes, it is on %u%s", now.answering, now.agreeing,
-                  silent_note(cluster, now.silent, note, sizeof(note)));
+                  cli_silent_note(cluster, now.silent, note, sizeof(note)));
         nanosleep(&pause, NULL);
     }
     return status != 0 ? status : cli_fail("the change is agreed on, but not even a majority has applied it yet");

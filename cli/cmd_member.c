@@ -224,6 +224,16 @@ cli_member_add(const struct cluster_config *cluster, uint8_t node, bool json)
     return change_logs(&change, NULL, false, json);
 }
 
+int
+cli_member_of_catalog(const struct cluster_config *cluster, uint8_t node)
+{
+    struct change change = {.cluster = cluster, .op = CAIRN_MEMBER_ADD, .node = node, .end_ns = cli_now_ns() + WAIT_NS};
+    enum cairn_error error = change_log(&change, "_catalog");
+
+    return error == CAIRN_OK ? EXIT_DONE
+                             : (cli_fail("the catalog: %s", cairn_error_text(error)), cli_exit_status(error));
+}
+
 static bool
 parse_op(const char *word, enum cairn_member_op *out)
 {

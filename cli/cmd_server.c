@@ -95,17 +95,26 @@ prepare(struct server *server, uint8_t self)
     server->config.seed = cli_now_ns() ^ ((uint64_t)getpid() << 32);
     server->config.channel_bytes = CHANNEL_BYTES;
     server->config.directory = cluster->directory;
+    return write_pid(cluster, self);
+}
+
+/* Its own, and those of all others that the cluster has. */
+static int
+map_bells(struct server *server)
+{
+    const struct cluster_config *cluster = &server->cluster;
+
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         struct doorbell *bell = map_bell(cluster->directory, cluster->names[i]);
 
         if (bell == NULL)
             return cli_fail("directory %s: a bell cannot be made: %s", cluster->directory, strerror(errno));
-        if (i == self)
+        if (i == server->config.self)
             server->config.bell = bell;
         else
             server->config.peer_bells[i] = bell;
     }
-    return write_pid(cluster, self);
+    return 0;
 }
 
 /* On a terminal, one line that grows; a start that reads little says nothing. */
@@ -144,6 +153,14 @@ keep_identity(void *context, const struct identity *identity, char *detail, size
            CAIRN_OK;
 }
 
+static struct doorbell *
+find_bell(void *context, const char *name)
+{
+    const struct server *server = context;
+
+    return map_bell(server->cluster.directory, name);
+}
+
 /* Who this node is, by what it finds of itself. */
 static int
 identify(struct server *server)
@@ -160,6 +177,8 @@ identify(struct server *server)
         server->identity = (struct identity){.self = server->config.self, .agreed = cluster_agreed(cluster)};
     else if (!cluster_config_agrees(server->cluster_file, cluster, &server->identity.agreed, detail, sizeof(detail)))
         return cli_fail("%s", detail);
+    else
+        cluster_config_adopt(&server->cluster, &server->identity.agreed);
     if (server->identity.self != server->config.self)
         return cli_fail("directory %s/%s: it is node %u's, not %s's (directories were mixed up)", cluster->directory,
                         name, server->identity.self + 1u, name);
@@ -173,6 +192,7 @@ identify(struct server *server)
         fprintf(stderr, "cairn: node %s has forgotten what it promised (%s): it recovers from the others\n", name, why);
     server->config.identity = &server->identity;
     server->config.keep = keep_identity;
+    server->config.find_bell = find_bell;
     server->config.keep_context = server;
     return 0;
 }
@@ -209,6 +229,8 @@ start(struct server *server, enum idle_policy idle)
 
     if (status == 0)
         status = identify(server);
+    if (status == 0)
+        status = map_bells(server);
     if (status != 0)
         return status;
     if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK ||
@@ -348,6 +370,20 @@ parse_idle(const char *text, enum idle_policy *out)
     return cli_usage("server: --idle does not take '%s' (sleep, yield, spin)", text);
 }
 
+/* Where the node has a state, the file must not contradict what was agreed on. */
+static int
+check_agreed(struct server *server, const char *name)
+{
+    char detail[512] = "";
+    bool found;
+
+    if (identity_load(server->cluster.directory, name, &server->identity, &found, detail, sizeof(detail)) != CAIRN_OK ||
+        (found && !cluster_config_agrees(server->cluster_file, &server->cluster, &server->identity.agreed, detail,
+                                         sizeof(detail))))
+        return cli_fail("%s", detail);
+    return 0;
+}
+
 int
 cmd_server(int argc, char **argv)
 {
@@ -384,8 +420,11 @@ cmd_server(int argc, char **argv)
     if ((status = parse_idle(idle_name, &idle)) != 0 || (status = cli_cluster(cluster_file, &server.cluster)) != 0 ||
         (status = cli_node(&server.cluster, name, &self)) != 0)
         return status;
+    server.cluster_file = cli_cluster_path(cluster_file);
     if (server.cluster.transport == TRANSPORT_RING)
         return cli_fail("cluster file: transport ring joins nodes of one process only (a server needs memif or netns)");
+    if (check && (status = check_agreed(&server, name)) != 0)
+        return status;
     if (check) {
         printf("%s: node %s of %u, fine\n", cluster_file, name, server.cluster.nodes);
         return cli_end(EXIT_DONE);
@@ -401,7 +440,6 @@ cmd_server(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if ((status = prepare(&server, self)) != 0)
         return status;
-    server.cluster_file = cli_cluster_path(cluster_file);
     status = start(&server, idle);
     if (status == 0)
         end = serve(&server, &signals);

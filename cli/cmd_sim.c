@@ -493,7 +493,8 @@ read_profile(struct sim_options *options)
     if (strcmp(options->profile, "network") == 0)
         options->without |= nodes;
     else if (strcmp(options->profile, "nodes") == 0)
-        options->without |= ((1u << FAULT_KINDS) - 1) & ~(nodes | 1u << FAULT_CLIENT_DEATH | 1u << FAULT_POLICY);
+        options->without |= (uint32_t)((1ull << FAULT_KINDS) - 1) &
+                            ~(nodes | 1u << FAULT_CLIENT_DEATH | 1u << FAULT_POLICY);
     else
         return cli_usage("--profile is swarm, network or nodes, not '%s'", options->profile);
     return 0;

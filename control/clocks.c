@@ -26,6 +26,12 @@ apart(int64_t left_ns, int64_t right_ns)
     return left_ns > right_ns ? (uint64_t)left_ns - (uint64_t)right_ns : (uint64_t)right_ns - (uint64_t)left_ns;
 }
 
+static uint32_t
+members_count(const struct clocks *clocks)
+{
+    return clocks->config.members == 0 ? clocks->config.nodes : (uint32_t)__builtin_popcount(clocks->config.members);
+}
+
 static bool
 are_near(const struct clocks *clocks, int64_t left_ns, int64_t right_ns)
 {
@@ -42,6 +48,16 @@ clocks_init(struct clocks *clocks, const struct clocks_config *config, uint64_t 
     clocks->told = (cairn_node_set)1 << config->self;
     clocks->offset_ns = offset_of(wall_ns, now_ns);
     clocks->age_offset_ns = clocks->low_offset_ns = clocks->peers[config->self].offset_ns = clocks->offset_ns;
+}
+
+void
+clocks_reconfigure(struct clocks *clocks, const struct clocks_config *config)
+{
+    assert(config->self == clocks->config.self && config->nodes >= clocks->config.nodes);
+    assert(config->members >> config->self & 1);
+    clocks->config = *config;
+    clocks->told &= config->members;
+    clocks->wrong &= config->members;
 }
 
 /* A word that was long on its way, or waited here for a thread that did not run, tells of a clock that is behind by as much:
@@ -113,7 +129,7 @@ agree(struct clocks *clocks, cairn_node_set heard)
             first = low;
         }
     }
-    clocks->agreed = most > clocks->config.nodes / 2u;
+    clocks->agreed = most > members_count(clocks) / 2;
     if (clocks->agreed)
         clocks->agreed_offset_ns = offsets[first + (most - 1) / 2];
 }

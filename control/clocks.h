@@ -28,6 +28,7 @@
 
 struct clocks_config {
     uint8_t self, nodes;
+    cairn_node_set members; /* whose clocks count; 0: all nodes */
     uint64_t bound_ns;
 };
 
@@ -71,6 +72,9 @@ struct clocks_news {
 
 /* wall_ns and now_ns, here and below: the wall clock and the monotonic clock, read together. */
 void clocks_init(struct clocks *clocks, const struct clocks_config *config, uint64_t wall_ns, uint64_t now_ns);
+
+/* The cluster has agreed on other members, or another bound. */
+void clocks_reconfigure(struct clocks *clocks, const struct clocks_config *config);
 
 void clocks_told(struct clocks *clocks, uint8_t peer, const struct clocks_word *word, uint64_t now_ns);
 /* A new life of the peer: what was known of its clock is not. */

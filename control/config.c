@@ -120,15 +120,6 @@ cluster_transport_parse(const char *text, enum cluster_transport *out)
     return false;
 }
 
-uint32_t
-cluster_logs_max(const struct cluster_config *config)
-{
-    /* Two segments each; some for all, and where old entries are on disk alone some to read them into. */
-    uint32_t kept = config->durability == CAIRN_DISK ? 5 : 3;
-
-    return config->memory_mib / 8 > kept ? config->memory_mib / 8 - kept : 1;
-}
-
 /* What a node learns of its machine lengthens its suspicion up to this, unless the cluster file says otherwise. */
 static uint64_t
 default_ceiling_ns(uint64_t timeout_ns)
@@ -165,11 +156,12 @@ timing_makes_sense(const char *path, const struct cluster_config *config, char *
 {
     struct cluster_timing timing = cluster_timing(config);
 
-    if (timing.heartbeat_ns < 10000 || timing.timeout_ns < 3 * timing.heartbeat_ns) {
+    if (timing.heartbeat_ns < HEARTBEAT_MIN_NS || timing.timeout_ns < HEARTBEATS_IN_TIMEOUT * timing.heartbeat_ns ||
+        timing.timeout_ns > TIMEOUT_MAX_NS) {
         snprintf(
             detail, detail_bytes,
             "cluster file %s: heartbeat_us %lu with timeout_us %lu: a heartbeat is at least 10 us, and the timeout at "
-            "least three of them",
+            "least three of them and at most 60 s",
             path, (unsigned long)(timing.heartbeat_ns / 1000), (unsigned long)(timing.timeout_ns / 1000));
         return false;
     }
@@ -255,13 +247,18 @@ cluster_agreed(const struct cluster_config *config)
     struct cluster_timing timing = cluster_timing(config);
     struct agreed agreed = {
         .number = config->id,
-        .nodes = config->nodes,
-        .heartbeat_ns = timing.heartbeat_ns,
-        .timeout_ns = timing.timeout_ns,
-        .memory_mib = config->memory_mib,
-        .clock_bound_ns = cluster_clock_bound_ns(config),
         .durability = config->durability,
+        .now =
+            {
+                .nodes = config->nodes,
+                .heartbeat_ns = timing.heartbeat_ns,
+                .timeout_ns = timing.timeout_ns,
+                .memory_mib = config->memory_mib,
+                .clock_bound_ns = cluster_clock_bound_ns(config),
+            },
     };
+
+    agreed.founded = agreed.now;
 
     memcpy(agreed.names, config->names, sizeof(agreed.names));
     return agreed;
@@ -299,7 +296,7 @@ static bool
 names_agree(const char *path, const struct cluster_config *config, const struct agreed *agreed, char *detail,
             size_t detail_bytes)
 {
-    for (uint32_t i = 0; i < agreed->nodes && i < config->nodes; i++) {
+    for (uint32_t i = 0; i < agreed->now.nodes && i < config->nodes; i++) {
         if (strcmp(config->names[i], agreed->names[i]) == 0)
             continue;
         snprintf(
@@ -309,40 +306,64 @@ names_agree(const char *path, const struct cluster_config *config, const struct 
             path, line_of_name(path, config->names[i], 1), i + 1, config->names[i], agreed->names[i]);
         return false;
     }
-    if (config->nodes == agreed->nodes)
+    if (config->nodes <= agreed->now.nodes)
         return true;
     snprintf(
         detail, detail_bytes,
         "cluster file %s, line %u: %u nodes are listed, but the cluster has agreed on %u (the file does not change "
-        "a cluster: put it back)",
-        path, line_of_key(path, "nodes"), config->nodes, agreed->nodes);
+        "a cluster: put it back, or add one with 'cairn cluster add')",
+        path, line_of_key(path, "nodes"), config->nodes, agreed->now.nodes);
     return false;
+}
+
+/* What the file leaves to the profile says nothing once that was changed. */
+static bool
+timing_agrees(const char *path, const char *key, bool stated, uint64_t here_ns, uint64_t agreed_ns,
+              const struct agreed *agreed, char *detail, size_t detail_bytes)
+{
+    if (!stated && agreed->lsn > 0)
+        return true;
+    return number_agrees(path, stated ? key : "profile", here_ns / 1000, agreed_ns / 1000, detail, detail_bytes);
 }
 
 bool
 cluster_config_agrees(const char *path, const struct cluster_config *config, const struct agreed *agreed, char *detail,
                       size_t detail_bytes)
 {
-    struct agreed here = cluster_agreed(config);
+    const struct agreed here = cluster_agreed(config);
+    const struct agreed_figures *now = &agreed->now;
 
     if (here.durability != agreed->durability)
         return contradicts(path, "durability", durabilities[here.durability].str, durabilities[agreed->durability].str,
                            detail, detail_bytes);
-    if (here.memory_mib < agreed->memory_mib) {
+    if (here.now.memory_mib < now->memory_mib) {
         snprintf(detail, detail_bytes,
                  "cluster file %s, line %u: memory_mib is %u, %u less than the cluster's logs may need (at least %u)",
-                 path, line_of_key(path, "memory_mib"), here.memory_mib, agreed->memory_mib - here.memory_mib,
-                 agreed->memory_mib);
+                 path, line_of_key(path, "memory_mib"), here.now.memory_mib, now->memory_mib - here.now.memory_mib,
+                 now->memory_mib);
         return false;
     }
     return number_agrees(path, "cluster", here.number, agreed->number, detail, detail_bytes) &&
            names_agree(path, config, agreed, detail, detail_bytes) &&
-           number_agrees(path, config->heartbeat_us != 0 ? "heartbeat_us" : "profile", here.heartbeat_ns / 1000,
-                         agreed->heartbeat_ns / 1000, detail, detail_bytes) &&
-           number_agrees(path, config->timeout_us != 0 ? "timeout_us" : "profile", here.timeout_ns / 1000,
-                         agreed->timeout_ns / 1000, detail, detail_bytes) &&
-           number_agrees(path, "clock_bound_ms", here.clock_bound_ns / 1000000, agreed->clock_bound_ns / 1000000,
-                         detail, detail_bytes);
+           timing_agrees(path, "heartbeat_us", config->heartbeat_us != 0, here.now.heartbeat_ns, now->heartbeat_ns,
+                         agreed, detail, detail_bytes) &&
+           timing_agrees(path, "timeout_us", config->timeout_us != 0, here.now.timeout_ns, now->timeout_ns, agreed,
+                         detail, detail_bytes) &&
+           ((config->clock_bound_ms == 0 && agreed->lsn > 0) ||
+            number_agrees(path, "clock_bound_ms", here.now.clock_bound_ns / 1000000, now->clock_bound_ns / 1000000,
+                          detail, detail_bytes));
+}
+
+void
+cluster_config_adopt(struct cluster_config *config, const struct agreed *agreed)
+{
+    config->heartbeat_us = (uint32_t)(agreed->now.heartbeat_ns / 1000);
+    config->timeout_us = (uint32_t)(agreed->now.timeout_ns / 1000);
+    config->clock_bound_ms = (uint32_t)(agreed->now.clock_bound_ns / 1000000);
+    if (config->timeout_ceiling_us != 0 && config->timeout_ceiling_us < config->timeout_us)
+        config->timeout_ceiling_us = config->timeout_us;
+    config->nodes = agreed->now.nodes;
+    memcpy(config->names, agreed->names, sizeof(config->names));
 }
 
 static enum cairn_error
@@ -364,9 +385,9 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
         .nodes = yaml->nodes_count,
     };
 
-    if (config.memory_mib < 64) {
-        snprintf(detail, detail_bytes, "cluster file %s: memory_mib is %u, at least 64 is needed", path,
-                 config.memory_mib);
+    if (config.memory_mib < MEMORY_MIB_MIN || config.memory_mib > MEMORY_MIB_MAX) {
+        snprintf(detail, detail_bytes, "cluster file %s: memory_mib is %u, at least %u is needed, and %u at most", path,
+                 config.memory_mib, MEMORY_MIB_MIN, MEMORY_MIB_MAX);
         return CAIRN_INVALID;
     }
     if (!timing_makes_sense(path, &config, detail, detail_bytes))
@@ -389,6 +410,12 @@ take(const char *path, const struct yaml_cluster *yaml, struct cluster_config *o
                          line_of_name(path, config.names[j], 2), config.names[j]);
                 return CAIRN_INVALID;
             }
+        }
+        if (!agreed_is_name(yaml->nodes[i].name)) {
+            snprintf(detail, detail_bytes, "cluster file %s, line %u: node '%s': %s", path,
+                     line_of_name(path, yaml->nodes[i].name, 1), yaml->nodes[i].name,
+                     agreed_refusal_text(AGREED_NO_NAME));
+            return CAIRN_INVALID;
         }
         snprintf(config.names[i], sizeof(config.names[i]), "%s", yaml->nodes[i].name);
     }

@@ -39,9 +39,6 @@ struct cluster_config {
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
 };
 
-/* How many logs fit a node's memory: each needs two segments of 4 MiB, and some are kept back. */
-uint32_t cluster_logs_max(const struct cluster_config *config);
-
 /* What the profile says, and the file's own figures instead. */
 struct cluster_timing cluster_timing(const struct cluster_config *config);
 
@@ -54,6 +51,9 @@ struct agreed cluster_agreed(const struct cluster_config *config);
  * this node's own (memory above what is agreed on, directories) may differ. */
 bool cluster_config_agrees(const char *path, const struct cluster_config *config, const struct agreed *agreed,
                            char *detail, size_t detail_bytes);
+
+/* Goes by what was agreed on, where the file says less. */
+void cluster_config_adopt(struct cluster_config *config, const struct agreed *agreed);
 
 /* Reads and checks a file. On failure detail is one line that names file, place and mend. */
 enum cairn_error cluster_config_load(const char *path, struct cluster_config *out, char *detail, size_t detail_bytes);

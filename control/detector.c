@@ -105,6 +105,21 @@ detector_init(struct detector *detector, const struct detector_config *config, u
     find_longest(detector);
 }
 
+void
+detector_reconfigure(struct detector *detector, const struct detector_config *config, cairn_node_set gone)
+{
+    assert(config->self == detector->config.self && !(gone & bit(config->self)));
+    assert(config->nodes <= CAIRN_NODES_MAX && config->nodes >= detector->config.nodes);
+    assert(config->timeout_ns > config->interval_ns && config->ceiling_ns >= config->timeout_ns);
+    detector->config = *config;
+    for (uint8_t peer = 0; peer < config->nodes; peer++) {
+        if (gone & bit(peer))
+            detector->peers[peer] = (struct detector_peer){.incarnation = detector->peers[peer].incarnation};
+        if (peer != config->self)
+            review(detector, peer);
+    }
+}
+
 enum detector_verdict
 detector_incarnation(struct detector *detector, uint8_t peer, uint32_t incarnation)
 {

@@ -85,6 +85,9 @@ enum detector_verdict {
 
 void detector_init(struct detector *detector, const struct detector_config *config, uint64_t now_ns);
 
+/* The cluster has agreed on other timing, or more nodes. Those in gone are waited for no more. */
+void detector_reconfigure(struct detector *detector, const struct detector_config *config, cairn_node_set gone);
+
 /* Any frame of a peer shows its life. DETECTOR_STALE: drop the frame. */
 enum detector_verdict detector_incarnation(struct detector *detector, uint8_t peer, uint32_t incarnation);
 

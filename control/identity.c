@@ -65,31 +65,6 @@ identity_tag(const struct cairn_id *cluster, const struct cairn_id *life)
     return tag == 0 ? 1 : tag;
 }
 
-/* FNV-1a (Fowler, Noll, Vo), 64 bits: tells differences, not attackers. */
-static uint64_t
-mix(uint64_t hash, const void *bytes, size_t size_bytes)
-{
-    const uint8_t *at = bytes;
-
-    for (size_t i = 0; i < size_bytes; i++)
-        // Whole words, and text up to its end, are given. NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult)
-        hash = (hash ^ at[i]) * 0x100000001b3u;
-    return hash;
-}
-
-uint64_t
-agreed_fingerprint(const struct agreed *agreed)
-{
-    const uint64_t numbers[] = {
-        agreed->number,     agreed->nodes,          agreed->heartbeat_ns,        agreed->timeout_ns,
-        agreed->memory_mib, agreed->clock_bound_ns, (uint64_t)agreed->durability};
-    uint64_t hash = mix(0xcbf29ce484222325u, numbers, sizeof(numbers));
-
-    for (uint32_t i = 0; i < agreed->nodes; i++)
-        hash = mix(hash, agreed->names[i], strlen(agreed->names[i]) + 1);
-    return hash;
-}
-
 static void
 chain_push(struct identity *identity)
 {
@@ -102,13 +77,13 @@ void
 identity_found(struct identity *identity, const struct cairn_id *cluster, const struct cairn_id *members,
                const struct cairn_id *lives, const struct agreed *agreed, uint8_t self)
 {
-    assert(self < agreed->nodes && agreed->nodes <= CAIRN_NODES_MAX);
+    assert(self < agreed->now.nodes && agreed->now.nodes <= CAIRN_NODES_MAX);
     memset(identity, 0, sizeof(*identity));
     identity->cluster = *cluster;
     identity->agreed = *agreed;
     identity->self = self;
     identity->born = true;
-    for (uint32_t i = 0; i < agreed->nodes; i++) {
+    for (uint32_t i = 0; i < agreed->now.nodes; i++) {
         identity->members[i] = members[i];
         identity->known[i].life = (struct life){.id = lives[i], .number = 1};
     }
@@ -189,7 +164,7 @@ void
 identity_give_up(struct identity *identity, cairn_node_set given_up, const struct cairn_id *drawn, bool alone)
 {
     assert(identity->life.number > 0 && !identity->forgotten && !(given_up >> identity->self & 1));
-    for (uint8_t i = 0; i < identity->agreed.nodes; i++) {
+    for (uint8_t i = 0; i < identity->agreed.now.nodes; i++) {
         struct life *last = &identity->known[i].life;
         struct life next = {.id = drawn[i], .number = last->number + (last->number < LIFE_NUMBER_MAX)};
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "agreed.h"
 #include "cairn/types.h"
 
 /* A life's number has 24 bits in a place on a branch. */
@@ -43,17 +44,6 @@ struct known_life {
     bool decided;   /* nobody lives it: an administrator let the cluster go on without what the member held */
 };
 
-/* What all nodes of a cluster must be configured with alike, or their quorums and leases mean nothing. */
-struct agreed {
-    uint32_t number; /* that the cluster file gives the cluster: hellos and links go by it */
-    uint32_t nodes;
-    char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES]; /* by seat */
-    uint64_t heartbeat_ns, timeout_ns;
-    uint32_t memory_mib;     /* at each node, at least: so many logs fit */
-    uint64_t clock_bound_ns; /* so far wall clocks may be apart */
-    enum cairn_durability durability;
-};
-
 /* A log that takes no part here until an administrator has decided. */
 #define STOPS_MAX 64u
 #define STOP_EVERY_LOG UINT32_MAX /* more stopped than there is room for */
@@ -66,6 +56,7 @@ struct identity {
     struct cairn_id cluster; /* not set: none is known */
     struct cairn_id members[CAIRN_NODES_MAX];
     struct agreed agreed;
+    uint64_t promised_ns; /* the longest that leases may still rest on, where less was agreed on lately; 0: no more */
     uint8_t self;
     bool forgotten;          /* it promised what it does not know any more, and has not yet recovered from the others */
     bool born;               /* this life is the first: nothing was promised before it */
@@ -97,8 +88,6 @@ void cairn_id_text(const struct cairn_id *id, char out[CAIRN_ID_TEXT_BYTES]);
 bool cairn_id_parse(const char *text, struct cairn_id *out);
 /* What a frame carries of both: 32 bits, not 0. */
 uint32_t identity_tag(const struct cairn_id *cluster, const struct cairn_id *life);
-/* The same of what must be agreed on: where it differs, so do the nodes' configurations. */
-uint64_t agreed_fingerprint(const struct agreed *agreed);
 
 /* The members of a new cluster, each in its first life: lives, one by seat, are those of nodes without any state. */
 void identity_found(struct identity *identity, const struct cairn_id *cluster, const struct cairn_id *members,

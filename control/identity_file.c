@@ -13,7 +13,8 @@
 /* Of this size always, so that it can be replaced where there is no space left. */
 #define FILE_BYTES 16384u
 #define PATH_BYTES 512
-#define FIRST_LINE "cairn identity 1\n"
+#define FORMAT "cairn identity "
+#define FIRST_LINE FORMAT "2\n"
 #define TRIES 200
 
 static enum cairn_error
@@ -75,6 +76,13 @@ print_life(FILE *out, const char *what, int seat, const struct life *life, uint6
 }
 
 static void
+print_figures(FILE *out, const char *what, const struct agreed_figures *figures)
+{
+    fprintf(out, "%s %u %" PRIu64 " %" PRIu64 " %u %" PRIu64 "\n", what, figures->nodes, figures->heartbeat_ns,
+            figures->timeout_ns, figures->memory_mib, figures->clock_bound_ns);
+}
+
+static void
 print_identity(FILE *out, const struct identity *identity)
 {
     const struct agreed *agreed = &identity->agreed;
@@ -83,10 +91,12 @@ print_identity(FILE *out, const struct identity *identity)
     cairn_id_text(&identity->cluster, text);
     fprintf(out, FIRST_LINE "cluster %s\nself %u\nforgotten %d\nborn %d\nbegun %d\n", text, identity->self,
             identity->forgotten, identity->born, identity->begun);
-    fprintf(out, "agreed %u %u %" PRIu64 " %" PRIu64 " %u %" PRIu64 " %d\n", agreed->number, agreed->nodes,
-            agreed->heartbeat_ns, agreed->timeout_ns, agreed->memory_mib, agreed->clock_bound_ns,
-            (int)agreed->durability);
-    for (uint32_t i = 0; i < agreed->nodes; i++) {
+    fprintf(out, "agreed %u %d %" PRIu64 " %u\n", agreed->number, (int)agreed->durability, agreed->lsn,
+            agreed->removed);
+    print_figures(out, "now", &agreed->now);
+    print_figures(out, "founded", &agreed->founded);
+    fprintf(out, "promised %" PRIu64 "\n", identity->promised_ns);
+    for (uint32_t i = 0; i < agreed->now.nodes; i++) {
         cairn_id_text(&identity->members[i], text);
         fprintf(out, "member %u %s %s\n", i, text, agreed->names[i]);
     }
@@ -97,7 +107,7 @@ print_identity(FILE *out, const struct identity *identity)
         print_life(out, "chain", identity->self, &identity->chain[i].life, identity->chain[i].began_place);
     for (uint32_t i = 0; i < identity->stops_count; i++)
         fprintf(out, "stopped %u %u\n", identity->stops[i].log, identity->stops[i].kind);
-    for (uint32_t i = 0; i < agreed->nodes; i++)
+    for (uint32_t i = 0; i < agreed->now.nodes; i++)
         print_life(out, identity->known[i].decided ? "decided" : "known", (int)i, &identity->known[i].life,
                    identity->known[i].place);
 }
@@ -210,12 +220,20 @@ parse_agreed(const char *line, struct agreed *out)
 {
     int durability;
 
-    if (sscanf(line, "agreed %u %u %" SCNu64 " %" SCNu64 " %u %" SCNu64 " %d", &out->number, &out->nodes,
-               &out->heartbeat_ns, &out->timeout_ns, &out->memory_mib, &out->clock_bound_ns, &durability) != 7 ||
-        out->nodes == 0 || out->nodes > CAIRN_NODES_MAX || (durability != CAIRN_MEMORY && durability != CAIRN_DISK))
+    if (sscanf(line, "agreed %u %d %" SCNu64 " %u", &out->number, &durability, &out->lsn, &out->removed) != 4)
         return false;
     out->durability = (enum cairn_durability)durability;
     return true;
+}
+
+static bool
+parse_figures(const char *line, const char *what, struct agreed_figures *out)
+{
+    char format[80];
+
+    snprintf(format, sizeof(format), "%s %%u %%" SCNu64 " %%" SCNu64 " %%u %%" SCNu64, what);
+    return sscanf(line, format, &out->nodes, &out->heartbeat_ns, &out->timeout_ns, &out->memory_mib,
+                  &out->clock_bound_ns) == 5;
 }
 
 static bool
@@ -270,6 +288,9 @@ parse_line(const char *line, struct identity *out)
     }
     if (strncmp(line, "agreed ", 7) == 0)
         return parse_agreed(line, &out->agreed);
+    if (parse_figures(line, "now", &out->agreed.now) || parse_figures(line, "founded", &out->agreed.founded) ||
+        sscanf(line, "promised %" SCNu64, &out->promised_ns) == 1)
+        return true;
     if (strncmp(line, "stopped ", 8) == 0)
         return parse_stop(line, out);
     if (strncmp(line, "member ", 7) == 0)
@@ -294,10 +315,11 @@ is_whole(const struct identity *identity)
     const struct life *last;
     uint64_t began_place = 0;
 
-    if (!cairn_id_is_set(&identity->cluster) || identity->self >= identity->agreed.nodes)
+    if (!cairn_id_is_set(&identity->cluster) || !agreed_plausible(&identity->agreed) ||
+        identity->self >= identity->agreed.now.nodes || identity->promised_ns > TIMEOUT_MAX_NS)
         return false;
-    for (uint32_t i = 0; i < identity->agreed.nodes; i++) {
-        if (!cairn_id_is_set(&identity->members[i]) || identity->agreed.names[i][0] == '\0')
+    for (uint32_t i = 0; i < identity->agreed.now.nodes; i++) {
+        if (cairn_id_is_set(&identity->members[i]) == (identity->agreed.removed >> i & 1))
             return false;
     }
     for (uint32_t i = 1; i < identity->chain_count; i++) {
@@ -364,6 +386,10 @@ identity_load(const char *directory, const char *node, struct identity *out, boo
     text[got] = '\0';
     if (strlen(text) == (size_t)got && parse(text, (size_t)got, out))
         return CAIRN_OK;
+    if (strncmp(text, FORMAT, sizeof(FORMAT) - 1) == 0 && strncmp(text, FIRST_LINE, sizeof(FIRST_LINE) - 1) != 0) {
+        snprintf(detail, detail_bytes, "%s: written by another release of cairn (start that one)", path);
+        return CAIRN_CORRUPT;
+    }
     snprintf(detail, detail_bytes,
              "%s: damaged: it is not as it was written (take it away, and %s recovers from the others as a node that "
              "has forgotten)",
@@ -400,11 +426,11 @@ identity_draw_cluster(const struct agreed *agreed, struct identity *out)
 
     if (!identity_draw(&cluster))
         return false;
-    for (uint32_t i = 0; i < agreed->nodes; i++) {
+    for (uint32_t i = 0; i < agreed->now.nodes; i++) {
         if (!identity_draw(&members[i]) || !identity_draw(&lives[i]))
             return false;
     }
-    for (uint32_t i = 0; i < agreed->nodes; i++)
+    for (uint32_t i = 0; i < agreed->now.nodes; i++)
         identity_found(&out[i], &cluster, members, lives, agreed, (uint8_t)i);
     return true;
 }

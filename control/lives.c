@@ -9,16 +9,15 @@ bit(uint8_t node)
 }
 
 void
-lives_init(struct lives *lives, const struct identity *identity, enum standing standing, uint64_t fingerprint,
-           uint64_t rival_after_ns)
+lives_init(struct lives *lives, const struct identity *identity, enum standing standing, uint64_t rival_after_ns)
 {
-    assert(identity->self < identity->agreed.nodes && identity->agreed.nodes <= CAIRN_NODES_MAX);
+    assert(identity->self < identity->agreed.now.nodes && identity->agreed.now.nodes <= CAIRN_NODES_MAX);
     assert((standing == STANDING_WAITING) != cairn_id_is_set(&identity->cluster));
     assert((standing == STANDING_MEMBER) == (identity->life.number > 0));
     memset(lives, 0, sizeof(*lives));
     lives->identity = *identity;
     lives->standing = standing;
-    lives->fingerprint = fingerprint;
+    lives->fingerprint = agreed_fingerprint(&identity->agreed);
     lives->rival_after_ns = rival_after_ns;
     lives->asked_number = 1;
     lives->version = lives->kept_version = lives->life_version = 1;
@@ -38,6 +37,7 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
     out->confirmed = about->confirms;
     out->refused = about->refused;
     out->fingerprint = lives->fingerprint;
+    out->agreed_lsn = identity->agreed.lsn;
     out->place = lives->place;
     out->number = identity->life.number;
     out->asked_number = lives->standing == STANDING_FORGOTTEN ? lives->asked_number : 0;
@@ -46,14 +46,20 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
     out->standing = (uint8_t)lives->standing;
     out->introduced = about->introduced;
     out->recovering = lives->recovering;
-    out->nodes = (uint8_t)identity->agreed.nodes;
-    for (uint32_t i = 0; i < identity->agreed.nodes; i++) {
+    out->nodes = (uint8_t)identity->agreed.now.nodes;
+    for (uint32_t i = 0; i < identity->agreed.now.nodes; i++) {
         out->known[i].life = identity->known[i].life.id;
         out->known[i].number = identity->known[i].life.number;
         out->known[i].place = identity->known[i].place;
         out->known[i].decided = identity->known[i].decided;
         out->known[i].alone = identity->alone_for >> i & 1;
     }
+}
+
+static uint32_t
+members_count(const struct lives *lives)
+{
+    return (uint32_t)__builtin_popcount(agreed_present(&lives->identity.agreed));
 }
 
 static void
@@ -114,7 +120,7 @@ is_sane(const struct lives *lives, const struct hello *hello)
         return false;
     if ((hello->standing == STANDING_WAITING) == cairn_id_is_set(&hello->cluster))
         return false;
-    for (uint32_t i = 0; i < lives->identity.agreed.nodes; i++) {
+    for (uint32_t i = 0; i < lives->identity.agreed.now.nodes; i++) {
         if (hello->known[i].number > LIFE_NUMBER_MAX || hello->known[i].decided > 1 || hello->known[i].alone > 1 ||
             (hello->known[i].number > 0 && !cairn_id_is_set(&hello->known[i].life)))
             return false;
@@ -131,7 +137,7 @@ join(struct lives *lives, const struct hello *hello, unsigned *verdict)
 
     identity->cluster = hello->cluster;
     memcpy(identity->members, hello->members, sizeof(identity->members));
-    for (uint8_t i = 0; i < identity->agreed.nodes; i++)
+    for (uint8_t i = 0; i < identity->agreed.now.nodes; i++)
         identity->known[i] = (struct known_life){.place = 0};
     *verdict |= LIVES_JOINED;
     if (hello->known[identity->self].number == 1 && cairn_id_equal(&hello->known[identity->self].life, &life)) {
@@ -227,8 +233,13 @@ hear_grant(struct lives *lives, uint8_t from, const struct hello *hello, unsigne
     granted = (uint32_t)__builtin_popcount(lives->granted_by);
     if (hello->known[identity->self].alone)
         identity->discard = true;
-    else if (granted <= identity->agreed.nodes / 2)
+    else if (granted <= members_count(lives) / 2)
         return;
+    /* No life of it was ever known: nothing was promised before. */
+    if (lives->asked_number == 1) {
+        identity->forgotten = false;
+        identity->born = true;
+    }
     become_member(lives, lives->asked_number, verdict);
     *verdict |= LIVES_REPLY;
 }
@@ -242,7 +253,7 @@ hear_of_others(struct lives *lives, uint8_t from, const struct hello *hello, uns
     lives->peers[from].agrees = 0;
     if (hello->standing != STANDING_MEMBER)
         return;
-    for (uint8_t i = 0; i < identity->agreed.nodes; i++) {
+    for (uint8_t i = 0; i < identity->agreed.now.nodes; i++) {
         struct known_life told = told_of(hello, i);
         const struct life *known = &identity->known[i].life;
 
@@ -340,8 +351,19 @@ hear_waiting(struct lives *lives, uint8_t from, const struct hello *hello, uint6
     about->waiting = hello->life;
     about->waiting_ns = now_ns;
     about->waiting_fingerprint = hello->fingerprint;
-    if (lives->standing != STANDING_WAITING)
-        *verdict |= LIVES_REPLY;
+    if (lives->standing == STANDING_WAITING)
+        return;
+    *verdict |= LIVES_REPLY;
+    if (lives->standing == STANDING_MEMBER && lives->identity.agreed.lsn > 0)
+        *verdict |= LIVES_TEACH;
+}
+
+/* Who has no logs yet is taught what is agreed on before it takes anybody's word. */
+static bool
+is_ahead(const struct lives *lives, const struct hello *hello)
+{
+    return (lives->standing == STANDING_WAITING || lives->standing == STANDING_FORGOTTEN) &&
+           hello->agreed_lsn > lives->identity.agreed.lsn;
 }
 
 unsigned
@@ -350,20 +372,24 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
     struct identity *identity = &lives->identity;
     unsigned verdict = 0;
 
-    if (from >= identity->agreed.nodes || from == identity->self || !is_sane(lives, hello))
+    if (from >= identity->agreed.now.nodes || from == identity->self || !is_sane(lives, hello))
         return 0;
     if (cairn_id_equal(&hello->refused, &identity->life.id)) {
         lives->standing = STANDING_REFUSED;
         return LIVES_REFUSED;
     }
-    if (lives->standing == STANDING_LAPSED || lives->standing == STANDING_REFUSED)
+    if (lives->standing >= STANDING_LAPSED)
         return 0;
     if (hello->standing == STANDING_WAITING) {
         if (!is_rival(lives, from, hello, heard, now_ns, &verdict))
             hear_waiting(lives, from, hello, now_ns, &verdict);
         return verdict;
     }
-    if (hello->fingerprint != lives->fingerprint)
+    if (identity->agreed.removed >> from & 1)
+        return LIVES_REPLY;
+    if (is_ahead(lives, hello))
+        return 0;
+    if (hello->agreed_lsn == identity->agreed.lsn && hello->fingerprint != lives->fingerprint)
         return LIVES_DIFFERS;
     if (lives->standing == STANDING_WAITING) {
         if (hello->standing != STANDING_MEMBER || !cairn_id_is_set(&hello->members[identity->self]))
@@ -372,6 +398,14 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
     }
     if (!cairn_id_equal(&hello->cluster, &identity->cluster))
         return LIVES_FOREIGN;
+    if (hello->agreed_lsn > identity->agreed.lsn &&
+        !cairn_id_equal(&hello->members[identity->self], &identity->members[identity->self])) {
+        lives->standing = STANDING_REMOVED;
+        return LIVES_REMOVED;
+    }
+    if (lives->standing == STANDING_MEMBER && hello->standing == STANDING_FORGOTTEN &&
+        hello->agreed_lsn < identity->agreed.lsn)
+        verdict |= LIVES_TEACH;
     if (!cairn_id_equal(&hello->members[from], &identity->members[from]))
         return LIVES_STRANGER;
     if (is_rival(lives, from, hello, heard, now_ns, &verdict))
@@ -383,6 +417,84 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
         hear_life(lives, from, hello, &verdict);
     else if (hello->asked_number > 0 && lives->standing == STANDING_MEMBER)
         hear_asking(lives, from, hello, &verdict);
+    return verdict;
+}
+
+void
+lives_agree(struct lives *lives, const struct agreed *agreed, const struct cairn_id *members)
+{
+    struct identity *identity = &lives->identity;
+
+    assert(agreed->lsn > identity->agreed.lsn && agreed->now.nodes >= identity->agreed.now.nodes);
+    if (agreed->now.timeout_ns < identity->agreed.now.timeout_ns &&
+        identity->promised_ns < identity->agreed.now.timeout_ns)
+        identity->promised_ns = identity->agreed.now.timeout_ns;
+    for (uint8_t i = 0; i < agreed->now.nodes; i++) {
+        bool present = !(agreed->removed >> i & 1);
+
+        if (i == identity->self || (present && cairn_id_equal(&members[i], &identity->members[i])))
+            continue;
+        identity->members[i] = present ? members[i] : (struct cairn_id){{0}};
+        meet_anew(lives, i);
+    }
+    identity->agreed = *agreed;
+    lives->fingerprint = agreed_fingerprint(agreed);
+    lives->life_version = ++lives->version;
+    if (agreed->removed >> identity->self & 1)
+        lives->standing = STANDING_REMOVED;
+}
+
+void
+lives_teach(const struct lives *lives, struct lesson *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->cluster = lives->identity.cluster;
+    memcpy(out->members, lives->identity.members, sizeof(out->members));
+    out->agreed = lives->identity.agreed;
+}
+
+/* Of a member, about the cluster that this node is of, or waits to hear of: and it has this node's seat for it. */
+static bool
+is_taught(const struct lives *lives, uint8_t from, const struct lesson *lesson)
+{
+    const struct identity *identity = &lives->identity;
+    const struct agreed *agreed = &lesson->agreed;
+    uint8_t self = identity->self;
+
+    if ((lives->standing != STANDING_WAITING && lives->standing != STANDING_FORGOTTEN) || !agreed_plausible(agreed) ||
+        agreed->lsn <= identity->agreed.lsn || agreed->number != identity->agreed.number ||
+        agreed->durability != identity->agreed.durability || !cairn_id_is_set(&lesson->cluster))
+        return false;
+    if (lives->standing == STANDING_FORGOTTEN && !cairn_id_equal(&lesson->cluster, &identity->cluster))
+        return false;
+    for (uint8_t i = 0; i < agreed->now.nodes; i++) {
+        if (cairn_id_is_set(&lesson->members[i]) == (agreed->removed >> i & 1))
+            return false;
+    }
+    return from < agreed->now.nodes && self < agreed->now.nodes && cairn_id_is_set(&lesson->members[from]) &&
+           cairn_id_is_set(&lesson->members[self]) && strcmp(agreed->names[self], identity->agreed.names[self]) == 0;
+}
+
+unsigned
+lives_learn(struct lives *lives, uint8_t from, const struct lesson *lesson)
+{
+    struct identity *identity = &lives->identity;
+    const struct cairn_id life = identity->life.id;
+    unsigned verdict = LIVES_LEARNED;
+
+    if (!is_taught(lives, from, lesson))
+        return 0;
+    if (lives->standing == STANDING_WAITING) {
+        for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++)
+            identity->known[i] = (struct known_life){.place = 0};
+        identity_forget(identity, &life);
+        identity->born = true;
+    }
+    identity->cluster = lesson->cluster;
+    memcpy(identity->members, lesson->members, sizeof(identity->members));
+    identity->agreed = lesson->agreed;
+    lives->standing = STANDING_LEARNED;
+    change(lives, &verdict);
     return verdict;
 }
 
@@ -406,7 +518,7 @@ lives_found(struct lives *lives, const struct cairn_id *cluster, const struct ca
     *differs = false;
     if (lives->standing != STANDING_WAITING)
         return false;
-    for (uint8_t i = 0; i < agreed.nodes; i++) {
+    for (uint8_t i = 0; i < agreed.now.nodes; i++) {
         const struct peer_life *about = &lives->peers[i];
 
         births[i] = i == identity->self ? identity->life.id : about->waiting;
@@ -431,7 +543,7 @@ lives_give_up(struct lives *lives, cairn_node_set given_up, const struct cairn_i
 {
     assert(lives->standing == STANDING_MEMBER);
     identity_give_up(&lives->identity, given_up, drawn, alone);
-    for (uint8_t i = 0; i < lives->identity.agreed.nodes; i++) {
+    for (uint8_t i = 0; i < lives->identity.agreed.now.nodes; i++) {
         if (given_up >> i & 1)
             meet_anew(lives, i);
     }
@@ -443,7 +555,7 @@ lives_agreeing(const struct lives *lives, uint8_t seat)
 {
     uint32_t count = 1;
 
-    for (uint8_t i = 0; i < lives->identity.agreed.nodes; i++)
+    for (uint8_t i = 0; i < lives->identity.agreed.now.nodes; i++)
         count += i != lives->identity.self && lives->peers[i].introduced && (lives->peers[i].agrees & bit(seat));
     return count;
 }

@@ -34,6 +34,9 @@ enum standing {
     STANDING_MEMBER,    /* this life has its number */
     STANDING_LAPSED,    /* had: it has heard what it has forgotten, and must start anew */
     STANDING_REFUSED,   /* another life of this member runs */
+    /* Never told: */
+    STANDING_LEARNED, /* it knows now what is agreed on, and must start anew by that */
+    STANDING_REMOVED, /* it is of the cluster no more */
 };
 
 /* On the wire as it is here. */
@@ -44,6 +47,7 @@ struct hello {
     struct cairn_id confirmed; /* of what the receiver knows of the sender, this life is in the sender's chain */
     struct cairn_id refused;   /* the life of the receiver that must not run */
     uint64_t fingerprint;      /* agreed_fingerprint() */
+    uint64_t agreed_lsn;       /* of the agreed state that this is of */
     uint64_t place;            /* up to there the sender's journal is durable; 0: it has none */
     uint32_t number;           /* of the sender's life; 0: it has none */
     uint32_t asked_number;     /* that it would have; 0: none */
@@ -62,7 +66,16 @@ struct hello {
     } known[CAIRN_NODES_MAX];
 };
 
-_Static_assert(sizeof(struct hello) == 864, "on the wire");
+_Static_assert(sizeof(struct hello) == 872, "on the wire");
+
+/* What is agreed on, for who has no logs yet to read it from. On the wire as it is here; beside a hello. */
+struct lesson {
+    struct cairn_id cluster;
+    struct cairn_id members[CAIRN_NODES_MAX];
+    struct agreed agreed;
+};
+
+_Static_assert(sizeof(struct lesson) <= 1400, "in one frame");
 
 /* What a hello led to: a set. */
 enum lives_verdict {
@@ -77,6 +90,9 @@ enum lives_verdict {
     LIVES_NUMBERED = 256, /* this node's life has its number now */
     LIVES_REFUSED = 512,  /* this node must not run */
     LIVES_JOINED = 1024,  /* this node knows its cluster now */
+    LIVES_TEACH = 2048,   /* the sender does not know yet what is agreed on: a lesson is to follow */
+    LIVES_LEARNED = 4096, /* this node knows better what is agreed on: it starts anew by that */
+    LIVES_REMOVED = 8192, /* this node is of the cluster no more */
 };
 
 struct peer_life {
@@ -97,20 +113,19 @@ struct peer_life {
 struct lives {
     struct identity identity;
     enum standing standing;
-    uint64_t fingerprint;    /* of what this node is configured with */
+    uint64_t fingerprint;    /* of what is agreed on as far as this node knows, or is configured with */
     uint64_t place;          /* of its journal, durable; 0: it has none */
     bool recovering;         /* some of its logs do not count yet */
     uint64_t rival_after_ns; /* heard side by side for so long, two lives are two */
     uint32_t asked_number;
     cairn_node_set granted_by;
     uint64_t version, kept_version; /* of the identity; what is kept */
-    uint64_t life_version;          /* of it as it was when this life got its number */
+    uint64_t life_version; /* what must be kept before anything is said: this life's number, what is agreed on */
     struct peer_life peers[CAIRN_NODES_MAX];
 };
 
 /* identity: as it was kept, or as it was made; of a node without any state only life.id, self and agreed are set. */
-void lives_init(struct lives *lives, const struct identity *identity, enum standing standing, uint64_t fingerprint,
-                uint64_t rival_after_ns);
+void lives_init(struct lives *lives, const struct identity *identity, enum standing standing, uint64_t rival_after_ns);
 
 /* What to tell a peer now. */
 void lives_tell(const struct lives *lives, uint8_t peer, struct hello *out);
@@ -118,6 +133,15 @@ void lives_tell(const struct lives *lives, uint8_t peer, struct hello *out);
 /* A hello of the seat `from` came. heard: the life that was introduced there is still heard now. Returns a set of enum
  * lives_verdict. */
 unsigned lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool heard, uint64_t now_ns);
+
+/* The catalog has agreed on another state. members: identities, by seat, of those that are present. The caller keeps the
+ * identity; nothing is told before that. */
+void lives_agree(struct lives *lives, const struct agreed *agreed, const struct cairn_id *members);
+
+/* What a peer that has not got the logs yet is to be taught; and what one that has was heard to teach. Returns a set of
+ * enum lives_verdict, LIVES_LEARNED with LIVES_CHANGED where it was news. */
+void lives_teach(const struct lives *lives, struct lesson *out);
+unsigned lives_learn(struct lives *lives, uint8_t from, const struct lesson *lesson);
 
 /* All that changed up to this version is durable. */
 void lives_kept(struct lives *lives, uint64_t version);

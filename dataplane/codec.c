@@ -54,7 +54,7 @@ small_of(const struct message *message)
         return (struct wire_small){message->append_reply.match_lsn, message->append_reply.hint_lsn, 0};
     case MESSAGE_CONFIRM:
     case MESSAGE_CONFIRM_REPLY:
-        return (struct wire_small){message->confirm.seq, 0, 0};
+        return (struct wire_small){message->confirm.seq, message->confirm.promise_ns, 0};
     case MESSAGE_READ_INDEX:
     case MESSAGE_READ_INDEX_REPLY:
         return (struct wire_small){message->read_index.token, message->read_index.lsn, message->read_index.clock_ns};
@@ -238,6 +238,7 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
     case MESSAGE_CONFIRM:
     case MESSAGE_CONFIRM_REPLY:
         message->confirm.seq = small.a;
+        message->confirm.promise_ns = small.b;
         break;
     case MESSAGE_READ_INDEX:
     case MESSAGE_READ_INDEX_REPLY:

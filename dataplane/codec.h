@@ -14,12 +14,12 @@
 #include "plausible.h"
 #include "record.h"
 
-#define CODEC_VERSION 9
+#define CODEC_VERSION 10
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80
 #define CODEC_HELLO 0x81 /* who the sender is; its body is control/lives.h's */
-#define CODEC_HELLO_BYTES_MAX 1024u
+#define CODEC_HELLO_BYTES_MAX 1408u
 #define CODEC_HEARTBEAT_ROWS_MAX 33
 
 struct wire_header {

@@ -252,7 +252,7 @@ port_close(struct port *port)
 struct rte_mbuf *
 port_frame(struct port *port)
 {
-    return rte_pktmbuf_alloc(port->pool);
+    return port->pool == NULL ? NULL : rte_pktmbuf_alloc(port->pool);
 }
 
 bool

@@ -77,7 +77,7 @@ void port_maintain(struct port *port);
 /* Returns when the port is closed. Not from an alarm. */
 void port_close(struct port *port);
 
-/* An empty frame with room for headers, or NULL. */
+/* An empty frame with room for headers; NULL: there is none to be had, or the port was never made. */
 struct rte_mbuf *port_frame(struct port *port);
 
 /* Puts size_bytes of memory that is not an mbuf's behind the frame, uncopied. shared counts the frames

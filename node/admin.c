@@ -138,7 +138,7 @@ id_or_null(const struct cairn_id *id)
 static json_t *
 standing_row(const struct node *node)
 {
-    static const char *const names[] = {"waiting", "forgotten", "member", "lapsed", "refused"};
+    static const char *const names[] = {"waiting", "forgotten", "member", "lapsed", "refused", "learned", "removed"};
     struct standing_view view;
     char text[384];
 
@@ -319,30 +319,47 @@ faults(struct node *node, const json_t *request)
     return json_pack("{s:b}", "ok", 1);
 }
 
-/* Who is of the cluster, and what all are configured with. */
+static json_t *
+member_row(const struct standing_view *view, uint8_t seat)
+{
+    return json_pack("{s:s,s:o,s:o,s:I,s:b}", "node", view->agreed.names[seat], "member",
+                     id_or_null(&view->members[seat]), "life", id_or_null(&view->lives[seat].id), "start",
+                     (json_int_t)view->lives[seat].number, "introduced", view->introduced >> seat & 1);
+}
+
+/* Who is of the cluster, and what all have agreed on. */
 static json_t *
 cluster(const struct node *node)
 {
     struct standing_view view;
-    json_t *rows = json_array();
-    const struct agreed *agreed = &view.agreed;
-    char text[384];
+    json_t *rows = json_array(), *names = json_array(), *answer;
+    const struct agreed_figures *now = &view.agreed.now;
+    char text[384], fingerprint[17];
 
     introduction_show(node, &view);
     node_standing(node, text, sizeof(text));
     if (!cairn_id_is_set(&view.cluster)) {
         json_decref(rows);
+        json_decref(names);
         return failure("waiting", text);
     }
-    for (uint8_t i = 0; i < node->nodes; i++)
-        json_array_append_new(rows, json_pack("{s:s,s:o,s:o,s:I}", "node", node->config.cluster->names[i], "member",
-                                              id_or_null(&view.members[i]), "life", id_or_null(&view.lives[i].id),
-                                              "start", (json_int_t)view.lives[i].number));
-    return json_pack("{s:b,s:o,s:o,s:I,s:I,s:I,s:I,s:s,s:s}", "ok", 1, "cluster", id_or_null(&view.cluster), "rows",
-                     rows, "heartbeat_us", (json_int_t)(agreed->heartbeat_ns / 1000), "timeout_us",
-                     (json_int_t)(agreed->timeout_ns / 1000), "memory_mib", (json_int_t)agreed->memory_mib,
-                     "clock_bound_ms", (json_int_t)(agreed->clock_bound_ns / 1000000), "durability",
-                     cairn_durability_name(agreed->durability), "detail", text);
+    for (uint8_t seat = 0; seat < now->nodes; seat++) {
+        json_array_append_new(names, json_string(view.agreed.names[seat]));
+        if (agreed_present(&view.agreed) >> seat & 1)
+            json_array_append_new(rows, member_row(&view, seat));
+    }
+    snprintf(fingerprint, sizeof(fingerprint), "%016lx", (unsigned long)agreed_fingerprint(&view.agreed));
+    answer = json_pack("{s:b,s:o,s:o,s:o,s:s,s:s,s:s}", "ok", 1, "cluster", id_or_null(&view.cluster), "rows", rows,
+                       "seats", names, "durability", cairn_durability_name(view.agreed.durability), "fingerprint",
+                       fingerprint, "detail", text);
+    json_object_set_new(answer, "reach", names_of(node, node->reach));
+    json_object_set_new(answer, "agreed_lsn", json_integer((json_int_t)view.agreed.lsn));
+    json_object_set_new(answer, "heartbeat_us", json_integer((json_int_t)(now->heartbeat_ns / 1000)));
+    json_object_set_new(answer, "timeout_us", json_integer((json_int_t)(now->timeout_ns / 1000)));
+    json_object_set_new(answer, "clock_bound_ms", json_integer((json_int_t)(now->clock_bound_ns / 1000000)));
+    json_object_set_new(answer, "memory_mib", json_integer(now->memory_mib));
+    json_object_set_new(answer, "has_memory_mib", json_integer((json_int_t)(node->config.memory_bytes >> 20)));
+    return answer;
 }
 
 /* What the worker said of a new cluster that was asked for. */
@@ -427,11 +444,13 @@ rescue_refused(struct node *node)
 static json_t *
 give_up(struct node *node, cairn_node_set given_up)
 {
-    cairn_node_set others = ((cairn_node_set)1 << node->nodes) - 1;
+    struct standing_view view;
+    cairn_node_set others;
     struct cairn_id drawn[CAIRN_NODES_MAX];
     int state = atomic_load_explicit(&node->rescue.state, memory_order_acquire);
 
-    others &= (cairn_node_set) ~((cairn_node_set)1 << node->self);
+    introduction_show(node, &view);
+    others = agreed_present(&view.agreed) & ~((cairn_node_set)1 << node->self);
     if (introduction_phase(&node->introduction) != PHASE_INSIDE) {
         node->rescue.error = CAIRN_RECOVERING;
         return rescue_refused(node);

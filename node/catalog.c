@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "agree.h"
 #include "control.h"
 #include "state.h"
 
@@ -44,7 +45,7 @@ create(struct node *node, struct snapshot *next, uint64_t lsn, const struct log_
 
     /* The same on every node, which all have the same memory. */
     if (find(next, settings->name) != UINT32_MAX || next->count == LOGS_MAX ||
-        next->count > cluster_logs_max(node->config.cluster))
+        next->count > agreed_logs_max(node->control->replayed.now.memory_mib, node->control->replayed.durability))
         return false;
     log = node_log_create(node, (uint32_t)lsn, settings, must_recover(node, lsn, settings->durability));
     if (log == NULL)
@@ -131,7 +132,8 @@ change(struct snapshot *next, const char *name, const json_t *entry)
 void
 catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_bytes)
 {
-    json_t *entry = json_loadb(text, text_bytes, 0, NULL);
+    bool known = lsn <= node->control->applied_lsn;
+    json_t *entry = known ? NULL : json_loadb(text, text_bytes, 0, NULL);
     const char *operation = json_string_value(json_object_get(entry, "op"));
     const char *name = json_string_value(json_object_get(entry, "name"));
     const char *durability_name = json_string_value(json_object_get(entry, "durability"));
@@ -142,20 +144,27 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     };
     struct snapshot *next, *former = NULL;
     bool creates = operation != NULL && strcmp(operation, "create") == 0;
+    bool agrees = operation != NULL && strcmp(operation, "agree") == 0;
     bool changed;
 
-    if (operation == NULL || name == NULL || strlen(name) >= CAIRN_NAME_BYTES ||
+    if (!known)
+        node->control->applied_lsn = lsn;
+    if (operation == NULL || (!agrees && (name == NULL || strlen(name) >= CAIRN_NAME_BYTES)) ||
         (creates && (json_object_get(entry, "policy") == NULL || !take_rules(entry, &settings.rules)))) {
         json_decref(entry);
         return;
     }
     if (durability_name != NULL)
         cairn_durability_parse(durability_name, &settings.durability);
-    settings.voters = members_of(node, entry);
+    settings.voters = members_of(node, entry) & agreed_present(&node->control->replayed);
+    if (settings.voters == 0)
+        settings.voters = agreed_present(&node->control->replayed);
     pthread_mutex_lock(&node->control->lock);
     next = snapshot_copy(node);
     if (next != NULL) {
-        changed = creates ? create(node, next, lsn, &settings) : change(next, name, entry);
+        changed = agrees    ? agree_apply(node, lsn, entry, next)
+                  : creates ? create(node, next, lsn, &settings)
+                            : change(next, name, entry);
         if (changed)
             former = snapshot_publish(node, next);
         else
@@ -163,5 +172,8 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     }
     pthread_mutex_unlock(&node->control->lock);
     snapshot_retire(former);
+    if (node->control->agree_failure[0] != '\0')
+        control_tell(node, EVENT_AGREED, "%s", node->control->agree_failure);
+    node->control->agree_failure[0] = '\0';
     json_decref(entry);
 }

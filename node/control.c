@@ -11,6 +11,7 @@
 
 #include <urcu/urcu-qsbr.h>
 
+#include "agree.h"
 #include "client.h"
 
 #define TICK_MS 20
@@ -189,6 +190,7 @@ create_catalog(struct node *node)
 {
     struct log_settings settings = {.name = "_catalog",
                                     .rules = {.policy = CAIRN_POLICY_CP, .deny = CAIRN_DENY_WRITES},
+                                    .voters = agreed_present(&node->control->replayed),
                                     .durability = durability_default(node)};
     struct node_log *log = node_log_create(node, CATALOG_LOG, &settings,
                                            node->recovering && settings.durability == CAIRN_MEMORY);
@@ -244,6 +246,7 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
     node->forgotten = identity->forgotten;
     /* No epoch of a former life comes again. */
     node->lead_epoch = node->incarnation << 12 | 1;
+    agree_begin(node, identity);
     error = create_catalog(node);
     if (error != CAIRN_OK)
         snprintf(detail, detail_bytes, "no memory for the catalog of logs");

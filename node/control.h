@@ -30,6 +30,9 @@ struct control {
     uint64_t events_count;     /* ever */
     uint64_t events_by_kind[EVENT_KINDS];
     /* The control thread's own. */
+    char agree_failure[384]; /* what is to be told of it; "": nothing */
+    uint64_t applied_lsn;    /* of the catalog: an entry is applied once, whoever reads it again */
+    struct agreed replayed;  /* by the entries of the catalog up to the last that was applied */
     struct admin *admin;
     struct cairn_client *catalog;
     bool catalog_reading;

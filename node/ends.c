@@ -64,7 +64,7 @@ ends_restore(struct node *node, const struct journal_end *ends)
 void
 ends_merge(const struct ends *ends, struct identity *identity)
 {
-    for (uint8_t peer = 0; peer < identity->agreed.nodes; peer++) {
+    for (uint8_t peer = 0; peer < identity->agreed.now.nodes; peer++) {
         struct known_life *known = &identity->known[peer];
 
         /* Of two lives of one number the one that was kept as the peer's counts. */

@@ -42,6 +42,22 @@ tell(struct node *node, uint8_t peer, uint64_t now_ns)
                now_ns);
 }
 
+/* What is agreed on, for who has no logs to read it from. */
+static void
+teach(struct node *node, uint8_t peer, uint64_t now_ns)
+{
+    struct introduction *introduction = &node->introduction;
+    struct rte_mbuf *frame;
+    struct lesson lesson;
+
+    if (!may_tell(introduction) || introduction->replies[peer] > 1 || (frame = port_frame(&node->ports[peer])) == NULL)
+        return;
+    lives_teach(&introduction->lives, &lesson);
+    send_frame(node, peer, frame,
+               codec_encode_hello(&node->codec, peer, &lesson, sizeof(lesson), rte_pktmbuf_mtod(frame, uint8_t *)),
+               now_ns);
+}
+
 static void
 reply(struct node *node, uint8_t peer, uint64_t now_ns)
 {
@@ -80,6 +96,7 @@ show(struct node *node)
     *shown = (struct standing_view){
         .standing = introduction->lives.standing,
         .forgotten = identity->forgotten,
+        .born = identity->born,
         .cluster = identity->cluster,
         .agreed = identity->agreed,
         .life = identity->life.id,
@@ -88,7 +105,7 @@ show(struct node *node)
         .granted_by = introduction->lives.granted_by,
     };
     memcpy(shown->members, identity->members, sizeof(shown->members));
-    for (uint8_t peer = 0; peer < identity->agreed.nodes; peer++) {
+    for (uint8_t peer = 0; peer < identity->agreed.now.nodes; peer++) {
         shown->lives[peer] = peer == identity->self ? identity->life : identity->known[peer].life;
         shown->introduced |= introduction->lives.peers[peer].introduced ? (cairn_node_set)1 << peer : 0;
         shown->waiting |= cairn_id_is_set(&introduction->lives.peers[peer].waiting) ? (cairn_node_set)1 << peer : 0;
@@ -104,7 +121,7 @@ introduction_init(struct node *node)
     const struct identity *identity = node->config.identity;
     uint64_t timeout_ns = node->detector.config.timeout_ns;
 
-    lives_init(&introduction->lives, identity, node->config.standing, agreed_fingerprint(&identity->agreed),
+    lives_init(&introduction->lives, identity, node->config.standing,
                timeout_ns > RIVAL_AFTER_NS / 2 ? 2 * timeout_ns : RIVAL_AFTER_NS);
     if (node->config.asked_number > introduction->lives.asked_number)
         introduction->lives.asked_number = node->config.asked_number;
@@ -178,7 +195,12 @@ complain(struct node *node, uint8_t from, unsigned verdict)
 static void
 end_life(struct node *node, unsigned verdict)
 {
-    if (verdict & LIVES_FORGOT)
+    if (verdict & LIVES_LEARNED)
+        node_event(node, EVENT_AGREED, NULL, node->self, 0, 0,
+                   "the others have agreed on more than this node's cluster file says: it starts anew by that");
+    else if (verdict & LIVES_REMOVED)
+        node_event(node, EVENT_STRANGER, NULL, node->self, 0, 0, "%s was removed from the cluster", node->name);
+    else if (verdict & LIVES_FORGOT)
         node_event(node, EVENT_FORGOTTEN, NULL, node->self, 0, 0,
                    "others know of a life of %s that its journal does not: it starts anew as one that has forgotten",
                    node->name);
@@ -199,14 +221,31 @@ take_verdict(struct node *node, uint8_t from, unsigned verdict, uint64_t now_ns)
                                   ? identity_tag(&lives->identity.cluster, &lives->identity.known[from].life.id)
                                   : 0;
     complain(node, from, verdict);
-    if (verdict & (LIVES_FORGOT | LIVES_REFUSED))
+    if (verdict & (LIVES_FORGOT | LIVES_REFUSED | LIVES_LEARNED | LIVES_REMOVED))
         end_life(node, verdict);
     if (verdict != 0) {
         offer(introduction);
         show(node);
     }
+    if (verdict & LIVES_TEACH)
+        teach(node, from, now_ns);
     if (verdict & LIVES_REPLY)
         reply(node, from, now_ns);
+}
+
+static void
+hear_lesson(struct node *node, const struct decoded *decoded, uint64_t now_ns)
+{
+    struct lesson lesson;
+
+    memcpy(&lesson, decoded->hello, sizeof(lesson));
+    take_verdict(node, decoded->from, lives_learn(&node->introduction.lives, decoded->from, &lesson), now_ns);
+}
+
+bool
+introduction_is_sized(const struct decoded *decoded)
+{
+    return decoded->hello_bytes == sizeof(struct hello) || decoded->hello_bytes == sizeof(struct lesson);
 }
 
 void
@@ -218,7 +257,11 @@ introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now
     struct hello hello;
     unsigned verdict;
 
-    assert(decoded->hello_bytes == sizeof(hello));
+    assert(introduction_is_sized(decoded));
+    if (decoded->hello_bytes == sizeof(struct lesson)) {
+        hear_lesson(node, decoded, now_ns);
+        return;
+    }
     memcpy(&hello, decoded->hello, sizeof(hello));
     verdict = lives_hear(&introduction->lives, decoded->from, &hello, heard, now_ns);
     /* Of others' lives too more may be known now than was. */
@@ -249,7 +292,7 @@ introduction_beat(struct node *node, uint64_t now_ns)
         uint64_t since = introduction->beats - introduction->told_beat[peer];
 
         introduction->replies[peer] = 0;
-        if (peer == node->self)
+        if (peer == node->self || !(node->present >> peer & 1))
             continue;
         /* An unacquainted one may be down for long: it will say hello itself. */
         if (since >= again_beats ||
@@ -344,6 +387,22 @@ introduction_review(struct node *node)
 }
 
 void
+introduction_agree(struct node *node, const struct agreed *agreed, const struct cairn_id *members)
+{
+    struct introduction *introduction = &node->introduction;
+
+    lives_agree(&introduction->lives, agreed, members);
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (!introduction->lives.peers[peer].introduced)
+            node->codec.peers[peer] = 0;
+    }
+    offer(introduction);
+    show(node);
+    if (introduction->lives.standing == STANDING_REMOVED)
+        end_life(node, LIVES_REMOVED);
+}
+
+void
 introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop)
 {
     struct lives *lives = &node->introduction.lives;
@@ -412,10 +471,9 @@ node_standing(const struct node *node, char *out, size_t out_bytes)
                  node->name);
         break;
     case STANDING_FORGOTTEN:
-        snprintf(out, out_bytes,
-                 "%s has forgotten what it promised, and recovers: %d of the others have granted it a new life, more "
-                 "than %u must",
-                 node->name, __builtin_popcount(view.granted_by), node->nodes / 2u);
+        snprintf(out, out_bytes, "%s %s: %d of the others have granted it a life, more than %u must", node->name,
+                 view.born ? "comes to the cluster" : "has forgotten what it promised, and recovers",
+                 __builtin_popcount(view.granted_by), (unsigned)__builtin_popcount(agreed_present(&view.agreed)) / 2u);
         break;
     case STANDING_MEMBER:
         snprintf(out, out_bytes, "%s serves in its life %u%s", node->name, view.number,
@@ -426,6 +484,16 @@ node_standing(const struct node *node, char *out, size_t out_bytes)
         break;
     case STANDING_REFUSED:
         snprintf(out, out_bytes, "%s runs already elsewhere: this one is refused (stop one of the two)", node->name);
+        break;
+    case STANDING_LEARNED:
+        snprintf(out, out_bytes, "%s has heard what the cluster has agreed on, and starts anew by that", node->name);
+        break;
+    case STANDING_REMOVED:
+        snprintf(
+            out, out_bytes,
+            "%s was removed from the cluster, or replaced there: this one is refused ('cairn cluster add %s' and an "
+            "empty directory let it back)",
+            node->name, node->name);
         break;
     }
 }

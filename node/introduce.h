@@ -42,7 +42,7 @@ struct founding {
 /* For status. */
 struct standing_view {
     enum standing standing;
-    bool forgotten;
+    bool forgotten, born;
     struct cairn_id cluster, life;
     struct cairn_id members[CAIRN_NODES_MAX];
     struct life lives[CAIRN_NODES_MAX]; /* the last that is known of each, this node's own among them */
@@ -75,6 +75,8 @@ struct introduction {
 /* Before the worker is polled. */
 void introduction_init(struct node *node);
 
+/* Is a hello's body of a size that is known? */
+bool introduction_is_sized(const struct decoded *decoded);
 /* Worker: a hello came in. */
 void introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now_ns);
 /* Worker: a frame came in of a life that has not been introduced. */
@@ -95,6 +97,8 @@ void introduction_enter(struct node *node);
 /* Worker, at each heartbeat: has a node that had forgotten recovered all of its logs? */
 void introduction_review(struct node *node);
 
+/* Worker: the catalog has agreed on another state. */
+void introduction_agree(struct node *node, const struct agreed *agreed, const struct cairn_id *members);
 /* Worker: the log takes no part here, in this life and the next ones. */
 void introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop);
 /* Worker: does this node hold all that it may have promised? */

@@ -45,11 +45,12 @@ core_settings(const struct node *node, uint32_t id, const struct log_settings *a
 
     return (struct core_config){
         .self = node->self,
-        .nodes = ((cairn_node_set)1 << node->nodes) - 1,
-        .members.voters = asked->voters == 0 ? ((cairn_node_set)1 << node->nodes) - 1 : asked->voters,
+        .nodes = agreed_present(&node->snapshot->agreed) | asked->voters,
+        .members.voters = asked->voters,
         .incarnation = node->incarnation,
         .seed = node->config.seed + id,
         .election_timeout_ns = timing.timeout_ns,
+        .promised_ns = node->introduction.begun.promised_ns,
         .election_patience = node->config.election_patience == 0 ? 1 : node->config.election_patience,
         .retransmit_ns = timing.timeout_ns / 2,
         .window_entries = node->config.window_entries,
@@ -68,11 +69,17 @@ node_now_ns(const struct node *node)
 }
 
 static bool
+branch_init(struct node *node, struct node_log *log, uint8_t origin)
+{
+    log->branches[origin].trim_cursor.position = 1;
+    return log->branches[origin].store.segments != NULL || store_init(&log->branches[origin].store, &node->segments);
+}
+
+static bool
 branches_init(struct node *node, struct node_log *log)
 {
-    for (uint8_t origin = 0; origin < node->nodes; origin++) {
-        log->branches[origin].trim_cursor.position = 1;
-        if (!store_init(&log->branches[origin].store, &node->segments))
+    for (uint8_t origin = 0; origin < node->cluster.nodes; origin++) {
+        if (!branch_init(node, log, origin))
             return false;
     }
     return true;
@@ -125,16 +132,24 @@ node_log_free(struct node_log *log)
 }
 
 static bool
-assemblies_init(struct node *node)
+assemblies_init(struct node *node, uint8_t peer)
 {
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        for (uint32_t i = 0; peer != node->self && i < ASSEMBLIES_PER_PEER; i++) {
-            node->assemblies[peer][i].bytes = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
-            if (node->assemblies[peer][i].bytes == NULL)
-                return false;
-        }
+    for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++) {
+        node->assemblies[peer][i].bytes = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
+        if (node->assemblies[peer][i].bytes == NULL)
+            return false;
     }
     return true;
+}
+
+static bool
+all_assemblies_init(struct node *node)
+{
+    bool done = true;
+
+    for (uint8_t peer = 0; done && peer < node->nodes; peer++)
+        done = peer == node->self || assemblies_init(node, peer);
+    return done;
 }
 
 /* A ring between the two threads of a node, in the heap. */
@@ -172,11 +187,13 @@ rings_init(struct node *node, char *detail, size_t detail_bytes)
     return CAIRN_OK;
 }
 
-static void
-port_attach(struct node *node, uint8_t peer)
+void
+node_attach_port(struct node *node, uint8_t peer)
 {
     struct port *port = &node->ports[peer];
 
+    if (port->pool == NULL)
+        return;
     port->peer = peer;
     port->peer_bell = node->config.peer_bells[peer];
     port->faults = &node->faults[peer];
@@ -186,45 +203,76 @@ port_attach(struct node *node, uint8_t peer)
 }
 
 static enum cairn_error
-memif_ports_init(struct node *node, char *detail, size_t detail_bytes)
+memif_port_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
 {
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        uint8_t low = peer < node->self ? peer : node->self, high = peer < node->self ? node->self : peer;
-        char name[32], socket[64];
-        enum cairn_error error;
+    uint8_t low = peer < node->self ? peer : node->self, high = peer < node->self ? node->self : peer;
+    char name[32], socket[64];
 
-        if (peer == node->self)
-            continue;
-        snprintf(name, sizeof(name), "%u_%u", node->self, peer);
-        snprintf(socket, sizeof(socket), "cairn-%08x-%u-%u-w0", node->config.cluster->id, low, high);
-        error = port_memif_create(name, socket, node->self == low, &node->ports[peer], node->pool, detail,
-                                  detail_bytes);
-        if (error != CAIRN_OK)
-            return error;
-        port_attach(node, peer);
-    }
-    return CAIRN_OK;
+    snprintf(name, sizeof(name), "%u_%u", node->self, peer);
+    snprintf(socket, sizeof(socket), "cairn-%08x-%u-%u-w0", node->config.cluster->id, low, high);
+    return port_memif_create(name, socket, node->self == low, &node->ports[peer], node->pool, detail, detail_bytes);
 }
 
 /* One interface for all peers. */
 static enum cairn_error
-interface_ports_init(struct node *node, char *detail, size_t detail_bytes)
+interface_port_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
 {
-    struct port first;
-    enum cairn_error error;
-    bool shared = false;
-
-    memset(&first, 0, sizeof(first));
-    error = port_interface_create("0", "eth0", &first, node->pool, detail, detail_bytes);
-    for (uint8_t peer = 0; error == CAIRN_OK && peer < node->nodes; peer++) {
-        if (peer == node->self)
+    for (uint8_t other = 0; other < CAIRN_NODES_MAX; other++) {
+        if (node->ports[other].pool == NULL || node->ports[other].shared)
             continue;
-        node->ports[peer] = first;
-        node->ports[peer].shared = shared;
-        shared = true;
-        port_attach(node, peer);
+        node->ports[peer] = node->ports[other];
+        node->ports[peer].shared = true;
+        node->ports[peer].queued = 0;
+        return CAIRN_OK;
     }
-    return error;
+    return port_interface_create("0", "eth0", &node->ports[peer], node->pool, detail, detail_bytes);
+}
+
+static enum cairn_error
+port_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
+{
+    switch (node->config.cluster->transport) {
+    case TRANSPORT_MEMIF:
+        return memif_port_init(node, peer, detail, detail_bytes);
+    case TRANSPORT_NETNS:
+        return interface_port_init(node, peer, detail, detail_bytes);
+    case TRANSPORT_RING:
+        break;
+    }
+    return CAIRN_OK; /* node_link() and node_plug() make it */
+}
+
+static enum cairn_error
+ports_init(struct node *node, char *detail, size_t detail_bytes)
+{
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        enum cairn_error error = peer == node->self ? CAIRN_OK : port_init(node, peer, detail, detail_bytes);
+
+        if (error != CAIRN_OK)
+            return error;
+        if (peer != node->self)
+            node_attach_port(node, peer);
+    }
+    return CAIRN_OK;
+}
+
+enum cairn_error
+node_welcome(struct node *node, uint8_t seat, const struct snapshot *snapshot, char *detail, size_t detail_bytes)
+{
+    for (uint32_t i = 0; i < snapshot->count; i++) {
+        if (!branch_init(node, snapshot->logs[i].log, seat))
+            return no_memory(detail, detail_bytes, "what comes from there");
+    }
+    if (!assemblies_init(node, seat))
+        return no_memory(detail, detail_bytes, "what comes from there");
+    return port_init(node, seat, detail, detail_bytes);
+}
+
+uint64_t
+node_hold_max_ns(const struct node *node)
+{
+    return node->config.cluster->flap_hold_ms == 0 ? 20 * cluster_timing(node->config.cluster).timeout_ns
+                                                   : (uint64_t)node->config.cluster->flap_hold_ms * 1000000;
 }
 
 static void
@@ -238,8 +286,7 @@ detector_start(struct node *node)
         .interval_ns = timing.heartbeat_ns,
         .timeout_ns = timing.timeout_ns,
         .ceiling_ns = timing.ceiling_ns,
-        .hold_max_ns = node->config.cluster->flap_hold_ms == 0 ? 20 * timing.timeout_ns
-                                                               : (uint64_t)node->config.cluster->flap_hold_ms * 1000000,
+        .hold_max_ns = node_hold_max_ns(node),
     };
 
     detector_init(&node->detector, &config, node_now_ns(node));
@@ -268,7 +315,7 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
     node->snapshot = calloc(1, sizeof(*node->snapshot));
     node->scratch = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
     node->producer_rows = malloc((node->config.producers_max + JOURNAL_ROWS) * sizeof(*node->producer_rows));
-    if (node->snapshot == NULL || node->scratch == NULL || node->producer_rows == NULL || !assemblies_init(node))
+    if (node->snapshot == NULL || node->scratch == NULL || node->producer_rows == NULL || !all_assemblies_init(node))
         return no_memory(detail, detail_bytes, "a node's buffers");
     /* All of it before the logs are made: their timers run from then on. */
     if (!segment_pool_init(&node->segments, node->config.memory_bytes, node->config.segment_bytes) ||
@@ -300,6 +347,8 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
         return no_memory(detail, detail_bytes, "a node");
     memset(node, 0, sizeof(*node));
     node->config = *config;
+    node->cluster = *config->cluster;
+    node->config.cluster = &node->cluster;
     if (config->time == NULL)
         node->config.time = &time_of_machine;
     if (config->window_entries == 0)
@@ -312,6 +361,7 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
         node->config.producers_max = PRODUCERS_MAX;
     node->self = config->self;
     node->nodes = (uint8_t)config->cluster->nodes;
+    node->present = agreed_present(&config->identity->agreed);
     node->bell = config->bell;
     snprintf(node->name, sizeof(node->name), "%s", config->cluster->names[config->self]);
     node->codec = (struct codec){.hello = config->cluster->id, .self = config->self, .worker = 0};
@@ -323,10 +373,8 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     error = memory_init(node, detail, detail_bytes);
     if (error == CAIRN_OK)
         error = rings_init(node, detail, detail_bytes);
-    if (error == CAIRN_OK && config->cluster->transport == TRANSPORT_MEMIF)
-        error = memif_ports_init(node, detail, detail_bytes);
-    if (error == CAIRN_OK && config->cluster->transport == TRANSPORT_NETNS)
-        error = interface_ports_init(node, detail, detail_bytes);
+    if (error == CAIRN_OK)
+        error = ports_init(node, detail, detail_bytes);
     if (error != CAIRN_OK) {
         node_free(node);
         return error;
@@ -346,8 +394,8 @@ node_link(struct node *left, struct node *right, char *detail, size_t detail_byt
                              detail, detail_bytes);
     if (error != CAIRN_OK)
         return error;
-    port_attach(left, right->self);
-    port_attach(right, left->self);
+    node_attach_port(left, right->self);
+    node_attach_port(right, left->self);
     return CAIRN_OK;
 }
 
@@ -372,7 +420,7 @@ node_plug(struct node *node, uint8_t peer, const struct port *port)
 {
     node->ports[peer] = *port;
     node->ports[peer].borrowed = true;
-    port_attach(node, peer);
+    node_attach_port(node, peer);
 }
 
 void
@@ -409,7 +457,7 @@ node_end(const struct node *node)
     if (introduction_phase(&node->introduction) != PHASE_ENDED)
         return NODE_GOES_ON;
     introduction_show(node, &view);
-    return view.standing == STANDING_REFUSED ? NODE_REFUSED : NODE_FORGOT;
+    return view.standing == STANDING_REFUSED || view.standing == STANDING_REMOVED ? NODE_REFUSED : NODE_FORGOT;
 }
 
 struct worker *
@@ -624,6 +672,7 @@ event_name(enum event_kind kind)
         [EVENT_STEPS_ASIDE] = "steps_aside",
         [EVENT_CLOCK] = "clock",
         [EVENT_DECIDED] = "decided",
+        [EVENT_AGREED] = "agreed",
     };
 
     return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";

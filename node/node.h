@@ -24,7 +24,7 @@ struct node_config {
     uint32_t asked_number;           /* forgotten: it asks for this number at least; 0: for any */
     /* Keeps the identity, durably, before what it says takes effect. NULL: there is nothing that could outlive the node. */
     bool (*keep)(void *context, const struct identity *identity, char *detail, size_t detail_bytes);
-    void *keep_context;
+    void *keep_context;          /* of keep and find_bell */
     struct disk *disk;           /* of its journal, borrowed; NULL: logs live in memory alone */
     uint32_t journal_file_bytes; /* 0: 64 MiB, less where the disk is small */
     uint64_t scrub_bytes_per_s;  /* that are read again in the background; 0: none */
@@ -33,10 +33,12 @@ struct node_config {
     uint64_t seed;
     struct doorbell *bell;                        /* the polling lcore's */
     struct doorbell *peer_bells[CAIRN_NODES_MAX]; /* NULL where a peer cannot be woken */
-    uint32_t channel_bytes;                       /* ring size of each client */
-    uint32_t election_patience;                   /* 0, 1: as usual; n: waits n times as long to campaign */
-    uint64_t retain_bytes;                        /* of logs that do not say themselves; 0: everything */
-    const char *directory;                        /* of the admin socket; NULL: none */
+    /* That of a node which joins while this one runs. NULL: such a one cannot be woken. */
+    struct doorbell *(*find_bell)(void *context, const char *name);
+    uint32_t channel_bytes;     /* ring size of each client */
+    uint32_t election_patience; /* 0, 1: as usual; n: waits n times as long to campaign */
+    uint64_t retain_bytes;      /* of logs that do not say themselves; 0: everything */
+    const char *directory;      /* of the admin socket; NULL: none */
     bool allow_faults;
     /* What a simulator gives: */
     const struct time_source *time; /* NULL: the machine's */
@@ -77,6 +79,7 @@ enum event_kind {
     EVENT_STEPS_ASIDE,
     EVENT_CLOCK,
     EVENT_DECIDED,
+    EVENT_AGREED,
     EVENT_KINDS,
 };
 

@@ -400,7 +400,7 @@ node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_by
         return false;
     if (verdict == CODEC_STRANGER)
         introduction_stranger(node, peer, now_ns);
-    if (verdict == CODEC_OK && decoded.type == CODEC_HELLO && decoded.hello_bytes != sizeof(struct hello))
+    if (verdict == CODEC_OK && decoded.type == CODEC_HELLO && !introduction_is_sized(&decoded))
         verdict = CODEC_SHORT;
     if (verdict != CODEC_OK) {
         count(&node->counters.frames_dropped[verdict]);

@@ -27,7 +27,7 @@ is_called_for(const struct node *node)
 {
     const struct lives *lives = &node->introduction.lives;
     cairn_node_set well = atomic_load_explicit(&node->introduction.well, memory_order_relaxed);
-    bool enough = (uint32_t)__builtin_popcount(well) > node->nodes / 2u;
+    bool enough = (uint32_t)__builtin_popcount(well) > (uint32_t)__builtin_popcount(node->present) / 2;
 
     if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || !introduction_is_recovered(node))
         return CAIRN_RECOVERING;
@@ -76,7 +76,8 @@ is_known(const struct node *node)
     const struct lives *lives = &node->introduction.lives;
 
     for (uint8_t seat = 0; seat < node->nodes; seat++) {
-        if ((node->rescue.given_up >> seat & 1) && lives_agreeing(lives, seat) <= node->nodes / 2u)
+        if ((node->rescue.given_up >> seat & 1) &&
+            lives_agreeing(lives, seat) <= (uint32_t)__builtin_popcount(node->present) / 2)
             return false;
     }
     return true;

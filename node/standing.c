@@ -55,6 +55,12 @@ standing_at_start(struct identity *identity, bool found, struct disk *disk, cons
     *standing = found ? STANDING_MEMBER : STANDING_WAITING;
     if (!found)
         identity->life = (struct life){.id = *life};
+    /* It was added to a cluster that was there, and has not lived yet. */
+    if (found && identity->born && identity->life.number == 0) {
+        forget(identity, life, standing);
+        identity->born = true;
+        return CAIRN_OK;
+    }
     /* Founded, and not begun: it has promised nothing. */
     if (!found || (identity->born && !identity->begun))
         return CAIRN_OK;

@@ -327,6 +327,9 @@ struct snapshot {
         struct log_rules rules;
     } logs[LOGS_MAX];
     struct fault_rule faults[CAIRN_NODES_MAX];
+    struct agreed agreed;
+    struct cairn_id members[CAIRN_NODES_MAX]; /* that it names */
+    uint64_t ceiling_ns, hold_max_ns; /* that this node's own configuration makes of it; where its lsn is not 0 */
 };
 
 /* The records that the event now in the core brought. */
@@ -357,8 +360,12 @@ struct slow_peers {
 
 struct node {
     struct node_config config;
+    struct cluster_config cluster; /* as agreed on by now: the control thread's; names that the worker knows stay */
     char name[CAIRN_NAME_BYTES];
-    uint8_t self, nodes;
+    uint8_t self;
+    _Atomic uint8_t nodes;   /* seats; the worker writes, once their ports are there */
+    cairn_node_set present;  /* whose members are of the cluster; the worker's */
+    uint64_t promise_set_ns; /* the worker's: when the timeout was last lowered */
     /* Of this life, from when its logs begin: its number; whether there were lives before; whether it cannot trust its
      * journal. */
     uint32_t incarnation;
@@ -654,6 +661,12 @@ void admin_closed(void *context, void *connection);
 
 /* turn.c */
 uint32_t node_turn(void *context, uint64_t now_ns, bool drained);
+void node_attach_port(struct node *node, uint8_t peer);
+/* Control thread: a port to a seat that was not there before, and room for what comes from it. */
+enum cairn_error node_welcome(struct node *node, uint8_t seat, const struct snapshot *snapshot, char *detail,
+                              size_t detail_bytes);
+/* How long a link that flaps is held back at most. */
+uint64_t node_hold_max_ns(const struct node *node);
 void adopt_snapshot(struct node *node, uint64_t now_ns);
 uint64_t node_deadline_ns(void *context);
 bool node_waits(void *context);

@@ -5,6 +5,7 @@
 
 #include <urcu/urcu-qsbr.h>
 
+#include "agree.h"
 #include "state.h"
 
 /* Without work for this long a node rests: docs/operations.md, idle. */
@@ -63,7 +64,7 @@ tell_lost(struct node *node, uint8_t peer)
 static void
 tell_reach(struct node *node, cairn_node_set before)
 {
-    cairn_node_set all = ((cairn_node_set)1 << node->nodes) - 1;
+    cairn_node_set all = node->present;
     cairn_node_set lost = before & ~node->reach;
 
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
@@ -71,7 +72,8 @@ tell_reach(struct node *node, cairn_node_set before)
             tell_lost(node, peer);
     }
     if (node->reach == all && before != all)
-        node_event(node, EVENT_HEALED, NULL, node->self, 0, 0, "reaching %u of %u", node->nodes, node->nodes);
+        node_event(node, EVENT_HEALED, NULL, node->self, 0, 0, "reaching %d of %d", __builtin_popcount(all),
+                   __builtin_popcount(all));
 }
 
 /* How often as long as others a node waits to campaign that is worse off than they. */
@@ -119,6 +121,8 @@ adopt_snapshot(struct node *node, uint64_t now_ns)
     if (snapshot->version == node->snapshot_version)
         return;
     node->snapshot_version = snapshot->version;
+    if (node->introduction.entered)
+        agree_adopt(node, snapshot, now_ns);
     for (uint32_t i = 0; i < snapshot->count; i++) {
         struct node_log *log = snapshot->logs[i].log;
 
@@ -278,6 +282,7 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         atomic_store_explicit(&node->resting, node->pace_ns != node->detector.config.interval_ns, memory_order_relaxed);
         introduction_review(node);
         rescue_turn(node, now_ns);
+        agree_beat(node, now_ns);
         durable_tick(node, now_ns);
         evict(node);
         health_tick(node, now_ns);
@@ -371,6 +376,14 @@ settle(struct node *node, uint64_t now_ns)
     return 1;
 }
 
+/* The first turn with logs: what was read at the start may have more that was agreed on than was known then. */
+static void
+enter(struct node *node, uint64_t now_ns)
+{
+    introduction_enter(node);
+    agree_adopt(node, rcu_dereference(node->snapshot), now_ns);
+}
+
 uint32_t
 node_turn(void *context, uint64_t now_ns, bool drained)
 {
@@ -384,7 +397,7 @@ node_turn(void *context, uint64_t now_ns, bool drained)
         return 0;
     }
     if (!node->introduction.entered)
-        introduction_enter(node);
+        enter(node, now_ns);
     adopt_snapshot(node, now_ns);
     take_commands(node);
     work = durable_poll(node, now_ns);

@@ -61,7 +61,9 @@ core_init(void *memory, const struct core_config *config, uint64_t now_ns)
     core->lives[config->self] = config->incarnation;
     /* A former life may have promised a lease. */
     if (config->incarnation > 1)
-        core->promise_until_ns = now_ns + config->election_timeout_ns;
+        core->promise_until_ns = now_ns + (config->promised_ns > config->election_timeout_ns
+                                               ? config->promised_ns
+                                               : config->election_timeout_ns);
     core->recovery_nonce = ((uint64_t)config->incarnation << 32) | 1;
     election_reset(core, now_ns);
     return core;
@@ -71,6 +73,13 @@ void
 core_set_policy(struct core *core, enum cairn_policy policy)
 {
     core->config.policy = policy;
+}
+
+void
+core_set_nodes(struct core *core, cairn_node_set nodes)
+{
+    assert(nodes & node_bit(core->config.self));
+    core->config.nodes = nodes | core->committed_members.voters | core->committed_members.learners;
 }
 
 struct message

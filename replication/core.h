@@ -187,7 +187,8 @@ struct message {
             uint64_t hint_lsn;  /* no: go on after this one */
         } append_reply;
         struct {
-            uint64_t seq; /* confirmation round */
+            uint64_t seq;        /* confirmation round */
+            uint64_t promise_ns; /* reply, yes: so long the sender helps nobody else to lead */
         } confirm;
         struct {
             uint64_t token, lsn;
@@ -295,12 +296,13 @@ enum core_stop {
 
 struct core_config {
     uint8_t self;
-    cairn_node_set nodes;   /* all that a message may come from; 0: the members */
-    struct members members; /* that the log begins with */
-    uint32_t incarnation;   /* of this node, rising with each start, from 1 */
-    uint64_t seed;          /* of the election jitter */
-    uint64_t election_timeout_ns;
-    uint32_t election_patience; /* how many times as long this node waits to campaign; 0 is 1 */
+    cairn_node_set nodes;         /* all that a message may come from; 0: the members */
+    struct members members;       /* that the log begins with */
+    uint32_t incarnation;         /* of this node, rising with each start, from 1 */
+    uint64_t seed;                /* of the election jitter */
+    uint64_t election_timeout_ns; /* no lease of this node's, and no promise that others' rest on, is longer */
+    uint64_t promised_ns;         /* what a life before may have promised at the longest; 0: election_timeout_ns */
+    uint32_t election_patience;   /* how many times as long this node waits to campaign; 0 is 1 */
     uint64_t retransmit_ns;
     uint32_t window_entries; /* uncommitted entries at most, a power of two */
     uint32_t producers_max;  /* producers remembered, a power of two */
@@ -324,6 +326,13 @@ void core_set_policy(struct core *core, enum cairn_policy policy);
  * the election timeout, whatever is said; and how many times as long as others it waits to campaign itself, being worse off
  * than they. What leases and promises rest on does not change. Before every core_tick(). */
 void core_set_patience(struct core *core, uint64_t wait_ns, uint32_t times);
+
+/* The cluster has agreed on another election timeout. Promises that were given are kept, and each says how long it holds,
+ * so leases stay within them whoever learns of the change first. */
+void core_set_election_timeout(struct core *core, uint64_t election_timeout_ns);
+
+/* Who may speak, members of the log among them. It changes no quorum. */
+void core_set_nodes(struct core *core, cairn_node_set nodes);
 
 /* What an append became. */
 struct accepted {

@@ -43,6 +43,17 @@ core_set_patience(struct core *core, uint64_t wait_ns, uint32_t times)
     core->patience_times = times;
 }
 
+void
+core_set_election_timeout(struct core *core, uint64_t election_timeout_ns)
+{
+    if (core->config.election_timeout_ns == election_timeout_ns)
+        return;
+    core->config.election_timeout_ns = election_timeout_ns;
+    core->config.retransmit_ns = election_timeout_ns / 2;
+    if (core->patience_ns != 0 && core->patience_ns < election_timeout_ns)
+        core->patience_ns = election_timeout_ns;
+}
+
 /* Between one and two timeouts; the only voter has nobody to wait for. */
 static uint64_t
 drawn_wait_ns(struct core *core, uint64_t timeout_ns)

@@ -104,17 +104,34 @@ reads_serve(struct core *core, const struct sink *sink)
     core->reads_count = kept;
 }
 
+/* This node's election timeout, or what a voter promised where that is less: nodes may not know yet of another timeout
+ * that was agreed on. */
+static uint64_t
+lease_ns_of_round(const struct core *core, uint64_t seq)
+{
+    uint64_t lease_ns = core->config.election_timeout_ns;
+
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
+        const struct progress *progress = &core->progress[peer];
+
+        if (progress->confirmed_seq >= seq && progress->promised_ns < lease_ns && peer != core->config.self)
+            lease_ns = progress->promised_ns;
+    }
+    return lease_ns;
+}
+
 /* The lease (thesis 6.4.1): whoever answers a round promises to help nobody else to lead for an election
  * timeout. It runs from when the round was first sent, by the leader's clock, less what two clocks may
  * drift apart. Rounds before the newest change of membership do not count: the voters may be others. */
 uint64_t
 reads_lease_end_ns(const struct core *core)
 {
-    uint64_t seq = confirmed_seq(core), lease_ns = core->config.election_timeout_ns;
+    uint64_t seq = confirmed_seq(core), lease_ns;
 
     assert(core->role == ROLE_LEADER);
     if (core->lease_over || seq <= core->lease_floor_seq || seq + ROUNDS_KEPT <= core->confirm_seq)
         return 0;
+    lease_ns = lease_ns_of_round(core, seq);
     return core->confirm_began_ns[seq % ROUNDS_KEPT] + lease_ns - lease_ns / LEASE_DRIFT_SHARE;
 }
 
@@ -181,6 +198,7 @@ receive_confirm(struct core *core, const struct message *message, uint64_t now_n
     if (reply.yes && core->promise_until_ns < now_ns + core->config.election_timeout_ns)
         core->promise_until_ns = now_ns + core->config.election_timeout_ns;
     reply.confirm.seq = message->confirm.seq;
+    reply.confirm.promise_ns = reply.yes ? core->config.election_timeout_ns : 0;
     core_send(&reply, sink);
 }
 
@@ -193,8 +211,10 @@ receive_confirm_reply(struct core *core, const struct message *message, const st
         return;
     if (message->confirm.seq > core->confirm_seq)
         return;
-    if (message->confirm.seq > progress->confirmed_seq)
+    if (message->confirm.seq > progress->confirmed_seq) {
         progress->confirmed_seq = message->confirm.seq;
+        progress->promised_ns = message->confirm.promise_ns;
+    }
     reads_serve(core, sink);
 }
 

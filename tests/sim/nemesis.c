@@ -27,6 +27,8 @@ nemesis_start(struct sim *sim)
     }
     if (sim->plan.faults & 1u << FAULT_CLOCK_WRONG)
         sim_plan_happening(sim, random_under(&sim->clocks, 500 * MS), HAPPEN_FAULT, 0, 0, FAULT_CLOCK_WRONG, 0);
+    if (sim->plan.faults & 1u << FAULT_AGREED)
+        sim_plan_happening(sim, random_under(&sim->changes, 200 * MS), HAPPEN_FAULT, 0, 0, FAULT_AGREED, 0);
 }
 
 static uint8_t
@@ -292,6 +294,21 @@ clock_wrong(struct sim *sim)
     sim_plan_happening(sim, 100 * MS + random_under(&sim->clocks, 3000 * MS), HAPPEN_FAULT, 0, 0, FAULT_CLOCK_WRONG, 0);
 }
 
+/* What is agreed on is changed, with nodes cut off, behind or down: timeouts, on which leases rest, get shorter and longer
+ * than what others still go by. */
+static void
+change_agreed(struct sim *sim)
+{
+    char change[96];
+
+    sim->counts.kinds |= 1u << FAULT_AGREED;
+    snprintf(change, sizeof(change), "\"timeout_us\":%lu,\"memory_mib\":%lu",
+             (unsigned long)(4 + 2 * random_under(&sim->changes, 4)) * (unsigned long)(SIM_TIMEOUT_NS / 10000),
+             (unsigned long)(256 + random_under(&sim->changes, 1000)));
+    catalog_write(sim, 0, "agree", change);
+    sim_plan_happening(sim, 20 * MS + random_under(&sim->changes, 400 * MS), HAPPEN_FAULT, 0, 0, FAULT_AGREED, 0);
+}
+
 static void
 clock_right(struct sim *sim, uint8_t node, bool all)
 {
@@ -392,6 +409,10 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
         clock_wrong(sim);
         return;
     }
+    if (kind == FAULT_AGREED) {
+        change_agreed(sim);
+        return;
+    }
     node = any_node(sim);
     other = other_node(sim, node);
     switch (kind) {
@@ -459,6 +480,7 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     case FAULT_OLD_COPY:
     case FAULT_VOLUME:
     case FAULT_CLOCK_WRONG:
+    case FAULT_AGREED:
     case FAULT_KINDS:
         break;
     }

@@ -168,6 +168,16 @@ draw_clocks(struct plan *plan, uint64_t seed, uint32_t without)
         plan->faults |= 1u << FAULT_CLOCK_WRONG & ~without;
 }
 
+/* And this. */
+static void
+draw_changes(struct plan *plan, uint64_t seed, uint32_t without)
+{
+    struct stream_random random = {seed * 0x9e3779b97f4a7c15u + 17};
+
+    if (random_under(&random, 4) == 0)
+        plan->faults |= 1u << FAULT_AGREED & ~without;
+}
+
 void
 plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile profile)
 {
@@ -191,4 +201,5 @@ plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile p
     draw_flood(plan, seed, without);
     draw_operators(plan, seed, without);
     draw_clocks(plan, seed, without);
+    draw_changes(plan, seed, without);
 }

@@ -113,6 +113,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
     sim->operators.state = plan->seed * 17 + 9;
     sim->floods.state = plan->seed * 13 + 7;
     sim->clocks.state = plan->seed * 13 + 9;
+    sim->changes.state = plan->seed * 19 + 9;
     sim->sockets = sockets;
     sim->pool = pool;
     sim->frames = frames;

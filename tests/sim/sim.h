@@ -80,7 +80,8 @@ bool random_chance(struct stream_random *random, uint32_t ppm);
     X(WIPED, wiped)                                                                                                    \
     X(OLD_COPY, old_copy)                                                                                              \
     X(VOLUME, volume)                                                                                                  \
-    X(CLOCK_WRONG, clock_wrong)
+    X(CLOCK_WRONG, clock_wrong)                                                                                        \
+    X(AGREED, agreed)
 enum fault_kind {
 #define FAULT_ENUM(NAME, name) FAULT_##NAME,
     FAULTS(FAULT_ENUM)
@@ -375,7 +376,7 @@ struct sim {
     struct plan plan;
     uint64_t now_ns, started_ns;
     struct queue queue;
-    struct stream_random network, nemesis, load, disks, operators, floods, clocks;
+    struct stream_random network, nemesis, load, disks, operators, floods, clocks, changes;
     struct cluster_config cluster;
     struct sim_node nodes[SIM_NODES];
     struct link_state links[SIM_NODES][SIM_NODES];

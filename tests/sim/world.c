@@ -143,8 +143,9 @@ node_boot(struct sim_node *node)
 {
     struct sim *sim = node->sim;
     struct identity identity;
+    struct cluster_config cluster = sim->cluster;
     struct node_config config = {
-        .cluster = &sim->cluster,
+        .cluster = &cluster,
         .self = node->self,
         .keep = keep_identity,
         .keep_context = node,
@@ -172,6 +173,7 @@ node_boot(struct sim_node *node)
         sim_violation(sim, "node n%u cannot tell who it is", node->self + 1);
         return;
     }
+    cluster_config_adopt(&cluster, &identity.agreed);
     if (node_create(&config, &node->node, detail, sizeof(detail)) != CAIRN_OK) {
         sim_violation(sim, "node n%u does not start: %s", node->self + 1, detail);
         node->node = NULL;

@@ -10,6 +10,10 @@
 
 #define MS 1000000ull
 #define NODES 3
+#define FIGURES                                                                                                        \
+    {                                                                                                                  \
+        .nodes = NODES, .heartbeat_ns = MS, .timeout_ns = 10 * MS, .clock_bound_ns = 1000 * MS, .memory_mib = 64       \
+    }
 
 struct world {
     struct lives nodes[NODES];
@@ -25,18 +29,13 @@ id(uint8_t what)
 static struct agreed
 agreed_of_three(void)
 {
-    return (struct agreed){.number = 7,
-                           .nodes = NODES,
-                           .names = {"n1", "n2", "n3"},
-                           .heartbeat_ns = MS,
-                           .timeout_ns = 10 * MS,
-                           .memory_mib = 64};
+    return (struct agreed){.number = 7, .names = {"n1", "n2", "n3"}, .now = FIGURES, .founded = FIGURES};
 }
 
 static void
 begin(struct world *world, uint8_t node, const struct identity *identity, enum standing standing)
 {
-    lives_init(&world->nodes[node], identity, standing, agreed_fingerprint(&identity->agreed), 200 * MS);
+    lives_init(&world->nodes[node], identity, standing, 200 * MS);
 }
 
 static struct world
@@ -496,6 +495,115 @@ strangers_are_told_apart(void **state)
     assert_false(world.nodes[0].peers[1].introduced);
 }
 
+/* The catalog has come to an entry at those nodes. */
+static struct agreed
+agree(struct world *world, const struct agreed_change *change, uint64_t lsn, uint32_t who)
+{
+    struct agreed agreed = agreed_of_three();
+    struct cairn_id members[CAIRN_NODES_MAX] = {id(11), id(12), id(13)};
+    uint8_t seat;
+
+    assert_int_equal(agreed_apply(&agreed, change, lsn, 0, &seat), AGREED_TAKEN);
+    if (seat != CAIRN_NODE_NONE)
+        members[seat] = change->member;
+    for (uint8_t i = 0; i < NODES; i++) {
+        if (who >> i & 1)
+            lives_agree(&world->nodes[i], &agreed, members);
+    }
+    return agreed;
+}
+
+static void
+who_lags_is_believed_and_who_differs_is_not(void **state)
+{
+    struct world world = founded();
+    struct hello hello;
+
+    (void)state;
+    talk(&world, 7);
+    agree(&world, &(struct agreed_change){.timeout_ns = 20 * MS}, 5, 1);
+    agree(&world, &(struct agreed_change){.timeout_ns = 30 * MS}, 5, 4);
+    talk(&world, 3);
+    assert_true(acquainted(&world, 0, 1));
+    lives_tell(&world.nodes[2], 0, &hello);
+    assert_int_equal(lives_hear(&world.nodes[0], 2, &hello, false, 0), LIVES_DIFFERS);
+    /* What leases rested on is kept with what they rest on now. */
+    assert_int_equal(world.nodes[0].identity.promised_ns, 0);
+    world = founded();
+    agree(&world, &(struct agreed_change){.timeout_ns = 5 * MS}, 5, 1);
+    assert_int_equal(world.nodes[0].identity.promised_ns, 10 * MS);
+}
+
+static void
+who_is_added_is_taught_and_was_never_there_before(void **state)
+{
+    struct world world = founded();
+    const struct agreed_change change = {.add = "n4", .member = id(14)};
+    struct agreed agreed = agreed_of_three();
+    struct identity identity = {.self = 3, .life.id = id(24)};
+    struct lives fourth;
+    struct hello hello;
+    struct lesson lesson;
+    uint8_t seat;
+
+    (void)state;
+    talk(&world, 7);
+    /* Its cluster file lists it, and no cluster knows it. */
+    agreed_apply(&agreed, &change, 1, 0, &seat);
+    agreed.lsn = 0;
+    agreed.founded = agreed.now;
+    identity.agreed = agreed;
+    lives_init(&fourth, &identity, STANDING_WAITING, 200 * MS);
+    lives_tell(&fourth, 0, &hello);
+    assert_int_equal(lives_hear(&world.nodes[0], 3, &hello, false, 0), 0);
+    agree(&world, &change, 5, 7);
+    for (uint8_t i = 0; i < NODES; i++)
+        lives_kept(&world.nodes[i], world.nodes[i].version);
+    assert_int_equal(lives_hear(&world.nodes[0], 3, &hello, false, 0), LIVES_REPLY | LIVES_TEACH);
+    lives_tell(&world.nodes[0], 3, &hello);
+    assert_int_equal(lives_hear(&fourth, 0, &hello, false, 0), 0);
+    lives_teach(&world.nodes[0], &lesson);
+    lesson.agreed.names[3][0] = 'x';
+    assert_int_equal(lives_learn(&fourth, 0, &lesson), 0);
+    lives_teach(&world.nodes[0], &lesson);
+    lesson.agreed.now.nodes = 200;
+    assert_int_equal(lives_learn(&fourth, 0, &lesson), 0);
+    lives_teach(&world.nodes[0], &lesson);
+    assert_int_equal(lives_learn(&fourth, 0, &lesson), LIVES_LEARNED | LIVES_CHANGED);
+    assert_int_equal(fourth.standing, STANDING_LEARNED);
+    /* It starts anew by that. */
+    identity = fourth.identity;
+    lives_init(&fourth, &identity, STANDING_FORGOTTEN, 200 * MS);
+    for (uint8_t i = 0; i < NODES; i++) {
+        assert_int_equal(fourth.standing, STANDING_FORGOTTEN);
+        lives_tell(&fourth, i, &hello);
+        lives_hear(&world.nodes[i], 3, &hello, false, 0);
+        lives_kept(&world.nodes[i], world.nodes[i].version);
+        lives_tell(&world.nodes[i], 3, &hello);
+        lives_hear(&fourth, i, &hello, false, 0);
+    }
+    assert_int_equal(fourth.standing, STANDING_MEMBER);
+    assert_true(fourth.identity.life.number == 1 && fourth.identity.born && !fourth.identity.forgotten);
+}
+
+static void
+who_is_removed_is_told_and_not_heard(void **state)
+{
+    struct world world = founded();
+    struct hello hello;
+
+    (void)state;
+    talk(&world, 7);
+    agree(&world, &(struct agreed_change){.remove = "n3"}, 5, 3);
+    assert_false(world.nodes[0].peers[2].introduced);
+    lives_tell(&world.nodes[2], 0, &hello);
+    assert_int_equal(lives_hear(&world.nodes[0], 2, &hello, false, 0), LIVES_REPLY);
+    lives_tell(&world.nodes[0], 2, &hello);
+    assert_int_equal(lives_hear(&world.nodes[2], 0, &hello, false, 0), LIVES_REMOVED);
+    assert_int_equal(world.nodes[2].standing, STANDING_REMOVED);
+    assert_true(acquainted(&world, 0, 1));
+}
+
 static void
 of_two_that_run_at_once_the_later_is_refused(void **state)
 {
@@ -599,6 +707,9 @@ main(void)
         cmocka_unit_test(a_cluster_is_founded_where_all_wait),
         cmocka_unit_test(a_process_that_was_not_there_at_the_foundation_has_forgotten),
         cmocka_unit_test(strangers_are_told_apart),
+        cmocka_unit_test(who_lags_is_believed_and_who_differs_is_not),
+        cmocka_unit_test(who_is_added_is_taught_and_was_never_there_before),
+        cmocka_unit_test(who_is_removed_is_told_and_not_heard),
         cmocka_unit_test(of_two_that_run_at_once_the_later_is_refused),
         cmocka_unit_test(numbers_that_cannot_be_change_nothing),
         cmocka_unit_test(the_file_gives_back_what_was_kept),

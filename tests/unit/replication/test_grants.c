@@ -130,6 +130,70 @@ leadership_is_handed_over_when_no_grant_runs(void **state)
     cluster_free(cluster);
 }
 
+static void
+set_timeouts(struct cluster *cluster, const struct member *but, uint64_t timeout_ns)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        if (&cluster->members[i] != but)
+            core_set_election_timeout(cluster->members[i].core, timeout_ns);
+    }
+}
+
+/* Confirmed by the voters, then hung and cut off: while another leads, nothing is read under the lease. Returns for how long the
+ * lease ran. */
+static uint64_t
+lease_of_cut_off(struct cluster *cluster, struct member *leader)
+{
+    uint64_t ran_ns = 0;
+    bool deposed = false;
+
+    cluster_cut(cluster, member_index(leader), true);
+    leader->down = true;
+    for (uint64_t waited_ns = 0; waited_ns < 12 * TIMEOUT; waited_ns += TIMEOUT / 8) {
+        bool led = false, current = lease_read(cluster, leader);
+
+        for (uint32_t i = 0; i < cluster->count; i++)
+            led |= &cluster->members[i] != leader && core_role(cluster->members[i].core) == ROLE_LEADER;
+        assert_false(led && current);
+        deposed |= led;
+        ran_ns = current ? waited_ns : ran_ns;
+        cluster_run(cluster, TIMEOUT / 8);
+    }
+    assert_true(deposed);
+    return ran_ns;
+}
+
+/* Another timeout was agreed on, and comes to one node after another. */
+static void
+a_lease_is_no_longer_than_the_promises_that_it_rests_on(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, seed);
+        struct member *leader = cluster_leader(cluster);
+        struct accepted accepted;
+
+        assert_int_equal(cluster_append(cluster, leader, 7, 1, CAIRN_ACK_MAJORITY, &accepted), CAIRN_OK);
+        cluster_run(cluster, TIMEOUT);
+        if (seed % 2 == 0) {
+            /* A longer one, which the leader alone knows of. */
+            core_set_election_timeout(leader->core, 4 * TIMEOUT);
+            (void)lease_read(cluster, leader);
+            cluster_run(cluster, TIMEOUT / 8);
+            assert_true(lease_of_cut_off(cluster, leader) < TIMEOUT);
+        } else {
+            /* A shorter one, which the voters learn of when they have just promised more. */
+            set_timeouts(cluster, NULL, 4 * TIMEOUT);
+            cluster_run(cluster, TIMEOUT);
+            (void)lease_read(cluster, leader);
+            cluster_run(cluster, TIMEOUT / 8);
+            set_timeouts(cluster, leader, TIMEOUT);
+            assert_true(lease_of_cut_off(cluster, leader) > 2 * TIMEOUT);
+        }
+        cluster_free(cluster);
+    }
+}
+
 int
 main(void)
 {
@@ -139,6 +203,7 @@ main(void)
         cmocka_unit_test(a_commit_waits_for_who_was_granted),
         cmocka_unit_test(who_was_cut_off_is_granted_nothing_before_it_holds_all),
         cmocka_unit_test(leadership_is_handed_over_when_no_grant_runs),
+        cmocka_unit_test(a_lease_is_no_longer_than_the_promises_that_it_rests_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,17 @@
+/* What the nodes of a cluster agree on, and how it is changed: cairn cluster show|set|add|remove. */
+#ifndef CLI_AGREE_H
+#define CLI_AGREE_H
+
+#include "agreed.h"
+#include "cli.h"
+
+/* What one node says of it; CAIRN_NODE_NONE: whoever answers. Returns the exit status. */
+int cli_agreed_show(const struct cluster_config *cluster, uint8_t via, bool json);
+
+/* The newest that nodes which answer say; where none does, what the cluster file says. */
+void cli_agreed(const struct cluster_config *cluster, struct agreed *out);
+
+/* Asks for a change, and returns when it is in force on all nodes that answer, with the exit status. */
+int cli_agreed_change(const struct cluster_config *cluster, const struct agreed_change *change, bool json);
+
+#endif

@@ -1,0 +1,72 @@
+/* Entries of the catalog. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define DEADLINE_NS 10000000000u
+
+const char *
+cli_silent_note(const struct cluster_config *cluster, cairn_node_set silent, char *note, size_t note_bytes)
+{
+    char text[512];
+
+    cli_silent_text(cluster, silent, text, sizeof(text));
+    snprintf(note, note_bytes, text[0] == '\0' ? "%s" : " (%s)", text);
+    return note;
+}
+
+/* silent: who did not answer the command's own first question. */
+static void
+say_catalog_waits(const struct cluster_config *cluster, cairn_node_set silent, struct cli_waiting *waiting)
+{
+    char note[520];
+
+    cli_waits(waiting, "for the catalog of logs to take the change%s",
+              cli_silent_note(cluster, silent, note, sizeof(note)));
+}
+
+/* An entry of the catalog, by whichever node takes it. */
+int
+cli_catalog_append(const struct cluster_config *cluster, json_t *change, cairn_node_set silent,
+                   struct cli_waiting *waiting, uint64_t *lsn)
+{
+    const char *names[CAIRN_NODES_MAX];
+    struct session_sockets sockets = cli_sockets(cluster, names);
+    struct session_config config = {
+        .nodes = cluster->nodes,
+        .connect = session_connect_shm,
+        .connect_context = &sockets,
+        .log = "_catalog",
+        .via = CAIRN_NODE_NONE,
+        .ack = CAIRN_ACK_MAJORITY,
+        .deadline_ns = DEADLINE_NS,
+    };
+    char *text = json_dumps(change, JSON_COMPACT), detail[256] = "";
+    struct cairn_entry entry = {.payload = text, .payload_bytes = text == NULL ? 0 : (uint32_t)strlen(text)};
+    struct session_result result = {.error = CAIRN_OK};
+    struct session *session;
+    int status = 0;
+
+    json_decref(change);
+    say_catalog_waits(cluster, silent, waiting);
+    if (text == NULL || session_open(&config, &session, detail, sizeof(detail)) != CAIRN_OK) {
+        free(text);
+        return cli_fail("the cluster is down: %s", detail);
+    }
+    session_append(session, &entry);
+    while (!session_poll(session, &result)) {
+        session_wait(session);
+        say_catalog_waits(cluster, silent, waiting);
+    }
+    session_close(session);
+    free(text);
+    if (result.error != CAIRN_OK) {
+        status = cli_exit_status(result.error);
+        cli_fail("the catalog cannot be changed: %s (reaching %u of %u)", cairn_error_text(result.error),
+                 result.result.reached, cluster->nodes);
+    }
+    if (lsn != NULL)
+        *lsn = result.result.lsn;
+    return status;
+}

@@ -1,0 +1,198 @@
+#include "agree.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control.h"
+#include "state.h"
+
+void
+agree_begin(struct node *node, const struct identity *identity)
+{
+    agreed_as_founded(&identity->agreed, &node->control->replayed);
+    node->snapshot->agreed = identity->agreed;
+    memcpy(node->snapshot->members, identity->members, sizeof(node->snapshot->members));
+}
+
+static bool
+take_u64(const json_t *entry, const char *key, uint64_t scale, uint64_t max, uint64_t *out)
+{
+    const json_t *number = json_object_get(entry, key);
+
+    if (number == NULL)
+        return true;
+    if (!json_is_integer(number) || json_integer_value(number) <= 0 ||
+        (uint64_t)json_integer_value(number) > max / scale)
+        return false;
+    *out = (uint64_t)json_integer_value(number) * scale;
+    return true;
+}
+
+static bool
+take_name(const json_t *entry, const char *key, char out[CAIRN_NAME_BYTES])
+{
+    const json_t *name = json_object_get(entry, key);
+
+    if (name == NULL)
+        return true;
+    if (!json_is_string(name) || !agreed_is_name(json_string_value(name)))
+        return false;
+    snprintf(out, CAIRN_NAME_BYTES, "%s", json_string_value(name));
+    return true;
+}
+
+/* false: it is none of this version's. */
+static bool
+take_change(const json_t *entry, struct agreed_change *out)
+{
+    const char *member = json_string_value(json_object_get(entry, "member"));
+    uint64_t memory_mib = 0;
+
+    *out = (struct agreed_change){0};
+    if (!take_u64(entry, "heartbeat_us", 1000, TIMEOUT_MAX_NS, &out->heartbeat_ns) ||
+        !take_u64(entry, "timeout_us", 1000, TIMEOUT_MAX_NS, &out->timeout_ns) ||
+        !take_u64(entry, "clock_bound_ms", 1000000, CLOCK_BOUND_MAX_NS, &out->clock_bound_ns) ||
+        !take_u64(entry, "memory_mib", 1, MEMORY_MIB_MAX, &memory_mib) || !take_name(entry, "add", out->add) ||
+        !take_name(entry, "remove", out->remove))
+        return false;
+    out->memory_mib = (uint32_t)memory_mib;
+    if (out->add[0] == '\0')
+        return true;
+    return member != NULL && strlen(member) == CAIRN_ID_TEXT_BYTES - 1 && cairn_id_parse(member, &out->member) &&
+           cairn_id_is_set(&out->member);
+}
+
+/* Those that were there when the entry was made: the same on every node, whatever it holds already of what came later. */
+static uint32_t
+logs_before(const struct snapshot *snapshot, uint64_t lsn)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < snapshot->count; i++)
+        count += snapshot->logs[i].log->id != CATALOG_LOG && snapshot->logs[i].log->id < lsn;
+    return count;
+}
+
+/* New ports, and room for what comes from there, of all seats that were not there before. */
+static void
+welcome(struct node *node, const struct agreed *before, const struct snapshot *next)
+{
+    char detail[256];
+
+    for (uint8_t seat = (uint8_t)before->now.nodes; seat < next->agreed.now.nodes; seat++) {
+        if (node->config.find_bell != NULL)
+            node->config.peer_bells[seat] = node->config.find_bell(node->config.keep_context, next->agreed.names[seat]);
+        if (node_welcome(node, seat, next, detail, sizeof(detail)) != CAIRN_OK)
+            snprintf(node->control->agree_failure, sizeof(node->control->agree_failure),
+                     "%s cannot be reached until %s is started anew: %s", next->agreed.names[seat], node->name, detail);
+    }
+}
+
+bool
+agree_apply(struct node *node, uint64_t lsn, const json_t *entry, struct snapshot *next)
+{
+    struct agreed *replayed = &node->control->replayed;
+    const struct agreed before = next->agreed;
+    struct agreed_change change;
+    uint8_t seat;
+
+    if (!take_change(entry, &change) ||
+        agreed_apply(replayed, &change, lsn, logs_before(next, lsn), &seat) != AGREED_TAKEN)
+        return false;
+    /* What it knew when it started was in force before its catalog had come so far. */
+    if (lsn <= next->agreed.lsn)
+        return false;
+    next->agreed = *replayed;
+    if (seat != CAIRN_NODE_NONE)
+        next->members[seat] = change.member;
+    cluster_config_adopt(&node->cluster, &next->agreed);
+    next->ceiling_ns = cluster_timing(&node->cluster).ceiling_ns;
+    next->hold_max_ns = node_hold_max_ns(node);
+    welcome(node, &before, next);
+    if (node->config.memory_bytes >> 20 < next->agreed.now.memory_mib && !node->config.stepped)
+        snprintf(node->control->agree_failure, sizeof(node->control->agree_failure),
+                 "%s has %lu MiB of memory less than was agreed on: its next start needs memory_mib %u", node->name,
+                 (unsigned long)(next->agreed.now.memory_mib - (node->config.memory_bytes >> 20)),
+                 next->agreed.now.memory_mib);
+    return true;
+}
+
+static void
+adopt_timing(struct node *node, const struct snapshot *snapshot)
+{
+    const struct agreed *agreed = &snapshot->agreed;
+    struct detector_config detector = node->detector.config;
+    struct clocks_config clocks = node->clocks.config;
+
+    detector.nodes = clocks.nodes = (uint8_t)agreed->now.nodes;
+    detector.interval_ns = agreed->now.heartbeat_ns;
+    detector.timeout_ns = agreed->now.timeout_ns;
+    detector.ceiling_ns = snapshot->ceiling_ns;
+    detector.hold_max_ns = snapshot->hold_max_ns;
+    clocks.members = agreed_present(agreed);
+    clocks.bound_ns = agreed->now.clock_bound_ns;
+    detector_reconfigure(&node->detector, &detector, agreed->removed);
+    clocks_reconfigure(&node->clocks, &clocks);
+}
+
+static void
+tell_agreed(struct node *node, const struct agreed *before, const struct agreed *now)
+{
+    cairn_node_set came = agreed_present(now) & ~agreed_present(before);
+    cairn_node_set went = agreed_present(before) & ~agreed_present(now);
+
+    if (came != 0)
+        node_event(node, EVENT_AGREED, NULL, (uint8_t)__builtin_ctz(came), 0, 0,
+                   "%s is of the cluster, from lsn %lu on", now->names[__builtin_ctz(came)], (unsigned long)now->lsn);
+    else if (went != 0)
+        node_event(node, EVENT_AGREED, NULL, (uint8_t)__builtin_ctz(went), 0, 0,
+                   "%s is of the cluster no more, from lsn %lu on", now->names[__builtin_ctz(went)],
+                   (unsigned long)now->lsn);
+    else
+        node_event(node, EVENT_AGREED, NULL, node->self, 0, 0,
+                   "heartbeat %lu us, timeout %lu us, clocks %lu ms, memory %u MiB, from lsn %lu on",
+                   (unsigned long)(now->now.heartbeat_ns / 1000), (unsigned long)(now->now.timeout_ns / 1000),
+                   (unsigned long)(now->now.clock_bound_ns / 1000000), now->now.memory_mib, (unsigned long)now->lsn);
+}
+
+void
+agree_adopt(struct node *node, const struct snapshot *snapshot, uint64_t now_ns)
+{
+    const struct agreed *agreed = &snapshot->agreed;
+    struct agreed before;
+
+    if (agreed->lsn <= node->introduction.lives.identity.agreed.lsn)
+        return;
+    before = node->introduction.lives.identity.agreed;
+    if (agreed->now.timeout_ns < before.now.timeout_ns)
+        node->promise_set_ns = now_ns;
+    for (uint8_t seat = node->nodes; seat < agreed->now.nodes; seat++)
+        node_attach_port(node, seat);
+    node->nodes = (uint8_t)agreed->now.nodes;
+    node->present = agreed_present(agreed);
+    adopt_timing(node, snapshot);
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        core_set_election_timeout(node->logs[i]->core, agreed->now.timeout_ns);
+        core_set_nodes(node->logs[i]->core, node->present);
+    }
+    tell_agreed(node, &before, agreed);
+    introduction_agree(node, agreed, snapshot->members);
+    node_reassess(node, now_ns);
+}
+
+void
+agree_beat(struct node *node, uint64_t now_ns)
+{
+    struct lives *lives = &node->introduction.lives;
+
+    if (lives->identity.promised_ns == 0)
+        return;
+    /* Of the life before, too: whatever it promised ends after so long. */
+    if (node->promise_set_ns == 0)
+        node->promise_set_ns = now_ns;
+    if (now_ns - node->promise_set_ns < lives->identity.promised_ns)
+        return;
+    lives->identity.promised_ns = 0;
+    lives->version++;
+}

@@ -1,0 +1,198 @@
+"""What the nodes of a cluster agree on, changed while it runs: timing, memory, who is of it."""
+import os
+import signal
+import subprocess
+import threading
+
+from harness import BINARY, CALM, Cluster, check, run, until
+from machines import LINES, Machines
+
+APPENDS_S = 40
+
+
+class Load:
+    """Appends all the while; what was acknowledged, in order."""
+
+    def __init__(self, file, log):
+        self.process = subprocess.Popen([BINARY, 'append', log, '--cluster', file, '--json', '--deadline-ms', '20000'],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.ended, self.given = threading.Event(), 0
+        self.thread = threading.Thread(target=self.feed)
+        self.thread.start()
+
+    def feed(self):
+        while not self.ended.wait(0.002):
+            self.process.stdin.write(b'load %d\n' % self.given)
+            self.process.stdin.flush()
+            self.given += 1
+        self.process.stdin.close()
+
+    def end(self):
+        self.ended.set()
+        self.thread.join()
+        out = self.process.stdout.read()
+        self.process.wait()
+        rows = [row for row in out.splitlines() if row]
+        check(len(rows) == self.given, len(rows), 'answers of', self.given)
+        check(all(b'"lsn"' in row for row in rows), [row for row in rows if b'"lsn"' not in row][:3])
+        return b''.join(b'load %d\n' % i for i in range(self.given))
+
+
+def agreed(m, node):
+    rows = m.cairn('cluster', 'show', '--via', node, '--json').rows()
+    return {**rows[0]['agreed'], 'members': [row['node'] for row in rows]} if rows and 'agreed' in rows[0] else {}
+
+
+def timeouts(m):
+    return {row['node']: row['agreed_timeout_ms'] for row in m.cairn('status', '--json').rows() if row['log'] == 'a'}
+
+
+def test_timing_changes_while_it_runs():
+    with Cluster(3, *CALM, '--durability', 'disk') as cluster:
+        cluster.ok('log', 'create', 'a', '--policy', 'cp')
+        load = Load(cluster.file, 'a')
+        for timeout_us in (400000, 60000, 300000):
+            cluster.ok('cluster', 'set', '--timeout-us', timeout_us)
+            check(set(timeouts(cluster).values()) == {timeout_us / 1000}, timeouts(cluster))
+            check(cluster.ok('read', 'a', '--level', 'lease', '--from', 1, '--to', 2).status == 0)
+        cluster.ok('cluster', 'set', '--heartbeat-us', 5000, '--clock-bound-ms', 5000)
+        shown = [agreed(cluster, node) for node in cluster.names]
+        check(all(row == shown[0] for row in shown) and shown[0]['heartbeat_us'] == 5000 and
+              shown[0]['clock_bound_ms'] == 5000 and shown[0]['timeout_us'] == 300000, shown)
+        lines = load.end()
+        for args, says in ((('--timeout-us', 9000), b'at least three'), (('--clock-bound-ms', 5), b'100 ms'),
+                           (('--timeout-us', 300000), b'so already'), (('--memory-mib', 1024), b'512 less')):
+            refused = cluster.cairn('cluster', 'set', *args)
+            check(refused.status == 1 and says in refused.err, args, refused.status, refused.err)
+        check(cluster.cairn('cluster', 'set').status == 2 and cluster.cairn('cluster', 'add').status == 2)
+        # It is kept: all come back to it, and no sooner.
+        check(run('dev', '--stop', '--dir', cluster.dir).status == 0)
+        check(run('dev', '--detach', '--dir', cluster.dir).status == 0)
+        check([agreed(cluster, node) for node in cluster.names] == shown, shown)
+        check(set(timeouts(cluster).values()) == {300.0}, timeouts(cluster))
+        cluster.converged('a')
+        check(cluster.read('a', 'n2') == lines)
+
+
+def test_a_file_that_states_it_otherwise_is_named():
+    with Machines() as m:
+        m.with_log()
+        m.ok('cluster', 'set', '--timeout-us', 300000)
+        m.stop('n2')
+        other = os.path.join(m.dir, 'other.yaml')
+        m.write_file(other, more='timeout_us: 200000\n')
+        for args in ((), ('--check',)):
+            refused = run('server', '--node', 'n2', '--cluster', other, *args)
+            check(refused.status == 1 and b'line 6' in refused.err and b'300000' in refused.err, refused.status, refused.err)
+        m.write_file(other, memory_mib=64)
+        refused = run('server', '--node', 'n2', '--cluster', other, '--check')
+        check(refused.status == 1 and b'64 less' in refused.err, refused.status, refused.err)
+        m.write_file(other, more='timeout_us: 300000\n')
+        check(run('server', '--node', 'n2', '--cluster', other, '--check').status == 0)
+        m.start('n2', file=other)
+        m.serves()
+        check(agreed(m, 'n2')['timeout_us'] == 300000)
+
+
+def test_who_was_cut_off_comes_to_it_later():
+    with Cluster(3, *CALM) as cluster:
+        cluster.ok('log', 'create', 'a', '--policy', 'cp')
+        cluster.ok('fault', 'partition', 'n1,n2|n3')
+        until('n3 is missed', lambda: 'n3' not in cluster.status('a')['n1']['hears'])
+        noted = cluster.ok('cluster', 'set', '--timeout-us', 350000)
+        check(b'2 of 3' in noted.err, noted.err)
+        check(agreed(cluster, 'n1')['timeout_us'] == 350000 and agreed(cluster, 'n3')['timeout_us'] == 200000)
+        cluster.ok('fault', 'heal')
+        until('n3 has it too', lambda: agreed(cluster, 'n3') == agreed(cluster, 'n1'))
+        cluster.ok('append', 'a', stdin=b'x\n')
+        cluster.converged('a')
+
+
+def grow(m, node, cut):
+    m.names.append(node)
+    m.write_file(f'{m.file}.{node}')
+    m.start(node, file=f'{m.file}.{node}')
+    m.says(node, f'{node} waits')
+    m.ok('cluster', 'add', node)
+    m.write_file(m.file)
+    m.says(node, 'serves in its life 1')
+    cut()
+    m.ok('member', 'add', node)
+
+
+def test_three_grow_to_five_under_load():
+    with Machines() as m:
+        m.with_log()
+        load = Load(m.file, 'a')
+        grow(m, 'n4', lambda: None)
+        check(sorted(m.rows('a')['n1']['voters']) == ['n1', 'n2', 'n3', 'n4'], m.rows('a')['n1'])
+        stopped = m.running['n3']
+
+        def cut():
+            # A member hangs for as long as the other joins: the majority of what votes goes on.
+            stopped.send_signal(signal.SIGSTOP)
+            m.is_missed('n3')
+        grow(m, 'n5', cut)
+        stopped.send_signal(signal.SIGCONT)
+        m.serves()
+        check(sorted(m.rows('a')['n5']['voters']) == m.names, m.rows('a')['n5'])
+        lines = load.end()
+        for node in m.names:
+            until(f'{node} holds all', lambda node=node: m.holds(node) == LINES + lines)
+        # Any two may be lost now; and all come back as five.
+        m.stop('n1', 'n2')
+        m.ok('append', 'a', stdin=b'three of five\n')
+        m.stop('n3', 'n4', 'n5')
+        m.start()
+        m.serves()
+        check(all(agreed(m, node) == agreed(m, 'n1') for node in m.names), agreed(m, 'n1'))
+        check(agreed(m, 'n1')['members'] == m.names)
+        for node in m.names:
+            until(f'{node} holds all', lambda node=node: m.holds(node) == LINES + lines + b'three of five\n')
+        # New logs are on all of them.
+        m.ok('log', 'create', 'b', '--policy', 'cp')
+        m.serves('b')
+        check(sorted(m.rows('b')['n1']['voters']) == m.names)
+
+
+def test_who_is_removed_takes_no_part():
+    with Machines(nodes=4) as m:
+        m.with_log()
+        refused = m.cairn('cluster', 'remove', 'n4')
+        check(refused.status == 1 and b'member of log' in refused.err, refused.status, refused.err)
+        m.ok('member', 'remove', 'n4')
+        m.ok('cluster', 'remove', 'n4')
+        status, said = m.ended('n4')
+        check(status == 1 and 'was removed' in said, status, said)
+        m.names.remove('n4')
+        check(agreed(m, 'n1')['members'] == m.names, agreed(m, 'n1'))
+        again = m.cairn('cluster', 'remove', 'n4')
+        check(again.status == 1 and b'not of the cluster' in again.err, again.err)
+        # It comes back with its directory, and is refused; with an empty one, by a word, it is another member.
+        m.start('n4')
+        check(m.ended('n4')[0] == 1)
+        m.wipe('n4')
+        m.start('n4')
+        m.says('n4', 'n4 waits')
+        m.ok('cluster', 'add', 'n4')
+        m.ok('member', 'add', 'n4')
+        m.names.append('n4')
+        m.serves()
+        m.hold_all()
+        m.stop()
+        m.start()
+        m.serves()
+        m.hold_all()
+
+
+def test_memory_that_logs_need_is_not_given_up():
+    with Cluster(3, *CALM) as cluster:
+        for i in range(8):
+            cluster.ok('log', 'create', f'l{i}', '--policy', 'cp')
+        refused = cluster.cairn('cluster', 'set', '--memory-mib', 64)
+        check(refused.status == 1 and b'24 less than the 8 logs need' in refused.err, refused.status, refused.err)
+        cluster.ok('cluster', 'set', '--memory-mib', 88)
+        refused = cluster.cairn('log', 'create', 'one-more', '--policy', 'cp')
+        check(refused.status != 0, refused.err)
+        cluster.ok('cluster', 'set', '--memory-mib', 128)
+        cluster.ok('log', 'create', 'one-more', '--policy', 'cp')
