@@ -137,6 +137,20 @@ cli_agreed(const struct cluster_config *cluster, struct agreed *out)
     cli_answers_free(&answers);
 }
 
+void
+cli_know_all(struct cluster_config *cluster)
+{
+    struct agreed agreed;
+
+    cli_agreed(cluster, &agreed);
+    for (uint32_t i = cluster->nodes; i < agreed.now.nodes; i++) {
+        if (!agreed_is_name(agreed.names[i]))
+            return;
+        memcpy(cluster->names[i], agreed.names[i], sizeof(cluster->names[i]));
+        cluster->nodes = i + 1;
+    }
+}
+
 /* Of a change of memory: which logs there are, and whether every node has so much. */
 static int
 refuse_memory(const struct cluster_config *cluster, const struct cli_answers *answers, const struct agreed *now,

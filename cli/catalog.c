@@ -31,8 +31,7 @@ int
 cli_catalog_append(const struct cluster_config *cluster, json_t *change, cairn_node_set silent,
                    struct cli_waiting *waiting, uint64_t *lsn)
 {
-    const char *names[CAIRN_NODES_MAX];
-    struct session_sockets sockets = cli_sockets(cluster, names);
+    struct session_sockets sockets = cli_sockets(cluster);
     struct session_config config = {
         .nodes = cluster->nodes,
         .connect = session_connect_shm,

@@ -313,9 +313,10 @@ cli_text(const json_t *row, const char *key)
 }
 
 struct session_sockets
-cli_sockets(const struct cluster_config *cluster, const char **names)
+cli_sockets(const struct cluster_config *cluster)
 {
-    for (uint32_t i = 0; i < cluster->nodes; i++)
-        names[i] = cluster->names[i];
-    return (struct session_sockets){.directory = cluster->directory, .names = names};
+    struct session_sockets sockets = {.directory = cluster->directory, .nodes = cluster->nodes};
+
+    memcpy(sockets.names, cluster->names, sizeof(sockets.names));
+    return sockets;
 }

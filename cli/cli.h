@@ -172,8 +172,11 @@ int cli_read(const struct cluster_config *cluster, uint8_t via, const struct cli
 int cli_session_load(const char *path, const char *log, struct cairn_token *out);
 int cli_session_save(const char *path, const char *log, const struct cairn_token *token);
 
-/* Where a cluster's sockets are, for sessions. names: CAIRN_NODES_MAX places that outlive the result. */
-struct session_sockets cli_sockets(const struct cluster_config *cluster, const char **names);
+/* Where a cluster's sockets are, for sessions. */
+struct session_sockets cli_sockets(const struct cluster_config *cluster);
+
+/* Adds to the cluster the nodes that one of it knows of, where the cluster file lists fewer. */
+void cli_know_all(struct cluster_config *cluster);
 
 /* Works in a directory of its own, PARENT/PREFIX-XXXXXX, by a process of its own, so that the directory is taken away
  * however that ends, also by ^C. What work() returned; where a signal ended it, this process ends by the same. */

@@ -19,7 +19,6 @@ struct append {
     struct session_config session_config;
     struct session *session;
     struct lines lines;
-    const char *names[CAIRN_NODES_MAX];
     struct session_sockets sockets;
     bool json, whole;
     const char *key_until;    /* a line's key ends before this; NULL: entries have none */
@@ -61,7 +60,7 @@ row_of(const struct append *append, const struct session_result *result)
 
     if (result->error == CAIRN_OK && answer->on_branch)
         row = json_pack("{s:{s:s,s:I},s:I,s:s,s:b,s:I}", "branch", "origin",
-                        append->cluster.names[answer->origin % append->cluster.nodes], "seq", (json_int_t)answer->seq,
+                        append->sockets.names[answer->origin % append->sockets.nodes], "seq", (json_int_t)answer->seq,
                         "fork_lsn", (json_int_t)answer->fork_lsn, "ack", cairn_ack_name(answer->ack), "repeated",
                         answer->repeated, "latency_ns", (json_int_t)result->latency_ns);
     else if (result->error == CAIRN_OK)
@@ -97,7 +96,7 @@ print_text(const struct append *append, const struct session_result *result)
 
     if (result->error == CAIRN_OK && answer->on_branch)
         printf("branch %s/%" PRIu64 " after lsn %" PRIu64 ", %s: tentative until it is merged%s\n",
-               append->cluster.names[answer->origin % append->cluster.nodes], answer->seq, answer->fork_lsn,
+               append->sockets.names[answer->origin % append->sockets.nodes], answer->seq, answer->fork_lsn,
                cairn_ack_name(answer->ack), repeat_text(answer));
     else if (result->error == CAIRN_OK)
         printf("lsn %" PRIu64 ", %s, %.1f us%s\n", answer->lsn, cairn_ack_name(answer->ack),
@@ -341,7 +340,7 @@ cmd_append(int argc, char **argv)
         return status;
     if (!lines_open(&append.lines, file, append.whole))
         return cli_fail("input %s: %s", file, append.lines.detail);
-    append.sockets = cli_sockets(&append.cluster, append.names);
+    append.sockets = cli_sockets(&append.cluster);
     append.session_config = (struct session_config){
         .nodes = append.cluster.nodes,
         .connect = session_connect_shm,

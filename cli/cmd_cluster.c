@@ -188,6 +188,8 @@ cmd_cluster(int argc, char **argv)
         (status = cli_cluster(cluster_file, &cluster)) != 0 ||
         (status = cli_node(&cluster, from != NULL ? from : via, &node)) != 0)
         return status;
+    if (strcmp(verb, "bootstrap") != 0)
+        cli_know_all(&cluster);
     if (changes)
         return cli_agreed_change(&cluster, &change, json);
     if (strcmp(verb, "recover") == 0)

@@ -438,6 +438,7 @@ cmd_log(int argc, char **argv)
         return cli_fail("log '%s': the cluster keeps no journal ('durability: disk' in its file, or 'cairn dev "
                         "--durability disk', makes one that does)",
                         argv[first + 1]);
+    cli_know_all(&cluster);
     if (strcmp(verb, "trim") == 0)
         return trim_and_tell(&cluster, argv[first + 1], given.trim_before, given.json);
     return run_verb(&cluster, verb, argv[first + 1], &given);

@@ -272,8 +272,10 @@ cmd_member(int argc, char **argv)
         return cli_usage("member: unknown verb '%s' (add, remove, promote, transfer, replace)", argv[first]);
     if (replace && (log != NULL || learner))
         return cli_usage("member replace: it is about all that the node held: no --log, no --learner");
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0 ||
-        (status = cli_node(&cluster, argv[first + 1], &change.node)) != 0)
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
+        return status;
+    cli_know_all(&cluster);
+    if ((status = cli_node(&cluster, argv[first + 1], &change.node)) != 0)
         return status;
     if (replace)
         return cli_replace(&cluster, change.node, json);

@@ -210,8 +210,8 @@ static int
 dial_some(struct reading *reading, uint8_t node)
 {
     struct attempt *attempt = &reading->attempts[node];
-    const char *names[CAIRN_NODES_MAX], *log_name = reading->request.log;
-    struct session_sockets sockets = cli_sockets(reading->cluster, names);
+    const char *log_name = reading->request.log;
+    struct session_sockets sockets = cli_sockets(reading->cluster);
     struct cairn_client *client;
     uint32_t log = 0;
     enum cairn_error error = session_connect_shm(&sockets, node, &attempt->dial, &client, reading->detail,
@@ -232,7 +232,7 @@ dial_some(struct reading *reading, uint8_t node)
     attempt->since_ns = cli_now_ns();
     if (ask(&reading->request, attempt->client, log) == CAIRN_OK)
         return PENDING;
-    snprintf(reading->detail, sizeof(reading->detail), "node %s takes no request", names[node]);
+    snprintf(reading->detail, sizeof(reading->detail), "node %s takes no request", sockets.names[node]);
     return ASK_NEXT;
 }
 

@@ -6,10 +6,17 @@
 #include "cairn/cairn.h"
 #include "call.h"
 
+/* The cluster's nodes by number, as one of them says: it may have more than whoever asks knew of. */
+struct dial_seats {
+    uint32_t count; /* 0: it did not say */
+    char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
+};
+
 /* Zeroed memory is one that was not begun. */
 struct dial {
     struct call call;
     struct cairn_client *client; /* attached, and not yet taken */
+    struct dial_seats seats;     /* that came with it */
 };
 
 /* Attaches to the node whose socket is at path. CAIRN_AGAIN: call it again; CAIRN_OK: dial->client is there. */

@@ -2,6 +2,7 @@
  * next is asked beside it. */
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "session_state.h"
@@ -15,15 +16,20 @@ enum cairn_error
 session_connect_shm(void *context, uint8_t node, struct dial *dial, struct cairn_client **out, char *detail,
                     size_t detail_bytes)
 {
-    const struct session_sockets *sockets = context;
+    struct session_sockets *sockets = context;
     char path[384];
     enum cairn_error error;
 
     snprintf(path, sizeof(path), "%s/%s.sock", sockets->directory, sockets->names[node]);
     error = dial_attach(dial, path, detail, detail_bytes);
-    if (error == CAIRN_OK)
-        *out = dial->client;
-    return error;
+    if (error != CAIRN_OK)
+        return error;
+    *out = dial->client;
+    for (uint32_t i = sockets->nodes; i < dial->seats.count; i++)
+        memcpy(sockets->names[i], dial->seats.names[i], sizeof(sockets->names[i]));
+    if (sockets->nodes < dial->seats.count)
+        sockets->nodes = dial->seats.count;
+    return CAIRN_OK;
 }
 
 /* A step of it; CAIRN_AGAIN: under way. */
@@ -42,6 +48,8 @@ connect_to(struct session *session, uint8_t node)
     if (error == CAIRN_AGAIN)
         return error;
     if (error == CAIRN_OK) {
+        if (session->config.nodes < dial->seats.count)
+            session->config.nodes = dial->seats.count;
         session->client = dial->client;
         dial->client = NULL;
         session->node = node;

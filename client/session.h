@@ -30,15 +30,17 @@ struct dial;
 typedef enum cairn_error session_connect(void *context, uint8_t node, struct dial *dial, struct cairn_client **out,
                                          char *detail, size_t detail_bytes);
 
-/* Where the sockets of nodes in other processes are: the context of session_connect_shm. */
+/* Where the sockets of nodes in other processes are: the context of session_connect_shm, which adds the names of nodes that
+ * a node knows of, and that were not known here. */
 struct session_sockets {
     const char *directory;
-    const char *const *names;
+    uint32_t nodes;
+    char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
 };
 session_connect session_connect_shm;
 
 struct session_config {
-    uint32_t nodes;
+    uint32_t nodes;           /* at first: there may be more */
     session_connect *connect; /* how to reach one; with connect_context, which outlives the session */
     void *connect_context;
     const char *log;

@@ -40,6 +40,27 @@ map_bell(struct cairn_client *client, const char *path)
     client->worker_bell = memory;
 }
 
+/* A name becomes a part of a path. */
+static void
+take_seats(const json_t *answer, struct dial_seats *out)
+{
+    const json_t *seats = json_object_get(answer, "seats"), *name;
+    size_t i;
+
+    out->count = 0;
+    if (json_array_size(seats) > CAIRN_NODES_MAX)
+        return;
+    json_array_foreach (seats, i, name) {
+        const char *text = json_string_value(name);
+
+        if (text == NULL || text[0] == '\0' || text[0] == '.' || strchr(text, '/') != NULL ||
+            strlen(text) >= CAIRN_NAME_BYTES)
+            return;
+        strcpy(out->names[i], text);
+    }
+    out->count = (uint32_t)json_array_size(seats);
+}
+
 /* Of a call that was answered. */
 static enum cairn_error
 make_client(struct call *call, struct cairn_client **out, char *detail, size_t detail_bytes)
@@ -78,6 +99,8 @@ dial_attach(struct dial *dial, const char *path, char *detail, size_t detail_byt
     if (!call_step(&dial->call))
         return CAIRN_AGAIN;
     error = make_client(&dial->call, &dial->client, detail, detail_bytes);
+    if (error == CAIRN_OK)
+        take_seats(dial->call.answer, &dial->seats);
     call_end(&dial->call);
     return error;
 }

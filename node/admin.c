@@ -247,11 +247,23 @@ failure(const char *error, const char *detail)
     return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", error, "detail", detail);
 }
 
+/* All that ever were of it, by number. */
+static json_t *
+seats_of(const struct agreed *agreed)
+{
+    json_t *names = json_array();
+
+    for (uint8_t seat = 0; seat < agreed->now.nodes; seat++)
+        json_array_append_new(names, json_string(agreed->names[seat]));
+    return names;
+}
+
 static json_t *
 attach(struct node *node, void **connection, bool administrator, struct admin_reply *reply)
 {
     enum phase phase = introduction_phase(&node->introduction);
     struct attachment *attachment;
+    struct standing_view view;
     char bell[384], standing[384];
 
     if (*connection != NULL)
@@ -268,7 +280,8 @@ attach(struct node *node, void **connection, bool administrator, struct admin_re
     *connection = attachment;
     reply->fd = attachment->channel.fd;
     snprintf(bell, sizeof(bell), "%s/%s.bell", node->config.directory, node->name);
-    return json_pack("{s:b,s:s}", "ok", 1, "bell", bell);
+    introduction_show(node, &view);
+    return json_pack("{s:b,s:s,s:o}", "ok", 1, "bell", bell, "seats", seats_of(&view.agreed));
 }
 
 static json_t *
@@ -332,7 +345,7 @@ static json_t *
 cluster(const struct node *node)
 {
     struct standing_view view;
-    json_t *rows = json_array(), *names = json_array(), *answer;
+    json_t *rows = json_array(), *answer;
     const struct agreed_figures *now = &view.agreed.now;
     char text[384], fingerprint[17];
 
@@ -340,18 +353,16 @@ cluster(const struct node *node)
     node_standing(node, text, sizeof(text));
     if (!cairn_id_is_set(&view.cluster)) {
         json_decref(rows);
-        json_decref(names);
         return failure("waiting", text);
     }
     for (uint8_t seat = 0; seat < now->nodes; seat++) {
-        json_array_append_new(names, json_string(view.agreed.names[seat]));
         if (agreed_present(&view.agreed) >> seat & 1)
             json_array_append_new(rows, member_row(&view, seat));
     }
     snprintf(fingerprint, sizeof(fingerprint), "%016lx", (unsigned long)agreed_fingerprint(&view.agreed));
     answer = json_pack("{s:b,s:o,s:o,s:o,s:s,s:s,s:s}", "ok", 1, "cluster", id_or_null(&view.cluster), "rows", rows,
-                       "seats", names, "durability", cairn_durability_name(view.agreed.durability), "fingerprint",
-                       fingerprint, "detail", text);
+                       "seats", seats_of(&view.agreed), "durability", cairn_durability_name(view.agreed.durability),
+                       "fingerprint", fingerprint, "detail", text);
     json_object_set_new(answer, "reach", names_of(node, node->reach));
     json_object_set_new(answer, "agreed_lsn", json_integer((json_int_t)view.agreed.lsn));
     json_object_set_new(answer, "heartbeat_us", json_integer((json_int_t)(now->heartbeat_ns / 1000)));

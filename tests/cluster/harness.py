@@ -35,6 +35,18 @@ def is_gone(pid):
         return True
 
 
+def stop_process(pid):
+    """SIGSTOP, and until no thread of it runs any more."""
+    def is_stopped():
+        states = []
+        for thread in os.listdir(f'/proc/{pid}/task'):
+            with open(f'/proc/{pid}/task/{thread}/stat') as file:
+                states.append(file.read().rpartition(')')[2].split()[0])
+        return all(state == 'T' for state in states)
+    os.kill(pid, signal.SIGSTOP)
+    until(f'{pid} is stopped', is_stopped)
+
+
 def until(what, condition, limit_s=20):
     """Waits until condition() is true; returns what it gave."""
     end = time.monotonic() + limit_s

@@ -139,6 +139,13 @@ def test_three_grow_to_five_under_load():
         lines = load.end()
         for node in m.names:
             until(f'{node} holds all', lambda node=node: m.holds(node) == LINES + lines)
+        # A client whose cluster file lists three finds who leads.
+        m.write_file(m.file + '.old', names=m.names[:3])
+        m.ok('member', 'transfer', 'n5')
+        for args in (('append', 'a', '--deadline-ms', 5000), ('member', 'transfer', 'n4'), ('log', 'set', 'a', '--policy', 'cp')):
+            old = run(*args, '--cluster', m.file + '.old', stdin=b'by an old file\n')
+            check(old.status == 0, args, old.status, old.out, old.err)
+        lines += b'by an old file\n'
         # Any two may be lost now; and all come back as five.
         m.stop('n1', 'n2')
         m.ok('append', 'a', stdin=b'three of five\n')

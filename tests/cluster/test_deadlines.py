@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from harness import BINARY, CALM, Cluster, Failed, check, run, until
+from harness import BINARY, CALM, Cluster, Failed, check, run, stop_process, until
 
 SECOND_S = 1.0
 DEADLINE_MS = 1500
@@ -32,7 +32,7 @@ class Sick:
             if kind == 'gone':
                 self.cluster.kill(node)
                 continue
-            os.kill(self.cluster.pid(node), signal.SIGSTOP)
+            stop_process(self.cluster.pid(node))
             if kind == 'hung':
                 self.fill(node)
         time.sleep(0.5)
