@@ -346,10 +346,10 @@ run_many(struct sim_options *options)
     return cli_end(totals.failed > 0 || died || totals.runs < options->runs ? EXIT_FAILED : EXIT_DONE);
 }
 
-static const struct scenario *const chapters[] = {scenarios_elections, scenarios_connectivity, scenarios_log,
-                                                  scenarios_members,   scenarios_branches,     scenarios_storage,
-                                                  scenarios_reads,     scenarios_lives,        scenarios_forged,
-                                                  scenarios_sick,      scenarios_operators,    scenarios_clocks};
+static const struct scenario *const chapters[] = {
+    scenarios_elections, scenarios_connectivity, scenarios_log,   scenarios_members, scenarios_branches,
+    scenarios_storage,   scenarios_reads,        scenarios_lives, scenarios_forged,  scenarios_sick,
+    scenarios_operators, scenarios_clocks,       scenarios_agreed};
 
 #define CHAPTERS (sizeof(chapters) / sizeof(*chapters))
 

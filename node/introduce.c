@@ -13,6 +13,8 @@
 /* Who knows who I am hears it again after so long, with how far my journal is. */
 #define AGAIN_NS 100000000u
 #define REPLIES_PER_BEAT 4u
+/* All who know each other are not gone through before so much of that time. */
+#define SHARE_OF_AGAIN 8u
 #define RIVAL_AFTER_NS 200000000u
 #define FRESH_NS 1000000000u
 
@@ -63,6 +65,8 @@ reply(struct node *node, uint8_t peer, uint64_t now_ns)
 {
     struct introduction *introduction = &node->introduction;
 
+    /* At the next beat they are counted anew. */
+    introduction->due_beat = 0;
     if (introduction->replies[peer] >= REPLIES_PER_BEAT)
         return;
     introduction->replies[peer]++;
@@ -224,6 +228,7 @@ take_verdict(struct node *node, uint8_t from, unsigned verdict, uint64_t now_ns)
     if (verdict & (LIVES_FORGOT | LIVES_REFUSED | LIVES_LEARNED | LIVES_REMOVED))
         end_life(node, verdict);
     if (verdict != 0) {
+        introduction->due_beat = 0;
         offer(introduction);
         show(node);
     }
@@ -283,11 +288,14 @@ void
 introduction_beat(struct node *node, uint64_t now_ns)
 {
     struct introduction *introduction = &node->introduction;
-    uint64_t again_beats = AGAIN_NS / (node->pace_ns == 0 ? OUTSIDE_BEAT_NS : node->pace_ns) + 1;
+    uint64_t again_beats;
 
     introduction->beats++;
+    if (introduction->beats < introduction->due_beat)
+        return;
+    again_beats = AGAIN_NS / (node->pace_ns == 0 ? OUTSIDE_BEAT_NS : node->pace_ns) + 1;
+    introduction->due_beat = introduction->beats + again_beats / SHARE_OF_AGAIN;
     offer(introduction);
-    atomic_store_explicit(&introduction->well, well(node), memory_order_relaxed);
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
         uint64_t since = introduction->beats - introduction->told_beat[peer];
 
@@ -295,10 +303,15 @@ introduction_beat(struct node *node, uint64_t now_ns)
         if (peer == node->self || !(node->present >> peer & 1))
             continue;
         /* An unacquainted one may be down for long: it will say hello itself. */
-        if (since >= again_beats ||
-            (lives_unacquainted(&introduction->lives, peer) && introduction->lives.standing != STANDING_MEMBER) ||
-            (lives_unacquainted(&introduction->lives, peer) && since * 16 >= again_beats))
+        if (lives_unacquainted(&introduction->lives, peer)) {
+            introduction->due_beat = 0;
+            if (introduction->lives.standing != STANDING_MEMBER || since * 16 >= again_beats)
+                tell(node, peer, now_ns);
+        } else if (since >= again_beats) {
             tell(node, peer, now_ns);
+        } else if (introduction->due_beat > introduction->told_beat[peer] + again_beats) {
+            introduction->due_beat = introduction->told_beat[peer] + again_beats;
+        }
     }
 }
 
@@ -377,6 +390,9 @@ introduction_review(struct node *node)
     bool recovered = introduction_is_recovered(node);
 
     lives->recovering = !recovered || lives->identity.stops_count > 0;
+    atomic_store_explicit(&node->introduction.well, well(node), memory_order_relaxed);
+    /* What was changed outside of hellos is kept, too. */
+    offer(&node->introduction);
     if (!lives->identity.forgotten || !recovered)
         return;
     lives->identity.forgotten = false;

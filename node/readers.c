@@ -504,6 +504,14 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
     return 1;
 }
 
+/* It follows, and has been given all there is: that it may still be served here is looked at now and then. */
+static bool
+is_at_end(const struct node *node, const struct reader *reader, uint64_t now_ns)
+{
+    return reader->follow && !reader->waiting && !reader->tentative && reader->next <= reader->to &&
+           reader->next > core_commit_lsn(reader->log->core) && now_ns != node->reviewed_ns;
+}
+
 uint32_t
 readers_turn(struct node *node, uint64_t now_ns)
 {
@@ -512,7 +520,7 @@ readers_turn(struct node *node, uint64_t now_ns)
     if (node->readers_used == 0)
         return 0;
     for (uint32_t i = 0; i < node->readers_end; i++) {
-        if (node->readers[i].used)
+        if (node->readers[i].used && !is_at_end(node, &node->readers[i], now_ns))
             given += reader_turn(node, &node->readers[i], now_ns);
     }
     return given;

@@ -27,7 +27,7 @@ show(struct sights *sights)
 }
 
 void
-sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
+sight_review(struct node *node, uint64_t now_ns)
 {
     struct sight *own = &node->sights.now[node->self];
 
@@ -40,6 +40,15 @@ sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
     for (uint8_t i = 0; i < node->nodes; i++)
         node->sights.now[i].clock_ns = node_clock_ahead_ns(node, i);
     show(&node->sights);
+}
+
+void
+sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
+{
+    const struct sight *own = &node->sights.now[node->self];
+
+    if (own->hears != node->hears || own->told_ns == 0)
+        sight_review(node, now_ns);
     heartbeat->hears = own->hears;
     memcpy(heartbeat->heard, own->heard, sizeof(heartbeat->heard));
     memcpy(heartbeat->modes, own->modes, sizeof(heartbeat->modes));

@@ -34,7 +34,9 @@ struct sights {
 #define SIGHT_UNIT_NS 10000u
 #define SIGHT_LONG UINT16_MAX
 
-/* Worker, at each heartbeat: what this node sees now, into the heartbeat and for others to read. */
+/* Worker, now and then: what this node sees now, for heartbeats and for others to read. */
+void sight_review(struct node *node, uint64_t now_ns);
+/* Worker, at each heartbeat: what it saw then; whom it hears, now. */
 void sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns);
 /* Worker: what a peer's heartbeat says. */
 void sight_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat, uint64_t now_ns);

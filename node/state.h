@@ -403,7 +403,7 @@ struct node {
     struct sights sights;
     uint32_t lead_epoch; /* changes with the set of logs that this node leads */
     uint64_t beats;
-    uint64_t heartbeat_ns, suspect_ns, retained_ns;
+    uint64_t heartbeat_ns, suspect_ns, retained_ns, reviewed_ns;
     _Atomic int stopping;     /* control asks, the worker answers: see node_stop_begin() */
     bool ends_written;        /* since then */
     _Atomic bool unreadable;  /* worker writes, control reads: something on disk is not as it was written */

@@ -13,6 +13,8 @@
 /* Nor while links come and go: then every heartbeat counts. */
 #define STEADY_AFTER_NS 1000000000u
 #define RETAIN_EVERY_NS 50000000u
+/* What need not be looked at with every heartbeat is, where those come more often, once in so long. */
+#define REVIEW_EVERY_NS 9500000u
 
 static void
 mode_set(struct node *node, struct node_log *log, enum cairn_mode mode)
@@ -268,6 +270,21 @@ retain_all(struct node *node, uint64_t now_ns)
     }
 }
 
+/* What this node is to others, and they to it, apart from being in reach. */
+static void
+review(struct node *node, uint64_t now_ns)
+{
+    if (now_ns - node->reviewed_ns < REVIEW_EVERY_NS)
+        return;
+    node->reviewed_ns = now_ns;
+    introduction_review(node);
+    rescue_turn(node, now_ns);
+    agree_beat(node, now_ns);
+    health_tick(node, now_ns);
+    watch_peers(node, now_ns);
+    sight_review(node, now_ns);
+}
+
 static void
 timers(struct node *node, uint64_t now_ns, bool drained)
 {
@@ -280,12 +297,9 @@ timers(struct node *node, uint64_t now_ns, bool drained)
         node_clocks_beat(node, now_ns);
         node->pace_ns = pace(node, now_ns);
         atomic_store_explicit(&node->resting, node->pace_ns != node->detector.config.interval_ns, memory_order_relaxed);
-        introduction_review(node);
-        rescue_turn(node, now_ns);
-        agree_beat(node, now_ns);
+        review(node, now_ns);
         durable_tick(node, now_ns);
         evict(node);
-        health_tick(node, now_ns);
         send_heartbeats(node, now_ns);
         retain_all(node, now_ns);
         /* On the same grid in every process of a machine: sleepers then wake together, and a core
@@ -295,7 +309,6 @@ timers(struct node *node, uint64_t now_ns, bool drained)
             if (node->due_ns[i] <= now_ns || node->logs[i]->touched)
                 node->due_ns[i] = tick_log(node, node->logs[i], now_ns);
         }
-        watch_peers(node, now_ns);
     }
     node->suspect_ns = detector_deadline_ns(&node->detector);
     detector_expect(&node->detector, node_deadline_ns(node));

@@ -364,14 +364,17 @@ core_branch_pending(const struct core *core)
 uint64_t
 core_trim_limit(const struct core *core)
 {
+    const struct members *members = core_members(core);
+    cairn_node_set others = core->reach & (members->voters | members->learners) & ~node_bit(core->config.self);
     uint64_t limit = core->commit_lsn;
 
     if (core->role != ROLE_LEADER)
         return 0;
-    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-        if (peer != core->config.self && (core->reach & node_bit(peer)) && is_member(core, peer) &&
-            core->progress[peer].match_lsn < limit)
-            limit = core->progress[peer].match_lsn;
+    for (; others != 0; others &= others - 1) {
+        const struct progress *progress = &core->progress[__builtin_ctz(others)];
+
+        if (progress->match_lsn < limit)
+            limit = progress->match_lsn;
     }
     return limit;
 }

@@ -20,6 +20,20 @@ SECONDS = 60
 
 # name, file, what stands there (exactly once), what the variant has instead, what it does wrong
 MUTANTS = [
+    ("lease-beyond-promises", "replication/reads.c",
+     "progress->confirmed_seq >= seq && progress->promised_ns < lease_ns && peer != core->config.self",
+     "progress->confirmed_seq >= seq && progress->promised_ns < lease_ns && peer == CAIRN_NODES_MAX",
+     "takes its own timeout for what others have promised"),
+    ("who-lags-is-a-stranger", "control/lives.c",
+     "    if (hello->agreed_lsn == identity->agreed.lsn && hello->fingerprint != lives->fingerprint)",
+     "    if (hello->fingerprint != lives->fingerprint)",
+     "believes nobody who has not come to what was agreed on yet"),
+    ("who-differs-is-believed", "control/lives.c",
+     "    if (hello->agreed_lsn == identity->agreed.lsn && hello->fingerprint != lives->fingerprint)\n        return LIVES_DIFFERS;\n", "",
+     "believes who says otherwise at the same lsn"),
+    ("promises-end-with-the-timeout", "control/lives.c",
+     "identity->promised_ns = identity->agreed.now.timeout_ns;", "identity->promised_ns = 0;",
+     "forgets at a restart what was promised by a longer timeout"),
     ("chain-unlooked", "control/lives.c",
      "    if (!identity_confirms(identity, &told)) {\n        identity_obey(identity, &told);\n        lapse(lives, verdict);\n"
      "        return;\n    }\n", "",
@@ -177,7 +191,7 @@ MUTANTS = [
      "        clocks->agreed_offset_ns = offsets[0] * 0 + clocks->peers[clocks->config.self].offset_ns + 0 * first;\n",
      "takes this machine's clock for what the others agree on"),
     ("half-agree", "control/clocks.c",
-     "most > clocks->config.nodes / 2u;", "most >= clocks->config.nodes / 2u;",
+     "most > members_count(clocks) / 2;", "most >= members_count(clocks) / 2;",
      "takes for the time what half of the clocks say"),
     ("jump-believed-at-once", "control/clocks.c",
      "    if (now_ns - clocks->jump_ns < clocks->config.bound_ns)\n        return 0;\n", "",

@@ -236,7 +236,8 @@ struct sim_node {
     uint64_t booted_ns;       /* its present life */
     struct sim_clock clock;
     struct time_source time;
-    uint64_t poll_at_ns; /* UINT64_MAX: none planned */
+    uint64_t poll_at_ns;      /* UINT64_MAX: none planned */
+    uint64_t control_from_ns; /* its control thread gets no turn before */
     uint64_t paused_until_ns, resumed_ns, crashed_ns;
     uint64_t polled_ns;  /* its clock as the poll read it that the pause cut in two; 0: the pause was between polls */
     uint64_t stop_by_ns; /* 0: it does not stop; else when it is killed, should it not have settled */

@@ -417,7 +417,7 @@ node_connect(struct sim_node *node)
 void
 node_do_control(struct sim_node *node)
 {
-    if (node->sim->now_ns >= node->paused_until_ns) {
+    if (node->sim->now_ns >= node->paused_until_ns && node->sim->now_ns >= node->control_from_ns) {
         node_control_step(node->node, node_clock_ns(node));
         if (node_failure(node->node) != NULL) {
             refuses_to_start(node, node_failure(node->node));
