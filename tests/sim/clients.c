@@ -454,6 +454,9 @@ restore_members(struct sim *sim)
         for (uint8_t i = 0; i < sim->plan.nodes; i++) {
             if (members->voters >> i & 1)
                 continue;
+            /* Two votes, and one of them of who has just lost its memory, are none: as of the nemesis, that is not asked. */
+            if ((members->learners >> i & 1) && without_memory(sim, log) != 0)
+                continue;
             steward_ask(sim, leader, log, members->learners >> i & 1 ? CAIRN_MEMBER_PROMOTE : CAIRN_MEMBER_ADD, i);
             return;
         }

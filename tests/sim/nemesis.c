@@ -57,8 +57,7 @@ cut_side(struct sim *sim, uint32_t side, bool one_way, bool cut)
     }
 }
 
-/* Nodes whose memory of the log does not count at the moment: down, or not yet recovered. */
-static cairn_node_set
+cairn_node_set
 without_memory(const struct sim *sim, uint32_t log)
 {
     cairn_node_set set = 0;

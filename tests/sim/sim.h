@@ -499,6 +499,8 @@ void network_heal(struct sim *sim);
 void network_forge(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *message, size_t size_bytes);
 
 /* nemesis.c */
+/* Nodes whose memory of the log does not count at the moment: down, or not yet recovered. */
+cairn_node_set without_memory(const struct sim *sim, uint32_t log);
 void nemesis_start(struct sim *sim);
 void nemesis_strike(struct sim *sim, enum fault_kind kind);
 void nemesis_end(struct sim *sim, const struct happening *happening);
