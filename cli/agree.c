@@ -131,7 +131,7 @@ cli_agreed(const struct cluster_config *cluster, struct agreed *out)
 {
     struct cli_answers answers = {0};
 
-    cli_ask_all(cluster, "cluster", CAIRN_NODE_NONE, CLI_FIRST, &answers);
+    cli_ask_all(cluster, "cluster", CAIRN_NODE_NONE, CLI_QUICK, &answers);
     if (newest_of(cluster, &answers, out) == 0)
         *out = cluster_agreed(cluster);
     cli_answers_free(&answers);

@@ -99,11 +99,17 @@ note_done(struct asking *asking, uint32_t node)
     note_heard(asking, answers->by_node[node]);
 }
 
+static bool
+wants_one(enum cli_patience patience)
+{
+    return patience == CLI_FIRST || patience == CLI_QUICK;
+}
+
 /* Where the first answer will do, the next node is asked when those before have failed or take long. */
 static bool
 is_due(const struct asking *asking, uint32_t under_way, uint64_t now_ns)
 {
-    return asking->patience != CLI_FIRST || under_way == 0 ||
+    return !wants_one(asking->patience) || under_way == 0 ||
            now_ns - asking->begun_ns >= (uint64_t)asking->asked * HEDGE_NS;
 }
 
@@ -124,7 +130,7 @@ is_awaited(const struct asking *asking, uint32_t node, uint64_t now_ns)
 {
     if (asking->patience == CLI_HEARD && asking->answered > 0 && !(asking->heard >> node & 1))
         return now_ns - asking->answered_ns < UNHEARD_NS;
-    return now_ns - asking->begun_ns < PATIENCE_NS;
+    return now_ns - asking->begun_ns < (asking->patience == CLI_QUICK ? UNHEARD_NS : PATIENCE_NS);
 }
 
 /* Begins what is due and goes on with what is under way: those that are to be waited for. */
@@ -178,7 +184,7 @@ cli_ask_each(const struct cluster_config *cluster, json_t **requests, enum cli_p
     cli_answers_free(answers);
     for (uint32_t i = 0; i < cluster->nodes; i++)
         answers->silent |= (cairn_node_set)(requests[i] != NULL) << i;
-    while ((count = step_all(&asking, pending)) > 0 && (patience != CLI_FIRST || asking.answered == 0))
+    while ((count = step_all(&asking, pending)) > 0 && (!wants_one(patience) || asking.answered == 0))
         calls_wait(pending, count, HEDGE_NS);
     end_all(&asking);
     return asking.answered;

@@ -92,6 +92,7 @@ struct cli_answers {
 
 enum cli_patience {
     CLI_FIRST, /* until one has answered: others are asked where it takes more than some milliseconds */
+    CLI_QUICK, /* the same, but no longer than 0.1 s */
     CLI_ALL,   /* until all have, or 0.6 s */
     CLI_HEARD, /* the same, but who is not even heard by those that answer is waited for no more than 0.1 s */
 };

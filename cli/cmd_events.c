@@ -120,6 +120,7 @@ cmd_events(int argc, char **argv)
         return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;
+    cli_know_all(&cluster);
     do {
         json_t *rows = json_array();
         uint32_t answering = cli_collect_events(&cluster, next, rows, &answers);

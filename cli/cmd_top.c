@@ -366,6 +366,7 @@ cmd_top(int argc, char **argv)
         return cli_usage("top: --interval-ms is 10 or more");
     if ((status = cli_cluster(cluster_file, &top.cluster)) != 0)
         return status;
+    cli_know_all(&top.cluster);
     top.screen = isatty(STDOUT_FILENO);
     top.events = json_array();
     status = run(&top);

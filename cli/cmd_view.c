@@ -106,7 +106,10 @@ cmd_view(int argc, char **argv)
         return status;
     if (!cairn_resolve_parse(resolve, &viewing.resolve))
         return cli_usage("view: --resolve does not take '%s' (siblings, lww, counter, set)", resolve);
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_node(&cluster, via, &node)) != 0)
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
+        return status;
+    cli_know_all(&cluster);
+    if ((status = cli_node(&cluster, via, &node)) != 0)
         return status;
     request.log = argv[first];
     request.flags = committed ? 0u : CAIRN_READ_TENTATIVE;

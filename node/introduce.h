@@ -64,7 +64,7 @@ struct introduction {
     bool entered;     /* worker: it has seen PHASE_INSIDE */
     bool told_unkept; /* control */
     uint64_t beats, told_beat[CAIRN_NODES_MAX];
-    uint64_t due_beat; /* nobody is told anything before */
+    uint64_t due_beat;                    /* nobody is told anything before */
     uint8_t replies[CAIRN_NODES_MAX];     /* since the last beat */
     uint64_t heard_ns[CAIRN_NODES_MAX];   /* the last frame of the life that was introduced, other than hellos */
     unsigned complained[CAIRN_NODES_MAX]; /* of what an event has been told already: enum lives_verdict */

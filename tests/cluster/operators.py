@@ -272,6 +272,151 @@ def file_edited(round):
     rolling_restart(round)
 
 
+def home(round, node):
+    return os.path.join(round.cluster.dir, node)
+
+
+@act()
+def reboot_without_its_directory(round):
+    """/run is a tmpfs, or the disk was replaced: it comes back with nothing."""
+    node = round.a_node()
+    round.choose.choice([round.stop, round.kill])(node)
+    shutil.rmtree(home(round, node), ignore_errors=True)
+    round.told['forgot'].append(node)
+    round.pause(0, 0.3)
+    round.restart(node)
+
+
+@act()
+def rolling_reboot_without_directories(round):
+    """The same of all, the next one when the former has recovered."""
+    for node in round.cluster.names:
+        round.stop(node)
+        shutil.rmtree(home(round, node), ignore_errors=True)
+        round.told['forgot'].append(node)
+        round.restart(node)
+        round.look()
+
+
+@act(on=('disk',))
+def volume_missing_once(round):
+    """It lives a life without its disk, which is there again at the next start."""
+    node = round.a_node()
+    round.stop(node)
+    shutil.move(home(round, node), home(round, node) + '.volume')
+    round.told['forgot'].append(node)
+    round.restart(node)
+    round.pause()
+    round.stop(node)
+    shutil.rmtree(home(round, node))
+    shutil.move(home(round, node) + '.volume', home(round, node))
+    round.restart(node)
+
+
+@act(on=('disk',))
+def old_copy_put_back(round):
+    """Of its directory, after it has acknowledged more."""
+    node = round.a_node()
+    round.stop(node)
+    shutil.copytree(home(round, node), home(round, node) + '.old')
+    round.restart(node)
+    round.pause(0.2, 0.6)
+    round.choose.choice([round.stop, round.kill])(node)
+    shutil.rmtree(home(round, node))
+    shutil.move(home(round, node) + '.old', home(round, node))
+    round.told['forgot'].append(node)
+    round.restart(node)
+
+
+@act()
+def member_replaced(round):
+    """What it held counts no more, whether its directory is there or not."""
+    node = round.a_node()
+    round.kill(node)
+    if round.choose.random() < 0.5:
+        shutil.rmtree(home(round, node), ignore_errors=True)
+    round.told['forgot'].append(node)
+    until(f'{node} is replaced', lambda: round.cluster.cairn('member', 'replace', node).status == 0)
+    round.pause(0, 0.3)
+    round.restart(node)
+
+
+def with_one_more(round, node):
+    path = f'{round.cluster.file}.{node}'
+    with open(round.cluster.file) as file, open(path, 'w') as more:
+        more.write(file.read().rstrip('\n') + f'\n  - name: {node}\n')
+    return path
+
+
+@act()
+def node_added_and_removed(round):
+    """A fourth comes, votes, and goes or stays."""
+    path = with_one_more(round, 'n4')
+    log = open(os.path.join(round.cluster.dir, 'n4.log'), 'ab')
+    with log:
+        fourth = subprocess.Popen([BINARY, 'server', '--node', 'n4', '--cluster', path, '--allow-faults'], stderr=log)
+    round.cluster.started.append(fourth)
+    if round.choose.random() < 0.5:
+        round.pause()
+    until('n4 is added', lambda: round.cluster.cairn('cluster', 'add', 'n4').status == 0)
+    until('n4 is a member', lambda: round.cluster.cairn('member', 'add', 'n4').status == 0, 40)
+    round.pause()
+    if round.choose.random() < 0.3:
+        round.cluster.cairn('member', 'transfer', 'n4')
+    round.pause()
+    until('n4 is no member', lambda: round.cluster.cairn('member', 'remove', 'n4').status == 0, 40)
+    until('n4 is removed', lambda: round.cluster.cairn('cluster', 'remove', 'n4').status == 0)
+    check(fourth.wait(20) == 1, 'n4 goes on though it was removed')
+
+
+@act()
+def node_removed_and_added(round):
+    """One of three goes, and comes back as another member with nothing."""
+    node = round.a_node()
+    pid = round.cluster.pid(node)
+    until(f'{node} is no member', lambda: round.cluster.cairn('member', 'remove', node).status == 0, 40)
+    until(f'{node} is removed', lambda: round.cluster.cairn('cluster', 'remove', node).status == 0)
+    until(f'{node} has ended', lambda: is_gone(pid))
+    round.told['restarted'].append(node)
+    round.told['forgot'].append(node)
+    round.pause()
+    shutil.rmtree(home(round, node), ignore_errors=True)
+    until(f'{node} is added', lambda: round.cluster.cairn('cluster', 'add', node).status == 0)
+    round.start(node)
+    until(f'{node} is a member', lambda: round.cluster.cairn('member', 'add', node).status == 0, 40)
+    round.recovers(node)
+
+
+@act()
+def timing_changed(round):
+    """The timeout, on which leases rest, with a node cut off or not."""
+    if round.choose.random() < 0.5:
+        node = round.a_node()
+        round.cluster.cairn('fault', 'partition', f'{",".join(round.others(node))}|{node}')
+    for timeout_us in round.choose.sample([6000, 8000, 15000, 30000, 60000, 200000], 3):
+        until('the timeout is changed', lambda: round.cluster.cairn('cluster', 'set', '--timeout-us', timeout_us).status in (0, 1))
+        round.pause()
+    until('it is healed', lambda: round.cluster.cairn('fault', 'heal').status == 0)
+
+
+@act()
+def file_contradicts(round):
+    """A node is started with a file that says otherwise, is refused, and started with the right one."""
+    node = round.a_node()
+    wrong = round.cluster.file + '.wrong'
+    with open(round.cluster.file) as file:
+        text = file.read()
+    with open(wrong, 'w') as file:
+        file.write(round.choose.choice([text.replace('- name: n2\n', '- name: n7\n'), text + '  - name: n4\n',
+                                        text.replace('timeout_us: 0', 'timeout_us: 77000'),
+                                        text.replace('memory_mib: 512', 'memory_mib: 64')]))
+    round.stop(node)
+    if round.durable:
+        refused = subprocess.run([BINARY, 'server', '--node', node, '--cluster', wrong], stderr=subprocess.PIPE, timeout=20)
+        check(refused.returncode in (1, 2) and refused.stderr, refused.returncode, refused.stderr)
+    round.restart(node)
+
+
 def preloaded(library, variable, path):
     return {'LD_PRELOAD': os.path.join(TESTS, library), variable: path,
             'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
