@@ -137,6 +137,19 @@ cli_agreed(const struct cluster_config *cluster, struct agreed *out)
     cli_answers_free(&answers);
 }
 
+bool
+cli_cluster_identity(const struct cluster_config *cluster, struct cairn_id *out)
+{
+    struct cli_answers answers = {0};
+    bool known = false;
+
+    cli_ask_all(cluster, "cluster", CAIRN_NODE_NONE, CLI_QUICK, &answers);
+    for (uint8_t i = 0; i < cluster->nodes && !known; i++)
+        known = cairn_id_parse(cli_text(answers.by_node[i], "cluster"), out);
+    cli_answers_free(&answers);
+    return known;
+}
+
 void
 cli_know_all(struct cluster_config *cluster)
 {
@@ -164,11 +177,13 @@ refuse_memory(const struct cluster_config *cluster, const struct cli_answers *an
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         uint64_t has_mib = number_of(answers->by_node[i], "has_memory_mib", 1);
 
-        if (answers->by_node[i] == NULL && memory_mib > now->now.memory_mib) {
+        if (!(agreed_present(now) >> i & 1))
+            continue;
+        if (has_mib == 0 && memory_mib > now->now.memory_mib) {
             cli_fail("%s does not answer: it cannot be told whether it has %u MiB", cluster->names[i], memory_mib);
             return EXIT_REFUSED;
         }
-        if (answers->by_node[i] != NULL && has_mib < memory_mib)
+        if (has_mib != 0 && has_mib < memory_mib)
             return cli_fail("%s has %" PRIu64 " MiB, %" PRIu64
                             " less than that (write memory_mib: %u in its cluster file and start it anew, first)",
                             cluster->names[i], has_mib, memory_mib - has_mib, memory_mib);
@@ -176,26 +191,55 @@ refuse_memory(const struct cluster_config *cluster, const struct cli_answers *an
     return 0;
 }
 
-/* Who is still of a log does not go. */
+static bool
+names_member(const json_t *row, const char *key, const char *name)
+{
+    const json_t *member;
+    size_t i;
+
+    json_array_foreach (json_object_get(row, key), i, member) {
+        if (json_is_string(member) && strcmp(json_string_value(member), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The row of whoever leads the log, by its word or, where none says so, NULL. */
+static const json_t *
+row_of_leader(const struct cluster_config *cluster, const struct cli_answers *status, const char *log)
+{
+    const json_t *leader = NULL;
+
+    for (uint8_t node = 0; node < cluster->nodes; node++) {
+        const json_t *row = cli_log_row(status->by_node[node], log);
+
+        if (strcmp(cli_text(row, "role"), "leader") == 0 &&
+            (leader == NULL || number_of(row, "term", 1) > number_of(leader, "term", 1)))
+            leader = row;
+    }
+    return leader;
+}
+
+/* Who is still of a log does not go: it would be missed in its majority for good. */
 static int
 refuse_member(const struct cluster_config *cluster, const struct cli_answers *status, const char *name)
 {
-    const json_t *row, *member;
-    size_t i, j;
+    const json_t *row;
+    size_t i;
 
     for (uint8_t node = 0; node < cluster->nodes; node++) {
         json_array_foreach (json_object_get(status->by_node[node], "rows"), i, row) {
-            json_t *members = json_array();
-            bool found = false;
+            const char *log = cli_text(row, "log");
+            const json_t *leader = row_of_leader(cluster, status, log);
+            const json_t *says = leader != NULL ? leader : row;
 
-            json_array_extend(members, json_object_get(row, "voters"));
-            json_array_extend(members, json_object_get(row, "learners"));
-            json_array_foreach (members, j, member)
-                found |= json_is_string(member) && strcmp(json_string_value(member), name) == 0;
-            json_decref(members);
-            if (found && strcmp(cli_text(row, "role"), "leader") == 0)
+            if (!names_member(says, "voters", name) && !names_member(says, "learners", name))
+                continue;
+            if (leader != NULL)
                 return cli_fail("%s is a member of log '%s' ('cairn member remove %s' takes it out of all logs)", name,
-                                cli_text(row, "log"), name);
+                                log, name);
+            cli_fail("log '%s' has no leader that answers: it cannot be told whether %s is a member", log, name);
+            return EXIT_REFUSED;
         }
     }
     return 0;
@@ -304,10 +348,24 @@ wait_in_force(const struct cluster_config *cluster, uint64_t lsn, const struct a
                   cli_silent_note(cluster, silent, note, sizeof(note)));
         nanosleep(&pause, NULL);
     }
-    return cli_fail("the change stands at lsn %" PRIu64
-                    " of the catalog, but is in force on no node that answers (it was "
-                    "refused, since others changed the same at that time: 'cairn cluster show' says what is)",
-                    lsn);
+    return cli_fail(
+        "the change stands at lsn %" PRIu64
+        " of the catalog, and is not known to be in force on a majority ('cairn cluster show' says what is)",
+        lsn);
+}
+
+/* Is what was asked for in force? */
+static bool
+is_so(const struct agreed *now, const struct agreed_change *change)
+{
+    uint8_t added = agreed_seat(now, change->add), removed = agreed_seat(now, change->remove);
+
+    return (change->heartbeat_ns == 0 || change->heartbeat_ns == now->now.heartbeat_ns) &&
+           (change->timeout_ns == 0 || change->timeout_ns == now->now.timeout_ns) &&
+           (change->clock_bound_ns == 0 || change->clock_bound_ns == now->now.clock_bound_ns) &&
+           (change->memory_mib == 0 || change->memory_mib == now->now.memory_mib) &&
+           (change->add[0] == '\0' || (added != CAIRN_NODE_NONE && !(now->removed >> added & 1))) &&
+           (change->remove[0] == '\0' || (removed != CAIRN_NODE_NONE && (now->removed >> removed & 1)));
 }
 
 static void
@@ -355,6 +413,8 @@ cli_agreed_change(const struct cluster_config *cluster, const struct agreed_chan
     cli_answers_free(&answers);
     if (status == 0)
         status = wait_in_force(cluster, lsn, &change, &waiting, &now);
+    if (status == 0 && !is_so(&now, &change))
+        status = cli_fail("somebody else changed it at the same time ('cairn cluster show' says what is in force)");
     if (status == 0 && change.add[0] != '\0')
         status = cli_member_of_catalog(cluster, agreed_seat(&now, change.add));
     if (status != 0)

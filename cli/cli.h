@@ -168,9 +168,9 @@ typedef int cli_take_entry(void *context, const struct cairn_result *entry);
 int cli_read(const struct cluster_config *cluster, uint8_t via, const struct cli_read_request *request,
              cli_take_entry *take, void *context);
 
-/* A session's token of a log, in a file of one line; a file that is not there is a new session. 0, or what to exit
- * with. Saved as a whole, by rename. */
-int cli_session_load(const char *path, const char *log, struct cairn_token *out);
+/* A session's token of a log, in a file of one line; a file that is not there is a new session. Another cluster's is
+ * refused. 0, or what to exit with. Saved as a whole, by rename. */
+int cli_session_load(const char *path, const struct cluster_config *cluster, const char *log, struct cairn_token *out);
 int cli_session_save(const char *path, const char *log, const struct cairn_token *token);
 
 /* Where a cluster's sockets are, for sessions. */
@@ -178,6 +178,9 @@ struct session_sockets cli_sockets(const struct cluster_config *cluster);
 
 /* Adds to the cluster the nodes that one of it knows of, where the cluster file lists fewer. */
 void cli_know_all(struct cluster_config *cluster);
+
+/* Which cluster it is, as one of its nodes says; false: none does. */
+bool cli_cluster_identity(const struct cluster_config *cluster, struct cairn_id *out);
 
 /* Works in a directory of its own, PARENT/PREFIX-XXXXXX, by a process of its own, so that the directory is taken away
  * however that ends, also by ^C. What work() returned; where a signal ended it, this process ends by the same. */

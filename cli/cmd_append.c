@@ -336,7 +336,7 @@ cmd_append(int argc, char **argv)
     if ((status = cli_cluster(cluster, &append.cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)
         return status;
     if (append.session_file != NULL &&
-        (status = cli_session_load(append.session_file, argv[first], &append.token)) != 0)
+        (status = cli_session_load(append.session_file, &append.cluster, argv[first], &append.token)) != 0)
         return status;
     if (!lines_open(&append.lines, file, append.whole))
         return cli_fail("input %s: %s", file, append.lines.detail);

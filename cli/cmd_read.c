@@ -184,12 +184,11 @@ read_command(int argc, char **argv, bool follow)
         return cli_usage("--from and --since do not go together");
     if (since != NULL && !parse_since(since, &request.from))
         return cli_usage("--since does not take '%s' (such as 2026-11-27T06:00:00Z, 10m, 2h, or an hlc)", since);
-    if (session != NULL && (status = cli_session_load(session, argv[first], &printing.token)) != 0)
-        return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;
     cli_know_all(&cluster);
-    if ((status = cli_node(&cluster, via, &node)) != 0)
+    if ((status = cli_node(&cluster, via, &node)) != 0 ||
+        (session != NULL && (status = cli_session_load(session, &cluster, argv[first], &printing.token)) != 0))
         return status;
     request.log = argv[first];
     request.token = session == NULL ? NULL : &printing.token;

@@ -179,6 +179,9 @@ identify(struct server *server)
         return cli_fail("%s", detail);
     else
         cluster_config_adopt(&server->cluster, &server->identity.agreed);
+    if (server->identity.agreed.removed >> server->config.self & 1)
+        return cli_fail("%s was removed from the cluster ('cairn cluster add %s' and an empty directory let it back)",
+                        name, name);
     if (server->identity.self != server->config.self)
         return cli_fail("directory %s/%s: it is node %u's, not %s's (directories were mixed up)", cluster->directory,
                         name, server->identity.self + 1u, name);

@@ -41,6 +41,8 @@ struct reading {
     bool taken;                  /* something was, from the node that is read from */
     uint64_t lost_ns;            /* since then a tail looks for another node; 0: it does not */
     uint64_t taken_lsn;          /* of the last that was taken from the trunk */
+    uint64_t lost_lsn;           /* the same, when a node was lost last, */
+    uint32_t losses;             /* so often in a row */
     uint8_t refused_by;          /* the last node that did, CAIRN_NODE_NONE: none, */
     struct cairn_result refusal; /* and its reason */
     char detail[256];            /* why a node could not even be asked */
@@ -91,19 +93,38 @@ begin_anew(struct reading *reading)
     reading->request.flags &= ~(uint32_t)CAIRN_READ_SINCE;
 }
 
-/* The node that was read from has gone, says nothing any more, or does not serve it any more. */
+/* May another node show the rest? What a branch had was this node's. After a loss at which no more was shown than at the
+ * last one, as often as there are nodes, none can. */
+static bool
+goes_on(struct reading *reading)
+{
+    if (reading->via != CAIRN_NODE_NONE || (reading->request.flags & CAIRN_READ_TENTATIVE))
+        return false;
+    if (follows(reading) || reading->lost_lsn != reading->taken_lsn)
+        reading->losses = 0;
+    reading->lost_lsn = reading->taken_lsn;
+    return reading->losses++ < reading->cluster->nodes;
+}
+
 static int
-lost(struct reading *reading, uint8_t node, const char *how)
+go_on(struct reading *reading, uint8_t node, const char *how)
 {
     const char *name = reading->cluster->names[node];
 
-    if (!follows(reading) || reading->via != CAIRN_NODE_NONE)
-        return cli_fail("node %s %s: go on with --from %" PRIu64 ", at another node with --via", name, how,
-                        reading->taken_lsn + 1);
     fprintf(stderr, "cairn: node %s %s: goes on at another, from lsn %" PRIu64 "\n", name, how, reading->taken_lsn + 1);
-    reading->lost_ns = cli_now_ns();
+    reading->lost_ns = follows(reading) ? cli_now_ns() : 0;
     begin_anew(reading);
     return ASK_NEXT;
+}
+
+/* The node that was read from has gone, or says nothing any more. */
+static int
+lost(struct reading *reading, uint8_t node, const char *how)
+{
+    if (goes_on(reading))
+        return go_on(reading, node, how);
+    return cli_fail("node %s %s: go on with --from %" PRIu64 ", at another node with --via",
+                    reading->cluster->names[node], how, reading->taken_lsn + 1);
 }
 
 /* Nobody serves it at the moment. A tail that went well until now waits for elections and restarts. */
@@ -136,8 +157,8 @@ refused(struct reading *reading, uint8_t node, const struct cairn_result *end)
         return not_served(reading);
     if (!reading->taken)
         return ASK_NEXT;
-    if (follows(reading) && reading->via == CAIRN_NODE_NONE)
-        return lost(reading, node, "does not serve it any more");
+    if (goes_on(reading))
+        return go_on(reading, node, "does not serve it any more");
     status = not_served(reading);
     cli_fail("go on with --from %" PRIu64, reading->taken_lsn + 1);
     return status;

@@ -49,7 +49,12 @@ cairn_token_settle(struct cairn_token *token, const struct cairn_result *end)
 void
 cairn_token_format(const struct cairn_token *token, char *text, size_t text_bytes)
 {
-    size_t used = (size_t)snprintf(text, text_bytes, "%" PRIu64, token->lsn);
+    char cluster[CAIRN_ID_TEXT_BYTES] = "";
+    size_t used;
+
+    if (cairn_id_is_set(&token->cluster))
+        cairn_id_text(&token->cluster, cluster);
+    used = (size_t)snprintf(text, text_bytes, "%s%s%" PRIu64, cluster, cluster[0] == '\0' ? "" : " ", token->lsn);
 
     for (uint32_t i = 0; i < token->branches_count && used < text_bytes; i++)
         used += (size_t)snprintf(text + used, text_bytes - used, " %u/%" PRIu32 "/%" PRIu64, token->branches[i].origin,
@@ -60,7 +65,15 @@ enum cairn_error
 cairn_token_parse(const char *text, struct cairn_token *out)
 {
     struct cairn_token token = {0};
+    char cluster[CAIRN_ID_TEXT_BYTES];
     int used;
+
+    if (strcspn(text, " ") == CAIRN_ID_TEXT_BYTES - 1) {
+        snprintf(cluster, sizeof(cluster), "%s", text);
+        if (!cairn_id_parse(cluster, &token.cluster))
+            return CAIRN_INVALID;
+        text += CAIRN_ID_TEXT_BYTES - 1;
+    }
 
     if (sscanf(text, "%" SCNu64 "%n", &token.lsn, &used) != 1)
         return CAIRN_INVALID;

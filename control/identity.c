@@ -2,52 +2,6 @@
 
 #include <assert.h>
 
-bool
-cairn_id_is_set(const struct cairn_id *id)
-{
-    static const struct cairn_id none;
-
-    return !cairn_id_equal(id, &none);
-}
-
-void
-cairn_id_text(const struct cairn_id *id, char out[CAIRN_ID_TEXT_BYTES])
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < sizeof(id->bytes); i++) {
-        out[2 * i] = digits[id->bytes[i] >> 4];
-        out[2 * i + 1] = digits[id->bytes[i] & 15];
-    }
-    out[2 * sizeof(id->bytes)] = '\0';
-}
-
-static int
-digit(char character)
-{
-    if (character >= '0' && character <= '9')
-        return character - '0';
-    return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
-}
-
-bool
-cairn_id_parse(const char *text, struct cairn_id *out)
-{
-    struct cairn_id id;
-
-    for (size_t i = 0; i < sizeof(id.bytes); i++) {
-        int high = digit(text[2 * i]), low = high < 0 ? -1 : digit(text[2 * i + 1]);
-
-        if (low < 0)
-            return false;
-        id.bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    if (text[2 * sizeof(id.bytes)] != '\0')
-        return false;
-    *out = id;
-    return true;
-}
-
 static uint32_t
 first_word(const struct cairn_id *id)
 {
@@ -177,6 +131,25 @@ identity_give_up(struct identity *identity, cairn_node_set given_up, const struc
     identity->stops_count = 0;
 }
 
+/* What was agreed on since may have been in the history that was given up: whoever holds the one that goes on says. Not
+ * where a founder is no member any more: then it is not known who would be. */
+static void
+go_back_to_foundation(struct identity *identity)
+{
+    struct agreed founded;
+
+    agreed_as_founded(&identity->agreed, &founded);
+    for (uint32_t i = 0; i < founded.now.nodes; i++) {
+        if (!cairn_id_is_set(&identity->members[i]))
+            return;
+    }
+    if (identity->self >= founded.now.nodes)
+        return;
+    identity->agreed = founded;
+    for (uint32_t i = founded.now.nodes; i < CAIRN_NODES_MAX; i++)
+        identity->members[i] = (struct cairn_id){{0}};
+}
+
 bool
 identity_obey(struct identity *identity, const struct known_life *known)
 {
@@ -185,6 +158,7 @@ identity_obey(struct identity *identity, const struct known_life *known)
     identity->obeyed_number = known->life.number;
     identity->discard = true;
     identity->alone_for = 0;
+    go_back_to_foundation(identity);
     return true;
 }
 

@@ -16,13 +16,12 @@
 #include <string.h>
 
 #include "agreed.h"
-#include "cairn/types.h"
+#include "cairn/id.h"
 
 /* A life's number has 24 bits in a place on a branch. */
 #define LIFE_NUMBER_MAX ((1u << 24) - 1)
 /* Lives that a chain remembers: a peer that saw none of the last so many has seen too little to tell a copy. */
 #define CHAIN_MAX 64u
-#define CAIRN_ID_TEXT_BYTES 33u
 
 struct life {
     struct cairn_id id;
@@ -75,17 +74,6 @@ struct identity {
     uint32_t stops_count;
 };
 
-static inline bool
-cairn_id_equal(const struct cairn_id *left, const struct cairn_id *right)
-{
-    return memcmp(left->bytes, right->bytes, sizeof(left->bytes)) == 0;
-}
-
-bool cairn_id_is_set(const struct cairn_id *id);
-/* 32 hexadecimal digits and a NUL. */
-void cairn_id_text(const struct cairn_id *id, char out[CAIRN_ID_TEXT_BYTES]);
-/* Exactly 32 hexadecimal digits, in lower case. */
-bool cairn_id_parse(const char *text, struct cairn_id *out);
 /* What a frame carries of both: 32 bits, not 0. */
 uint32_t identity_tag(const struct cairn_id *cluster, const struct cairn_id *life);
 

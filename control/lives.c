@@ -194,9 +194,15 @@ hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsig
 
     if (lives->standing == STANDING_FORGOTTEN) {
         bool own = cairn_id_equal(&told.life.id, &identity->life.id);
+        uint64_t agreed_lsn = identity->agreed.lsn;
 
         if (identity_obey(identity, &told))
             change(lives, verdict);
+        if (identity->agreed.lsn != agreed_lsn) {
+            lives->standing = STANDING_LEARNED;
+            *verdict |= LIVES_LEARNED;
+            return;
+        }
         /* Asked for is what is above all that is known anywhere. */
         if (!own && told.life.number >= lives->asked_number && told.life.number < LIFE_NUMBER_MAX) {
             lives->asked_number = told.life.number + 1;
@@ -233,13 +239,12 @@ hear_grant(struct lives *lives, uint8_t from, const struct hello *hello, unsigne
     granted = (uint32_t)__builtin_popcount(lives->granted_by);
     if (hello->known[identity->self].alone)
         identity->discard = true;
-    else if (granted <= members_count(lives) / 2)
+    else if (granted <= (members_count(lives) - 1) / 2)
         return;
     /* No life of it was ever known: nothing was promised before. */
-    if (lives->asked_number == 1) {
+    identity->born = lives->asked_number == 1;
+    if (identity->born)
         identity->forgotten = false;
-        identity->born = true;
-    }
     become_member(lives, lives->asked_number, verdict);
     *verdict |= LIVES_REPLY;
 }
@@ -411,6 +416,8 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
     if (is_rival(lives, from, hello, heard, now_ns, &verdict))
         return verdict;
     hear_of_self(lives, from, hello, &verdict);
+    if (lives->standing == STANDING_LEARNED)
+        return verdict;
     hear_grant(lives, from, hello, &verdict);
     hear_of_others(lives, from, hello, &verdict);
     if (hello->number > 0)
@@ -432,7 +439,7 @@ lives_agree(struct lives *lives, const struct agreed *agreed, const struct cairn
     for (uint8_t i = 0; i < agreed->now.nodes; i++) {
         bool present = !(agreed->removed >> i & 1);
 
-        if (i == identity->self || (present && cairn_id_equal(&members[i], &identity->members[i])))
+        if (present && (i == identity->self || cairn_id_equal(&members[i], &identity->members[i])))
             continue;
         identity->members[i] = present ? members[i] : (struct cairn_id){{0}};
         meet_anew(lives, i);

@@ -6,8 +6,8 @@
  *   - a life that does not follow from the one that is known here has forgotten something, or is a copy: it is told the
  *     known one, and either confirms that it is of its own chain (identity_confirms()) or goes back to the beginning:
  *   - who has forgotten has no number. It asks all for one above all that it hears of; each notes it, durably, before it
- *     says yes; more than half of the members, itself not among them, make it valid. Two that ask at once cannot both
- *     get the same number, since two such majorities have a member in common. That is the promise of a round of Paxos
+ *     says yes; more than half of the other members make it valid. Two that ask at once cannot both get the same number,
+ *     since two such majorities have a member in common. That is the promise of a round of Paxos
  *     (Lamport 1998), with the number as the ballot.
  *   - of two lives of one member that are heard at the same time the one that was there first stays, the other is
  *     refused.

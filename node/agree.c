@@ -136,6 +136,28 @@ adopt_timing(struct node *node, const struct snapshot *snapshot)
     clocks_reconfigure(&node->clocks, &clocks);
 }
 
+/* A shorter timeout counts at once. A longer one when it is kept: what is promised by it must be known to the next life. */
+static void
+set_timeout(struct node *node)
+{
+    const struct lives *lives = &node->introduction.lives;
+    uint64_t timeout_ns = lives->identity.agreed.now.timeout_ns;
+
+    if (timeout_ns == node->core_timeout_ns ||
+        (timeout_ns > node->core_timeout_ns && lives->kept_version < lives->life_version))
+        return;
+    node->core_timeout_ns = timeout_ns;
+    for (uint32_t i = 0; i < node->logs_count; i++)
+        core_set_election_timeout(node->logs[i]->core, timeout_ns);
+}
+
+void
+agree_welcome_log(const struct node *node, struct node_log *log)
+{
+    core_set_election_timeout(log->core, node->core_timeout_ns);
+    core_set_nodes(log->core, node->present);
+}
+
 static void
 tell_agreed(struct node *node, const struct agreed *before, const struct agreed *now)
 {
@@ -165,6 +187,10 @@ agree_adopt(struct node *node, const struct snapshot *snapshot, uint64_t now_ns)
     if (agreed->lsn <= node->introduction.lives.identity.agreed.lsn)
         return;
     before = node->introduction.lives.identity.agreed;
+    if (agreed->removed >> node->self & 1) {
+        introduction_agree(node, agreed, snapshot->members);
+        return;
+    }
     if (agreed->now.timeout_ns < before.now.timeout_ns)
         node->promise_set_ns = now_ns;
     for (uint8_t seat = node->nodes; seat < agreed->now.nodes; seat++)
@@ -172,12 +198,11 @@ agree_adopt(struct node *node, const struct snapshot *snapshot, uint64_t now_ns)
     node->nodes = (uint8_t)agreed->now.nodes;
     node->present = agreed_present(agreed);
     adopt_timing(node, snapshot);
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        core_set_election_timeout(node->logs[i]->core, agreed->now.timeout_ns);
+    for (uint32_t i = 0; i < node->logs_count; i++)
         core_set_nodes(node->logs[i]->core, node->present);
-    }
     tell_agreed(node, &before, agreed);
     introduction_agree(node, agreed, snapshot->members);
+    set_timeout(node);
     node_reassess(node, now_ns);
 }
 
@@ -186,6 +211,7 @@ agree_beat(struct node *node, uint64_t now_ns)
 {
     struct lives *lives = &node->introduction.lives;
 
+    set_timeout(node);
     if (lives->identity.promised_ns == 0)
         return;
     /* Of the life before, too: whatever it promised ends after so long. */

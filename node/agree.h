@@ -22,7 +22,10 @@ bool agree_apply(struct node *node, uint64_t lsn, const json_t *entry, struct sn
 /* Worker: takes over what the snapshot has. */
 void agree_adopt(struct node *node, const struct snapshot *snapshot, uint64_t now_ns);
 
-/* Worker, at each heartbeat: promises of a longer timeout run out. */
+/* Worker: a log that was not there before goes by what is in force here. */
+void agree_welcome_log(const struct node *node, struct node_log *log);
+
+/* Worker, now and then: a longer timeout counts once it is kept; promises of the one before run out. */
 void agree_beat(struct node *node, uint64_t now_ns);
 
 #endif

@@ -24,6 +24,7 @@ node_clocks_start(struct node *node)
     struct clocks_config config = {
         .self = node->self,
         .nodes = node->nodes,
+        .members = node->present,
         .bound_ns = cluster_clock_bound_ns(node->config.cluster),
     };
 

@@ -455,6 +455,7 @@ durable_write(struct node *node, uint64_t now_ns)
     /* Who leads is to know at once, not with the next heartbeat: it lets nothing in that is not held. */
     if (journal_is_short(&node->journal) != node->journal_short) {
         node->journal_short = !node->journal_short;
+        node->reviewed_ns = 0;
         node->heartbeat_ns = now_ns;
     }
     journal_submit(&node->journal, detector_awake_ns(&node->detector, now_ns));

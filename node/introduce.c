@@ -488,8 +488,9 @@ node_standing(const struct node *node, char *out, size_t out_bytes)
         break;
     case STANDING_FORGOTTEN:
         snprintf(out, out_bytes, "%s %s: %d of the others have granted it a life, more than %u must", node->name,
-                 view.born ? "comes to the cluster" : "has forgotten what it promised, and recovers",
-                 __builtin_popcount(view.granted_by), (unsigned)__builtin_popcount(agreed_present(&view.agreed)) / 2u);
+                 view.born ? "holds nothing of the cluster yet" : "has forgotten what it promised, and recovers",
+                 __builtin_popcount(view.granted_by),
+                 ((unsigned)__builtin_popcount(agreed_present(&view.agreed)) - 1) / 2);
         break;
     case STANDING_MEMBER:
         snprintf(out, out_bytes, "%s serves in its life %u%s", node->name, view.number,

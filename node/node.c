@@ -38,6 +38,14 @@ stop_of_life_before(const struct node *node, uint32_t id)
     return kind > STOP_LOG ? STOP_LOG : (enum core_stop)kind;
 }
 
+/* Of the lives before: they may have gone by a shorter timeout that they had not kept yet. */
+static uint64_t
+longest_promise_ns(const struct identity *identity)
+{
+    return identity->promised_ns > identity->agreed.now.timeout_ns ? identity->promised_ns
+                                                                   : identity->agreed.now.timeout_ns;
+}
+
 static struct core_config
 core_settings(const struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
 {
@@ -50,7 +58,7 @@ core_settings(const struct node *node, uint32_t id, const struct log_settings *a
         .incarnation = node->incarnation,
         .seed = node->config.seed + id,
         .election_timeout_ns = timing.timeout_ns,
-        .promised_ns = node->introduction.begun.promised_ns,
+        .promised_ns = longest_promise_ns(&node->introduction.begun),
         .election_patience = node->config.election_patience == 0 ? 1 : node->config.election_patience,
         .retransmit_ns = timing.timeout_ns / 2,
         .window_entries = node->config.window_entries,
@@ -362,6 +370,7 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     node->self = config->self;
     node->nodes = (uint8_t)config->cluster->nodes;
     node->present = agreed_present(&config->identity->agreed);
+    node->core_timeout_ns = cluster_timing(&node->cluster).timeout_ns;
     node->bell = config->bell;
     snprintf(node->name, sizeof(node->name), "%s", config->cluster->names[config->self]);
     node->codec = (struct codec){.hello = config->cluster->id, .self = config->self, .worker = 0};

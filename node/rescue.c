@@ -20,14 +20,25 @@ rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct 
     return true;
 }
 
+/* Can what there is be changed at all without anybody's decision? More than half of the nodes are well, and of those that
+ * vote in the catalog. */
+static bool
+are_enough(const struct node *node)
+{
+    cairn_node_set well = atomic_load_explicit(&node->introduction.well, memory_order_relaxed);
+    cairn_node_set voters = node->logs_count == 0 ? 0 : core_members(node->logs[CATALOG_LOG]->core)->voters;
+
+    return __builtin_popcount(well) > __builtin_popcount(node->present) / 2 &&
+           __builtin_popcount(well & voters) > __builtin_popcount(voters) / 2;
+}
+
 /* Nothing is decided by who has forgotten itself, nor against who is well. All but this node are given up where too few are
  * well to go on by themselves; one alone, where they are enough. */
 static enum cairn_error
 is_called_for(const struct node *node)
 {
     const struct lives *lives = &node->introduction.lives;
-    cairn_node_set well = atomic_load_explicit(&node->introduction.well, memory_order_relaxed);
-    bool enough = (uint32_t)__builtin_popcount(well) > (uint32_t)__builtin_popcount(node->present) / 2;
+    bool enough = are_enough(node);
 
     if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || !introduction_is_recovered(node))
         return CAIRN_RECOVERING;

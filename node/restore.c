@@ -74,10 +74,10 @@ log_of(struct restoring *restoring, uint32_t id)
 {
     struct node *node = restoring->node;
     struct node_log *log = node_find_log(node, id);
-    uint64_t next = id;
 
+    /* And what stands before that, which is committed with it. */
     if (log == NULL && id <= core_last_lsn(node->logs[0]->core)) {
-        catalog_up_to(node, &next, id);
+        catalog_up_to(node, &restoring->next_catalog, id);
         log = node_find_log(node, id);
     }
     restoring->orphans += log == NULL;

@@ -363,9 +363,10 @@ struct node {
     struct cluster_config cluster; /* as agreed on by now: the control thread's; names that the worker knows stay */
     char name[CAIRN_NAME_BYTES];
     uint8_t self;
-    _Atomic uint8_t nodes;   /* seats; the worker writes, once their ports are there */
-    cairn_node_set present;  /* whose members are of the cluster; the worker's */
-    uint64_t promise_set_ns; /* the worker's: when the timeout was last lowered */
+    _Atomic uint8_t nodes;    /* seats; the worker writes, once their ports are there */
+    cairn_node_set present;   /* whose members are of the cluster; the worker's */
+    uint64_t promise_set_ns;  /* the worker's: when the timeout was last lowered */
+    uint64_t core_timeout_ns; /* that elections and promises go by; the worker's */
     /* Of this life, from when its logs begin: its number; whether there were lives before; whether it cannot trust its
      * journal. */
     uint32_t incarnation;

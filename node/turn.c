@@ -133,6 +133,7 @@ adopt_snapshot(struct node *node, uint64_t now_ns)
 
             node->due_ns[node->logs_count] = 0;
             node->logs[node->logs_count++] = log;
+            agree_welcome_log(node, log);
             core_reach(log->core, node->reach, now_ns, &sink);
             /* Who leads it may have said so already, when it was not known here. */
             for (uint8_t peer = 0; peer < node->nodes; peer++)
@@ -198,8 +199,10 @@ node_has_unsent(const struct node *node, const struct node_log *log)
     if (core_role(log->core) != ROLE_LEADER)
         return false;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self && (core_send_window(log->core, peer, &from, &to) || core_wants_base(log->core, peer) ||
-                                   core_wants_producers(log->core, peer)))
+        if (peer != node->self &&
+            (core_send_window(log->core, peer, &from, &to) || core_wants_base(log->core, peer) ||
+             core_wants_producers(log->core, peer)) &&
+            node->ports[peer].pool != NULL)
             return true;
     }
     return false;

@@ -13,12 +13,14 @@
 #define CAIRN_TOKEN_H
 
 #include "cairn/cairn.h"
+#include "cairn/id.h"
 
 #define CAIRN_TOKEN_BRANCHES 16u
-#define CAIRN_TOKEN_TEXT_BYTES 640u
+#define CAIRN_TOKEN_TEXT_BYTES 680u
 
 struct cairn_token {
-    uint64_t lsn; /* everything up to here has been seen or written */
+    struct cairn_id cluster; /* whose log it is; not set: that is not known. The caller's to compare */
+    uint64_t lsn;            /* everything up to here has been seen or written */
     uint32_t branches_count;
     struct {
         uint64_t seq;
@@ -35,7 +37,7 @@ enum cairn_error cairn_token_note(struct cairn_token *token, const struct cairn_
 void cairn_token_settle(struct cairn_token *token, const struct cairn_result *end);
 
 /* As text, at most CAIRN_TOKEN_TEXT_BYTES with the NUL: "7 2/1/4", an lsn and origin/incarnation/sequence of each
- * branch. And back: CAIRN_INVALID, *out untouched, where it is none. */
+ * branch; before it the cluster's identity, where that is set. And back: CAIRN_INVALID, *out untouched, where it is none. */
 void cairn_token_format(const struct cairn_token *token, char *text, size_t text_bytes);
 enum cairn_error cairn_token_parse(const char *text, struct cairn_token *out);
 

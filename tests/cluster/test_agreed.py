@@ -203,3 +203,23 @@ def test_memory_that_logs_need_is_not_given_up():
         check(refused.status != 0, refused.err)
         cluster.ok('cluster', 'set', '--memory-mib', 128)
         cluster.ok('log', 'create', 'one-more', '--policy', 'cp')
+
+
+def test_who_is_removed_while_it_is_a_member_ends_and_says_so():
+    """The command refuses that; an entry of the catalog cannot."""
+    with Machines() as m:
+        m.with_log()
+        m.ok('append', '_catalog', stdin=b'{"op":"agree","remove":"n3"}\n')
+        status, said = m.ended('n3')
+        check(status == 1 and 'was removed' in said, status, said)
+        m.start('n3')
+        status, said = m.ended('n3')
+        check(status == 1 and 'was removed' in said, status, said)
+        m.ok('append', 'a', stdin=b'two of three go on\n')
+        # What makes no sense there changes nothing, and ends nobody.
+        for text in (b'{"op":"agree"}', b'{"op":"agree","timeout_us":-1}', b'{"op":"agree","add":"n9"}',
+                     b'{"op":"agree","add":"n9","member":"zz"}', b'{"op":"agree","remove":7}', b'{"op":"agree","memory_mib":1e99}',
+                     b'{"op":"agree","add":"../n9","member":"00000000000000000000000000000001"}'):
+            m.ok('append', '_catalog', stdin=text + b'\n')
+        check(agreed(m, 'n1') == agreed(m, 'n2') and agreed(m, 'n1')['members'] == ['n1', 'n2'], agreed(m, 'n1'))
+        m.ok('append', 'a', stdin=b'and on\n')

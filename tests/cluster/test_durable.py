@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import BINARY, CALM, Cluster, check, is_gone, run, until
+from harness import BINARY, CALM, Cluster, Failed, check, is_gone, run, until
 from journal_reader import ENTRIES, HEAD, TAIL, blocks, crc32c, read_journal
 
 DISK = ('--durability', 'disk')
@@ -329,6 +329,20 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_space():
         shutil.rmtree(place, ignore_errors=True)
 
 
+def until_read(log, env):
+    refused = []
+
+    def done():
+        result = run('read', log, '--level', 'linearizable', env=env)
+        refused.append(result.err.decode())
+        return result.status == 0 and result
+    try:
+        return until('it is read', done)
+    except Failed as failed:
+        status, events = run('status', env=env), run('events', env=env)
+        raise Failed(f'{failed}: {refused[-1]} {status.out.decode()} {events.out.decode()[-6000:]}')
+
+
 def test_a_full_disk_is_helped_by_a_trim_and_nodes_start_on_it():
     if os.geteuid() != 0:
         return
@@ -358,7 +372,8 @@ def test_a_full_disk_is_helped_by_a_trim_and_nodes_start_on_it():
             pids = [process.pid for process in started[-3:]]
         until('somebody leads', lambda: [row for row in run('status', '--json', env=env).rows()
                                          if row['log'] == 'f' and row['role'] == 'leader'])
-        check(run('read', 'f', '--level', 'linearizable', env=env).out.count(b'\n') >= len(acked), 'acknowledged and not there')
+        read = until_read('f', env)
+        check(read.out.count(b'\n') >= len(acked), 'acknowledged and not there', read.out.count(b'\n'), len(acked))
         trimmed = run('log', 'trim', 'f', '--before', max(acked), env=env)
         check(trimmed.status == 0, trimmed.err)
         until('it takes entries again', lambda: run('append', 'f', '--deadline-ms', 1000, env=env, stdin=b'again\n').status == 0, 40)

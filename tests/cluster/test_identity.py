@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 
-from harness import check, run, until
+from harness import Cluster, check, run, until
 from machines import LINES, Machines
 
 
@@ -254,3 +254,18 @@ def test_a_directory_of_another_node_or_cluster_is_refused():
         m.start('n2', 'n3')
         m.serves()
         m.hold_all()
+
+
+def test_a_session_of_another_cluster_is_refused_by_name():
+    with Cluster(1) as one, Cluster(1) as other:
+        session = os.path.join(one.dir, 'session')
+        for cluster in (one, other):
+            cluster.ok('log', 'create', 's', '--policy', 'cp')
+            cluster.ok('append', 's', stdin=b'one\ntwo\n')
+        one.ok('append', 's', '--session', session, stdin=b'mine\n')
+        check(one.ok('read', 's', '--session', session).out == b'one\ntwo\nmine\n')
+        for args in (('append', 's'), ('read', 's')):
+            refused = other.cairn(*args, '--session', session, stdin=b'not there\n')
+            check(refused.status == 1 and b'is of cluster' in refused.err, args, refused.status, refused.err)
+        check(other.ok('read', 's').out == b'one\ntwo\n')
+        check(one.ok('read', 's', '--session', session).status == 0)

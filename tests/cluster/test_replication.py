@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from harness import CALM, Cluster, check, until
+from harness import CALM, Cluster, check, is_gone, stop_process, until
 
 
 def awkward_file(path, lines=20000):
@@ -146,6 +146,26 @@ def test_a_tail_that_loses_its_node_goes_on_at_another():
         said = tail.communicate(timeout=30)
         check(tail.returncode == 1 and said[0] == b'', tail.returncode, said)
         check(b'go on with --from ' in said[1].splitlines()[-1], said[1])
+
+
+def test_a_read_that_loses_its_node_goes_on_at_another():
+    lines = b''.join(b'%d %s\n' % (i, b'x' * 2000) for i in range(12000))
+    with Cluster(3, *CALM) as cluster:
+        cluster.ok('log', 'create', 'r', '--policy', 'cp')
+        cluster.ok('member', 'transfer', 'n3', '--log', 'r')
+        cluster.ok('append', 'r', stdin=lines)
+        cluster.converged('r')
+        for level in ('stale', 'linearizable'):
+            for end in (lambda: cluster.kill('n1'), lambda: stop_process(cluster.pid('n1'))):
+                read = cluster.start('read', 'r', '--level', level, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                begun = os.read(read.stdout.fileno(), 1000)
+                end()
+                rest, said = read.communicate(timeout=40)
+                check(read.returncode == 0 and begun + rest == lines, read.returncode, len(begun + rest), len(lines), said)
+                check(b'goes on at another, from lsn ' in said, said)
+                os.kill(cluster.pid('n1'), signal.SIGCONT) if not is_gone(cluster.pid('n1')) else cluster.restart('n1')
+                until('n1 serves', lambda: cluster.cairn('read', 'r', '--via', 'n1', '--from', 1, '--to', 2).status == 0)
+                cluster.converged('r')
 
 
 def test_a_tail_follows():

@@ -150,6 +150,25 @@ promises_outlive_the_timeout(struct sim *sim)
     scene_end(sim);
 }
 
+/* Who comes back with nothing is taught what is agreed on, as a new member is, and is none. */
+static void
+wiped_after_a_change(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP), victim = follower(sim, leader, 1);
+
+    agree_on_timeout(sim, 2 * SIM_TIMEOUT_NS);
+    eventually(sim, WITHIN, has_timeout(sim, leader, 2 * SIM_TIMEOUT_NS));
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    node_crash(&sim->nodes[victim]);
+    sim->nodes[victim].identified = false;
+    node_boot(&sim->nodes[victim]);
+    eventually(sim, WITHIN, node_is_up(&sim->nodes[victim]) && node_log_of(&sim->nodes[victim], 0) != NULL);
+    expect(sim, sim->nodes[victim].node->recovering && sim->nodes[victim].node->incarnation == 2);
+    eventually(sim, WITHIN, !takes_no_part(sim, victim, LOG));
+    expect(sim, append(sim, scene_leader(sim), 7, 2, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    scene_end(sim);
+}
+
 const struct scenario scenarios_agreed[] = {
     {"lease-before-others-know", "no lease is longer than the promises that it rests on, whoever knows what timeout",
      lease_before_others_know},
@@ -157,5 +176,7 @@ const struct scenario scenarios_agreed[] = {
     {"who-differs-takes-no-part", "who says otherwise at the same lsn is not believed", who_differs_takes_no_part},
     {"promises-outlive-the-timeout", "what was promised before a timeout was lowered is kept, over a restart",
      promises_outlive_the_timeout},
+    {"wiped-after-a-change", "who lost everything after what is agreed on was changed has forgotten, and is not new",
+     wiped_after_a_change},
     {0},
 };

@@ -33,7 +33,7 @@ a_token_knows_the_furthest_of_trunk_and_branches(void **state)
 static void
 a_full_token_says_so_and_comes_back_from_text(void **state)
 {
-    struct cairn_token token = {.lsn = UINT64_MAX}, back;
+    struct cairn_token token = {.cluster = {{7, [15] = 200}}, .lsn = UINT64_MAX}, back;
     struct cairn_result one_more = on_branch(1, 99, 1);
     char text[CAIRN_TOKEN_TEXT_BYTES];
 
@@ -47,6 +47,7 @@ a_full_token_says_so_and_comes_back_from_text(void **state)
     cairn_token_format(&token, text, sizeof(text));
     assert_true(strlen(text) + 1 < sizeof(text));
     assert_int_equal(cairn_token_parse(text, &back), CAIRN_OK);
+    assert_true(cairn_id_equal(&back.cluster, &token.cluster));
     assert_int_equal(back.lsn, token.lsn);
     assert_int_equal(back.branches_count, token.branches_count);
     for (uint32_t i = 0; i < token.branches_count; i++) {
@@ -79,8 +80,19 @@ what_a_read_found_on_the_trunk_is_forgotten_for_the_lsn(void **state)
 static void
 text_that_is_no_token_is_refused(void **state)
 {
-    static const char *const wrong[] = {"",       "x",        "1 ",      "1 2",      "1 2/3",
-                                        "1 2/3/", "1 16/1/1", "1 2/1/0", "1 2/1/1x", "1x"};
+    static const char *const wrong[] = {"",
+                                        "x",
+                                        "1 ",
+                                        "1 2",
+                                        "1 2/3",
+                                        "1 2/3/",
+                                        "1 16/1/1",
+                                        "1 2/1/0",
+                                        "1 2/1/1x",
+                                        "1x",
+                                        "0123456789abcdef0123456789abcdeg 1",
+                                        "0123456789abcdef0123456789abcdef",
+                                        "0123456789abcdef0123456789abcde 1"};
     struct cairn_token token = {.lsn = 42};
 
     (void)state;

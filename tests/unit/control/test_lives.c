@@ -574,7 +574,7 @@ who_is_added_is_taught_and_was_never_there_before(void **state)
     /* It starts anew by that. */
     identity = fourth.identity;
     lives_init(&fourth, &identity, STANDING_FORGOTTEN, 200 * MS);
-    for (uint8_t i = 0; i < NODES; i++) {
+    for (uint8_t i = 0; i < 2; i++) {
         assert_int_equal(fourth.standing, STANDING_FORGOTTEN);
         lives_tell(&fourth, i, &hello);
         lives_hear(&world.nodes[i], 3, &hello, false, 0);
@@ -584,6 +584,40 @@ who_is_added_is_taught_and_was_never_there_before(void **state)
     }
     assert_int_equal(fourth.standing, STANDING_MEMBER);
     assert_true(fourth.identity.life.number == 1 && fourth.identity.born && !fourth.identity.forgotten);
+}
+
+/* It is taught as who never lived is, and has forgotten all the same. */
+static void
+who_lost_its_state_after_a_change_has_forgotten(void **state)
+{
+    struct world world = founded();
+    struct agreed agreed = agreed_of_three();
+    struct identity identity = {.self = 2, .agreed = agreed, .life.id = id(77)};
+    struct hello hello;
+    struct lesson lesson;
+
+    (void)state;
+    talk(&world, 7);
+    agree(&world, &(struct agreed_change){.timeout_ns = 20 * MS}, 5, 3);
+    for (uint8_t i = 0; i < 2; i++)
+        lives_kept(&world.nodes[i], world.nodes[i].version);
+    begin(&world, 2, &identity, STANDING_WAITING);
+    lives_teach(&world.nodes[0], &lesson);
+    assert_int_equal(lives_learn(&world.nodes[2], 0, &lesson), LIVES_LEARNED | LIVES_CHANGED);
+    identity = world.nodes[2].identity;
+    begin(&world, 2, &identity, STANDING_FORGOTTEN);
+    for (uint8_t round = 0; round < 4; round++) {
+        for (uint8_t i = 0; i < 2; i++) {
+            lives_tell(&world.nodes[2], i, &hello);
+            lives_hear(&world.nodes[i], 2, &hello, false, world.now_ns);
+            lives_kept(&world.nodes[i], world.nodes[i].version);
+            lives_tell(&world.nodes[i], 2, &hello);
+            lives_hear(&world.nodes[2], i, &hello, false, world.now_ns);
+        }
+    }
+    assert_int_equal(world.nodes[2].standing, STANDING_MEMBER);
+    assert_int_equal(world.nodes[2].identity.life.number, 2);
+    assert_true(world.nodes[2].identity.forgotten && !world.nodes[2].identity.born);
 }
 
 static void
@@ -709,6 +743,7 @@ main(void)
         cmocka_unit_test(strangers_are_told_apart),
         cmocka_unit_test(who_lags_is_believed_and_who_differs_is_not),
         cmocka_unit_test(who_is_added_is_taught_and_was_never_there_before),
+        cmocka_unit_test(who_lost_its_state_after_a_change_has_forgotten),
         cmocka_unit_test(who_is_removed_is_told_and_not_heard),
         cmocka_unit_test(of_two_that_run_at_once_the_later_is_refused),
         cmocka_unit_test(numbers_that_cannot_be_change_nothing),
