@@ -175,7 +175,8 @@ identify(struct server *server)
         return cli_fail("%s", detail);
     if (!found)
         server->identity = (struct identity){.self = server->config.self, .agreed = cluster_agreed(cluster)};
-    else if (!cluster_config_agrees(server->cluster_file, cluster, &server->identity.agreed, detail, sizeof(detail)))
+    else if (!server->identity.doubts_agreed &&
+             !cluster_config_agrees(server->cluster_file, cluster, &server->identity.agreed, detail, sizeof(detail)))
         return cli_fail("%s", detail);
     else
         cluster_config_adopt(&server->cluster, &server->identity.agreed);

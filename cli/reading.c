@@ -41,6 +41,7 @@ struct reading {
     bool taken;                  /* something was, from the node that is read from */
     uint64_t lost_ns;            /* since then a tail looks for another node; 0: it does not */
     uint64_t taken_lsn;          /* of the last that was taken from the trunk */
+    bool branch_taken;           /* something was that is on a branch */
     uint64_t lost_lsn;           /* the same, when a node was lost last, */
     uint32_t losses;             /* so often in a row */
     uint8_t refused_by;          /* the last node that did, CAIRN_NODE_NONE: none, */
@@ -93,12 +94,13 @@ begin_anew(struct reading *reading)
     reading->request.flags &= ~(uint32_t)CAIRN_READ_SINCE;
 }
 
-/* May another node show the rest? What a branch had was this node's. After a loss at which no more was shown than at the
+/* May another node show the rest? What a branch had was this node's, and would be shown once more: a tail says so. After a loss at which no more was shown than at the
  * last one, as often as there are nodes, none can. */
 static bool
 goes_on(struct reading *reading)
 {
-    if (reading->via != CAIRN_NODE_NONE || (reading->request.flags & CAIRN_READ_TENTATIVE))
+    if (reading->via != CAIRN_NODE_NONE ||
+        (!follows(reading) && ((reading->request.flags & CAIRN_READ_TENTATIVE) || reading->branch_taken)))
         return false;
     if (follows(reading) || reading->lost_lsn != reading->taken_lsn)
         reading->losses = 0;
@@ -136,7 +138,7 @@ nobody(struct reading *reading)
 
     if (reading->lost_ns == 0 || cli_now_ns() - reading->lost_ns > GO_ON_NS) {
         status = not_served(reading);
-        if (reading->lost_ns != 0)
+        if (reading->lost_ns != 0 || reading->losses > 0)
             cli_fail("go on with --from %" PRIu64, reading->taken_lsn + 1);
         return status;
     }
@@ -203,6 +205,8 @@ take_some(struct reading *reading, uint8_t node)
             choose(reading, node);
         if (!result.on_branch)
             reading->taken_lsn = result.lsn;
+        else if (result.type == CAIRN_RESULT_ENTRY)
+            reading->branch_taken = true;
         status = reading->take(reading->context, &result);
         if (status != EXIT_DONE || result.type == CAIRN_RESULT_END)
             return status;

@@ -56,7 +56,7 @@ take_seats(const json_t *answer, struct dial_seats *out)
         if (text == NULL || text[0] == '\0' || text[0] == '.' || strchr(text, '/') != NULL ||
             strlen(text) >= CAIRN_NAME_BYTES)
             return;
-        strcpy(out->names[i], text);
+        memcpy(out->names[i], text, strlen(text) + 1);
     }
     out->count = (uint32_t)json_array_size(seats);
 }

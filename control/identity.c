@@ -131,25 +131,6 @@ identity_give_up(struct identity *identity, cairn_node_set given_up, const struc
     identity->stops_count = 0;
 }
 
-/* What was agreed on since may have been in the history that was given up: whoever holds the one that goes on says. Not
- * where a founder is no member any more: then it is not known who would be. */
-static void
-go_back_to_foundation(struct identity *identity)
-{
-    struct agreed founded;
-
-    agreed_as_founded(&identity->agreed, &founded);
-    for (uint32_t i = 0; i < founded.now.nodes; i++) {
-        if (!cairn_id_is_set(&identity->members[i]))
-            return;
-    }
-    if (identity->self >= founded.now.nodes)
-        return;
-    identity->agreed = founded;
-    for (uint32_t i = founded.now.nodes; i < CAIRN_NODES_MAX; i++)
-        identity->members[i] = (struct cairn_id){{0}};
-}
-
 bool
 identity_obey(struct identity *identity, const struct known_life *known)
 {
@@ -158,7 +139,8 @@ identity_obey(struct identity *identity, const struct known_life *known)
     identity->obeyed_number = known->life.number;
     identity->discard = true;
     identity->alone_for = 0;
-    go_back_to_foundation(identity);
+    /* What was agreed on since may have been in the history that was given up. */
+    identity->doubts_agreed = true;
     return true;
 }
 

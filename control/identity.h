@@ -55,6 +55,8 @@ struct identity {
     struct cairn_id cluster; /* not set: none is known */
     struct cairn_id members[CAIRN_NODES_MAX];
     struct agreed agreed;
+    bool
+        doubts_agreed; /* whoever goes on by a decision is to say what is agreed on, before anything else is believed */
     uint64_t promised_ns; /* the longest that leases may still rest on, where less was agreed on lately; 0: no more */
     uint8_t self;
     bool forgotten;          /* it promised what it does not know any more, and has not yet recovered from the others */

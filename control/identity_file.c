@@ -95,7 +95,7 @@ print_identity(FILE *out, const struct identity *identity)
             agreed->removed);
     print_figures(out, "now", &agreed->now);
     print_figures(out, "founded", &agreed->founded);
-    fprintf(out, "promised %" PRIu64 "\n", identity->promised_ns);
+    fprintf(out, "doubted %d\npromised %" PRIu64 "\n", identity->doubts_agreed, identity->promised_ns);
     for (uint32_t i = 0; i < agreed->now.nodes; i++) {
         cairn_id_text(&identity->members[i], text);
         fprintf(out, "member %u %s %s\n", i, text, agreed->names[i]);
@@ -272,7 +272,8 @@ parse_line(const char *line, struct identity *out)
     if (sscanf(line, "cluster %32s", text) == 1)
         return cairn_id_parse(text, &out->cluster);
     if (parse_flag(line, "forgotten", &out->forgotten) || parse_flag(line, "born", &out->born) ||
-        parse_flag(line, "begun", &out->begun) || parse_flag(line, "discard", &out->discard))
+        parse_flag(line, "begun", &out->begun) || parse_flag(line, "discard", &out->discard) ||
+        parse_flag(line, "doubted", &out->doubts_agreed))
         return true;
     if (sscanf(line, "self %u", &self) == 1) {
         out->self = (uint8_t)self;

@@ -37,7 +37,7 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
     out->confirmed = about->confirms;
     out->refused = about->refused;
     out->fingerprint = lives->fingerprint;
-    out->agreed_lsn = identity->agreed.lsn;
+    out->agreed_lsn = identity->doubts_agreed ? AGREED_LSN_UNKNOWN : identity->agreed.lsn;
     out->place = lives->place;
     out->number = identity->life.number;
     out->asked_number = lives->standing == STANDING_FORGOTTEN ? lives->asked_number : 0;
@@ -194,13 +194,9 @@ hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsig
 
     if (lives->standing == STANDING_FORGOTTEN) {
         bool own = cairn_id_equal(&told.life.id, &identity->life.id);
-        uint64_t agreed_lsn = identity->agreed.lsn;
 
-        if (identity_obey(identity, &told))
+        if (identity_obey(identity, &told)) {
             change(lives, verdict);
-        if (identity->agreed.lsn != agreed_lsn) {
-            lives->standing = STANDING_LEARNED;
-            *verdict |= LIVES_LEARNED;
             return;
         }
         /* Asked for is what is above all that is known anywhere. */
@@ -368,7 +364,7 @@ static bool
 is_ahead(const struct lives *lives, const struct hello *hello)
 {
     return (lives->standing == STANDING_WAITING || lives->standing == STANDING_FORGOTTEN) &&
-           hello->agreed_lsn > lives->identity.agreed.lsn;
+           (lives->identity.doubts_agreed || hello->agreed_lsn > lives->identity.agreed.lsn);
 }
 
 unsigned
@@ -394,6 +390,11 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
         return LIVES_REPLY;
     if (is_ahead(lives, hello))
         return 0;
+    if (hello->agreed_lsn == AGREED_LSN_UNKNOWN)
+        return lives->standing == STANDING_MEMBER && cairn_id_equal(&hello->cluster, &identity->cluster) &&
+                       cairn_id_equal(&hello->members[from], &identity->members[from])
+                   ? LIVES_TEACH
+                   : 0;
     if (hello->agreed_lsn == identity->agreed.lsn && hello->fingerprint != lives->fingerprint)
         return LIVES_DIFFERS;
     if (lives->standing == STANDING_WAITING) {
@@ -416,8 +417,6 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
     if (is_rival(lives, from, hello, heard, now_ns, &verdict))
         return verdict;
     hear_of_self(lives, from, hello, &verdict);
-    if (lives->standing == STANDING_LEARNED)
-        return verdict;
     hear_grant(lives, from, hello, &verdict);
     hear_of_others(lives, from, hello, &verdict);
     if (hello->number > 0)
@@ -469,8 +468,9 @@ is_taught(const struct lives *lives, uint8_t from, const struct lesson *lesson)
     uint8_t self = identity->self;
 
     if ((lives->standing != STANDING_WAITING && lives->standing != STANDING_FORGOTTEN) || !agreed_plausible(agreed) ||
-        agreed->lsn <= identity->agreed.lsn || agreed->number != identity->agreed.number ||
-        agreed->durability != identity->agreed.durability || !cairn_id_is_set(&lesson->cluster))
+        (agreed->lsn <= identity->agreed.lsn && !identity->doubts_agreed) ||
+        agreed->number != identity->agreed.number || agreed->durability != identity->agreed.durability ||
+        !cairn_id_is_set(&lesson->cluster))
         return false;
     if (lives->standing == STANDING_FORGOTTEN && !cairn_id_equal(&lesson->cluster, &identity->cluster))
         return false;
@@ -499,6 +499,12 @@ lives_learn(struct lives *lives, uint8_t from, const struct lesson *lesson)
     }
     identity->cluster = lesson->cluster;
     memcpy(identity->members, lesson->members, sizeof(identity->members));
+    identity->doubts_agreed = false;
+    if (agreed_fingerprint(&lesson->agreed) == lives->fingerprint) {
+        verdict = 0;
+        change(lives, &verdict);
+        return verdict;
+    }
     identity->agreed = lesson->agreed;
     lives->standing = STANDING_LEARNED;
     change(lives, &verdict);

@@ -39,6 +39,8 @@ enum standing {
     STANDING_REMOVED, /* it is of the cluster no more */
 };
 
+#define AGREED_LSN_UNKNOWN UINT64_MAX
+
 /* On the wire as it is here. */
 struct hello {
     struct cairn_id cluster;                  /* not set: the sender knows of none */
@@ -47,7 +49,7 @@ struct hello {
     struct cairn_id confirmed; /* of what the receiver knows of the sender, this life is in the sender's chain */
     struct cairn_id refused;   /* the life of the receiver that must not run */
     uint64_t fingerprint;      /* agreed_fingerprint() */
-    uint64_t agreed_lsn;       /* of the agreed state that this is of */
+    uint64_t agreed_lsn;       /* of the agreed state that this is of; AGREED_LSN_UNKNOWN: the sender is to be taught */
     uint64_t place;            /* up to there the sender's journal is durable; 0: it has none */
     uint32_t number;           /* of the sender's life; 0: it has none */
     uint32_t asked_number;     /* that it would have; 0: none */

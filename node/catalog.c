@@ -132,7 +132,8 @@ change(struct snapshot *next, const char *name, const json_t *entry)
 void
 catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_bytes)
 {
-    bool known = lsn <= node->control->applied_lsn;
+    /* Who was removed goes by nothing that came after. */
+    bool known = lsn <= node->control->applied_lsn || (node->snapshot->agreed.removed >> node->self & 1) != 0;
     json_t *entry = known ? NULL : json_loadb(text, text_bytes, 0, NULL);
     const char *operation = json_string_value(json_object_get(entry, "op"));
     const char *name = json_string_value(json_object_get(entry, "name"));

@@ -223,3 +223,27 @@ def test_who_is_removed_while_it_is_a_member_ends_and_says_so():
             m.ok('append', '_catalog', stdin=text + b'\n')
         check(agreed(m, 'n1') == agreed(m, 'n2') and agreed(m, 'n1')['members'] == ['n1', 'n2'], agreed(m, 'n1'))
         m.ok('append', 'a', stdin=b'and on\n')
+
+
+def test_decisions_after_a_change_leave_what_was_agreed_on():
+    """A file that states what is in force now, a member replaced, then a cluster that goes on from one."""
+    with Machines() as m:
+        m.with_log()
+        m.ok('cluster', 'set', '--timeout-us', 300000)
+        m.write_file(m.file, more='timeout_us: 300000\n')
+        m.stop('n3')
+        m.is_missed('n3')
+        m.ok('member', 'replace', 'n3')
+        m.wipe('n3')
+        m.start('n3')
+        m.serves()
+        check(all(agreed(m, node) == agreed(m, 'n1') for node in m.names), [agreed(m, node) for node in m.names])
+        m.stop('n2', 'n3')
+        until('n1 goes on', lambda: m.cairn('cluster', 'recover', '--from', 'n1', '--without', 'n2,n3').status == 0)
+        m.start('n2', 'n3')
+        for node in ('n2', 'n3'):
+            until(f'{node} is back', lambda node=node: m.cairn('member', 'add', node).status == 0, 40)
+        m.serves()
+        m.hold_all()
+        check(all(agreed(m, node) == agreed(m, 'n1') and agreed(m, node)['timeout_us'] == 300000 for node in m.names),
+              [agreed(m, node) for node in m.names])

@@ -73,10 +73,17 @@ static unsigned
 say(struct world *world, uint8_t from, uint8_t to, bool heard)
 {
     struct hello hello;
+    struct lesson lesson;
+    unsigned verdict;
 
     lives_kept(&world->nodes[from], world->nodes[from].version);
     lives_tell(&world->nodes[from], to, &hello);
-    return lives_hear(&world->nodes[to], from, &hello, heard, world->now_ns);
+    verdict = lives_hear(&world->nodes[to], from, &hello, heard, world->now_ns);
+    if (!(verdict & LIVES_TEACH))
+        return verdict;
+    lives_teach(&world->nodes[to], &lesson);
+    lives_learn(&world->nodes[from], to, &lesson);
+    return verdict;
 }
 
 /* All talk, for a while. */
