@@ -8,7 +8,7 @@ static const struct command commands[] = {
     {"demo", "a cluster inside this process: replicates a file, cuts a node off, heals, verifies", cmd_demo},
     {"dev", "a cluster of separate processes on this machine", cmd_dev},
     {"server", "one node of a cluster", cmd_server},
-    {"cluster", "bootstrap, show: that a cluster comes to be, and who is of it", cmd_cluster},
+    {"cluster", "bootstrap, show, set, add, remove, recover: that a cluster comes to be, and what its nodes agree on", cmd_cluster},
     {"log", "create, set, list: the logs and their policies", cmd_log},
     {"member", "add, remove, promote nodes of a log, transfer leadership", cmd_member},
     {"append", "append lines to a log", cmd_append},
