@@ -37,8 +37,9 @@ agreed_of(const json_t *answer, struct agreed *out)
         .memory_mib = (uint32_t)number_of(answer, "memory_mib", 1),
         .nodes = (uint32_t)json_array_size(seats),
     };
-    json_array_foreach (seats, i, name)
+    json_array_foreach (seats, i, name) {
         snprintf(out->names[i], sizeof(out->names[i]), "%s", json_is_string(name) ? json_string_value(name) : "");
+    }
     json_array_foreach (json_object_get(answer, "rows"), i, row) {
         uint8_t seat = agreed_seat(out, cli_text(row, "node"));
 
@@ -60,9 +61,10 @@ show_people(const struct cluster_config *cluster, const json_t *answer, uint8_t 
            cli_text(answer, "cluster"), cluster->names[who], number_of(answer, "agreed_lsn", 1),
            number_of(answer, "heartbeat_us", 1), number_of(answer, "timeout_us", 1),
            number_of(answer, "clock_bound_ms", 1), cli_text(answer, "durability"), number_of(answer, "memory_mib", 1));
-    json_array_foreach (json_object_get(answer, "rows"), i, row)
+    json_array_foreach (json_object_get(answer, "rows"), i, row) {
         printf("%-10s member %s, life %" PRIu64 " (%s)\n", cli_text(row, "node"), cli_text(row, "member"),
                number_of(row, "start", 1), cli_text(row, "life"));
+    }
 }
 
 static void
