@@ -88,10 +88,11 @@ class Round:
         self.start(node, env, *options)
         self.recovers(node)
 
-    def look(self):
-        """What a log has just acknowledged, a current read at any node shows, or is refused."""
-        log = self.turns[0]
-        self.turns.append(self.turns.pop(0))
+    def look(self, log=None):
+        """What a log has just acknowledged, a current read at any node shows, or is refused. None: each in turn."""
+        if log is None:
+            log = self.turns[0]
+            self.turns.append(self.turns.pop(0))
         row = append_one(self.cluster, self.told, log, self.a_node(), 'majority')
         return row is not None and read_current(self.cluster, self.told, log, self.a_node(), max(1, row['lsn'] - 20), None,
                                                 CURRENT[log])
@@ -102,8 +103,8 @@ class Round:
         until('all links are whole', lambda: self.cluster.cairn('fault', 'heal').status == 0)
         for log in LOGS:
             self.cluster.converged(log)
-        for _ in LOGS:
-            until('a log is read', self.look)
+        for log in LOGS:
+            until(f'{log} is read', lambda log=log: self.look(log))
         for log in LOGS:
             self.cluster.converged(log)
             self.told['logs'][log]['entries'] = entries_of(self.cluster, log, self.a_node())

@@ -390,7 +390,7 @@ def test_a_session_never_misses_what_it_wrote_or_read():
         for node in cluster.names:
             check(cluster.ok('read', 'feed', '--via', node, '--session', session).out == b'before\nmine\n')
         with open(session) as file:
-            check(len(file.read().split()) == 2, 'the branch is forgotten for the lsn')
+            check(len(file.read().split()) == 3, 'log, cluster and lsn: the branch is forgotten for the lsn')
         check(cluster.cairn('read', 'other', '--session', session).status == 1)
         with open(session, 'w') as file:
             file.write('feed nonsense\n')

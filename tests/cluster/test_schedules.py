@@ -83,10 +83,12 @@ class Schedule:
             until(f'{node} has recovered', lambda: has_recovered(self.cluster, node, ['_catalog', *LOGS]))
         return f'kill {node}'
 
-    def look(self):
-        """What a log has just acknowledged, every read of it that is answered shows, at whatever node."""
-        log, choose = self.turns[0], self.choose
-        self.turns.append(self.turns.pop(0))
+    def look(self, log=None):
+        """What a log has just acknowledged, every read of it that is answered shows, at whatever node. None: each in turn."""
+        choose = self.choose
+        if log is None:
+            log = self.turns[0]
+            self.turns.append(self.turns.pop(0))
         row = append_one(self.cluster, self.told, log, choose.choice(self.cluster.names), choose.choice(['majority', 'all', None]))
         if row is None or 'branch' in row or row['ack'] == 'local':
             return False
@@ -123,8 +125,8 @@ class Schedule:
         for log in LOGS:
             cluster.converged(log)
         # At peace, each log: a busy machine may cut one off for a moment.
-        for _ in LOGS:
-            until('a log in peace is read', self.look)
+        for log in LOGS:
+            until(f'{log} is read in peace', lambda log=log: self.look(log))
         for log in LOGS:
             cluster.converged(log)
             self.told['logs'][log]['entries'] = entries_of(cluster, log, choose.choice(cluster.names))
