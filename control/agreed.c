@@ -31,6 +31,13 @@ agreed_as_founded(const struct agreed *agreed, struct agreed *out)
         memset(out->names[seat], 0, sizeof(out->names[seat]));
 }
 
+bool
+agreed_timing_makes_sense(uint64_t heartbeat_ns, uint64_t timeout_ns)
+{
+    return heartbeat_ns >= HEARTBEAT_MIN_NS && timeout_ns <= TIMEOUT_MAX_NS &&
+           timeout_ns >= HEARTBEATS_IN_TIMEOUT * heartbeat_ns;
+}
+
 static enum agreed_refusal
 apply_figures(struct agreed_figures *figures, const struct agreed_change *change, uint32_t logs,
               enum cairn_durability durability)
@@ -43,8 +50,7 @@ apply_figures(struct agreed_figures *figures, const struct agreed_change *change
         figures->clock_bound_ns = change->clock_bound_ns;
     if (change->memory_mib != 0)
         figures->memory_mib = change->memory_mib;
-    if (figures->heartbeat_ns < HEARTBEAT_MIN_NS || figures->timeout_ns > TIMEOUT_MAX_NS ||
-        figures->timeout_ns < HEARTBEATS_IN_TIMEOUT * figures->heartbeat_ns)
+    if (!agreed_timing_makes_sense(figures->heartbeat_ns, figures->timeout_ns))
         return AGREED_NO_TIMING;
     if (figures->clock_bound_ns < CLOCK_BOUND_MIN_NS || figures->clock_bound_ns > CLOCK_BOUND_MAX_NS)
         return AGREED_NO_BOUND;
@@ -167,8 +173,7 @@ agreed_fingerprint(const struct agreed *agreed)
 static bool
 figures_plausible(const struct agreed_figures *figures)
 {
-    return figures->heartbeat_ns >= HEARTBEAT_MIN_NS && figures->timeout_ns <= TIMEOUT_MAX_NS &&
-           figures->timeout_ns >= HEARTBEATS_IN_TIMEOUT * figures->heartbeat_ns &&
+    return agreed_timing_makes_sense(figures->heartbeat_ns, figures->timeout_ns) &&
            figures->clock_bound_ns >= CLOCK_BOUND_MIN_NS && figures->clock_bound_ns <= CLOCK_BOUND_MAX_NS &&
            figures->memory_mib >= MEMORY_MIB_MIN && figures->memory_mib <= MEMORY_MIB_MAX && figures->nodes > 0 &&
            figures->nodes <= CAIRN_NODES_MAX;

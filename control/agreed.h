@@ -63,6 +63,9 @@ enum agreed_refusal {
 /* The members that are of it. */
 cairn_node_set agreed_present(const struct agreed *agreed);
 
+/* A heartbeat or two may be lost without anybody being suspected, and nobody waits for ever. */
+bool agreed_timing_makes_sense(uint64_t heartbeat_ns, uint64_t timeout_ns);
+
 /* 1 to 63 letters, digits, '.', '-' and '_', not starting with '.' or '-'. */
 bool agreed_is_name(const char *name);
 

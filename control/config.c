@@ -156,8 +156,7 @@ timing_makes_sense(const char *path, const struct cluster_config *config, char *
 {
     struct cluster_timing timing = cluster_timing(config);
 
-    if (timing.heartbeat_ns < HEARTBEAT_MIN_NS || timing.timeout_ns < HEARTBEATS_IN_TIMEOUT * timing.heartbeat_ns ||
-        timing.timeout_ns > TIMEOUT_MAX_NS) {
+    if (!agreed_timing_makes_sense(timing.heartbeat_ns, timing.timeout_ns)) {
         snprintf(
             detail, detail_bytes,
             "cluster file %s: heartbeat_us %lu with timeout_us %lu: a heartbeat is at least 10 us, and the timeout at "

@@ -463,6 +463,12 @@ struct log_settings {
     enum cairn_durability durability;
     cairn_node_set voters; /* 0: every node */
 };
+void node_attach_port(struct node *node, uint8_t peer);
+/* Control thread: a port to a seat that was not there before, and room for what comes from it. */
+enum cairn_error node_welcome(struct node *node, uint8_t seat, const struct snapshot *snapshot, char *detail,
+                              size_t detail_bytes);
+/* How long a link that flaps is held back at most. */
+uint64_t node_hold_max_ns(const struct node *node);
 struct node_log *node_log_create(struct node *node, uint32_t id, const struct log_settings *settings, bool recovering);
 void node_log_free(struct node_log *log);
 /* entries: a power of two. false: out of memory. */
@@ -662,12 +668,6 @@ void admin_closed(void *context, void *connection);
 
 /* turn.c */
 uint32_t node_turn(void *context, uint64_t now_ns, bool drained);
-void node_attach_port(struct node *node, uint8_t peer);
-/* Control thread: a port to a seat that was not there before, and room for what comes from it. */
-enum cairn_error node_welcome(struct node *node, uint8_t seat, const struct snapshot *snapshot, char *detail,
-                              size_t detail_bytes);
-/* How long a link that flaps is held back at most. */
-uint64_t node_hold_max_ns(const struct node *node);
 void adopt_snapshot(struct node *node, uint64_t now_ns);
 uint64_t node_deadline_ns(void *context);
 bool node_waits(void *context);

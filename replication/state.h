@@ -75,7 +75,7 @@ struct progress {
     uint64_t heard_ns, sent_ns;
     uint64_t rewound_to_lsn, rewound_ns;
     uint64_t confirmed_seq;
-    uint64_t promised_ns;       /* the shortest promise that came with an answer to a round, of this term */
+    uint64_t promised_ns;       /* that came with the answer to that round */
     uint64_t owed_lsn, owed_ns; /* since then it owes the acknowledgement of that; 0: of nothing */
     enum progress_state state;
     bool probe_sent;

@@ -75,14 +75,8 @@ lease_before_others_know(struct sim *sim)
 static void
 who_lags_takes_part(struct sim *sim)
 {
-    uint8_t leader, late, restarted;
-
-    sim->plan.disk = true;
-    sim->plan.disk_ns = 100 * US;
-    sim->plan.journal_file_bytes = 1u << 20;
-    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
-    late = follower(sim, leader, 1);
-    restarted = follower(sim, leader, 2);
+    uint8_t leader = scene_start_on_disk(sim, 3);
+    uint8_t late = follower(sim, leader, 1), restarted = follower(sim, leader, 2);
 
     sim->nodes[late].control_from_ns = UINT64_MAX;
     agree_on_timeout(sim, 2 * SIM_TIMEOUT_NS);

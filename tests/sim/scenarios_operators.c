@@ -4,15 +4,6 @@
 #define SETTLED_NS (300 * MS)
 #define QUIET_NS (60 * SIM_TIMEOUT_NS)
 
-static uint8_t
-start_on_disk(struct sim *sim, uint32_t nodes)
-{
-    sim->plan.disk = true;
-    sim->plan.disk_ns = 100 * US;
-    sim->plan.journal_file_bytes = 1u << 20;
-    return scene_start(sim, nodes, CAIRN_POLICY_CP);
-}
-
 static void
 end_with_each_once(struct sim *sim, uint64_t count)
 {
@@ -75,7 +66,7 @@ doubted_until_the_leader_is_back(struct sim *sim, uint8_t leader, uint8_t away, 
 static void
 volume_missing_once(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 3), away = follower(sim, leader, 1), victim = follower(sim, leader, 2);
+    uint8_t leader = scene_start_on_disk(sim, 3), away = follower(sim, leader, 1), victim = follower(sim, leader, 2);
 
     node_crash(&sim->nodes[victim]);
     disk_shelve(&sim->nodes[victim], false);
@@ -91,7 +82,7 @@ volume_missing_once(struct sim *sim)
 static void
 old_copy_put_back(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 3), away = follower(sim, leader, 1), victim = follower(sim, leader, 2);
+    uint8_t leader = scene_start_on_disk(sim, 3), away = follower(sim, leader, 1), victim = follower(sim, leader, 2);
 
     /* Within one life: lives tell nothing. */
     sim_run_for(sim, SETTLED_NS);
@@ -111,7 +102,7 @@ old_copy_put_back(struct sim *sim)
 static void
 old_copy_granted(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 5), victim = follower(sim, leader, 1), knows = follower(sim, leader, 2);
+    uint8_t leader = scene_start_on_disk(sim, 5), victim = follower(sim, leader, 1), knows = follower(sim, leader, 2);
     uint8_t others[] = {follower(sim, leader, 3), follower(sim, leader, 4)};
     uint32_t number;
 
@@ -155,7 +146,7 @@ old_copy_granted(struct sim *sim)
 static void
 directory_lives_twice(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 3), victim = follower(sim, leader, 1);
+    uint8_t leader = scene_start_on_disk(sim, 3), victim = follower(sim, leader, 1);
     uint32_t twice;
 
     sim_run_for(sim, SETTLED_NS);
@@ -197,7 +188,7 @@ rolling_reboot_in_memory(struct sim *sim)
 static void
 lives_are_passed_on(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 5), victim = follower(sim, leader, 1);
+    uint8_t leader = scene_start_on_disk(sim, 5), victim = follower(sim, leader, 1);
     uint32_t number;
 
     node_crash(&sim->nodes[victim]);
@@ -280,7 +271,7 @@ all_vote_again(struct sim *sim, uint8_t leader)
 static void
 goes_on_from_one(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 3);
+    uint8_t leader = scene_start_on_disk(sim, 3);
 
     for (uint64_t seq = 1; seq <= 5; seq++)
         expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
@@ -306,7 +297,7 @@ goes_on_from_one(struct sim *sim)
 static void
 given_up_come_back_anew(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 3);
+    uint8_t leader = scene_start_on_disk(sim, 3);
     uint32_t numbers[3];
 
     for (uint64_t seq = 1; seq <= 5; seq++)
@@ -372,7 +363,7 @@ contradict(struct sim *sim, uint8_t leader, uint8_t to)
 static void
 contradiction_stops_the_log(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 3), other;
+    uint8_t leader = scene_start_on_disk(sim, 3), other;
     uint64_t lsn;
 
     scene_lead(sim, follower(sim, leader, 1));
@@ -403,7 +394,7 @@ contradiction_stops_the_log(struct sim *sim)
 static void
 other_bytes_stop_a_replica(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 3), victim = follower(sim, leader, 1);
+    uint8_t leader = scene_start_on_disk(sim, 3), victim = follower(sim, leader, 1);
     uint64_t lsn;
 
     expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
@@ -430,7 +421,7 @@ other_bytes_stop_a_replica(struct sim *sim)
 static void
 no_decision_that_is_not_called_for(struct sim *sim)
 {
-    uint8_t leader = start_on_disk(sim, 3), other = follower(sim, leader, 1), victim = follower(sim, leader, 2);
+    uint8_t leader = scene_start_on_disk(sim, 3), other = follower(sim, leader, 1), victim = follower(sim, leader, 2);
 
     decide(sim, other);
     sim_run_for(sim, SETTLED_NS);

@@ -114,6 +114,15 @@ scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy)
 }
 
 uint8_t
+scene_start_on_disk(struct sim *sim, uint32_t nodes)
+{
+    sim->plan.disk = true;
+    sim->plan.disk_ns = 100 * US;
+    sim->plan.journal_file_bytes = 1u << 20;
+    return scene_start(sim, nodes, CAIRN_POLICY_CP);
+}
+
+uint8_t
 follower(struct sim *sim, uint8_t leader, uint32_t nth)
 {
     return (uint8_t)((leader + nth) % sim->plan.nodes);

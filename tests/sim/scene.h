@@ -23,6 +23,8 @@ extern const struct scenario scenarios_elections[], scenarios_connectivity[], sc
 
 /* A cluster at peace with one log; returns when a leader is followed by all: that leader. */
 uint8_t scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy);
+/* The same on disks, of a `cp` log. */
+uint8_t scene_start_on_disk(struct sim *sim, uint32_t nodes);
 
 #define expect(sim, condition)                                                                                         \
     do {                                                                                                               \
