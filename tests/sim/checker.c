@@ -355,12 +355,12 @@ check_mode(struct sim *sim, struct sim_node *node)
         cairn_node_set voters = held == NULL ? 0 : core_members(held->core)->voters;
         struct mode_inputs inputs;
 
-        if (held == NULL || core_role(held->core) != ROLE_LEADER)
+        /* Who stops decides nothing any more. */
+        if (held == NULL || node->stop_by_ns != 0 || core_role(held->core) != ROLE_LEADER)
             node->checks[log].alone_ns = 0;
         else
             check_alone(sim, node->self, log, &node->checks[log], (uint32_t)__builtin_popcount(reach & voters),
                         (uint32_t)__builtin_popcount(voters), longest_wait_ns(node));
-        /* Who stops decides nothing any more. */
         if (held == NULL || node->stop_by_ns != 0 || held->rules.policy == CAIRN_POLICY_AP)
             continue;
         inputs = (struct mode_inputs){
