@@ -47,8 +47,21 @@ record_measure(const void *bytes, size_t size_bytes)
     return size <= size_bytes ? size : 0;
 }
 
+/* The checksum says nothing of it, and a repeat is compared with all of what is held. */
+static bool
+is_padded(const struct record *record)
+{
+    const size_t used = sizeof(*record) + record->key_bytes + record->payload_bytes;
+    uint64_t last;
+
+    if (used % sizeof(last) == 0)
+        return true;
+    memcpy(&last, (const uint8_t *)record + used - used % sizeof(last), sizeof(last));
+    return last >> used % sizeof(last) * 8 == 0;
+}
+
 bool
 record_intact(const struct record *record)
 {
-    return record->crc32c == checksum(record);
+    return record->crc32c == checksum(record) && is_padded(record);
 }

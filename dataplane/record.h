@@ -12,7 +12,7 @@
 
 struct record {
     uint32_t payload_bytes;
-    uint32_t crc32c; /* over everything after this field, padding excluded */
+    uint32_t crc32c; /* over everything after this field but the padding, which is zero */
     uint64_t producer;
     uint64_t producer_seq;
     uint16_t key_bytes;
