@@ -418,7 +418,7 @@ cli_agreed_change(const struct cluster_config *cluster, const struct agreed_chan
     if (status == 0 && !is_so(&now, &change))
         status = cli_fail("somebody else changed it at the same time ('cairn cluster show' says what is in force)");
     if (status == 0 && change.add[0] != '\0')
-        status = cli_member_of_catalog(cluster, agreed_seat(&now, change.add));
+        status = cli_member_of(cluster, "_catalog", agreed_seat(&now, change.add), false);
     if (status != 0)
         return status;
     tell_done(&now, &change, json);

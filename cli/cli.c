@@ -304,6 +304,23 @@ cli_log_row(const json_t *answer, const char *log)
     return NULL;
 }
 
+int
+cli_nodes(const struct cluster_config *cluster, const char *text, cairn_node_set *out)
+{
+    char *copy = strdup(text == NULL ? "" : text), *rest = NULL;
+    int status = copy == NULL ? cli_fail("no memory") : 0;
+
+    *out = 0;
+    for (char *word = strtok_r(copy, ", ", &rest); word != NULL && status == 0; word = strtok_r(NULL, ", ", &rest)) {
+        uint8_t node;
+
+        status = cli_node(cluster, word, &node);
+        *out |= status == 0 ? (cairn_node_set)1 << node : 0;
+    }
+    free(copy);
+    return status;
+}
+
 const char *
 cli_text(const json_t *row, const char *key)
 {

@@ -146,8 +146,15 @@ void cli_sort_events(json_t *rows);
 /* `cairn member add NODE`, of all logs. Returns the exit status. */
 int cli_member_add(const struct cluster_config *cluster, uint8_t node, bool json);
 
-/* Makes the node a learner of the catalog, which then knows of all logs. Returns the exit status, said. */
-int cli_member_of_catalog(const struct cluster_config *cluster, uint8_t node);
+/* Makes the node a learner of the log, and where it votes a voter once it has caught up. Returns the exit status, said. */
+int cli_member_of(const struct cluster_config *cluster, const char *log, uint8_t node, bool votes);
+
+/* `cairn log adopt`: a log that has stopped goes on from what one node holds. from: NULL: only says what either choice
+ * loses. without: names, with commas, of those whose state is given up unheard; NULL: none. Returns the exit status. */
+int cli_adopt(const struct cluster_config *cluster, const char *log, const char *from, const char *without, bool json);
+
+/* Names with commas. 0, or what to exit with, said. */
+int cli_nodes(const struct cluster_config *cluster, const char *text, cairn_node_set *out);
 
 /* A key's text; "" where there is none. */
 const char *cli_text(const json_t *row, const char *key);

@@ -194,7 +194,7 @@ take(struct inspection *inspection, const struct journal_block *head, const uint
         commit(log, head->commit_lsn);
     else if (head->type == JOURNAL_TAIL && head->block.first_lsn > log->commit_lsn + log->tail_count)
         note_missing(log, log->commit_lsn + log->tail_count + 1, head->block.first_lsn);
-    if (head->type == JOURNAL_BASE && base->lsn > log->commit_lsn)
+    if (head->type == JOURNAL_BASE && (base->lsn > log->commit_lsn || base->lsn == 0))
         begin_at(log, base);
     if (head->type == JOURNAL_TRIM && base->lsn > log->base_lsn)
         log->base_lsn = base->lsn;

@@ -10,7 +10,7 @@
 #define CUT_OFF_WAIT_NS 500000000u
 
 struct log_options {
-    const char *cluster_file, *durability, *members, *when_cut, *retain_bytes, *retain_age;
+    const char *cluster_file, *durability, *members, *when_cut, *retain_bytes, *retain_age, *from, *without;
     uint64_t trim_before;
     int policy, deny;
     bool json;
@@ -392,14 +392,16 @@ check_usage(const struct log_options *given, const char *verb, int names)
     enum cairn_durability parsed;
 
     if (strcmp(verb, "list") != 0 && strcmp(verb, "create") != 0 && strcmp(verb, "set") != 0 &&
-        strcmp(verb, "trim") != 0)
-        return cli_usage("log: unknown verb '%s' (create, set, trim, list)", verb);
+        strcmp(verb, "trim") != 0 && strcmp(verb, "adopt") != 0)
+        return cli_usage("log: unknown verb '%s' (create, set, trim, adopt, list)", verb);
     if (strcmp(verb, "list") != 0 && names != 1)
         return cli_usage("log %s: a NAME is missing", verb);
     if (given->durability != NULL && !cairn_durability_parse(given->durability, &parsed))
         return cli_usage("log: --durability does not take '%s' (memory, disk)", given->durability);
     if (given->durability != NULL && strcmp(verb, "create") != 0)
         return cli_usage("log %s: --durability is chosen when a log is created", verb);
+    if ((given->from != NULL || given->without != NULL) && strcmp(verb, "adopt") != 0)
+        return cli_usage("log %s: --from and --without are of 'log adopt'", verb);
     if (strcmp(verb, "create") == 0 && given->policy < 0)
         return cli_usage("log create: --policy cp|ap|adaptive|ca is missing");
     return 0;
@@ -419,6 +421,9 @@ cmd_log(int argc, char **argv)
         {"retain-bytes", OPTION_TEXT, &given.retain_bytes, "keep at least so much (K, M, G, T); 0: everything"},
         {"retain-age", OPTION_TEXT, &given.retain_age, "keep what is younger (30s, 10m, 12h, 7d); 0: everything"},
         {"before", OPTION_U64, &given.trim_before, "trim: entries below this lsn may go"},
+        {"from", OPTION_TEXT, &given.from,
+         "adopt: the node whose history goes on (without it: what either choice loses)"},
+        {"without", OPTION_TEXT, &given.without, "adopt: nodes that do not answer, given up unheard"},
         {"json", OPTION_FLAG, &given.json, "JSON rows"},
         OPTIONS_END,
     };
@@ -426,7 +431,7 @@ cmd_log(int argc, char **argv)
     const char *verb;
     int first, status;
 
-    if (!cli_parse(argc, argv, "log create|set|trim|list [NAME] [OPTIONS]", options, 1, 2, &first, &status))
+    if (!cli_parse(argc, argv, "log create|set|trim|adopt|list [NAME] [OPTIONS]", options, 1, 2, &first, &status))
         return status;
     verb = argv[first];
     if ((status = check_usage(&given, verb, argc - first - 1)) != 0 ||
@@ -439,6 +444,8 @@ cmd_log(int argc, char **argv)
                         "--durability disk', makes one that does)",
                         argv[first + 1]);
     cli_know_all(&cluster);
+    if (strcmp(verb, "adopt") == 0)
+        return cli_adopt(&cluster, argv[first + 1], given.from, given.without, given.json);
     if (strcmp(verb, "trim") == 0)
         return trim_and_tell(&cluster, argv[first + 1], given.trim_before, given.json);
     return run_verb(&cluster, verb, argv[first + 1], &given);

@@ -225,13 +225,13 @@ cli_member_add(const struct cluster_config *cluster, uint8_t node, bool json)
 }
 
 int
-cli_member_of_catalog(const struct cluster_config *cluster, uint8_t node)
+cli_member_of(const struct cluster_config *cluster, const char *log, uint8_t node, bool votes)
 {
     struct change change = {.cluster = cluster, .op = CAIRN_MEMBER_ADD, .node = node, .end_ns = cli_now_ns() + WAIT_NS};
-    enum cairn_error error = change_log(&change, "_catalog");
+    enum cairn_error error = apply_to(&change, log, !votes);
 
     return error == CAIRN_OK ? EXIT_DONE
-                             : (cli_fail("the catalog: %s", cairn_error_text(error)), cli_exit_status(error));
+                             : (cli_fail("log '%s': %s", log, cairn_error_text(error)), cli_exit_status(error));
 }
 
 static bool

@@ -13,24 +13,6 @@ bit(uint8_t node)
     return (cairn_node_set)1 << node;
 }
 
-/* Names with commas. 0, or what to exit with. */
-static int
-parse_names(const struct cluster_config *cluster, const char *text, cairn_node_set *out)
-{
-    char *copy = strdup(text == NULL ? "" : text), *rest = NULL;
-    int status = copy == NULL ? cli_fail("no memory") : 0;
-
-    *out = 0;
-    for (char *word = strtok_r(copy, ", ", &rest); word != NULL && status == 0; word = strtok_r(NULL, ", ", &rest)) {
-        uint8_t node;
-
-        status = cli_node(cluster, word, &node);
-        *out |= status == 0 ? bit(node) : 0;
-    }
-    free(copy);
-    return status;
-}
-
 /* Has it a state that counts? Then its answer's rows say what it holds. */
 static bool
 is_intact(const json_t *answer)
@@ -186,7 +168,7 @@ cli_recover(const struct cluster_config *cluster, uint8_t from, const char *with
 {
     struct cli_answers answers = {0};
     cairn_node_set given_up;
-    int status = parse_names(cluster, without, &given_up);
+    int status = cli_nodes(cluster, without, &given_up);
 
     if (status != 0)
         return status;

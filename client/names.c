@@ -37,7 +37,7 @@ static const struct {
     [CAIRN_UNREADABLE] = {"unreadable", "the node's disk does not give back what was written; read from another node"},
     [CAIRN_NOT_MEMBER] = {"not_member", "the node is no member of the log"},
     [CAIRN_STOPPED] = {"stopped",
-                       "replicas of the log contradict each other; an administrator has to decide what goes on"},
+                       "replicas of the log contradict each other; 'cairn log adopt' decides whose history goes on"},
     [CAIRN_MISMATCH] = {"mismatch", "this sequence was taken with other bytes; it names another entry of its producer"},
 };
 

@@ -88,30 +88,74 @@ identity_begin(struct identity *identity, uint64_t place)
     } while (at > 0 && identity->chain[at - 1].began_place == PLACE_UNKNOWN);
 }
 
-uint32_t
+struct stop
 identity_stopped(const struct identity *identity, uint32_t log)
 {
-    uint32_t kind = 0;
+    struct stop gravest = {.log = log};
 
     for (uint32_t i = 0; i < identity->stops_count; i++) {
         const struct stop *stop = &identity->stops[i];
 
-        if ((stop->log == log || stop->log == STOP_EVERY_LOG) && stop->kind > kind)
-            kind = stop->kind;
+        if (stop->log != log && stop->log != STOP_EVERY_LOG)
+            continue;
+        if (stop->kind > gravest.kind)
+            gravest.kind = stop->kind;
+        if (stop->last_term > gravest.last_term)
+            gravest.last_term = stop->last_term;
     }
-    return kind;
+    return gravest;
 }
 
 bool
-identity_stop(struct identity *identity, uint32_t log, uint32_t kind)
+identity_stop(struct identity *identity, uint32_t log, uint32_t kind, uint64_t last_term)
 {
-    if (identity_stopped(identity, log) >= kind)
+    for (uint32_t i = 0; i < identity->stops_count; i++) {
+        struct stop *stop = &identity->stops[i];
+
+        if (stop->log != log || (stop->kind >= kind && stop->last_term >= last_term))
+            continue;
+        stop->kind = stop->kind > kind ? stop->kind : kind;
+        stop->last_term = stop->last_term > last_term ? stop->last_term : last_term;
+        return true;
+    }
+    if (identity_stopped(identity, log).kind >= kind)
         return false;
     if (identity->stops_count == STOPS_MAX)
         identity->stops[STOPS_MAX - 1].log = STOP_EVERY_LOG;
     else
-        identity->stops[identity->stops_count++] = (struct stop){.log = log, .kind = kind};
+        identity->stops[identity->stops_count++] = (struct stop){.log = log, .kind = kind, .last_term = last_term};
     return true;
+}
+
+static bool
+is_over(const struct stop *stop, uint32_t log, uint64_t decided_term)
+{
+    return stop->log == log && stop->last_term < decided_term;
+}
+
+bool
+identity_end_stops(struct identity *identity, uint32_t log, uint64_t decided_term)
+{
+    uint32_t kept = 0, before = identity->stops_count;
+
+    for (uint32_t i = 0; i < before; i++) {
+        if (!is_over(&identity->stops[i], log, decided_term))
+            identity->stops[kept++] = identity->stops[i];
+    }
+    identity->stops_count = kept;
+    return kept < before;
+}
+
+bool
+identity_stopped_since(const struct identity *identity, uint32_t log, uint64_t decided_term)
+{
+    for (uint32_t i = 0; i < identity->stops_count; i++) {
+        const struct stop *stop = &identity->stops[i];
+
+        if ((stop->log == log || stop->log == STOP_EVERY_LOG) && !is_over(stop, log, decided_term))
+            return true;
+    }
+    return false;
 }
 
 void

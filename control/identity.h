@@ -48,7 +48,8 @@ struct known_life {
 #define STOP_EVERY_LOG UINT32_MAX /* more stopped than there is room for */
 struct stop {
     uint32_t log;
-    uint32_t kind; /* enum core_stop */
+    uint32_t kind;      /* enum core_stop */
+    uint64_t last_term; /* of its trunk as it stopped: a decision for a later term is about this stop */
 };
 
 struct identity {
@@ -94,9 +95,14 @@ void identity_begin(struct identity *identity, uint64_t place);
  * cluster goes on from what this node holds. */
 void identity_give_up(struct identity *identity, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);
 /* The log takes no part from now on; kind: enum core_stop. false: that was known. */
-bool identity_stop(struct identity *identity, uint32_t log, uint32_t kind);
-/* Does it, and for how many? 0: it takes part. */
-uint32_t identity_stopped(const struct identity *identity, uint32_t log);
+bool identity_stop(struct identity *identity, uint32_t log, uint32_t kind, uint64_t last_term);
+/* An administrator has decided about that log alone, for that term: the stops before it are over. false: there were none. Where
+ * more were stopped than there was room for, a decision about all logs is needed. */
+bool identity_end_stops(struct identity *identity, uint32_t log, uint64_t decided_term);
+/* Is the log stopped by something that the decision for that term was not about? */
+bool identity_stopped_since(const struct identity *identity, uint32_t log, uint64_t decided_term);
+/* What stopped it: the gravest of all, of its kind and of the latest term. kind 0: it takes part. */
+struct stop identity_stopped(const struct identity *identity, uint32_t log);
 /* A decision that this node has not heard of, and which goes on without what it holds? Then it is noted. */
 bool identity_obey(struct identity *identity, const struct known_life *known);
 /* Does this node know of that life of its own, and that its journal had come no further then? */

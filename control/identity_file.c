@@ -14,7 +14,7 @@
 #define FILE_BYTES 16384u
 #define PATH_BYTES 512
 #define FORMAT "cairn identity "
-#define FIRST_LINE FORMAT "2\n"
+#define FIRST_LINE FORMAT "3\n"
 #define TRIES 200
 
 static enum cairn_error
@@ -106,7 +106,8 @@ print_identity(FILE *out, const struct identity *identity)
     for (uint32_t i = 0; i < identity->chain_count; i++)
         print_life(out, "chain", identity->self, &identity->chain[i].life, identity->chain[i].began_place);
     for (uint32_t i = 0; i < identity->stops_count; i++)
-        fprintf(out, "stopped %u %u\n", identity->stops[i].log, identity->stops[i].kind);
+        fprintf(out, "stopped %u %u %" PRIu64 "\n", identity->stops[i].log, identity->stops[i].kind,
+                identity->stops[i].last_term);
     for (uint32_t i = 0; i < agreed->now.nodes; i++)
         print_life(out, identity->known[i].decided ? "decided" : "known", (int)i, &identity->known[i].life,
                    identity->known[i].place);
@@ -254,7 +255,8 @@ parse_stop(const char *line, struct identity *out)
 {
     struct stop stop;
 
-    if (sscanf(line, "stopped %u %u", &stop.log, &stop.kind) != 2 || out->stops_count == STOPS_MAX)
+    if (sscanf(line, "stopped %u %u %" SCNu64, &stop.log, &stop.kind, &stop.last_term) != 3 ||
+        out->stops_count == STOPS_MAX)
         return false;
     out->stops[out->stops_count++] = stop;
     return true;

@@ -114,7 +114,8 @@ struct wire_row {
     uint64_t term, commit_lsn, digest, trim_lsn;
     uint64_t aged_lsn; /* what is at or below is older than the log's rules keep */
     uint32_t log;
-    uint16_t voters, learners; /* of the log, as its leader has them; no voters: the log has stopped at the sender */
+    uint16_t voters, learners; /* of the log, as its leader has them; no voters: the log has stopped at the
+                                 * sender, whose trunk ended in that term */
 };
 
 _Static_assert(sizeof(struct wire_header) == 32, "on the wire");

@@ -150,5 +150,5 @@ journal_body_plausible(const struct journal_block *head, const void *body)
     if (head->type != JOURNAL_BASE && head->type != JOURNAL_TRIM)
         return true;
     journal_base_read(body, marks, &base);
-    return base_plausible(&base);
+    return base_plausible(&base) || (head->type == JOURNAL_BASE && base_is_nothing(&base));
 }

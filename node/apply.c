@@ -155,10 +155,22 @@ members_changed(struct node *node, struct node_log *log)
                members->learners, node->config.cluster->names[0]);
 }
 
+/* The trunk was given up for another history: nothing that was known of it holds. */
+static void
+begun_anew(struct node *node, struct node_log *log)
+{
+    readers_truncated(node, log, 1);
+    node->event_digest = node->event_hlc = 0;
+    log->data_lsn = log->ticked_lsn = log->trim_lsn = log->aged_lsn = 0;
+    log->fresh_lsn = log->fresh_ns = 0;
+}
+
 /* The trunk begins anew behind what its leader has trimmed: nothing of before is here any more. */
 static void
 rebased(struct node *node, struct node_log *log, uint64_t lsn)
 {
+    if (lsn == 0)
+        begun_anew(node, log);
     store_reset(&log->trunk, lsn);
     seen_truncate(node, log, 0);
     log->base_lsn = log->digest_lsn = lsn;
@@ -169,7 +181,10 @@ rebased(struct node *node, struct node_log *log, uint64_t lsn)
     log->commit_cursor = (struct cursor){.position = lsn + 1};
     durable_rebased(node, log, lsn);
     /* Where a journal is read from is no news. */
-    if (!node->restoring)
+    if (!node->restoring && lsn == 0)
+        node_event(node, EVENT_REBASED, log, node->self, 0, 0, "%s begins anew with another node's history",
+                   node->name);
+    else if (!node->restoring)
         node_event(node, EVENT_REBASED, log, node->self, 0, 0,
                    "%s begins anew after lsn %lu: the log is trimmed up to there", node->name, (unsigned long)lsn);
     node_activate(node, log);
@@ -277,7 +292,8 @@ stopped(struct node *node, struct node_log *log, uint8_t peer, uint64_t lsn)
         node_event(node, EVENT_DIVERGED, log, peer, 0, 0,
                    "%s contradicts what was committed at lsn %lu: the log stops until somebody decides", other,
                    (unsigned long)lsn);
-    introduction_note_stop(node, log->id, stop);
+    log->stopped_term = core_term_at(log->core, core_last_lsn(log->core));
+    introduction_note_stop(node, log->id, stop, log->stopped_term);
     node->lead_epoch++;
     node_touch(node, log);
 }

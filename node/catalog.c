@@ -109,9 +109,24 @@ take_rules(const json_t *entry, struct log_rules *rules)
     return true;
 }
 
+/* Whose history goes on, and from which term on: one decision follows another. false: it is none that can be meant. */
+static bool
+take_adoption(const struct node *node, const json_t *entry, struct log_rules *rules)
+{
+    const char *from = json_string_value(json_object_get(entry, "from"));
+    json_int_t term = json_integer_value(json_object_get(entry, "term"));
+    uint8_t seat = from == NULL ? CAIRN_NODE_NONE : cluster_config_node(node->config.cluster, from);
+
+    if (seat == CAIRN_NODE_NONE || term < 1 || (uint64_t)term > TERM_MAX || (uint64_t)term <= rules->adopted_term)
+        return false;
+    rules->adopted_term = (uint64_t)term;
+    rules->adopted_from = seat;
+    return true;
+}
+
 /* What is asked to go is gone: it does not come back by a smaller number. */
 static bool
-change(struct snapshot *next, const char *name, const json_t *entry)
+change(const struct node *node, struct snapshot *next, const char *operation, const char *name, const json_t *entry)
 {
     uint32_t index = find(next, name);
     struct log_rules rules;
@@ -121,6 +136,9 @@ change(struct snapshot *next, const char *name, const json_t *entry)
         return false;
     rules = next->logs[index].rules;
     if (!take_rules(entry, &rules))
+        return false;
+    /* The catalog is what decides, so nothing is decided about it. */
+    if (strcmp(operation, "adopt") == 0 && (index == CATALOG_LOG || !take_adoption(node, entry, &rules)))
         return false;
     take_number(entry, "trim_before", 1, &trim_before_lsn);
     if (trim_before_lsn > rules.trim_before_lsn)
@@ -165,7 +183,7 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     if (next != NULL) {
         changed = agrees    ? agree_apply(node, lsn, entry, next)
                   : creates ? create(node, next, lsn, &settings)
-                            : change(next, name, entry);
+                            : change(node, next, operation, name, entry);
         if (changed)
             former = snapshot_publish(node, next);
         else

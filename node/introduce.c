@@ -419,11 +419,22 @@ introduction_agree(struct node *node, const struct agreed *agreed, const struct 
 }
 
 void
-introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop)
+introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop, uint64_t last_term)
 {
     struct lives *lives = &node->introduction.lives;
 
-    if (!identity_stop(&lives->identity, log, (uint32_t)stop))
+    if (!identity_stop(&lives->identity, log, (uint32_t)stop, last_term))
+        return;
+    lives->version++;
+    offer(&node->introduction);
+}
+
+void
+introduction_end_stops(struct node *node, uint32_t log, uint64_t decided_term)
+{
+    struct lives *lives = &node->introduction.lives;
+
+    if (!identity_end_stops(&lives->identity, log, decided_term))
         return;
     lives->version++;
     offer(&node->introduction);

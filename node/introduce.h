@@ -101,7 +101,9 @@ void introduction_review(struct node *node);
 /* Worker: the catalog has agreed on another state. */
 void introduction_agree(struct node *node, const struct agreed *agreed, const struct cairn_id *members);
 /* Worker: the log takes no part here, in this life and the next ones. */
-void introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop);
+void introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop, uint64_t last_term);
+/* Worker: what stopped it before that decision does so no more. */
+void introduction_end_stops(struct node *node, uint32_t log, uint64_t decided_term);
 /* Worker: does this node hold all that it may have promised? */
 bool introduction_is_recovered(const struct node *node);
 

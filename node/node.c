@@ -33,7 +33,7 @@ pending_ring_init(struct pending_ring *ring, uint32_t entries)
 static enum core_stop
 stop_of_life_before(const struct node *node, uint32_t id)
 {
-    uint32_t kind = identity_stopped(&node->introduction.begun, id);
+    uint32_t kind = identity_stopped(&node->introduction.begun, id).kind;
 
     return kind > STOP_LOG ? STOP_LOG : (enum core_stop)kind;
 }
@@ -104,6 +104,7 @@ node_log_create(struct node *node, uint32_t id, const struct log_settings *asked
     log->id = id;
     log->self = node->self;
     log->led_by = CAIRN_NODE_NONE;
+    log->stopped_term = identity_stopped(&node->introduction.begun, id).last_term;
     snprintf(log->name, sizeof(log->name), "%s", asked->name);
     log->rules = asked->rules;
     log->own = &log->branches[node->self];

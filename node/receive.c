@@ -274,6 +274,10 @@ hear_stop(struct node *node, struct node_log *log, const struct wire_row *row, u
 
     if (!term_plausible(row->term, core_term(log->core)))
         count(&node->counters.far_terms);
+    /* That is decided: whoever says so has not heard of it. */
+    else if (row->term < log->rules.adopted_term ||
+             term_decided(row->term) <= core_term_at(log->core, core_last_lsn(log->core)))
+        return;
     else if (core_members(log->core)->voters >> from & 1)
         core_stop(log->core, STOP_LOG, from, row->commit_lsn, now_ns, &sink);
 }

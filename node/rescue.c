@@ -72,7 +72,7 @@ goes_on(struct node *node, struct node_log *log, uint64_t now_ns)
 
     if (!node_is_member(node, log) || (core_members(log->core)->voters == self && core_stopped(log->core) == STOP_NONE))
         return true;
-    if (core_go_on_alone(log->core, now_ns, &sink) != CAIRN_OK)
+    if (core_go_on_alone(log->core, 0, now_ns, &sink) != CAIRN_OK)
         return false;
     node_activate(node, log);
     node_event(node, EVENT_DECIDED, log, node->self, 0, 0, "by an administrator's word: it goes on from what %s holds",

@@ -290,6 +290,8 @@ begin_at(struct node *node, struct node_log *log, const struct journal_base *bod
     node->event_hlc = body->hlc;
     if (!core_restore_base(log->core, &base, &sink))
         return false;
+    if (base_is_nothing(&base))
+        log->durable->promised_lsn = log->durable->promised_term = 0;
     settle_doubt(log);
     return true;
 }

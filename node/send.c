@@ -497,7 +497,7 @@ heartbeat_to(struct node *node, uint8_t peer, const struct wire_heartbeat *commo
         if (!tells(log) || (!full && log->row_beats == 0))
             continue;
         rows[heartbeat.rows++] = (struct wire_row){
-            .term = core_term(log->core),
+            .term = leads(log) ? core_term(log->core) : log->stopped_term,
             .commit_lsn = core_commit_lsn(log->core),
             .digest = log->digest,
             .trim_lsn = log->row_trim_lsn,

@@ -264,6 +264,9 @@ struct log_rules {
     uint64_t retain_bytes;    /* 0: everything */
     uint64_t retain_age_ns;   /* 0: however old */
     uint64_t trim_before_lsn; /* 0: nothing was asked to go */
+    uint64_t
+        adopted_term; /* it goes on, in that term, from what adopted_from holds: adoption.h; 0: nobody decided so */
+    uint8_t adopted_from;
 };
 
 struct node_log {
@@ -313,7 +316,9 @@ struct node_log {
     uint64_t fresh_ns, fresh_lsn;   /* all that was committed at fresh_ns is at or below fresh_lsn */
     uint64_t lend_from_lsn;         /* 0: nothing to lend; else what lend_to asked for */
     uint8_t lend_to;
-    uint64_t aside_ns; /* when leadership was last offered to one better off; 0: never */
+    uint64_t stopped_term;                /* where its trunk ended as it stopped */
+    uint64_t adopting_term, adopted_term; /* the decision that is begun, and the one that is carried out: adoption.c */
+    uint64_t aside_ns;                    /* when leadership was last offered to one better off; 0: never */
     _Atomic uint32_t status_sequence;
     struct log_status status;
 };

@@ -5,6 +5,7 @@
 
 #include <urcu/urcu-qsbr.h>
 
+#include "adoption.h"
 #include "agree.h"
 #include "state.h"
 
@@ -282,6 +283,7 @@ review(struct node *node, uint64_t now_ns)
     node->reviewed_ns = now_ns;
     introduction_review(node);
     rescue_turn(node, now_ns);
+    adoption_review(node, now_ns);
     agree_beat(node, now_ns);
     health_tick(node, now_ns);
     watch_peers(node, now_ns);

@@ -64,19 +64,16 @@ core_base_sent(struct core *core, uint8_t peer, uint64_t now_ns)
     progress->sent_ns = now_ns;
 }
 
-/* Everything held is given up for the leader's base. What of it was acknowledged is on this node's
- * branch, or committed and in the base. */
-void
-base_begin(struct core *core, const struct core_base *base, uint64_t now_ns, const struct sink *sink)
+static void
+begin_behind(struct core *core, const struct core_base *base, const struct sink *sink)
 {
     assert(core->role == ROLE_FOLLOWER);
-    assert(base->lsn > core->commit_lsn);
     memset(&core->history, 0, sizeof(core->history));
     core->runs.head = core->runs.tail = 0;
-    history_add(&core->history, base->base_term, base->lsn);
+    if (base->lsn > 0)
+        history_add(&core->history, base->base_term, base->lsn);
     producers_clear(&core->producers);
     core->producers.evicted_floor = base->producer_floor;
-    producers_lost(core, now_ns);
     core->marks_lsn = base->marks_lsn;
     core->committed_marks.count = base->marks_count;
     memcpy(core->committed_marks.items, base->marks, base->marks_count * sizeof(struct mark));
@@ -86,7 +83,30 @@ base_begin(struct core *core, const struct core_base *base, uint64_t now_ns, con
     core->base_term = base->base_term;
     core->last_lsn = core->held_lsn = core->commit_lsn = core->match_lsn = base->lsn;
     emit_lsn(sink, EFFECT_REBASE, base->lsn);
+}
+
+/* Everything held is given up for the leader's base. What of it was acknowledged is on this node's
+ * branch, or committed and in the base. */
+void
+base_begin(struct core *core, const struct core_base *base, uint64_t now_ns, const struct sink *sink)
+{
+    assert(base->lsn > core->commit_lsn);
+    producers_lost(core, now_ns);
+    begin_behind(core, base, sink);
     branch_settle(core, sink);
+}
+
+/* Everything on the trunk is given up, what was committed among it: an administrator has decided for another history. */
+void
+base_give_up(struct core *core, const struct members *members, const struct sink *sink)
+{
+    const struct core_base nothing = {.members = *members, .marks = core->committed_marks.items};
+
+    core->producers_partial = false;
+    core->told_commit_lsn = 0;
+    core->promised_lsn = core->promised_term = 0;
+    begin_behind(core, &nothing, sink);
+    branches_reopen(core);
 }
 
 bool

@@ -296,6 +296,19 @@ branch_clear(struct core *core, uint8_t origin)
         producers_clear(&core->branch_producers);
 }
 
+/* The trunk that they followed is given up. What of them was on it is lost with it, and nothing is waited for. */
+void
+branches_reopen(struct core *core)
+{
+    for (cairn_node_set held = core->branches_held; held != 0; held &= held - 1) {
+        uint8_t origin = (uint8_t)__builtin_ctz(held);
+        struct branch *branch = &core->branches[origin];
+
+        branch->gap_place = 0;
+        branch_open(core, origin, branch->incarnation, 0, branch->last_seq);
+    }
+}
+
 /* All of a life is on the trunk: the next one's turn. */
 static void
 branch_next_life(struct core *core, uint8_t origin)

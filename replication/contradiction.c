@@ -54,6 +54,47 @@ core_stop(struct core *core, enum core_stop stop, uint8_t peer, uint64_t lsn, ui
     core_check(core);
 }
 
+void
+core_adopt(struct core *core, uint64_t term, uint64_t now_ns, const struct sink *sink)
+{
+    assert(term > 0 && term <= TERM_MAX);
+    /* Who has nothing gives up nothing: it recovers from whoever leads. */
+    if (core->stopped == STOP_NONE && core->config.recovering && core->last_lsn == 0)
+        return;
+    if (core->role != ROLE_FOLLOWER || core->leader != CAIRN_NODE_NONE)
+        follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
+    core->stopped = STOP_LOG;
+    core->adopted_term = term;
+    core->reply_to = CAIRN_NODE_NONE;
+    reads_fail(core, sink);
+    core_check(core);
+}
+
+/* A leader of that term is heard. Of what was promised here nothing counts any more; but which trunk it is that counts, and
+ * who votes, this node has yet to learn: so it recovers as one that has forgotten (recovery.c). */
+void
+adoption_heard(struct core *core, uint64_t term, const struct sink *sink)
+{
+    if (core->adopted_term == 0 || term < core->adopted_term)
+        return;
+    assert(core->stopped != STOP_NONE);
+    core->adopted_term = 0;
+    core->stopped = STOP_NONE;
+    core->config.recovering = true;
+    core->recovery_known = false;
+    core->recovery_replies = core->recovery_leaders = 0;
+    core->recovery_nonce++;
+    base_give_up(core, &core->config.members, sink);
+    core_check(core);
+}
+
+void
+core_end_stop(struct core *core)
+{
+    core->stopped = STOP_NONE;
+    core->adopted_term = 0;
+}
+
 enum core_stop
 core_stopped(const struct core *core)
 {

@@ -151,6 +151,8 @@ core_receive(struct core *core, const struct message *message, const struct entr
         return false;
     if (message->incarnation > core->lives[message->from])
         core->lives[message->from] = message->incarnation;
+    if (message->type == MESSAGE_APPEND || message->type == MESSAGE_BASE)
+        adoption_heard(core, message->term, sink);
     if (core->stopped != STOP_NONE)
         return true;
 

@@ -523,10 +523,18 @@ void core_stop(struct core *core, enum core_stop stop, uint8_t peer, uint64_t ls
 enum core_stop core_stopped(const struct core *core);
 
 /* An administrator has decided that the log goes on from what this node holds, whoever else there is: it leads, in a term
- * far above all that others can have come to, of a membership in which it alone votes and all others are learners. What
- * others agreed on without it is lost by that, and none of them may count again before it has forgotten what it holds: the
- * caller sees to both. CAIRN_RECOVERING: it has forgotten itself. CAIRN_AGAIN: too much is not committed yet. */
-enum cairn_error core_go_on_alone(struct core *core, uint64_t now_ns, const struct sink *sink);
+ * of at least `term` and far above all that it has seen, of a membership in which it alone votes and all others are learners.
+ * What others agreed on without it is lost by that, and none of them may count again before it has forgotten what it holds:
+ * the caller sees to both. CAIRN_RECOVERING: it has forgotten itself. CAIRN_AGAIN: too much is not committed yet. */
+enum cairn_error core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct sink *sink);
+
+/* The same decision, for another node: the log goes on from what that one holds, which leads in a term of at least `term`. What
+ * this replica holds is kept until that leader is heard, and then given up: it begins anew with nothing and recovers from
+ * that one. Until then it is stopped. */
+void core_adopt(struct core *core, uint64_t term, uint64_t now_ns, const struct sink *sink);
+
+/* The decision that a stop waited for was carried out here before. */
+void core_end_stop(struct core *core);
 
 /* Does this node vote, or did it until a change that is not known to be agreed on? */
 bool core_may_lead(const struct core *core);

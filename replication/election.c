@@ -5,8 +5,6 @@
 #define DOUBLINGS_MAX 7u
 /* One that cannot lead for another reason tries again so often in a timeout, and not at every turn. */
 #define ALONE_SOONER 16u
-/* Terms that others may have come to, unseen: an election a second for twelve days. Below TERM_STEP_MAX. */
-#define ALONE_TERMS (1ull << 20)
 
 /* xorshift64*; deterministic for a seed. */
 static uint64_t
@@ -329,20 +327,22 @@ election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 }
 
 enum cairn_error
-core_go_on_alone(struct core *core, uint64_t now_ns, const struct sink *sink)
+core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct sink *sink)
 {
+    const uint64_t decided = term_decided(core->term);
     const struct members now = *core_members(core);
     const cairn_node_set self = node_bit(core->config.self);
     const struct members alone = {.voters = self, .learners = (now.voters | now.learners) & ~self};
 
     if (core->config.recovering || core->failed)
         return CAIRN_RECOVERING;
-    if (!membership_room(core) || runs_exhausted(&core->runs) || core->term > TERM_MAX - ALONE_TERMS)
+    if (!membership_room(core) || runs_exhausted(&core->runs) || decided == 0)
         return CAIRN_AGAIN;
     if (core->role == ROLE_LEADER)
         follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
-    enter_term(core, core->term + ALONE_TERMS, core->config.self, sink);
+    enter_term(core, term > core->term ? term : decided, core->config.self, sink);
     core->stopped = STOP_NONE;
+    core->adopted_term = 0;
     /* What is missing here is missing everywhere now. */
     core->promised_lsn = core->promised_term = 0;
     core->promise_until_ns = 0;
@@ -498,10 +498,13 @@ bool
 core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
                   const struct sink *sink)
 {
-    if (leader == core->config.self || !(core->config.nodes & node_bit(leader)) || core->stopped != STOP_NONE)
+    if (leader == core->config.self || !(core->config.nodes & node_bit(leader)))
         return true;
     if (!term_plausible(term, core->term))
         return false;
+    adoption_heard(core, term, sink);
+    if (core->stopped != STOP_NONE)
+        return true;
     if (term < core->term) {
         tell_term(core, leader, now_ns, sink);
         return true;

@@ -43,6 +43,15 @@ term_plausible(uint64_t term, uint64_t own)
     return term <= TERM_MAX && (term <= own || term - own <= TERM_STEP_MAX);
 }
 
+/* In which term an administrator's decision is carried out, so that it is above all that nodes where one is in this term can have
+ * come to. 0: there are no more. */
+#define TERM_DECIDED_AHEAD (1ull << 20)
+static inline uint64_t
+term_decided(uint64_t term)
+{
+    return term > TERM_MAX - TERM_DECIDED_AHEAD ? 0 : term + TERM_DECIDED_AHEAD;
+}
+
 /* Somebody votes, nobody is both, and all are nodes that there can be. */
 static inline bool
 members_sane(const struct members *members)
@@ -112,6 +121,14 @@ producer_row_plausible(const struct producer_row *row)
 {
     return row->id != 0 && row->seq >= 1 && row->seq <= PRODUCER_SEQ_MAX && row->former_seq <= PRODUCER_SEQ_MAX &&
            row->lsn >= 1 && row->lsn <= LSN_MAX;
+}
+
+/* As a trunk is begun anew whose history was given up: on disk alone, since no leader's trunk begins so. */
+static inline bool
+base_is_nothing(const struct core_base *base)
+{
+    return base->lsn == 0 && base->base_term == 0 && base->marks_lsn == 0 && base->marks_count == 0 &&
+           base->producer_floor == 0 && members_sane(&base->members);
 }
 
 static inline bool

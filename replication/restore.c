@@ -9,6 +9,10 @@
 bool
 core_restore_base(struct core *core, const struct core_base *base, const struct sink *sink)
 {
+    if (base_is_nothing(base)) {
+        base_give_up(core, &base->members, sink);
+        return true;
+    }
     if (!base_sane(base, UINT64_MAX))
         return false;
     if (base->lsn > core->commit_lsn)

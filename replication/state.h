@@ -233,6 +233,8 @@ struct core {
     uint64_t promised_lsn, promised_term;
     bool failed;
     enum core_stop stopped;
+    uint64_t
+        adopted_term; /* stopped: what is held is given up when a leader of that term or later is heard; 0: it is not */
     cairn_node_set beyond; /* leader: who said that it holds more than there is */
     bool own_vote_pending; /* candidate: its vote for itself is not durable yet */
 
@@ -355,6 +357,7 @@ void receive_vote(struct core *core, const struct message *message, uint64_t now
 void receive_vote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* contradiction.c: was something else committed here than what the leader's message says? Then the replica has stopped. */
+void adoption_heard(struct core *core, uint64_t term, const struct sink *sink);
 bool contradiction_found(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* append.c */
@@ -411,6 +414,7 @@ void grants_take(struct core *core, const struct message *message, uint64_t now_
 struct branch *own_branch(struct core *core);
 bool branch_extend(struct core *core, uint8_t origin, uint32_t incarnation, uint64_t after_seq, uint64_t last_seq);
 uint64_t branch_last_place(const struct branch *branch);
+void branches_reopen(struct core *core);
 void branch_clear(struct core *core, uint8_t origin);
 void branch_keep_deposed(struct core *core, const struct sink *sink);
 void branch_keep_restored(struct core *core, const struct sink *sink);
@@ -444,6 +448,7 @@ uint8_t transfer_best_target(const struct core *core, cairn_node_set among);
 void receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* base.c */
+void base_give_up(struct core *core, const struct members *members, const struct sink *sink);
 bool base_sane(const struct core_base *base, uint64_t term);
 void base_begin(struct core *core, const struct core_base *base, uint64_t now_ns, const struct sink *sink);
 void receive_base(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);

@@ -92,6 +92,8 @@ def read_journal(directory, name):
         if block is None:
             damaged += 1
             continue
+        if block['kind'] == BASE and block['body'][:8] == bytes(8):
+            trunks[block['log']] = []
         if block['kind'] != ENTRIES:
             continue
         trunk = trunks.setdefault(block['log'], [])

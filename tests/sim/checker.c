@@ -237,6 +237,23 @@ check_complete(struct sim *sim, struct sim_node *node, uint32_t log, const struc
                       node->self + 1, (unsigned long)term, (unsigned long)must_lsn);
 }
 
+void
+checker_adopt(struct sim *sim, uint32_t log, uint8_t from)
+{
+    struct trunk_check *trunk = &sim->trunks[log];
+    uint64_t lsn = core_commit_lsn(node_log_of(&sim->nodes[from], log)->core);
+
+    sim->contradicted = true;
+    if (trunk->last > lsn)
+        trunk->last = lsn;
+    if (trunk->acked_lsn > lsn)
+        trunk->acked_lsn = lsn;
+    if (trunk->read_lsn > lsn)
+        trunk->read_lsn = lsn;
+    memset(trunk->clocks, 0, sizeof(trunk->clocks));
+    trunk->hlc_max = 0;
+}
+
 static void
 check_log(struct sim *sim, struct sim_node *node, uint32_t log)
 {
@@ -250,6 +267,11 @@ check_log(struct sim *sim, struct sim_node *node, uint32_t log)
     commit_lsn = core_commit_lsn(held->core);
     role = core_role(held->core);
     term = core_term(held->core);
+    /* It holds another history than what counts, until it gives that up. */
+    if (sim->contradicted && core_stopped(held->core) != STOP_NONE)
+        return;
+    if (sim->contradicted && commit_lsn < check->checked_lsn)
+        *check = (struct log_check){0};
     if (commit_lsn > check->checked_lsn) {
         check->checked_lsn = walk(sim, node, log, &check->cursor, check->checked_lsn, commit_lsn);
         if (check->checked_lsn < commit_lsn && !sim->failed)

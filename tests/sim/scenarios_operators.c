@@ -390,6 +390,156 @@ contradiction_stops_the_log(struct sim *sim)
     end_with_each_once(sim, 6);
 }
 
+static bool
+all_follow_catalog(struct sim *sim)
+{
+    uint8_t leader = sim_leader(sim, 0);
+
+    for (uint8_t i = 0; i < 3; i++) {
+        if (!node_is_up(&sim->nodes[i]) || node_log_of(&sim->nodes[i], LOG) == NULL ||
+            core_leader(node_log_of(&sim->nodes[i], 0)->core) != leader)
+            return false;
+    }
+    return leader != CAIRN_NODE_NONE;
+}
+
+/* Seven entries are agreed on, of which a third, cut off, has five; and then the log has stopped on all. Returns who has five. */
+static uint8_t
+stop_with_one_behind(struct sim *sim, uint8_t *one, uint8_t *other)
+{
+    uint8_t behind;
+
+    *one = scene_start_on_disk(sim, 3);
+    scene_lead(sim, follower(sim, *one, 1));
+    *one = scene_leader(sim);
+    *other = follower(sim, *one, 1);
+    behind = follower(sim, *one, 2);
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        expect(sim, append(sim, *one, 7, seq, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    isolate(sim, behind, true);
+    for (uint64_t seq = 6; seq <= 7; seq++)
+        expect(sim, append(sim, *one, 7, seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    sim->contradicted = true;
+    contradict(sim, *one, *other);
+    eventually(sim, WITHIN, stopped(sim, *one, STOP_LOG) && stopped(sim, *other, STOP_LOG));
+    isolate(sim, behind, false);
+    eventually(sim, WITHIN, all_stopped(sim) && all_follow_catalog(sim));
+    /* They keep it. */
+    sim_run_for(sim, SETTLED_NS);
+    return behind;
+}
+
+/* `cairn log adopt a --from NODE`, as the command has it. */
+static void
+adopt(struct sim *sim, uint8_t from)
+{
+    uint64_t term = 0;
+    char choice[96];
+
+    for (uint8_t i = 0; i < 3; i++) {
+        if (node_is_up(&sim->nodes[i]) && core_term(core_of(sim, i)) > term)
+            term = core_term(core_of(sim, i));
+    }
+    checker_adopt(sim, LOG, from);
+    snprintf(choice, sizeof(choice), "\"from\":\"n%u\",\"term\":%lu", from + 1, (unsigned long)term_decided(term));
+    catalog_write(sim, LOG - 1, "adopt", choice);
+}
+
+static bool
+leads_alone(struct sim *sim, uint8_t node)
+{
+    return sim_leader(sim, LOG) == node && stopped(sim, node, STOP_NONE);
+}
+
+static bool
+none_stopped(struct sim *sim)
+{
+    return stopped(sim, 0, STOP_NONE) && stopped(sim, 1, STOP_NONE) && stopped(sim, 2, STOP_NONE);
+}
+
+/* It goes on from who has five, in this life and the next ones: the two that others have are given up, and taken anew. */
+static void
+go_on_from(struct sim *sim, uint8_t leader)
+{
+    eventually(sim, WITHIN, leads_alone(sim, leader));
+    expect(sim, append(sim, leader, 7, 6, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    eventually(sim, WITHIN, none_stopped(sim));
+    all_vote_again(sim, leader);
+    expect(sim, append(sim, leader, 7, 7, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    expect(sim, append(sim, leader, 7, 8, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    for (uint8_t i = 0; i < 3; i++)
+        node_crash(&sim->nodes[i]);
+    for (uint8_t i = 0; i < 3; i++)
+        node_boot(&sim->nodes[i]);
+    eventually(sim, WITHIN, none_stopped(sim) && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
+    for (uint8_t i = 0; i < 3; i++)
+        expect(sim, votes(sim, LOG, i));
+    expect(sim, append(sim, scene_leader(sim), 7, 9, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    end_with_each_once(sim, 9);
+}
+
+/* Whose history goes on is decided for that log; the catalog, and the others, never stop. */
+static void
+adopted_history_goes_on(struct sim *sim)
+{
+    uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
+
+    adopt(sim, behind);
+    go_on_from(sim, behind);
+}
+
+/* All restart at some time while it is carried out, more than once. */
+static void
+adopted_through_restarts(struct sim *sim)
+{
+    uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
+
+    adopt(sim, behind);
+    for (uint32_t i = 0; i < 3; i++) {
+        sim_run_for(sim, random_under(&sim->changes, 12 * MS));
+        for (uint8_t node = 0; node < 3; node++)
+            node_crash(&sim->nodes[node]);
+        for (uint8_t node = 0; node < 3; node++)
+            node_boot(&sim->nodes[node]);
+        eventually(sim, WITHIN, all_follow_catalog(sim));
+    }
+    /* Who gave the command may have been told that nothing came of it. */
+    sim_run_for(sim, SETTLED_NS);
+    if (node_log_of(&sim->nodes[behind], LOG)->rules.adopted_term == 0)
+        adopt(sim, behind);
+    go_on_from(sim, behind);
+}
+
+/* One is away while it is decided, and comes back with what was given up, and with its word that the log has stopped. The other has
+ * begun anew and learned nothing yet, not even who votes now: it does not believe that word, and elects nobody with it. */
+static void
+adopted_while_away(struct sim *sim)
+{
+    uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
+
+    if (sim_leader(sim, 0) != other)
+        steward_ask(sim, sim_leader(sim, 0), 0, CAIRN_MEMBER_TRANSFER, other);
+    eventually(sim, WITHIN, sim_leader(sim, 0) == other);
+    node_crash(&sim->nodes[one]);
+    sim->links[behind][other].lost_type = MESSAGE_APPEND;
+    sim->links[behind][one].lost_type = MESSAGE_APPEND;
+    adopt(sim, behind);
+    eventually(sim, WITHIN, leads_alone(sim, behind) && stopped(sim, other, STOP_NONE));
+    expect(sim, append(sim, behind, 7, 6, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    node_boot(&sim->nodes[one]);
+    sim_run_for(sim, SETTLED_NS);
+    expect(sim, stopped(sim, other, STOP_NONE) && core_last_lsn(core_of(sim, other)) == 0);
+    node_crash(&sim->nodes[behind]);
+    nobody_leads(sim);
+    sim->links[behind][other].lost_type = MESSAGE_NONE;
+    sim->links[behind][one].lost_type = MESSAGE_NONE;
+    node_boot(&sim->nodes[behind]);
+    go_on_from(sim, behind);
+}
+
 /* As much as the leader's, and other bytes: that replica stops, alone, and the others go on. */
 static void
 other_bytes_stop_a_replica(struct sim *sim)
@@ -452,6 +602,10 @@ const struct scenario scenarios_operators[] = {
     {"given-up-come-back-anew", "who was given up comes back with nothing of what it held", given_up_come_back_anew},
     {"contradiction-stops-the-log", "where histories contradict each other nobody goes on until somebody decides",
      contradiction_stops_the_log},
+    {"adopted-history-goes-on", "a log that has stopped goes on from the history that is decided for",
+     adopted_history_goes_on},
+    {"adopted-through-restarts", "so it does wherever nodes are restarted meanwhile", adopted_through_restarts},
+    {"adopted-while-away", "who was away gives up what was decided against", adopted_while_away},
     {"other-bytes-stop-a-replica", "a replica whose bytes are not its leader's counts no more",
      other_bytes_stop_a_replica},
     {"no-decision-uncalled-for", "nothing is given up where a majority is well, or by who has forgotten",

@@ -548,6 +548,8 @@ void check_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log_i
 /* At the end, in peace: NULL where all is as promised so far, else what is still missing. */
 const char *check_settled(struct sim *sim);
 void check_client_final(struct sim *sim, const struct sim_client *client);
+/* An administrator has decided that a log goes on from what the node has committed: the rest never was. */
+void checker_adopt(struct sim *sim, uint32_t log, uint8_t from);
 void check_final(struct sim *sim);
 void checker_fini(struct sim *sim);
 

@@ -689,6 +689,48 @@ numbers_that_cannot_be_change_nothing(void **state)
     assert_memory_equal(&world.nodes[0], &before.nodes[0], sizeof(before.nodes[0]));
 }
 
+/* A decision ends the stops of its log that came before it, and no others. */
+static void
+a_decision_ends_the_stops_before_it(void **state)
+{
+    struct world world = founded();
+    struct identity *identity = &world.nodes[0].identity;
+
+    (void)state;
+    assert_true(identity_stop(identity, 4, 1, 10));
+    assert_true(identity_stop(identity, 4, 2, 10));
+    assert_false(identity_stop(identity, 4, 1, 9));
+    assert_true(identity_stop(identity, 5, 2, 30));
+    assert_false(identity_stopped_since(identity, 4, 20));
+    assert_true(identity_stopped_since(identity, 5, 20));
+    assert_true(identity_stopped_since(identity, 4, 10));
+    assert_true(identity_end_stops(identity, 4, 20));
+    assert_false(identity_end_stops(identity, 4, 20));
+    assert_int_equal(identity_stopped(identity, 4).kind, 0);
+    assert_int_equal(identity_stopped(identity, 5).kind, 2);
+    /* Stopped once more, by what came after: that one is not decided. */
+    assert_true(identity_stop(identity, 4, 2, 15));
+    assert_true(identity_stop(identity, 4, 2, 25));
+    assert_false(identity_end_stops(identity, 4, 20));
+    assert_int_equal(identity_stopped(identity, 4).last_term, 25);
+}
+
+/* Where more were stopped than there is room for, each is, and no decision about one of them is enough. */
+static void
+more_stops_than_fit_stop_every_log(void **state)
+{
+    struct world world = founded();
+    struct identity *identity = &world.nodes[0].identity;
+
+    (void)state;
+    for (uint32_t log = 0; log <= STOPS_MAX; log++)
+        assert_true(identity_stop(identity, log, 2, 10));
+    assert_int_equal(identity_stopped(identity, 1000).kind, 2);
+    assert_true(identity_end_stops(identity, 1, 20));
+    assert_true(identity_stopped_since(identity, 1, 20));
+    assert_int_equal(identity_stopped(identity, 1).kind, 2);
+}
+
 static void
 the_file_gives_back_what_was_kept(void **state)
 {
@@ -701,6 +743,7 @@ the_file_gives_back_what_was_kept(void **state)
     (void)state;
     assert_non_null(mkdtemp(directory));
     restart(&world, 1, 42, true, 8192);
+    assert_true(identity_stop(&world.nodes[1].identity, 4, 2, 1ull << 40));
     assert_int_equal(identity_save(directory, "n2", &world.nodes[1].identity, detail, sizeof(detail)), CAIRN_OK);
     assert_int_equal(identity_load(directory, "n2", &read, &there, detail, sizeof(detail)), CAIRN_OK);
     assert_true(there);
@@ -754,6 +797,8 @@ main(void)
         cmocka_unit_test(who_is_removed_is_told_and_not_heard),
         cmocka_unit_test(of_two_that_run_at_once_the_later_is_refused),
         cmocka_unit_test(numbers_that_cannot_be_change_nothing),
+        cmocka_unit_test(a_decision_ends_the_stops_before_it),
+        cmocka_unit_test(more_stops_than_fit_stop_every_log),
         cmocka_unit_test(the_file_gives_back_what_was_kept),
     };
 

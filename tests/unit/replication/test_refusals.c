@@ -1,6 +1,7 @@
 /* What a core is told or asked that makes no sense changes nothing, and what cannot be done now is
  * refused with the reason. */
 #include "cluster.h"
+#include "plausible.h"
 
 static struct sink
 sink_of(struct member *member)
@@ -146,7 +147,7 @@ by_decision_one_goes_on_alone_and_keeps_all_it_holds(void **state)
     term = core_term(member->core);
     cluster_cut(cluster, index, true);
     sink = sink_of(member);
-    assert_int_equal(core_go_on_alone(member->core, cluster->now_ns, &sink), CAIRN_OK);
+    assert_int_equal(core_go_on_alone(member->core, 0, cluster->now_ns, &sink), CAIRN_OK);
     cluster_run(cluster, TIMEOUT);
     assert_int_equal(core_role(member->core), ROLE_LEADER);
     assert_true(core_term(member->core) > term + 1000);
@@ -201,6 +202,50 @@ what_contradicts_a_commit_stops_the_replica(void **state)
     assert_int_equal(cluster_append(cluster, cluster_leader(cluster), 7, 2, CAIRN_ACK_MAJORITY, &accepted), CAIRN_OK);
     cluster_run(cluster, 5 * TIMEOUT);
     assert_int_equal(core_commit_lsn(follower->core), lsn);
+    cluster_free(cluster);
+}
+
+/* Until a leader of the term that was decided on is heard all is kept, and nothing else is listened to; then it is given up,
+ * what was committed among it, and the node counts no more than one that has forgotten. */
+static void
+what_was_decided_against_is_given_up_for_who_was_decided_for(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct accepted accepted;
+    struct message message;
+    uint64_t commit_lsn, term;
+    struct sink sink;
+
+    (void)state;
+    assert_int_equal(cluster_append(cluster, leader, 7, 1, CAIRN_ACK_MAJORITY, &accepted), CAIRN_OK);
+    cluster_run(cluster, 5 * TIMEOUT);
+    commit_lsn = core_commit_lsn(follower->core);
+    term = term_decided(core_term(leader->core));
+    assert_true(term > core_term(leader->core));
+    sink = sink_of(follower);
+    core_adopt(follower->core, term, cluster->now_ns, &sink);
+    assert_int_equal(core_stopped(follower->core), STOP_LOG);
+    cluster_run(cluster, 20 * TIMEOUT);
+    assert_int_equal(core_commit_lsn(follower->core), commit_lsn);
+    message = append_message(leader, follower, commit_lsn, core_term(leader->core));
+    message.term = term - 1;
+    receive(cluster, follower, &message);
+    assert_int_equal(core_commit_lsn(follower->core), commit_lsn);
+    message = message_of(MESSAGE_VOTE, leader, follower);
+    message.term = term;
+    receive(cluster, follower, &message);
+    assert_int_equal(core_last_lsn(follower->core), commit_lsn);
+    assert_false(core_recovering(follower->core));
+
+    message = append_message(leader, follower, 500, term);
+    message.term = message.append.last_term = term;
+    receive(cluster, follower, &message);
+    assert_int_equal(core_stopped(follower->core), STOP_NONE);
+    assert_int_equal(core_last_lsn(follower->core), 0);
+    assert_int_equal(core_commit_lsn(follower->core), 0);
+    assert_true(core_recovering(follower->core));
+    assert_int_equal(core_term(follower->core), term);
     cluster_free(cluster);
 }
 
@@ -558,6 +603,7 @@ main(void)
         cmocka_unit_test(members_that_make_no_sense_are_refused),
         cmocka_unit_test(by_decision_one_goes_on_alone_and_keeps_all_it_holds),
         cmocka_unit_test(what_contradicts_a_commit_stops_the_replica),
+        cmocka_unit_test(what_was_decided_against_is_given_up_for_who_was_decided_for),
         cmocka_unit_test(a_run_is_compared_up_to_what_is_committed),
         cmocka_unit_test(who_acknowledges_more_than_there_is_does_not_count),
         cmocka_unit_test(a_change_needs_voters_that_are_well),

@@ -1,0 +1,274 @@
+/* cairn log adopt: a log whose replicas contradict each other has stopped on all nodes; whose history goes on is decided here,
+ * by an entry of the catalog that each node carries out (node/adoption.h). */
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "plausible.h"
+
+#define WAIT_NS 20000000000u
+
+struct adoption {
+    const struct cluster_config *cluster;
+    const char *log;
+    cairn_node_set without;
+    uint64_t term;
+};
+
+static cairn_node_set
+bit(uint8_t node)
+{
+    return (cairn_node_set)1 << node;
+}
+
+static uint64_t
+number(const json_t *row, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(row, key));
+}
+
+static const json_t *
+row_of(const struct cli_answers *answers, const char *log, uint8_t node)
+{
+    return cli_log_row(answers->by_node[node], log);
+}
+
+/* Who holds a history that could go on: those for whom the log has stopped. */
+static cairn_node_set
+candidates(const struct adoption *adoption, const struct cli_answers *answers)
+{
+    cairn_node_set set = 0;
+
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
+        if (strcmp(cli_text(row_of(answers, adoption->log, i), "stopped"), "log") == 0)
+            set |= bit(i);
+    }
+    return set;
+}
+
+/* Those of whom any that answers says that they vote. */
+static cairn_node_set
+voters_of(const struct adoption *adoption, const struct cli_answers *answers)
+{
+    const json_t *name;
+    cairn_node_set set = 0;
+    size_t j;
+
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
+        json_array_foreach (json_object_get(row_of(answers, adoption->log, i), "voters"), j, name) {
+            uint8_t node = cluster_config_node(adoption->cluster, json_string_value(name));
+
+            set |= node == CAIRN_NODE_NONE ? 0 : bit(node);
+        }
+    }
+    return set;
+}
+
+/* Whoever may still be acknowledging entries, or is not heard, must be named: what it holds is given up by this. */
+static int
+refuse_unheard(const struct adoption *adoption, const struct cli_answers *answers, cairn_node_set stopped)
+{
+    cairn_node_set voters = voters_of(adoption, answers) & ~stopped & ~adoption->without;
+
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
+        const char *name = adoption->cluster->names[i];
+
+        if (!(voters >> i & 1))
+            continue;
+        if (row_of(answers, adoption->log, i) == NULL)
+            cli_fail(
+                "nothing is decided: %s does not answer, and may hold what is given up (start it; or --without %s)",
+                name, name);
+        else
+            cli_fail("nothing is decided: log '%s' has not stopped at %s yet (ask again in a second; or --without %s)",
+                     adoption->log, name, name);
+        return EXIT_REFUSED;
+    }
+    return 0;
+}
+
+static void
+say_choice(const struct adoption *adoption, const struct cli_answers *answers, cairn_node_set stopped, uint8_t from)
+{
+    const json_t *row = row_of(answers, adoption->log, from);
+    const char *separator = "";
+
+    printf("%s from %s: goes on behind lsn %lu (%lu committed, digest %s%s); gives up ", adoption->log,
+           adoption->cluster->names[from], number(row, "last_lsn"), number(row, "commit_lsn"), cli_text(row, "digest"),
+           number(row, "branch_entries") > 0 ? ", and its branch is merged" : "");
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
+        const json_t *other = row_of(answers, adoption->log, i);
+
+        if (i == from || !(stopped >> i & 1))
+            continue;
+        printf("%swhat %s has otherwise, up to lsn %lu (%lu committed, digest %s)", separator,
+               adoption->cluster->names[i], number(other, "last_lsn"), number(other, "commit_lsn"),
+               cli_text(other, "digest"));
+        separator = "; ";
+    }
+    printf("%s\n", *separator == '\0' ? "nothing that any other is known to hold" : "");
+}
+
+/* What others hold beyond what that node does; below, they may differ as well. */
+static uint64_t
+beyond(const struct adoption *adoption, const struct cli_answers *answers, cairn_node_set stopped, uint8_t from)
+{
+    uint64_t last = number(row_of(answers, adoption->log, from), "last_lsn"), most = last;
+
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
+        if ((stopped >> i & 1) && number(row_of(answers, adoption->log, i), "last_lsn") > most)
+            most = number(row_of(answers, adoption->log, i), "last_lsn");
+    }
+    return most - last;
+}
+
+static void
+say_choices(const struct adoption *adoption, const struct cli_answers *answers, cairn_node_set stopped, uint8_t from,
+            bool json)
+{
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
+        const json_t *row = row_of(answers, adoption->log, i);
+
+        if (!(stopped >> i & 1))
+            continue;
+        if (json)
+            cli_row(json_pack("{s:s,s:s,s:O,s:O,s:O,s:O,s:I,s:b}", "log", adoption->log, "from",
+                              adoption->cluster->names[i], "last_lsn", json_object_get(row, "last_lsn"), "commit_lsn",
+                              json_object_get(row, "commit_lsn"), "digest", json_object_get(row, "digest"),
+                              "branch_entries", json_object_get(row, "branch_entries"), "given_up",
+                              (json_int_t)beyond(adoption, answers, stopped, i), "chosen", i == from));
+        else
+            say_choice(adoption, answers, stopped, i);
+    }
+    fflush(stdout);
+}
+
+/* Above all that any node that answers has come to. 0: there is none. */
+static uint64_t
+term_to_go_on_in(const struct adoption *adoption, const struct cli_answers *answers)
+{
+    uint64_t term = 0;
+
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
+        uint64_t known = number(row_of(answers, adoption->log, i), "term");
+
+        term = known > term ? known : term;
+    }
+    return term_decided(term);
+}
+
+static bool
+goes_on(const struct adoption *adoption, const struct cli_answers *answers, uint8_t node, uint8_t from)
+{
+    const json_t *row = row_of(answers, adoption->log, node);
+
+    return *cli_text(row, "stopped") == '\0' && number(row, "term") >= adoption->term &&
+           (node != from || strcmp(cli_text(row, "role"), "leader") == 0);
+}
+
+/* Until the log goes on at `node`. */
+static int
+wait_for(const struct adoption *adoption, uint8_t node, uint8_t from)
+{
+    struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
+    struct timespec pause = {.tv_nsec = 5000000};
+    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+
+    while (cli_now_ns() < end_ns) {
+        struct cli_answers answers = {0};
+        bool done;
+
+        cli_ask_status(adoption->cluster, node, CLI_HEARD, &answers);
+        done = goes_on(adoption, &answers, node, from);
+        cli_answers_free(&answers);
+        if (done)
+            return 0;
+        cli_waits(&waiting, "for log '%s' to go on at %s", adoption->log, adoption->cluster->names[node]);
+        nanosleep(&pause, NULL);
+    }
+    return cli_fail(
+        "it is decided, and log '%s' does not go on at %s yet ('cairn events' says why; to decide again, also for "
+        "another node, does no harm)",
+        adoption->log, adoption->cluster->names[node]);
+}
+
+/* They begin anew and catch up; that they vote again is asked for. */
+static int
+bring_back(const struct adoption *adoption, cairn_node_set voters, cairn_node_set answering, uint8_t from)
+{
+    int status = 0;
+
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
+        const char *name = adoption->cluster->names[i];
+
+        if (i == from || !(voters >> i & 1))
+            continue;
+        if (!(answering >> i & 1)) {
+            fprintf(stderr,
+                    "cairn: note: %s does not answer: once it runs, 'cairn member add %s --log %s' lets it vote\n",
+                    name, name, adoption->log);
+            continue;
+        }
+        if (wait_for(adoption, i, from) != 0 || cli_member_of(adoption->cluster, adoption->log, i, true) != EXIT_DONE)
+            status = EXIT_FAILED;
+    }
+    return status;
+}
+
+static int
+decide(struct adoption *adoption, const struct cli_answers *answers, cairn_node_set stopped, uint8_t from)
+{
+    struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
+    int status;
+
+    if (!(stopped >> from & 1))
+        return cli_fail(
+            "nothing is decided: log '%s' has not stopped at %s%s", adoption->log, adoption->cluster->names[from],
+            answers->by_node[from] == NULL ? ", which does not answer" : " ('cairn status' says how it is)");
+    if ((status = refuse_unheard(adoption, answers, stopped)) != 0)
+        return status;
+    adoption->term = term_to_go_on_in(adoption, answers);
+    if (adoption->term == 0)
+        return cli_fail("nothing is decided: log '%s' has no terms left", adoption->log);
+    status = cli_catalog_append(adoption->cluster,
+                                json_pack("{s:s,s:s,s:s,s:I}", "op", "adopt", "name", adoption->log, "from",
+                                          adoption->cluster->names[from], "term", (json_int_t)adoption->term),
+                                answers->silent, &waiting, NULL);
+    return status != 0 ? status : wait_for(adoption, from, from);
+}
+
+int
+cli_adopt(const struct cluster_config *cluster, const char *log, const char *from_name, const char *without, bool json)
+{
+    struct adoption adoption = {.cluster = cluster, .log = log};
+    struct cli_answers answers = {0};
+    cairn_node_set stopped, voters, answering = 0;
+    uint8_t from = CAIRN_NODE_NONE;
+    int status;
+
+    if (strcmp(log, "_catalog") == 0)
+        return cli_usage("log adopt: what the catalog holds is decided by 'cairn cluster recover --from NODE'");
+    if ((status = cli_nodes(cluster, without, &adoption.without)) != 0 ||
+        (from_name != NULL && (status = cli_node(cluster, from_name, &from)) != 0))
+        return status;
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
+    stopped = candidates(&adoption, &answers);
+    voters = voters_of(&adoption, &answers);
+    for (uint8_t i = 0; i < cluster->nodes; i++)
+        answering |= answers.by_node[i] == NULL ? 0 : bit(i);
+    if (answering == 0)
+        status = cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+    else if (stopped == 0)
+        status = cli_fail("nothing to decide: log '%s' has not stopped on any node that answers (one replica that has "
+                          "stopped alone is 'cairn member replace')",
+                          log);
+    if (status == 0) {
+        say_choices(&adoption, &answers, stopped, from, json);
+        status = from_name == NULL ? cli_usage("log adopt: --from NODE says whose history goes on")
+                                   : decide(&adoption, &answers, stopped, from);
+    }
+    cli_answers_free(&answers);
+    if (status == 0)
+        status = bring_back(&adoption, voters, answering, from);
+    return status == 0 ? cli_end(EXIT_DONE) : status;
+}

@@ -1,0 +1,85 @@
+#include "adoption.h"
+
+#include "state.h"
+
+static uint64_t
+term_held(const struct node_log *log)
+{
+    return core_term_at(log->core, durable_held_lsn(log));
+}
+
+/* From what this node holds. */
+static void
+lead_alone(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    struct sink sink = node_sink(node, log);
+    enum cairn_error error = core_go_on_alone(log->core, log->rules.adopted_term, now_ns, &sink);
+
+    if (error == CAIRN_AGAIN)
+        return;
+    log->adopting_term = log->rules.adopted_term;
+    if (error == CAIRN_OK)
+        node_event(node, EVENT_DECIDED, log, node->self, 0, 0,
+                   "by an administrator's word: it goes on from what %s holds", node->name);
+    else
+        node_event(node, EVENT_DECIDED, log, node->self, 0, 0,
+                   "%s cannot go on with it: %s (another node's history can be adopted)", node->name,
+                   cairn_error_text(error));
+}
+
+static void
+give_up(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    struct sink sink = node_sink(node, log);
+
+    log->adopting_term = log->rules.adopted_term;
+    core_adopt(log->core, log->adopting_term, now_ns, &sink);
+    if (core_stopped(log->core) != STOP_NONE)
+        node_event(node, EVENT_DECIDED, log, log->rules.adopted_from, 0, 0,
+                   "by an administrator's word: what %s holds is given up for what %s does", node->name,
+                   node->config.cluster->names[log->rules.adopted_from]);
+}
+
+/* Every stop before the decision is over; one since is not. */
+static void
+end_stops(struct node *node, struct node_log *log)
+{
+    const uint64_t term = log->rules.adopted_term;
+
+    if (core_stopped(log->core) != STOP_NONE &&
+        !identity_stopped_since(&node->introduction.lives.identity, log->id, term))
+        core_end_stop(log->core);
+    if (core_recovering(log->core))
+        return;
+    introduction_end_stops(node, log->id, term);
+    log->adopted_term = term;
+}
+
+static void
+carry_out(struct node *node, struct node_log *log, uint64_t now_ns)
+{
+    if (term_held(log) >= log->rules.adopted_term) {
+        end_stops(node, log);
+    } else if (log->adopting_term != log->rules.adopted_term) {
+        /* Who holds nothing of it, and may once have, learns who goes on if it is ever a member again. */
+        if (log->rules.adopted_from == node->self)
+            lead_alone(node, log, now_ns);
+        else if (node_is_member(node, log) || core_stopped(log->core) != STOP_NONE)
+            give_up(node, log, now_ns);
+    } else {
+        return;
+    }
+    node_activate(node, log);
+    node_touch(node, log);
+}
+
+void
+adoption_review(struct node *node, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        struct node_log *log = node->logs[i];
+
+        if (log->adopted_term != log->rules.adopted_term)
+            carry_out(node, log, now_ns);
+    }
+}
