@@ -7,7 +7,7 @@
 
 #define CRC_FROM offsetof(struct record, producer)
 
-static uint32_t
+static inline uint32_t
 checksum(const struct record *record)
 {
     size_t bytes = sizeof(*record) - CRC_FROM + record->key_bytes + record->payload_bytes;
@@ -51,13 +51,13 @@ record_measure(const void *bytes, size_t size_bytes)
 static bool
 is_padded(const struct record *record)
 {
-    const size_t used = sizeof(*record) + record->key_bytes + record->payload_bytes;
+    const uint32_t used = record->key_bytes + record->payload_bytes, into = used % sizeof(uint64_t);
     uint64_t last;
 
-    if (used % sizeof(last) == 0)
+    if (into == 0)
         return true;
-    memcpy(&last, (const uint8_t *)record + used - used % sizeof(last), sizeof(last));
-    return last >> used % sizeof(last) * 8 == 0;
+    memcpy(&last, (const uint8_t *)(record + 1) + used - into, sizeof(last));
+    return last >> into * 8 == 0;
 }
 
 bool

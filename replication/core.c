@@ -151,10 +151,12 @@ core_receive(struct core *core, const struct message *message, const struct entr
         return false;
     if (message->incarnation > core->lives[message->from])
         core->lives[message->from] = message->incarnation;
-    if (message->type == MESSAGE_APPEND || message->type == MESSAGE_BASE)
-        adoption_heard(core, message->term, sink);
-    if (core->stopped != STOP_NONE)
-        return true;
+    if (core->stopped != STOP_NONE) {
+        if (message->type == MESSAGE_APPEND || message->type == MESSAGE_BASE)
+            adoption_heard(core, message->term, sink);
+        if (core->stopped != STOP_NONE)
+            return true;
+    }
 
     switch ((enum message_type)message->type) {
     case MESSAGE_PREVOTE:

@@ -502,9 +502,11 @@ core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t com
         return true;
     if (!term_plausible(term, core->term))
         return false;
-    adoption_heard(core, term, sink);
-    if (core->stopped != STOP_NONE)
-        return true;
+    if (core->stopped != STOP_NONE) {
+        adoption_heard(core, term, sink);
+        if (core->stopped != STOP_NONE)
+            return true;
+    }
     if (term < core->term) {
         tell_term(core, leader, now_ns, sink);
         return true;
