@@ -24,6 +24,7 @@ struct append {
     const char *key_until;    /* a line's key ends before this; NULL: entries have none */
     const char *session_file; /* NULL: none */
     struct cairn_token token;
+    struct cairn_id cluster_id; /* not set: no node said */
     bool may_create;
     uint64_t look_up_ns; /* what may be spent on looking repeats up */
     int status;
@@ -51,11 +52,21 @@ detail_of(const struct append *append, const struct session_result *result, char
         snprintf(text, text_bytes, "%s", cairn_error_text(result->error));
 }
 
+/* A producer is one of this cluster's: to another its names would mean another entry. "": no node has said which it is. */
+static const char *
+cluster_text(const struct append *append, char text[CAIRN_ID_TEXT_BYTES])
+{
+    text[0] = '\0';
+    if (cairn_id_is_set(&append->cluster_id))
+        cairn_id_text(&append->cluster_id, text);
+    return text;
+}
+
 static json_t *
 row_of(const struct append *append, const struct session_result *result)
 {
     const struct cairn_result *answer = &result->result;
-    char detail[128];
+    char detail[128], cluster[CAIRN_ID_TEXT_BYTES];
     json_t *row;
 
     if (result->error == CAIRN_OK && answer->on_branch)
@@ -68,8 +79,9 @@ row_of(const struct append *append, const struct session_result *result)
                         "ack", cairn_ack_name(answer->ack), "repeated", answer->repeated, "latency_ns",
                         (json_int_t)result->latency_ns);
     else if (result->error == CAIRN_UNKNOWN)
-        row = json_pack("{s:s,s:I,s:I,s:I}", "error", "unknown", "producer", (json_int_t)result->producer, "epoch",
-                        (json_int_t)result->producer_epoch, "seq", (json_int_t)result->seq);
+        row = json_pack("{s:s,s:I,s:I,s:I,s:s}", "error", "unknown", "producer", (json_int_t)result->producer, "epoch",
+                        (json_int_t)result->producer_epoch, "seq", (json_int_t)result->seq, "cluster",
+                        cluster_text(append, cluster));
     else {
         detail_of(append, result, detail, sizeof(detail));
         row = json_pack("{s:s,s:s}", "error", cairn_error_name(result->error), "detail", detail);
@@ -92,7 +104,7 @@ static void
 print_text(const struct append *append, const struct session_result *result)
 {
     const struct cairn_result *answer = &result->result;
-    char detail[128];
+    char detail[128], cluster[CAIRN_ID_TEXT_BYTES];
 
     if (result->error == CAIRN_OK && answer->on_branch)
         printf("branch %s/%" PRIu64 " after lsn %" PRIu64 ", %s: tentative until it is merged%s\n",
@@ -102,9 +114,10 @@ print_text(const struct append *append, const struct session_result *result)
         printf("lsn %" PRIu64 ", %s, %.1f us%s\n", answer->lsn, cairn_ack_name(answer->ack),
                (double)result->latency_ns / 1000, repeat_text(answer));
     else if (result->error == CAIRN_UNKNOWN)
-        printf("unknown: it may yet appear; 'cairn append --producer %" PRIu64 " --epoch %" PRIu32 " --seq %" PRIu64
+        printf("unknown: it may yet appear; 'cairn append --producer %" PRIu64 "%s%s --epoch %" PRIu32 " --seq %" PRIu64
                "' settles it\n",
-               result->producer, result->producer_epoch, result->seq);
+               result->producer, *cluster_text(append, cluster) == '\0' ? "" : "@", cluster, result->producer_epoch,
+               result->seq);
     else {
         detail_of(append, result, detail, sizeof(detail));
         printf("refused: %s\n", detail);
@@ -293,12 +306,50 @@ check_durable(const struct cluster_config *cluster, const char *log)
     return EXIT_REFUSED;
 }
 
+/* N, or N@CLUSTER. 0, or what to exit with, said. */
+static int
+parse_producer(const char *text, uint64_t *producer, struct cairn_id *of)
+{
+    const char *at = text == NULL ? NULL : strchr(text, '@');
+    size_t digits = text == NULL ? 0 : at == NULL ? strlen(text) : (size_t)(at - text);
+    static const char *const no_units[] = {NULL};
+    char number[24];
+
+    if (text == NULL)
+        return 0;
+    snprintf(number, sizeof(number), "%.*s", (int)digits, text);
+    if (digits >= sizeof(number) || !cli_with_unit(number, no_units, NULL, producer) || *producer == 0)
+        return cli_usage("append: --producer does not take '%s' (a number from 1 on, as a row that says unknown has it)",
+                         text);
+    if (at != NULL && !cairn_id_parse(at + 1, of))
+        return cli_usage("append: --producer does not take '%s' (behind the @ are the 32 digits of a cluster's identity)",
+                         text);
+    return 0;
+}
+
+/* of: the cluster that the producer is one of; not set: this one. */
+static int
+check_cluster(struct append *append, const struct cairn_id *of)
+{
+    char texts[2][CAIRN_ID_TEXT_BYTES];
+
+    if (!cli_cluster_identity(&append->cluster, &append->cluster_id))
+        return cairn_id_is_set(of) ? cli_fail("no node says which cluster this is, and the producer is of one") : 0;
+    if (!cairn_id_is_set(of) || cairn_id_equal(of, &append->cluster_id))
+        return 0;
+    cairn_id_text(of, texts[0]);
+    cairn_id_text(&append->cluster_id, texts[1]);
+    return cli_fail("the producer is of cluster %s, and this is %s: what it tried there means nothing here", texts[0],
+                    texts[1]);
+}
+
 int
 cmd_append(int argc, char **argv)
 {
     static struct append append;
-    const char *cluster = NULL, *file = "-", *via = NULL, *durability = NULL;
+    const char *cluster = NULL, *file = "-", *via = NULL, *durability = NULL, *producer_text = NULL;
     uint64_t deadline_ms = 10000, producer = 0, seq = 0;
+    struct cairn_id producer_of = {{0}};
     uint32_t epoch = 0;
     enum cairn_ack ack = CAIRN_ACK_POLICY;
     enum cairn_durability wanted = CAIRN_MEMORY;
@@ -312,7 +363,7 @@ cmd_append(int argc, char **argv)
         {"via", OPTION_TEXT, &via, "the node to talk to first; where it refuses, no other is asked"},
         {"session", OPTION_TEXT, &append.session_file, "a file that remembers what was written, for read --session"},
         {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000"},
-        {"producer", OPTION_U64, &producer, "as this producer: line k is its sequence k, also where one is refused"},
+        {"producer", OPTION_TEXT, &producer_text, "as this producer: line k is its sequence k, also where one is refused"},
         {"epoch", OPTION_U32, &epoch, "the producer's; default 0"},
         {"seq", OPTION_U64, &seq, "a repeat: line k is the producer's sequence N + k - 1"},
         {"json", OPTION_FLAG, &append.json, "a JSON row for each entry"},
@@ -329,6 +380,8 @@ cmd_append(int argc, char **argv)
         return cli_usage("append: --durability does not take '%s' (memory, disk)", durability);
     if (append.key_until != NULL && strlen(append.key_until) != 1)
         return cli_usage("append: --key-until takes one character");
+    if ((status = parse_producer(producer_text, &producer, &producer_of)) != 0)
+        return status;
     if (producer == 0 && (seq != 0 || epoch != 0))
         return cli_usage("append: --seq and --epoch need --producer");
     if (deadline_ms > DEADLINE_MS_MAX)
@@ -356,6 +409,8 @@ cmd_append(int argc, char **argv)
     append.may_create = true;
     append.look_up_ns = LOOK_UP_NS;
     status = open_session(&append);
+    if (status == 0)
+        status = check_cluster(&append, &producer_of);
     if (status == 0 && wanted == CAIRN_DISK)
         status = check_durable(&append.cluster, argv[first]);
     if (status == 0)

@@ -1,12 +1,14 @@
 """What operators do to directories, files and starts: nothing acknowledged is lost by it, and what cannot be promised is
 refused by name. Real processes, with cairn server started by hand, as on machines of their own."""
 import contextlib
+import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 
-from harness import Cluster, check, run, until
+from harness import Cluster, check, run, stop_process, until
 from machines import LINES, Machines
 
 
@@ -254,6 +256,37 @@ def test_a_directory_of_another_node_or_cluster_is_refused():
         m.start('n2', 'n3')
         m.serves()
         m.hold_all()
+
+
+def test_a_producer_of_another_cluster_is_refused_by_name():
+    with Cluster(1) as one, Cluster(1) as other:
+        for cluster in (one, other):
+            cluster.ok('log', 'create', 's', '--policy', 'cp')
+            cluster.ok('append', 's', '--producer', 900, stdin=b'one\n')
+        name = '900@' + one.ok('cluster', 'show', '--json').rows()[0]['cluster']
+        repeated = one.ok('append', 's', '--producer', name, '--seq', 1, '--json', stdin=b'one\n').rows()
+        check(repeated[0]['repeated'] and repeated[0]['lsn'], repeated)
+        refused = other.cairn('append', 's', '--producer', name, '--seq', 2, stdin=b'two\n')
+        check(refused.status == 1 and b'is of cluster' in refused.err, refused.status, refused.err)
+        check(other.ok('read', 's').out == b'one\n')
+        for wrong in ('900@', '900@12', 'x', '0', '900 ', '-1', '99999999999999999999', '9' * 40):
+            refused = one.cairn('append', 's', f'--producer={wrong}', stdin=b'two\n')
+            check(refused.status == 2 and b'--producer' in refused.err, wrong, refused.status, refused.err)
+        pid = one.pid('n1')
+        process = one.start('append', 's', '--deadline-ms', 1500, '--json', stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process.stdin.write(b'first\n')
+        process.stdin.flush()
+        check(json.loads(process.stdout.readline()).get('lsn'), 'the first line was not taken')
+        stop_process(pid)
+        try:
+            process.stdin.write(b'never told\n')
+            process.stdin.close()
+            row = json.loads(process.stdout.readline())
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        check(row['error'] == 'unknown' and row['cluster'] == name[4:], row)
+        process.stdout.close()
+        process.wait()
 
 
 def test_a_session_of_another_cluster_is_refused_by_name():
