@@ -89,27 +89,23 @@ int
 cli_agreed_show(const struct cluster_config *cluster, uint8_t via, bool json)
 {
     struct cli_answers answers = {0};
-    int status = EXIT_FAILED;
+    const json_t *answer;
+    int status = EXIT_DONE;
+    uint8_t who;
 
     cli_ask_all(cluster, "cluster", via, CLI_FIRST, &answers);
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        if (answers.by_node[i] == NULL)
-            continue;
-        if (!json_is_true(json_object_get(answers.by_node[i], "ok")))
-            status = cli_fail("%s", cli_text(answers.by_node[i], "detail"));
-        else {
-            status = EXIT_DONE;
-            if (json)
-                show_rows(answers.by_node[i]);
-            else
-                show_people(cluster, answers.by_node[i], i);
-        }
-        cli_answers_free(&answers);
-        return cli_end(status);
-    }
-    cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+    who = cli_answerer(cluster, &answers);
+    answer = who == CAIRN_NODE_NONE ? NULL : answers.by_node[who];
+    if (answer == NULL)
+        status = cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+    else if (!json_is_true(json_object_get(answer, "ok")))
+        status = cli_fail("%s", cli_text(answer, "detail"));
+    else if (json)
+        show_rows(answer);
+    else
+        show_people(cluster, answer, who);
     cli_answers_free(&answers);
-    return status;
+    return answer == NULL ? status : cli_end(status);
 }
 
 /* The newest of what the nodes say; how many answered. */

@@ -17,7 +17,7 @@ struct asking {
     json_t **requests;
     uint64_t begun_ns, answered_ns; /* when the last one answered; 0: none did */
     enum cli_patience patience;
-    uint32_t answered, asked;
+    uint32_t answered, settled, asked;
     cairn_node_set heard; /* by those that answered */
 };
 
@@ -76,6 +76,50 @@ note_heard(struct asking *asking, const json_t *answer)
     }
 }
 
+/* Is it of the cluster, and knows all that it knew before it was started? Else another may know better. */
+static bool
+is_settled(const json_t *answer)
+{
+    const json_t *standing = json_object_get(answer, "standing");
+
+    if (!json_is_true(json_object_get(answer, "ok")) || json_is_null(json_object_get(answer, "cluster")))
+        return false;
+    return standing == NULL || (strcmp(cli_text(standing, "standing"), "member") == 0 &&
+                                !json_is_true(json_object_get(standing, "recovering")));
+}
+
+uint8_t
+cli_answerer(const struct cluster_config *cluster, const struct cli_answers *answers)
+{
+    uint8_t any = CAIRN_NODE_NONE;
+
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        if (answers->by_node[i] == NULL)
+            continue;
+        if (is_settled(answers->by_node[i]))
+            return i;
+        any = any == CAIRN_NODE_NONE ? i : any;
+    }
+    return any;
+}
+
+uint8_t
+cli_knows_most_logs(const struct cluster_config *cluster, const struct cli_answers *answers)
+{
+    uint8_t most = CAIRN_NODE_NONE;
+    size_t logs = 0;
+
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        size_t known = json_array_size(json_object_get(answers->by_node[i], "rows"));
+
+        if (known <= logs)
+            continue;
+        logs = known;
+        most = i;
+    }
+    return most;
+}
+
 /* A node's call is done. */
 static void
 note_done(struct asking *asking, uint32_t node)
@@ -95,6 +139,7 @@ note_done(struct asking *asking, uint32_t node)
     call->answer = NULL;
     answers->silent &= ~((cairn_node_set)1 << node);
     asking->answered++;
+    asking->settled += is_settled(answers->by_node[node]);
     asking->answered_ns = cli_now_ns();
     note_heard(asking, answers->by_node[node]);
 }
@@ -184,7 +229,7 @@ cli_ask_each(const struct cluster_config *cluster, json_t **requests, enum cli_p
     cli_answers_free(answers);
     for (uint32_t i = 0; i < cluster->nodes; i++)
         answers->silent |= (cairn_node_set)(requests[i] != NULL) << i;
-    while ((count = step_all(&asking, pending)) > 0 && (!wants_one(patience) || asking.answered == 0))
+    while ((count = step_all(&asking, pending)) > 0 && (!wants_one(patience) || asking.settled == 0))
         calls_wait(pending, count, HEDGE_NS);
     end_all(&asking);
     return asking.answered;

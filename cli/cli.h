@@ -91,7 +91,7 @@ struct cli_answers {
 };
 
 enum cli_patience {
-    CLI_FIRST, /* until one has answered: others are asked where it takes more than some milliseconds */
+    CLI_FIRST, /* until one has answered that recovers from nothing: others are asked where it takes some milliseconds */
     CLI_QUICK, /* the same, but no longer than 0.1 s */
     CLI_ALL,   /* until all have, or 0.6 s */
     CLI_HEARD, /* the same, but who is not even heard by those that answer is waited for no more than 0.1 s */
@@ -105,6 +105,10 @@ uint32_t cli_ask_each(const struct cluster_config *cluster, json_t **requests, e
 /* The same of all nodes, or of `via` alone: a command that takes nothing else; and that for their status. */
 uint32_t cli_ask_all(const struct cluster_config *cluster, const char *command, uint8_t via, enum cli_patience patience,
                      struct cli_answers *answers);
+/* Of those that answered, whoever is of the cluster and recovers from nothing; else any. CAIRN_NODE_NONE: nobody answered. */
+uint8_t cli_answerer(const struct cluster_config *cluster, const struct cli_answers *answers);
+/* Of answers for status: who knows of most logs. One that has joined, or lags, does not know of all yet. */
+uint8_t cli_knows_most_logs(const struct cluster_config *cluster, const struct cli_answers *answers);
 uint32_t cli_ask_status(const struct cluster_config *cluster, uint8_t via, enum cli_patience patience,
                         struct cli_answers *answers);
 void cli_answers_free(struct cli_answers *answers);

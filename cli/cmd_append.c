@@ -319,11 +319,11 @@ parse_producer(const char *text, uint64_t *producer, struct cairn_id *of)
         return 0;
     snprintf(number, sizeof(number), "%.*s", (int)digits, text);
     if (digits >= sizeof(number) || !cli_with_unit(number, no_units, NULL, producer) || *producer == 0)
-        return cli_usage("append: --producer does not take '%s' (a number from 1 on, as a row that says unknown has it)",
-                         text);
+        return cli_usage(
+            "append: --producer does not take '%s' (a number from 1 on, as a row that says unknown has it)", text);
     if (at != NULL && !cairn_id_parse(at + 1, of))
-        return cli_usage("append: --producer does not take '%s' (behind the @ are the 32 digits of a cluster's identity)",
-                         text);
+        return cli_usage(
+            "append: --producer does not take '%s' (behind the @ are the 32 digits of a cluster's identity)", text);
     return 0;
 }
 
@@ -363,7 +363,8 @@ cmd_append(int argc, char **argv)
         {"via", OPTION_TEXT, &via, "the node to talk to first; where it refuses, no other is asked"},
         {"session", OPTION_TEXT, &append.session_file, "a file that remembers what was written, for read --session"},
         {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000"},
-        {"producer", OPTION_TEXT, &producer_text, "as this producer: line k is its sequence k, also where one is refused"},
+        {"producer", OPTION_TEXT, &producer_text,
+         "as this producer: line k is its sequence k, also where one is refused"},
         {"epoch", OPTION_U32, &epoch, "the producer's; default 0"},
         {"seq", OPTION_U64, &seq, "a repeat: line k is the producer's sequence N + k - 1"},
         {"json", OPTION_FLAG, &append.json, "a JSON row for each entry"},

@@ -14,13 +14,11 @@ ask(const struct cluster_config *cluster, const char *command, uint8_t via, uint
     size_t detail_bytes)
 {
     struct cli_answers answers = {0};
-    json_t *answer = NULL;
+    json_t *answer;
 
     cli_ask_all(cluster, command, via, CLI_FIRST, &answers);
-    for (uint8_t i = 0; i < cluster->nodes && answer == NULL; i++) {
-        *who = i;
-        answer = json_incref(answers.by_node[i]);
-    }
+    *who = cli_answerer(cluster, &answers);
+    answer = *who == CAIRN_NODE_NONE ? NULL : json_incref(answers.by_node[*who]);
     snprintf(detail, detail_bytes, "%s", cli_answers_detail(&answers));
     cli_answers_free(&answers);
     return answer;

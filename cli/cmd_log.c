@@ -347,14 +347,13 @@ list(const struct cluster_config *cluster, bool json)
     struct cli_answers answers = {0};
     const json_t *row;
     int status = EXIT_DONE;
-    uint8_t node = 0;
+    uint8_t node;
     size_t i;
 
-    if (cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_FIRST, &answers) == 0)
+    if (cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers) == 0)
         status = cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
-    while (node < cluster->nodes - 1 && answers.by_node[node] == NULL)
-        node++;
-    json_array_foreach (json_object_get(answers.by_node[node], "rows"), i, row) {
+    node = cli_knows_most_logs(cluster, &answers);
+    json_array_foreach (node == CAIRN_NODE_NONE ? NULL : json_object_get(answers.by_node[node], "rows"), i, row) {
         if (cli_text(row, "log")[0] == '_')
             continue;
         if (json)

@@ -65,6 +65,7 @@ change_log(const struct change *change, const char *log)
 {
     enum cairn_error error = CAIRN_NO_LEADER;
     struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
+    uint32_t lacking = 0;
     uint8_t via = 0;
 
     while (cli_now_ns() < change->end_ns) {
@@ -81,8 +82,15 @@ change_log(const struct change *change, const char *log)
         case CAIRN_AGAIN:
         case CAIRN_BEHIND:
         case CAIRN_UNKNOWN:
-        case CAIRN_RECOVERING:
             break;
+        /* Another may know better, or have room. */
+        case CAIRN_NO_LOG:
+            if (++lacking == change->cluster->nodes)
+                return error;
+            via = (uint8_t)((via + 1) % change->cluster->nodes);
+            break;
+        case CAIRN_RECOVERING:
+        case CAIRN_FULL:
         case CAIRN_NO_LEADER:
         case CAIRN_TIMEOUT:
         case CAIRN_CLOSED:
@@ -153,24 +161,22 @@ apply_to(struct change *change, const char *log, bool learner)
     return error;
 }
 
-/* Every log that the first answering node knows. */
+/* Every log that any node which answers knows of; the one that is to be a member may know of none yet. */
 static json_t *
 all_logs(const struct cluster_config *cluster, char *detail, size_t detail_bytes)
 {
     struct cli_answers answers = {0};
-    json_t *names = NULL;
+    json_t *names;
     const json_t *row;
+    uint8_t node;
     size_t j;
 
-    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_FIRST, &answers);
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
     snprintf(detail, detail_bytes, "%s", cli_answers_detail(&answers));
-    for (uint8_t i = 0; i < cluster->nodes && names == NULL; i++) {
-        if (answers.by_node[i] == NULL)
-            continue;
-        names = json_array();
-        json_array_foreach (json_object_get(answers.by_node[i], "rows"), j, row) {
-            json_array_append(names, json_object_get(row, "log"));
-        }
+    node = cli_knows_most_logs(cluster, &answers);
+    names = node == CAIRN_NODE_NONE ? NULL : json_array();
+    json_array_foreach (node == CAIRN_NODE_NONE ? NULL : json_object_get(answers.by_node[node], "rows"), j, row) {
+        json_array_append(names, json_object_get(row, "log"));
     }
     cli_answers_free(&answers);
     return names;

@@ -16,6 +16,19 @@ enum cairn_error cairn_open_shm(struct cairn_client *client, const char *name, u
                                 char *detail, size_t detail_bytes);
 void cairn_disconnect_shm(struct cairn_client *client);
 
+/* The node's word for why not. CAIRN_AGAIN is this side's own, for what is under way. */
+static enum cairn_error
+named(const json_t *answer)
+{
+    const char *name = json_string_value(json_object_get(answer, "error"));
+
+    for (enum cairn_error error = CAIRN_AGAIN + 1; name != NULL && error < CAIRN_ERRORS; error++) {
+        if (strcmp(cairn_error_name(error), name) == 0)
+            return error;
+    }
+    return CAIRN_INVALID;
+}
+
 /* What a call that is done came to, where it did not go well. */
 static enum cairn_error
 told(const struct call *call, char *detail, size_t detail_bytes)
@@ -23,7 +36,7 @@ told(const struct call *call, char *detail, size_t detail_bytes)
     const char *why = json_string_value(json_object_get(call->answer, "detail"));
 
     snprintf(detail, detail_bytes, "%s", call->answer == NULL ? call->detail : why != NULL ? why : "refused");
-    return call->answer == NULL ? call->error : CAIRN_INVALID;
+    return call->answer == NULL ? call->error : named(call->answer);
 }
 
 static void

@@ -635,10 +635,13 @@ change_members(struct node *node, struct node_log *log, enum cairn_member_op op,
     struct members now = *core_members(log->core), next = members_after(now, op, target);
     struct sink sink = node_sink(node, log);
 
+    /* Who does not lead may not know yet who is a member. */
+    if (core_role(log->core) != ROLE_LEADER)
+        return CAIRN_NOT_LEADER;
     if (op == CAIRN_MEMBER_PROMOTE && !((now.learners | now.voters) >> target & 1))
         return CAIRN_INVALID;
     /* As asked already. */
-    if (next.voters == now.voters && next.learners == now.learners && core_role(log->core) == ROLE_LEADER) {
+    if (next.voters == now.voters && next.learners == now.learners) {
         *lsn = core_commit_lsn(log->core);
         return CAIRN_OK;
     }

@@ -19,7 +19,7 @@ from harness import Failed, check
 
 LEVELS = ['local', 'majority', 'all']
 # Refusals that a command ends with 3 for; other errors are 1 (cli/cli.c).
-REFUSED = {'no_quorum', 'denied', 'no_leader', 'not_leader', 'recovering', 'out_of_order', 'timeout', 'behind'}
+REFUSED = {'no_quorum', 'denied', 'no_leader', 'not_leader', 'not_member', 'recovering', 'out_of_order', 'timeout', 'behind'}
 # Of all answers, and of one log's, at least: a producer whose node died with what it wrote is refused for long.
 ACKED_SHARE, LOG_SHARE, ANSWERS_FEW = 0.3, 0.05, 100
 
