@@ -2,6 +2,7 @@
 #include "client.h"
 
 #include <sched.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,22 +148,22 @@ cairn_read_cancel(struct cairn_client *client, uint64_t token)
     return put(client, &request);
 }
 
+/* head: of the answer, copied and found sane; each other number is read once, and none of them says where to look. */
 static void
-fill(const struct answer *answer, struct cairn_result *result)
+fill(const struct answer *head, const struct answer *answer, const struct record *record, struct cairn_result *result)
 {
     static const enum cairn_result_type types[] = {
         [ANSWER_APPEND] = CAIRN_RESULT_APPEND, [ANSWER_ENTRY] = CAIRN_RESULT_ENTRY, [ANSWER_END] = CAIRN_RESULT_END};
-    const struct record *record = (const struct record *)(const void *)(answer + 1);
 
     *result = (struct cairn_result){
-        .type = types[answer->type],
-        .error = (enum cairn_error)answer->error,
+        .type = types[head->type],
+        .error = (enum cairn_error)head->error,
         .token = answer->token,
-        .ack = (enum cairn_ack)answer->ack,
-        .on_branch = (answer->flags & ANSWER_ON_BRANCH) != 0,
-        .repeated = (answer->flags & ANSWER_REPEATED) != 0,
-        .compared = (answer->flags & ANSWER_COMPARED) != 0,
-        .clock_doubtful = (answer->flags & ANSWER_CLOCK_DOUBTFUL) != 0,
+        .ack = (enum cairn_ack)head->ack,
+        .on_branch = (head->flags & ANSWER_ON_BRANCH) != 0,
+        .repeated = (head->flags & ANSWER_REPEATED) != 0,
+        .compared = (head->flags & ANSWER_COMPARED) != 0,
+        .clock_doubtful = (head->flags & ANSWER_CLOCK_DOUBTFUL) != 0,
         .origin = answer->origin,
         .leader = answer->leader,
         .reached = answer->reached,
@@ -172,10 +173,10 @@ fill(const struct answer *answer, struct cairn_result *result)
         .term = answer->term,
         .seq = answer->seq,
         .fork_lsn = answer->fork_lsn,
-        .hlc = answer->type == ANSWER_END ? 0 : answer->hlc,
-        .lag_ns = answer->type == ANSWER_END ? answer->hlc : UINT64_MAX,
+        .hlc = head->type == ANSWER_END ? 0 : answer->hlc,
+        .lag_ns = head->type == ANSWER_END ? answer->hlc : UINT64_MAX,
     };
-    if (answer->type != ANSWER_ENTRY)
+    if (head->type != ANSWER_ENTRY)
         return;
     result->entry = (struct cairn_entry){
         .payload = record_payload(record),
@@ -189,22 +190,35 @@ fill(const struct answer *answer, struct cairn_result *result)
     };
 }
 
-/* A damaged entry is not given out. */
 static bool
 answer_sane(const struct answer *answer, size_t ready)
 {
-    if (ready < sizeof(*answer) || answer->size_bytes < sizeof(*answer) || answer->size_bytes > ready)
+    if (answer->size_bytes < sizeof(*answer) || answer->size_bytes > ready)
         return false;
-    if (answer->type < ANSWER_APPEND || answer->type > ANSWER_END)
+    if (answer->type < ANSWER_APPEND || answer->type > ANSWER_END || answer->error >= CAIRN_ERRORS)
         return false;
-    return answer->type != ANSWER_ENTRY || record_measure(answer + 1, answer->size_bytes - sizeof(*answer)) != 0;
+    return answer->type != ANSWER_ENTRY || answer->size_bytes - sizeof(*answer) <= RECORD_BYTES_MAX + 8;
+}
+
+/* Copied, and then looked at: what the node, or whoever has its memory, writes there meanwhile changes nothing. NULL: it is none,
+ * or there is no memory for it. */
+static const struct record *
+take_record(struct cairn_client *client, const void *bytes, size_t size_bytes)
+{
+    if (client->record == NULL)
+        client->record = malloc(RECORD_BYTES_MAX + 8);
+    if (client->record == NULL)
+        return NULL;
+    memcpy(client->record, bytes, size_bytes);
+    return record_measure(client->record, size_bytes) == 0 ? NULL : client->record;
 }
 
 int
 cairn_poll(struct cairn_client *client, struct cairn_result *result)
 {
     struct byte_ring *ring = &client->channel.in;
-    const struct answer *answer;
+    const struct record *record = NULL;
+    struct answer head;
     const void *bytes;
     size_t ready;
 
@@ -213,15 +227,21 @@ cairn_poll(struct cairn_client *client, struct cairn_result *result)
         client->popped_bytes = 0;
     }
     ready = byte_ring_peek(ring, &bytes);
-    if (ready == 0)
-        return 0;
-    answer = bytes;
-    if (!answer_sane(answer, ready))
+    if (ready < sizeof(head))
+        return ready == 0 ? 0 : -1;
+    memcpy(&head, bytes, offsetof(struct answer, token));
+    if (!answer_sane(&head, ready))
         return -1;
-    fill(answer, result);
-    if (result->type == CAIRN_RESULT_ENTRY && !record_intact((const struct record *)(const void *)(answer + 1)))
+    if (head.type == ANSWER_ENTRY) {
+        record = take_record(client, (const uint8_t *)bytes + sizeof(head), head.size_bytes - sizeof(head));
+        if (record == NULL)
+            return -1;
+    }
+    fill(&head, bytes, record, result);
+    /* A damaged entry is not given out. */
+    if (record != NULL && !record_intact(record))
         result->error = CAIRN_CORRUPT;
-    client->popped_bytes = answer->size_bytes;
+    client->popped_bytes = head.size_bytes;
     return 1;
 }
 
@@ -286,5 +306,6 @@ cairn_disconnect(struct cairn_client *client)
         cairn_disconnect_shm(client);
     else
         client->detach(client->context, client);
+    free(client->record);
     free(client);
 }

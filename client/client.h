@@ -12,6 +12,7 @@ struct cairn_client {
     int socket;                   /* shm: owned, keeps the attachment alive; -1: embedded */
     bool gone;                    /* embedded: the node is no more */
     size_t popped_bytes;          /* of the result last given out */
+    void *record; /* owned: a copy of the entry last given out, which the node cannot reach; NULL: none yet */
     /* embedded: asks the node, and gives the channel back */
     enum cairn_error (*open)(void *context, const char *name, uint32_t *log);
     void (*detach)(void *context, struct cairn_client *client);

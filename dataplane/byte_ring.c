@@ -60,7 +60,11 @@ byte_ring_peek(struct byte_ring *ring, const void **bytes)
         ready = ring->other_cached - ring->position;
     }
     *bytes = ring->data + (ring->position & (ring->size_bytes - 1));
-    return ready <= ring->size_bytes ? (size_t)ready : 0;
+    if (ready <= ring->size_bytes)
+        return (size_t)ready;
+    /* No producer says so. What it says next is looked at anew. */
+    ring->other_cached = ring->position;
+    return 0;
 }
 
 void

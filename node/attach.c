@@ -79,6 +79,7 @@ attachment_make(struct node *node, bool embedded, uint32_t kept)
     if (attachment == NULL)
         return NULL;
     attachment->index = (uint8_t)index;
+    attachment->administrator = kept == 0;
     attachment->serial = ++control->attachment_serial;
     atomic_store(&attachment->state, ATTACHMENT_NEW);
     control->attachments[index] = attachment;

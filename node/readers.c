@@ -10,6 +10,18 @@
 #define ANSWERS_RESERVED_SHARE 4u
 
 static void
+reader_free(struct node *node, struct reader *reader)
+{
+    struct attachment *attachment = node->attachments[reader->attachment];
+
+    if (attachment != NULL && attachment->serial == reader->serial && attachment->reads > 0)
+        attachment->reads--;
+    reader->used = false;
+    reader->generation++;
+    node->readers_used--;
+}
+
+static void
 reader_end(struct node *node, struct reader *reader, enum cairn_error error)
 {
     struct answer answer = {
@@ -25,17 +37,18 @@ reader_end(struct node *node, struct reader *reader, enum cairn_error error)
         .hlc = reader->lag_ns,
     };
 
-    /* Without room the reader stays and says so next turn. */
-    if (!answer_put(node, reader->attachment, reader->serial, &answer, NULL))
-        return;
-    reader->used = false;
-    reader->generation++;
-    node->readers_used--;
+    /* Its room was kept since it was asked for. */
+    answer_put(node, reader->attachment, reader->serial, &answer, NULL);
+    reader_free(node, reader);
 }
 
+/* A client has its share and no more, and some places are an administrator's. NULL: there is none. */
 static struct reader *
-reader_place(struct node *node)
+reader_place(struct node *node, const struct attachment *attachment)
 {
+    if (!attachment->administrator &&
+        (attachment->reads >= READERS_EACH || node->readers_used >= READERS_MAX - READERS_KEPT))
+        return NULL;
     for (uint32_t i = 0; i < READERS_MAX; i++) {
         if (!node->readers[i].used)
             return &node->readers[i];
@@ -185,7 +198,7 @@ void
 reader_start(struct node *node, struct attachment *attachment, const struct request *request,
              const struct request_session *session, uint64_t now_ns)
 {
-    struct reader *reader = reader_place(node);
+    struct reader *reader = reader_place(node, attachment);
     uint32_t generation = reader == NULL ? 0 : reader->generation;
     struct reader refused;
     enum cairn_read_level level = CAIRN_READ_STALE;
@@ -208,6 +221,7 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     reader->lag_ns = UINT64_MAX;
     reader_place_at(reader, request);
     node->readers_used++;
+    attachment->reads++;
     if (reader != &refused && node->readers_end <= (uint32_t)(reader - node->readers))
         node->readers_end = (uint32_t)(reader - node->readers) + 1;
     if (reader == &refused)
@@ -264,11 +278,8 @@ readers_drop(struct node *node, uint8_t attachment)
     for (uint32_t i = 0; i < READERS_MAX; i++) {
         struct reader *reader = &node->readers[i];
 
-        if (!reader->used || reader->attachment != attachment)
-            continue;
-        reader->used = false;
-        reader->generation++;
-        node->readers_used--;
+        if (reader->used && reader->attachment == attachment)
+            reader_free(node, reader);
     }
 }
 
@@ -326,6 +337,16 @@ is_doubtful(const struct node *node, const struct block *block, bool on_branch)
     return (block->flags & BLOCK_CLOCK_DOUBTFUL) != 0;
 }
 
+/* That entries leave free: for answers that are owed, and for those of what may be appended meanwhile. */
+static size_t
+room_kept(const struct attachment *attachment)
+{
+    size_t owed = answers_owed(attachment) * sizeof(struct answer);
+    size_t share = attachment->channel.out.size_bytes / ANSWERS_RESERVED_SHARE;
+
+    return owed > share ? owed : share;
+}
+
 static bool
 emit_entry(struct node *node, struct reader *reader, const struct stretch *stretch, bool on_branch)
 {
@@ -347,9 +368,10 @@ emit_entry(struct node *node, struct reader *reader, const struct stretch *stret
     const struct record *record = (const struct record *)(const void *)stretch->records;
 
     if (attachment == NULL ||
-        byte_ring_room(&attachment->channel.out) <
-            sizeof(answer) + record_size(record) + attachment->channel.out.size_bytes / ANSWERS_RESERVED_SHARE)
+        byte_ring_room(&attachment->channel.out) < sizeof(answer) + record_size(record) + room_kept(attachment))
         return false;
+    /* What is taken here cannot be promised any more. */
+    attachment->promises = 0;
     if (!answer_put(node, reader->attachment, reader->serial, &answer, record))
         return false;
     reader->log->counters.read++;

@@ -6,6 +6,35 @@
 #include "repeat.h"
 #include "state.h"
 
+/* Room for one answer to each request that is not answered yet is kept free, whatever else is put there: so none is taken for which
+ * there is no such room, and no answer of a client that leaves the indices alone is ever without. */
+uint32_t
+answers_owed(const struct attachment *attachment)
+{
+    return attachment->in_flight + attachment->reads;
+}
+
+/* Apart, so that what happens at each append stays short. */
+__attribute__((noinline)) static bool
+promise_more(struct attachment *attachment)
+{
+    size_t room = byte_ring_room(&attachment->channel.out) / sizeof(struct answer);
+    uint32_t owed = answers_owed(attachment);
+
+    if (room <= owed || attachment->in_flight >= IN_FLIGHT_MAX)
+        return false;
+    attachment->promises = (uint32_t)room - owed;
+    if (attachment->promises > IN_FLIGHT_MAX - attachment->in_flight)
+        attachment->promises = IN_FLIGHT_MAX - attachment->in_flight;
+    return true;
+}
+
+static inline bool
+may_promise(struct attachment *attachment)
+{
+    return attachment->promises > 0 || promise_more(attachment);
+}
+
 bool
 answer_put(struct node *node, uint8_t attachment_index, uint32_t serial, const struct answer *answer,
            const struct record *record)
@@ -16,6 +45,9 @@ answer_put(struct node *node, uint8_t attachment_index, uint32_t serial, const s
 
     if (attachment == NULL || attachment->serial != serial)
         return true; /* the client has left */
+    /* Also where the client has made the indices such that there is no room: it alone is not answered. */
+    if (answer->type == ANSWER_APPEND && attachment->in_flight > 0)
+        attachment->in_flight--;
     place = byte_ring_reserve(&attachment->channel.out, sizeof(*answer) + record_size_bytes);
     if (place == NULL) {
         node->counters.answers_lost += record == NULL;
@@ -25,9 +57,7 @@ answer_put(struct node *node, uint8_t attachment_index, uint32_t serial, const s
     place->size_bytes = (uint32_t)(sizeof(*answer) + record_size_bytes);
     if (record != NULL)
         memcpy(place + 1, record, record_size_bytes);
-    byte_ring_push(&attachment->channel.out, place->size_bytes);
-    if (answer->type == ANSWER_APPEND && attachment->in_flight > 0)
-        attachment->in_flight--;
+    byte_ring_push(&attachment->channel.out, sizeof(*answer) + record_size_bytes);
     doorbell_ring(&attachment->channel.out.shared->bell);
     return true;
 }
@@ -53,7 +83,8 @@ answer_to(const struct node *node, const struct node_log *log, uint64_t token, e
         .incarnation = node->incarnation,
     };
 
-    if (log != NULL)
+    /* Whoever was answered needs no more than there is. */
+    if (log != NULL && error != CAIRN_OK)
         answer.needed = node_needs(log);
     return answer;
 }
@@ -593,8 +624,9 @@ handle_append(struct node *node, struct attachment *attachment, const struct req
         .asked = request->level,
     };
 
-    if (attachment->in_flight >= IN_FLIGHT_MAX)
+    if (!may_promise(attachment))
         return false;
+    attachment->promises--;
     attachment->in_flight++;
     if (log == NULL) {
         answer_error(node, NULL, attachment, request->token, CAIRN_NO_LOG);
@@ -603,6 +635,7 @@ handle_append(struct node *node, struct attachment *attachment, const struct req
     } else if (request->level > CAIRN_ACK_ALL || !producer_sane(node, record)) {
         answer_error(node, log, attachment, request->token, CAIRN_INVALID);
     } else if (!append_route(node, log, attachment, &pending, record, now_ns)) {
+        attachment->promises++;
         attachment->in_flight--;
         return false;
     }
@@ -662,8 +695,9 @@ handle_member(struct node *node, struct attachment *attachment, const struct req
                               .asked = CAIRN_ACK_MAJORITY};
     enum cairn_error error = CAIRN_OK;
 
-    if (attachment->in_flight >= IN_FLIGHT_MAX || (log != NULL && log->waits_count == WAITS_MAX))
+    if ((log != NULL && log->waits_count == WAITS_MAX) || !may_promise(attachment))
         return false;
+    attachment->promises--;
     attachment->in_flight++;
     if (log == NULL)
         error = CAIRN_NO_LOG;
@@ -689,17 +723,21 @@ handle_member(struct node *node, struct attachment *attachment, const struct req
     return true;
 }
 
-static void
+static bool
 handle_read(struct node *node, struct attachment *attachment, const struct request *request, const void *body,
             uint64_t now_ns)
 {
     struct request_session session;
     bool has_session = request->size_bytes == sizeof(*request) + sizeof(session);
 
+    if (!may_promise(attachment))
+        return false;
+    attachment->promises--;
     /* Copied out of the client's reach before it is looked at. */
     if (has_session)
         memcpy(&session, body, sizeof(session));
     reader_start(node, attachment, request, has_session ? &session : NULL, now_ns);
+    return true;
 }
 
 /* One request. 0: none, or not now; else the bytes it took. */
@@ -721,7 +759,8 @@ handle_one(struct node *node, struct attachment *attachment, uint64_t now_ns)
             return 0;
         break;
     case REQUEST_READ:
-        handle_read(node, attachment, &request, (const uint8_t *)bytes + sizeof(request), now_ns);
+        if (!handle_read(node, attachment, &request, (const uint8_t *)bytes + sizeof(request), now_ns))
+            return 0;
         break;
     case REQUEST_MEMBER:
         if (!handle_member(node, attachment, &request, now_ns))

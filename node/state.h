@@ -41,6 +41,8 @@
 #define ATTACHMENTS_MAX 64u
 #define ATTACHMENTS_KEPT 4u /* of them, for administrators */
 #define READERS_MAX 64u
+#define READERS_KEPT 8u  /* of them, for administrators */
+#define READERS_EACH 16u /* of one client's */
 #define REQUESTS_PER_TURN 64u
 #define FRAMES_PER_TURN 32u
 /* A follower further than this behind what is committed catches up, with so many frames a turn more than the others. */
@@ -66,9 +68,12 @@ struct attachment {
     struct byte_channel channel; /* the worker's end */
     _Atomic int state;
     uint32_t serial;
-    uint32_t in_flight; /* appends not yet answered: each has its answer's room reserved */
+    /* Requests taken and not yet answered for good, each with its last answer's room reserved: appends, and reads. How many more
+     * may be taken before that room is counted anew. */
+    uint32_t in_flight, reads, promises;
     uint8_t index;
     bool embedded; /* no other process has its memory */
+    bool administrator;
 };
 
 struct pending {
@@ -558,6 +563,8 @@ uint32_t requests_turn(struct node *node, uint64_t now_ns);
 void pending_committed(struct node *node, struct node_log *log);
 void pending_relax(struct node *node, struct node_log *log);
 void pending_deposed(struct node *node, struct node_log *log);
+/* Requests of the client's that have an answer coming. */
+uint32_t answers_owed(const struct attachment *attachment);
 bool answer_put(struct node *node, uint8_t attachment, uint32_t serial, const struct answer *answer,
                 const struct record *record);
 

@@ -61,11 +61,13 @@ slots_taken(const struct node *node)
 {
     uint32_t attached = 0;
 
-    if (node->readers_used == READERS_MAX)
+    if (node->readers_used >= READERS_MAX - READERS_KEPT)
         return true;
-    for (uint32_t i = 0; node->attachments_end == ATTACHMENTS_MAX && i < ATTACHMENTS_MAX; i++)
+    if (node->attachments_end < ATTACHMENTS_MAX - ATTACHMENTS_KEPT)
+        return false;
+    for (uint32_t i = 0; i < node->attachments_end; i++)
         attached += node->attachments[i] != NULL;
-    return attached == ATTACHMENTS_MAX;
+    return attached >= ATTACHMENTS_MAX - ATTACHMENTS_KEPT;
 }
 
 static void

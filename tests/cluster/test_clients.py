@@ -1,0 +1,159 @@
+"""What clients in shared memory may do to a node and to each other: nothing."""
+import os
+import random
+import signal
+import subprocess
+import time
+
+from harness import CALM, Cluster, check, is_gone, until
+from raw_client import APPEND, CANCEL, ENDED, MEMBER, READ, RawClient, record
+
+OK, FULL, NO_LOG = 0, 10, 13
+LOCAL, LINEARIZABLE, FOLLOW = 1, 4, 1
+READERS = 64  # of a node
+
+
+def serves(cluster, log='k'):
+    """Another client is served, and the node is the one that it was."""
+    row = cluster.ok('append', log, '--json', stdin=b'another\n').rows()[0]
+    check(row.get('lsn'), row)
+
+
+def a_cluster_of_one(*logs):
+    cluster = Cluster(1, *CALM)
+    cluster.__enter__()
+    try:
+        for log in logs:
+            cluster.ok('log', 'create', log, '--policy', 'cp')
+            cluster.leader(log)
+    except BaseException:
+        cluster.__exit__(None, None, None)
+        raise
+    return cluster
+
+
+def test_every_answer_of_a_client_that_reads_none_is_kept_for_it():
+    cluster = a_cluster_of_one('k')
+    try:
+        with RawClient(cluster, 'n1') as slow:
+            log, given = slow.number_of('k'), 0
+            # Appends that are refused at once, more than there is room for answers; then reads that are refused as well.
+            while given < 100000 and slow.room() >= 4096:
+                slow.put(APPEND, 0xffff, LOCAL, token=given, body=record(b'x'))
+                given += 1
+            for token in range(given, given + 40):
+                slow.put(READ, 0xffff, token=token, last=2 ** 63)
+            time.sleep(1)
+            check(not slow.taken(), 'requests were taken that there is no room to answer')
+            serves(cluster)
+            answers = slow.take_all(given + 40)
+            check([a[2] for a in answers] == list(range(given + 40)), 'answers are missing, or in another order')
+            check({a[1] for a in answers} == {NO_LOG}, {a[1] for a in answers})
+            # It is as good a client as before.
+            slow.put(APPEND, log, LOCAL, token=7, body=record(b'mine'))
+            check(slow.take_all(1)[0][1:3] == (OK, 7), 'the next append was not taken')
+        serves(cluster)
+    finally:
+        cluster.__exit__(None, None, None)
+
+
+def test_reads_share_room_with_answers_that_are_owed():
+    cluster = a_cluster_of_one('k')
+    try:
+        cluster.ok('append', 'k', stdin=b''.join(b'%01000d\n' % i for i in range(8000)))
+        with RawClient(cluster, 'n1') as slow:
+            log = slow.number_of('k')
+            for token in range(8):
+                slow.put(READ, log, flags=FOLLOW, token=token, first=1, last=2 ** 63)
+            until('there is no more room for entries', lambda: slow.answers_waiting() > slow.ring_bytes // 2)
+            time.sleep(0.2)
+            for token in range(100, 1100):
+                slow.put(APPEND, log, LOCAL, token=token, body=record(b'beside'))
+            for token in range(8):
+                slow.put(CANCEL, token=token)
+            until('all is taken', slow.taken)
+            kinds = {}
+            while sum(k == ENDED for k, *_ in kinds.values()) < 8:
+                for answer in slow.take_all(1):
+                    kinds[answer[2]] = answer
+            appended = [token for token, answer in kinds.items() if token >= 100 and answer[1] == OK]
+            check(len(appended) + slow.answers_waiting() // 72 >= 1000, len(appended), 'of 1000 appends were answered')
+    finally:
+        cluster.__exit__(None, None, None)
+
+
+def test_all_readers_taken_is_said_and_lets_go():
+    """By the node's own user, whose share is all of it."""
+    with Cluster(3, *CALM) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        node = cluster.leader('k')
+        with RawClient(cluster, node) as many:
+            log = many.number_of('k')
+            for token in range(READERS + 6):
+                many.put(READ, log, flags=FOLLOW, token=token, first=1, last=2 ** 63)
+            until('all is taken', many.taken)
+            refused = many.take_all(6)
+            check({a[1] for a in refused} == {FULL} and {a[2] for a in refused} <= set(range(READERS + 6)), refused)
+            check(cluster.cairn('status', '--via', node).status == 0)
+        until('they are free again', lambda: cluster.cairn('read', 'k', '--via', node).status == 0)
+
+
+def hostile_requests(draw, log, count):
+    """Whole requests of any numbers, and some that are no requests."""
+    for _ in range(count):
+        kind = draw.choice([APPEND, READ, CANCEL, MEMBER, 0, 5, 255])
+        numbers = {'level': draw.choice([0, 1, 2, 3, 4, 5, 255]), 'flags': draw.getrandbits(16) & draw.choice([7, 0xffff]),
+                   'log': draw.choice([log, log, 0, 1, 0xffffffff]), 'token': draw.choice([draw.getrandbits(64), 1, 2]),
+                   'first': draw.choice([0, 1, 2 ** 64 - 1, draw.getrandbits(64)]),
+                   'last': draw.choice([0, 1, 2 ** 64 - 1, draw.getrandbits(64)])}
+        body = draw.choice([b'', bytes(8), record(b'hostile'), draw.randbytes(8 * draw.randrange(60)),
+                            record(b'a', draw.choice([1, 2 ** 64 - 1]), draw.choice([0, 1, 2 ** 63, 2 ** 64 - 1]))])
+        yield kind, numbers, body
+
+
+def test_a_hostile_client_harms_itself_alone():
+    """Requests of any numbers, indices that lie, bytes that change while they are looked at; then it is gone."""
+    cluster = a_cluster_of_one('k', 'other')
+    try:
+        pid = cluster.pid('n1')
+        for seed in range(12):
+            draw = random.Random(seed)
+            with RawClient(cluster, 'n1') as hostile:
+                log = hostile.number_of('k')
+                for kind, numbers, body in hostile_requests(draw, log, 400):
+                    if hostile.room() < 8192:
+                        break
+                    hostile.put(kind, body=body, **numbers)
+                    if draw.random() < 0.05:
+                        at = draw.randrange(0, len(hostile.memory) - 8)
+                        hostile.memory[at:at + 8] = draw.randbytes(8)
+                    if draw.random() < 0.3:
+                        hostile.take() if hostile.answers_waiting() < 2 ** 20 else None
+                for index in (0, 64, 4096, 4096 + 64):
+                    hostile.memory[index:index + 8] = draw.choice([bytes(8), b'\xff' * 8, draw.randbytes(8)])
+                    time.sleep(0.005)
+            check(not is_gone(pid), 'the node has ended, seed', seed)
+            serves(cluster, 'other')
+        serves(cluster)
+    finally:
+        cluster.__exit__(None, None, None)
+
+
+def test_a_client_that_dies_leaves_nothing_behind():
+    cluster = a_cluster_of_one('k')
+    try:
+        for i in range(70):
+            client = RawClient(cluster, 'n1')
+            log = client.number_of('k')
+            client.put(APPEND, log, LOCAL, token=1, body=record(b'and gone'))
+            client.put(READ, log, LINEARIZABLE, FOLLOW, token=2, first=1, last=2 ** 63)
+            client.close()
+        process = cluster.start('tail', 'k', stdout=subprocess.DEVNULL)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        until('there is room for clients', lambda: cluster.cairn('read', 'k').status == 0)
+        serves(cluster)
+        check(len(os.listdir(f'/proc/{cluster.pid("n1")}/fd')) < 60, 'descriptors are left behind')
+    finally:
+        cluster.__exit__(None, None, None)
