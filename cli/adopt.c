@@ -46,21 +46,31 @@ candidates(const struct adoption *adoption, const struct cli_answers *answers)
     return set;
 }
 
-/* Those of whom any that answers says that they vote. */
+/* Who votes, as that node has it. */
 static cairn_node_set
-voters_of(const struct adoption *adoption, const struct cli_answers *answers)
+voters_by(const struct adoption *adoption, const struct cli_answers *answers, uint8_t by)
 {
     const json_t *name;
     cairn_node_set set = 0;
-    size_t j;
+    size_t i;
 
-    for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
-        json_array_foreach (json_object_get(row_of(answers, adoption->log, i), "voters"), j, name) {
-            uint8_t node = cluster_config_node(adoption->cluster, json_string_value(name));
+    json_array_foreach (json_object_get(row_of(answers, adoption->log, by), "voters"), i, name) {
+        uint8_t node = json_is_string(name) ? cluster_config_node(adoption->cluster, json_string_value(name))
+                                            : CAIRN_NODE_NONE;
 
-            set |= node == CAIRN_NODE_NONE ? 0 : bit(node);
-        }
+        set |= node == CAIRN_NODE_NONE ? 0 : bit(node);
     }
+    return set;
+}
+
+/* Those of whom any that answers says so: histories that contradict each other may have other members, too. */
+static cairn_node_set
+voters_of(const struct adoption *adoption, const struct cli_answers *answers)
+{
+    cairn_node_set set = 0;
+
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++)
+        set |= voters_by(adoption, answers, i);
     return set;
 }
 
@@ -221,6 +231,11 @@ decide(struct adoption *adoption, const struct cli_answers *answers, cairn_node_
     struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     int status;
 
+    if (json_is_true(json_object_get(row_of(answers, adoption->log, from), "disk_failed")))
+        return cli_fail(
+            "nothing is decided: the disk of %s has failed, so nothing can go on from there (start it anew, or "
+            "choose another)",
+            adoption->cluster->names[from]);
     if (!(stopped >> from & 1))
         return cli_fail(
             "nothing is decided: log '%s' has not stopped at %s%s", adoption->log, adoption->cluster->names[from],
@@ -242,7 +257,7 @@ cli_adopt(const struct cluster_config *cluster, const char *log, const char *fro
 {
     struct adoption adoption = {.cluster = cluster, .log = log};
     struct cli_answers answers = {0};
-    cairn_node_set stopped, voters, answering = 0;
+    cairn_node_set stopped, voters = 0, answering = 0;
     uint8_t from = CAIRN_NODE_NONE;
     int status;
 
@@ -253,7 +268,8 @@ cli_adopt(const struct cluster_config *cluster, const char *log, const char *fro
         return status;
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
     stopped = candidates(&adoption, &answers);
-    voters = voters_of(&adoption, &answers);
+    if (from != CAIRN_NODE_NONE)
+        voters = voters_by(&adoption, &answers, from);
     for (uint8_t i = 0; i < cluster->nodes; i++)
         answering |= answers.by_node[i] == NULL ? 0 : bit(i);
     if (answering == 0)

@@ -65,13 +65,15 @@ change_log(const struct change *change, const char *log)
 {
     enum cairn_error error = CAIRN_NO_LEADER;
     struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
-    uint32_t lacking = 0;
+    cairn_node_set lacking = 0;
     uint8_t via = 0;
 
     while (cli_now_ns() < change->end_ns) {
         struct cairn_result result = {.leader = CAIRN_NODE_NONE};
 
         error = attempt(change, via, log, &result);
+        if (error != CAIRN_NO_LOG)
+            lacking &= ~((cairn_node_set)1 << via);
         switch (error) {
         case CAIRN_NOT_LEADER:
             if (result.leader < change->cluster->nodes && result.leader != via) {
@@ -85,7 +87,8 @@ change_log(const struct change *change, const char *log)
             break;
         /* Another may know better, or have room. */
         case CAIRN_NO_LOG:
-            if (++lacking == change->cluster->nodes)
+            lacking |= (cairn_node_set)1 << via;
+            if ((uint32_t)__builtin_popcount(lacking) == change->cluster->nodes)
                 return error;
             via = (uint8_t)((via + 1) % change->cluster->nodes);
             break;

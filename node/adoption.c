@@ -2,10 +2,13 @@
 
 #include "state.h"
 
+/* That its trunk ends in, durably, or did before some of it was lost here. */
 static uint64_t
-term_held(const struct node_log *log)
+term_known(const struct node_log *log)
 {
-    return core_term_at(log->core, durable_held_lsn(log));
+    uint64_t held_term = core_term_at(log->core, durable_held_lsn(log)), lacking_lsn, lacking_term;
+
+    return core_lacks(log->core, &lacking_lsn, &lacking_term) && lacking_term > held_term ? lacking_term : held_term;
 }
 
 /* From what this node holds. */
@@ -13,8 +16,11 @@ static void
 lead_alone(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     struct sink sink = node_sink(node, log);
-    enum cairn_error error = core_go_on_alone(log->core, log->rules.adopted_term, now_ns, &sink);
+    enum cairn_error error;
 
+    if (log->adopting_term == log->rules.adopted_term)
+        return;
+    error = core_go_on_alone(log->core, log->rules.adopted_term, now_ns, &sink);
     if (error == CAIRN_AGAIN)
         return;
     log->adopting_term = log->rules.adopted_term;
@@ -28,16 +34,14 @@ lead_alone(struct node *node, struct node_log *log, uint64_t now_ns)
 }
 
 static void
-give_up(struct node *node, struct node_log *log, uint64_t now_ns)
+give_up(struct node *node, struct node_log *log)
 {
-    struct sink sink = node_sink(node, log);
-
-    log->adopting_term = log->rules.adopted_term;
-    core_adopt(log->core, log->adopting_term, now_ns, &sink);
-    if (core_stopped(log->core) != STOP_NONE)
-        node_event(node, EVENT_DECIDED, log, log->rules.adopted_from, 0, 0,
-                   "by an administrator's word: what %s holds is given up for what %s does", node->name,
-                   node->config.cluster->names[log->rules.adopted_from]);
+    if (core_adopts(log->core) == log->rules.adopted_term)
+        return;
+    core_adopt(log->core, log->rules.adopted_term);
+    node_event(node, EVENT_DECIDED, log, log->rules.adopted_from, 0, 0,
+               "by an administrator's word: what %s holds is given up for what %s does", node->name,
+               node->config.cluster->names[log->rules.adopted_from]);
 }
 
 /* Every stop before the decision is over; one since is not. */
@@ -55,20 +59,18 @@ end_stops(struct node *node, struct node_log *log)
     log->adopted_term = term;
 }
 
+/* Where the log has not stopped, what is held is compared with whoever leads, as always: a decision is about stops. */
 static void
 carry_out(struct node *node, struct node_log *log, uint64_t now_ns)
 {
-    if (term_held(log) >= log->rules.adopted_term) {
+    if (term_known(log) >= log->rules.adopted_term)
         end_stops(node, log);
-    } else if (log->adopting_term != log->rules.adopted_term) {
-        /* Who holds nothing of it, and may once have, learns who goes on if it is ever a member again. */
-        if (log->rules.adopted_from == node->self)
-            lead_alone(node, log, now_ns);
-        else if (node_is_member(node, log) || core_stopped(log->core) != STOP_NONE)
-            give_up(node, log, now_ns);
-    } else {
+    else if (core_stopped(log->core) == STOP_NONE)
         return;
-    }
+    else if (log->rules.adopted_from == node->self)
+        lead_alone(node, log, now_ns);
+    else
+        give_up(node, log);
     node_activate(node, log);
     node_touch(node, log);
 }

@@ -159,8 +159,7 @@ members_changed(struct node *node, struct node_log *log)
 static void
 begun_anew(struct node *node, struct node_log *log)
 {
-    readers_truncated(node, log, 1);
-    node->event_digest = node->event_hlc = 0;
+    readers_stopped(node, log);
     log->data_lsn = log->ticked_lsn = log->trim_lsn = log->aged_lsn = 0;
     log->fresh_lsn = log->fresh_ns = 0;
 }
@@ -174,10 +173,10 @@ rebased(struct node *node, struct node_log *log, uint64_t lsn)
     store_reset(&log->trunk, lsn);
     seen_truncate(node, log, 0);
     log->base_lsn = log->digest_lsn = lsn;
-    log->base_digest = log->digest = node->event_digest;
-    log->digest_hlc = node->event_hlc;
-    if (log->trunk_hlc < node->event_hlc)
-        log->trunk_hlc = node->event_hlc;
+    log->base_digest = log->digest = lsn == 0 ? 0 : node->event_digest;
+    log->digest_hlc = lsn == 0 ? 0 : node->event_hlc;
+    if (log->trunk_hlc < log->digest_hlc)
+        log->trunk_hlc = log->digest_hlc;
     log->commit_cursor = (struct cursor){.position = lsn + 1};
     durable_rebased(node, log, lsn);
     /* Where a journal is read from is no news. */

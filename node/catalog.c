@@ -117,9 +117,14 @@ take_adoption(const struct node *node, const json_t *entry, struct log_rules *ru
     json_int_t term = json_integer_value(json_object_get(entry, "term"));
     uint8_t seat = from == NULL ? CAIRN_NODE_NONE : cluster_config_node(node->config.cluster, from);
 
-    if (seat == CAIRN_NODE_NONE || term < 1 || (uint64_t)term > TERM_MAX || (uint64_t)term <= rules->adopted_term)
+    if (seat == CAIRN_NODE_NONE || !(agreed_present(&node->control->replayed) >> seat & 1) || term < 1 ||
+        term_decided((uint64_t)term) == 0)
         return false;
-    rules->adopted_term = (uint64_t)term;
+    /* Who has stopped stays in its term, so a decision that nobody could carry out yet looks as if there were none. */
+    if ((uint64_t)term <= rules->adopted_term &&
+        (seat == rules->adopted_from || term_decided(rules->adopted_term) == 0))
+        return false;
+    rules->adopted_term = (uint64_t)term > rules->adopted_term ? (uint64_t)term : term_decided(rules->adopted_term);
     rules->adopted_from = seat;
     return true;
 }

@@ -268,13 +268,16 @@ write_base(struct node *node, struct node_log *log)
     if (!journal_has_room(&node->journal, sizeof(body)))
         return false;
     core_base(log->core, &base);
+    /* What was given up says nothing; what came since is written behind. */
+    if (base.lsn == 0)
+        base = (struct core_base){.members = base.members, .marks = base.marks};
     memset(&body, 0, sizeof(body));
     body.lsn = base.lsn;
     body.base_term = base.base_term;
     body.producer_floor = base.producer_floor;
     body.marks_lsn = base.marks_lsn;
     body.digest = log->base_digest;
-    body.hlc = log->trunk_hlc;
+    body.hlc = base.lsn == 0 ? 0 : log->trunk_hlc;
     body.members = members_encode(&base.members);
     body.marks_count = base.marks_count;
     for (uint32_t i = 0; i < base.marks_count; i++) {

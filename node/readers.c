@@ -319,6 +319,15 @@ readers_truncated(struct node *node, const struct node_log *log, uint64_t from_l
 }
 
 void
+readers_stopped(struct node *node, const struct node_log *log)
+{
+    for (uint32_t i = 0; i < node->readers_end; i++) {
+        if (node->readers[i].used && node->readers[i].log == log)
+            reader_end(node, &node->readers[i], CAIRN_STOPPED);
+    }
+}
+
+void
 reader_failed(struct node *node, uint64_t token)
 {
     struct reader *reader = reader_by_token(node, token);

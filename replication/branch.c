@@ -296,7 +296,8 @@ branch_clear(struct core *core, uint8_t origin)
         producers_clear(&core->branch_producers);
 }
 
-/* The trunk that they followed is given up. What of them was on it is lost with it, and nothing is waited for. */
+/* The trunk that they followed is given up, and with it what of them was on it. Others may have copies of that, which come
+ * first. */
 void
 branches_reopen(struct core *core)
 {
@@ -304,7 +305,8 @@ branches_reopen(struct core *core)
         uint8_t origin = (uint8_t)__builtin_ctz(held);
         struct branch *branch = &core->branches[origin];
 
-        branch->gap_place = 0;
+        if (origin == core->config.self && branch->gap_place == 0 && branch->base_seq > 0)
+            branch->gap_place = branch_place(branch->incarnation, branch->base_seq);
         branch_open(core, origin, branch->incarnation, 0, branch->last_seq);
     }
 }

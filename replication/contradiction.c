@@ -55,19 +55,18 @@ core_stop(struct core *core, enum core_stop stop, uint8_t peer, uint64_t lsn, ui
 }
 
 void
-core_adopt(struct core *core, uint64_t term, uint64_t now_ns, const struct sink *sink)
+core_adopt(struct core *core, uint64_t term)
 {
+    assert(core->stopped != STOP_NONE);
     assert(term > 0 && term <= TERM_MAX);
-    /* Who has nothing gives up nothing: it recovers from whoever leads. */
-    if (core->stopped == STOP_NONE && core->config.recovering && core->last_lsn == 0)
-        return;
-    if (core->role != ROLE_FOLLOWER || core->leader != CAIRN_NODE_NONE)
-        follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
-    core->stopped = STOP_LOG;
     core->adopted_term = term;
-    core->reply_to = CAIRN_NODE_NONE;
-    reads_fail(core, sink);
     core_check(core);
+}
+
+uint64_t
+core_adopts(const struct core *core)
+{
+    return core->adopted_term;
 }
 
 /* A leader of that term is heard. Of what was promised here nothing counts any more; but which trunk it is that counts, and

@@ -154,8 +154,8 @@ core_receive(struct core *core, const struct message *message, const struct entr
     if (core->stopped != STOP_NONE) {
         if (message->type == MESSAGE_APPEND || message->type == MESSAGE_BASE)
             adoption_heard(core, message->term, sink);
-        if (core->stopped != STOP_NONE)
-            return true;
+        /* What follows comes again. */
+        return true;
     }
 
     switch ((enum message_type)message->type) {

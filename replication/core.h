@@ -529,9 +529,12 @@ enum core_stop core_stopped(const struct core *core);
 enum cairn_error core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct sink *sink);
 
 /* The same decision, for another node: the log goes on from what that one holds, which leads in a term of at least `term`. What
- * this replica holds is kept until that leader is heard, and then given up: it begins anew with nothing and recovers from
- * that one. Until then it is stopped. */
-void core_adopt(struct core *core, uint64_t term, uint64_t now_ns, const struct sink *sink);
+ * this replica, which is stopped, holds is kept until that leader is heard, and then given up: it begins anew with nothing and
+ * recovers from that one. */
+void core_adopt(struct core *core, uint64_t term);
+
+/* The term of the leader for whom what is held here is given up; 0: it is not. */
+uint64_t core_adopts(const struct core *core);
 
 /* The decision that a stop waited for was carried out here before. */
 void core_end_stop(struct core *core);

@@ -171,8 +171,9 @@ follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const 
     role_changed(sink);
 }
 
+/* alone: the membership that it begins with, by decision; else NULL. */
 static void
-lead(struct core *core, uint64_t now_ns, const struct sink *sink)
+lead(struct core *core, const struct members *alone, uint64_t now_ns, const struct sink *sink)
 {
     assert(core->role == ROLE_CANDIDATE);
     assert(!core->config.recovering);
@@ -192,8 +193,10 @@ lead(struct core *core, uint64_t now_ns, const struct sink *sink)
     hand_off_restart(core);
     reads_fail(core, sink);
     role_changed(sink);
-    /* Entries of earlier terms commit only through one of this term (Raft 5.4.2, figure 8). */
-    store_control(core, ENTRY_NOOP, core->config.self, core->config.incarnation, 0, sink);
+    /* Entries of earlier terms commit only through one of this term (Raft 5.4.2, figure 8). A decision is one entry, so that
+     * no crash leaves the term without the membership that goes with it. */
+    store_control(core, alone == NULL ? ENTRY_NOOP : ENTRY_CONFIG, core->config.self, core->config.incarnation,
+                  alone == NULL ? 0 : members_encode(alone), sink);
 }
 
 static void
@@ -236,7 +239,7 @@ campaign(struct core *core, bool transfer, uint64_t now_ns, const struct sink *s
     wait_for_votes(core, now_ns);
     role_changed(sink);
     if (has_quorum(core, votes(core))) {
-        lead(core, now_ns, sink);
+        lead(core, NULL, now_ns, sink);
         return;
     }
     ask_for_votes(core, MESSAGE_VOTE, core->term, transfer, sink);
@@ -247,7 +250,7 @@ core_state_held(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     core->own_vote_pending = false;
     if (core->role == ROLE_CANDIDATE && has_quorum(core, votes(core)))
-        lead(core, now_ns, sink);
+        lead(core, NULL, now_ns, sink);
     core_check(core);
 }
 
@@ -348,8 +351,7 @@ core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct
     core->promise_until_ns = 0;
     core->own_vote_pending = false;
     core->role = ROLE_CANDIDATE;
-    lead(core, now_ns, sink);
-    store_control(core, ENTRY_CONFIG, core->config.self, core->config.incarnation, members_encode(&alone), sink);
+    lead(core, &alone, now_ns, sink);
     core_check(core);
     return CAIRN_OK;
 }
@@ -476,7 +478,7 @@ receive_vote_reply(struct core *core, const struct message *message, uint64_t no
             core->lives[node] = message->vote_reply.lives[node];
     }
     if (has_quorum(core, votes(core)))
-        lead(core, now_ns, sink);
+        lead(core, NULL, now_ns, sink);
 }
 
 /* A leader of a term that is over here: this node campaigned, its requests were lost or came to those who heard the

@@ -268,7 +268,9 @@ check_log(struct sim *sim, struct sim_node *node, uint32_t log)
     role = core_role(held->core);
     term = core_term(held->core);
     /* It holds another history than what counts, until it gives that up. */
-    if (sim->contradicted && core_stopped(held->core) != STOP_NONE)
+    if (sim->contradicted && log != 0 &&
+        (core_stopped(held->core) != STOP_NONE ||
+         core_term_at(held->core, core_last_lsn(held->core)) < sim->decided_term))
         return;
     if (sim->contradicted && commit_lsn < check->checked_lsn)
         *check = (struct log_check){0};

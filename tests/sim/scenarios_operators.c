@@ -442,9 +442,20 @@ adopt(struct sim *sim, uint8_t from)
         if (node_is_up(&sim->nodes[i]) && core_term(core_of(sim, i)) > term)
             term = core_term(core_of(sim, i));
     }
-    checker_adopt(sim, LOG, from);
+    if (node_is_up(&sim->nodes[from]))
+        checker_adopt(sim, LOG, from);
+    sim->decided_term = term_decided(term);
     snprintf(choice, sizeof(choice), "\"from\":\"n%u\",\"term\":%lu", from + 1, (unsigned long)term_decided(term));
     catalog_write(sim, LOG - 1, "adopt", choice);
+}
+
+/* For whom it is decided, as that node knows; CAIRN_NODE_NONE: for nobody. */
+static uint8_t
+decided(const struct sim *sim, uint8_t node)
+{
+    const struct log_rules *rules = &node_log_of(&sim->nodes[node], LOG)->rules;
+
+    return rules->adopted_term == 0 ? CAIRN_NODE_NONE : rules->adopted_from;
 }
 
 static bool
@@ -461,14 +472,14 @@ none_stopped(struct sim *sim)
 
 /* It goes on from who has five, in this life and the next ones: the two that others have are given up, and taken anew. */
 static void
-go_on_from(struct sim *sim, uint8_t leader)
+go_on_from(struct sim *sim, uint8_t leader, uint64_t next_seq)
 {
     eventually(sim, WITHIN, leads_alone(sim, leader));
-    expect(sim, append(sim, leader, 7, 6, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    expect(sim, append(sim, leader, 7, next_seq, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     eventually(sim, WITHIN, none_stopped(sim));
     all_vote_again(sim, leader);
-    expect(sim, append(sim, leader, 7, 7, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
-    expect(sim, append(sim, leader, 7, 8, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    for (uint64_t seq = next_seq + 1; seq <= 10; seq++)
+        expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
     sim_run_for(sim, SETTLED_NS);
     for (uint8_t i = 0; i < 3; i++)
         node_crash(&sim->nodes[i]);
@@ -477,8 +488,8 @@ go_on_from(struct sim *sim, uint8_t leader)
     eventually(sim, WITHIN, none_stopped(sim) && sim_leader(sim, LOG) != CAIRN_NODE_NONE);
     for (uint8_t i = 0; i < 3; i++)
         expect(sim, votes(sim, LOG, i));
-    expect(sim, append(sim, scene_leader(sim), 7, 9, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
-    end_with_each_once(sim, 9);
+    expect(sim, append(sim, scene_leader(sim), 7, 11, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    end_with_each_once(sim, 11);
 }
 
 /* Whose history goes on is decided for that log; the catalog, and the others, never stop. */
@@ -488,7 +499,7 @@ adopted_history_goes_on(struct sim *sim)
     uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
 
     adopt(sim, behind);
-    go_on_from(sim, behind);
+    go_on_from(sim, behind, 6);
 }
 
 /* All restart at some time while it is carried out, more than once. */
@@ -510,7 +521,7 @@ adopted_through_restarts(struct sim *sim)
     sim_run_for(sim, SETTLED_NS);
     if (node_log_of(&sim->nodes[behind], LOG)->rules.adopted_term == 0)
         adopt(sim, behind);
-    go_on_from(sim, behind);
+    go_on_from(sim, behind, 6);
 }
 
 /* One is away while it is decided, and comes back with what was given up, and with its word that the log has stopped. The other has
@@ -537,7 +548,107 @@ adopted_while_away(struct sim *sim)
     sim->links[behind][other].lost_type = MESSAGE_NONE;
     sim->links[behind][one].lost_type = MESSAGE_NONE;
     node_boot(&sim->nodes[behind]);
-    go_on_from(sim, behind);
+    go_on_from(sim, behind, 6);
+}
+
+/* It is decided for one that is gone before it has led; then for another, by people who cannot see that the first decision stands. */
+static void
+adopted_once_more(struct sim *sim)
+{
+    uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
+
+    if (sim_leader(sim, 0) == behind)
+        steward_ask(sim, behind, 0, CAIRN_MEMBER_TRANSFER, other);
+    eventually(sim, WITHIN, sim_leader(sim, 0) != CAIRN_NODE_NONE && sim_leader(sim, 0) != behind);
+    node_crash(&sim->nodes[behind]);
+    adopt(sim, behind);
+    eventually(sim, WITHIN, decided(sim, one) == behind && decided(sim, other) == behind);
+    sim_run_for(sim, SETTLED_NS);
+    expect(sim, stopped(sim, one, STOP_LOG) && stopped(sim, other, STOP_LOG));
+    adopt(sim, one);
+    eventually(sim, WITHIN, leads_alone(sim, one) && stopped(sim, other, STOP_NONE));
+    node_boot(&sim->nodes[behind]);
+    go_on_from(sim, one, 8);
+}
+
+/* It is decided to go on with everything from another than the one that a log was to go on from, which is gone. */
+static void
+recovered_after_adopted(struct sim *sim)
+{
+    uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
+
+    if (sim_leader(sim, 0) == behind)
+        steward_ask(sim, behind, 0, CAIRN_MEMBER_TRANSFER, one);
+    eventually(sim, WITHIN, sim_leader(sim, 0) != CAIRN_NODE_NONE && sim_leader(sim, 0) != behind);
+    node_crash(&sim->nodes[behind]);
+    adopt(sim, behind);
+    eventually(sim, WITHIN, decided(sim, one) == behind && decided(sim, other) == behind);
+    node_crash(&sim->nodes[other]);
+    sim_run_for(sim, SETTLED_NS);
+    checker_adopt(sim, LOG, one);
+    decide(sim, one);
+    eventually(sim, WITHIN, leads_alone(sim, one) && sim_leader(sim, 0) == one);
+    node_boot(&sim->nodes[behind]);
+    node_boot(&sim->nodes[other]);
+    go_on_from(sim, one, 8);
+}
+
+/* One that was away when the log stopped never stopped itself. It follows until it finds what contradicts it, stops, and comes to
+ * the decision then. */
+static void
+adopted_without_one(struct sim *sim)
+{
+    uint8_t one = scene_start_on_disk(sim, 3), other, behind;
+
+    scene_lead(sim, follower(sim, one, 1));
+    one = scene_leader(sim);
+    other = follower(sim, one, 1);
+    behind = follower(sim, one, 2);
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        expect(sim, append(sim, one, 7, seq, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    sim_run_for(sim, SETTLED_NS);
+    isolate(sim, behind, true);
+    append_many(sim, one, 9, 400, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, SETTLED_NS);
+    isolate(sim, behind, false);
+    lose_from(sim, one, MESSAGE_APPEND);
+    sim->contradicted = true;
+    contradict(sim, one, other);
+    node_crash(&sim->nodes[one]);
+    lose_from(sim, one, MESSAGE_NONE);
+    eventually(sim, WITHIN, stopped(sim, behind, STOP_LOG) && stopped(sim, other, STOP_LOG));
+    sim_run_for(sim, SETTLED_NS);
+    eventually(sim, WITHIN, sim_leader(sim, 0) != CAIRN_NODE_NONE && sim_leader(sim, 0) != one);
+    adopt(sim, behind);
+    eventually(sim, WITHIN, leads_alone(sim, behind) && stopped(sim, other, STOP_NONE));
+    node_boot(&sim->nodes[one]);
+    go_on_from(sim, behind, 6);
+}
+
+/* Long after it was carried out, the one that it went on from loses an entry on its disk: it takes part as anybody does that
+ * lacks some. */
+static void
+adopted_long_ago(struct sim *sim)
+{
+    uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
+
+    adopt(sim, behind);
+    go_on_from(sim, behind, 6);
+    scene_lead(sim, other);
+    for (uint8_t i = 0; i < 2; i++) {
+        uint8_t node = i == 0 ? behind : one;
+
+        node_crash(&sim->nodes[node]);
+        sim->nodes[node].disk.damaged = true;
+        expect(sim, disk_flip_where(&sim->nodes[node], (const uint64_t[2]){SIM_PROBE, 7ull << 32 | 3}, 16) > 0);
+        node_boot(&sim->nodes[node]);
+        eventually(sim, WITHIN, counts(sim, node));
+        sim_run_for(sim, SETTLED_NS);
+        expect(sim, scene_leader(sim) == other && none_stopped(sim));
+        for (uint8_t voter = 0; voter < 3; voter++)
+            expect(sim, votes(sim, LOG, voter));
+    }
+    end_with_each_once(sim, 11);
 }
 
 /* As much as the leader's, and other bytes: that replica stops, alone, and the others go on. */
@@ -606,6 +717,12 @@ const struct scenario scenarios_operators[] = {
      adopted_history_goes_on},
     {"adopted-through-restarts", "so it does wherever nodes are restarted meanwhile", adopted_through_restarts},
     {"adopted-while-away", "who was away gives up what was decided against", adopted_while_away},
+    {"adopted-once-more", "where nobody could carry a decision out, another is made", adopted_once_more},
+    {"recovered-after-adopted", "a decision about all ends the one about a log that nobody could carry out",
+     recovered_after_adopted},
+    {"adopted-without-one", "who never stopped comes to the decision when it finds what contradicts it",
+     adopted_without_one},
+    {"adopted-long-ago", "a decision is carried out once, whatever is lost later", adopted_long_ago},
     {"other-bytes-stop-a-replica", "a replica whose bytes are not its leader's counts no more",
      other_bytes_stop_a_replica},
     {"no-decision-uncalled-for", "nothing is given up where a majority is well, or by who has forgotten",

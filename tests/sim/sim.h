@@ -412,6 +412,8 @@ struct sim {
     bool healing;          /* no new faults; everything must come to rest */
     bool failed;
     bool contradicted; /* a scenario has made histories contradict each other */
+    uint64_t
+        decided_term; /* a log is to go on in that term; what ends before is another history, or not all of this one */
     char reason[512];
     bool equal_seeds; /* every node draws the same numbers */
     bool scripted;    /* no nemesis, no clients but those that the scenario runs */

@@ -153,7 +153,7 @@ by_decision_one_goes_on_alone_and_keeps_all_it_holds(void **state)
     assert_true(core_term(member->core) > term + 1000);
     assert_int_equal(core_members(member->core)->voters, 1u << index);
     assert_int_equal(core_members(member->core)->learners, 7u & ~(1u << index));
-    assert_int_equal(core_commit_lsn(member->core), last_lsn + 2);
+    assert_int_equal(core_commit_lsn(member->core), last_lsn + 1);
     cluster_free(cluster);
 }
 
@@ -224,7 +224,9 @@ what_was_decided_against_is_given_up_for_who_was_decided_for(void **state)
     term = term_decided(core_term(leader->core));
     assert_true(term > core_term(leader->core));
     sink = sink_of(follower);
-    core_adopt(follower->core, term, cluster->now_ns, &sink);
+    core_stop(follower->core, STOP_LOG, member_index(leader), commit_lsn, cluster->now_ns, &sink);
+    core_adopt(follower->core, term);
+    assert_int_equal(core_adopts(follower->core), term);
     assert_int_equal(core_stopped(follower->core), STOP_LOG);
     cluster_run(cluster, 20 * TIMEOUT);
     assert_int_equal(core_commit_lsn(follower->core), commit_lsn);
@@ -245,7 +247,33 @@ what_was_decided_against_is_given_up_for_who_was_decided_for(void **state)
     assert_int_equal(core_last_lsn(follower->core), 0);
     assert_int_equal(core_commit_lsn(follower->core), 0);
     assert_true(core_recovering(follower->core));
+    assert_int_equal(core_adopts(follower->core), 0);
+    receive(cluster, follower, &message);
     assert_int_equal(core_term(follower->core), term);
+    assert_int_equal(core_leader(follower->core), member_index(leader));
+    cluster_free(cluster);
+}
+
+/* Whoever gave up what it held says that it holds less than it did, in one life and under one leader. */
+static void
+who_gave_up_what_it_held_is_sent_all_of_it(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    uint64_t from, to;
+    struct accepted accepted;
+    struct message message;
+
+    (void)state;
+    assert_int_equal(cluster_append(cluster, leader, 7, 1, CAIRN_ACK_ALL, &accepted), CAIRN_OK);
+    cluster_run(cluster, 5 * TIMEOUT);
+    message = message_of(MESSAGE_APPEND_REPLY, follower, leader);
+    receive(cluster, leader, &message);
+    assert_false(core_send_window(leader->core, member_index(follower), &from, &to) && from == 1);
+    message.recovering = true;
+    receive(cluster, leader, &message);
+    assert_true(core_send_window(leader->core, member_index(follower), &from, &to));
+    assert_int_equal(from, 1);
     cluster_free(cluster);
 }
 
@@ -604,6 +632,7 @@ main(void)
         cmocka_unit_test(by_decision_one_goes_on_alone_and_keeps_all_it_holds),
         cmocka_unit_test(what_contradicts_a_commit_stops_the_replica),
         cmocka_unit_test(what_was_decided_against_is_given_up_for_who_was_decided_for),
+        cmocka_unit_test(who_gave_up_what_it_held_is_sent_all_of_it),
         cmocka_unit_test(a_run_is_compared_up_to_what_is_committed),
         cmocka_unit_test(who_acknowledges_more_than_there_is_does_not_count),
         cmocka_unit_test(a_change_needs_voters_that_are_well),
