@@ -105,8 +105,8 @@ show_usage(const char *usage, const struct cli_option *options)
     }
 }
 
-static bool
-parse_number(const char *text, uint64_t most, uint64_t *out)
+bool
+cli_number(const char *text, uint64_t most, uint64_t *out)
 {
     char *end;
 
@@ -130,9 +130,9 @@ set_option(const struct cli_option *option, const char *text)
         *(const char **)option->value = text;
         return true;
     case OPTION_U64:
-        return parse_number(text, UINT64_MAX, option->value);
+        return cli_number(text, UINT64_MAX, option->value);
     case OPTION_U32:
-        if (!parse_number(text, UINT32_MAX, &number))
+        if (!cli_number(text, UINT32_MAX, &number))
             return false;
         *(uint32_t *)option->value = (uint32_t)number;
         return true;

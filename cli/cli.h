@@ -52,6 +52,9 @@ bool cli_parse(int argc, char **argv, const char *usage, const struct cli_option
 int cli_fail(const char *what, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage(const char *what, ...) __attribute__((format(printf, 1, 2)));
 
+/* A whole number up to `most`, and nothing but that. */
+bool cli_number(const char *text, uint64_t most, uint64_t *out);
+
 /* A whole number, or with one of the units behind it, by which its scale counts. false: it is none. */
 bool cli_with_unit(const char *text, const char *const *units, const uint64_t *scales, uint64_t *out);
 

@@ -312,13 +312,12 @@ parse_producer(const char *text, uint64_t *producer, struct cairn_id *of)
 {
     const char *at = text == NULL ? NULL : strchr(text, '@');
     size_t digits = text == NULL ? 0 : at == NULL ? strlen(text) : (size_t)(at - text);
-    static const char *const no_units[] = {NULL};
     char number[24];
 
     if (text == NULL)
         return 0;
     snprintf(number, sizeof(number), "%.*s", (int)digits, text);
-    if (digits >= sizeof(number) || !cli_with_unit(number, no_units, NULL, producer) || *producer == 0)
+    if (digits >= sizeof(number) || !cli_number(number, UINT64_MAX, producer) || *producer == 0)
         return cli_usage(
             "append: --producer does not take '%s' (a number from 1 on, as a row that says unknown has it)", text);
     if (at != NULL && !cairn_id_parse(at + 1, of))

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "home.h"
 #include "identity_file.h"
 #include "netns.h"
 
@@ -36,44 +37,18 @@ nap(long ns)
     nanosleep(&pause, NULL);
 }
 
-static pid_t
-pid_of(const struct dev *dev, uint32_t node)
-{
-    char path[384];
-    int pid = 0;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "%s/%s.pid", dev->cluster.directory, dev->cluster.names[node]);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        if (fscanf(file, "%d", &pid) != 1)
-            pid = 0;
-        fclose(file);
-    }
-    return pid;
-}
-
-/* Is the process a cairn server? A pid file may outlive its process. */
+/* A child is asked of the kernel; whose child it is not holds the node's lock as long as it runs. */
 static bool
-is_server(pid_t pid)
+still_runs(const struct dev *dev, uint32_t node, pid_t pid)
 {
-    char path[64], text[256] = "";
-    FILE *file;
-    size_t got;
+    pid_t waited;
 
-    if (pid <= 1)
+    if (pid <= 0)
         return false;
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    got = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    for (size_t i = 0; i + 1 < got; i++) {
-        if (text[i] == '\0')
-            text[i] = ' ';
-    }
-    return strstr(text, " server ") != NULL;
+    waited = waitpid(pid, NULL, WNOHANG);
+    if (waited >= 0)
+        return waited == 0;
+    return home_runs(dev->cluster.directory, dev->cluster.names[node]) == pid;
 }
 
 static int
@@ -84,24 +59,21 @@ stop_all(const struct dev *dev)
     uint32_t running = 0;
 
     for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
-        pids[i] = dev->pids[i] > 0 ? dev->pids[i] : pid_of(dev, i);
-        if (!is_server(pids[i]))
-            pids[i] = 0;
-        else
+        pids[i] = dev->pids[i] > 0 ? dev->pids[i] : home_runs(dev->cluster.directory, dev->cluster.names[i]);
+        if (still_runs(dev, i, pids[i]))
             kill(pids[i], SIGTERM);
+        else
+            pids[i] = 0;
     }
     do {
         running = 0;
-        for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
-            if (pids[i] > 0)
-                waitpid(pids[i], NULL, WNOHANG);
-            running += pids[i] > 0 && is_server(pids[i]);
-        }
+        for (uint32_t i = 0; i < dev->cluster.nodes; i++)
+            running += still_runs(dev, i, pids[i]);
         if (running > 0)
             nap(10000000);
     } while (running > 0 && cli_now_ns() < end_ns);
     for (uint32_t i = 0; running > 0 && i < dev->cluster.nodes; i++) {
-        if (pids[i] > 0 && is_server(pids[i]))
+        if (still_runs(dev, i, pids[i]))
             kill(pids[i], SIGKILL);
     }
     if (dev->cluster.transport == TRANSPORT_NETNS)
@@ -164,7 +136,7 @@ child(const struct dev *dev, uint32_t node)
         arguments[count++] = port;
     }
     snprintf(log, sizeof(log), "%s/%s.log", dev->cluster.directory, dev->cluster.names[node]);
-    fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
     if (fd >= 0) {
         dup2(nothing, 0);
         dup2(fd, 1);
@@ -284,16 +256,23 @@ default_memory_mib(uint32_t nodes)
 static int
 make_directory(const char *given, char *out, size_t out_bytes)
 {
-    char path[200], resolved[4096];
+    char path[200], resolved[4096], detail[4400];
+    struct stat status;
 
     if (given == NULL)
-        snprintf(path, sizeof(path), "/tmp/cairn-dev-%u", (unsigned)getuid());
+        home_default(path, sizeof(path));
     else if (snprintf(path, sizeof(path), "%s", given) >= (int)sizeof(path))
         return cli_fail("directory %s: longer than %zu bytes", given, sizeof(path) - 1);
+    if (given == NULL && lstat(path, &status) == 0 && S_ISLNK(status.st_mode))
+        return cli_fail(
+            "directory %s: it is a link, and anybody may have made it (take it away, or give another with --dir)",
+            path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return cli_fail("directory %s: %s (give another with --dir)", path, strerror(errno));
     if (realpath(path, resolved) == NULL || strlen(resolved) > 80)
         return cli_fail("directory %s: its whole path must be at most 80 bytes, for the sockets in it", path);
+    if (!home_is_own(resolved, detail, sizeof(detail)))
+        return cli_fail("%s", detail);
     snprintf(out, out_bytes, "%s", resolved);
     return 0;
 }
@@ -357,7 +336,7 @@ make_cluster(struct dev *dev, uint32_t memory_mib, bool durability_given)
 
     for (uint32_t i = 0; i < dev->cluster.nodes; i++) {
         snprintf(dev->cluster.names[i], sizeof(dev->cluster.names[i]), "n%u", i + 1);
-        if (is_server(pid_of(dev, i)))
+        if (home_runs(dev->cluster.directory, dev->cluster.names[i]) != 0)
             return cli_fail("a cluster is running in %s ('cairn dev --stop --dir %s' ends it)", dev->cluster.directory,
                             dev->cluster.directory);
     }
@@ -420,7 +399,8 @@ cmd_dev(int argc, char **argv)
     uint32_t nodes = 0, memory_mib = 0, clock_bound_ms = 0;
     const struct cli_option options[] = {
         {"nodes", OPTION_U32, &nodes, "how many; default 3"},
-        {"dir", OPTION_TEXT, &directory, "where its files are; default /tmp/cairn-dev-UID"},
+        {"dir", OPTION_TEXT, &directory,
+         "where its files are; default cairn-dev in XDG_RUNTIME_DIR, else /tmp/cairn-dev-UID"},
         {"transport", OPTION_TEXT, &transport,
          "memif (the default), or netns: a network namespace for each node, whose links can be cut (root)"},
         {"durability", OPTION_TEXT, &durability,
@@ -464,7 +444,8 @@ cmd_dev(int argc, char **argv)
     if (dev.stop) {
         char detail[512];
 
-        if (cluster_config_load(dev.file, &dev.cluster, detail, sizeof(detail)) != CAIRN_OK)
+        if (cluster_config_load(dev.file, &dev.cluster, detail, sizeof(detail)) != CAIRN_OK ||
+            !home_is_own(dev.cluster.directory, detail, sizeof(detail)))
             return cli_fail("%s", detail);
         return stop_all(&dev);
     }

@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "disk.h"
 #include "eal.h"
+#include "home.h"
 #include "identity_file.h"
 #include "metrics.h"
 #include "netns.h"
@@ -49,7 +50,7 @@ map_bell(const char *directory, const char *name)
     int fd;
 
     snprintf(path, sizeof(path), "%s/%s.bell", directory, name);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || ftruncate(fd, 4096) != 0) {
         if (fd >= 0)
             close(fd);
@@ -66,16 +67,17 @@ pid_path(const struct cluster_config *cluster, uint8_t self, char *out)
     snprintf(out, PID_PATH_BYTES, "%s/%s.pid", cluster->directory, cluster->names[self]);
 }
 
-/* Whoever looks after the node finds its process here; the lock, not this file, says it runs. */
+/* Whoever looks after the node finds its process here, or none, and never half of it; the lock, not this file, says it runs. */
 static int
 write_pid(const struct cluster_config *cluster, uint8_t self)
 {
-    char path[PID_PATH_BYTES];
+    char path[PID_PATH_BYTES], draft[PID_PATH_BYTES + 4];
     FILE *file;
 
     pid_path(cluster, self, path);
-    file = fopen(path, "we");
-    if (file == NULL || fprintf(file, "%d\n", (int)getpid()) < 0 || fclose(file) != 0)
+    snprintf(draft, sizeof(draft), "%s.new", path);
+    file = fopen(draft, "we");
+    if (file == NULL || fprintf(file, "%d\n", (int)getpid()) < 0 || fclose(file) != 0 || rename(draft, path) != 0)
         return cli_fail("%s: cannot be written: %s", path, strerror(errno));
     return 0;
 }
@@ -88,6 +90,8 @@ prepare(struct server *server, uint8_t self)
 
     if (mkdir(cluster->directory, 0700) != 0 && errno != EEXIST)
         return cli_fail("directory %s: %s", cluster->directory, strerror(errno));
+    if (!home_is_own(cluster->directory, detail, sizeof(detail)))
+        return cli_fail("%s", detail);
     if (identity_lock(cluster->directory, cluster->names[self], &server->lock_fd, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
     server->config.cluster = cluster;

@@ -1,0 +1,139 @@
+#include "home.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_BYTES 4096
+
+static bool
+refuse(char *detail, size_t detail_bytes, const char *directory, const char *why, const char *what_to_do)
+{
+    snprintf(detail, detail_bytes, "directory %s: %s (%s)", directory, why, what_to_do);
+    return false;
+}
+
+/* May anybody else put something in the place of what is in it? In a sticky one only what is one's own can be renamed. */
+static bool
+is_safe_above(const struct stat *status)
+{
+    bool writable = (status->st_mode & (S_IWGRP | S_IWOTH)) != 0;
+
+    return (status->st_uid == 0 || status->st_uid == geteuid()) && (!writable || (status->st_mode & S_ISVTX) != 0);
+}
+
+/* Of an absolute path without links in it: every directory above. */
+static bool
+are_safe_above(const char *directory)
+{
+    char path[PATH_BYTES];
+    struct stat status;
+
+    snprintf(path, sizeof(path), "%s", directory);
+    for (char *slash = strrchr(path, '/'); slash != NULL; slash = strrchr(path, '/')) {
+        slash[slash == path] = '\0';
+        if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode) || !is_safe_above(&status))
+            return false;
+        if (slash == path)
+            break;
+    }
+    return true;
+}
+
+bool
+home_is_own(const char *directory, char *detail, size_t detail_bytes)
+{
+    char resolved[PATH_BYTES], who[64];
+    struct stat status;
+
+    if (lstat(directory, &status) != 0)
+        return refuse(detail, detail_bytes, directory, strerror(errno), "give another with --dir, or make it");
+    if (!S_ISDIR(status.st_mode))
+        return refuse(detail, detail_bytes, directory, "it is no directory", "give another, or take it away");
+    snprintf(who, sizeof(who), "it belongs to uid %u, and you are %u", (unsigned)status.st_uid, (unsigned)geteuid());
+    if (status.st_uid != geteuid())
+        return refuse(detail, detail_bytes, directory, who,
+                      "whoever owns it could make the nodes do anything: give another");
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return refuse(detail, detail_bytes, directory, "others may write to it",
+                      "whoever does could make the nodes do anything: chmod go-w, and look at what is in it");
+    if (realpath(directory, resolved) == NULL || !are_safe_above(resolved))
+        return refuse(detail, detail_bytes, directory, "somebody else may put another in its place",
+                      "a directory above it belongs to others, or they may write to it: give another");
+    return true;
+}
+
+void
+home_default(char *path, size_t path_bytes)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    char detail[PATH_BYTES];
+
+    if (runtime != NULL && runtime[0] == '/' && strlen(runtime) < path_bytes / 2 &&
+        home_is_own(runtime, detail, sizeof(detail)))
+        snprintf(path, path_bytes, "%s/cairn-dev", runtime);
+    else
+        snprintf(path, path_bytes, "/tmp/cairn-dev-%u", (unsigned)geteuid());
+}
+
+/* Does the process have the file open? */
+static bool
+has_open(pid_t pid, const char *file)
+{
+    char path[64], target[PATH_BYTES];
+    bool found = false;
+    DIR *descriptors;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    descriptors = opendir(path);
+    for (struct dirent *entry; !found && descriptors != NULL && (entry = readdir(descriptors)) != NULL;) {
+        ssize_t size = readlinkat(dirfd(descriptors), entry->d_name, target, sizeof(target) - 1);
+
+        target[size < 0 ? 0 : size] = '\0';
+        found = strcmp(target, file) == 0;
+    }
+    if (descriptors != NULL)
+        closedir(descriptors);
+    return found;
+}
+
+static pid_t
+noted_pid(const char *directory, const char *node)
+{
+    char path[PATH_BYTES], text[16] = "";
+    int fd, pid = 0;
+
+    snprintf(path, sizeof(path), "%s/%s.pid", directory, node);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return 0;
+    if (read(fd, text, sizeof(text) - 1) > 0 && sscanf(text, "%d", &pid) != 1)
+        pid = 0;
+    close(fd);
+    return pid > 1 ? pid : 0;
+}
+
+/* A file may outlive the process that it names, whose number may be another's by now: the node's lock is held, and by whoever
+ * has it open. */
+pid_t
+home_runs(const char *directory, const char *node)
+{
+    char path[PATH_BYTES];
+    pid_t pid = noted_pid(directory, node);
+    bool held;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s.lock", directory, node);
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return 0;
+    held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+    close(fd);
+    return pid != 0 && held && has_open(pid, path) ? pid : 0;
+}

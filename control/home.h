@@ -1,0 +1,23 @@
+/* The directory of a cluster's nodes on this machine: identities, journals, sockets, memory are in it, so whoever can change it
+ * is whoever the nodes are. It is believed only where nobody else can. */
+#ifndef CONTROL_HOME_H
+#define CONTROL_HOME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Is the directory this user's own (root's are his own alone, too), and writable by nobody else, and can nobody else put another in
+ * its place? A link is none. Also right after it was made, where somebody else may have been quicker. false: detail says what
+ * is wrong, and what to do. */
+bool home_is_own(const char *directory, char *detail, size_t detail_bytes);
+
+/* Where a cluster is kept of which the user has not said where: in the user's own directory for what runs (XDG_RUNTIME_DIR, where
+ * that is one), else of a name in /tmp that home_is_own() has to look at. */
+void home_default(char *path, size_t path_bytes);
+
+/* The process that runs the node in that directory, an absolute path without links: one that is noted there, and has the node's
+ * lock. 0: none does. */
+pid_t home_runs(const char *directory, const char *node);
+
+#endif
