@@ -1,5 +1,6 @@
 /* cairn log adopt: a log whose replicas contradict each other has stopped on all nodes; whose history goes on is decided here,
  * by an entry of the catalog that each node carries out (node/adoption.h). */
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 
@@ -231,6 +232,7 @@ decide(struct adoption *adoption, const struct cli_answers *answers, cairn_node_
     struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     int status;
 
+    assert(from < CAIRN_NODES_MAX);
     if (json_is_true(json_object_get(row_of(answers, adoption->log, from), "disk_failed")))
         return cli_fail(
             "nothing is decided: the disk of %s has failed, so nothing can go on from there (start it anew, or "

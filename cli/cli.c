@@ -315,7 +315,7 @@ cli_nodes(const struct cluster_config *cluster, const char *text, cairn_node_set
         uint8_t node;
 
         status = cli_node(cluster, word, &node);
-        *out |= status == 0 ? (cairn_node_set)1 << node : 0;
+        *out |= status == 0 && node < CAIRN_NODES_MAX ? (cairn_node_set)1 << node : 0;
     }
     free(copy);
     return status;
