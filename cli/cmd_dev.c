@@ -48,7 +48,7 @@ still_runs(const struct dev *dev, uint32_t node, pid_t pid)
     waited = waitpid(pid, NULL, WNOHANG);
     if (waited >= 0)
         return waited == 0;
-    return home_runs(dev->cluster.directory, dev->cluster.names[node]) == pid;
+    return home_is_run_by(dev->cluster.directory, dev->cluster.names[node], pid);
 }
 
 static int

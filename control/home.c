@@ -137,3 +137,12 @@ home_runs(const char *directory, const char *node)
     close(fd);
     return pid != 0 && held && has_open(pid, path) ? pid : 0;
 }
+
+bool
+home_is_run_by(const char *directory, const char *node, pid_t pid)
+{
+    char path[PATH_BYTES];
+
+    snprintf(path, sizeof(path), "%s/%s.lock", directory, node);
+    return pid > 1 && has_open(pid, path);
+}

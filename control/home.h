@@ -20,4 +20,7 @@ void home_default(char *path, size_t path_bytes);
  * lock. 0: none does. */
 pid_t home_runs(const char *directory, const char *node);
 
+/* Has that process the node's lock, still? */
+bool home_is_run_by(const char *directory, const char *node, pid_t pid);
+
 #endif

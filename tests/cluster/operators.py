@@ -473,7 +473,7 @@ def disk_full(round):
     round.stop(node)
     shutil.move(place, place + '.was')
     os.mkdir(place)
-    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256m', 'none', place], stderr=subprocess.DEVNULL)
+    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256m,mode=700', 'none', place], stderr=subprocess.DEVNULL)
     if mounted.returncode == 0:
         def take_away():
             if is_gone(round.cluster.pid(node)):

@@ -298,7 +298,7 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_space():
     if os.geteuid() != 0:
         return
     place, said = tempfile.mkdtemp(prefix='cairn-full-'), tempfile.TemporaryFile()
-    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'none', place], stderr=subprocess.DEVNULL).returncode == 0
+    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m,mode=700', 'none', place], stderr=subprocess.DEVNULL).returncode == 0
     try:
         if not mounted:
             return
@@ -347,7 +347,7 @@ def test_a_full_disk_is_helped_by_a_trim_and_nodes_start_on_it():
     if os.geteuid() != 0:
         return
     place, said = tempfile.mkdtemp(prefix='cairn-full-'), tempfile.TemporaryFile()
-    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'none', place], stderr=subprocess.DEVNULL).returncode == 0
+    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m,mode=700', 'none', place], stderr=subprocess.DEVNULL).returncode == 0
     started = []
     try:
         if not mounted:
