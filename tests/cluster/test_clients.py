@@ -95,6 +95,9 @@ def test_all_readers_taken_is_said_and_lets_go():
             refused = many.take_all(6)
             check({a[1] for a in refused} == {FULL} and {a[2] for a in refused} <= set(range(READERS + 6)), refused)
             check(cluster.cairn('status', '--via', node).status == 0)
+            # Whoever has room for readers leads.
+            until('another leads', lambda: cluster.leader('k') != node)
+            check(any(e['event'] == 'steps_aside' for e in cluster.events()), 'nobody said why')
         until('they are free again', lambda: cluster.cairn('read', 'k', '--via', node).status == 0)
 
 
