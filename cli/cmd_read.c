@@ -73,6 +73,7 @@ struct printing {
     const struct cluster_config *cluster;
     struct cairn_token token;
     bool json;
+    bool line_is_open; /* what was printed last did not end it */
 };
 
 static int
@@ -89,9 +90,13 @@ print_entry(void *context, const struct cairn_result *result)
         cli_row(row_of(printing->cluster, result));
         return EXIT_DONE;
     }
+    /* The last line of a file that does not end in a newline comes back as it was, unless something follows: that begins a line. */
+    if (printing->line_is_open)
+        putchar('\n');
     if (result->entry.payload_bytes > 0)
         fwrite(result->entry.payload, 1, result->entry.payload_bytes, stdout);
-    if (!(result->entry.flags & CAIRN_ENTRY_UNTERMINATED))
+    printing->line_is_open = (result->entry.flags & CAIRN_ENTRY_UNTERMINATED) != 0;
+    if (!printing->line_is_open)
         putchar('\n');
     return EXIT_DONE;
 }

@@ -38,6 +38,14 @@ def test_a_file_comes_back_byte_for_byte_from_every_node():
             check(cluster.read('b', node) == expected, 'the file differs from', node)
 
 
+def test_an_entry_begins_a_line_whatever_the_one_before_ended_with():
+    with Cluster(1) as cluster:
+        cluster.ok('log', 'create', 'lines', '--policy', 'cp')
+        for text in (b'a\nb', b'c\n', b'd', b'', b'e'):
+            cluster.ok('append', 'lines', stdin=text)
+        check(cluster.read('lines', 'n1') == b'a\nb\nc\nd\ne', cluster.read('lines', 'n1'))
+
+
 def test_a_killed_leader_loses_nothing_acknowledged():
     with Cluster() as cluster:
         cluster.ok('log', 'create', 'k', '--policy', 'cp')
