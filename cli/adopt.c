@@ -51,17 +51,7 @@ candidates(const struct adoption *adoption, const struct cli_answers *answers)
 static cairn_node_set
 voters_by(const struct adoption *adoption, const struct cli_answers *answers, uint8_t by)
 {
-    const json_t *name;
-    cairn_node_set set = 0;
-    size_t i;
-
-    json_array_foreach (json_object_get(row_of(answers, adoption->log, by), "voters"), i, name) {
-        uint8_t node = json_is_string(name) ? cluster_config_node(adoption->cluster, json_string_value(name))
-                                            : CAIRN_NODE_NONE;
-
-        set |= node == CAIRN_NODE_NONE ? 0 : bit(node);
-    }
-    return set;
+    return cli_set_of(adoption->cluster, json_object_get(row_of(answers, adoption->log, by), "voters"));
 }
 
 /* Those of whom any that answers says so: histories that contradict each other may have other members, too. */

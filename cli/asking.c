@@ -64,16 +64,7 @@ cli_silent_text(const struct cluster_config *cluster, cairn_node_set silent, cha
 static void
 note_heard(struct asking *asking, const json_t *answer)
 {
-    const json_t *name;
-    size_t i;
-
-    json_array_foreach (json_object_get(answer, "reach"), i, name) {
-        uint8_t node = json_is_string(name) ? cluster_config_node(asking->cluster, json_string_value(name))
-                                            : CAIRN_NODE_NONE;
-
-        if (node != CAIRN_NODE_NONE)
-            asking->heard |= (cairn_node_set)1 << node;
-    }
+    asking->heard |= cli_set_of(asking->cluster, json_object_get(answer, "reach"));
 }
 
 /* Is it of the cluster, and knows all that it knew before it was started? Else another may know better. */

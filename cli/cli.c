@@ -304,6 +304,22 @@ cli_log_row(const json_t *answer, const char *log)
     return NULL;
 }
 
+cairn_node_set
+cli_set_of(const struct cluster_config *cluster, const json_t *names)
+{
+    const json_t *name;
+    cairn_node_set set = 0;
+    size_t i;
+
+    json_array_foreach (names, i, name) {
+        uint8_t node = json_is_string(name) ? cluster_config_node(cluster, json_string_value(name)) : CAIRN_NODE_NONE;
+
+        if (node != CAIRN_NODE_NONE)
+            set |= (cairn_node_set)1 << node;
+    }
+    return set;
+}
+
 int
 cli_nodes(const struct cluster_config *cluster, const char *text, cairn_node_set *out)
 {

@@ -160,6 +160,9 @@ int cli_member_of(const struct cluster_config *cluster, const char *log, uint8_t
  * loses. without: names, with commas, of those whose state is given up unheard; NULL: none. Returns the exit status. */
 int cli_adopt(const struct cluster_config *cluster, const char *log, const char *from, const char *without, bool json);
 
+/* The nodes that an array names; names of no node are passed over. */
+cairn_node_set cli_set_of(const struct cluster_config *cluster, const json_t *names);
+
 /* Names with commas. 0, or what to exit with, said. */
 int cli_nodes(const struct cluster_config *cluster, const char *text, cairn_node_set *out);
 

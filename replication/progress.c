@@ -175,13 +175,6 @@ rewind_to(struct core *core, struct progress *progress, uint64_t hint_lsn, uint6
     progress->probe_sent = false;
 }
 
-static void
-forget_match(struct core *core, uint8_t peer)
-{
-    progress_reset(core, peer, core->progress[peer].heard_ns);
-    core->progress[peer].recovering = true;
-}
-
 /* Told once of each in a term. */
 static void
 acknowledged_beyond(struct core *core, const struct message *message, const struct sink *sink)
@@ -211,7 +204,7 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
     if (!message->yes) {
         /* It has given up what it held, by an administrator's decision for another history. */
         if (message->recovering && message->append_reply.match_lsn < progress->match_lsn)
-            forget_match(core, message->from);
+            progress_reset(core, message->from, now_ns);
         rewind_to(core, progress, message->append_reply.hint_lsn, now_ns);
         return;
     }

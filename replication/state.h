@@ -357,8 +357,9 @@ void receive_vote(struct core *core, const struct message *message, uint64_t now
 void receive_vote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* contradiction.c: was something else committed here than what the leader's message says? Then the replica has stopped. */
-void adoption_heard(struct core *core, uint64_t term, const struct sink *sink);
 bool contradiction_found(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+/* A leader of that term is heard: one for whom what is held here is given up? */
+void adoption_heard(struct core *core, uint64_t term, const struct sink *sink);
 
 /* append.c */
 void trunk_note(struct core *core, const struct run *run, const struct entry_id *ids);

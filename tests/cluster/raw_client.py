@@ -15,7 +15,6 @@ REQUEST = struct.Struct('<IBBHIIQQQ')
 ANSWER = struct.Struct('<IBBBBQQQQQQIBBBB')
 APPEND, READ, CANCEL, MEMBER = range(1, 5)
 ENDED = 3
-ERRORS = 'ok again unknown no_quorum denied no_leader not_leader recovering out_of_order'.split()
 
 
 def record(payload, producer=0, seq=0):
@@ -57,7 +56,6 @@ class RawClient:
         self.socket.sendall(json.dumps({'cmd': 'open', 'log': log}).encode() + b'\n')
         return json.loads(self.socket.recv(65536))['id']
 
-    # Indices are written in the machine's own order, at once: a struct of another order is written byte by byte.
     def _copy(self, base, position, data):
         at = position % self.ring_bytes
         first = data[:self.ring_bytes - at]
@@ -79,6 +77,7 @@ class RawClient:
             time.sleep(0.001)
         self._copy(2 * PAGE, self.head, data)
         self.head += len(data)
+        # In the machine's own order, so at once: what has an order of its own is written byte by byte.
         struct.pack_into('Q', self.memory, 0, self.head)
 
     def put(self, kind, log=0, level=0, flags=0, token=0, first=0, last=0, body=b''):

@@ -1,4 +1,5 @@
 """What clients in shared memory may do to a node and to each other: nothing."""
+import contextlib
 import os
 import random
 import signal
@@ -19,22 +20,17 @@ def serves(cluster, log='k'):
     check(row.get('lsn'), row)
 
 
+@contextlib.contextmanager
 def a_cluster_of_one(*logs):
-    cluster = Cluster(1, *CALM)
-    cluster.__enter__()
-    try:
+    with Cluster(1, *CALM) as cluster:
         for log in logs:
             cluster.ok('log', 'create', log, '--policy', 'cp')
             cluster.leader(log)
-    except BaseException:
-        cluster.__exit__(None, None, None)
-        raise
-    return cluster
+        yield cluster
 
 
 def test_every_answer_of_a_client_that_reads_none_is_kept_for_it():
-    cluster = a_cluster_of_one('k')
-    try:
+    with a_cluster_of_one('k') as cluster:
         with RawClient(cluster, 'n1') as slow:
             log, given = slow.number_of('k'), 0
             # Appends that are refused at once, more than there is room for answers; then reads that are refused as well.
@@ -53,13 +49,10 @@ def test_every_answer_of_a_client_that_reads_none_is_kept_for_it():
             slow.put(APPEND, log, LOCAL, token=7, body=record(b'mine'))
             check(slow.take_all(1)[0][1:3] == (OK, 7), 'the next append was not taken')
         serves(cluster)
-    finally:
-        cluster.__exit__(None, None, None)
 
 
 def test_reads_share_room_with_answers_that_are_owed():
-    cluster = a_cluster_of_one('k')
-    try:
+    with a_cluster_of_one('k') as cluster:
         cluster.ok('append', 'k', stdin=b''.join(b'%01000d\n' % i for i in range(8000)))
         with RawClient(cluster, 'n1') as slow:
             log = slow.number_of('k')
@@ -78,8 +71,6 @@ def test_reads_share_room_with_answers_that_are_owed():
                     kinds[answer[2]] = answer
             appended = [token for token, answer in kinds.items() if token >= 100 and answer[1] == OK]
             check(len(appended) + slow.answers_waiting() // 72 >= 1000, len(appended), 'of 1000 appends were answered')
-    finally:
-        cluster.__exit__(None, None, None)
 
 
 def test_all_readers_taken_is_said_and_lets_go():
@@ -116,8 +107,7 @@ def hostile_requests(draw, log, count):
 
 def test_a_hostile_client_harms_itself_alone():
     """Requests of any numbers, indices that lie, bytes that change while they are looked at; then it is gone."""
-    cluster = a_cluster_of_one('k', 'other')
-    try:
+    with a_cluster_of_one('k', 'other') as cluster:
         pid = cluster.pid('n1')
         for seed in range(12):
             draw = random.Random(seed)
@@ -138,13 +128,10 @@ def test_a_hostile_client_harms_itself_alone():
             check(not is_gone(pid), 'the node has ended, seed', seed)
             serves(cluster, 'other')
         serves(cluster)
-    finally:
-        cluster.__exit__(None, None, None)
 
 
 def test_a_client_that_dies_leaves_nothing_behind():
-    cluster = a_cluster_of_one('k')
-    try:
+    with a_cluster_of_one('k') as cluster:
         for i in range(70):
             client = RawClient(cluster, 'n1')
             log = client.number_of('k')
@@ -158,5 +145,3 @@ def test_a_client_that_dies_leaves_nothing_behind():
         until('there is room for clients', lambda: cluster.cairn('read', 'k').status == 0)
         serves(cluster)
         check(len(os.listdir(f'/proc/{cluster.pid("n1")}/fd')) < 60, 'descriptors are left behind')
-    finally:
-        cluster.__exit__(None, None, None)

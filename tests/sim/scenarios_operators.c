@@ -551,18 +551,25 @@ adopted_while_away(struct sim *sim)
     go_on_from(sim, behind, 6);
 }
 
+/* It is decided for one that is gone before it has led. */
+static void
+adopt_who_is_gone(struct sim *sim, uint8_t gone, uint8_t one, uint8_t other)
+{
+    if (sim_leader(sim, 0) == gone)
+        steward_ask(sim, gone, 0, CAIRN_MEMBER_TRANSFER, one);
+    eventually(sim, WITHIN, sim_leader(sim, 0) != CAIRN_NODE_NONE && sim_leader(sim, 0) != gone);
+    node_crash(&sim->nodes[gone]);
+    adopt(sim, gone);
+    eventually(sim, WITHIN, decided(sim, one) == gone && decided(sim, other) == gone);
+}
+
 /* It is decided for one that is gone before it has led; then for another, by people who cannot see that the first decision stands. */
 static void
 adopted_once_more(struct sim *sim)
 {
     uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
 
-    if (sim_leader(sim, 0) == behind)
-        steward_ask(sim, behind, 0, CAIRN_MEMBER_TRANSFER, other);
-    eventually(sim, WITHIN, sim_leader(sim, 0) != CAIRN_NODE_NONE && sim_leader(sim, 0) != behind);
-    node_crash(&sim->nodes[behind]);
-    adopt(sim, behind);
-    eventually(sim, WITHIN, decided(sim, one) == behind && decided(sim, other) == behind);
+    adopt_who_is_gone(sim, behind, one, other);
     sim_run_for(sim, SETTLED_NS);
     expect(sim, stopped(sim, one, STOP_LOG) && stopped(sim, other, STOP_LOG));
     adopt(sim, one);
@@ -577,12 +584,7 @@ recovered_after_adopted(struct sim *sim)
 {
     uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
 
-    if (sim_leader(sim, 0) == behind)
-        steward_ask(sim, behind, 0, CAIRN_MEMBER_TRANSFER, one);
-    eventually(sim, WITHIN, sim_leader(sim, 0) != CAIRN_NODE_NONE && sim_leader(sim, 0) != behind);
-    node_crash(&sim->nodes[behind]);
-    adopt(sim, behind);
-    eventually(sim, WITHIN, decided(sim, one) == behind && decided(sim, other) == behind);
+    adopt_who_is_gone(sim, behind, one, other);
     node_crash(&sim->nodes[other]);
     sim_run_for(sim, SETTLED_NS);
     checker_adopt(sim, LOG, one);
