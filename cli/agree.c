@@ -308,7 +308,7 @@ entry_of(const struct agreed_change *change)
     return entry;
 }
 
-/* Until all that answer have come to the entry. *out: what is in force then. */
+/* Until all that answer have come to the entry, and start by it from now on. *out: what is in force then. */
 static int
 wait_in_force(const struct cluster_config *cluster, uint64_t lsn, const struct agreed_change *change,
               struct cli_waiting *waiting, struct agreed *out)
@@ -330,7 +330,7 @@ wait_in_force(const struct cluster_config *cluster, uint64_t lsn, const struct a
             if (!agreed_of(answers.by_node[i], &agreed) || strcmp(cluster->names[i], change->remove) == 0)
                 continue;
             answered++;
-            there += agreed.lsn >= lsn;
+            there += agreed.lsn >= lsn && number_of(answers.by_node[i], "kept_lsn", 1) >= lsn;
             if (agreed.lsn >= lsn)
                 *out = agreed;
         }

@@ -365,6 +365,7 @@ cluster(const struct node *node)
                        "fingerprint", fingerprint, "detail", text);
     json_object_set_new(answer, "reach", names_of(node, node->reach));
     json_object_set_new(answer, "agreed_lsn", json_integer((json_int_t)view.agreed.lsn));
+    json_object_set_new(answer, "kept_lsn", json_integer((json_int_t)node->introduction.kept_agreed_lsn));
     json_object_set_new(answer, "heartbeat_us", json_integer((json_int_t)(now->heartbeat_ns / 1000)));
     json_object_set_new(answer, "timeout_us", json_integer((json_int_t)(now->timeout_ns / 1000)));
     json_object_set_new(answer, "clock_bound_ms", json_integer((json_int_t)(now->clock_bound_ns / 1000000)));

@@ -132,6 +132,7 @@ introduction_init(struct node *node)
     /* What it begins with is kept, or there is nothing to keep; before it takes part it is kept again. */
     introduction->offered_version = introduction->lives.version;
     atomic_store(&introduction->kept_version, introduction->lives.version);
+    introduction->kept_agreed_lsn = identity->agreed.lsn;
     show(node);
 }
 
@@ -477,6 +478,7 @@ introduction_step(struct node *node, char *detail, size_t detail_bytes)
 
     if (!atomic_load_explicit(&introduction->offered, memory_order_acquire) || !keep(node, &introduction->offer))
         return CAIRN_OK;
+    introduction->kept_agreed_lsn = introduction->offer.agreed.lsn;
     atomic_store_explicit(&introduction->kept_version, introduction->offer_version, memory_order_release);
     if (introduction_phase(introduction) == PHASE_OUTSIDE && introduction->offer.life.number > 0)
         error = node_begin(node, &introduction->offer, detail, detail_bytes);

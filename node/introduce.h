@@ -59,6 +59,7 @@ struct introduction {
     struct identity offer;
     uint64_t offer_version, offered_version;
     _Atomic uint64_t kept_version;
+    uint64_t kept_agreed_lsn; /* control: a start goes by what was agreed on up to there */
     struct identity begun; /* control, while the phase is PHASE_BEGINNING: as it was kept last */
     struct founding founding;
     bool entered;     /* worker: it has seen PHASE_INSIDE */
