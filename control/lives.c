@@ -368,6 +368,15 @@ is_ahead(const struct lives *lives, const struct hello *hello)
 }
 
 unsigned
+lives_compare(struct lives *lives, uint8_t from, uint64_t agreed_lsn, uint64_t fingerprint)
+{
+    if (agreed_lsn != lives->identity.agreed.lsn || fingerprint == lives->fingerprint)
+        return 0;
+    lives->peers[from].introduced = false;
+    return LIVES_DIFFERS;
+}
+
+unsigned
 lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool heard, uint64_t now_ns)
 {
     struct identity *identity = &lives->identity;
@@ -395,7 +404,7 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
                        cairn_id_equal(&hello->members[from], &identity->members[from])
                    ? LIVES_TEACH
                    : 0;
-    if (hello->agreed_lsn == identity->agreed.lsn && hello->fingerprint != lives->fingerprint)
+    if (lives_compare(lives, from, hello->agreed_lsn, hello->fingerprint) != 0)
         return LIVES_DIFFERS;
     if (lives->standing == STANDING_WAITING) {
         if (hello->standing != STANDING_MEMBER || !cairn_id_is_set(&hello->members[identity->self]))

@@ -136,6 +136,10 @@ void lives_tell(const struct lives *lives, uint8_t peer, struct hello *out);
  * lives_verdict. */
 unsigned lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool heard, uint64_t now_ns);
 
+/* What the seat says to be agreed on, by the catalog's entry at the lsn. LIVES_DIFFERS: it cannot be, and nothing of the
+ * seat's is believed until it says otherwise. 0: who lags may. */
+unsigned lives_compare(struct lives *lives, uint8_t from, uint64_t agreed_lsn, uint64_t fingerprint);
+
 /* The catalog has agreed on another state. members: identities, by seat, of those that are present. The caller keeps the
  * identity; nothing is told before that. */
 void lives_agree(struct lives *lives, const struct agreed *agreed, const struct cairn_id *members);

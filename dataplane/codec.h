@@ -14,7 +14,7 @@
 #include "plausible.h"
 #include "record.h"
 
-#define CODEC_VERSION 10
+#define CODEC_VERSION 11
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80
@@ -96,6 +96,8 @@ struct wire_heartbeat {
     uint64_t wall_ns;     /* the sender's wall clock */
     uint64_t believed_ns; /* the time that it believes; 0: none yet */
     uint64_t lag_ns;      /* behind that, of the clock that entries age by there */
+    uint64_t agreed_lsn;  /* what is agreed on is, at the sender, as the catalog's entry there made it */
+    uint64_t fingerprint; /* of that */
     uint32_t hears;
     uint32_t rows;
     uint32_t epoch; /* of what the sender leads */

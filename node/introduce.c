@@ -278,6 +278,16 @@ introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now
     take_verdict(node, decoded->from, verdict, now_ns);
 }
 
+bool
+introduction_compare(struct node *node, uint8_t from, uint64_t agreed_lsn, uint64_t fingerprint, uint64_t now_ns)
+{
+    unsigned verdict = lives_compare(&node->introduction.lives, from, agreed_lsn, fingerprint);
+
+    if (verdict != 0)
+        take_verdict(node, from, verdict, now_ns);
+    return verdict == 0;
+}
+
 void
 introduction_stranger(struct node *node, uint8_t from, uint64_t now_ns)
 {

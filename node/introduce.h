@@ -60,7 +60,7 @@ struct introduction {
     uint64_t offer_version, offered_version;
     _Atomic uint64_t kept_version;
     uint64_t kept_agreed_lsn; /* control: a start goes by what was agreed on up to there */
-    struct identity begun; /* control, while the phase is PHASE_BEGINNING: as it was kept last */
+    struct identity begun;    /* control, while the phase is PHASE_BEGINNING: as it was kept last */
     struct founding founding;
     bool entered;     /* worker: it has seen PHASE_INSIDE */
     bool told_unkept; /* control */
@@ -81,6 +81,8 @@ void introduction_init(struct node *node);
 bool introduction_is_sized(const struct decoded *decoded);
 /* Worker: a hello came in. */
 void introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now_ns);
+/* Worker: a heartbeat says what is agreed on. false: its sender is not believed. */
+bool introduction_compare(struct node *node, uint8_t from, uint64_t agreed_lsn, uint64_t fingerprint, uint64_t now_ns);
 /* Worker: a frame came in of a life that has not been introduced. */
 void introduction_stranger(struct node *node, uint8_t from, uint64_t now_ns);
 /* Worker, at each heartbeat: hellos to those who may want one. */

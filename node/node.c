@@ -543,6 +543,7 @@ node_sink(struct node *node, struct node_log *log)
 struct mode_inputs
 node_mode_inputs(const struct node *node, const struct node_log *log)
 {
+    bool branch_pending = core_branch_pending(log->core), recovering = core_recovering(log->core);
     cairn_node_set voters = core_members(log->core)->voters;
 
     return (struct mode_inputs){
@@ -550,8 +551,8 @@ node_mode_inputs(const struct node *node, const struct node_log *log)
         .falls_to_cp = log->rules.falls_to_cp,
         .nodes = (uint32_t)__builtin_popcount(voters),
         .reached = (uint32_t)__builtin_popcount(node->reach & voters),
-        .branch_pending = core_branch_pending(log->core),
-        .recovering = core_recovering(log->core),
+        .branch_pending = branch_pending,
+        .recovering = recovering,
     };
 }
 

@@ -361,9 +361,13 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
                                        .hears = (cairn_node_set)decoded->heartbeat.hears,
                                        .pace_ns = decoded->heartbeat.pace_ns,
                                        .stall_ns = decoded->heartbeat.health.stall_us * 1000ull};
-    unsigned verdict = detector_observe(&node->detector, decoded->from, &beat, now_ns);
     uint32_t ailments;
+    unsigned verdict;
 
+    if (!introduction_compare(node, decoded->from, decoded->heartbeat.agreed_lsn, decoded->heartbeat.fingerprint,
+                              now_ns))
+        return;
+    verdict = detector_observe(&node->detector, decoded->from, &beat, now_ns);
     acquaint(&node->peers[decoded->from], &decoded->heartbeat, now_ns);
     ailments = node->sights.now[decoded->from].health.ailments;
     sight_take(node, decoded->from, &decoded->heartbeat, now_ns);

@@ -525,6 +525,8 @@ send_heartbeats(struct node *node, uint64_t now_ns)
         .pace_ns = node->pace_ns,
         .epoch = node->lead_epoch,
         .led = rows_review(node),
+        .agreed_lsn = node->introduction.lives.identity.agreed.lsn,
+        .fingerprint = node->introduction.lives.fingerprint,
     };
 
     sight_tell(node, &common, now_ns);

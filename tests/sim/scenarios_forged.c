@@ -57,17 +57,30 @@ forge_messages(struct sim *sim, uint8_t from, uint8_t to, uint64_t term)
 }
 
 static void
-forge_heartbeat(struct sim *sim, uint8_t from, uint8_t to, uint32_t life, uint64_t term, uint64_t lsn)
+forge_heartbeat_of(struct sim *sim, uint8_t from, uint8_t to, uint32_t life, uint64_t term, uint64_t lsn,
+                   uint32_t differs)
 {
+    const struct lives *lives = &sim->nodes[from].node->introduction.lives;
     struct codec codec = codec_of(sim, from);
-    struct wire_heartbeat heartbeat = {
-        .pace_ns = SIM_INTERVAL_NS, .hears = 7, .rows = 1, .led = 1, .first = HEARTBEAT_CHANGES};
+    struct wire_heartbeat heartbeat = {.pace_ns = SIM_INTERVAL_NS,
+                                       .agreed_lsn = lives->identity.agreed.lsn,
+                                       .fingerprint = lives->fingerprint + differs,
+                                       .hears = 7,
+                                       .rows = 1,
+                                       .led = 1,
+                                       .first = HEARTBEAT_CHANGES};
     struct wire_row row = {.term = term, .commit_lsn = lsn, .trim_lsn = lsn, .log = sim->log_ids[LOG], .voters = 7};
     uint8_t bytes[PORT_FRAME_BYTES];
 
     codec.incarnation = life;
     network_forge(sim, from, to, bytes, codec_encode_heartbeat(&codec, to, &heartbeat, &row, bytes));
     sim_run_for(sim, 20 * US);
+}
+
+static void
+forge_heartbeat(struct sim *sim, uint8_t from, uint8_t to, uint32_t life, uint64_t term, uint64_t lsn)
+{
+    forge_heartbeat_of(sim, from, to, life, term, lsn, 0);
 }
 
 /* As if the leader had one entry more, by an origin's life and sequence; of that producer, of no sequence. */
@@ -140,6 +153,28 @@ forged_numbers(struct sim *sim)
     expect(sim, core_term(core_of(sim, leader)) == term && scene_leader(sim) == leader);
     expect(sim, append(sim, leader, 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     expect(sim, append(sim, leader, 7, 3, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    scene_end(sim);
+}
+
+/* Who says that the same entry of the catalog made it otherwise is not believed, from that heartbeat on; who is at another
+ * entry is. */
+static void
+forged_agreement(struct sim *sim)
+{
+    uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP), from = follower(sim, leader, 1);
+    const struct node *node = sim->nodes[leader].node;
+    uint32_t life = sim->nodes[from].incarnation;
+    uint64_t term = core_term(core_of(sim, leader));
+
+    sim_run_for(sim, 200 * MS);
+    forge_heartbeat(sim, from, leader, life, term, 0);
+    expect(sim, node->codec.peers[from] != 0);
+    forge_heartbeat_of(sim, from, leader, life, term, 0, 1);
+    sim_run_for(sim, 200 * US);
+    expect(sim, node->codec.peers[from] == 0);
+    sim_run_for(sim, 200 * MS);
+    expect(sim, node->codec.peers[from] != 0);
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
     scene_end(sim);
 }
 
@@ -314,6 +349,7 @@ forged_disk(struct sim *sim)
 
 const struct scenario scenarios_forged[] = {
     {"forged-numbers", "terms and lives that cannot be change nothing", forged_numbers},
+    {"forged-agreement", "a heartbeat that contradicts what is agreed on is not believed", forged_agreement},
     {"forged-fragment", "a piece that contradicts the others of a large entry costs itself alone", forged_fragment},
     {"forged-disk", "what a disk holds and cannot be is damage, whatever its sums say", forged_disk},
     {0},

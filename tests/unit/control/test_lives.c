@@ -533,7 +533,15 @@ who_lags_is_believed_and_who_differs_is_not(void **state)
     talk(&world, 3);
     assert_true(acquainted(&world, 0, 1));
     lives_tell(&world.nodes[2], 0, &hello);
+    assert_true(world.nodes[0].peers[2].introduced);
     assert_int_equal(lives_hear(&world.nodes[0], 2, &hello, false, 0), LIVES_DIFFERS);
+    assert_false(world.nodes[0].peers[2].introduced);
+    assert_true(world.nodes[0].peers[1].introduced);
+    /* By a heartbeat it is told as well. */
+    assert_int_equal(lives_compare(&world.nodes[0], 1, 0, hello.fingerprint), 0);
+    assert_true(world.nodes[0].peers[1].introduced);
+    assert_int_equal(lives_compare(&world.nodes[0], 1, 5, hello.fingerprint), LIVES_DIFFERS);
+    assert_false(world.nodes[0].peers[1].introduced);
     /* What leases rested on is kept with what they rest on now. */
     assert_int_equal(world.nodes[0].identity.promised_ns, 0);
     world = founded();

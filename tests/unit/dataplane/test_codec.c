@@ -227,8 +227,14 @@ what_is_lent_comes_back(void **state)
 static void
 a_heartbeat_comes_back(void **state)
 {
-    struct wire_heartbeat heartbeat = {
-        .progress = 5, .pace_ns = 6, .hears = 7, .rows = 2, .heard = {[1] = 8, [15] = 9}, .modes = {[3] = 10}};
+    struct wire_heartbeat heartbeat = {.progress = 5,
+                                       .pace_ns = 6,
+                                       .agreed_lsn = 11,
+                                       .fingerprint = 12,
+                                       .hears = 7,
+                                       .rows = 2,
+                                       .heard = {[1] = 8, [15] = 9},
+                                       .modes = {[3] = 10}};
     struct wire_row rows[2] = {{.log = 1, .term = 2}, {.log = 3, .term = 4, .commit_lsn = 5}}, row;
     struct decoded decoded;
     uint8_t bytes[512];
@@ -237,6 +243,8 @@ a_heartbeat_comes_back(void **state)
     (void)state;
     assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     assert_int_equal(decoded.heartbeat.hears, 7);
+    assert_int_equal(decoded.heartbeat.agreed_lsn, 11);
+    assert_int_equal(decoded.heartbeat.fingerprint, 12);
     assert_int_equal(decoded.heartbeat.heard[1], 8);
     assert_int_equal(decoded.heartbeat.heard[15], 9);
     assert_int_equal(decoded.heartbeat.modes[3], 10);
