@@ -265,7 +265,7 @@ cli_adopt(const struct cluster_config *cluster, const char *log, const char *fro
     for (uint8_t i = 0; i < cluster->nodes; i++)
         answering |= answers.by_node[i] == NULL ? 0 : bit(i);
     if (answering == 0)
-        status = cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+        status = cli_unanswered(&answers);
     else if (stopped == 0)
         status = cli_fail("nothing to decide: log '%s' has not stopped on any node that answers (one replica that has "
                           "stopped alone is 'cairn member replace')",

@@ -39,6 +39,18 @@ cli_answers_detail(const struct cli_answers *answers)
     return "no node answers";
 }
 
+int
+cli_unreached(enum cairn_error error, const char *detail)
+{
+    return cli_fail("%s%s", error == CAIRN_FORBIDDEN ? "" : "the cluster is down: ", detail);
+}
+
+int
+cli_unanswered(const struct cli_answers *answers)
+{
+    return cli_unreached(answers->forbidden ? CAIRN_FORBIDDEN : CAIRN_CLOSED, cli_answers_detail(answers));
+}
+
 const char *
 cli_silent_text(const struct cluster_config *cluster, cairn_node_set silent, char *text, size_t text_bytes)
 {
@@ -117,8 +129,10 @@ note_done(struct asking *asking, uint32_t node)
 {
     struct call *call = &asking->calls[node];
     struct cli_answers *answers = asking->answers;
+    bool forbidden = strcmp(cli_text(call->answer, "error"), "forbidden") == 0;
 
-    if (strcmp(cli_text(call->answer, "error"), "full") == 0) {
+    answers->forbidden |= forbidden;
+    if (forbidden || strcmp(cli_text(call->answer, "error"), "full") == 0) {
         snprintf(answers->details[node], sizeof(answers->details[node]), "%s", cli_text(call->answer, "detail"));
         return;
     }

@@ -44,14 +44,18 @@ cli_catalog_append(const struct cluster_config *cluster, json_t *change, cairn_n
     char *text = json_dumps(change, JSON_COMPACT), detail[256] = "";
     struct cairn_entry entry = {.payload = text, .payload_bytes = text == NULL ? 0 : (uint32_t)strlen(text)};
     struct session_result result = {.error = CAIRN_OK};
+    enum cairn_error error = CAIRN_NO_MEMORY;
     struct session *session;
     int status = 0;
 
+    sockets.system = true;
     json_decref(change);
     say_catalog_waits(cluster, silent, waiting);
-    if (text == NULL || session_open(&config, &session, detail, sizeof(detail)) != CAIRN_OK) {
+    if (text != NULL)
+        error = session_open(&config, &session, detail, sizeof(detail));
+    if (error != CAIRN_OK) {
         free(text);
-        return cli_fail("the cluster is down: %s", detail);
+        return cli_unreached(error, detail);
     }
     session_append(session, &entry);
     while (!session_poll(session, &result)) {

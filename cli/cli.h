@@ -91,6 +91,7 @@ struct cli_answers {
     char details[CAIRN_NODES_MAX][256]; /* for this reason */
     cairn_node_set silent;              /* those that were asked and did not, */
     cairn_node_set hung;                /* and of them, those that are there: they did not in time */
+    bool forbidden;                     /* one did not because who asks may not */
 };
 
 enum cli_patience {
@@ -118,6 +119,11 @@ void cli_answers_free(struct cli_answers *answers);
 
 /* Why nobody answered: of the last that was asked. */
 const char *cli_answers_detail(const struct cli_answers *answers);
+
+/* Fails for that: the cluster is down, or who asks may not. */
+int cli_unanswered(const struct cli_answers *answers);
+/* The same, of one that could not be connected to. */
+int cli_unreached(enum cairn_error error, const char *detail);
 
 /* "n1 and n2 do not answer", of those that were asked; "" where all did. */
 const char *cli_silent_text(const struct cluster_config *cluster, cairn_node_set silent, char *text, size_t text_bytes);

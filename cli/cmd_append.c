@@ -281,7 +281,7 @@ open_session(struct append *append)
             return status;
         error = session_open(&append->session_config, &append->session, detail, sizeof(detail));
     }
-    return error == CAIRN_OK ? 0 : cli_fail("the cluster is down: %s", detail);
+    return error == CAIRN_OK ? 0 : cli_unreached(error, detail);
 }
 
 /* A log's durability never changes, so it is asked for once. */

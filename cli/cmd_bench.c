@@ -16,6 +16,7 @@
 #include "bench_consistency.h"
 #include "cli.h"
 #include "eal.h"
+#include "home.h"
 #include "identity_file.h"
 #include "load.h"
 #include "local.h"
@@ -61,6 +62,7 @@ struct bench {
     const char *report;
     const char *dir;   /* where logs on disk go, */
     const char *place; /* in this directory of their own */
+    struct home_links links;
     int (*measure)(struct bench *bench);
     struct raw_disk_figures raw_disk;
     /* the place the load comes in */
@@ -363,6 +365,7 @@ memif_node(const struct bench *bench, const struct cluster_config *cluster, uint
         .channel_bytes = CHANNEL_BYTES,
         .election_patience = self == 0 ? 1 : PATIENCE,
         .retain_bytes = RETAIN_BYTES,
+        .links = &bench->links,
     };
     struct node *node;
 
@@ -535,11 +538,14 @@ bench_memif(struct bench *bench)
     struct cluster_config cluster = local_cluster_config(3, TRANSPORT_MEMIF, MEMORY_MIB, bench->profile);
     struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct agreed agreed;
+    char detail[512];
     int status;
     pid_t child;
 
     if (shared == MAP_FAILED)
         return cli_fail("bench: no memory");
+    if (!home_links_open(bench->place, &bench->links, detail, sizeof(detail)))
+        return cli_fail("bench: %s", detail);
     cluster.memory_at_start = true;
     agreed = cluster_agreed(&cluster);
     if (!identity_draw_cluster(&agreed, bench->identities))
@@ -573,6 +579,16 @@ bench_levels(struct bench *bench)
     };
 
     return bench_consistency(&options);
+}
+
+/* Only the links are there. */
+static int
+measure_memif(void *context, const char *place)
+{
+    struct bench *bench = context;
+
+    bench->place = place;
+    return bench_memif(bench);
 }
 
 /* The disk is measured where the logs will be, before they are. */
@@ -659,7 +675,7 @@ cmd_bench(int argc, char **argv)
     else if (strcmp(bench.transport, "ring") == 0)
         status = bench_ring(&bench);
     else if (strcmp(bench.transport, "memif") == 0)
-        status = bench_memif(&bench);
+        status = cli_scratch("/tmp", "cairn-bench", measure_memif, &bench);
     else
         status = cli_usage("bench: --transport is ring or memif, not '%s'", bench.transport);
     histogram_free(bench.histogram);

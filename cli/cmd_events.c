@@ -129,7 +129,7 @@ cmd_events(int argc, char **argv)
         print_rows(rows, json);
         json_decref(rows);
         if (answering == 0)
-            return cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+            return cli_unanswered(&answers);
         fflush(stdout);
         if (answers.silent != silent && answers.silent != 0)
             fprintf(stderr, "cairn: %s\n", cli_silent_text(&cluster, answers.silent, text, sizeof(text)));

@@ -128,7 +128,7 @@ apply(const struct cluster_config *cluster, struct rules *rules, bool merge)
                               cli_text(answers.by_node[i], "detail"));
     }
     if (told == 0)
-        status = cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+        status = cli_unanswered(&answers);
     else if (answers.silent != 0)
         fprintf(stderr, "cairn: %s\n", cli_silent_text(cluster, answers.silent, text, sizeof(text)));
     /* One that is not there has no faults, and will have none when it starts. */

@@ -16,22 +16,14 @@ struct log_options {
     bool json;
 };
 
-static bool
-name_is_good(const char *name)
-{
-    size_t length = strlen(name);
-
-    if (length == 0 || length >= CAIRN_NAME_BYTES || name[0] == '_')
-        return false;
-    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == length;
-}
-
 /* How a log stands over the nodes that answer. */
 struct standing {
     uint32_t answering, knowing, agreeing, logs;
     cairn_node_set silent;
     bool led;
     char policy[16], deny[16];
+    enum cairn_error error; /* why nobody answers, where nobody does, and */
+    char detail[256];
 };
 
 /* Does the row say all that is wanted? */
@@ -62,6 +54,8 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
 
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
     standing.silent = answers.silent;
+    standing.error = answers.forbidden ? CAIRN_FORBIDDEN : CAIRN_CLOSED;
+    snprintf(standing.detail, sizeof(standing.detail), "%s", cli_answers_detail(&answers));
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         const json_t *answer = answers.by_node[i], *row = cli_log_row(answer, log);
 
@@ -164,7 +158,7 @@ create_and_wait(const struct cluster_config *cluster, const char *name, json_t *
         json_decref(names);
         return status;
     }
-    if (!name_is_good(name))
+    if (!cairn_name_is_valid(name))
         return cli_usage("'%s' is no name for a log (1 to 63 letters, digits, '.', '-' and '_', not starting with _)",
                          name);
     entry = catalog_entry("create", name, rules);
@@ -200,7 +194,7 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
     int status;
 
     if (standing.answering == 0)
-        return cli_fail("the cluster is down: no node answers ('cairn dev' starts one)");
+        return cli_unreached(standing.error, standing.detail);
     if (standing.knowing == 0)
         return cli_fail("no log '%s' ('cairn log create' makes it)", name);
     status = cli_catalog_append(cluster, catalog_entry(operation, name, rules), standing.silent, &waiting, NULL);
@@ -351,7 +345,7 @@ list(const struct cluster_config *cluster, bool json)
     size_t i;
 
     if (cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers) == 0)
-        status = cli_fail("the cluster is down: %s", cli_answers_detail(&answers));
+        status = cli_unanswered(&answers);
     node = cli_knows_most_logs(cluster, &answers);
     json_array_foreach (node == CAIRN_NODE_NONE ? NULL : json_object_get(answers.by_node[node], "rows"), i, row) {
         if (cli_text(row, "log")[0] == '_')
@@ -386,15 +380,17 @@ run_verb(const struct cluster_config *cluster, const char *verb, const char *nam
 }
 
 static int
-check_usage(const struct log_options *given, const char *verb, int names)
+check_usage(const struct log_options *given, const char *verb, const char *name)
 {
     enum cairn_durability parsed;
 
     if (strcmp(verb, "list") != 0 && strcmp(verb, "create") != 0 && strcmp(verb, "set") != 0 &&
         strcmp(verb, "trim") != 0 && strcmp(verb, "adopt") != 0)
         return cli_usage("log: unknown verb '%s' (create, set, trim, adopt, list)", verb);
-    if (strcmp(verb, "list") != 0 && names != 1)
+    if (strcmp(verb, "list") != 0 && name == NULL)
         return cli_usage("log %s: a NAME is missing", verb);
+    if ((strcmp(verb, "set") == 0 || strcmp(verb, "trim") == 0) && name[0] == '_')
+        return cli_usage("log %s: names that begin with '_' belong to the system: nobody changes '%s'", verb, name);
     if (given->durability != NULL && !cairn_durability_parse(given->durability, &parsed))
         return cli_usage("log: --durability does not take '%s' (memory, disk)", given->durability);
     if (given->durability != NULL && strcmp(verb, "create") != 0)
@@ -433,7 +429,7 @@ cmd_log(int argc, char **argv)
     if (!cli_parse(argc, argv, "log create|set|trim|adopt|list [NAME] [OPTIONS]", options, 1, 2, &first, &status))
         return status;
     verb = argv[first];
-    if ((status = check_usage(&given, verb, argc - first - 1)) != 0 ||
+    if ((status = check_usage(&given, verb, argc - first > 1 ? argv[first + 1] : NULL)) != 0 ||
         (status = cli_cluster(given.cluster_file, &cluster)) != 0)
         return status;
     if (strcmp(verb, "list") == 0)

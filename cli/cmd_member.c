@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "cli.h"
+#include "dial.h"
 #include "recover.h"
 
 #define WAIT_NS 20000000000u
@@ -38,7 +39,7 @@ attempt(const struct change *change, uint8_t via, const char *log, struct cairn_
     uint32_t id;
 
     snprintf(path, sizeof(path), "%s/%s.sock", change->cluster->directory, change->cluster->names[via]);
-    error = cairn_connect(path, DIAL_NS, &client, detail, sizeof(detail));
+    error = client_connect(path, true, DIAL_NS, &client, detail, sizeof(detail));
     if (error != CAIRN_OK)
         return error;
     error = cairn_open(client, log, DIAL_NS, &id, detail, sizeof(detail));
@@ -166,7 +167,7 @@ apply_to(struct change *change, const char *log, bool learner)
 
 /* Every log that any node which answers knows of; the one that is to be a member may know of none yet. */
 static json_t *
-all_logs(const struct cluster_config *cluster, char *detail, size_t detail_bytes)
+all_logs(const struct cluster_config *cluster, enum cairn_error *error, char *detail, size_t detail_bytes)
 {
     struct cli_answers answers = {0};
     json_t *names;
@@ -175,6 +176,7 @@ all_logs(const struct cluster_config *cluster, char *detail, size_t detail_bytes
     size_t j;
 
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    *error = answers.forbidden ? CAIRN_FORBIDDEN : CAIRN_CLOSED;
     snprintf(detail, detail_bytes, "%s", cli_answers_detail(&answers));
     node = cli_knows_most_logs(cluster, &answers);
     names = node == CAIRN_NODE_NONE ? NULL : json_array();
@@ -214,11 +216,12 @@ static int
 change_logs(struct change *change, const char *log, bool learner, bool json)
 {
     char detail[256] = "";
-    json_t *names = log != NULL ? json_pack("[s]", log) : all_logs(change->cluster, detail, sizeof(detail));
+    enum cairn_error error = CAIRN_CLOSED;
+    json_t *names = log != NULL ? json_pack("[s]", log) : all_logs(change->cluster, &error, detail, sizeof(detail));
     int status;
 
     if (names == NULL)
-        return cli_fail("the cluster is down: %s", detail);
+        return cli_unreached(error, detail);
     change->end_ns = cli_now_ns() + WAIT_NS;
     status = apply_to_all(change, names, learner, json);
     json_decref(names);

@@ -34,32 +34,13 @@ struct server {
     struct node_config config;
     struct node *node;
     struct lcore lcore;
+    struct home_links links;
     struct disk *disk;
     const char *metrics_address; /* NULL: nowhere */
     struct metrics *metrics;
     bool without_uring;
     bool keeps_damage;
 };
-
-/* A page that the node's sleeper and its ringers share. */
-static struct doorbell *
-map_bell(const char *directory, const char *name)
-{
-    char path[384];
-    void *memory;
-    int fd;
-
-    snprintf(path, sizeof(path), "%s/%s.bell", directory, name);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || ftruncate(fd, 4096) != 0) {
-        if (fd >= 0)
-            close(fd);
-        return NULL;
-    }
-    memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    return memory == MAP_FAILED ? NULL : memory;
-}
 
 static void
 pid_path(const struct cluster_config *cluster, uint8_t self, char *out)
@@ -88,12 +69,22 @@ prepare(struct server *server, uint8_t self)
     const struct cluster_config *cluster = &server->cluster;
     char detail[512];
 
+    umask(S_IRWXG | S_IRWXO);
     if (mkdir(cluster->directory, 0700) != 0 && errno != EEXIST)
         return cli_fail("directory %s: %s", cluster->directory, strerror(errno));
     if (!home_is_own(cluster->directory, detail, sizeof(detail)))
         return cli_fail("%s", detail);
     if (identity_lock(cluster->directory, cluster->names[self], &server->lock_fd, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
+    if (!access_resolve(cluster, &server->config.access, detail, sizeof(detail)))
+        return cli_fail("%s", detail);
+    /* Who is named may find the sockets there, and nothing else. */
+    if (access_names_any(&server->config.access) && chmod(cluster->directory, 0711) != 0)
+        return cli_fail("directory %s: %s", cluster->directory, strerror(errno));
+    if (cluster->transport == TRANSPORT_MEMIF &&
+        !home_links_open(cluster->directory, &server->links, detail, sizeof(detail)))
+        return cli_fail("%s", detail);
+    server->config.links = &server->links;
     server->config.cluster = cluster;
     server->config.self = self;
     server->config.seed = cli_now_ns() ^ ((uint64_t)getpid() << 32);
@@ -102,23 +93,11 @@ prepare(struct server *server, uint8_t self)
     return write_pid(cluster, self);
 }
 
-/* Its own, and those of all others that the cluster has. */
 static int
-map_bells(struct server *server)
+make_bell(struct server *server)
 {
-    const struct cluster_config *cluster = &server->cluster;
-
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        struct doorbell *bell = map_bell(cluster->directory, cluster->names[i]);
-
-        if (bell == NULL)
-            return cli_fail("directory %s: a bell cannot be made: %s", cluster->directory, strerror(errno));
-        if (i == server->config.self)
-            server->config.bell = bell;
-        else
-            server->config.peer_bells[i] = bell;
-    }
-    return 0;
+    server->config.bell = doorbell_make(&server->config.bell_fd);
+    return server->config.bell != NULL ? 0 : cli_fail("no memory to share with clients: %s", strerror(errno));
 }
 
 /* On a terminal, one line that grows; a start that reads little says nothing. */
@@ -157,14 +136,6 @@ keep_identity(void *context, const struct identity *identity, char *detail, size
            CAIRN_OK;
 }
 
-static struct doorbell *
-find_bell(void *context, const char *name)
-{
-    const struct server *server = context;
-
-    return map_bell(server->cluster.directory, name);
-}
-
 /* Who this node is, by what it finds of itself. */
 static int
 identify(struct server *server)
@@ -200,7 +171,6 @@ identify(struct server *server)
         fprintf(stderr, "cairn: node %s has forgotten what it promised (%s): it recovers from the others\n", name, why);
     server->config.identity = &server->identity;
     server->config.keep = keep_identity;
-    server->config.find_bell = find_bell;
     server->config.keep_context = server;
     return 0;
 }
@@ -238,7 +208,7 @@ start(struct server *server, enum idle_policy idle)
     if (status == 0)
         status = identify(server);
     if (status == 0)
-        status = map_bells(server);
+        status = make_bell(server);
     if (status != 0)
         return status;
     if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK ||

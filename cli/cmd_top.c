@@ -40,7 +40,8 @@ struct top {
     json_int_t events_next[CAIRN_NODES_MAX];
     json_t *events; /* the last ones */
     cairn_node_set silent;
-    uint32_t left_out; /* rows */
+    uint32_t left_out;      /* rows */
+    enum cairn_error error; /* why nobody answered, and */
     char detail[256];
 };
 
@@ -122,8 +123,8 @@ look_round(struct top *top)
             look_at(top, row);
         }
     }
-    if (answering == 0)
-        snprintf(top->detail, sizeof(top->detail), "%s", cli_answers_detail(&answers));
+    top->error = answers.forbidden ? CAIRN_FORBIDDEN : CAIRN_CLOSED;
+    snprintf(top->detail, sizeof(top->detail), "%s", cli_answers_detail(&answers));
     cli_answers_free(&answers);
     return answering;
 }
@@ -335,11 +336,11 @@ run(struct top *top)
     struct timespec pause = {.tv_sec = top->interval_ms / 1000, .tv_nsec = (long)(top->interval_ms % 1000) * 1000000};
 
     if (look_round(top) == 0)
-        return cli_fail("the cluster is down: %s", top->detail);
+        return cli_unreached(top->error, top->detail);
     for (uint32_t round = 0; (top->count == 0 || round < top->count) && cli_output_alive(); round++) {
         nanosleep(&pause, NULL);
         if (look_round(top) == 0)
-            return cli_fail("the cluster is down: %s", top->detail);
+            return cli_unreached(top->error, top->detail);
         show(top);
     }
     return EXIT_DONE;

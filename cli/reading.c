@@ -249,6 +249,8 @@ dial_some(struct reading *reading, uint8_t node)
     if (error == CAIRN_NO_LOG)
         return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it, 'cairn log list' shows them)",
                         log_name, log_name);
+    if (error == CAIRN_FORBIDDEN)
+        return cli_unreached(error, reading->detail);
     if (error != CAIRN_OK)
         return ASK_NEXT;
     attempt->client = attempt->dial.client;

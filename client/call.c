@@ -48,7 +48,7 @@ fail_at(struct call *call, enum cairn_error error, const char *why)
 static void
 prepare(struct call *call, json_t *request)
 {
-    *call = (struct call){.fd = -1, .passed_fd = -1};
+    *call = (struct call){.fd = -1, .passed_fds = {-1, -1}};
     call->request = json_dumps(request, JSON_COMPACT);
     json_decref(request);
     if (call->request == NULL) {
@@ -125,10 +125,28 @@ send_some(struct call *call)
     return false;
 }
 
+static void
+drop_passed(struct call *call)
+{
+    for (int i = 0; i < CALL_FDS_MAX; i++) {
+        if (call->passed_fds[i] >= 0)
+            close(call->passed_fds[i]);
+        call->passed_fds[i] = -1;
+    }
+}
+
+/* What came along last counts. */
+static void
+take_passed(struct call *call, const void *fds, size_t count)
+{
+    drop_passed(call);
+    memcpy(call->passed_fds, fds, (count < CALL_FDS_MAX ? count : CALL_FDS_MAX) * sizeof(int));
+}
+
 static ssize_t
 receive(struct call *call)
 {
-    char control[CMSG_SPACE(sizeof(int))];
+    char control[CMSG_SPACE(CALL_FDS_MAX * sizeof(int))];
     struct iovec part = {.iov_base = call->reply + call->reply_bytes, .iov_len = call->room_bytes - call->reply_bytes};
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
@@ -136,11 +154,8 @@ receive(struct call *call)
 
     for (struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL; header != NULL;
          header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-            continue;
-        if (call->passed_fd >= 0)
-            close(call->passed_fd);
-        memcpy(&call->passed_fd, CMSG_DATA(header), sizeof(int));
+        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+            take_passed(call, CMSG_DATA(header), (header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
     }
     return got;
 }
@@ -219,12 +234,11 @@ call_end(struct call *call)
         return;
     if (call->fd >= 0 && !call->borrowed)
         close(call->fd);
-    if (call->passed_fd >= 0)
-        close(call->passed_fd);
+    drop_passed(call);
     free(call->request);
     free(call->reply);
     json_decref(call->answer);
-    *call = (struct call){.fd = -1, .passed_fd = -1};
+    *call = (struct call){.fd = -1, .passed_fds = {-1, -1}};
 }
 
 void

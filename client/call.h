@@ -18,13 +18,15 @@
 
 #include "cairn/error.h"
 
+#define CALL_FDS_MAX 2
+
 enum call_state { CALL_NONE, CALL_DIALLING, CALL_SENDING, CALL_READING, CALL_DONE };
 
 struct call {
-    enum call_state state; /* zeroed memory is a call that was not begun */
-    bool borrowed;         /* the connection is somebody else's */
-    int fd;                /* -1: none */
-    int passed_fd;         /* a descriptor that came along, for whoever takes it; -1: none */
+    enum call_state state;        /* zeroed memory is a call that was not begun */
+    bool borrowed;                /* the connection is somebody else's */
+    int fd;                       /* -1: none */
+    int passed_fds[CALL_FDS_MAX]; /* descriptors that came along, for whoever takes them; -1: none */
     char path[108];
     char *request, *reply;
     size_t request_bytes, sent_bytes, reply_bytes, room_bytes;

@@ -19,8 +19,13 @@ struct dial {
     struct dial_seats seats;     /* that came with it */
 };
 
-/* Attaches to the node whose socket is at path. CAIRN_AGAIN: call it again; CAIRN_OK: dial->client is there. */
-enum cairn_error dial_attach(struct dial *dial, const char *path, char *detail, size_t detail_bytes);
+/* Attaches to the node whose socket is at path; system: as an administrator's command, which the system's own logs are open
+ * to. CAIRN_AGAIN: call it again; CAIRN_OK: dial->client is there. */
+enum cairn_error dial_attach(struct dial *dial, const char *path, bool system, char *detail, size_t detail_bytes);
+
+/* The same, to its end: as cairn_connect(). */
+enum cairn_error client_connect(const char *path, bool system, uint64_t timeout_ns, struct cairn_client **out,
+                                char *detail, size_t detail_bytes);
 
 /* Then finds the log's number. CAIRN_AGAIN as before. */
 enum cairn_error dial_open(struct dial *dial, const char *log, uint32_t *id, char *detail, size_t detail_bytes);

@@ -38,6 +38,9 @@ static const struct {
     [CAIRN_NOT_MEMBER] = {"not_member", "the node is no member of the log"},
     [CAIRN_STOPPED] = {"stopped",
                        "replicas of the log contradict each other; 'cairn log adopt' decides whose history goes on"},
+    [CAIRN_FORBIDDEN] = {"forbidden",
+                         "names that begin with '_' belong to the system, and changes to administrators (root, and "
+                         "the node's own user)"},
     [CAIRN_MISMATCH] = {"mismatch", "this sequence was taken with other bytes; it names another entry of its producer"},
 };
 

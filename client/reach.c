@@ -21,7 +21,7 @@ session_connect_shm(void *context, uint8_t node, struct dial *dial, struct cairn
     enum cairn_error error;
 
     snprintf(path, sizeof(path), "%s/%s.sock", sockets->directory, sockets->names[node]);
-    error = dial_attach(dial, path, detail, detail_bytes);
+    error = dial_attach(dial, path, sockets->system, detail, detail_bytes);
     if (error != CAIRN_OK)
         return error;
     *out = dial->client;
@@ -56,8 +56,8 @@ connect_to(struct session *session, uint8_t node)
         session->connected = true;
     }
     dial_end(dial);
-    if (error == CAIRN_OK || error == CAIRN_NO_LOG)
-        session->lacks_log = error == CAIRN_NO_LOG;
+    if (error == CAIRN_OK || error == CAIRN_NO_LOG || error == CAIRN_FORBIDDEN)
+        session->unopened = error;
     return error;
 }
 
@@ -89,7 +89,7 @@ ask_round(struct session *session, uint64_t waited_ns, cairn_node_set *failed)
         if (*failed >> node & 1)
             continue;
         error = connect_to(session, node);
-        if (error == CAIRN_OK || error == CAIRN_NO_LOG)
+        if (error == CAIRN_OK || error == CAIRN_NO_LOG || error == CAIRN_FORBIDDEN)
             return error;
         if (error == CAIRN_AGAIN)
             asked++;

@@ -108,7 +108,7 @@ session_producer(const struct session *session)
 bool
 session_lacks_log(const struct session *session)
 {
-    return !session->connected && session->lacks_log;
+    return !session->connected && session->unopened == CAIRN_NO_LOG;
 }
 
 uint32_t
@@ -321,9 +321,16 @@ missing_for_good(struct session *session, uint64_t at_ns)
 static enum cairn_error
 why_late(const struct session *session, const struct slot *slot)
 {
-    if (session->client == NULL && session->lacks_log)
-        return CAIRN_NO_LOG;
+    if (session->client == NULL && session->unopened != CAIRN_OK)
+        return session->unopened;
     return slot->result.error == CAIRN_OK ? CAIRN_TIMEOUT : slot->result.error;
+}
+
+/* No waiting changes that. */
+static bool
+is_shut_out(const struct session *session)
+{
+    return session->client == NULL && session->unopened == CAIRN_FORBIDDEN;
 }
 
 /* An entry whose time is up: unknown if any attempt may have gone through, else refused. An unknown one
@@ -337,7 +344,7 @@ expire(struct session *session, uint64_t at_ns)
     if (missing_for_good(session, at_ns))
         forgotten(session, slot_at(session, session->head)->producer, at_ns);
     if (session->out == session->tail || slot->state == SLOT_DONE ||
-        at_ns - slot->given_ns < session->config.deadline_ns)
+        (at_ns - slot->given_ns < session->config.deadline_ns && !is_shut_out(session)))
         return;
     if (uncertain(slot)) {
         slot->maybe = slot->told = true;

@@ -34,6 +34,7 @@ typedef enum cairn_error session_connect(void *context, uint8_t node, struct dia
  * a node knows of, and that were not known here. */
 struct session_sockets {
     const char *directory;
+    bool system; /* an administrator's command, which the system's own logs are open to */
     uint32_t nodes;
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
 };

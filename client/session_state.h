@@ -35,7 +35,8 @@ struct session {
     bool fixed;     /* the caller chose the names: an entry never gets another */
     bool broken;    /* and one was refused: what follows it in the sequence is out of order */
     bool connected; /* was, ever */
-    bool lacks_log; /* the last node that was asked knows no such log */
+    enum cairn_error
+        unopened; /* the last node that was asked knows no such log, or does not let this client at it; CAIRN_OK: else */
     struct cairn_client *client;
     struct dial dials[CAIRN_NODES_MAX]; /* under way */
     uint8_t node;                       /* that client is connected to, or is to be */

@@ -39,20 +39,6 @@ told(const struct call *call, char *detail, size_t detail_bytes)
     return call->answer == NULL ? call->error : named(call->answer);
 }
 
-static void
-map_bell(struct cairn_client *client, const char *path)
-{
-    int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
-    void *memory = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-    if (fd >= 0)
-        close(fd);
-    if (memory == MAP_FAILED)
-        return;
-    client->bell_mapping = memory;
-    client->worker_bell = memory;
-}
-
 /* A name becomes a part of a path. */
 static void
 take_seats(const json_t *answer, struct dial_seats *out)
@@ -66,8 +52,7 @@ take_seats(const json_t *answer, struct dial_seats *out)
     json_array_foreach (seats, i, name) {
         const char *text = json_string_value(name);
 
-        if (text == NULL || text[0] == '\0' || text[0] == '.' || strchr(text, '/') != NULL ||
-            strlen(text) >= CAIRN_NAME_BYTES)
+        if (text == NULL || !cairn_name_is_valid(text))
             return;
         memcpy(out->names[i], text, strlen(text) + 1);
     }
@@ -81,13 +66,13 @@ make_client(struct call *call, struct cairn_client **out, char *detail, size_t d
     struct cairn_client *client;
     int error;
 
-    if (!json_is_true(json_object_get(call->answer, "ok")) || call->passed_fd < 0)
+    if (!json_is_true(json_object_get(call->answer, "ok")) || call->passed_fds[0] < 0)
         return told(call, detail, detail_bytes);
     client = calloc(1, sizeof(*client));
     if (client == NULL)
         return CAIRN_NO_MEMORY;
-    error = byte_channel_open(&client->channel, call->passed_fd);
-    call->passed_fd = -1;
+    error = byte_channel_open(&client->channel, call->passed_fds[0]);
+    call->passed_fds[0] = -1;
     if (error != 0) {
         snprintf(detail, detail_bytes, "the node's shared memory cannot be mapped: %s", strerror(error));
         free(client);
@@ -95,20 +80,26 @@ make_client(struct call *call, struct cairn_client **out, char *detail, size_t d
     }
     client->socket = call->fd;
     call->fd = -1;
-    map_bell(client, json_string_value(json_object_get(call->answer, "bell")));
+    client->worker_bell = call->passed_fds[1] < 0 ? NULL : doorbell_map(call->passed_fds[1]);
     *out = client;
     return CAIRN_OK;
 }
 
+static json_t *
+ask_to_attach(bool system)
+{
+    return json_pack("{s:s,s:b}", "cmd", "attach", "system", system);
+}
+
 enum cairn_error
-dial_attach(struct dial *dial, const char *path, char *detail, size_t detail_bytes)
+dial_attach(struct dial *dial, const char *path, bool system, char *detail, size_t detail_bytes)
 {
     enum cairn_error error;
 
     if (dial->client != NULL)
         return CAIRN_OK;
     if (dial->call.state == CALL_NONE)
-        call_begin(&dial->call, path, json_pack("{s:s}", "cmd", "attach"));
+        call_begin(&dial->call, path, ask_to_attach(system));
     if (!call_step(&dial->call))
         return CAIRN_AGAIN;
     error = make_client(&dial->call, &dial->client, detail, detail_bytes);
@@ -126,7 +117,7 @@ number_of(struct call *call, uint32_t *log, char *detail, size_t detail_bytes)
         *log = (uint32_t)json_integer_value(json_object_get(call->answer, "id"));
         return CAIRN_OK;
     }
-    return call->answer != NULL ? CAIRN_NO_LOG : told(call, detail, detail_bytes);
+    return told(call, detail, detail_bytes);
 }
 
 static json_t *
@@ -162,10 +153,17 @@ dial_end(struct dial *dial)
 enum cairn_error
 cairn_connect(const char *path, uint64_t timeout_ns, struct cairn_client **out, char *detail, size_t detail_bytes)
 {
+    return client_connect(path, false, timeout_ns, out, detail, detail_bytes);
+}
+
+enum cairn_error
+client_connect(const char *path, bool system, uint64_t timeout_ns, struct cairn_client **out, char *detail,
+               size_t detail_bytes)
+{
     struct call call;
     enum cairn_error error;
 
-    call_begin(&call, path, json_pack("{s:s}", "cmd", "attach"));
+    call_begin(&call, path, ask_to_attach(system));
     error = call_finish(&call, timeout_ns);
     if (error == CAIRN_OK)
         error = make_client(&call, out, detail, detail_bytes);
@@ -204,7 +202,7 @@ void
 cairn_disconnect_shm(struct cairn_client *client)
 {
     close(client->socket);
-    if (client->bell_mapping != NULL)
-        munmap(client->bell_mapping, 4096);
+    if (client->worker_bell != NULL)
+        doorbell_unmap(client->worker_bell);
     byte_channel_close(&client->channel);
 }

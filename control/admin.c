@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,13 +32,15 @@ struct connection {
     /* An answer on its way; while there is one nothing more is read. */
     char *answer; /* NULL: none */
     size_t answer_bytes, sent_bytes;
-    int answer_fd;       /* goes with the first bytes; -1: none */
+    int fds[ADMIN_FDS_MAX]; /* go with the first bytes */
+    int fds_count;
     uint64_t stirred_ns; /* when anything went either way last */
     void *state;
 };
 
 struct admin {
     struct admin_handler handler;
+    struct access access;
     char path[108];
     int listener, spare; /* a descriptor to have one left when there are none */
     uint64_t listens_ns; /* newcomers wait until then */
@@ -80,8 +83,8 @@ refuse(char *detail, size_t detail_bytes, const char *path, const char *why)
 }
 
 enum cairn_error
-admin_start(const char *path, const struct admin_handler *handler, struct admin **out, char *detail,
-            size_t detail_bytes)
+admin_start(const char *path, const struct access *access, const struct admin_handler *handler, struct admin **out,
+            char *detail, size_t detail_bytes)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct admin *admin;
@@ -95,13 +98,14 @@ admin_start(const char *path, const struct admin_handler *handler, struct admin 
     if (admin == NULL)
         return CAIRN_NO_MEMORY;
     unlink(path);
+    admin->access = *access;
     admin->handler = *handler;
     snprintf(admin->path, sizeof(admin->path), "%s", path);
     for (int i = 0; i < CONNECTIONS_MAX; i++)
         admin->connections[i].socket = -1;
     admin->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (admin->listener < 0 || bind(admin->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(admin->listener, BACKLOG) != 0) {
+        chmod(path, access_names_any(access) ? 0666 : 0600) != 0 || listen(admin->listener, BACKLOG) != 0) {
         refuse(detail, detail_bytes, path, strerror(errno));
         if (admin->listener >= 0)
             close(admin->listener);
@@ -123,16 +127,6 @@ hang_up(struct admin *admin, struct connection *connection)
     connection->line = connection->answer = NULL;
     admin->handler.closed(admin->handler.context, connection->state);
     connection->state = NULL;
-}
-
-/* Somebody of this machine who may always ask: root, and who runs the node. */
-static bool
-is_administrator(int socket)
-{
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
-
-    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == geteuid());
 }
 
 /* The one that has been idle longest, is nobody's attachment, and has had a turn; of administrators only where they may be
@@ -178,10 +172,11 @@ place_for(struct admin *admin, bool administrator, uint64_t now_ns)
 
 /* Says why, as far as that goes without waiting, and hangs up. */
 static void
-turn_away(int socket, const char *why)
+turn_away(int socket, enum cairn_error error, const char *why)
 {
-    char line[160];
-    int size_bytes = snprintf(line, sizeof(line), "{\"ok\":false,\"error\":\"full\",\"detail\":\"%s\"}\n", why);
+    char line[256];
+    int size_bytes = snprintf(line, sizeof(line), "{\"ok\":false,\"error\":\"%s\",\"detail\":\"%s\"}\n",
+                              error == CAIRN_FULL ? "full" : "forbidden", why);
 
     (void)!send(socket, line, (size_t)size_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(socket);
@@ -190,16 +185,25 @@ turn_away(int socket, const char *why)
 static void
 let_in(struct admin *admin, int socket, uint64_t now_ns)
 {
-    bool administrator = is_administrator(socket);
-    struct connection *place = place_for(admin, administrator, now_ns);
+    uid_t uid;
+    enum access_right right = access_of(&admin->access, socket, &uid);
+    bool administrator = right == ACCESS_ADMINISTRATOR;
+    struct connection *place = right == ACCESS_NONE ? NULL : place_for(admin, administrator, now_ns);
     char *line = place == NULL ? NULL : malloc(LINE_BYTES_MAX);
+    char why[160];
 
-    if (line == NULL) {
-        turn_away(socket, "the node has no place for another connection");
+    if (right == ACCESS_NONE) {
+        snprintf(why, sizeof(why),
+                 "uid %u may not be a client of this node (its cluster file names who may, under 'clients')",
+                 (unsigned)uid);
+        turn_away(socket, CAIRN_FORBIDDEN, why);
         return;
     }
-    *place = (struct connection){
-        .socket = socket, .administrator = administrator, .line = line, .answer_fd = -1, .stirred_ns = now_ns};
+    if (line == NULL) {
+        turn_away(socket, CAIRN_FULL, "the node has no place for another connection");
+        return;
+    }
+    *place = (struct connection){.socket = socket, .administrator = administrator, .line = line, .stirred_ns = now_ns};
 }
 
 /* There are no descriptors left: one that is idle goes, or else the newcomer does. */
@@ -217,7 +221,7 @@ make_descriptor(struct admin *admin, uint64_t now_ns)
         close(admin->spare);
     socket = accept4(admin->listener, NULL, NULL, SOCK_CLOEXEC);
     if (socket >= 0)
-        turn_away(socket, "the node has no file descriptor left");
+        turn_away(socket, CAIRN_FULL, "the node has no file descriptor left");
     admin->spare = open_spare();
     return socket >= 0 && admin->spare >= 0;
 }
@@ -242,25 +246,26 @@ accept_some(struct admin *admin, uint64_t now_ns)
     }
 }
 
-/* The first bytes carry the descriptor. */
+/* The first bytes carry the descriptors. */
 static ssize_t
 send_part(struct connection *connection)
 {
     struct iovec part = {.iov_base = connection->answer + connection->sent_bytes,
                          .iov_len = connection->answer_bytes - connection->sent_bytes};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    char control[CMSG_SPACE(sizeof(int))] = {0};
+    char control[CMSG_SPACE(ADMIN_FDS_MAX * sizeof(int))] = {0};
+    size_t fds_bytes = (size_t)connection->fds_count * sizeof(int);
 
-    if (connection->answer_fd >= 0 && connection->sent_bytes == 0) {
+    if (fds_bytes > 0 && connection->sent_bytes == 0) {
         struct cmsghdr *header;
 
         message.msg_control = control;
-        message.msg_controllen = sizeof(control);
+        message.msg_controllen = CMSG_SPACE(fds_bytes);
         header = CMSG_FIRSTHDR(&message);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &connection->answer_fd, sizeof(int));
+        header->cmsg_len = CMSG_LEN(fds_bytes);
+        memcpy(CMSG_DATA(header), connection->fds, fds_bytes);
     }
     return sendmsg(connection->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -292,7 +297,7 @@ send_some(struct connection *connection, uint64_t now_ns)
 static bool
 serve_line(struct admin *admin, struct connection *connection)
 {
-    struct admin_reply reply = {.fd = -1};
+    struct admin_reply reply = {.fds_count = 0};
     json_error_t error;
     json_t *request = json_loads(connection->line, 0, &error);
 
@@ -305,7 +310,8 @@ serve_line(struct admin *admin, struct connection *connection)
         connection->answer_bytes = strlen(connection->answer) + 1;
         connection->answer[connection->answer_bytes - 1] = '\n'; /* in place of the NUL: the length is known */
         connection->sent_bytes = 0;
-        connection->answer_fd = reply.fd;
+        memcpy(connection->fds, reply.fds, sizeof(reply.fds));
+        connection->fds_count = reply.fds_count;
     }
     json_decref(reply.body);
     json_decref(request);

@@ -1,5 +1,5 @@
 /* The admin socket: requests and replies are JSON objects, a line each, over a Unix stream socket;
- * a reply may carry a file descriptor. One thread, which waits for no client: an answer goes out as it is taken, and while
+ * a reply may carry file descriptors. Who may ask access.h has. One thread, which waits for no client: an answer goes out as it is taken, and while
  * it does nothing more is read from there; who takes nothing of it for five seconds is let go. There are 96 places, eight
  * of them for administrators alone. Where one is needed, whoever has been idle longest goes, attached clients aside; and
  * so where descriptors run out. */
@@ -11,18 +11,22 @@
 
 #include <jansson.h>
 
+#include "access.h"
 #include "cairn/error.h"
 
 struct admin;
 
+#define ADMIN_FDS_MAX 2
+
 struct admin_reply {
-    json_t *body; /* filled by the handler; the server owns it afterwards */
-    int fd;       /* -1: none; stays the handler's */
+    json_t *body;           /* filled by the handler; the server owns it afterwards */
+    int fds[ADMIN_FDS_MAX]; /* that go with it; stay the handler's */
+    int fds_count;
 };
 
 struct admin_handler {
     /* A request. *connection is the handler's to use: what it keeps about this connection, which is not let go while
-     * that is not NULL. administrator: root, or who runs the node, asks. */
+     * that is not NULL. administrator: else who asks is merely a client. */
     void (*command)(void *context, void **connection, bool administrator, const void *request,
                     struct admin_reply *reply);
     /* The connection has ended. */
@@ -30,9 +34,10 @@ struct admin_handler {
     void *context;
 };
 
-/* Listens at path, replacing a socket that nobody serves. On failure detail says why. */
-enum cairn_error admin_start(const char *path, const struct admin_handler *handler, struct admin **out, char *detail,
-                             size_t detail_bytes);
+/* Listens at path, replacing a socket that nobody serves; others than access allows are turned away. On failure detail says
+ * why. */
+enum cairn_error admin_start(const char *path, const struct access *access, const struct admin_handler *handler,
+                             struct admin **out, char *detail, size_t detail_bytes);
 
 /* Waits up to timeout_ms for requests and serves them. */
 void admin_poll(struct admin *admin, int timeout_ms);

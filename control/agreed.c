@@ -63,9 +63,7 @@ apply_figures(struct agreed_figures *figures, const struct agreed_change *change
 bool
 agreed_is_name(const char *name)
 {
-    size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-
-    return size > 0 && size < CAIRN_NAME_BYTES && name[size] == '\0' && name[0] != '.' && name[0] != '-';
+    return cairn_name_is_valid(name);
 }
 
 /* Whoever was of it before comes back to the same seat, as another member. */
@@ -133,7 +131,8 @@ agreed_refusal_text(enum agreed_refusal refusal)
         [AGREED_NO_TIMING] = "a heartbeat is at least 10 us, and the timeout at least three of them and at most 60 s",
         [AGREED_NO_BOUND] = "the bound of clocks is 100 ms to an hour",
         [AGREED_NO_MEMORY] = "so little memory is not enough for the logs that there are, or too much for any node",
-        [AGREED_NO_NAME] = "a node's name is 1 to 63 letters, digits, '.', '-' and '_', not starting with '.' or '-'",
+        [AGREED_NO_NAME] =
+            "a node's name is 1 to 63 letters, digits, '.', '-' and '_', not starting with '.', '-' or '_'",
         [AGREED_IS_THERE] = "the node is of the cluster already",
         [AGREED_NO_SEAT] = "one node comes or goes at a time, and a cluster has 16 places at most",
         [AGREED_NOT_THERE] = "the node is not of the cluster",

@@ -21,6 +21,8 @@ struct cluster_timing {
     uint64_t ceiling_ns; /* what a node learns of its machine lengthens its suspicion up to this */
 };
 
+#define CLUSTER_CLIENTS_MAX 16u
+
 struct cluster_config {
     uint32_t id;
     enum cluster_transport transport;
@@ -35,6 +37,10 @@ struct cluster_config {
     uint32_t clock_bound_ms; /* how far wall clocks may be apart; 0: a minute */
     bool auto_create;        /* an append to a log that does not exist creates it */
     char directory[256];     /* of sockets and of what each node keeps; absolute */
+    /* Who of this machine may be a client of the node, beside root and the node's own user: names, or numbers. */
+    char client_users[CLUSTER_CLIENTS_MAX][CAIRN_NAME_BYTES];
+    uint32_t client_users_count;
+    char client_group[CAIRN_NAME_BYTES]; /* "": none */
     uint32_t nodes;
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
 };

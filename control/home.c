@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,4 +147,72 @@ home_is_run_by(const char *directory, const char *node, pid_t pid)
 
     snprintf(path, sizeof(path), "%s/%s.lock", directory, node);
     return pid > 1 && has_open(pid, path);
+}
+
+#define SECRET_CHARACTERS (HOME_SECRET_BYTES - 1)
+#define SECRET_FILE "secret"
+
+static bool
+draw_secret(char out[HOME_SECRET_BYTES])
+{
+    uint8_t bytes[SECRET_CHARACTERS / 2];
+
+    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+        return false;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    return true;
+}
+
+static bool
+read_secret(int directory, char out[HOME_SECRET_BYTES])
+{
+    int fd = openat(directory, SECRET_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t got = fd < 0 ? -1 : read(fd, out, SECRET_CHARACTERS);
+
+    if (fd >= 0)
+        close(fd);
+    out[SECRET_CHARACTERS] = '\0';
+    return got == SECRET_CHARACTERS && strspn(out, "0123456789abcdef") == SECRET_CHARACTERS;
+}
+
+/* Whole or not at all, and never over another's: of several nodes that start at once one is first. */
+static bool
+write_secret(int directory)
+{
+    char secret[HOME_SECRET_BYTES], draft[32];
+    bool written = false;
+    int fd;
+
+    snprintf(draft, sizeof(draft), "draft-%d", (int)getpid());
+    unlinkat(directory, draft, 0);
+    fd = openat(directory, draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return false;
+    if (draw_secret(secret) && write(fd, secret, SECRET_CHARACTERS) == SECRET_CHARACTERS && fsync(fd) == 0)
+        written = linkat(directory, draft, directory, SECRET_FILE, 0) == 0 || errno == EEXIST;
+    close(fd);
+    unlinkat(directory, draft, 0);
+    return written;
+}
+
+bool
+home_links_open(const char *directory, struct home_links *out, char *detail, size_t detail_bytes)
+{
+    char path[PATH_BYTES];
+
+    snprintf(path, sizeof(path), "%s/links", directory);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return refuse(detail, detail_bytes, path, strerror(errno), "the links of the nodes of this machine meet there");
+    if (!home_is_own(path, detail, detail_bytes))
+        return false;
+    out->fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (out->fd < 0 || fchmod(out->fd, 0700) != 0)
+        return refuse(detail, detail_bytes, path, strerror(errno), "the links of the nodes of this machine meet there");
+    snprintf(out->path, sizeof(out->path), "/proc/self/fd/%d", out->fd);
+    if (read_secret(out->fd, out->secret) || (write_secret(out->fd) && read_secret(out->fd, out->secret)))
+        return true;
+    close(out->fd);
+    return refuse(detail, detail_bytes, path, "its file 'secret' cannot be made, or is not what a node wrote there",
+                  "stop the cluster's nodes of this machine, and delete it");
 }

@@ -12,6 +12,19 @@
  * is wrong, and what to do. */
 bool home_is_own(const char *directory, char *detail, size_t detail_bytes);
 
+/* Where the links of a cluster's nodes on this machine meet: sockets that only their user can reach, and a secret that both
+ * ends of each know. */
+#define HOME_SECRET_BYTES 25 /* with its NUL */
+
+struct home_links {
+    int fd;        /* of the directory, which stays open */
+    char path[32]; /* by that, so that it is short, and the same whatever is renamed above it */
+    char secret[HOME_SECRET_BYTES];
+};
+
+/* Opens that of the cluster's directory, or makes it: whichever node comes first. false: detail says why. */
+bool home_links_open(const char *directory, struct home_links *out, char *detail, size_t detail_bytes);
+
 /* Where a cluster is kept of which the user has not said where: in the user's own directory for what runs (XDG_RUNTIME_DIR, where
  * that is one), else of a name in /tmp that home_is_own() has to look at. */
 void home_default(char *path, size_t path_bytes);

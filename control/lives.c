@@ -355,7 +355,9 @@ hear_waiting(struct lives *lives, uint8_t from, const struct hello *hello, uint6
     if (lives->standing == STANDING_WAITING)
         return;
     *verdict |= LIVES_REPLY;
-    if (lives->standing == STANDING_MEMBER && lives->identity.agreed.lsn > 0)
+    /* What its cluster file says otherwise it finds out by that. */
+    if (lives->standing == STANDING_MEMBER &&
+        (lives->identity.agreed.lsn > 0 || hello->fingerprint != lives->fingerprint))
         *verdict |= LIVES_TEACH;
 }
 
@@ -474,14 +476,18 @@ is_taught(const struct lives *lives, uint8_t from, const struct lesson *lesson)
 {
     const struct identity *identity = &lives->identity;
     const struct agreed *agreed = &lesson->agreed;
+    bool waits = lives->standing == STANDING_WAITING;
     uint8_t self = identity->self;
 
-    if ((lives->standing != STANDING_WAITING && lives->standing != STANDING_FORGOTTEN) || !agreed_plausible(agreed) ||
-        (agreed->lsn <= identity->agreed.lsn && !identity->doubts_agreed) ||
-        agreed->number != identity->agreed.number || agreed->durability != identity->agreed.durability ||
-        !cairn_id_is_set(&lesson->cluster))
+    if ((!waits && lives->standing != STANDING_FORGOTTEN) || !agreed_plausible(agreed) ||
+        agreed->number != identity->agreed.number || !cairn_id_is_set(&lesson->cluster))
         return false;
-    if (lives->standing == STANDING_FORGOTTEN && !cairn_id_equal(&lesson->cluster, &identity->cluster))
+    /* Who waits knows nothing but its cluster file, which may be wrong in anything. */
+    if (waits && agreed->lsn == 0 && agreed_fingerprint(agreed) == lives->fingerprint)
+        return false;
+    if (!waits &&
+        ((agreed->lsn <= identity->agreed.lsn && !identity->doubts_agreed) ||
+         agreed->durability != identity->agreed.durability || !cairn_id_equal(&lesson->cluster, &identity->cluster)))
         return false;
     for (uint8_t i = 0; i < agreed->now.nodes; i++) {
         if (cairn_id_is_set(&lesson->members[i]) == (agreed->removed >> i & 1))

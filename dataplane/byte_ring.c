@@ -143,13 +143,15 @@ byte_channel_make(struct byte_channel *channel, size_t ring_bytes)
     channel->fd = memfd_create("cairn-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (channel->fd < 0)
         return errno;
-    error = ftruncate(channel->fd, (off_t)file_bytes(ring_bytes)) != 0 ? errno : map_channel(channel, ring_bytes);
+    /* Sealed, so that no client can take the pages away under the worker. */
+    error = ftruncate(channel->fd, (off_t)file_bytes(ring_bytes)) != 0 ||
+                    fcntl(channel->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0
+                ? errno
+                : map_channel(channel, ring_bytes);
     if (error != 0) {
         close(channel->fd);
         return error;
     }
-    /* Sealed, so that no client can take the pages away under the worker. */
-    fcntl(channel->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     bind_rings(channel, ring_bytes, true);
     return 0;
 }
@@ -172,6 +174,8 @@ byte_channel_open(struct byte_channel *channel, int fd)
     channel->fd = fd;
     if (fstat(fd, &status) != 0)
         error = errno;
+    else if ((fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK) == 0)
+        error = EINVAL;
     ring_bytes = error == 0 ? ((size_t)status.st_size - 2 * PAGE_BYTES) / 2 : 0;
     if (error == 0 && (ring_bytes == 0 || ring_bytes > RING_BYTES_MAX || (ring_bytes & (ring_bytes - 1)) != 0))
         error = EINVAL;

@@ -489,7 +489,8 @@ codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size
         return CODEC_TO;
     if (header.from != peer)
         return CODEC_FROM;
-    if (header.type != CODEC_HELLO && (header.identity == 0 || header.identity != codec->peers[peer]))
+    if (header.type != CODEC_HELLO &&
+        (codec->peers[peer] == 0 || codec_life(header.identity, header.incarnation) != codec->peers[peer]))
         return CODEC_STRANGER;
     memset(&out->message, 0, sizeof(out->message));
     memset(&out->block, 0, sizeof(out->block));
@@ -504,7 +505,7 @@ codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size
         return CODEC_OK;
     }
     if (header.type == CODEC_HEARTBEAT)
-        return life_plausible(header.incarnation) ? decode_heartbeat(&header, body, out) : CODEC_FIELD;
+        return decode_heartbeat(&header, body, out);
     out->message.type = header.type;
     out->message.from = header.from;
     out->message.to = codec->self;

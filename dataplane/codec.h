@@ -132,8 +132,15 @@ struct codec {
     uint32_t identity; /* in everything else */
     uint32_t incarnation;
     uint8_t self, worker;
-    uint32_t peers[CAIRN_NODES_MAX]; /* identity of each peer's life, once it has been introduced; 0: none is */
+    uint64_t peers[CAIRN_NODES_MAX]; /* codec_life() of each peer's, once it has been introduced; 0: none is */
 };
+
+/* What the frames of a life carry, all of them and no others. */
+static inline uint64_t
+codec_life(uint32_t identity, uint32_t incarnation)
+{
+    return (uint64_t)incarnation << 32 | identity;
+}
 
 /* What came in. Pointers are into the frame. */
 struct decoded {

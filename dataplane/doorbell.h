@@ -35,4 +35,11 @@ uint32_t doorbell_prepare(struct doorbell *bell);
 void doorbell_wait(struct doorbell *bell, uint32_t prepared, uint64_t timeout_ns);
 void doorbell_cancel(struct doorbell *bell);
 
+/* One in memory that may be handed to other processes by *fd, the caller's, and that none of them can take away. NULL: the
+ * kernel gives none, errno says why. */
+struct doorbell *doorbell_make(int *fd);
+/* Another process's, which made it so; fd stays the caller's. NULL: it is none. */
+struct doorbell *doorbell_map(int fd);
+void doorbell_unmap(struct doorbell *bell);
+
 #endif

@@ -5,6 +5,7 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_alarm.h>
 #include <rte_bus_vdev.h>
@@ -103,22 +104,25 @@ port_pair_create(const char *name, struct port *left, struct rte_mempool *left_p
 }
 
 enum cairn_error
-port_memif_create(const char *name, const char *socket, bool listens, struct port *port, struct rte_mempool *pool,
-                  char *detail, size_t detail_bytes)
+port_memif_create(const char *name, const char *socket, const char *secret, bool listens, struct port *port,
+                  struct rte_mempool *pool, char *detail, size_t detail_bytes)
 {
     char device[RTE_DEV_NAME_MAX_LEN], args[256];
     uint16_t port_id;
     int error;
 
     snprintf(device, sizeof(device), "net_memif%s", name);
-    snprintf(args, sizeof(args), "role=%s,socket=%s,socket-abstract=yes,rsize=8,bsize=%u",
-             listens ? "server" : "client", socket, PORT_FRAME_BYTES);
+    /* What a process that is gone has left; that none is there its node's lock says. */
+    if (listens)
+        unlink(socket);
+    snprintf(args, sizeof(args), "role=%s,socket=%s,socket-abstract=no,secret=%s,rsize=8,bsize=%u",
+             listens ? "server" : "client", socket, secret, PORT_FRAME_BYTES);
     error = rte_vdev_init(device, args);
     if (error != 0) {
-        snprintf(detail, detail_bytes,
-                 "port %s: its memif socket @%s is in use or cannot be made (is another node "
-                 "with this name and cluster running?)",
-                 name, socket);
+        snprintf(
+            detail, detail_bytes,
+            "port %s: its memif socket %s cannot be made: %s (is another node with this name and cluster running?)",
+            name, strrchr(socket, '/') + 1, rte_strerror(-error));
         return CAIRN_IO;
     }
     if (rte_eth_dev_get_port_by_name(device, &port_id) != 0)
@@ -321,6 +325,17 @@ release_delayed(struct port *port, uint64_t now_ns)
         enqueue(port, due[i]);
 }
 
+static void
+wake_peer(struct port *port)
+{
+    struct doorbell *bell = port->peer_bell == NULL ? NULL
+                                                    : atomic_load_explicit(port->peer_bell, memory_order_acquire);
+
+    if (bell != NULL)
+        doorbell_ring(bell);
+    port->wake_peer = false;
+}
+
 void
 port_flush(struct port *port, uint64_t now_ns)
 {
@@ -342,7 +357,6 @@ port_flush(struct port *port, uint64_t now_ns)
     port->queued -= sent;
     if (port->queued > 0 && sent > 0)
         memmove(port->queue, port->queue + sent, port->queued * sizeof(*port->queue));
-    if (port->wake_peer && port->peer_bell != NULL)
-        doorbell_ring(port->peer_bell);
-    port->wake_peer = false;
+    if (port->wake_peer)
+        wake_peer(port);
 }

@@ -36,8 +36,8 @@ struct port {
     _Atomic bool restarts; /* EAL's interrupt thread is about to stop and start it */
     struct rte_mempool *pool;
     struct frame_template template;
-    struct doorbell *peer_bell; /* NULL: the peer cannot be woken from here */
-    bool wake_peer;             /* something other than a heartbeat is queued */
+    _Atomic(struct doorbell *) *peer_bell; /* NULL, here or there: the peer cannot be woken from here */
+    bool wake_peer;                        /* something other than a heartbeat is queued */
     struct rte_mbuf *queue[PORT_QUEUE];
     uint32_t queued;
     const struct fault_rule *fault; /* NULL: none */
@@ -60,10 +60,11 @@ enum cairn_error port_pair_create(const char *name, struct port *left, struct rt
 enum cairn_error port_ring_create(const char *name, struct rte_ring *receive, struct rte_ring *send, struct port *port,
                                   struct rte_mempool *pool, char *detail, size_t detail_bytes);
 
-/* One end of a link to another process (net_memif); socket is an abstract name that both ends know,
- * listens tells which end waits for the other. */
-enum cairn_error port_memif_create(const char *name, const char *socket, bool listens, struct port *port,
-                                   struct rte_mempool *pool, char *detail, size_t detail_bytes);
+/* One end of a link to another process (net_memif). The driver hands the other end its memory, so both have to be one user's:
+ * socket is a path where only that user can be, and secret what both ends know; listens tells which end waits for the other,
+ * and takes away what is left there. */
+enum cairn_error port_memif_create(const char *name, const char *socket, const char *secret, bool listens,
+                                   struct port *port, struct rte_mempool *pool, char *detail, size_t detail_bytes);
 
 /* A node's link to all others by a network interface of the kernel (net_af_packet). Further peers get a copy of the
  * port, with `shared` set. */

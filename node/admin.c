@@ -259,13 +259,22 @@ seats_of(const struct agreed *agreed)
 }
 
 static json_t *
-attach(struct node *node, void **connection, bool administrator, struct admin_reply *reply)
+for_administrators(void)
+{
+    return failure("forbidden", "only an administrator may ask that: root, or the node's own user");
+}
+
+static json_t *
+attach(struct node *node, void **connection, bool administrator, const json_t *request, struct admin_reply *reply)
 {
     enum phase phase = introduction_phase(&node->introduction);
+    bool system = json_is_true(json_object_get(request, "system"));
     struct attachment *attachment;
     struct standing_view view;
-    char bell[384], standing[384];
+    char standing[384];
 
+    if (system && !administrator)
+        return for_administrators();
     if (*connection != NULL)
         return failure("invalid", "this connection is attached already");
     if (phase == PHASE_OUTSIDE || phase == PHASE_ENDED) {
@@ -273,23 +282,42 @@ attach(struct node *node, void **connection, bool administrator, struct admin_re
         return failure("recovering", standing);
     }
     pthread_mutex_lock(&node->control->lock);
-    attachment = attachment_make(node, false, administrator ? 0 : ATTACHMENTS_KEPT);
+    attachment = attachment_make(node, system          ? ATTACHED_SYSTEM
+                                       : administrator ? ATTACHED_ADMINISTRATOR
+                                                       : ATTACHED_CLIENT);
     pthread_mutex_unlock(&node->control->lock);
     if (attachment == NULL)
         return failure("full", "the node has no room for another client");
     *connection = attachment;
-    reply->fd = attachment->channel.fd;
-    snprintf(bell, sizeof(bell), "%s/%s.bell", node->config.directory, node->name);
+    reply->fds[reply->fds_count++] = attachment->channel.fd;
+    if (node->config.bell_fd > 0)
+        reply->fds[reply->fds_count++] = node->config.bell_fd;
     introduction_show(node, &view);
-    return json_pack("{s:b,s:s,s:o}", "ok", 1, "bell", bell, "seats", seats_of(&view.agreed));
+    return json_pack("{s:b,s:o}", "ok", 1, "seats", seats_of(&view.agreed));
+}
+
+/* For the other nodes of this machine. */
+static json_t *
+bell(const struct node *node, struct admin_reply *reply)
+{
+    struct standing_view view;
+
+    if (node->config.bell_fd <= 0)
+        return failure("invalid", "the node has no bell");
+    reply->fds[reply->fds_count++] = node->config.bell_fd;
+    introduction_show(node, &view);
+    return json_pack("{s:b,s:o}", "ok", 1, "life", id_or_null(&view.life));
 }
 
 static json_t *
-open_log(struct node *node, const json_t *request)
+open_log(struct node *node, const struct attachment *attachment, const json_t *request)
 {
     const char *name = json_string_value(json_object_get(request, "log"));
     struct node_log_view view;
 
+    if (name != NULL && name[0] == '_' && (attachment == NULL || !attachment->system))
+        return failure("forbidden",
+                       "names that begin with '_' belong to the system: its logs are changed by commands alone");
     if (name == NULL || !node_view(node, name, &view))
         return failure("no_log", "no such log");
     return json_pack("{s:b,s:i}", "ok", 1, "id", (int)view.id);
@@ -484,18 +512,45 @@ give_up(struct node *node, cairn_node_set given_up)
 }
 
 static json_t *
-decide(struct node *node, bool administrator, const json_t *request, bool all_others)
+decide(struct node *node, const json_t *request, bool all_others)
 {
     const char *name = json_string_value(json_object_get(request, "node"));
     uint8_t given_up = name == NULL ? CAIRN_NODE_NONE : cluster_config_node(node->config.cluster, name);
 
-    if (!administrator)
-        return failure("refused", "only an administrator may decide that");
     if (all_others)
         return give_up(node, 0);
     if (given_up == CAIRN_NODE_NONE || given_up == node->self)
         return failure("invalid", "which other node is given up?");
     return give_up(node, (cairn_node_set)((cairn_node_set)1 << given_up));
+}
+
+/* What changes more than a log's entries. */
+static json_t *
+administer(struct node *node, const char *command, const json_t *request, struct admin_reply *reply)
+{
+    if (strcmp(command, "faults") == 0)
+        return faults(node, request);
+    if (strcmp(command, "bootstrap") == 0)
+        return bootstrap(node);
+    if (strcmp(command, "recover") == 0)
+        return decide(node, request, true);
+    if (strcmp(command, "replace") == 0)
+        return decide(node, request, false);
+    if (strcmp(command, "bell") == 0)
+        return bell(node, reply);
+    return NULL;
+}
+
+static bool
+is_for_administrators(const char *command)
+{
+    static const char *const commands[] = {"faults", "bootstrap", "recover", "replace", "bell"};
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+        if (strcmp(commands[i], command) == 0)
+            return true;
+    }
+    return false;
 }
 
 void
@@ -508,26 +563,20 @@ admin_command(void *context, void **connection, bool administrator, const void *
 
     if (command == NULL)
         reply->body = failure("invalid", "a request needs a cmd");
+    else if (is_for_administrators(command))
+        reply->body = administrator ? administer(node, command, request, reply) : for_administrators();
     else if (strcmp(command, "attach") == 0)
-        reply->body = attach(node, connection, administrator, reply);
+        reply->body = attach(node, connection, administrator, request, reply);
     else if (strcmp(command, "open") == 0)
-        reply->body = open_log(node, request);
+        reply->body = open_log(node, *connection, request);
     else if (strcmp(command, "status") == 0)
         reply->body = status(node, request);
     else if (strcmp(command, "events") == 0)
         reply->body = events(node, request);
-    else if (strcmp(command, "faults") == 0)
-        reply->body = faults(node, request);
     else if (strcmp(command, "cluster") == 0)
         reply->body = cluster(node);
-    else if (strcmp(command, "bootstrap") == 0)
-        reply->body = bootstrap(node);
-    else if (strcmp(command, "recover") == 0)
-        reply->body = decide(node, administrator, request, true);
-    else if (strcmp(command, "replace") == 0)
-        reply->body = decide(node, administrator, request, false);
     else
-        reply->body = failure("invalid", "no such cmd");
+        reply->body = failure("invalid", "no such cmd (is the command of another release than the node?)");
 }
 
 void

@@ -81,8 +81,6 @@ welcome(struct node *node, const struct agreed *before, const struct snapshot *n
     char detail[256];
 
     for (uint8_t seat = (uint8_t)before->now.nodes; seat < next->agreed.now.nodes; seat++) {
-        if (node->config.find_bell != NULL)
-            node->config.peer_bells[seat] = node->config.find_bell(node->config.keep_context, next->agreed.names[seat]);
         if (node_welcome(node, seat, next, detail, sizeof(detail)) != CAIRN_OK)
             snprintf(node->control->agree_failure, sizeof(node->control->agree_failure),
                      "%s cannot be reached until %s is started anew: %s", next->agreed.names[seat], node->name, detail);

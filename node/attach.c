@@ -64,22 +64,23 @@ spare_or_new(struct node *node, bool embedded)
 
 /* Called with the control lock held: one writer on the command ring. */
 struct attachment *
-attachment_make(struct node *node, bool embedded, uint32_t kept)
+attachment_make(struct node *node, enum attachment_kind kind)
 {
     struct control *control = node->control;
     struct attachment *attachment;
-    uint32_t index = 0, left = 0;
+    uint32_t index = 0, left = 0, kept = kind == ATTACHED_CLIENT ? ATTACHMENTS_KEPT : 0;
 
     attachments_reap(node);
     while (index < ATTACHMENTS_MAX && control->attachments[index] != NULL)
         index++;
     for (uint32_t i = index; i < ATTACHMENTS_MAX; i++)
         left += control->attachments[i] == NULL;
-    attachment = left > kept ? spare_or_new(node, embedded) : NULL;
+    attachment = left > kept ? spare_or_new(node, kind == ATTACHED_EMBEDDED) : NULL;
     if (attachment == NULL)
         return NULL;
     attachment->index = (uint8_t)index;
-    attachment->administrator = kept == 0;
+    attachment->administrator = kind >= ATTACHED_ADMINISTRATOR;
+    attachment->system = kind >= ATTACHED_SYSTEM;
     attachment->serial = ++control->attachment_serial;
     atomic_store(&attachment->state, ATTACHMENT_NEW);
     control->attachments[index] = attachment;
@@ -121,7 +122,7 @@ node_attach(struct node *node, struct cairn_client **out)
         return CAIRN_RECOVERING;
     }
     pthread_mutex_lock(&node->control->lock);
-    attachment = attachment_make(node, true, 0);
+    attachment = attachment_make(node, ATTACHED_EMBEDDED);
     pthread_mutex_unlock(&node->control->lock);
     if (attachment == NULL) {
         free(client);

@@ -137,13 +137,13 @@ change(const struct node *node, struct snapshot *next, const char *operation, co
     struct log_rules rules;
     uint64_t trim_before_lsn = 0;
 
-    if (index == UINT32_MAX)
+    /* The catalog is what decides, so nothing is decided about it. */
+    if (index == UINT32_MAX || index == CATALOG_LOG)
         return false;
     rules = next->logs[index].rules;
     if (!take_rules(entry, &rules))
         return false;
-    /* The catalog is what decides, so nothing is decided about it. */
-    if (strcmp(operation, "adopt") == 0 && (index == CATALOG_LOG || !take_adoption(node, entry, &rules)))
+    if (strcmp(operation, "adopt") == 0 && !take_adoption(node, entry, &rules))
         return false;
     take_number(entry, "trim_before", 1, &trim_before_lsn);
     if (trim_before_lsn > rules.trim_before_lsn)
@@ -173,7 +173,7 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
 
     if (!known)
         node->control->applied_lsn = lsn;
-    if (operation == NULL || (!agrees && (name == NULL || strlen(name) >= CAIRN_NAME_BYTES)) ||
+    if (operation == NULL || (!agrees && (name == NULL || !cairn_name_is_valid(name))) ||
         (creates && (json_object_get(entry, "policy") == NULL || !take_rules(entry, &settings.rules)))) {
         json_decref(entry);
         return;

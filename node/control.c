@@ -132,6 +132,7 @@ node_control_step(struct node *node, uint64_t now_ns)
     struct control *control = node->control;
 
     maintain_ports(node, now_ns);
+    bells_step(node, now_ns);
     if (!atomic_load_explicit(&control->failed, memory_order_relaxed) &&
         introduction_step(node, control->failure, sizeof(control->failure)) != CAIRN_OK)
         atomic_store_explicit(&control->failed, true, memory_order_release);
@@ -182,7 +183,7 @@ open_admin(struct node *node, char *detail, size_t detail_bytes)
     if (node->config.directory == NULL)
         return CAIRN_OK;
     snprintf(path, sizeof(path), "%s/%s.sock", node->config.directory, node->name);
-    return admin_start(path, &handler, &node->control->admin, detail, detail_bytes);
+    return admin_start(path, &node->config.access, &handler, &node->control->admin, detail, detail_bytes);
 }
 
 static enum cairn_error
@@ -318,6 +319,7 @@ node_control_stop(struct node *node)
     if (control->running)
         pthread_join(control->thread, NULL);
     scrub_stop(node);
+    bells_end(node);
     admin_stop(control->admin);
     if (control->catalog != NULL)
         cairn_disconnect(control->catalog);

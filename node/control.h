@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "admin.h"
+#include "bells.h"
 #include "scrub.h"
 #include "state.h"
 
@@ -36,6 +37,7 @@ struct control {
     struct admin *admin;
     struct cairn_client *catalog;
     bool catalog_reading;
+    struct bells bells;
     uint64_t maintained_ns;
     bool touching; /* memory that the worker needs soon is made to exist */
     struct worker_watch watch;

@@ -111,6 +111,7 @@ show(struct node *node)
     memcpy(shown->members, identity->members, sizeof(shown->members));
     for (uint8_t peer = 0; peer < identity->agreed.now.nodes; peer++) {
         shown->lives[peer] = peer == identity->self ? identity->life : identity->known[peer].life;
+        shown->differing |= introduction->complained[peer] & LIVES_DIFFERS ? (cairn_node_set)1 << peer : 0;
         shown->introduced |= introduction->lives.peers[peer].introduced ? (cairn_node_set)1 << peer : 0;
         shown->waiting |= cairn_id_is_set(&introduction->lives.peers[peer].waiting) ? (cairn_node_set)1 << peer : 0;
     }
@@ -221,9 +222,11 @@ take_verdict(struct node *node, uint8_t from, unsigned verdict, uint64_t now_ns)
     struct introduction *introduction = &node->introduction;
     const struct lives *lives = &introduction->lives;
 
+    const struct life *life = &lives->identity.known[from].life;
+
     /* Whatever is believed of the peer now, frames of another life of it are not. */
     node->codec.peers[from] = lives->peers[from].introduced
-                                  ? identity_tag(&lives->identity.cluster, &lives->identity.known[from].life.id)
+                                  ? codec_life(identity_tag(&lives->identity.cluster, &life->id), life->number)
                                   : 0;
     complain(node, from, verdict);
     if (verdict & (LIVES_FORGOT | LIVES_REFUSED | LIVES_LEARNED | LIVES_REMOVED))
@@ -504,10 +507,18 @@ node_standing(const struct node *node, char *out, size_t out_bytes)
     introduction_show(node, &view);
     switch (view.standing) {
     case STANDING_WAITING:
-        snprintf(out, out_bytes,
-                 "%s waits: it has no state and hears of no cluster ('cairn cluster bootstrap' founds one, once all "
-                 "its nodes wait)",
-                 node->name);
+        if (view.differing != 0)
+            snprintf(
+                out, out_bytes,
+                "%s waits: %s has agreed on something else than this node's cluster file says (nodes and their order, "
+                "heartbeat_us, timeout_us, clock_bound_ms, durability or memory_mib): mend the file, and start it anew",
+                node->name, node->config.cluster->names[__builtin_ctz(view.differing)]);
+        else
+            snprintf(
+                out, out_bytes,
+                "%s waits: it has no state and hears of no cluster ('cairn cluster bootstrap' founds one, once all "
+                "its nodes wait)",
+                node->name);
         break;
     case STANDING_FORGOTTEN:
         snprintf(out, out_bytes, "%s %s: %d of the others have granted it a life, more than %u must", node->name,

@@ -204,7 +204,7 @@ node_attach_port(struct node *node, uint8_t peer)
     if (port->pool == NULL)
         return;
     port->peer = peer;
-    port->peer_bell = node->config.peer_bells[peer];
+    port->peer_bell = &node->peer_bells[peer];
     port->faults = &node->faults[peer];
     port->faults->random = node->config.seed * 31 + peer;
     frame_template_init(&port->template, node->self, peer, node->worker.number);
@@ -215,11 +215,14 @@ static enum cairn_error
 memif_port_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
 {
     uint8_t low = peer < node->self ? peer : node->self, high = peer < node->self ? node->self : peer;
+    const struct home_links *links = node->config.links;
     char name[32], socket[64];
 
+    assert(links != NULL);
     snprintf(name, sizeof(name), "%u_%u", node->self, peer);
-    snprintf(socket, sizeof(socket), "cairn-%08x-%u-%u-w0", node->config.cluster->id, low, high);
-    return port_memif_create(name, socket, node->self == low, &node->ports[peer], node->pool, detail, detail_bytes);
+    snprintf(socket, sizeof(socket), "%s/%u-%u-w0.sock", links->path, low, high);
+    return port_memif_create(name, socket, links->secret, node->self == low, &node->ports[peer], node->pool, detail,
+                             detail_bytes);
 }
 
 /* One interface for all peers. */

@@ -6,10 +6,12 @@
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
+#include "access.h"
 #include "cairn/cairn.h"
 #include "config.h"
 #include "disk.h"
 #include "fault.h"
+#include "home.h"
 #include "lives.h"
 #include "worker.h"
 
@@ -24,21 +26,21 @@ struct node_config {
     uint32_t asked_number;           /* forgotten: it asks for this number at least; 0: for any */
     /* Keeps the identity, durably, before what it says takes effect. NULL: there is nothing that could outlive the node. */
     bool (*keep)(void *context, const struct identity *identity, char *detail, size_t detail_bytes);
-    void *keep_context;          /* of keep and find_bell */
+    void *keep_context;          /* of keep */
     struct disk *disk;           /* of its journal, borrowed; NULL: logs live in memory alone */
     uint32_t journal_file_bytes; /* 0: 64 MiB, less where the disk is small */
     uint64_t scrub_bytes_per_s;  /* that are read again in the background; 0: none */
     bool checkpoint_always;      /* also where reading the journal takes no time to speak of */
     void (*restore_progress)(uint64_t done_bytes, uint64_t total_bytes); /* NULL: not told */
     uint64_t seed;
-    struct doorbell *bell;                        /* the polling lcore's */
-    struct doorbell *peer_bells[CAIRN_NODES_MAX]; /* NULL where a peer cannot be woken */
-    /* That of a node which joins while this one runs. NULL: such a one cannot be woken. */
-    struct doorbell *(*find_bell)(void *context, const char *name);
-    uint32_t channel_bytes;     /* ring size of each client */
-    uint32_t election_patience; /* 0, 1: as usual; n: waits n times as long to campaign */
-    uint64_t retain_bytes;      /* of logs that do not say themselves; 0: everything */
-    const char *directory;      /* of the admin socket; NULL: none */
+    struct doorbell *bell;          /* the polling lcore's */
+    int bell_fd;                    /* by which others get it; 0: they do not */
+    uint32_t channel_bytes;         /* ring size of each client */
+    uint32_t election_patience;     /* 0, 1: as usual; n: waits n times as long to campaign */
+    uint64_t retain_bytes;          /* of logs that do not say themselves; 0: everything */
+    const char *directory;          /* of the admin socket; NULL: none */
+    const struct home_links *links; /* where memif's links are; outlives the node */
+    struct access access;           /* who may ask there */
     bool allow_faults;
     /* What a simulator gives: */
     const struct time_source *time; /* NULL: the machine's */

@@ -228,6 +228,8 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
         error = CAIRN_FULL;
     else if (reader->log == NULL)
         error = CAIRN_NO_LOG;
+    else if (log_is_closed_to(reader->log, attachment))
+        error = CAIRN_FORBIDDEN;
     else if (!node_is_member(node, reader->log))
         error = CAIRN_NOT_MEMBER;
     else if (core_stopped(reader->log->core) != STOP_NONE)

@@ -630,6 +630,8 @@ handle_append(struct node *node, struct attachment *attachment, const struct req
     attachment->in_flight++;
     if (log == NULL) {
         answer_error(node, NULL, attachment, request->token, CAIRN_NO_LOG);
+    } else if (log_is_closed_to(log, attachment)) {
+        answer_error(node, log, attachment, request->token, CAIRN_FORBIDDEN);
     } else if (record == NULL) {
         answer_error(node, log, attachment, request->token, CAIRN_CORRUPT);
     } else if (request->level > CAIRN_ACK_ALL || !producer_sane(node, record)) {
@@ -701,6 +703,8 @@ handle_member(struct node *node, struct attachment *attachment, const struct req
     attachment->in_flight++;
     if (log == NULL)
         error = CAIRN_NO_LOG;
+    else if (!attachment->administrator || log_is_closed_to(log, attachment))
+        error = CAIRN_FORBIDDEN;
     else if (target == CAIRN_NODE_NONE || op > CAIRN_MEMBER_TRANSFER)
         error = CAIRN_INVALID;
     else if (op == CAIRN_MEMBER_TRANSFER && core_role(log->core) == ROLE_LEADER && target == node->self)

@@ -74,6 +74,15 @@ struct attachment {
     uint8_t index;
     bool embedded; /* no other process has its memory */
     bool administrator;
+    bool system; /* the system's own logs are open to it */
+};
+
+/* Who has it: each may do what the one before may, too. */
+enum attachment_kind {
+    ATTACHED_CLIENT,
+    ATTACHED_ADMINISTRATOR,
+    ATTACHED_SYSTEM,   /* a command of an administrator's that changes what the system's own logs hold */
+    ATTACHED_EMBEDDED, /* of this process */
 };
 
 struct pending {
@@ -393,6 +402,7 @@ struct node {
     struct fault_rule fault_rules[CAIRN_NODES_MAX];
     struct fault_queue faults[CAIRN_NODES_MAX];
     struct doorbell *bell;
+    _Atomic(struct doorbell *) peer_bells[CAIRN_NODES_MAX]; /* control writes, worker reads: bells.h */
     struct segment_pool segments;
     struct journal journal; /* used where config.disk is */
     struct excerpt excerpts[EXCERPTS_MAX];
@@ -491,6 +501,13 @@ struct node_log *node_find_log(const struct node *node, uint32_t id);
 void node_activate(struct node *node, struct node_log *log);
 void node_touch(struct node *node, struct node_log *log);
 struct sink node_sink(struct node *node, struct node_log *log);
+/* What is agreed on stands in the catalog: nobody's clients read or write there. */
+static inline bool
+log_is_closed_to(const struct node_log *log, const struct attachment *attachment)
+{
+    return log->id == CATALOG_LOG && !attachment->system;
+}
+
 struct mode_inputs node_mode_inputs(const struct node *node, const struct node_log *log);
 /* Does this node vote in the log, or learn it? */
 bool node_is_member(const struct node *node, const struct node_log *log);
@@ -654,7 +671,7 @@ uint32_t readers_turn(struct node *node, uint64_t now_ns);
 
 /* attach.c */
 /* kept: so many places are to stay free after it. */
-struct attachment *attachment_make(struct node *node, bool embedded, uint32_t kept);
+struct attachment *attachment_make(struct node *node, enum attachment_kind kind);
 void attachment_leave(struct attachment *attachment);
 void attachment_free(struct attachment *attachment);
 void attachments_reap(struct node *node);

@@ -34,6 +34,7 @@ enum cairn_error {
     CAIRN_NOT_MEMBER, /* the node is no member of the log, and has nothing of it to give; the answer names one that is */
     CAIRN_MISMATCH,   /* the producer's sequence is that of another entry: this one is not appended */
     CAIRN_STOPPED,    /* replicas of the log contradict each other: it stands still until an administrator decides */
+    CAIRN_FORBIDDEN,  /* it is not this client's to ask: the detail says whose */
     CAIRN_ERRORS,
 };
 

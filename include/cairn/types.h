@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Nodes of one cluster are numbered from 0 in the order of the cluster file; sets of nodes are
  * bitmaps, so this bounds a cluster. */
@@ -16,6 +17,16 @@
 
 /* Longest name of a node or a log, with its final NUL. */
 #define CAIRN_NAME_BYTES 64
+
+/* Is it a name of a node or a log: letters, digits, '-', '_' and '.', not beginning with '.', '-' or '_'? What begins with '_' is
+ * the system's own. */
+static inline bool
+cairn_name_is_valid(const char *name)
+{
+    size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+    return size > 0 && size < CAIRN_NAME_BYTES && name[size] == '\0' && strchr(".-_", name[0]) == NULL;
+}
 
 /* A set of nodes: bit i is node i. */
 typedef uint32_t cairn_node_set;

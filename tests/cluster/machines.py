@@ -32,10 +32,10 @@ class Machines:
             process.wait()
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def write_file(self, path, names=None, memory_mib=128, number=None, more=''):
+    def write_file(self, path, names=None, memory_mib=128, number=None, more='', durability=None):
         with open(path, 'w') as file:
             file.write(f'cluster: {number or self.number}\ntransport: memif\nprofile: wan\nmemory_mib: {memory_mib}\n'
-                       f'durability: {self.durability}\n{more}directory: {self.dir}\nnodes:\n')
+                       f'durability: {durability or self.durability}\n{more}directory: {self.dir}\nnodes:\n')
             file.writelines(f'  - name: {name}\n' for name in names or self.names)
 
     def own(self, node):

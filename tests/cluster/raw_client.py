@@ -27,16 +27,18 @@ def record(payload, producer=0, seq=0):
 class RawClient:
     """Its rings are its own: it reads what it likes, when it likes."""
 
-    def __init__(self, cluster, node):
+    def __init__(self, cluster, node, system=False):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(10)
         self.socket.connect(os.path.join(cluster.dir, node + '.sock'))
-        self.socket.sendall(b'{"cmd":"attach"}\n')
-        answer, passed, _, _ = self.socket.recvmsg(65536, socket.CMSG_SPACE(4))
+        self.socket.sendall(json.dumps({'cmd': 'attach', 'system': system}).encode() + b'\n')
+        answer, passed, _, _ = self.socket.recvmsg(65536, socket.CMSG_SPACE(8))
         while not answer.endswith(b'\n'):
             answer += self.socket.recv(65536)
         check(json.loads(answer)['ok'], answer)
-        descriptor = array.array('i', passed[0][2])[0]
+        descriptor, *others = array.array('i', passed[0][2])
+        for other in others:
+            os.close(other)
         self.ring_bytes = (os.fstat(descriptor).st_size - 2 * PAGE) // 2
         self.memory = mmap.mmap(descriptor, 0)
         os.close(descriptor)
@@ -110,3 +112,16 @@ class RawClient:
             check(time.monotonic() < end, 'of', count, 'answers only', len(found), 'came')
             time.sleep(0.001)
         return found
+
+
+def append_to_catalog(cluster, text):
+    """As an administrator's command does, but whatever the text is."""
+    producer, end = int.from_bytes(os.urandom(4), 'little') | 1 << 40, time.monotonic() + 10
+    while time.monotonic() < end:
+        for node in cluster.names:
+            with RawClient(cluster, node, system=True) as client:
+                client.put(APPEND, log=0, level=2, token=1, body=record(text, producer, 1))
+                if client.take_all(1)[0][1] == 0:
+                    return
+        time.sleep(0.05)
+    raise AssertionError('no node takes an entry of the catalog')

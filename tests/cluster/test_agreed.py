@@ -6,6 +6,7 @@ import threading
 
 from harness import BINARY, CALM, Cluster, check, run, until
 from machines import LINES, Machines
+from raw_client import append_to_catalog
 
 APPENDS_S = 40
 
@@ -210,7 +211,7 @@ def test_who_is_removed_while_it_is_a_member_ends_and_says_so():
     """The command refuses that; an entry of the catalog cannot."""
     with Machines() as m:
         m.with_log()
-        m.ok('append', '_catalog', stdin=b'{"op":"agree","remove":"n3"}\n')
+        append_to_catalog(m, b'{"op":"agree","remove":"n3"}')
         status, said = m.ended('n3')
         check(status == 1 and 'was removed' in said, status, said)
         m.start('n3')
@@ -220,8 +221,9 @@ def test_who_is_removed_while_it_is_a_member_ends_and_says_so():
         # What makes no sense there changes nothing, and ends nobody.
         for text in (b'{"op":"agree"}', b'{"op":"agree","timeout_us":-1}', b'{"op":"agree","add":"n9"}',
                      b'{"op":"agree","add":"n9","member":"zz"}', b'{"op":"agree","remove":7}', b'{"op":"agree","memory_mib":1e99}',
-                     b'{"op":"agree","add":"../n9","member":"00000000000000000000000000000001"}'):
-            m.ok('append', '_catalog', stdin=text + b'\n')
+                     b'{"op":"agree","add":"../n9","member":"00000000000000000000000000000001"}',
+                     b'{"op":"agree","add":"_n9","member":"00000000000000000000000000000001"}'):
+            append_to_catalog(m, text)
         check(agreed(m, 'n1') == agreed(m, 'n2') and agreed(m, 'n1')['members'] == ['n1', 'n2'], agreed(m, 'n1'))
         m.ok('append', 'a', stdin=b'and on\n')
 

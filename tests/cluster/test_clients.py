@@ -7,9 +7,9 @@ import subprocess
 import time
 
 from harness import CALM, Cluster, check, is_gone, until
-from raw_client import APPEND, CANCEL, ENDED, MEMBER, READ, RawClient, record
+from raw_client import APPEND, CANCEL, ENDED, MEMBER, READ, RawClient, append_to_catalog, record
 
-OK, FULL, NO_LOG = 0, 10, 13
+OK, FULL, NO_LOG, FORBIDDEN = 0, 10, 13, 28
 LOCAL, LINEARIZABLE, FOLLOW = 1, 4, 1
 READERS = 64  # of a node
 
@@ -145,3 +145,30 @@ def test_a_client_that_dies_leaves_nothing_behind():
         until('there is room for clients', lambda: cluster.cairn('read', 'k').status == 0)
         serves(cluster)
         check(len(os.listdir(f'/proc/{cluster.pid("n1")}/fd')) < 60, 'descriptors are left behind')
+
+
+def test_what_the_system_writes_no_client_touches():
+    """Neither by its name nor by its number; nor does whoever is no administrator change who holds a log."""
+    with a_cluster_of_one('k') as cluster:
+        with RawClient(cluster, 'n1') as client:
+            client.socket.sendall(b'{"cmd":"open","log":"_catalog"}\n')
+            answer = client.socket.recv(65536)
+            check(b'"forbidden"' in answer and b'system' in answer, answer)
+            client.put(APPEND, 0, LOCAL, token=1, body=record(b'{"op":"create","name":"x","policy":"cp"}'))
+            client.put(READ, 0, token=2, last=2 ** 63)
+            client.put(MEMBER, 0, level=2, token=3)
+            check([a[1] for a in client.take_all(3)] == [FORBIDDEN] * 3)
+        for args in (('append', '_catalog'), ('read', '_catalog'), ('tail', '_catalog'), ('view', '_catalog', '--resolve', 'lww'),
+                     ('log', 'trim', '_catalog', '--before', 2), ('log', 'set', '_catalog', '--retain-age', '1s'),
+                     ('log', 'set', '_catalog', '--policy', 'ap'), ('log', 'create', '_x', '--policy', 'cp')):
+            refused = cluster.cairn(*args, stdin=b'x\n')
+            check(refused.status in (1, 2) and b"'_'" in refused.err + refused.out, args, refused.status, refused.out, refused.err)
+        # Whoever writes there nevertheless changes nothing that is not to be changed.
+        for text in (b'{"op":"set","name":"_catalog","policy":"ap","retain_age_ms":1000}', b'{"op":"trim","name":"_catalog","trim_before":2}',
+                     b'{"op":"create","name":"_x","policy":"cp"}', b'{"op":"create","name":"../x","policy":"cp"}',
+                     b'{"op":"create","name":"a\\nb","policy":"cp"}', b'{"op":"create","name":"q\\"","policy":"cp"}'):
+            append_to_catalog(cluster, text)
+        row = cluster.status('_catalog')['n1']
+        check((row['policy'], row['retain_age_ms'], row['first_lsn']) == ('cp', 0, 1), row)
+        check({row['log'] for row in cluster.ok('status', '--json').rows()} == {'_catalog', 'k'})
+        serves(cluster)

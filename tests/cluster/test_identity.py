@@ -216,6 +216,27 @@ def test_a_file_that_says_otherwise_than_was_agreed_on_is_refused_by_its_line():
         m.hold_all()
 
 
+def test_who_has_no_state_is_told_what_its_file_says_otherwise():
+    """It cannot know by itself: the others tell it."""
+    cases = (({'memory_mib': 64}, 'line 4: memory_mib is 64, 64 less'),
+             ({'more': 'timeout_us: 900000\n'}, 'line 6: timeout_us is 900000 here'),
+             ({'durability': 'memory'}, 'line 5: durability is memory here, but the cluster has agreed on disk'))
+    with Machines() as m:
+        m.with_log()
+        m.stop('n3')
+        for change, complaint in cases:
+            m.wipe('n3')
+            other = os.path.join(m.dir, 'other.yaml')
+            m.write_file(other, **change)
+            m.start('n3', file=other)
+            status, said = m.ended('n3')
+            check(status == 1 and complaint in said, change, status, said)
+        # With the file put right it recovers, from the same directory too.
+        m.start('n3')
+        m.serves()
+        m.hold_all()
+
+
 def test_a_flipped_bit_in_who_a_node_is_is_damage():
     with Machines('memory') as m:
         m.with_log()

@@ -1,6 +1,7 @@
 """What other users of the machine may do to a node and to whoever starts one: nothing. Only root can be two users, so for anybody else
 these tests have nothing to try."""
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import Cluster, check, run
+from harness import BINARY, CALM, Cluster, check, run
 
 NOBODY = 65534
 
@@ -129,3 +130,125 @@ def test_the_default_directory_is_the_users_own():
                 check(mode == 0 or name.endswith('.sock') or name in ('cluster.yaml', 'n1.pid'), name, oct(mode))
         finally:
             check(run('dev', '--stop', env=env).status == 0)
+
+
+TRIES = """
+import glob, json, mmap, os, signal, socket, sys
+home, pids = sys.argv[1], [int(pid) for pid in sys.argv[2:]]
+done = []
+
+def tries(what, attempt):
+    try:
+        if attempt() is not False:
+            done.append(what)
+    except OSError:
+        pass
+
+def asks(path, kind, request):
+    with socket.socket(socket.AF_UNIX, kind) as sock:
+        sock.settimeout(2)
+        sock.connect(path)
+        sock.sendall(request)
+        answer = sock.recv(65536)
+        return bool(answer) and json.loads(answer).get('error') != 'forbidden'
+
+names = ['cluster.yaml', 'links', 'links/secret', 'links/0-1-w0.sock', 'n1', 'n1/identity', 'n1/journal-00000001', 'n1.lock', 'n1.log',
+         'n1.pid', 'n1.sock', 'n1.bell']
+for name in names:
+    path = os.path.join(home, name)
+    if name != 'cluster.yaml':
+        tries('reads ' + name, lambda: open(path, 'rb').read(1))
+    tries('writes ' + name, lambda: open(path, 'r+b'))
+    tries('cuts ' + name, lambda: os.truncate(path, 0))
+    tries('takes away ' + name, lambda: os.unlink(path))
+    tries('renames ' + name, lambda: os.rename(path, path + '.old'))
+    tries('puts a link beside ' + name, lambda: os.symlink('/etc/passwd', path + '.link'))
+    tries('makes it its own ' + name, lambda: os.chown(path, os.getuid(), -1))
+    tries('opens it for all ' + name, lambda: os.chmod(path, 0o777))
+tries('lists the directory', lambda: os.listdir(home))
+for command in ('attach', 'open', 'status', 'events', 'cluster', 'faults', 'bootstrap', 'recover', 'replace', 'bell'):
+    tries('asks ' + command, lambda: asks(os.path.join(home, 'n1.sock'), socket.SOCK_STREAM,
+                                          json.dumps({'cmd': command, 'system': True}).encode() + b'\\n'))
+for link in ('0-1', '0-2', '1-2'):
+    tries('connects to link ' + link,
+          lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(os.path.join(home, 'links', link + '-w0.sock')))
+with open('/proc/net/unix') as table:
+    for line in table:
+        name = line.split()[-1]
+        if name.startswith('@') and 'cairn' in name:
+            done.append('finds an abstract socket ' + name)
+for pid in pids:
+    tries('ends a process', lambda: os.kill(pid, signal.SIGTERM))
+    tries('stops a process', lambda: os.kill(pid, signal.SIGSTOP))
+    for what in ('mem', 'environ', 'maps'):
+        tries(f'reads its {what}', lambda: open(f'/proc/{pid}/{what}', 'rb').read(1))
+    for fd in range(64):
+        tries(f'opens its descriptor {fd}', lambda: os.open(f'/proc/{pid}/fd/{fd}', os.O_RDONLY))
+for path in glob.glob('/dev/shm/*') + glob.glob('/dev/hugepages/*') + glob.glob('/run/dpdk/*'):
+    if 'cairn' in path or 'rte' in path:
+        tries('opens ' + path, lambda: open(path, 'rb'))
+print('\\n'.join(done))
+"""
+
+COMMANDS = (
+    ('status',), ('append', 'k'), ('read', 'k'), ('tail', 'k'), ('view', 'k', '--resolve', 'lww'), ('events',), ('top', '--count', '1'),
+    ('log', 'list'), ('log', 'create', 'x', '--policy', 'cp'), ('log', 'set', 'k', '--retain-age', '1s'), ('log', 'trim', 'k', '--before', '2'),
+    ('log', 'adopt', 'k', '--from', 'n1'), ('cluster', 'show'), ('cluster', 'set', '--timeout-us', '900000'), ('cluster', 'add', 'n9'),
+    ('cluster', 'remove', 'n3'), ('cluster', 'bootstrap'), ('cluster', 'recover', '--from', 'n1', '--without', 'n2,n3'),
+    ('member', 'replace', 'n3'), ('member', 'remove', 'n3'), ('member', 'transfer', 'n2'), ('fault', 'partition', 'n1|n2,n3'), ('fault', 'heal'),
+    ('server', '--node', 'n1'),
+)
+
+
+def owned_by(uid):
+    """What runs a command as that user."""
+    return [] if uid == 0 else ['setpriv', f'--reuid={uid}', f'--regid={uid}', '--clear-groups']
+
+
+@contextlib.contextmanager
+def a_cluster_of(uid):
+    """Durable, in a directory that everybody may pass through, with a log that holds something."""
+    with a_place() as place:
+        home = os.path.join(place, 'home')
+        dev = [*owned_by(uid), BINARY, 'dev', '--dir', home]
+        started = subprocess.run([*dev, '--detach', '--durability', 'disk', '--memory-mib', '64', '--allow-faults', *CALM],
+                                 capture_output=True, timeout=60)
+        try:
+            check(started.returncode == 0, started.stderr)
+            os.chmod(home, 0o711)
+            file = os.path.join(home, 'cluster.yaml')
+            mine = lambda *args, **more: subprocess.run([*owned_by(uid), BINARY, *args, '--cluster', file], capture_output=True, timeout=60,
+                                                        **more)
+            check(mine('log', 'create', 'k', '--policy', 'cp').returncode == 0)
+            check(mine('append', 'k', input=b'held\n').returncode == 0)
+            yield home, file, mine
+        finally:
+            subprocess.run([*dev, '--stop'], capture_output=True, timeout=60)
+
+
+def check_that_nobody_can(uid):
+    with a_cluster_of(uid) as (home, file, mine):
+        pids = [int(open(os.path.join(home, f'n{i}.pid')).read()) for i in (1, 2, 3)]
+        tried = as_nobody(sys.executable, '-c', TRIES, home, *map(str, pids))
+        check(tried.returncode == 0 and tried.stdout.strip() == b'', tried.stdout.decode(), tried.stderr.decode())
+        for args in COMMANDS:
+            refused = as_nobody(BINARY, *args, '--cluster', file)
+            check(refused.returncode in (1, 2) and refused.stdout == b'' and refused.stderr.startswith(b'cairn: '), args,
+                  refused.returncode, refused.stdout, refused.stderr)
+        for args in (('dev', '--stop', '--dir', home), ('inspect', os.path.join(home, 'n1'))):
+            refused = as_nobody(BINARY, *args)
+            check(refused.returncode == 1 and refused.stdout == b'', args, refused.returncode, refused.stdout, refused.stderr)
+        rows = [json.loads(line) for line in mine('status', '--json').stdout.splitlines()]
+        check({row['node'] for row in rows} == {'n1', 'n2', 'n3'} and {row['log'] for row in rows} == {'_catalog', 'k'}, rows)
+        check(mine('read', 'k').stdout == b'held\n')
+        check([int(open(os.path.join(home, f'n{i}.pid')).read()) for i in (1, 2, 3)] == pids, 'a node was started anew')
+
+
+def test_a_user_who_is_not_named_can_do_nothing_to_a_node_of_root():
+    if is_root():
+        check_that_nobody_can(0)
+
+
+def test_a_user_who_is_not_named_can_do_nothing_to_a_node_of_another():
+    if is_root():
+        check_that_nobody_can(12345)

@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 decode(const uint8_t *bytes, size_t size)
 {
-    static const struct codec receiver = {.hello = 7, .incarnation = 1, .self = 2, .worker = 0, .peers = {7, 7, 0, 7}};
+    static const struct codec receiver = {
+        .hello = 7, .incarnation = 1, .self = 2, .worker = 0, .peers = {7, 1ull << 32 | 7, 0, 7}};
     struct decoded decoded;
 
     if (codec_decode(&receiver, 1, bytes, size, &decoded) != CODEC_OK)
@@ -39,6 +40,7 @@ decode_mended(const uint8_t *data, size_t size)
     header.from = 1;
     header.to = 2;
     header.identity = 7;
+    header.incarnation = 1;
     header.worker = 0;
     header.crc32c = 0;
     memcpy(bytes, &header, sizeof(header));

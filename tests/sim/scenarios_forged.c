@@ -112,7 +112,8 @@ forged_numbers(struct sim *sim)
     uint8_t leader = scene_start(sim, 3, CAIRN_POLICY_CP);
     uint64_t term = core_term(core_of(sim, leader));
     const uint64_t terms[] = {UINT64_MAX, 1ull << 63, TERM_MAX, term + TERM_STEP_MAX + 1};
-    const uint32_t lives[] = {UINT32_MAX, 1u << 31, LIFE_MAX + 1, 0};
+    /* The next one is as little the one that was introduced as any other. */
+    const uint32_t lives[] = {UINT32_MAX, LIFE_MAX + 1, LIFE_MAX, sim->nodes[leader].incarnation + 1, 0};
 
     expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     for (uint8_t from = 0; from < 3; from++) {
@@ -121,12 +122,14 @@ forged_numbers(struct sim *sim)
                 forge_messages(sim, from, to, terms[i]);
                 forge_heartbeat(sim, from, to, sim->nodes[from].incarnation, terms[i], 1);
                 forge_heartbeat(sim, from, to, sim->nodes[from].incarnation, term, UINT64_MAX - i);
-                forge_heartbeat(sim, from, to, lives[i], term, 1);
             }
+            for (uint32_t i = 0; i < 5 && from != to; i++)
+                forge_heartbeat(sim, from, to, lives[i], term, 1);
         }
     }
     for (uint8_t i = 0; i < 3; i++) {
         expect(sim, sim->nodes[i].node->counters.frames_dropped[CODEC_FIELD] > 0);
+        expect(sim, sim->nodes[i].node->counters.frames_dropped[CODEC_STRANGER] > 0);
         expect(sim, sim->nodes[i].node->counters.far_terms > 0);
         expect(sim, sim->nodes[i].node->counters.stale_incarnation == 0);
     }

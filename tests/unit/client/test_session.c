@@ -23,7 +23,7 @@ struct fake_node {
 struct fake {
     struct fake_node nodes[NODES];
     uint64_t now_ns, producers;
-    bool lacks_log;
+    enum cairn_error unopened;
 };
 
 /* What a node is asked. */
@@ -50,7 +50,7 @@ open_log(void *context, const char *name, uint32_t *log)
 {
     (void)name;
     *log = 1;
-    return ((struct fake *)context)->lacks_log ? CAIRN_NO_LOG : CAIRN_OK;
+    return ((struct fake *)context)->unopened;
 }
 
 static void
@@ -438,7 +438,7 @@ a_sequence_with_other_bytes_is_refused_or_renamed(void **state)
 static void
 a_log_that_is_not_there_is_told_where_it_took_long_to_hear(void **state)
 {
-    struct fake fake = {.lacks_log = true};
+    struct fake fake = {.unopened = CAIRN_NO_LOG};
     struct session_config config = {.nodes = NODES,
                                     .connect = connect_fake,
                                     .connect_context = &fake,
@@ -446,6 +446,7 @@ a_log_that_is_not_there_is_told_where_it_took_long_to_hear(void **state)
                                     .via = CAIRN_NODE_NONE,
                                     .deadline_ns = DEADLINE_NS,
                                     .renew = renew};
+    struct session_result result = {.error = CAIRN_OK};
     struct session *session;
     char detail[256];
 
@@ -462,6 +463,11 @@ a_log_that_is_not_there_is_told_where_it_took_long_to_hear(void **state)
     for (uint32_t i = 0; i < 100 && !session_lacks_log(session); i++)
         session_wait(session);
     assert_true(session_lacks_log(session));
+    /* Whom it is not for hears so at once, however long he would wait. */
+    fake.unopened = CAIRN_FORBIDDEN;
+    for (uint32_t i = 0; i < 100 && !session_poll(session, &result); i++)
+        session_wait(session);
+    assert_int_equal(result.error, CAIRN_FORBIDDEN);
     end(&fake, session);
 }
 
