@@ -434,12 +434,28 @@ kept_bytes(const struct journal *journal, enum journal_use use)
     return use == USE_FOLLOWER ? order_bytes + order_bytes / 2 : order_bytes;
 }
 
+/* Of this file, behind the write that is being filled, and of the next one. Where a large write does not fit the end of a
+ * file it begins the next. */
+static uint64_t
+left_bytes(const struct journal *journal)
+{
+    const struct journal_write *write = &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
+    uint64_t left_bytes = 0;
+
+    if (journal->file.handle >= 0)
+        left_bytes = journal->file.size_bytes - journal->offset_bytes;
+    if (journal->file.handle >= 0 && write->size_bytes > 0 && write->file == journal->file.number)
+        left_bytes -= write->size_bytes < left_bytes ? write->size_bytes : left_bytes;
+    if (!atomic_load_explicit(&journal->next_ready, memory_order_acquire))
+        return left_bytes;
+    left_bytes -= journal->config.write_bytes < left_bytes ? journal->config.write_bytes : left_bytes;
+    return left_bytes + journal->next.size_bytes - DISK_SECTOR_BYTES;
+}
+
 enum journal_space
 journal_space(const struct journal *journal, uint64_t size_bytes, enum journal_use use)
 {
-    if (atomic_load_explicit(&journal->next_ready, memory_order_relaxed) ||
-        (journal->file.handle >= 0 &&
-         journal->offset_bytes + size_bytes + kept_bytes(journal, use) <= journal->file.size_bytes))
+    if (size_bytes + kept_bytes(journal, use) <= left_bytes(journal))
         return SPACE_YES;
     return atomic_load_explicit(&journal->no_space, memory_order_relaxed) ? SPACE_NONE : SPACE_SOON;
 }

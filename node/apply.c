@@ -51,6 +51,7 @@ store_batch(struct node *node, struct node_log *log, const struct run *run, uint
     /* Room was made sure of before the event. */
     assert(stored);
     (void)stored;
+    durable_claim(node, log, block.size_bytes);
 }
 
 static void
@@ -69,6 +70,7 @@ store_control_entry(struct node *node, struct node_log *log, const struct run *r
     stored = store_append(&log->trunk, &block, &record);
     assert(stored);
     (void)stored;
+    durable_claim(node, log, block.size_bytes);
     store_seal(&log->trunk);
 }
 
@@ -96,7 +98,7 @@ branch_reopen(struct node_log *log, uint8_t origin, uint64_t place)
 
 /* Copies trunk entries to the branch, where a truncation does not reach them. */
 static void
-keep_on_branch(struct node_log *log, const struct run *run)
+keep_on_branch(struct node *node, struct node_log *log, const struct run *run)
 {
     struct cursor cursor = {.position = run->first_lsn};
     uint64_t last_lsn = run->first_lsn + run->count - 1;
@@ -122,6 +124,7 @@ keep_on_branch(struct node_log *log, const struct run *run)
         stored = store_append(&log->own->store, &block, stretch.records);
         assert(stored);
         (void)stored;
+        durable_claim(node, log, block.size_bytes);
         log->own->entries += stretch.count;
         store_advance(&cursor, &stretch);
     }
@@ -242,6 +245,7 @@ store_copy(struct node *node, struct node_log *log, const struct run *run, uint3
     stored = store_append(&copy->store, &block, batch->records + batch->offsets[index]);
     assert(stored);
     (void)stored;
+    durable_claim(node, log, block.size_bytes);
     copy->entries += run->count;
     store_seal(&copy->store);
     durable_want(node, log);
@@ -352,7 +356,7 @@ apply_effect(void *context, const struct effect *effect)
         store_copy(node, log, &effect->store.run, effect->store.index, effect->store.prev_place);
         break;
     case EFFECT_KEEP:
-        keep_on_branch(log, &effect->store.run);
+        keep_on_branch(node, log, &effect->store.run);
         break;
     case EFFECT_DEPOSED:
         node->lead_epoch++;

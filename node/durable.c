@@ -163,12 +163,33 @@ durable_held_lsn(const struct node_log *log)
     return log->durable == NULL ? core_last_lsn(log->core) : log->durable->held_lsn;
 }
 
+/* What was let in takes its part of the journal from then on, and not only once it is written: else a burst takes what is kept
+ * for others. */
+void
+durable_claim_some(struct node *node, struct node_log *log, size_t size_bytes)
+{
+    if (node->restoring)
+        return;
+    log->durable->claimed_bytes += size_bytes + sizeof(struct journal_block);
+    node->claimed_bytes += size_bytes + sizeof(struct journal_block);
+}
+
+/* It is written; or, all of it where that is more, there is nothing any more that is to be. */
+static void
+unclaim(struct node *node, struct node_log *log, uint64_t size_bytes)
+{
+    if (size_bytes > log->durable->claimed_bytes)
+        size_bytes = log->durable->claimed_bytes;
+    log->durable->claimed_bytes -= size_bytes;
+    node->claimed_bytes -= size_bytes;
+}
+
 enum journal_space
 durable_space(const struct node *node, const struct node_log *log, size_t size_bytes, enum journal_use use)
 {
     if (log->durable == NULL)
         return SPACE_YES;
-    return journal_space(&node->journal, size_bytes + sizeof(struct journal_block),
+    return journal_space(&node->journal, node->claimed_bytes + size_bytes + sizeof(struct journal_block),
                          log->id == CATALOG_LOG ? USE_ORDER : use);
 }
 
@@ -235,6 +256,8 @@ put(struct node *node, struct node_log *log, const struct journal_block *block, 
     place = journal_put(&node->journal, block, body, body_bytes, &item);
     node->ends.meant_place = place + sizeof(*block) + body_bytes;
     note_place(log, block, place);
+    if (block->type == JOURNAL_ENTRIES || block->type == JOURNAL_BRANCH)
+        unclaim(node, log, sizeof(*block) + body_bytes);
 }
 
 static bool
@@ -450,6 +473,7 @@ durable_write(struct node *node, uint64_t now_ns)
 
         if (write_log(node, log)) {
             write_tail_once(node, log);
+            unclaim(node, log, UINT64_MAX);
             log->durable->listed = false;
         } else
             node->unwritten[kept++] = log;
@@ -588,6 +612,23 @@ durable_settle(struct node *node, uint64_t now_ns)
     return !journal_busy(&node->journal);
 }
 
+static bool
+is_small(const struct node_log *log)
+{
+    return store_first(&log->trunk) == log->base_lsn + 1 && log->trunk.bytes <= MOVED_BYTES_MAX;
+}
+
+/* Is anything else of it in that file than what a move writes again? Then that would only take space, with each review. */
+static bool
+stays_in(const struct node_log *log, uint64_t file)
+{
+    const struct durable *durable = log->durable;
+    uint32_t item = index_find(&durable->index, log->base_lsn + 1);
+
+    return durable_branches_place(log, UINT64_MAX) >> 32 == file ||
+           (!is_small(log) && item < durable->index.count && durable->index.items[item].place >> 32 == file);
+}
+
 /* A log that rests, or is small, is written again where the journal is now, rather than keep old files for it. */
 static void
 move_up(struct node *node, struct node_log *log)
@@ -596,7 +637,7 @@ move_up(struct node *node, struct node_log *log)
 
     if (has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core))
         return;
-    if (store_first(&log->trunk) == log->base_lsn + 1 && log->trunk.bytes <= MOVED_BYTES_MAX) {
+    if (is_small(log)) {
         index_truncate(&durable->index, 0);
         durable->trunk = (struct cursor){.position = log->base_lsn + 1};
     }
@@ -654,10 +695,25 @@ review_files(struct node *node)
         oldest = oldest_file(log, node->journal.durable);
         if (oldest < keep)
             keep = oldest;
-        if (oldest != 0 && (oldest + MOVED_FILES < current || (oldest < current && makes_space(node, log))))
+        if (oldest != 0 && !stays_in(log, oldest) &&
+            (oldest + MOVED_FILES < current || (oldest < current && makes_space(node, log))))
             move_up(node, log);
     }
     atomic_store_explicit(&node->journal.keep_number, keep, memory_order_release);
+}
+
+/* What was cut off, or left a branch, before it was written claims nothing any more: looked for where room is short. */
+static void
+review_claims(struct node *node)
+{
+    if (node->claimed_bytes == 0 || journal_space(&node->journal, node->claimed_bytes, USE_CLIENT) == SPACE_YES)
+        return;
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        struct node_log *log = node->logs[i];
+
+        if (log->durable != NULL && !log->durable->listed && !has_unwritten(log))
+            unclaim(node, log, UINT64_MAX);
+    }
 }
 
 void
@@ -670,6 +726,7 @@ durable_tick(struct node *node, uint64_t now_ns)
     journal_tick(&node->journal);
     ends_write(node, now_ns);
     review_files(node);
+    review_claims(node);
     full = journal_space(&node->journal, node->journal.config.write_bytes, USE_CLIENT) == SPACE_NONE;
     if (full == node->journal_full)
         return;

@@ -34,7 +34,9 @@ ends_write(struct node *node, uint64_t now_ns)
     struct ends *ends = &node->ends;
 
     if (node->config.disk == NULL || catalog->durable == NULL || node->journal_failed ||
-        now_ns - ends->written_ns < WRITE_EVERY_NS || !is_due(node) || !journal_has_room(&node->journal, sizeof(body)))
+        now_ns - ends->written_ns < WRITE_EVERY_NS || !is_due(node) ||
+        !journal_has_room(&node->journal, sizeof(body)) ||
+        durable_space(node, catalog, sizeof(body), USE_ORDER) != SPACE_YES)
         return;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
         const struct known_life *known = &node->introduction.lives.identity.known[peer];

@@ -439,6 +439,7 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
         .origin = node->self,
     };
     store_append(&log->trunk, &block, record);
+    durable_claim(node, log, block.size_bytes);
     count_appended(log, block.size_bytes);
     log->uncommitted_bytes += block.size_bytes;
     node->uncommitted_bytes += block.size_bytes;
@@ -523,6 +524,7 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
             .origin = node->self,
         };
         store_append(&log->own->store, &block, record);
+        durable_claim(node, log, block.size_bytes);
         log->own->entries++;
         count_appended(log, block.size_bytes);
         log_reassess(node, log);

@@ -200,9 +200,10 @@ struct durable {
     /* What its producers have on what is gone, written after either: what comes next; whether the journal has not all. */
     bool producers_due, producers_missing;
     uint64_t producers_after_id;
-    bool tail_due;       /* something was written since the last tail */
-    bool listed;         /* in node->unwritten */
-    uint64_t moved_file; /* where it was written again last for want of space */
+    uint64_t claimed_bytes; /* of the journal, by what was let in and is not written yet */
+    bool tail_due;          /* something was written since the last tail */
+    bool listed;            /* in node->unwritten */
+    uint64_t moved_file;    /* where it was written again last for want of space */
     uint64_t tail_ns;
     /* Places in the journal, of what was said last, or first: what is older may go. */
     uint64_t tail_place, base_place;
@@ -451,6 +452,7 @@ struct node {
     uint8_t *scratch;
     struct producer_row *producer_rows; /* producers_max, and a page: while one log's are sent or written */
     uint64_t uncommitted_bytes;         /* of what clients appended here, all logs: may have to be kept on branches */
+    uint64_t claimed_bytes;             /* of the journal, by all logs */
     struct batch batch;
     struct seen seen[SEEN_MAX];
     uint64_t seen_used;
@@ -605,6 +607,13 @@ bool durable_settle(struct node *node, uint64_t now_ns);
 /* The place in the journal that the branches held here begin at; `none` where nothing of them is there. */
 uint64_t durable_branches_place(const struct node_log *log, uint64_t none);
 /* May entries of that size be let in? What the catalog says counts as order, whoever gives it. */
+void durable_claim_some(struct node *node, struct node_log *log, size_t size_bytes);
+static inline void
+durable_claim(struct node *node, struct node_log *log, size_t size_bytes)
+{
+    if (log->durable != NULL)
+        durable_claim_some(node, log, size_bytes);
+}
 enum journal_space durable_space(const struct node *node, const struct node_log *log, size_t size_bytes,
                                  enum journal_use use);
 uint64_t durable_held_lsn(const struct node_log *log);

@@ -142,6 +142,66 @@ all_disks_full(struct sim *sim)
     scene_end(sim);
 }
 
+/* Of the log's rules, as the catalog has them. */
+static bool
+retains(const struct sim *sim, uint64_t retain_bytes)
+{
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        if (node_log_of(&sim->nodes[i], LOG)->rules.retain_bytes != retain_bytes)
+            return false;
+    }
+    return true;
+}
+
+/* Nothing was let in that finds no room in the journal. */
+static bool
+all_is_held(const struct sim *sim)
+{
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        const struct node_log *log = node_log_of(&sim->nodes[i], LOG);
+
+        if (log->durable->held_lsn != core_last_lsn(log->core))
+            return false;
+    }
+    return true;
+}
+
+/* Many large entries at once, while the disks take their time: what was let in before anybody saw the end takes nothing of what
+ * is kept for the catalog, whose next entry may be the trim that helps. */
+static void
+all_full_at_once(struct sim *sim)
+{
+    uint64_t seq = 0;
+
+    sim->plan.large_ppm = 1;
+    start(sim);
+    for (uint64_t round = 1; round <= 3 && !sim->failed; round++) {
+        char rules[64];
+
+        all_full(sim, true);
+        for (uint8_t i = 0; i < 3; i++)
+            sim->nodes[i].disk.slower_ns = 5 * MS;
+        for (uint32_t i = 0; i < 300 && !sim->failed; i++) {
+            uint8_t leader = sim_leader(sim, LOG);
+
+            if (leader != CAIRN_NODE_NONE && give(sim, leader, ANONYMOUS, seq + 1, 0, CAIRN_ACK_MAJORITY, 60000) != 0)
+                seq++;
+            sim_run_for(sim, i % 40 == 0 ? 2 * MS : 0);
+        }
+        for (uint8_t i = 0; i < 3; i++)
+            sim->nodes[i].disk.slower_ns = 0;
+        sim_run_for(sim, 2 * SECOND_NS);
+        expect(sim, seq >= 20 * round);
+        expect(sim, all_is_held(sim));
+        snprintf(rules, sizeof(rules), "\"retain_bytes\":%lu", (unsigned long)(1000000000 + round));
+        catalog_write(sim, LOG - 1, "set", rules);
+        eventually(sim, 3 * SECOND_NS, retains(sim, 1000000000 + round));
+        all_full(sim, false);
+        sim_run_for(sim, 500 * MS);
+    }
+    scene_end(sim);
+}
+
 static void
 followers_full(struct sim *sim)
 {
@@ -210,6 +270,7 @@ const struct scenario scenarios_sick[] = {
     {"leader-disk-hangs", "a leader whose disk hangs lets another lead, and does not come back", leader_disk_hangs},
     {"leader-disk-full", "a leader without space lets another lead, and nothing is refused", leader_disk_full},
     {"all-disks-full", "without space anywhere leaders stay, refuse, and are elected; nodes start", all_disks_full},
+    {"all-full-at-once", "what was let in before the end was seen leaves the catalog its room", all_full_at_once},
     {"followers-full", "what a majority cannot hold is refused at once", followers_full},
     {"slow-leader-hands-over", "a leader whose disk is slow lets another lead, unless all are", slow_leader_hands_over},
     {"stalls-are-learned", "on cores that stall who leads leads on", stalls_are_learned},

@@ -440,7 +440,7 @@ write_files(struct sim *sim, uint8_t node, uint64_t *seq)
     const struct log_index *index = &catalog_of(sim, node)->durable->index;
     uint64_t from = journal->file.number;
 
-    while (journal->file.number < from + 6 && !sim->failed) {
+    while (journal->file.number < from + 5 && !sim->failed) {
         uint64_t place = index->items[0].place;
 
         expect(sim, append_sized(sim, node, 7, ++*seq, CAIRN_ACK_LOCAL, LARGE_BYTES) == CAIRN_OK);
@@ -480,7 +480,8 @@ moved_up_and_torn(struct sim *sim)
     for (int32_t arrived = 1; arrived <= 8 && !sim->failed; arrived++) {
         write_files(sim, node, &seq);
         sim->nodes[node].disk.slower_ns = 2 * MS;
-        eventually(sim, WITHIN, is_under_way(sim, node, begins_with_catalog));
+        /* A node that rests reviews its files seldom. */
+        eventually(sim, 10 * WITHIN, is_under_way(sim, node, begins_with_catalog));
         sim->nodes[node].disk.slower_ns = 0;
         sim->nodes[node].disk.torn_atoms = arrived;
         node_crash(&sim->nodes[node]);
@@ -738,7 +739,38 @@ disks_slower_than_elections(struct sim *sim)
     scene_end(sim);
 }
 
+/* Many files of what a log keeps for good: once all is written nothing more is. */
+static void
+rest_writes_nothing(struct sim *sim)
+{
+    uint64_t places[3];
+    uint8_t leader;
+
+    sim->plan.disk = true;
+    sim->plan.disk_ns = 100 * US;
+    sim->plan.large_ppm = 1;
+    sim->plan.journal_file_bytes = 1u << 20;
+    leader = scene_start(sim, 3, CAIRN_POLICY_CP);
+    for (uint64_t seq = 1; seq <= 500 && !sim->failed; seq++)
+        expect(sim, scene_append_sized(sim, leader, 7, seq, CAIRN_ACK_ALL, 50000, NULL) == CAIRN_OK);
+    sim_run_for(sim, 3000 * MS);
+    for (uint8_t i = 0; i < 3; i++) {
+        const struct journal *journal = &sim->nodes[i].node->journal;
+
+        expect(sim, journal->file.number > 5);
+        places[i] = journal_place(journal->file.number, journal->offset_bytes);
+    }
+    sim_run_for(sim, 3000 * MS);
+    for (uint8_t i = 0; i < 3; i++) {
+        const struct journal *journal = &sim->nodes[i].node->journal;
+
+        expect(sim, journal_place(journal->file.number, journal->offset_bytes) == places[i]);
+    }
+    scene_end(sim);
+}
+
 const struct scenario scenarios_storage[] = {
+    {"rest-writes-nothing", "a durable cluster that rests writes nothing, however much it keeps", rest_writes_nothing},
     {"torn-tail", "what a power cut tears off is given up, and nothing else", torn_tail},
     {"corrupt-middle", "a damaged entry comes again from whoever has it", corrupt_middle},
     {"corrupt-everywhere", "with an entry damaged on all nobody goes on without it", corrupt_everywhere},
