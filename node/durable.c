@@ -30,6 +30,7 @@ durable_init(const struct node *node, struct node_log *log)
         !pending_ring_init(&durable->branch_pending, DURABLE_PENDING))
         return false;
     durable->trunk.position = 1;
+    durable->rewritten_lsn = UINT64_MAX;
     for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++)
         durable->branches[i].cursor.position = 1;
     /* What is lost of the journal already may have been of this log. */
@@ -150,6 +151,7 @@ durable_rebased(struct node *node, struct node_log *log, uint64_t lsn)
     durable->truncations++;
     durable->trunk = (struct cursor){.position = lsn + 1};
     durable->held_lsn = lsn;
+    durable->rewritten_lsn = UINT64_MAX;
     if (node->restoring)
         return;
     durable->base_due = true;
@@ -529,6 +531,8 @@ item_held(struct node *node, const struct journal_item *item, uint64_t now_ns)
     }
     if (item->branch > durable->held_branch)
         durable->held_branch = item->branch;
+    if (item->lsn > durable->rewritten_lsn)
+        durable->rewritten_lsn = item->lsn < durable->held_lsn ? item->lsn : UINT64_MAX;
     if (item->lsn > durable->held_lsn) {
         durable->held_lsn = item->lsn;
         core_held(log->core, item->lsn, now_ns, &sink);
@@ -638,6 +642,7 @@ move_up(struct node *node, struct node_log *log)
     if (has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core))
         return;
     if (is_small(log)) {
+        durable->rewritten_lsn = log->base_lsn;
         index_truncate(&durable->index, 0);
         durable->trunk = (struct cursor){.position = log->base_lsn + 1};
     }

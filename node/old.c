@@ -485,7 +485,8 @@ evict_one(struct node_log *log)
     /* Readers at the end have had time for what was committed at the tick before. */
     if (safe_lsn > log->ticked_lsn)
         safe_lsn = log->ticked_lsn;
-
+    if (log->durable != NULL && safe_lsn > log->durable->rewritten_lsn)
+        safe_lsn = log->durable->rewritten_lsn;
     if (log->durable == NULL || log->id == CATALOG_LOG || count < 2 || segment->blocks == 0)
         return false;
     if (segment_block(segment, segment->blocks - 1)->first_lsn + segment_block(segment, segment->blocks - 1)->count >

@@ -204,6 +204,9 @@ struct durable {
     bool tail_due;          /* something was written since the last tail */
     bool listed;            /* in node->unwritten */
     uint64_t moved_file;    /* where it was written again last for want of space */
+    /* Of a trunk that is written again what is durable so far: the places of what is behind are not known yet. UINT64_MAX: of
+     * all. */
+    uint64_t rewritten_lsn;
     uint64_t tail_ns;
     /* Places in the journal, of what was said last, or first: what is older may go. */
     uint64_t tail_place, base_place;
