@@ -85,14 +85,17 @@ is_text(const char *text, size_t text_bytes, struct cluster_fault *fault)
     return true;
 }
 
+/* What does not end is named where it begins: libyaml notices it lines later, or at the end of the text. */
 static bool
 no_yaml(struct walk *walk)
 {
     const yaml_parser_t *parser = &walk->parser;
+    const char *context = parser->context != NULL ? parser->context : "";
+    bool unended = strstr(context, "quoted scalar") != NULL || strstr(context, "simple key") != NULL;
+    yaml_mark_t mark = unended ? parser->context_mark : parser->problem_mark;
 
-    return cluster_fault_set(walk->fault, place_of(parser->problem_mark), "mend it there, or in the line above",
-                             "no YAML: %s%s%s", parser->context != NULL ? parser->context : "",
-                             parser->context != NULL ? ", " : "",
+    return cluster_fault_set(walk->fault, place_of(mark), "mend it there, or in the line above", "no YAML: %s%s%s",
+                             context, context[0] != '\0' ? ", " : "",
                              parser->problem != NULL ? parser->problem : "out of memory");
 }
 
@@ -149,7 +152,8 @@ value_here(struct walk *walk, const char *name, struct cluster_value *value)
                                  "%s takes a single value", name);
     if (style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE ||
         event->start_mark.line != event->end_mark.line)
-        return cluster_fault_set(walk->fault, here(walk), "write it in one", "%s has a value of several lines", name);
+        return cluster_fault_set(walk->fault, here(walk), "write it in one; is the next line indented?",
+                                 "%s has a value of several lines", name);
     *value = (struct cluster_value){
         .text = (const char *)event->data.scalar.value,
         .text_bytes = event->data.scalar.length,
