@@ -66,8 +66,9 @@ objection_to(const char *text, size_t text_bytes, uint32_t rune, size_t rune_byt
     return "a control character";
 }
 
+/* end: the place behind its last character. */
 static bool
-is_text(const char *text, size_t text_bytes, struct cluster_fault *fault)
+is_text(const char *text, size_t text_bytes, struct cluster_place *end, struct cluster_fault *fault)
 {
     struct cluster_place place = {.line = 1, .column = 1};
 
@@ -82,6 +83,7 @@ is_text(const char *text, size_t text_bytes, struct cluster_fault *fault)
         place = rune == '\n' ? (struct cluster_place){.line = place.line + 1, .column = 1}
                              : (struct cluster_place){.line = place.line, .column = place.column + 1};
     }
+    *end = place;
     return true;
 }
 
@@ -311,9 +313,10 @@ bool
 cluster_text_decode(const char *text, size_t text_bytes, struct cluster_config *out, struct cluster_fault *fault)
 {
     struct walk walk = {.config = {.memory_mib = 0}, .fault = fault};
+    struct cluster_place end;
     bool taken;
 
-    if (!is_text(text, text_bytes, fault))
+    if (!is_text(text, text_bytes, &end, fault))
         return false;
     if (!yaml_parser_initialize(&walk.parser))
         return cluster_fault_set(fault, (struct cluster_place){0}, "free some", "out of memory");
@@ -322,6 +325,8 @@ cluster_text_decode(const char *text, size_t text_bytes, struct cluster_config *
     taken = take_stream(&walk);
     yaml_event_delete(&walk.event);
     yaml_parser_delete(&walk.parser);
+    if (!taken && fault->place.line > end.line)
+        fault->place = end; /* libyaml ends a last line that nobody ended */
     if (!taken)
         return false;
     if (walk.config.memory_mib == 0)

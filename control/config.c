@@ -236,8 +236,8 @@ agrees(const struct cluster_config *config, const struct agreed *agreed, struct 
     const struct agreed_figures *now = &agreed->now;
 
     if (here.durability != agreed->durability)
-        return contradicts(config, CLUSTER_KEY_DURABILITY, cairn_durability_name(here.durability),
-                           cairn_durability_name(agreed->durability), fault);
+        return contradicts(config, CLUSTER_KEY_DURABILITY, word_of(CLUSTER_KEY_DURABILITY, here.durability),
+                           word_of(CLUSTER_KEY_DURABILITY, agreed->durability), fault);
     return memory_agrees(config, now->memory_mib, fault) &&
            number_agrees(config, CLUSTER_KEY_CLUSTER, here.number, agreed->number, fault) &&
            names_agree(config, agreed, fault) &&

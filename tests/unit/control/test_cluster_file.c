@@ -286,6 +286,7 @@ there_is_one_document_of_plain_keys_and_values(void **state)
     refused("", 0, 0, "says nothing");
     refused("\n  \n# only this\n", 0, 0, "says nothing");
     refused("---\n", 2, 1, "key: value");
+    refused("---", 1, 4, "key: value");
     refused(GOOD "---\n" GOOD, 6, 1, "second document");
     refused(GOOD "...\ncluster: 8\n", 7, 1, "document start");
     refused(GOOD "---\n", 6, 1, "second document");
