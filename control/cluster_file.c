@@ -132,7 +132,7 @@ static bool
 not_written(struct cluster_fault *fault, int error)
 {
     return cluster_fault_set(fault, whole_file, "what was there is as it was; mend that, and repeat",
-                             "cannot be written: %s", strerror(error));
+                             "cannot be written, by way of its name and .new: %s", strerror(error));
 }
 
 bool
@@ -210,7 +210,6 @@ write_quoted(FILE *out, const char *text)
     fputc('"', out);
 }
 
-/* Names need no quotes: their alphabets have nothing that YAML reads otherwise, and they are read as text whatever they say. */
 static void
 write_clients(FILE *out, const char *name, const struct cluster_config *config)
 {
@@ -231,6 +230,7 @@ write_clients(FILE *out, const char *name, const struct cluster_config *config)
     }
 }
 
+/* Their names need no quotes: nothing in their alphabet is read otherwise, and they are text whatever they say. */
 static void
 write_nodes(FILE *out, const char *name, const struct cluster_config *config)
 {

@@ -168,7 +168,7 @@ value_here(struct walk *walk, const char *name, struct cluster_value *value)
 static bool
 take_single(struct walk *walk, const struct cluster_rule *rule)
 {
-    struct cluster_value value;
+    struct cluster_value value = {.text = ""};
 
     return value_here(walk, rule->name, &value) && cluster_value_take(rule, &value, &walk->config, walk->fault);
 }
@@ -177,7 +177,7 @@ take_single(struct walk *walk, const struct cluster_rule *rule)
 static bool
 find_rule(struct walk *walk, const struct cluster_rules *rules, size_t *found)
 {
-    struct cluster_value key;
+    struct cluster_value key = {.text = ""};
     char shown[SHOWN_BYTES];
 
     if (!value_here(walk, "a key", &key))
@@ -313,7 +313,7 @@ bool
 cluster_text_decode(const char *text, size_t text_bytes, struct cluster_config *out, struct cluster_fault *fault)
 {
     struct walk walk = {.config = {.memory_mib = 0}, .fault = fault};
-    struct cluster_place end;
+    struct cluster_place end = {0};
     bool taken;
 
     if (!is_text(text, text_bytes, &end, fault))

@@ -50,11 +50,12 @@ static const struct cluster_rule file_rules[] = {
                                     .zero_is_default = true, .min = CLOCK_BOUND_MIN_NS / 1000000,
                                     .max = CLOCK_BOUND_MAX_NS / 1000000},
     [CLUSTER_KEY_DIRECTORY] = {"directory", CLUSTER_DIRECTORY, .required = true},
-    [CLUSTER_KEY_CLIENTS] = {"clients", CLUSTER_CLIENTS},
+    [CLUSTER_KEY_CLIENTS] = {"clients", CLUSTER_CLIENTS, .required = false},
     [CLUSTER_KEY_NODES] = {"nodes", CLUSTER_NODES, .required = true},
 };
 static const struct cluster_rule node_rules[] = {{"name", CLUSTER_NODE_NAME, .required = true}};
-static const struct cluster_rule client_rules[] = {{"users", CLUSTER_USERS}, {"group", CLUSTER_GROUP}};
+static const struct cluster_rule client_rules[] = {{"users", CLUSTER_USERS, .required = false},
+                                                   {"group", CLUSTER_GROUP, .required = false}};
 
 _Static_assert(COUNT(file_rules) == CLUSTER_KEYS, "a rule for each key");
 
@@ -158,7 +159,7 @@ take_number(const struct cluster_rule *rule, const struct cluster_value *value, 
     if (rest == NULL || (scale = unit_scale(units, rest)) == 0)
         return refuse(rule, value, "which is no plain whole number", units->mend, fault);
     if (__builtin_mul_overflow(number, scale, &number))
-        number = UINT64_MAX - UINT64_MAX % units->own_scale;
+        number = UINT64_MAX - UINT64_MAX % units->own_scale; /* beyond any limit, which is what is to be said */
     if (number % units->own_scale != 0)
         return refuse(rule, value, "which is no whole number of its unit", units->mend, fault);
     number /= units->own_scale;
