@@ -155,7 +155,7 @@ cli_know_all(struct cluster_config *cluster)
 
     cli_agreed(cluster, &agreed);
     for (uint32_t i = cluster->nodes; i < agreed.now.nodes; i++) {
-        if (!agreed_is_name(agreed.names[i]))
+        if (!cairn_name_is_valid(agreed.names[i]))
             return;
         memcpy(cluster->names[i], agreed.names[i], sizeof(cluster->names[i]));
         cluster->nodes = i + 1;

@@ -138,7 +138,7 @@ take_change(const char *verb, const char *name, const struct given *given, struc
                          verb);
     if (name == NULL)
         return 0;
-    if (!agreed_is_name(name))
+    if (!cairn_name_is_valid(name))
         return cli_usage("'%s': %s", name, agreed_refusal_text(AGREED_NO_NAME));
     snprintf(verb[0] == 'a' ? out->add : out->remove, CAIRN_NAME_BYTES, "%s", name);
     return 0;

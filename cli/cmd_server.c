@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "cluster_file.h"
 #include "disk.h"
 #include "eal.h"
 #include "home.h"
@@ -362,6 +363,18 @@ check_agreed(struct server *server, const char *name)
     return 0;
 }
 
+static int
+refuse_ring(const struct server *server)
+{
+    struct cluster_fault fault;
+    char detail[512];
+
+    cluster_fault_set(&fault, server->cluster.places[CLUSTER_KEY_TRANSPORT], "a server needs memif or netns",
+                      "transport ring joins nodes of one process only");
+    cluster_fault_tell(&fault, server->cluster_file, detail, sizeof(detail));
+    return cli_fail("%s", detail);
+}
+
 int
 cmd_server(int argc, char **argv)
 {
@@ -400,11 +413,11 @@ cmd_server(int argc, char **argv)
         return status;
     server.cluster_file = cli_cluster_path(cluster_file);
     if (server.cluster.transport == TRANSPORT_RING)
-        return cli_fail("cluster file: transport ring joins nodes of one process only (a server needs memif or netns)");
+        return refuse_ring(&server);
     if (check && (status = check_agreed(&server, name)) != 0)
         return status;
     if (check) {
-        printf("%s: node %s of %u, fine\n", cluster_file, name, server.cluster.nodes);
+        printf("%s: node %s of %u, fine\n", server.cluster_file, name, server.cluster.nodes);
         return cli_end(EXIT_DONE);
     }
     if (server.cluster.transport == TRANSPORT_NETNS && (status = netns_enter(name)) != 0)

@@ -11,7 +11,7 @@
 #include "config.h"
 
 struct access {
-    uid_t users[CLUSTER_CLIENTS_MAX];
+    uid_t users[CLUSTER_CLIENT_USERS_MAX];
     uint32_t users_count;
     gid_t group;
     bool has_group;

@@ -60,19 +60,13 @@ apply_figures(struct agreed_figures *figures, const struct agreed_change *change
     return AGREED_TAKEN;
 }
 
-bool
-agreed_is_name(const char *name)
-{
-    return cairn_name_is_valid(name);
-}
-
 /* Whoever was of it before comes back to the same seat, as another member. */
 static enum agreed_refusal
 add(struct agreed *agreed, const struct agreed_change *change, uint8_t *seat)
 {
     uint8_t found = agreed_seat(agreed, change->add);
 
-    if (!agreed_is_name(change->add))
+    if (!cairn_name_is_valid(change->add))
         return AGREED_NO_NAME;
     if (found == CAIRN_NODE_NONE) {
         if (agreed->now.nodes == CAIRN_NODES_MAX)
@@ -186,7 +180,7 @@ agreed_plausible(const struct agreed *agreed)
         agreed_present(agreed) == 0 || (agreed->durability != CAIRN_MEMORY && agreed->durability != CAIRN_DISK))
         return false;
     for (uint32_t i = 0; i < agreed->now.nodes; i++) {
-        if (memchr(agreed->names[i], '\0', sizeof(agreed->names[i])) == NULL || !agreed_is_name(agreed->names[i]) ||
+        if (memchr(agreed->names[i], '\0', sizeof(agreed->names[i])) == NULL || !cairn_name_is_valid(agreed->names[i]) ||
             agreed_seat(agreed, agreed->names[i]) != i)
             return false;
     }

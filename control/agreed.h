@@ -66,9 +66,6 @@ cairn_node_set agreed_present(const struct agreed *agreed);
 /* A heartbeat or two may be lost without anybody being suspected, and nobody waits for ever. */
 bool agreed_timing_makes_sense(uint64_t heartbeat_ns, uint64_t timeout_ns);
 
-/* 1 to 63 letters, digits, '.', '-' and '_', not starting with '.' or '-'. */
-bool agreed_is_name(const char *name);
-
 /* CAIRN_NODE_NONE: no seat was ever given to that name. */
 uint8_t agreed_seat(const struct agreed *agreed, const char *name);
 

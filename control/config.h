@@ -21,7 +21,33 @@ struct cluster_timing {
     uint64_t ceiling_ns; /* what a node learns of its machine lengthens its suspicion up to this */
 };
 
-#define CLUSTER_CLIENTS_MAX 16u
+#define CLUSTER_MEMORY_MIB 1024u /* where a file says nothing of it */
+#define CLUSTER_CLIENT_USERS_MAX 16u
+
+/* Its keys, in the order in which they are written: more nodes can be added at its end. */
+enum cluster_key {
+    CLUSTER_KEY_CLUSTER,
+    CLUSTER_KEY_TRANSPORT,
+    CLUSTER_KEY_PROFILE,
+    CLUSTER_KEY_MEMORY_MIB,
+    CLUSTER_KEY_MEMORY_AT_START,
+    CLUSTER_KEY_DURABILITY,
+    CLUSTER_KEY_AUTO_CREATE,
+    CLUSTER_KEY_FLAP_HOLD_MS,
+    CLUSTER_KEY_HEARTBEAT_US,
+    CLUSTER_KEY_TIMEOUT_US,
+    CLUSTER_KEY_TIMEOUT_CEILING_US,
+    CLUSTER_KEY_CLOCK_BOUND_MS,
+    CLUSTER_KEY_DIRECTORY,
+    CLUSTER_KEY_CLIENTS,
+    CLUSTER_KEY_NODES,
+    CLUSTER_KEYS,
+};
+
+/* Where the file says something, from 1 on. 0: it does not. */
+struct cluster_place {
+    uint32_t line, column;
+};
 
 struct cluster_config {
     uint32_t id;
@@ -37,12 +63,15 @@ struct cluster_config {
     uint32_t clock_bound_ms; /* how far wall clocks may be apart; 0: a minute */
     bool auto_create;        /* an append to a log that does not exist creates it */
     char directory[256];     /* of sockets and of what each node keeps; absolute */
-    /* Who of this machine may be a client of the node, beside root and the node's own user: names, or numbers. */
-    char client_users[CLUSTER_CLIENTS_MAX][CAIRN_NAME_BYTES];
+    /* Of this machine, names or numbers as text: who may be a client beside root and the node's own user. "": no group. */
     uint32_t client_users_count;
-    char client_group[CAIRN_NAME_BYTES]; /* "": none */
+    char client_users[CLUSTER_CLIENT_USERS_MAX][CAIRN_NAME_BYTES];
+    char client_group[CAIRN_NAME_BYTES];
     uint32_t nodes;
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
+    /* Of each key, and of each node's name, in the file that was read. */
+    struct cluster_place places[CLUSTER_KEYS];
+    struct cluster_place name_places[CAIRN_NODES_MAX];
 };
 
 /* What the profile says, and the file's own figures instead. */
@@ -61,10 +90,11 @@ bool cluster_config_agrees(const char *path, const struct cluster_config *config
 /* Goes by what was agreed on, where the file says less. */
 void cluster_config_adopt(struct cluster_config *config, const struct agreed *agreed);
 
-/* Reads and checks a file. On failure detail is one line that names file, place and mend. */
+/* Reads and checks a file, which has to be a regular one. On failure detail is one line that names file, place and mend, and
+ * *out is as it was. */
 enum cairn_error cluster_config_load(const char *path, struct cluster_config *out, char *detail, size_t detail_bytes);
 
-/* Writes a file that cluster_config_load() reads back. */
+/* Writes a file beside it, reads that back, compares, and only then puts it in the place of what was there. */
 enum cairn_error cluster_config_save(const char *path, const struct cluster_config *config, char *detail,
                                      size_t detail_bytes);
 

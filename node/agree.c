@@ -36,7 +36,7 @@ take_name(const json_t *entry, const char *key, char out[CAIRN_NAME_BYTES])
 
     if (name == NULL)
         return true;
-    if (!json_is_string(name) || !agreed_is_name(json_string_value(name)))
+    if (!json_is_string(name) || !cairn_name_is_valid(json_string_value(name)))
         return false;
     snprintf(out, CAIRN_NAME_BYTES, "%s", json_string_value(name));
     return true;

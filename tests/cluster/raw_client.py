@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 
-from harness import check
+from harness import Failed, check
 from journal_reader import crc32c
 
 PAGE = 4096
@@ -119,9 +119,12 @@ def append_to_catalog(cluster, text):
     producer, end = int.from_bytes(os.urandom(4), 'little') | 1 << 40, time.monotonic() + 10
     while time.monotonic() < end:
         for node in cluster.names:
-            with RawClient(cluster, node, system=True) as client:
-                client.put(APPEND, log=0, level=2, token=1, body=record(text, producer, 1))
-                if client.take_all(1)[0][1] == 0:
-                    return
+            try:
+                with RawClient(cluster, node, system=True) as client:
+                    client.put(APPEND, log=0, level=2, token=1, body=record(text, producer, 1))
+                    if client.take_all(1)[0][1] == 0:
+                        return
+            except (OSError, Failed):
+                pass  # it is not there, or takes none now
         time.sleep(0.05)
     raise AssertionError('no node takes an entry of the catalog')

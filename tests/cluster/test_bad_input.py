@@ -59,7 +59,7 @@ def test_cluster_files():
     complains(checked('cluster: 7\nnodes: [\n'), 1, 'line')
     complains(checked(GOOD.replace('n3', 'n2')), 1, 'line 6', 'n2', 'twice')
     complains(checked(GOOD + 'colour: red\n'), 1, 'line', 'colour')
-    complains(checked(GOOD.replace('cluster: 7', 'cluster: seven')), 1, 'line: 1')
+    complains(checked(GOOD.replace('cluster: 7', 'cluster: seven')), 1, 'line 1')
     complains(checked('cluster: 7\ndirectory: /tmp/x\n'), 1, 'nodes')
     complains(checked(GOOD.replace('/tmp/cairn-nowhere', 'relative')), 1, 'absolute')
     complains(checked(GOOD + 'transport: ring\n'), 1, 'ring', 'memif')
