@@ -462,7 +462,8 @@ play_scenarios(const struct sim_options *options)
         }
     }
     if (played == 0)
-        return cli_usage("sim: there is no scenario '%s' ('cairn sim --list' shows them)", options->scenario);
+        return cli_usage("sim: --scenario does not take '%s' (expected one that 'cairn sim --list' shows, or all)",
+                         options->scenario);
     if (all || options->runs > 1)
         fprintf(stderr, "%u scenarios, %u failed\n", played, failed);
     return cli_end(failed > 0 ? EXIT_FAILED : EXIT_DONE);

@@ -6,12 +6,11 @@
 
 #include "agreed.h"
 #include "cli.h"
+#include "plausible.h"
 #include "values.h"
 
 #define OPTIONS_MAX 32
 #define NS_PER_S 1000000000ull
-/* Rows tell ids in JSON, whose integers have a sign. */
-#define PRODUCER_ID_MAX ((uint64_t)INT64_MAX)
 
 /* What is on the command line, before any of it is read. */
 struct given {
@@ -159,7 +158,7 @@ read_producer(const struct cli_option *option, const char *text)
         return false;
     memcpy(number, text, length);
     number[length] = '\0';
-    return value_number(number, &producer->id) && producer->id >= 1 && producer->id <= PRODUCER_ID_MAX &&
+    return value_number(number, &producer->id) && producer->id >= 1 && producer->id <= PRODUCER_MAX &&
            (at == NULL || cairn_id_parse(at + 1, &producer->of));
 }
 
@@ -200,7 +199,8 @@ static const struct kind {
     [OPTION_NODE] = {read_node, "NODE", "a node's name, such as n1"},
     [OPTION_NODES] = {read_nodes, "NODES", "names of nodes with commas, such as n1,n2"},
     [OPTION_LOG] = {read_log, "LOG", "a log's name: 1 to 63 letters, digits, '-', '_' and '.', no '.' or '_' in front"},
-    [OPTION_ADDRESS] = {read_address, "[HOST:]PORT", "PORT or HOST:PORT, a port from 1 to 65535"},
+    [OPTION_ADDRESS] = {read_address, "[HOST:]PORT",
+                        "PORT, or HOST:PORT with the host as a number; a port is 1 to 65535"},
     [OPTION_U64] = {read_u64, "N", "a whole number"},
     [OPTION_U32] = {read_u32, "N", "a whole number"},
     [OPTION_SIZE] = {read_size, "SIZE", "a number of bytes, or with K, M, G or T"},

@@ -26,7 +26,7 @@ enum option_kind {
     OPTION_NODE,      /* const char *: a name such as a node may have */
     OPTION_NODES,     /* const char *: several, with commas */
     OPTION_LOG,       /* const char *: a log's name, or _catalog */
-    OPTION_ADDRESS,   /* const char *: PORT or HOST:PORT */
+    OPTION_ADDRESS,   /* const char *: PORT or HOST:PORT, the host as a number */
     OPTION_U64,       /* uint64_t, min to max */
     OPTION_U32,       /* uint32_t, min to max */
     OPTION_SIZE,      /* uint64_t, bytes, min to max; with K, M, G or T */

@@ -1,5 +1,6 @@
 #include "values.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,13 +126,32 @@ value_moment(const char *text, uint64_t now_ns, uint64_t *out)
     return true;
 }
 
+/* 127.0.0.1, ::1, [::1], fe80::1%eth0: an address, not a name to look up. */
+static bool
+is_host(const char *text, size_t length)
+{
+    char host[64], bytes[sizeof(struct in6_addr)];
+
+    if (length > 2 && text[0] == '[' && text[length - 1] == ']') {
+        text++;
+        length -= 2;
+    }
+    if (length >= sizeof(host))
+        return false;
+    memcpy(host, text, length);
+    host[length] = '\0';
+    host[strcspn(host, "%")] = '\0';
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
 bool
 value_address(const char *text)
 {
     const char *colon = strrchr(text, ':');
     uint64_t port;
 
-    return colon != text && value_number(colon == NULL ? text : colon + 1, &port) && port >= 1 && port <= 65535;
+    return (colon == NULL || is_host(text, (size_t)(colon - text))) &&
+           value_number(colon == NULL ? text : colon + 1, &port) && port >= 1 && port <= 65535;
 }
 
 const char *

@@ -30,7 +30,7 @@ bool value_decimal(const char *text, double *out);
 /* A moment, in nanoseconds since 1970: 2026-11-27T06:00:00Z, how long before now (10m), or the nanoseconds themselves. */
 bool value_moment(const char *text, uint64_t now_ns, uint64_t *out);
 
-/* PORT, or HOST:PORT. */
+/* PORT, or HOST:PORT with the host as a number. */
 bool value_address(const char *text);
 
 /* The number in the largest unit that it is a whole number of, such as 36500d; in the smallest it may have none behind it. */

@@ -209,6 +209,21 @@ moments_are_of_the_calendar(void **state)
 }
 
 static void
+addresses_are_numbers(void **state)
+{
+    static const char *const right[] = {"9100", "127.0.0.1:1", "[::1]:65535", "::1:9100", "[fe80::1%lo]:9100"};
+    static const char *const wrong[] = {
+        "",   "x",          "0",          "65536",         ":9",      "127.0.0.1:", "localhost:9100",
+        "+1", "[::1]x9100", "127.1:9100", "127.0.0.1:0x1", "[]:9100", "::1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(right) / sizeof(*right); i++)
+        assert_true(value_address(right[i]));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        assert_false(value_address(wrong[i]));
+}
+
+static void
 names_are_of_their_alphabet(void **state)
 {
     static const char *const wrong[] = {"", ".a", "_a", "a b", "a/b", "a\n", "\xc3\xa4", "a,b"};
@@ -262,6 +277,7 @@ main(void)
         cmocka_unit_test(what_does_not_go_together_is_refused_by_name),
         cmocka_unit_test(shares_are_plain_decimals),
         cmocka_unit_test(moments_are_of_the_calendar),
+        cmocka_unit_test(addresses_are_numbers),
         cmocka_unit_test(names_are_of_their_alphabet),
         cmocka_unit_test(what_others_wrote_is_only_shown),
     };
