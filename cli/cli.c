@@ -198,6 +198,8 @@ cli_nodes(const struct cluster_config *cluster, const char *text, cairn_node_set
         uint8_t node;
 
         status = cli_node(cluster, word, &node);
+        if (status == 0 && node < CAIRN_NODES_MAX && (*out >> node & 1))
+            status = cli_usage("'%s' is named twice in '%s' (once is enough)", word, text);
         *out |= status == 0 && node < CAIRN_NODES_MAX ? (cairn_node_set)1 << node : 0;
     }
     free(copy);

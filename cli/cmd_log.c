@@ -10,6 +10,7 @@
 #define TRIM_WAIT_NS 1000000000u
 #define CUT_OFF_WAIT_NS 500000000u
 #define NOT_GIVEN UINT64_MAX
+#define NS_PER_MS 1000000u
 /* Within what nodes apply: what is agreed on comes into force. */
 #define RETAIN_BYTES_MAX (1ull << 60)
 #define RETAIN_AGE_MIN_NS 1000000000u
@@ -303,7 +304,7 @@ rules_of(const struct log_options *given, json_t *rules)
     if (given->retain_bytes != NOT_GIVEN)
         json_object_set_new(rules, "retain_bytes", json_integer((json_int_t)given->retain_bytes));
     if (given->retain_age_ns != NOT_GIVEN)
-        json_object_set_new(rules, "retain_age_ms", json_integer((json_int_t)(given->retain_age_ns / 1000000)));
+        json_object_set_new(rules, "retain_age_ms", json_integer((json_int_t)(given->retain_age_ns / NS_PER_MS)));
 }
 
 static void
@@ -412,7 +413,7 @@ cmd_log(int argc, char **argv)
         {"retain-bytes", OPTION_SIZE, &given.retain_bytes, "keep at least so much; 0: everything", .min = 1,
          .max = RETAIN_BYTES_MAX, .or_zero = true, .verbs = "create|set"},
         {"retain-age", OPTION_DURATION, &given.retain_age_ns, "keep what is younger (30s, 10m, 12h, 7d); 0: everything",
-         .min = RETAIN_AGE_MIN_NS, .max = RETAIN_AGE_MAX_NS, .or_zero = true, .verbs = "create|set"},
+         .min = RETAIN_AGE_MIN_NS, .max = RETAIN_AGE_MAX_NS, .step = NS_PER_MS, .or_zero = true, .verbs = "create|set"},
         {"before", OPTION_U64, &given.trim_before, "entries below this lsn may go", .min = 2, .max = LSN_MAX,
          .verbs = "trim"},
         {"from", OPTION_NODE, &given.from, "the node whose history goes on; without it: what either choice loses",

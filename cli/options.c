@@ -126,7 +126,8 @@ read_duration(const struct cli_option *option, const char *text)
     uint64_t *ns = option->value;
     bool has_unit;
 
-    return value_with_unit(text, value_times_ns, ns, &has_unit) && (has_unit || *ns == 0) && in_range(option, *ns);
+    return value_with_unit(text, value_times_ns, ns, &has_unit) && (has_unit || *ns == 0) && in_range(option, *ns) &&
+           (option->step == 0 || *ns % option->step == 0);
 }
 
 static bool
@@ -244,11 +245,13 @@ range_text(const struct cli_option *option, char *out, size_t out_bytes)
 static const char *
 expected(const struct cli_option *option, char *out, size_t out_bytes)
 {
-    char range[128];
+    char range[128], step[32];
     const char *words = kinds[option->kind].expects == NULL ? option->unit : kinds[option->kind].expects;
 
     range_text(option, range, sizeof(range));
-    snprintf(out, out_bytes, "%s%s%s", words, range[0] == '\0' ? "" : ", ", range);
+    snprintf(out, out_bytes, "%s%s%s%s%s", words, range[0] == '\0' ? "" : ", ", range,
+             option->step == 0 ? "" : ", in steps of ",
+             option->step == 0 ? "" : value_text(option->step, value_times_ns, step, sizeof(step)));
     return out;
 }
 

@@ -46,6 +46,7 @@ struct cli_option {
     void *value; /* untouched where the option is not given */
     const char *help;
     uint64_t min, max;
+    uint64_t step;     /* of a duration: in whole ones of that, as no finer is kept; 0: any */
     bool or_zero;      /* 0 goes too, and means something else: the help says what */
     const char *unit;  /* of a number, as people read it; the words of OPTION_WORD */
     const char *verbs; /* with these alone, between bars; NULL: with all */

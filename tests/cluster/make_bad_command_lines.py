@@ -31,7 +31,7 @@ NODES = ('', ',', 'n1,', ',n1', 'n1,,n2', 'n1;n2', 'n1, n2', 'a' * 64, TERMINAL)
 LOG = (*NO_NAMES, '_other')
 ACK, LEVEL = words('local', 'all'), words('stale', 'linearizable')
 DURATION = ('', '5', '-1s', '+1s', '1.5h', '1 h', 'h', '1w', '1S', '0x1s', 'nan', 'infs', '1s2', '1h30m', '1s ', TERMINAL)
-AGE = (*DURATION, '999ms', '1ns', '36501d', '300000d', '18446744073709551616s', '18446744073709551615d', '213504d')
+AGE = (*DURATION, '999ms', '1ns', '1000001us', '36501d', '300000d', '18446744073709551616s', '18446744073709551615d', '213504d')
 LAG = (*DURATION, '0', '0s', '999ns', '2h', '3600001ms', '1d', '18446744073709551s')
 SIZE = ('', '-1', '+1', '1k', '1KB', '1.5G', '1 G', 'G', 'nan', '0x10', '010', '1048577T', '99999999999T',
         '18446744073709551616', '16777216T', '1P', TERMINAL)
@@ -130,6 +130,8 @@ WHOLE = (
     (2, "'n9'", 'status', '--via', 'n9'), (2, "'n9'", 'read', 'x', '--via', 'n9'), (2, "'n9'", 'append', 'x', '--via', 'n9'),
     (2, "'n9'", 'view', 'x', '--via', 'n9'), (2, "'n9'", 'server', '--check', '--node', 'n9'), (2, "'n9'", 'member', 'add', 'n9'),
     (2, "'n9'", 'log', 'adopt', 'x', '--from', 'n9'), (2, "'n9'", 'cluster', 'recover', '--from', 'n9'),
+    (2, 'named twice', 'log', 'create', 'x', '--policy', 'cp', '--members', 'n1,n2,n1'),
+    (2, "'n9'", 'log', 'create', 'x', '--policy', 'cp', '--members', 'n1,n9'), (2, 'named twice', 'log', 'adopt', 'x', '--without', 'n2,n2'),
     (2, "'n9'", 'fault', 'partition', 'n1|n9'), (2, "'n9'", 'fault', 'link', 'n1>n9', 'drop=1'), (2, "'n1'", 'fault', 'partition', 'n1|n1'),
     (2, 'nobody', 'fault', 'partition', ''), (2, 'nobody', 'fault', 'partition', 'n1||n2'), (2, 'nobody', 'fault', 'partition', '|n1'),
     (2, "''", 'fault', 'partition', 'n1,|n2'), (2, "' n2'", 'fault', 'partition', 'n1, n2|n3'), (2, 'n1>n3', 'fault', 'link', 'n1', 'drop=1'),

@@ -40,7 +40,8 @@ parse(struct taken *taken, int argc, const char *const *words)
     const struct cli_option options[] = {
         {"lsn", OPTION_U64, &taken->lsn, "", .min = 2, .max = 100, .unit = "entries", .apart = "since"},
         {"count", OPTION_U32, &taken->count, "", .min = 1, .max = UINT32_MAX},
-        {"age", OPTION_DURATION, &taken->age_ns, "", .min = 1000000000, .max = 86400000000000, .or_zero = true},
+        {"age", OPTION_DURATION, &taken->age_ns, "", .min = 1000000000, .max = 86400000000000, .step = 1000000,
+         .or_zero = true},
         {"bytes", OPTION_SIZE, &taken->bytes, "", .min = 1, .max = 1ull << 60, .verbs = "set"},
         {"since", OPTION_MOMENT, &taken->since_ns, ""},
         {"word", OPTION_WORD, &taken->word, "", .unit = "memory|disk"},
@@ -110,8 +111,8 @@ a_number_is_digits_within_its_range(void **state)
 static void
 a_unit_is_one_of_the_kind_and_what_wraps_is_refused(void **state)
 {
-    static const char *const ages[] = {"5", "300000d", "999ms", "1w", "1 h", "1.5h", "h", "18446744073709551615d",
-                                       "2d"};
+    static const char *const ages[] = {
+        "5", "300000d", "1000001us", "999ms", "1w", "1 h", "1.5h", "h", "18446744073709551615d", "2d"};
     static const char *const sizes[] = {"0", "1k", "1KB", "99999999999T", "1048577T", "-1", "M"};
     struct taken taken;
 
