@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -483,12 +484,28 @@ read_values(const struct cli_grammar *grammar, const char *verb, const struct gi
     return status;
 }
 
+/* There is room for what is given, and rows speak of rows that there are. */
+static bool
+options_sane(const struct cli_option *options)
+{
+    uint32_t count = 0;
+
+    while (options[count].name != NULL)
+        count++;
+    for (uint32_t i = 0; i < count; i++) {
+        if (options[i].needs != NULL && find_option(options, options[i].needs) == count)
+            return false;
+    }
+    return count < OPTIONS_MAX;
+}
+
 bool
 cli_parse(int argc, char **argv, const struct cli_grammar *grammar, int *first, int *status)
 {
     const struct cli_verb *verb;
     struct given given = {0};
 
+    assert(options_sane(grammar->options));
     *status = split(argc, argv, grammar, &given, first);
     if (*status == 0 && given.helps) {
         show_usage(grammar, find_verb(grammar, *first < argc ? argv[*first] : NULL));
