@@ -178,7 +178,7 @@ cmd_fault(int argc, char **argv)
     };
     const struct cli_grammar grammar = {"fault", .verbs = verbs, .options = options, .effects = effects};
     struct cluster_config cluster;
-    struct rules rules;
+    struct rules rules = {0};
     const char *verb;
     int first, status;
 
