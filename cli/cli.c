@@ -1,7 +1,6 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,16 +9,20 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "values.h"
 
-#define OPTIONS_MAX 32
-
+/* What others wrote may be in it: a name, a value, a node's word. On a terminal that only shows. */
 static void
 say(const char *what, va_list arguments)
 {
+    char *line = NULL, *escaped = NULL;
+
     fflush(stdout);
-    fprintf(stderr, "cairn: ");
-    vfprintf(stderr, what, arguments);
-    fprintf(stderr, "\n");
+    if (vasprintf(&line, what, arguments) >= 0)
+        escaped = value_escaped(line);
+    fprintf(stderr, "cairn: %s\n", escaped == NULL ? "no memory to say what" : escaped);
+    free(escaped);
+    free(line);
 }
 
 int
@@ -76,155 +79,6 @@ cli_exit_status(enum cairn_error error)
     }
 }
 
-static const char *
-kind_argument(enum option_kind kind)
-{
-    static const char *const names[] = {
-        [OPTION_FLAG] = "",
-        [OPTION_TEXT] = " TEXT",
-        [OPTION_U64] = " N",
-        [OPTION_U32] = " N",
-        [OPTION_ACK] = " local|majority|all",
-        [OPTION_POLICY] = " cp|ap|adaptive|ca",
-        [OPTION_DENY] = " writes|reads|both",
-        [OPTION_LEVEL] = " stale|session|lease|linearizable",
-    };
-
-    return names[kind];
-}
-
-static void
-show_usage(const char *usage, const struct cli_option *options)
-{
-    printf("usage: cairn %s\n", usage);
-    for (; options->name != NULL; options++) {
-        char left[64];
-
-        snprintf(left, sizeof(left), "--%s%s", options->name, kind_argument(options->kind));
-        printf("  %-28s %s\n", left, options->help);
-    }
-}
-
-bool
-cli_number(const char *text, uint64_t most, uint64_t *out)
-{
-    char *end;
-
-    errno = 0;
-    if (*text < '0' || *text > '9')
-        return false;
-    *out = strtoull(text, &end, 10);
-    return errno == 0 && *end == '\0' && *out <= most;
-}
-
-static bool
-set_option(const struct cli_option *option, const char *text)
-{
-    uint64_t number;
-
-    switch (option->kind) {
-    case OPTION_FLAG:
-        *(bool *)option->value = true;
-        return true;
-    case OPTION_TEXT:
-        *(const char **)option->value = text;
-        return true;
-    case OPTION_U64:
-        return cli_number(text, UINT64_MAX, option->value);
-    case OPTION_U32:
-        if (!cli_number(text, UINT32_MAX, &number))
-            return false;
-        *(uint32_t *)option->value = (uint32_t)number;
-        return true;
-    case OPTION_ACK:
-        return cairn_ack_parse(text, option->value);
-    case OPTION_POLICY:
-        return cairn_policy_parse(text, option->value);
-    case OPTION_DENY:
-        return cairn_deny_parse(text, option->value);
-    case OPTION_LEVEL:
-        return cairn_read_level_parse(text, option->value);
-    }
-    return false;
-}
-
-bool
-cli_with_unit(const char *text, const char *const *units, const uint64_t *scales, uint64_t *out)
-{
-    char *end;
-    unsigned long long number;
-    uint64_t scale = 1;
-
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    number = strtoull(text, &end, 10);
-    if (errno != 0)
-        return false;
-    if (*end != '\0') {
-        uint32_t unit = 0;
-
-        while (units[unit] != NULL && strcmp(units[unit], end) != 0)
-            unit++;
-        if (units[unit] == NULL)
-            return false;
-        scale = scales[unit];
-    }
-    *out = number * scale;
-    return number <= INT64_MAX / scale;
-}
-
-/* For getopt: one long option each, its index as the value, and --help. */
-static int
-fill_options(const struct cli_option *options, struct option *out)
-{
-    int count = 0;
-
-    for (; count < OPTIONS_MAX - 2 && options[count].name != NULL; count++)
-        out[count] = (struct option){options[count].name, options[count].kind != OPTION_FLAG, NULL, 1000 + count};
-    out[count] = (struct option){"help", 0, NULL, 'h'};
-    out[count + 1] = (struct option){NULL, 0, NULL, 0};
-    return count;
-}
-
-bool
-cli_parse(int argc, char **argv, const char *usage, const struct cli_option *options, int min, int max, int *first,
-          int *status)
-{
-    struct option table[OPTIONS_MAX];
-    int found;
-
-    fill_options(options, table);
-    opterr = 0;
-    optind = 1;
-    while ((found = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
-        const char *given = optind > 0 ? argv[optind - 1] : "?";
-
-        if (found == 'h') {
-            show_usage(usage, options);
-            *status = cli_end(EXIT_DONE);
-            return false;
-        }
-        if (found == '?' || found == ':') {
-            *status = cli_usage("%s: %s '%s' (see 'cairn %s --help')", argv[0],
-                                found == '?' ? "unknown option" : "a value is missing after", given, argv[0]);
-            return false;
-        }
-        if (!set_option(&options[found - 1000], optarg)) {
-            *status = cli_usage("%s: --%s does not take '%s' (expected%s)", argv[0], options[found - 1000].name, optarg,
-                                kind_argument(options[found - 1000].kind));
-            return false;
-        }
-    }
-    *first = optind;
-    if (argc - optind < min || argc - optind > max) {
-        *status = cli_usage("%s: %s (usage: cairn %s)", argv[0],
-                            argc - optind < min ? "an argument is missing" : "too many arguments", usage);
-        return false;
-    }
-    return true;
-}
-
 void
 cli_row(json_t *row)
 {
@@ -253,7 +107,9 @@ cli_end(int status)
 const char *
 cli_cluster_path(const char *given)
 {
-    return given != NULL ? given : getenv("CAIRN_CLUSTER");
+    const char *named = getenv("CAIRN_CLUSTER");
+
+    return given != NULL ? given : named != NULL && named[0] != '\0' ? named : NULL;
 }
 
 int
@@ -269,6 +125,17 @@ cli_cluster(const char *path, struct cluster_config *out)
     return 0;
 }
 
+static int
+no_such_node(const struct cluster_config *cluster, const char *name)
+{
+    char names[CAIRN_NODES_MAX * (CAIRN_NAME_BYTES + 2)] = "";
+    size_t used = 0;
+
+    for (uint32_t i = 0; i < cluster->nodes; i++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i == 0 ? "" : ", ", cluster->names[i]);
+    return cli_usage("no node '%s' in the cluster file (its nodes are %s)", name, names);
+}
+
 int
 cli_node(const struct cluster_config *cluster, const char *name, uint8_t *out)
 {
@@ -276,7 +143,7 @@ cli_node(const struct cluster_config *cluster, const char *name, uint8_t *out)
     if (name == NULL)
         return 0;
     *out = cluster_config_node(cluster, name);
-    return *out == CAIRN_NODE_NONE ? cli_usage("no node '%s' in the cluster file", name) : 0;
+    return *out == CAIRN_NODE_NONE ? no_such_node(cluster, name) : 0;
 }
 
 struct disk *
@@ -331,6 +198,8 @@ cli_nodes(const struct cluster_config *cluster, const char *text, cairn_node_set
         uint8_t node;
 
         status = cli_node(cluster, word, &node);
+        if (status == 0 && node < CAIRN_NODES_MAX && (*out >> node & 1))
+            status = cli_usage("'%s' is named twice in '%s' (once is enough)", word, text);
         *out |= status == 0 && node < CAIRN_NODES_MAX ? (cairn_node_set)1 << node : 0;
     }
     free(copy);

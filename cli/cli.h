@@ -10,7 +10,10 @@
 
 #include "cairn/token.h"
 #include "config.h"
+#include "options.h"
 #include "session.h"
+
+#define CATALOG_NAME "_catalog"
 
 enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 3, EXIT_UNKNOWN = 4 };
 
@@ -20,43 +23,9 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-enum option_kind {
-    OPTION_FLAG,
-    OPTION_TEXT,
-    OPTION_U64,
-    OPTION_U32,
-    OPTION_ACK,
-    OPTION_POLICY,
-    OPTION_DENY,
-    OPTION_LEVEL
-};
-
-struct cli_option {
-    const char *name; /* without the dashes */
-    enum option_kind kind;
-    void *value;
-    const char *help;
-};
-
-#define OPTIONS_END                                                                                                    \
-    {                                                                                                                  \
-        NULL, OPTION_FLAG, NULL, NULL                                                                                  \
-    }
-
-/* Reads options; what is left are the arguments, from *first on, between min and max of them.
- * Returns true to go on; false: *status is what to exit with (help was shown, or usage was wrong). */
-bool cli_parse(int argc, char **argv, const char *usage, const struct cli_option *options, int min, int max, int *first,
-               int *status);
-
-/* Says "cairn: WHAT" on stderr; returns EXIT_FAILED, or EXIT_USAGE. */
+/* Says "cairn: WHAT" on stderr, one line whatever is in it; returns EXIT_FAILED, or EXIT_USAGE. */
 int cli_fail(const char *what, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage(const char *what, ...) __attribute__((format(printf, 1, 2)));
-
-/* A whole number up to `most`, and nothing but that. */
-bool cli_number(const char *text, uint64_t most, uint64_t *out);
-
-/* A whole number, or with one of the units behind it, by which its scale counts. false: it is none. */
-bool cli_with_unit(const char *text, const char *const *units, const uint64_t *scales, uint64_t *out);
 
 /* What an error means to a script. */
 int cli_exit_status(enum cairn_error error);

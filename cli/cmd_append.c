@@ -10,6 +10,7 @@
 #include "append_look_up.h"
 #include "cli.h"
 #include "lines.h"
+#include "plausible.h"
 
 #define DEADLINE_MS_MAX 86400000u
 #define LOOK_UP_NS 5000000000u
@@ -306,26 +307,6 @@ check_durable(const struct cluster_config *cluster, const char *log)
     return EXIT_REFUSED;
 }
 
-/* N, or N@CLUSTER. 0, or what to exit with, said. */
-static int
-parse_producer(const char *text, uint64_t *producer, struct cairn_id *of)
-{
-    const char *at = text == NULL ? NULL : strchr(text, '@');
-    size_t digits = text == NULL ? 0 : at == NULL ? strlen(text) : (size_t)(at - text);
-    char number[24];
-
-    if (text == NULL)
-        return 0;
-    snprintf(number, sizeof(number), "%.*s", (int)digits, text);
-    if (digits >= sizeof(number) || !cli_number(number, UINT64_MAX, producer) || *producer == 0)
-        return cli_usage(
-            "append: --producer does not take '%s' (a number from 1 on, as a row that says unknown has it)", text);
-    if (at != NULL && !cairn_id_parse(at + 1, of))
-        return cli_usage(
-            "append: --producer does not take '%s' (behind the @ are the 32 digits of a cluster's identity)", text);
-    return 0;
-}
-
 /* of: the cluster that the producer is one of; not set: this one. */
 static int
 check_cluster(struct append *append, const struct cairn_id *of)
@@ -342,50 +323,58 @@ check_cluster(struct append *append, const struct cairn_id *of)
                     texts[1]);
 }
 
+/* argument: behind the log's name; *file: by --file. NULL: not given. 0, or what to exit with. */
+static int
+choose_input(const char *argument, const char **file)
+{
+    if (argument != NULL && *file != NULL)
+        return cli_usage("append: '%s' and --file do not go together (give one of them)", argument);
+    if (argument != NULL && argument[0] == '\0')
+        return cli_usage("append: '' is no input (expected a path, or - for standard input)");
+    if (*file == NULL)
+        *file = argument != NULL ? argument : "-";
+    return 0;
+}
+
 int
 cmd_append(int argc, char **argv)
 {
     static struct append append;
-    const char *cluster = NULL, *file = "-", *via = NULL, *durability = NULL, *producer_text = NULL;
-    uint64_t deadline_ms = 10000, producer = 0, seq = 0;
-    struct cairn_id producer_of = {{0}};
+    const char *cluster = NULL, *file = NULL, *via = NULL, *durability = NULL;
+    uint64_t deadline_ms = 10000, seq = 0;
+    struct cli_producer producer = {0};
     uint32_t epoch = 0;
     enum cairn_ack ack = CAIRN_ACK_POLICY;
     enum cairn_durability wanted = CAIRN_MEMORY;
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster, "the cluster file (or CAIRN_CLUSTER)"},
-        {"file", OPTION_TEXT, &file, "what to append, a line an entry; - is standard input, the default"},
+        {"cluster", OPTION_FILE, &cluster, "the cluster file (or CAIRN_CLUSTER)"},
+        {"file", OPTION_FILE, &file, "what to append, a line an entry; - is standard input, the default"},
         {"whole", OPTION_FLAG, &append.whole, "the file is one entry"},
         {"ack", OPTION_ACK, &ack, "how many replicas hold an entry before it is acknowledged; default: the policy's"},
-        {"durability", OPTION_TEXT, &durability, "disk: refuse where the log is kept in memory alone"},
-        {"key-until", OPTION_TEXT, &append.key_until, "each line is a key, this character, and the payload"},
-        {"via", OPTION_TEXT, &via, "the node to talk to first; where it refuses, no other is asked"},
-        {"session", OPTION_TEXT, &append.session_file, "a file that remembers what was written, for read --session"},
-        {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000"},
-        {"producer", OPTION_TEXT, &producer_text,
+        {"durability", OPTION_WORD, &durability, "disk: refuse where the log is kept in memory alone",
+         .unit = "memory|disk"},
+        {"key-until", OPTION_CHARACTER, &append.key_until, "each line is a key, this character, and the payload"},
+        {"via", OPTION_NODE, &via, "the node to talk to first; where it refuses, no other is asked"},
+        {"session", OPTION_FILE, &append.session_file, "a file that remembers what was written, for read --session"},
+        {"deadline-ms", OPTION_U64, &deadline_ms, "for each entry; default 10000", .min = 1, .max = DEADLINE_MS_MAX,
+         .unit = "ms"},
+        {"producer", OPTION_PRODUCER, &producer,
          "as this producer: line k is its sequence k, also where one is refused"},
-        {"epoch", OPTION_U32, &epoch, "the producer's; default 0"},
-        {"seq", OPTION_U64, &seq, "a repeat: line k is the producer's sequence N + k - 1"},
+        {"epoch", OPTION_U32, &epoch, "the producer's; default 0", .max = UINT32_MAX, .needs = "producer"},
+        {"seq", OPTION_U64, &seq, "a repeat: line k is the producer's sequence N + k - 1", .min = 1,
+         .max = PRODUCER_SEQ_MAX, .needs = "producer"},
         {"json", OPTION_FLAG, &append.json, "a JSON row for each entry"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"append", "NAME [FILE | -]", 1, 2, .options = options};
     uint8_t node;
     int first, status;
 
-    if (!cli_parse(argc, argv, "append NAME [--file FILE | -] [OPTIONS]", options, 1, 2, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status) || (status = cli_log_name("append", argv[first])) != 0 ||
+        (status = choose_input(argc - first == 2 ? argv[first + 1] : NULL, &file)) != 0)
         return status;
-    if (argc - first == 2)
-        file = argv[first + 1];
-    if (durability != NULL && !cairn_durability_parse(durability, &wanted))
-        return cli_usage("append: --durability does not take '%s' (memory, disk)", durability);
-    if (append.key_until != NULL && strlen(append.key_until) != 1)
-        return cli_usage("append: --key-until takes one character");
-    if ((status = parse_producer(producer_text, &producer, &producer_of)) != 0)
-        return status;
-    if (producer == 0 && (seq != 0 || epoch != 0))
-        return cli_usage("append: --seq and --epoch need --producer");
-    if (deadline_ms > DEADLINE_MS_MAX)
-        return cli_usage("append: --deadline-ms is at most %u, a day", DEADLINE_MS_MAX);
+    if (durability != NULL)
+        cairn_durability_parse(durability, &wanted);
     if ((status = cli_cluster(cluster, &append.cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)
         return status;
     if (append.session_file != NULL &&
@@ -402,7 +391,7 @@ cmd_append(int argc, char **argv)
         .via = node,
         .ack = ack,
         .deadline_ns = deadline_ms * 1000000,
-        .producer = producer,
+        .producer = producer.id,
         .first_seq = seq,
         .producer_epoch = epoch,
     };
@@ -410,7 +399,7 @@ cmd_append(int argc, char **argv)
     append.look_up_ns = LOOK_UP_NS;
     status = open_session(&append);
     if (status == 0)
-        status = check_cluster(&append, &producer_of);
+        status = check_cluster(&append, &producer.of);
     if (status == 0 && wanted == CAIRN_DISK)
         status = check_durable(&append.cluster, argv[first]);
     if (status == 0)

@@ -105,41 +105,24 @@ struct given {
     uint32_t heartbeat_us, timeout_us, clock_bound_ms, memory_mib;
 };
 
-static const char *const verbs[] = {"bootstrap", "show", "set", "add", "remove", "recover"};
-
-static bool
-is_verb(const char *word)
-{
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-        if (strcmp(verbs[i], word) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* What `set`, `add` and `remove` ask for; 0, or what to exit with. */
 static int
 take_change(const char *verb, const char *name, const struct given *given, struct agreed_change *out)
 {
-    bool sets = strcmp(verb, "set") == 0;
-
     *out = (struct agreed_change){
         .heartbeat_ns = given->heartbeat_us * 1000ull,
         .timeout_ns = given->timeout_us * 1000ull,
         .clock_bound_ns = given->clock_bound_ms * 1000000ull,
         .memory_mib = given->memory_mib,
     };
-    if (sets !=
-        (given->heartbeat_us != 0 || given->timeout_us != 0 || given->clock_bound_ms != 0 || given->memory_mib != 0))
-        return cli_usage(sets
-                             ? "cluster set: what is to change (--heartbeat-us, --timeout-us, --clock-bound-ms, "
-                               "--memory-mib)?"
-                             : "cluster %s: it takes no --heartbeat-us, --timeout-us, --clock-bound-ms or --memory-mib",
-                         verb);
+    if (strcmp(verb, "set") == 0 && given->heartbeat_us == 0 && given->timeout_us == 0 && given->clock_bound_ms == 0 &&
+        given->memory_mib == 0)
+        return cli_usage(
+            "cluster set: what is to change (--heartbeat-us, --timeout-us, --clock-bound-ms, --memory-mib)?");
     if (name == NULL)
         return 0;
     if (!cairn_name_is_valid(name))
-        return cli_usage("'%s': %s", name, agreed_refusal_text(AGREED_NO_NAME));
+        return cli_usage("cluster %s: '%s': %s", verb, name, agreed_refusal_text(AGREED_NO_NAME));
     snprintf(verb[0] == 'a' ? out->add : out->remove, CAIRN_NAME_BYTES, "%s", name);
     return 0;
 }
@@ -148,38 +131,38 @@ int
 cmd_cluster(int argc, char **argv)
 {
     const char *cluster_file = NULL, *via = NULL, *from = NULL, *without = NULL, *verb, *name;
-    bool json = false, names, changes;
+    bool json = false, changes;
     struct given given = {0};
     struct agreed_change change;
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"via", OPTION_TEXT, &via, "show: ask this node"},
-        {"from", OPTION_TEXT, &from, "recover: go on from what this node holds"},
-        {"without", OPTION_TEXT, &without, "recover: give up what these nodes may hold, names with commas"},
-        {"heartbeat-us", OPTION_U32, &given.heartbeat_us, "set: how often each node tells all others that it lives"},
-        {"timeout-us", OPTION_U32, &given.timeout_us,
-         "set: so long unheard, a node is suspected, and leases rest on it"},
-        {"clock-bound-ms", OPTION_U32, &given.clock_bound_ms, "set: how far wall clocks may be apart"},
-        {"memory-mib", OPTION_U32, &given.memory_mib, "set: what each node has for its logs, at least"},
+        {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"via", OPTION_NODE, &via, "ask this node", .verbs = "show"},
+        {"from", OPTION_NODE, &from, "go on from what this node holds", .verbs = "recover"},
+        {"without", OPTION_NODES, &without, "give up what these nodes may hold", .verbs = "recover"},
+        {"heartbeat-us", OPTION_U32, &given.heartbeat_us, "how often each node tells all others that it lives",
+         .min = HEARTBEAT_MIN_NS / 1000, .max = TIMEOUT_MAX_NS / 3000, .unit = "us", .verbs = "set"},
+        {"timeout-us", OPTION_U32, &given.timeout_us, "so long unheard, a node is suspected, and leases rest on it",
+         .min = 3 * HEARTBEAT_MIN_NS / 1000, .max = TIMEOUT_MAX_NS / 1000, .unit = "us", .verbs = "set"},
+        {"clock-bound-ms", OPTION_U32, &given.clock_bound_ms, "how far wall clocks may be apart",
+         .min = CLOCK_BOUND_MIN_NS / 1000000, .max = CLOCK_BOUND_MAX_NS / 1000000, .unit = "ms", .verbs = "set"},
+        {"memory-mib", OPTION_U32, &given.memory_mib, "what each node has for its logs, at least",
+         .min = MEMORY_MIB_MIN, .max = MEMORY_MIB_MAX, .unit = "MiB", .verbs = "set"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
+    static const struct cli_verb verbs[] = {{"bootstrap", "", 0, 0}, {"show", "", 0, 0},       {"set", "", 0, 0},
+                                            {"add", "NODE", 1, 1},   {"remove", "NODE", 1, 1}, {"recover", "", 0, 0},
+                                            {NULL, NULL, 0, 0}};
+    const struct cli_grammar grammar = {"cluster", .verbs = verbs, .options = options};
     struct cluster_config cluster;
     uint8_t node;
     int first, status;
 
-    if (!cli_parse(argc, argv, "cluster bootstrap|show|set|add NODE|remove NODE|recover [OPTIONS]", options, 1, 2,
-                   &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     verb = argv[first];
     name = argv[first + 1];
-    if (!is_verb(verb))
-        return cli_usage("cluster: unknown verb '%s' (bootstrap, show, set, add, remove, recover)", verb);
-    names = strcmp(verb, "add") == 0 || strcmp(verb, "remove") == 0;
-    changes = names || strcmp(verb, "set") == 0;
-    if (names != (name != NULL))
-        return names ? cli_usage("cluster %s: which node?", verb)
-                     : cli_usage("cluster %s: it takes no argument '%s'", verb, name);
+    changes = name != NULL || strcmp(verb, "set") == 0;
     if (strcmp(verb, "recover") == 0 && from == NULL)
         return cli_usage("cluster recover: --from NODE says whose state is what counts from now on");
     if ((status = take_change(verb, name, &given, &change)) != 0 ||

@@ -207,29 +207,30 @@ print_result(const struct demo *demo)
 int
 cmd_demo(int argc, char **argv)
 {
-    static struct demo demo = {.nodes = 3};
+    static struct demo demo;
     const struct cli_option options[] = {
-        {"input", OPTION_TEXT, &demo.input, "the file whose lines are appended; default: one the machine has"},
-        {"nodes", OPTION_U32, &demo.nodes, "3 to 5; default 3"},
-        {"report", OPTION_TEXT, &demo.report, "leave an HTML page here"},
+        {"input", OPTION_FILE, &demo.input, "the file whose lines are appended; default: one the machine has"},
+        /* A cut-off node must leave a majority, and ethdevs (two a link) are at most 32. */
+        {"nodes", OPTION_U32, &demo.nodes, "how many; default 3", .min = 3, .max = 5},
+        {"report", OPTION_FILE, &demo.report, "leave an HTML page here"},
         {"json", OPTION_FLAG, &demo.json, "JSON rows; the last one sums up"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"demo", "[bank|social|shop]", 0, 1, .options = options};
     int first, status;
 
-    if (!cli_parse(argc, argv, "demo [bank|social|shop] [OPTIONS]", options, 0, 1, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     if (first < argc) {
-        if (demo.input != NULL || demo.nodes != 3)
+        if (demo.input != NULL || demo.nodes != 0)
             return cli_usage("demo %s: it has its own entries and three nodes (--report and --json may be given)",
                              argv[first]);
         if (story_play(argv[first], demo.report, demo.json, &status))
             return status;
         return cli_usage("demo: there is no story '%s' (bank, social, shop)", argv[first]);
     }
-    /* A cut-off node must leave a majority, and ethdevs (two a link) are at most 32. */
-    if (demo.nodes < 3 || demo.nodes > 5)
-        return cli_usage("demo: --nodes is 3 to 5");
+    if (demo.nodes == 0)
+        demo.nodes = 3;
     if ((status = load_input(&demo)) != 0)
         return status;
     if ((status = start(&demo)) == 0) {

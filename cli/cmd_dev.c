@@ -18,6 +18,8 @@
 
 #define READY_NS 20000000000u
 #define STOP_NS 5000000000u
+#define NODES_DEFAULT 3u
+#define NODES_MAX 9u
 
 struct dev {
     struct cluster_config cluster;
@@ -325,6 +327,15 @@ found_cluster(const struct dev *dev)
     return 0;
 }
 
+/* Who may be a client is what somebody wrote into the file. */
+static void
+keep_clients(struct dev *dev, const struct cluster_config *before)
+{
+    dev->cluster.client_users_count = before->client_users_count;
+    memcpy(dev->cluster.client_users, before->client_users, sizeof(dev->cluster.client_users));
+    memcpy(dev->cluster.client_group, before->client_group, sizeof(dev->cluster.client_group));
+}
+
 /* A new id each time for a cluster in memory: what the nodes held ended with them, so nothing of a former run may
  * be taken for this one's. One on disk goes on as what it was. */
 static int
@@ -349,6 +360,8 @@ make_cluster(struct dev *dev, uint32_t memory_mib, bool durability_given)
                 "cairn: the cluster that ran in %s kept its logs in memory: they ended with it, this one "
                 "starts empty\n",
                 dev->cluster.directory);
+    if (known)
+        keep_clients(dev, &before);
     if (getrandom(&dev->cluster.id, sizeof(dev->cluster.id), 0) != sizeof(dev->cluster.id))
         dev->cluster.id = (uint32_t)cli_now_ns();
     dev->cluster.memory_mib = memory_mib != 0 ? memory_mib : default_memory_mib(dev->cluster.nodes);
@@ -398,44 +411,47 @@ cmd_dev(int argc, char **argv)
     const char *directory = NULL, *transport = "memif", *durability = NULL, *profile = "shared";
     uint32_t nodes = 0, memory_mib = 0, clock_bound_ms = 0;
     const struct cli_option options[] = {
-        {"nodes", OPTION_U32, &nodes, "how many; default 3"},
-        {"dir", OPTION_TEXT, &directory,
+        {"nodes", OPTION_U32, &nodes, "how many; default 3", .min = 1, .max = NODES_MAX},
+        {"dir", OPTION_FILE, &directory,
          "where its files are; default cairn-dev in XDG_RUNTIME_DIR, else /tmp/cairn-dev-UID"},
-        {"transport", OPTION_TEXT, &transport,
-         "memif (the default), or netns: a network namespace for each node, whose links can be cut (root)"},
-        {"durability", OPTION_TEXT, &durability,
-         "memory (the default) or disk: what a directory holds goes on as it is"},
-        {"profile", OPTION_TEXT, &profile, "shared, dedicated or wan: heartbeat and timeout"},
-        {"clock-bound-ms", OPTION_U32, &clock_bound_ms, "how far wall clocks may be apart; default 60000"},
-        {"memory-mib", OPTION_U32, &memory_mib, "for the logs of each node; default: half the machine's, shared"},
-        {"idle", OPTION_TEXT, &dev.idle, "sleep (adaptive, the default), yield or spin"},
+        {"transport", OPTION_WORD, &transport,
+         "default memif; netns: a network namespace for each node, whose links can be cut (root)",
+         .unit = "memif|netns"},
+        {"durability", OPTION_WORD, &durability, "default memory; disk: what a directory holds goes on as it is",
+         .unit = "memory|disk"},
+        {"profile", OPTION_WORD, &profile, "heartbeat and timeout; default shared", .unit = "shared|dedicated|wan"},
+        {"clock-bound-ms", OPTION_U32, &clock_bound_ms, "how far wall clocks may be apart; default 60000",
+         .min = CLOCK_BOUND_MIN_NS / 1000000, .max = CLOCK_BOUND_MAX_NS / 1000000, .unit = "ms"},
+        {"memory-mib", OPTION_U32, &memory_mib, "for the logs of each node; default: half the machine's, shared",
+         .min = MEMORY_MIB_MIN, .max = MEMORY_MIB_MAX, .unit = "MiB"},
+        {"idle", OPTION_WORD, &dev.idle, "what nodes do between turns; default sleep, which adapts",
+         .unit = "sleep|yield|spin"},
         {"metrics", OPTION_U32, &dev.metrics_port,
-         "each node serves /metrics for Prometheus: n1 on this port of this machine, n2 on the next, ..."},
+         "each node serves /metrics for Prometheus: n1 on this port of this machine, n2 on the next, ...", .min = 1,
+         .max = 65535},
         {"allow-faults", OPTION_FLAG, &dev.allow_faults, "let 'cairn fault' in"},
         {"detach", OPTION_FLAG, &dev.detach, "return when it is ready"},
-        {"stop", OPTION_FLAG, &dev.stop, "end the one that runs in --dir"},
+        {"stop", OPTION_FLAG, &dev.stop, "end the one that runs in --dir",
+         .apart = "nodes|transport|durability|profile|clock-bound-ms|memory-mib|idle|metrics|allow-faults|detach"},
         {"json", OPTION_FLAG, &dev.json, "a JSON row when it is ready"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"dev", "", 0, 0, .options = options};
     int first, status;
 
-    if (!cli_parse(argc, argv, "dev [OPTIONS]", options, 0, 0, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     dev.nodes_given = nodes != 0;
     if (nodes == 0)
-        nodes = 3;
-    if (nodes < 1 || nodes > 9)
-        return cli_usage("dev: --nodes is 1 to 9");
-    if (!cluster_transport_parse(transport, &dev.cluster.transport) || dev.cluster.transport == TRANSPORT_RING)
-        return cli_usage("dev: --transport does not take '%s' (memif, netns)", transport);
-    if (durability != NULL && !cairn_durability_parse(durability, &dev.cluster.durability))
-        return cli_usage("dev: --durability does not take '%s' (memory, disk)", durability);
-    if (!cluster_profile_parse(profile, &dev.cluster.profile))
-        return cli_usage("dev: --profile does not take '%s' (shared, dedicated, wan)", profile);
-    if (dev.metrics_port > 65535 - nodes)
-        return cli_usage("dev: --metrics is a port, with one for each node behind it");
-    if (clock_bound_ms != 0 && (clock_bound_ms < 100 || clock_bound_ms > 3600000))
-        return cli_usage("dev: --clock-bound-ms is 100 to 3600000");
+        nodes = NODES_DEFAULT;
+    if (dev.metrics_port + nodes - 1 > 65535)
+        return cli_usage(
+            "dev: --metrics does not take '%u' (expected a port from 1 to %u, as each of %u nodes has one)",
+            dev.metrics_port, 65536 - nodes, nodes);
+    cluster_transport_parse(transport, &dev.cluster.transport);
+    if (durability != NULL)
+        cairn_durability_parse(durability, &dev.cluster.durability);
+    cluster_profile_parse(profile, &dev.cluster.profile);
     dev.cluster.clock_bound_ms = clock_bound_ms;
     dev.cluster.nodes = nodes;
     if ((status = make_directory(directory, dev.cluster.directory, sizeof(dev.cluster.directory))) != 0)

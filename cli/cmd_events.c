@@ -103,11 +103,12 @@ cmd_events(int argc, char **argv)
     const char *cluster_file = NULL;
     bool json = false, follow = false;
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"follow", OPTION_FLAG, &follow, "go on as things happen"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"events", "", 0, 0, .options = options};
     struct timespec pause = {.tv_nsec = 30000000};
     json_int_t next[CAIRN_NODES_MAX] = {0};
     struct cli_answers answers = {0};
@@ -116,7 +117,7 @@ cmd_events(int argc, char **argv)
     char text[512];
     int first, status;
 
-    if (!cli_parse(argc, argv, "events [OPTIONS]", options, 0, 0, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;

@@ -16,32 +16,43 @@ add_rule(struct rules *rules, const struct cluster_config *cluster, uint8_t from
     json_array_append_new(rules->by_node[from], rule);
 }
 
+/* One group, 'n1,n2', which gets that number. */
+static int
+parse_group(const struct cluster_config *cluster, char *names, int number, int *group)
+{
+    char *rest = names, *name;
+
+    while ((name = strsep(&rest, ",")) != NULL) {
+        uint8_t node;
+        int status = cli_node(cluster, name, &node);
+
+        if (status != 0)
+            return status;
+        if (group[node] > 0)
+            return cli_usage("fault partition: '%s' is named twice", name);
+        group[node] = number;
+    }
+    return 0;
+}
+
 /* 'n1,n2|n3': the group of each node. Nodes not named are alone. */
 static int
 parse_partition(const struct cluster_config *cluster, const char *text, int *group)
 {
-    char copy[512], *rest_groups = NULL;
-    int number = 1;
+    char *copy = strdup(text), *rest = copy, *part;
+    int number = 1, status = copy == NULL ? cli_fail("no memory") : 0;
 
-    snprintf(copy, sizeof(copy), "%s", text);
     for (uint32_t i = 0; i < cluster->nodes; i++)
         group[i] = -1 - (int)i;
-    for (char *part = strtok_r(copy, "|", &rest_groups); part != NULL; part = strtok_r(NULL, "|", &rest_groups)) {
-        char *rest_names = NULL;
-
-        for (char *name = strtok_r(part, ", ", &rest_names); name != NULL; name = strtok_r(NULL, ", ", &rest_names)) {
-            uint8_t node;
-            int status = cli_node(cluster, name, &node);
-
-            if (status != 0)
-                return status;
-            if (group[node] > 0)
-                return cli_usage("fault partition: '%s' is named twice", name);
-            group[node] = number;
-        }
-        number++;
+    while (status == 0 && (part = strsep(&rest, "|")) != NULL) {
+        if (part[0] == '\0')
+            status = cli_usage("fault partition: '%s' has a group of nobody (expected groups such as 'n1,n2|n3')",
+                               text);
+        else
+            status = parse_group(cluster, part, number++, group);
     }
-    return 0;
+    free(copy);
+    return status;
 }
 
 static int
@@ -59,51 +70,45 @@ partition(struct rules *rules, const struct cluster_config *cluster, const char 
     return status;
 }
 
-static int
-parse_effect(const char *text, json_t *rule)
+/* What a link does to what goes over it. */
+struct effects {
+    double drop, delay_us, dup, reorder, corrupt; /* below 0: not given */
+};
+
+static json_t *
+rule_of(const struct cli_option *effects)
 {
-    static const char *const keys[] = {"drop", "delay_us", "dup", "reorder", "corrupt"};
-    const char *equals = strchr(text, '=');
+    json_t *rule = json_object();
 
-    for (size_t i = 0; equals != NULL && i < sizeof(keys) / sizeof(*keys); i++) {
-        char *end;
-        double value = strtod(equals + 1, &end);
+    for (; effects->name != NULL; effects++) {
+        double value = *(const double *)effects->value;
 
-        if (strlen(keys[i]) != (size_t)(equals - text) || strncmp(keys[i], text, strlen(keys[i])) != 0)
-            continue;
-        if (*end != '\0' || end == equals + 1 || value < 0 || (i != 1 && value > 1) || value > 1e7)
-            return cli_usage("fault link: '%s' is out of range (shares are 0 to 1, delay_us up to 10000000)", text);
-        json_object_set_new(rule, keys[i], json_real(value));
-        return 0;
+        if (value >= 0)
+            json_object_set_new(rule, effects->name, json_real(value));
     }
-    return cli_usage("fault link: '%s' is none of drop= delay_us= dup= reorder= corrupt=", text);
+    return rule;
 }
 
+/* text: 'n1>n3' */
 static int
-link_rule(struct rules *rules, const struct cluster_config *cluster, int argc, char **argv)
+link_rule(struct rules *rules, const struct cluster_config *cluster, const char *text, const struct cli_option *effects)
 {
-    char copy[160], *to_name;
-    json_t *rule = json_object();
-    uint8_t from, to;
-    int status;
+    char *names = strdup(text), *to_name = names == NULL ? NULL : strchr(names, '>');
+    uint8_t from = CAIRN_NODE_NONE, to = CAIRN_NODE_NONE;
+    int status = names == NULL ? cli_fail("no memory") : 0;
 
-    snprintf(copy, sizeof(copy), "%s", argv[0]);
-    to_name = strchr(copy, '>');
-    if (to_name == NULL) {
-        json_decref(rule);
-        return cli_usage("fault link: '%s' should read 'n1>n3'", argv[0]);
+    if (status == 0 && to_name == NULL)
+        status = cli_usage("fault link: '%s' does not say which link (expected 'n1>n3')", text);
+    else if (status == 0) {
+        *to_name++ = '\0';
+        if ((status = cli_node(cluster, names, &from)) == 0)
+            status = cli_node(cluster, to_name, &to);
     }
-    *to_name++ = '\0';
-    if ((status = cli_node(cluster, copy, &from)) == 0)
-        status = cli_node(cluster, to_name, &to);
-    for (int i = 1; status == 0 && i < argc; i++)
-        status = parse_effect(argv[i], rule);
-    if (status == 0 && (from == to || argc < 2))
-        status = cli_usage("fault link: it needs two nodes and an effect, e.g. 'n1>n3' drop=0.2");
+    if (status == 0 && from == to)
+        status = cli_usage("fault link: '%s' is no link: it needs two nodes, such as 'n1>n3'", text);
     if (status == 0)
-        add_rule(rules, cluster, from, to, rule);
-    else
-        json_decref(rule);
+        add_rule(rules, cluster, from, to, rule_of(effects));
+    free(names);
     return status;
 }
 
@@ -140,35 +145,53 @@ apply(const struct cluster_config *cluster, struct rules *rules, bool merge)
     return status;
 }
 
+/* Of the verb that is named. */
+static int
+collect_rules(struct rules *rules, const struct cluster_config *cluster, const char *verb, const char *text,
+              const struct cli_option *effects)
+{
+    if (strcmp(verb, "partition") == 0)
+        return partition(rules, cluster, text);
+    return strcmp(verb, "link") == 0 ? link_rule(rules, cluster, text, effects) : 0;
+}
+
 int
 cmd_fault(int argc, char **argv)
 {
+    static const struct cli_verb verbs[] = {
+        {"partition", "'n1,n2|n3'", 1, 1}, {"link", "'n1>n3' EFFECT...", 2, 6}, {"heal", "", 0, 0}, {NULL, NULL, 0, 0}};
     const char *cluster_file = NULL;
     bool json = false;
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"json", OPTION_FLAG, &json, "a JSON row when it is in force"},
         OPTIONS_END,
     };
+    struct effects given = {-1, -1, -1, -1, -1};
+    const struct cli_option effects[] = {
+        {"drop", OPTION_DECIMAL, &given.drop, "link: the share of frames that are lost", .max = 1},
+        {"delay_us", OPTION_DECIMAL, &given.delay_us, "link: how late each is", .max = 10000000, .unit = "us"},
+        {"dup", OPTION_DECIMAL, &given.dup, "link: the share that comes twice", .max = 1},
+        {"reorder", OPTION_DECIMAL, &given.reorder, "link: the share that is overtaken", .max = 1},
+        {"corrupt", OPTION_DECIMAL, &given.corrupt, "link: the share that is damaged", .max = 1},
+        OPTIONS_END,
+    };
+    const struct cli_grammar grammar = {"fault", .verbs = verbs, .options = options, .effects = effects};
     struct cluster_config cluster;
-    struct rules rules;
+    struct rules rules = {0};
     const char *verb;
     int first, status;
 
-    if (!cli_parse(argc, argv, "fault partition 'n1,n2|n3' | link 'n1>n3' drop=0.2 delay_us=50 ... | heal", options, 1,
-                   8, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
+    verb = argv[first];
+    if ((strcmp(verb, "link") == 0 &&
+         (status = cli_effects("fault link", effects, argc - first - 2, argv + first + 2)) != 0) ||
+        (status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;
     for (uint32_t i = 0; i < cluster.nodes; i++)
         rules.by_node[i] = json_array();
-    verb = argv[first];
-    if (strcmp(verb, "partition") == 0 && argc - first == 2)
-        status = partition(&rules, &cluster, argv[first + 1]);
-    else if (strcmp(verb, "link") == 0 && argc - first >= 2)
-        status = link_rule(&rules, &cluster, argc - first - 1, argv + first + 1);
-    else if (strcmp(verb, "heal") != 0 || argc - first != 1)
-        status = cli_usage("fault: use partition 'n1,n2|n3', link 'n1>n3' EFFECT..., or heal");
+    status = collect_rules(&rules, &cluster, verb, argv[first + 1], effects);
     if (status == 0)
         status = apply(&cluster, &rules, strcmp(verb, "link") == 0);
     for (uint32_t i = 0; i < cluster.nodes; i++)

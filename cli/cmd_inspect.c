@@ -397,10 +397,10 @@ cmd_inspect(int argc, char **argv)
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"inspect", "DIR...", 1, CAIRN_NODES_MAX, .options = options};
     int first, status;
 
-    if (!cli_parse(argc, argv, "inspect DIR... [--log NAME] [--digest] [--verify]", options, 1, CAIRN_NODES_MAX, &first,
-                   &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     if (digest && argc - first > 1)
         return compare(argv + first, argc - first, only, json);

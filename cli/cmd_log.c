@@ -4,14 +4,22 @@
 #include <time.h>
 
 #include "agree.h"
+#include "plausible.h"
 
 #define WAIT_NS 10000000000u
 #define TRIM_WAIT_NS 1000000000u
 #define CUT_OFF_WAIT_NS 500000000u
+#define NOT_GIVEN UINT64_MAX
+#define NS_PER_MS 1000000u
+/* Within what nodes apply: what is agreed on comes into force. */
+#define RETAIN_BYTES_MAX (1ull << 60)
+#define RETAIN_AGE_MIN_NS 1000000000u
+#define RETAIN_AGE_MAX_NS (36500ull * 86400 * 1000000000)
 
 struct log_options {
-    const char *cluster_file, *durability, *members, *when_cut, *retain_bytes, *retain_age, *from, *without;
-    uint64_t trim_before;
+    const char *cluster_file, *durability, *members, *when_cut, *from, *without;
+    uint64_t retain_bytes, retain_age_ns; /* NOT_GIVEN */
+    uint64_t trim_before;                 /* 0: not given */
     int policy, deny;
     bool json;
 };
@@ -102,18 +110,14 @@ wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wa
 static int
 member_names(const struct cluster_config *cluster, const char *members, json_t *names)
 {
-    char text[512], *rest = NULL;
+    cairn_node_set set;
+    int status = cli_nodes(cluster, members, &set);
 
-    snprintf(text, sizeof(text), "%s", members == NULL ? "" : members);
-    for (char *word = strtok_r(text, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest)) {
-        uint8_t node;
-        int status = cli_node(cluster, word, &node);
-
-        if (status != 0)
-            return status;
-        json_array_append_new(names, json_string(word));
+    for (uint8_t i = 0; status == 0 && i < cluster->nodes; i++) {
+        if (set >> i & 1)
+            json_array_append_new(names, json_string(cluster->names[i]));
     }
-    return 0;
+    return status;
 }
 
 /* The entry of the catalog that makes or changes a log: an operation, a name, and how the log is to be. */
@@ -158,9 +162,6 @@ create_and_wait(const struct cluster_config *cluster, const char *name, json_t *
         json_decref(names);
         return status;
     }
-    if (!cairn_name_is_valid(name))
-        return cli_usage("'%s' is no name for a log (1 to 63 letters, digits, '.', '-' and '_', not starting with _)",
-                         name);
     entry = catalog_entry("create", name, rules);
     if (durability != NULL)
         json_object_set_new(entry, "durability", json_string(durability));
@@ -239,6 +240,28 @@ beginnings(const struct cluster_config *cluster, const char *name, uint64_t lsn,
     return rows;
 }
 
+/* What is not there yet is not trimmed ahead of time: a wrong number would take what comes later. */
+static int
+refuse_beyond_end(const struct cluster_config *cluster, const char *name, uint64_t lsn)
+{
+    struct cli_answers answers = {0};
+    json_int_t last_lsn = -1;
+
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        const json_t *row = cli_log_row(answers.by_node[i], name);
+        json_int_t last = row == NULL ? -1 : json_integer_value(json_object_get(row, "last_lsn"));
+
+        last_lsn = last > last_lsn ? last : last_lsn;
+    }
+    cli_answers_free(&answers);
+    /* Where no node knows the log, that is said by who asks next. */
+    if (last_lsn < 0 || lsn <= (uint64_t)last_lsn + 1)
+        return 0;
+    return cli_fail("nothing is trimmed: --before %lu is beyond the end of log '%s', whose last lsn is %lld",
+                    (unsigned long)lsn, name, last_lsn);
+}
+
 /* Until every node that answers has given up what it may, or for a second: a member that lags behind holds it back. */
 static int
 trim_and_tell(const struct cluster_config *cluster, const char *name, uint64_t lsn, bool json)
@@ -250,8 +273,8 @@ trim_and_tell(const struct cluster_config *cluster, const char *name, uint64_t l
     int status;
     size_t i;
 
-    if (lsn < 2)
-        return cli_usage("log trim: --before LSN says what may go: entries below LSN (2 or more)");
+    if ((status = refuse_beyond_end(cluster, name, lsn)) != 0)
+        return status;
     rules = json_pack("{s:I}", "trim_before", (json_int_t)lsn);
     status = set_and_wait(cluster, "trim", name, rules);
     json_decref(rules);
@@ -272,38 +295,20 @@ trim_and_tell(const struct cluster_config *cluster, const char *name, uint64_t l
     return status != 0 ? status : cli_end(EXIT_DONE);
 }
 
-/* What is given on the command line of how a log is to be, in the words of a status row. 0, or what to exit with. */
-static int
+/* What is given on the command line of how a log is to be, in the words of a status row. */
+static void
 rules_of(const struct log_options *given, json_t *rules)
 {
-    static const char *const size_units[] = {"K", "M", "G", "T", NULL}, *const time_units[] = {"s", "m", "h", "d",
-                                                                                               NULL};
-    static const uint64_t sizes[] = {1ull << 10, 1ull << 20, 1ull << 30, 1ull << 40};
-    static const uint64_t times_ms[] = {1000, 60000, 3600000, 86400000};
-    uint64_t number;
-
     if (given->policy >= 0)
         json_object_set_new(rules, "policy", json_string(cairn_policy_name((enum cairn_policy)given->policy)));
     if (given->deny != 0)
         json_object_set_new(rules, "deny", json_string(cairn_deny_name((enum cairn_deny)given->deny)));
-    if (given->when_cut != NULL && strcmp(given->when_cut, "deny") != 0 && strcmp(given->when_cut, "cp") != 0)
-        return cli_usage("log: --when-cut does not take '%s' (deny, cp)", given->when_cut);
     if (given->when_cut != NULL)
         json_object_set_new(rules, "when_cut", json_string(given->when_cut));
-    if (given->retain_bytes != NULL) {
-        if (!cli_with_unit(given->retain_bytes, size_units, sizes, &number))
-            return cli_usage("log: --retain-bytes does not take '%s' (a number of bytes, or with K, M, G or T; 0 keeps "
-                             "everything)",
-                             given->retain_bytes);
-        json_object_set_new(rules, "retain_bytes", json_integer((json_int_t)number));
-    }
-    if (given->retain_age != NULL) {
-        if (!cli_with_unit(given->retain_age, time_units, times_ms, &number) || (number != 0 && number < 1000))
-            return cli_usage("log: --retain-age does not take '%s' (such as 30s, 10m, 12h, 7d; 0 keeps everything)",
-                             given->retain_age);
-        json_object_set_new(rules, "retain_age_ms", json_integer((json_int_t)number));
-    }
-    return 0;
+    if (given->retain_bytes != NOT_GIVEN)
+        json_object_set_new(rules, "retain_bytes", json_integer((json_int_t)given->retain_bytes));
+    if (given->retain_age_ns != NOT_GIVEN)
+        json_object_set_new(rules, "retain_age_ms", json_integer((json_int_t)(given->retain_age_ns / NS_PER_MS)));
 }
 
 static void
@@ -363,18 +368,17 @@ static int
 run_verb(const struct cluster_config *cluster, const char *verb, const char *name, struct log_options *given)
 {
     json_t *rules = json_object();
-    int status = 0;
+    int status;
 
     if (strcmp(verb, "create") == 0 && given->deny == 0)
         given->deny = CAIRN_DENY_WRITES;
-    if ((status = rules_of(given, rules)) == 0) {
-        if (strcmp(verb, "create") == 0)
-            status = create_and_wait(cluster, name, rules, given->durability, given->members);
-        else if (json_object_size(rules) == 0)
-            status = cli_usage("log set: nothing to change is given ('cairn log set --help' shows what there is)");
-        else
-            status = set_and_wait(cluster, "set", name, rules);
-    }
+    rules_of(given, rules);
+    if (strcmp(verb, "create") == 0)
+        status = create_and_wait(cluster, name, rules, given->durability, given->members);
+    else if (json_object_size(rules) == 0)
+        status = cli_usage("log set: nothing to change is given ('cairn log set --help' shows what there is)");
+    else
+        status = set_and_wait(cluster, "set", name, rules);
     json_decref(rules);
     return status;
 }
@@ -382,54 +386,57 @@ run_verb(const struct cluster_config *cluster, const char *verb, const char *nam
 static int
 check_usage(const struct log_options *given, const char *verb, const char *name)
 {
-    enum cairn_durability parsed;
+    char what[32];
 
-    if (strcmp(verb, "list") != 0 && strcmp(verb, "create") != 0 && strcmp(verb, "set") != 0 &&
-        strcmp(verb, "trim") != 0 && strcmp(verb, "adopt") != 0)
-        return cli_usage("log: unknown verb '%s' (create, set, trim, adopt, list)", verb);
-    if (strcmp(verb, "list") != 0 && name == NULL)
-        return cli_usage("log %s: a NAME is missing", verb);
-    if ((strcmp(verb, "set") == 0 || strcmp(verb, "trim") == 0) && name[0] == '_')
-        return cli_usage("log %s: names that begin with '_' belong to the system: nobody changes '%s'", verb, name);
-    if (given->durability != NULL && !cairn_durability_parse(given->durability, &parsed))
-        return cli_usage("log: --durability does not take '%s' (memory, disk)", given->durability);
-    if (given->durability != NULL && strcmp(verb, "create") != 0)
-        return cli_usage("log %s: --durability is chosen when a log is created", verb);
-    if ((given->from != NULL || given->without != NULL) && strcmp(verb, "adopt") != 0)
-        return cli_usage("log %s: --from and --without are of 'log adopt'", verb);
     if (strcmp(verb, "create") == 0 && given->policy < 0)
         return cli_usage("log create: --policy cp|ap|adaptive|ca is missing");
-    return 0;
+    if (strcmp(verb, "trim") == 0 && given->trim_before == 0)
+        return cli_usage("log trim: --before LSN says what may go: entries below LSN");
+    /* Of the catalog it says itself why not. */
+    if (name == NULL || (strcmp(verb, "adopt") == 0 && strcmp(name, CATALOG_NAME) == 0))
+        return 0;
+    snprintf(what, sizeof(what), "log %s", verb);
+    return cli_log_name(what, name);
 }
 
 int
 cmd_log(int argc, char **argv)
 {
-    struct log_options given = {.policy = -1};
+    struct log_options given = {.policy = -1, .retain_bytes = NOT_GIVEN, .retain_age_ns = NOT_GIVEN};
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &given.cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"policy", OPTION_POLICY, &given.policy, "what the log does when cut off from a majority"},
-        {"deny", OPTION_DENY, &given.deny, "what a cut-off node denies; default writes"},
-        {"when-cut", OPTION_TEXT, &given.when_cut, "under ca, with a member cut off: deny, or go on as cp"},
-        {"members", OPTION_TEXT, &given.members, "create: who votes in the beginning, e.g. n1,n2,n3 (all)"},
-        {"durability", OPTION_TEXT, &given.durability, "create: memory or disk; default: as the cluster file says"},
-        {"retain-bytes", OPTION_TEXT, &given.retain_bytes, "keep at least so much (K, M, G, T); 0: everything"},
-        {"retain-age", OPTION_TEXT, &given.retain_age, "keep what is younger (30s, 10m, 12h, 7d); 0: everything"},
-        {"before", OPTION_U64, &given.trim_before, "trim: entries below this lsn may go"},
-        {"from", OPTION_TEXT, &given.from,
-         "adopt: the node whose history goes on (without it: what either choice loses)"},
-        {"without", OPTION_TEXT, &given.without, "adopt: nodes that do not answer, given up unheard"},
+        {"cluster", OPTION_FILE, &given.cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"policy", OPTION_POLICY, &given.policy, "what the log does when cut off from a majority",
+         .verbs = "create|set"},
+        {"deny", OPTION_DENY, &given.deny, "what a cut-off node denies; default writes", .verbs = "create|set"},
+        {"when-cut", OPTION_WORD, &given.when_cut, "under ca, with a member cut off: deny, or go on as cp",
+         .unit = "deny|cp", .verbs = "create|set"},
+        {"members", OPTION_NODES, &given.members, "who votes in the beginning, e.g. n1,n2,n3; default all",
+         .verbs = "create"},
+        {"durability", OPTION_WORD, &given.durability, "where its entries are; default: as the cluster file says",
+         .unit = "memory|disk", .verbs = "create"},
+        {"retain-bytes", OPTION_SIZE, &given.retain_bytes, "keep at least so much; 0: everything", .min = 1,
+         .max = RETAIN_BYTES_MAX, .or_zero = true, .verbs = "create|set"},
+        {"retain-age", OPTION_DURATION, &given.retain_age_ns, "keep what is younger (30s, 10m, 12h, 7d); 0: everything",
+         .min = RETAIN_AGE_MIN_NS, .max = RETAIN_AGE_MAX_NS, .step = NS_PER_MS, .or_zero = true, .verbs = "create|set"},
+        {"before", OPTION_U64, &given.trim_before, "entries below this lsn may go", .min = 2, .max = LSN_MAX,
+         .verbs = "trim"},
+        {"from", OPTION_NODE, &given.from, "the node whose history goes on; without it: what either choice loses",
+         .verbs = "adopt"},
+        {"without", OPTION_NODES, &given.without, "nodes that do not answer, given up unheard", .verbs = "adopt"},
         {"json", OPTION_FLAG, &given.json, "JSON rows"},
         OPTIONS_END,
     };
+    static const struct cli_verb verbs[] = {{"create", "NAME", 1, 1}, {"set", "NAME", 1, 1}, {"trim", "NAME", 1, 1},
+                                            {"adopt", "NAME", 1, 1},  {"list", "", 0, 0},    {NULL, NULL, 0, 0}};
+    const struct cli_grammar grammar = {"log", .verbs = verbs, .options = options};
     struct cluster_config cluster;
     const char *verb;
     int first, status;
 
-    if (!cli_parse(argc, argv, "log create|set|trim|adopt|list [NAME] [OPTIONS]", options, 1, 2, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     verb = argv[first];
-    if ((status = check_usage(&given, verb, argc - first > 1 ? argv[first + 1] : NULL)) != 0 ||
+    if ((status = check_usage(&given, verb, argv[first + 1])) != 0 ||
         (status = cli_cluster(given.cluster_file, &cluster)) != 0)
         return status;
     if (strcmp(verb, "list") == 0)

@@ -266,24 +266,23 @@ cmd_member(int argc, char **argv)
     const char *cluster_file = NULL, *log = NULL;
     bool json = false, learner = false, replace;
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"log", OPTION_TEXT, &log, "only this log (all of them)"},
-        {"learner", OPTION_FLAG, &learner, "add: leave it a learner, which holds the log and does not vote"},
+        {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"log", OPTION_LOG, &log, "only this log; default: all of them", .verbs = "add|remove|promote|transfer"},
+        {"learner", OPTION_FLAG, &learner, "leave it a learner, which holds the log and does not vote", .verbs = "add"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
+    static const struct cli_verb verbs[] = {{"add", "NODE", 1, 1},     {"remove", "NODE", 1, 1},
+                                            {"promote", "NODE", 1, 1}, {"transfer", "NODE", 1, 1},
+                                            {"replace", "NODE", 1, 1}, {NULL, NULL, 0, 0}};
+    const struct cli_grammar grammar = {"member", .verbs = verbs, .options = options};
     struct cluster_config cluster;
     struct change change = {.cluster = &cluster};
     int first, status;
 
-    if (!cli_parse(argc, argv, "member add|remove|promote|transfer|replace NODE [OPTIONS]", options, 2, 2, &first,
-                   &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
-    replace = strcmp(argv[first], "replace") == 0;
-    if (!replace && !parse_op(argv[first], &change.op))
-        return cli_usage("member: unknown verb '%s' (add, remove, promote, transfer, replace)", argv[first]);
-    if (replace && (log != NULL || learner))
-        return cli_usage("member replace: it is about all that the node held: no --log, no --learner");
+    replace = !parse_op(argv[first], &change.op);
     if ((status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;
     cli_know_all(&cluster);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "cli.h"
+#include "plausible.h"
 
 #define LAG_MIN_NS 1000u
 #define LAG_MAX_NS 3600000000000u
@@ -101,94 +102,53 @@ print_entry(void *context, const struct cairn_result *result)
     return EXIT_DONE;
 }
 
-/* A moment (2026-11-27T06:00:00Z), how long ago (10m), or nanoseconds since 1970, as `--json` shows them. */
-static bool
-parse_since(const char *text, uint64_t *out)
-{
-    static const char *const units[] = {"ns", "ms", "s", "m", "h", "d", NULL};
-    static const uint64_t scales_ns[] = {1, 1000000, 1000000000, 60000000000, 3600000000000, 86400000000000};
-    struct tm moment = {0};
-    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &moment);
-    struct timespec now;
-    uint64_t ns;
-
-    if (end != NULL && *end == '\0') {
-        time_t seconds = timegm(&moment);
-
-        *out = (uint64_t)seconds * NS_PER_S;
-        return seconds > 0;
-    }
-    if (!cli_with_unit(text, units, scales_ns, &ns))
-        return false;
-    clock_gettime(CLOCK_REALTIME, &now);
-    *out = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-    if (text[strlen(text) - 1] >= '0' && text[strlen(text) - 1] <= '9')
-        *out = ns;
-    else
-        *out = ns < *out ? *out - ns : 1;
-    return *out > 0;
-}
-
-/* How old an answer may be, where that is asked for. 0, or what to exit with. */
-static int
-parse_max_lag(const char *text, uint64_t *out)
-{
-    static const char *const units[] = {"us", "ms", "s", "m", "h", NULL};
-    static const uint64_t scales_ns[] = {1000, 1000000, 1000000000, 60000000000, 3600000000000};
-
-    if (text == NULL || (cli_with_unit(text, units, scales_ns, out) && *out >= LAG_MIN_NS && *out <= LAG_MAX_NS))
-        return 0;
-    return cli_usage("--max-lag does not take '%s' (such as 500us, 50ms, 2s; at most 1h)", text);
-}
-
 /* Which levels go with what else was asked for. */
 static int
-check_level(enum cairn_read_level level, bool follow, const char *session, const char *max_lag)
+check_level(const char *command, enum cairn_read_level level, bool follow, const char *session, uint64_t max_lag_ns)
 {
     if (session != NULL && (follow || (level != CAIRN_READ_POLICY && level != CAIRN_READ_SESSION)))
-        return cli_usage("--session goes with read alone, and its level is session");
+        return cli_usage("%s: --session goes with read alone, and its level is session", command);
     if (level == CAIRN_READ_SESSION && session == NULL)
-        return cli_usage("--level session needs --session FILE");
-    if (max_lag != NULL && (follow || session != NULL || (level != CAIRN_READ_POLICY && level != CAIRN_READ_STALE)))
-        return cli_usage("--max-lag goes with read alone, and its level is stale");
+        return cli_usage("%s: --level session needs --session FILE", command);
+    if (max_lag_ns != 0 && (follow || session != NULL || (level != CAIRN_READ_POLICY && level != CAIRN_READ_STALE)))
+        return cli_usage("%s: --max-lag goes with read alone, and its level is stale", command);
     return 0;
 }
 
 static int
 read_command(int argc, char **argv, bool follow)
 {
-    const char *cluster_file = NULL, *via = NULL, *session = NULL, *max_lag = NULL, *since = NULL;
+    const char *cluster_file = NULL, *via = NULL, *session = NULL;
+    uint64_t since_ns = 0;
     bool tentative = false;
     struct printing printing = {0};
     struct cli_read_request request = {.level = CAIRN_READ_POLICY};
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"from", OPTION_U64, &request.from, "the first lsn; default: where the log begins"},
-        {"since", OPTION_TEXT, &since,
-         "from the first entry accepted then: 2026-11-27T06:00:00Z, 10m (ago), or an hlc"},
-        {"to", OPTION_U64, &request.to, "the last lsn; default: the end"},
-        {"via", OPTION_TEXT, &via, "the node to read from; default: the first that serves it"},
+        {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"from", OPTION_U64, &request.from, "the first lsn; default 0, where the log begins", .max = LSN_MAX},
+        {"since", OPTION_MOMENT, &since_ns,
+         "from the first entry accepted then: 2026-11-27T06:00:00Z, 10m (ago), or an hlc", .apart = "from"},
+        {"to", OPTION_U64, &request.to, "the last lsn; default: the end", .min = 1, .max = LSN_MAX},
+        {"via", OPTION_NODE, &via, "the node to read from; default: the first that serves it"},
         {"level", OPTION_LEVEL, &request.level, "how current; default: the policy's"},
-        {"max-lag", OPTION_TEXT, &max_lag, "how stale at most (50ms, 2s): nothing committed longer ago is missing"},
-        {"session", OPTION_TEXT, &session, "a file: nothing of what it has seen and written is missing"},
+        {"max-lag", OPTION_DURATION, &request.max_lag_ns,
+         "how stale at most (50ms, 2s): nothing committed longer ago is missing", .min = LAG_MIN_NS, .max = LAG_MAX_NS},
+        {"session", OPTION_FILE, &session, "a file: nothing of what it has seen and written is missing"},
         {"tentative", OPTION_FLAG, &tentative,
          "also what is not on the trunk yet: the node's branch, and copies of others'"},
         {"json", OPTION_FLAG, &printing.json, "a JSON row for each entry"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {follow ? "tail" : "read", "NAME", 1, 1, .options = options};
     struct cluster_config cluster;
     uint8_t node;
     int first, status;
 
-    if (!cli_parse(argc, argv, follow ? "tail NAME [OPTIONS]" : "read NAME [OPTIONS]", options, 1, 1, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status) || (status = cli_log_name(grammar.name, argv[first])) != 0 ||
+        (status = check_level(grammar.name, request.level, follow, session, request.max_lag_ns)) != 0)
         return status;
-    if ((status = check_level(request.level, follow, session, max_lag)) != 0 ||
-        (status = parse_max_lag(max_lag, &request.max_lag_ns)) != 0)
-        return status;
-    if (since != NULL && request.from != 0)
-        return cli_usage("--from and --since do not go together");
-    if (since != NULL && !parse_since(since, &request.from))
-        return cli_usage("--since does not take '%s' (such as 2026-11-27T06:00:00Z, 10m, 2h, or an hlc)", since);
+    if (since_ns != 0)
+        request.from = since_ns;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;
     cli_know_all(&cluster);
@@ -198,7 +158,7 @@ read_command(int argc, char **argv, bool follow)
     request.log = argv[first];
     request.token = session == NULL ? NULL : &printing.token;
     request.flags = (follow ? CAIRN_READ_FOLLOW : 0u) | (tentative ? CAIRN_READ_TENTATIVE : 0u) |
-                    (since != NULL ? CAIRN_READ_SINCE : 0u);
+                    (since_ns != 0 ? CAIRN_READ_SINCE : 0u);
     printing.cluster = &cluster;
     status = cli_read(&cluster, node, &request, print_entry, &printing);
     if (session != NULL && status == EXIT_DONE)

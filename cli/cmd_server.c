@@ -25,6 +25,7 @@
 #define CHANNEL_BYTES (4u << 20)
 #define SETTLE_NS 2000000000u
 #define SCRUB_MIB_S 8u
+#define SCRUB_MIB_S_MAX 10000u
 #define PID_PATH_BYTES 384u
 
 struct server {
@@ -383,27 +384,30 @@ cmd_server(int argc, char **argv)
     bool check = false;
     uint32_t scrub_mib_s = SCRUB_MIB_S;
     const struct cli_option options[] = {
-        {"node", OPTION_TEXT, &name, "which node of the cluster this is"},
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"node", OPTION_NODE, &name, "which node of the cluster this is"},
+        {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"check", OPTION_FLAG, &check, "only check the cluster file"},
-        {"idle", OPTION_TEXT, &idle_name, "sleep (adaptive, the default), yield or spin"},
-        {"metrics", OPTION_TEXT, &server.metrics_address,
+        {"idle", OPTION_WORD, &idle_name, "what it does between turns; default sleep, which adapts",
+         .unit = "sleep|yield|spin"},
+        {"metrics", OPTION_ADDRESS, &server.metrics_address,
          "serve /metrics for Prometheus there: PORT (of this machine alone) or HOST:PORT"},
         {"allow-faults", OPTION_FLAG, &server.config.allow_faults, "let 'cairn fault' in"},
         {"scrub-mib-s", OPTION_U32, &scrub_mib_s,
-         "how much of the journal is read again in the background; default 8, 0: none"},
+         "how much of the journal is read again in the background; default 8, 0: none", .max = SCRUB_MIB_S_MAX,
+         .unit = "MiB/s"},
         {"keep-damage", OPTION_FLAG, &server.keeps_damage,
          "only tell of damage that is found so; otherwise the node starts anew at a good moment, which mends it"},
         {"no-uring", OPTION_FLAG, &server.without_uring, "write the journal by a thread, without io_uring"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"server", "", 0, 0, .options = options};
     enum idle_policy idle = IDLE_SLEEP;
     sigset_t signals;
     uint8_t self;
     int first, status;
     enum end end = END_ASKED;
 
-    if (!cli_parse(argc, argv, "server --node NAME --cluster FILE [OPTIONS]", options, 0, 0, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     if (name == NULL)
         return cli_usage("server: --node is missing");

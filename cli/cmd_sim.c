@@ -13,6 +13,11 @@
 
 #define JOBS_MAX 64u
 #define TRACE_ROWS 400u
+#define RUNS_MAX 1000000000ull
+/* The last run's seed is told in JSON, whose integers have a sign. */
+#define SEED_MAX (INT64_MAX - RUNS_MAX)
+#define MESSAGES_MAX 1000000000000ull
+#define VIRTUAL_MS_MAX 86400000u
 
 struct sim_options {
     uint64_t seed, runs, ms, messages;
@@ -457,7 +462,8 @@ play_scenarios(const struct sim_options *options)
         }
     }
     if (played == 0)
-        return cli_usage("there is no scenario '%s' ('cairn sim --list' shows them)", options->scenario);
+        return cli_usage("sim: --scenario does not take '%s' (expected one that 'cairn sim --list' shows, or all)",
+                         options->scenario);
     if (all || options->runs > 1)
         fprintf(stderr, "%u scenarios, %u failed\n", played, failed);
     return cli_end(failed > 0 ? EXIT_FAILED : EXIT_DONE);
@@ -466,52 +472,47 @@ play_scenarios(const struct sim_options *options)
 static int
 read_without(struct sim_options *options)
 {
-    char text[512], *rest = NULL;
+    char *text, *rest, *word;
+    int status = 0;
 
     if (options->without_text == NULL)
         return 0;
-    snprintf(text, sizeof(text), "%s", options->without_text);
-    for (char *word = strtok_r(text, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest)) {
+    text = rest = strdup(options->without_text);
+    while (status == 0 && (word = strsep(&rest, ",")) != NULL) {
         enum fault_kind kind;
 
         if (!fault_parse(word, &kind))
-            return cli_usage("there is no fault '%s' to leave out", word);
-        options->without |= 1u << kind;
+            status = cli_usage("sim: --without does not take '%s' (there is no fault '%s' to leave out)",
+                               options->without_text, word);
+        else
+            options->without |= 1u << kind;
     }
-    return 0;
+    free(text);
+    return status;
 }
 
 /* Which faults a profile leaves out. */
-static int
+static void
 read_profile(struct sim_options *options)
 {
     const uint32_t nodes = 1u << FAULT_CRASH | 1u << FAULT_PAUSE | 1u << FAULT_DRIFT | 1u << FAULT_WALL_JUMP |
                            1u << FAULT_POWER | 1u << FAULT_CLOCK_WRONG;
 
     if (options->profile == NULL || strcmp(options->profile, "swarm") == 0)
-        return 0;
+        return;
     if (strcmp(options->profile, "network") == 0)
         options->without |= nodes;
-    else if (strcmp(options->profile, "nodes") == 0)
+    else
         options->without |= (uint32_t)((1ull << FAULT_KINDS) - 1) &
                             ~(nodes | 1u << FAULT_CLIENT_DEATH | 1u << FAULT_POLICY);
-    else
-        return cli_usage("--profile is swarm, network or nodes, not '%s'", options->profile);
-    return 0;
 }
 
-static int
+static void
 read_durability(struct sim_options *options)
 {
-    enum cairn_durability durability;
-
-    options->disks = SIM_ANY;
-    if (options->durability == NULL)
-        return 0;
-    if (!cairn_durability_parse(options->durability, &durability))
-        return cli_usage("--durability is memory or disk, not '%s'", options->durability);
-    options->disks = durability == CAIRN_DISK ? SIM_DISK : SIM_MEMORY;
-    return 0;
+    options->disks = options->durability == NULL                ? SIM_ANY
+                     : strcmp(options->durability, "disk") == 0 ? SIM_DISK
+                                                                : SIM_MEMORY;
 }
 
 int
@@ -519,39 +520,44 @@ cmd_sim(int argc, char **argv)
 {
     struct sim_options options = {.seed = 1, .runs = 1};
     const struct cli_option table[] = {
-        {"seed", OPTION_U64, &options.seed, "the first run's seed (1)"},
-        {"runs", OPTION_U64, &options.runs, "how many runs, each with the next seed (1)"},
-        {"jobs", OPTION_U32, &options.jobs, "processes to run them in (as many as there are cores)"},
-        {"profile", OPTION_TEXT, &options.profile, "which faults there may be: swarm (all), network, nodes"},
-        {"durability", OPTION_TEXT, &options.durability, "memory or disk (as each seed draws)"},
+        {"seed", OPTION_U64, &options.seed, "the first run's seed; default 1", .max = SEED_MAX},
+        {"runs", OPTION_U64, &options.runs, "how many runs, each with the next seed; default 1", .min = 1,
+         .max = RUNS_MAX},
+        {"jobs", OPTION_U32, &options.jobs, "processes to run them in; default: as many as there are cores", .min = 1,
+         .max = JOBS_MAX},
+        {"profile", OPTION_WORD, &options.profile, "which faults there may be; default swarm, all of them",
+         .unit = "swarm|network|nodes"},
+        {"durability", OPTION_WORD, &options.durability, "of the logs; default: as each seed draws",
+         .unit = "memory|disk"},
         {"without", OPTION_TEXT, &options.without_text, "faults to leave out, by name, with commas"},
-        {"ms", OPTION_U64, &options.ms, "virtual milliseconds under faults (until enough messages)"},
-        {"messages", OPTION_U64, &options.messages, "messages under faults (100,000)"},
-        {"trace", OPTION_TEXT, &options.trace, "write the run's sequence of events to this file (.html or text)"},
-        {"shrink", OPTION_FLAG, &options.shrink, "look for a smaller run that fails too"},
+        {"ms", OPTION_U64, &options.ms, "virtual time under faults; default: until enough messages", .min = 1,
+         .max = VIRTUAL_MS_MAX, .unit = "ms"},
+        {"messages", OPTION_U64, &options.messages, "messages under faults; default 100000", .min = 1,
+         .max = MESSAGES_MAX},
+        {"trace", OPTION_FILE, &options.trace, "write the run's sequence of events to this file (.html or text)"},
+        {"shrink", OPTION_FLAG, &options.shrink, "look for a smaller run that fails too",
+         .apart = "scenario|runs|jobs|keep-going"},
         {"keep-going", OPTION_FLAG, &options.keep_going, "do not stop at the first violation"},
         {"scenario", OPTION_TEXT, &options.scenario, "play a scripted scenario; 'all': every one"},
-        {"list", OPTION_FLAG, &options.list, "list the scenarios"},
+        {"list", OPTION_FLAG, &options.list, "list the scenarios", .apart = "scenario|shrink|seed|runs"},
         {"json", OPTION_FLAG, &options.json, "a JSON row per run"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"sim", "", 0, 0, .options = table};
     int first, status;
 
-    if (!cli_parse(argc, argv, "sim [--seed N] [--runs N]", table, 0, 0, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
-    status = read_without(&options);
-    if (status == 0)
-        status = read_profile(&options);
-    if (status == 0)
-        status = read_durability(&options);
-    if (status != 0)
+    if ((status = read_without(&options)) != 0)
         return status;
+    read_profile(&options);
+    read_durability(&options);
     if (options.jobs == 0)
         options.jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     if (options.jobs > options.runs)
         options.jobs = (uint32_t)options.runs;
-    if (options.jobs == 0 || options.jobs > JOBS_MAX)
-        return cli_usage("--jobs must be from 1 to %u, and --runs at least 1", JOBS_MAX);
+    if (options.jobs > JOBS_MAX)
+        options.jobs = JOBS_MAX;
     if (options.list)
         return list_scenarios(options.json);
     if (options.scenario != NULL)

@@ -175,11 +175,12 @@ cmd_status(int argc, char **argv)
     const char *cluster_file = NULL, *via = NULL;
     bool json = false;
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"via", OPTION_TEXT, &via, "only this node"},
+        {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"via", OPTION_NODE, &via, "only this node"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"status", "", 0, 0, .options = options};
     struct cluster_config cluster;
     char troubles[256 * CAIRN_NODES_MAX] = "";
     struct matrix_row matrix[CAIRN_NODES_MAX] = {0};
@@ -189,7 +190,7 @@ cmd_status(int argc, char **argv)
     uint8_t node;
     int first, status;
 
-    if (!cli_parse(argc, argv, "status [OPTIONS]", options, 0, 0, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;

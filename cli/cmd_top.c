@@ -352,19 +352,19 @@ cmd_top(int argc, char **argv)
     static struct top top = {.interval_ms = 1000};
     const char *cluster_file = NULL;
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"log", OPTION_TEXT, &top.log, "only this log"},
-        {"interval-ms", OPTION_U32, &top.interval_ms, "how often; default 1000"},
-        {"count", OPTION_U32, &top.count, "so many times; default 0, until ^C"},
+        {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"log", OPTION_LOG, &top.log, "only this log"},
+        {"interval-ms", OPTION_U32, &top.interval_ms, "how often; default 1000", .min = 10, .max = 86400000,
+         .unit = "ms"},
+        {"count", OPTION_U32, &top.count, "so many times; default 0, until ^C", .max = UINT32_MAX},
         {"json", OPTION_FLAG, &top.json, "JSON rows"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"top", "", 0, 0, .options = options};
     int first, status;
 
-    if (!cli_parse(argc, argv, "top [OPTIONS]", options, 0, 0, &first, &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
-    if (top.interval_ms < 10)
-        return cli_usage("top: --interval-ms is 10 or more");
     if ((status = cli_cluster(cluster_file, &top.cluster)) != 0)
         return status;
     cli_know_all(&top.cluster);

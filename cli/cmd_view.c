@@ -89,23 +89,23 @@ cmd_view(int argc, char **argv)
     bool committed = false;
     struct viewing viewing = {0};
     const struct cli_option options[] = {
-        {"cluster", OPTION_TEXT, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"resolve", OPTION_TEXT, &resolve, "siblings (the default), lww, counter, set"},
-        {"via", OPTION_TEXT, &via, "the node to read from; default: the first that serves it"},
+        {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"resolve", OPTION_WORD, &resolve, "what becomes of values written apart; default siblings",
+         .unit = "siblings|lww|counter|set"},
+        {"via", OPTION_NODE, &via, "the node to read from; default: the first that serves it"},
         {"level", OPTION_LEVEL, &request.level, "how current; default: the policy's"},
         {"committed", OPTION_FLAG, &committed, "the trunk alone, not what is tentative"},
         {"json", OPTION_FLAG, &viewing.json, "a JSON row for each key"},
         OPTIONS_END,
     };
+    const struct cli_grammar grammar = {"view", "NAME", 1, 1, .options = options};
     struct cluster_config cluster;
     uint8_t node;
     int first, status;
 
-    if (!cli_parse(argc, argv, "view NAME [--resolve siblings|lww|counter|set] [OPTIONS]", options, 1, 1, &first,
-                   &status))
+    if (!cli_parse(argc, argv, &grammar, &first, &status) || (status = cli_log_name("view", argv[first])) != 0)
         return status;
-    if (!cairn_resolve_parse(resolve, &viewing.resolve))
-        return cli_usage("view: --resolve does not take '%s' (siblings, lww, counter, set)", resolve);
+    cairn_resolve_parse(resolve, &viewing.resolve);
     if ((status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;
     cli_know_all(&cluster);

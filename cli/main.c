@@ -46,6 +46,9 @@ main(int argc, char **argv)
         show_help(stderr);
         return EXIT_USAGE;
     }
+    if ((strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--version") == 0) &&
+        argc > 2)
+        return cli_usage("%s takes no argument ('%s')", argv[1], argv[2]);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "-h") == 0) {
         show_help(stdout);
         return cli_end(EXIT_DONE);

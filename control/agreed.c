@@ -180,8 +180,8 @@ agreed_plausible(const struct agreed *agreed)
         agreed_present(agreed) == 0 || (agreed->durability != CAIRN_MEMORY && agreed->durability != CAIRN_DISK))
         return false;
     for (uint32_t i = 0; i < agreed->now.nodes; i++) {
-        if (memchr(agreed->names[i], '\0', sizeof(agreed->names[i])) == NULL || !cairn_name_is_valid(agreed->names[i]) ||
-            agreed_seat(agreed, agreed->names[i]) != i)
+        if (memchr(agreed->names[i], '\0', sizeof(agreed->names[i])) == NULL ||
+            !cairn_name_is_valid(agreed->names[i]) || agreed_seat(agreed, agreed->names[i]) != i)
             return false;
     }
     return true;

@@ -192,7 +192,8 @@ const struct latencies *node_latencies(struct node *node, uint32_t index);
  * thread. */
 char *node_metrics(struct node *node, size_t *size_bytes);
 
-/* Events so far: copies those from number *next on, at most `most`, and moves *next. Any thread. */
+/* Events so far: copies those from number *next on, at most `most`, and moves *next. From a number beyond
+ * all of them on: from the beginning. Any thread. */
 uint32_t node_events(struct node *node, uint64_t *next, struct node_event *out, uint32_t most);
 /* How many of each kind there were. out: EVENT_KINDS numbers. Any thread. */
 void node_events_by_kind(struct node *node, uint64_t *out);

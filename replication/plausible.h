@@ -23,6 +23,8 @@
 #define HLC_MAX ((1ull << 63) - 1)
 /* Of one producer. */
 #define PRODUCER_SEQ_MAX LSN_MAX
+/* Ids begin with the time: up to the year 2109. Rows tell them in JSON, whose integers have a sign. */
+#define PRODUCER_MAX ((1ull << 63) - 1)
 #define MARKS_MAX 64u
 /* Of one message. */
 #define MESSAGE_ENTRIES_MAX 64u
@@ -113,14 +115,14 @@ trunk_run_plausible(const struct run *run)
 static inline bool
 entry_id_plausible(const struct entry_id *id)
 {
-    return id->producer == 0 || id->producer_seq - 1 < PRODUCER_SEQ_MAX;
+    return id->producer == 0 || (id->producer <= PRODUCER_MAX && id->producer_seq - 1 < PRODUCER_SEQ_MAX);
 }
 
 static inline bool
 producer_row_plausible(const struct producer_row *row)
 {
-    return row->id != 0 && row->seq >= 1 && row->seq <= PRODUCER_SEQ_MAX && row->former_seq <= PRODUCER_SEQ_MAX &&
-           row->lsn >= 1 && row->lsn <= LSN_MAX;
+    return row->id - 1 < PRODUCER_MAX && row->seq >= 1 && row->seq <= PRODUCER_SEQ_MAX &&
+           row->former_seq <= PRODUCER_SEQ_MAX && row->lsn >= 1 && row->lsn <= LSN_MAX;
 }
 
 /* As a trunk is begun anew whose history was given up: on disk alone, since no leader's trunk begins so. */
@@ -136,7 +138,7 @@ base_plausible(const struct core_base *base)
 {
     /* Of what is older than a trunk's history the term is not known: 0. */
     if (base->lsn < 1 || base->lsn > LSN_MAX || base->base_term > TERM_MAX || base->marks_lsn > LSN_MAX ||
-        base->marks_count > MARKS_MAX || !members_sane(&base->members))
+        base->marks_count > MARKS_MAX || base->producer_floor > PRODUCER_MAX || !members_sane(&base->members))
         return false;
     for (uint32_t i = 0; i < base->marks_count; i++) {
         if (!mark_plausible(&base->marks[i]))

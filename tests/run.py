@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs every test: the units (by meson) and the ones with real processes. `run.py NAME` runs those
 whose name holds NAME, --processes leaves the units out. The last line is the sum."""
+import argparse
 import importlib.util
 import os
 import re
@@ -45,10 +46,12 @@ def cluster_tests():
 
 
 def main():
-    arguments = sys.argv[1:]
-    only_processes = '--processes' in arguments
-    pattern = next((a for a in arguments if not a.startswith('--')), '')
-    passed, failed = (0, 0) if only_processes else units(pattern)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument('name', nargs='?', default='', metavar='NAME', help='a part of the name; default: every test')
+    parser.add_argument('--processes', action='store_true', help='leave the units out')
+    options = parser.parse_args()
+    pattern = options.name
+    passed, failed = (0, 0) if options.processes else units(pattern)
     for title, full, function in cluster_tests():
         if pattern not in full:
             continue

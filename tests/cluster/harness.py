@@ -88,7 +88,8 @@ class Cluster:
         self.dir = tempfile.mkdtemp(prefix='cairn-test-')
         self.file = os.path.join(self.dir, 'cluster.yaml')
         try:
-            result = run('dev', '--detach', '--dir', self.dir, '--nodes', self.nodes, '--memory-mib', 512, '--allow-faults',
+            memory = () if '--memory-mib' in self.options else ('--memory-mib', 512)
+            result = run('dev', '--detach', '--dir', self.dir, '--nodes', self.nodes, '--allow-faults', *memory,
                          *self.options)
             check(result.status == 0 and b'ready' in result.out, 'dev did not start:', result.err.decode())
         except BaseException:

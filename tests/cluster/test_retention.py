@@ -29,6 +29,9 @@ def test_what_is_trimmed_is_gone_on_every_node_and_nothing_else():
                 check(refused.status == 1 and b'older than what the log still has' in refused.err, refused.err)
             # Less than was trimmed brings nothing back.
             cluster.ok('log', 'trim', 't', '--before', 2)
+            # What is not there yet is not trimmed ahead of time.
+            refused = cluster.cairn('log', 'trim', 't', '--before', lsns[-1] + 2)
+            check(refused.status == 1 and b'nothing is trimmed' in refused.err, refused.status, refused.err)
             cluster.converged('t')
             # Who comes back without its memory, or from its disk, has the same.
             if options:
@@ -84,7 +87,12 @@ def test_a_log_keeps_what_it_was_told_to():
         check(row['retain_bytes'] == 4 << 20 and row['policy'] == 'cp', row)
         for bad in ('1x', 'many', '-1', '', '99999999999T'):
             check(cluster.cairn('log', 'set', 'all', '--retain-bytes', bad).status == 2, bad)
-        check(cluster.cairn('log', 'set', 'all', '--retain-age', '1w').status == 2)
+        for bad in ('1w', '300000d', '60000', '999ms'):
+            check(cluster.cairn('log', 'set', 'all', '--retain-age', bad).status == 2, bad)
+        # The most that is taken is applied.
+        cluster.ok('log', 'set', 'all', '--retain-age', '36500d', '--retain-bytes', '1048576T')
+        row = {r['log']: r for r in cluster.ok('log', 'list', '--json').rows()}['all']
+        check(row['retain_age_ms'] == 36500 * 86400000 and row['retain_bytes'] == 1 << 60, row)
         check(cluster.cairn('log', 'set', 'all').status == 2)
 
 

@@ -127,7 +127,7 @@ def test_only_metrics_are_served():
         with Cluster(1) as cluster:
             cluster.ok('dev', '--stop', '--dir', cluster.dir)
             told = cluster.cairn('server', '--node', 'n1', '--cluster', cluster.file, '--metrics', wrong)
-            check(told.status == 2 and b'not an address' in told.err, wrong, told.status, told.err)
+            check(told.status == 2 and b'--metrics does not take' in told.err, wrong, told.status, told.err)
     with socket.socket() as taken, Cluster(1) as cluster:
         taken.bind(('127.0.0.1', 0))
         taken.listen()
@@ -177,3 +177,20 @@ def test_top_shows_rates():
         check('s ago' in text and 'leads in term' in text, text)
         check(cluster.cairn('top', '--interval-ms', 1).status == 2)
     check(cluster.cairn('top', '--count', 1).status == 1)
+
+
+def test_events_of_a_life_before_are_not_waited_for():
+    """Who counted more events than this life of the node has had is shown them from the beginning."""
+    def asked(next_event):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(os.path.join(cluster.dir, 'n1.sock'))
+            client.sendall(json.dumps({'cmd': 'events', 'next': next_event}).encode() + b'\n')
+            return json.loads(client.makefile().readline())
+
+    with Cluster(1) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        rows = asked(0)['rows']
+        for beyond in (2 ** 63 - 1, -1, len(rows) + 1000):
+            answer = asked(beyond)
+            check(answer['rows'][:len(rows)] == rows and answer['next'] >= len(rows), beyond, answer)

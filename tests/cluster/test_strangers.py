@@ -252,3 +252,52 @@ def test_a_user_who_is_not_named_can_do_nothing_to_a_node_of_root():
 def test_a_user_who_is_not_named_can_do_nothing_to_a_node_of_another():
     if is_root():
         check_that_nobody_can(12345)
+
+
+NAMED, IN_GROUP = 23456, 23457
+
+
+def as_user(uid, gid, *command, **more):
+    return subprocess.run(['setpriv', f'--reuid={uid}', f'--regid={gid}', '--clear-groups', *command], capture_output=True, timeout=60,
+                          **more)
+
+
+def test_who_is_named_is_a_client_and_no_administrator():
+    if not is_root():
+        return
+    with a_place() as place:
+        home = os.path.join(place, 'home')
+        file = os.path.join(home, 'cluster.yaml')
+        os.mkdir(home, 0o700)
+        with open(file, 'w') as text:
+            text.write(f'cluster: 5\ntransport: memif\nmemory_mib: 64\nprofile: wan\ndirectory: {home}\n'
+                       f'clients:\n  users: [{NAMED}]\n  group: {IN_GROUP}\nnodes:\n  - name: n1\n')
+        started = run('dev', '--detach', '--nodes', 1, '--dir', home, '--memory-mib', 64, '--allow-faults', *CALM)
+        try:
+            check(started.status == 0, started.err)
+            check(os.stat(home).st_mode & 0o777 == 0o711, oct(os.stat(home).st_mode))
+            check(run('log', 'create', 'k', '--policy', 'cp', '--cluster', file).status == 0)
+            for uid, gid in ((NAMED, NAMED), (NAMED + 7, IN_GROUP)):
+                client = lambda *args, **more: as_user(uid, gid, BINARY, *args, '--cluster', file, **more)
+                check(client('append', 'k', input=b'mine\n').returncode == 0)
+                check(client('read', 'k').stdout.endswith(b'mine\n'))
+                check(client('status').returncode == 0 and client('events').returncode == 0)
+                for args in (('log', 'create', 'x', '--policy', 'cp'), ('log', 'set', 'k', '--retain-age', '1s'),
+                             ('log', 'trim', 'k', '--before', '2'), ('cluster', 'set', '--timeout-us', '900000'), ('member', 'transfer', 'n1'),
+                             ('fault', 'heal'), ('cluster', 'bootstrap'), ('cluster', 'recover', '--from', 'n1')):
+                    refused = client(*args)
+                    check(refused.returncode == 1 and b'administrator' in refused.stderr, args, refused.returncode, refused.stderr)
+            refused = as_nobody(BINARY, 'status', '--cluster', file)
+            check(refused.returncode == 1 and b'uid 65534 may not be a client' in refused.stderr, refused.stderr)
+            tried = as_nobody(sys.executable, '-c', TRIES, home, open(os.path.join(home, 'n1.pid')).read().strip())
+            check(tried.returncode == 0 and tried.stdout.strip() == b'', tried.stdout.decode(), tried.stderr.decode())
+        finally:
+            run('dev', '--stop', '--dir', home)
+        with open(file, 'a') as text:
+            text.write('  - name: n2\n')
+        with open(file) as text:
+            changed = text.read().replace(str(NAMED), 'nobody-has-this-name')
+        with open(file, 'w') as text:
+            text.write(changed)
+        refused = run('server', '--node', 'n1', '--cluster', file)
+        check(refused.status == 1 and b"'nobody-has-this-name'" in refused.err, refused.status, refused.err)

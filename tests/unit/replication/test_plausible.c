@@ -311,6 +311,10 @@ entries_of_a_producer_are_counted_from_one(void **state)
     assert_false(entry_id_plausible(&id));
     id.producer_seq = UINT64_MAX;
     assert_false(entry_id_plausible(&id));
+    id = (struct entry_id){.producer = PRODUCER_MAX, .producer_seq = 1};
+    assert_true(entry_id_plausible(&id));
+    id.producer++;
+    assert_false(entry_id_plausible(&id));
 }
 
 int
