@@ -27,8 +27,8 @@ print_row(const json_t *row)
 {
     const json_t *log = json_object_get(row, "log"), *from = json_object_get(row, "from");
 
-    printf("%14.6f  %-6s %-20s %-16s ", (double)time_of(row) / 1e9, cli_text(row, "node"),
-           cli_text(row, "event"), json_is_string(log) ? json_string_value(log) : "-");
+    printf("%14.6f  %-6s %-20s %-16s ", (double)time_of(row) / 1e9, cli_text(row, "node"), cli_text(row, "event"),
+           json_is_string(log) ? json_string_value(log) : "-");
     if (json_is_string(from))
         printf("%s -> %s: ", json_string_value(from), cli_text(row, "to"));
     printf("%s\n", cli_text(row, "reason"));
