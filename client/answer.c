@@ -17,7 +17,8 @@ enum kind {
     NAMES = 32, /* of nodes, in an array */
     ROWS = 64,  /* objects, in an array */
     ROW = 128,
-    NAME = 256, /* of a node or a log, the system's own too; "" where there is none */
+    FIGURES = 512, /* an object with keys of its own: names of nodes, levels */
+    NAME = 256,    /* of a node or a log, the system's own too; "" where there is none */
 };
 
 static const struct {
@@ -37,9 +38,9 @@ static const struct {
     {"learners", NAMES},
     {"slow", NAMES},
     {"standing", ROW | TEXT},
-    {"heard_ms", ROW},
-    {"modes", ROW},
-    {"latencies", ROW},
+    {"heard_ms", FIGURES},
+    {"modes", FIGURES},
+    {"latencies", FIGURES},
     {"node", NAME},
     {"log", NAME | NOTHING},
     {"leader", NAME | NOTHING},
@@ -173,7 +174,7 @@ is_of_kind(const json_t *value, unsigned kinds, int depth)
     case JSON_ARRAY:
         return (kinds & NAMES) ? are_all(value, is_name) : (kinds & ROWS) && are_rows(value, depth);
     case JSON_OBJECT:
-        return (kinds & ROW) && row_is_sane(value, depth - 1);
+        return (kinds & FIGURES) || ((kinds & ROW) && row_is_sane(value, depth - 1));
     }
     return false;
 }
