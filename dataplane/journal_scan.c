@@ -191,9 +191,12 @@ behind(const struct journal_block *head, uint64_t offset)
 static uint64_t
 find_sound(struct journal_scan *scan, uint64_t offset, uint64_t end)
 {
-    while (offset < end && look(scan, offset) != BLOCK_SOUND)
+    /* A file may be shorter than another says, by as much as can be said. */
+    uint64_t there = end < scan->file.size_bytes ? end : scan->file.size_bytes;
+
+    while (offset < there && look(scan, offset) != BLOCK_SOUND)
         offset = next_sector(offset);
-    return offset < end ? offset : end;
+    return offset < there ? offset : end;
 }
 
 /* Was anything at or behind `from` durable when something at or behind `at` was written? */
@@ -604,6 +607,8 @@ journal_scan_seek(struct journal_scan *scan, uint64_t place)
     for (scan->index = 0; scan->index < scan->count && scan->numbers[scan->index] < place >> 32; scan->index++)
         ;
     assert(scan->index >= scan->known_from);
-    scan->offset = scan->index < scan->count && scan->numbers[scan->index] == place >> 32 ? (uint32_t)place
-                                                                                          : DISK_SECTOR_BYTES;
+    scan->offset = DISK_SECTOR_BYTES;
+    /* No block stands in a file's head, whatever a checkpoint says. */
+    if (scan->index < scan->count && scan->numbers[scan->index] == place >> 32 && (uint32_t)place > DISK_SECTOR_BYTES)
+        scan->offset = (uint32_t)place;
 }
