@@ -8,13 +8,17 @@
 
 #include "crc32c.h"
 
+#ifndef WINDOW_BYTES /* the fuzzer's is small, for files that are */
 #define WINDOW_BYTES (4u << 20)
+#endif
 /* In front of each, for what the window before ended with: a block may begin in one and end in the next. */
+#ifndef HEADROOM_BYTES
 #define HEADROOM_BYTES (2u << 20)
+#endif
 /* Of a file of which only the beginning is looked at. */
 #define GLANCE_BYTES (16u << 10)
 /* A file whose first block is lost is known to be written to by one not far behind. */
-#define FILLED_SEARCH_BYTES (4u << 20)
+#define FILLED_SEARCH_BYTES WINDOW_BYTES
 
 /* What bytes at a place are. */
 enum soundness {
