@@ -195,7 +195,8 @@ answer_sane(const struct answer *answer, size_t ready)
 {
     if (answer->size_bytes < sizeof(*answer) || answer->size_bytes > ready)
         return false;
-    if (answer->type < ANSWER_APPEND || answer->type > ANSWER_END || answer->error >= CAIRN_ERRORS)
+    if (answer->type < ANSWER_APPEND || answer->type > ANSWER_END || answer->error >= CAIRN_ERRORS ||
+        answer->ack > CAIRN_ACK_ALL)
         return false;
     return answer->type != ANSWER_ENTRY || answer->size_bytes - sizeof(*answer) <= RECORD_BYTES_MAX + 8;
 }

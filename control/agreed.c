@@ -177,7 +177,8 @@ agreed_plausible(const struct agreed *agreed)
 {
     if (!figures_plausible(&agreed->now) || !figures_plausible(&agreed->founded) ||
         agreed->founded.nodes > agreed->now.nodes || agreed->removed >> agreed->now.nodes != 0 ||
-        agreed_present(agreed) == 0 || (agreed->durability != CAIRN_MEMORY && agreed->durability != CAIRN_DISK))
+        agreed_present(agreed) == 0 || agreed->lsn > AGREED_LSN_MAX ||
+        (agreed->durability != CAIRN_MEMORY && agreed->durability != CAIRN_DISK))
         return false;
     for (uint32_t i = 0; i < agreed->now.nodes; i++) {
         if (memchr(agreed->names[i], '\0', sizeof(agreed->names[i])) == NULL ||

@@ -29,6 +29,9 @@ struct agreed_figures {
     uint32_t nodes;          /* seats that were ever given */
 };
 
+/* As replication has it. */
+#define AGREED_LSN_MAX ((1ull << 56) - 1)
+
 struct agreed {
     uint64_t lsn;    /* of the catalog, whose entry made it so; 0: as it was founded */
     uint32_t number; /* that the cluster file gives the cluster: hellos and links go by it */

@@ -45,6 +45,9 @@ struct known_life {
 
 /* A log that takes no part here until an administrator has decided. */
 #define STOPS_MAX 64u
+/* As replication has them: of a file that says more the rest means nothing. */
+#define STOP_KIND_MAX 2u
+#define STOP_TERM_MAX ((1ull << 48) - 1)
 #define STOP_EVERY_LOG UINT32_MAX /* more stopped than there is room for */
 struct stop {
     uint32_t log;

@@ -256,7 +256,7 @@ parse_stop(const char *line, struct identity *out)
     struct stop stop;
 
     if (sscanf(line, "stopped %u %u %" SCNu64, &stop.log, &stop.kind, &stop.last_term) != 3 ||
-        out->stops_count == STOPS_MAX)
+        out->stops_count == STOPS_MAX || stop.kind == 0 || stop.kind > STOP_KIND_MAX || stop.last_term > STOP_TERM_MAX)
         return false;
     out->stops[out->stops_count++] = stop;
     return true;
@@ -342,9 +342,8 @@ is_whole(const struct identity *identity)
     return last->number == identity->life.number && cairn_id_equal(&last->id, &identity->life.id);
 }
 
-/* The text, with its NUL; it is cut up. */
-static bool
-parse(char *text, size_t size_bytes, struct identity *out)
+bool
+identity_parse(char *text, size_t size_bytes, struct identity *out)
 {
     static const char first[] = FIRST_LINE;
     char *sum, *line, *rest = NULL;
@@ -387,7 +386,7 @@ identity_load(const char *directory, const char *node, struct identity *out, boo
     if (got < 0)
         return refuse(detail, detail_bytes, path, "cannot be read");
     text[got] = '\0';
-    if (strlen(text) == (size_t)got && parse(text, (size_t)got, out))
+    if (strlen(text) == (size_t)got && identity_parse(text, (size_t)got, out))
         return CAIRN_OK;
     if (strncmp(text, FORMAT, sizeof(FORMAT) - 1) == 0 && strncmp(text, FIRST_LINE, sizeof(FIRST_LINE) - 1) != 0) {
         snprintf(detail, detail_bytes, "%s: written by another release of cairn (start that one)", path);

@@ -17,6 +17,9 @@ enum cairn_error identity_lock(const char *directory, const char *node, int *loc
 enum cairn_error identity_load(const char *directory, const char *node, struct identity *out, bool *found, char *detail,
                                size_t detail_bytes);
 
+/* The file's text, with its NUL behind size_bytes; it is cut up. false: it is not as it was written. */
+bool identity_parse(char *text, size_t size_bytes, struct identity *out);
+
 /* Takes the old one's place, durably, as a whole. The node's directory is made where there is none. */
 enum cairn_error identity_save(const char *directory, const char *node, const struct identity *identity, char *detail,
                                size_t detail_bytes);

@@ -40,7 +40,9 @@ block_run(const struct block *block)
 #define JOURNAL_VERSION 2u
 #define JOURNAL_MAGIC "CAIRNJL1"
 #define JOURNAL_BLOCK_MAGIC 0x4b4c4243u /* "CBLK" */
+#ifndef JOURNAL_FILES_MAX
 #define JOURNAL_FILES_MAX 65536u
+#endif
 #define JOURNAL_WRITES_MAX 8u
 /* The largest block: a record of the largest size. */
 #define JOURNAL_BLOCK_BYTES_MAX (sizeof(struct journal_block) + RECORD_BYTES_MAX + 8)

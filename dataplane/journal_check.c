@@ -36,10 +36,12 @@ state_plausible(const struct block *block)
     return block->term <= TERM_MAX && (block->origin < CAIRN_NODES_MAX || block->origin == CAIRN_NODE_NONE);
 }
 
+/* A former file ended behind its head. */
 static bool
 begin_plausible(const struct journal_block *head)
 {
-    return head->block.first_lsn < head->file && head->block.first_seq <= UINT32_MAX;
+    return head->block.first_lsn < head->file && head->block.first_seq <= UINT32_MAX &&
+           (head->block.first_lsn == 0 || head->block.first_seq >= DISK_SECTOR_BYTES);
 }
 
 bool

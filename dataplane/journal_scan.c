@@ -8,13 +8,17 @@
 
 #include "crc32c.h"
 
+#ifndef WINDOW_BYTES /* the fuzzer's is small, for files that are */
 #define WINDOW_BYTES (4u << 20)
+#endif
 /* In front of each, for what the window before ended with: a block may begin in one and end in the next. */
+#ifndef HEADROOM_BYTES
 #define HEADROOM_BYTES (2u << 20)
+#endif
 /* Of a file of which only the beginning is looked at. */
 #define GLANCE_BYTES (16u << 10)
 /* A file whose first block is lost is known to be written to by one not far behind. */
-#define FILLED_SEARCH_BYTES (4u << 20)
+#define FILLED_SEARCH_BYTES WINDOW_BYTES
 
 /* What bytes at a place are. */
 enum soundness {
@@ -192,9 +196,12 @@ behind(const struct journal_block *head, uint64_t offset)
 static uint64_t
 find_sound(struct journal_scan *scan, uint64_t offset, uint64_t end)
 {
-    while (offset < end && look(scan, offset) != BLOCK_SOUND)
+    /* A file may be shorter than another says, by as much as can be said. */
+    uint64_t there = end < scan->file.size_bytes ? end : scan->file.size_bytes;
+
+    while (offset < there && look(scan, offset) != BLOCK_SOUND)
         offset = next_sector(offset);
-    return offset < end ? offset : end;
+    return offset < there ? offset : end;
 }
 
 /* Was anything at or behind `from` durable when something at or behind `at` was written? */
@@ -634,6 +641,8 @@ journal_scan_seek(struct journal_scan *scan, uint64_t place)
     for (scan->index = 0; scan->index < scan->count && scan->numbers[scan->index] < place >> 32; scan->index++)
         ;
     assert(scan->index >= scan->known_from);
-    scan->offset = scan->index < scan->count && scan->numbers[scan->index] == place >> 32 ? (uint32_t)place
-                                                                                          : DISK_SECTOR_BYTES;
+    scan->offset = DISK_SECTOR_BYTES;
+    /* No block stands in a file's head, whatever a checkpoint says. */
+    if (scan->index < scan->count && scan->numbers[scan->index] == place >> 32 && (uint32_t)place > DISK_SECTOR_BYTES)
+        scan->offset = (uint32_t)place;
 }

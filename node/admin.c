@@ -9,6 +9,7 @@
 #include "state.h"
 
 #define EVENTS_PER_REPLY 256u
+#define FAULT_DELAY_US_MAX 3600e6
 
 static json_t *
 names_of(const struct node *node, cairn_node_set set)
@@ -323,10 +324,29 @@ open_log(struct node *node, const struct attachment *attachment, const json_t *r
     return json_pack("{s:b,s:i}", "ok", 1, "id", (int)view.id);
 }
 
-static double
-share(const json_t *rule, const char *key)
+/* A number from 0 to max, which is 0 where it is not said. false: it is something else. */
+static bool
+take_figure(const json_t *rule, const char *key, double max, double *out)
 {
-    return json_number_value(json_object_get(rule, key));
+    const json_t *said = json_object_get(rule, key);
+
+    *out = json_number_value(said);
+    return (said == NULL || json_is_number(said)) && *out >= 0 && *out <= max;
+}
+
+static bool
+take_rule(const json_t *row, struct fault_rule *out)
+{
+    struct fault_rule rule = {.drop = 0};
+    double delay_us;
+
+    if (!take_figure(row, "drop", 1, &rule.drop) || !take_figure(row, "dup", 1, &rule.duplicate) ||
+        !take_figure(row, "reorder", 1, &rule.reorder) || !take_figure(row, "corrupt", 1, &rule.corrupt) ||
+        !take_figure(row, "delay_us", FAULT_DELAY_US_MAX, &delay_us))
+        return false;
+    rule.delay_ns = (uint64_t)(delay_us * 1000);
+    *out = rule;
+    return true;
 }
 
 static json_t *
@@ -348,13 +368,8 @@ faults(struct node *node, const json_t *request)
 
         if (peer == CAIRN_NODE_NONE)
             return failure("invalid", "a rule names no node of the cluster");
-        rules[peer] = (struct fault_rule){
-            .drop = share(rule, "drop"),
-            .duplicate = share(rule, "dup"),
-            .reorder = share(rule, "reorder"),
-            .corrupt = share(rule, "corrupt"),
-            .delay_ns = (uint64_t)(share(rule, "delay_us") * 1000),
-        };
+        if (!take_rule(rule, &rules[peer]))
+            return failure("invalid", "a rule's shares are numbers from 0 to 1, its delay_us is one up to an hour");
     }
     node_set_faults(node, rules);
     return json_pack("{s:b}", "ok", 1);

@@ -423,12 +423,38 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
     return head->content_bytes == 0 || take_content(log, head, content);
 }
 
-static size_t
-log_bytes(const struct checkpoint_log *head)
+/* Of a log's head and rows, which are too few for the sum to wrap round. */
+static uint64_t
+rows_bytes(const struct checkpoint_log *head)
 {
-    return sizeof(*head) + head->terms * sizeof(struct term_row) + head->marks * sizeof(struct checkpoint_mark) +
-           head->producers * sizeof(struct producer_row) + head->items * 2 * sizeof(uint64_t) +
-           head->cuts * sizeof(struct cut) + head->content_bytes;
+    return sizeof(*head) + (uint64_t)head->terms * sizeof(struct term_row) +
+           (uint64_t)head->marks * sizeof(struct checkpoint_mark) +
+           (uint64_t)head->producers * sizeof(struct producer_row) + (uint64_t)head->items * 2 * sizeof(uint64_t) +
+           (uint64_t)head->cuts * sizeof(struct cut);
+}
+
+/* All that a log says, of what is left of the file. 0: it is not all there. */
+static size_t
+log_bytes(const struct checkpoint_log *head, size_t left_bytes)
+{
+    uint64_t rows = rows_bytes(head);
+
+    if (rows > left_bytes || head->content_bytes > left_bytes - rows || head->content_bytes % 8 != 0)
+        return 0;
+    return (size_t)(rows + head->content_bytes);
+}
+
+/* A place behind all files would let go of those that are needed. */
+static bool
+places_plausible(const struct node_log *log, uint64_t highest_number)
+{
+    const struct log_index *index = &log->durable->index;
+
+    for (uint32_t i = 0; i < index->count; i++) {
+        if (index->items[i].place >> 32 > highest_number)
+            return false;
+    }
+    return log->durable->tail_place >> 32 <= highest_number && log->durable->base_place >> 32 <= highest_number;
 }
 
 /* Are the files that it speaks of still there, and does it save more reading than it is worth? */
@@ -450,7 +476,7 @@ is_usable(const struct node *node, const struct journal_scan *scan, const struct
 
 /* Every log in turn; the catalog, which is the first, says which there are. */
 static bool
-take_logs(struct node *node, const struct checkpoint_head *head)
+take_logs(struct node *node, const struct checkpoint_head *head, uint64_t highest_number)
 {
     const uint8_t *at = (const uint8_t *)(head + 1), *end = (const uint8_t *)head + head->size_bytes;
 
@@ -462,10 +488,10 @@ take_logs(struct node *node, const struct checkpoint_head *head)
         if ((size_t)(end - at) < sizeof(found))
             return false;
         memcpy(&found, at, sizeof(found));
-        size_bytes = log_bytes(&found);
+        size_bytes = log_bytes(&found, (size_t)(end - at));
         log = node_find_log(node, found.log);
-        if (size_bytes > (size_t)(end - at) || log == NULL || log->durable == NULL ||
-            !take_log(node, log, &found, at + sizeof(found), at + size_bytes))
+        if (size_bytes == 0 || log == NULL || log->durable == NULL ||
+            !take_log(node, log, &found, at + sizeof(found), at + size_bytes) || !places_plausible(log, highest_number))
             return false;
         if (log->id == CATALOG_LOG)
             restore_catalog(node, found.lsn);
@@ -512,7 +538,7 @@ checkpoint_load(struct node *node, const struct journal_scan *scan, const struct
     *from_place = head->from_place;
     if (!node->config.checkpoint_always)
         fprintf(stderr, "cairn: node %s goes on from its checkpoint\n", node->name);
-    if (take_logs(node, head))
+    if (take_logs(node, head, scan->highest_number))
         return CAIRN_OK;
     snprintf(detail, detail_bytes,
              "node %s: its checkpoint does not fit its cluster file or its journal (remove the file "

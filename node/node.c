@@ -14,6 +14,9 @@
 #define EVENTS_MAX 1024u
 #define REJOIN_BEATS 3u
 
+_Static_assert(STOP_KIND_MAX == STOP_LOG && STOP_TERM_MAX == TERM_MAX && AGREED_LSN_MAX == LSN_MAX,
+               "what a node keeps of itself is what there can be");
+
 static enum cairn_error
 no_memory(char *detail, size_t detail_bytes, const char *what)
 {

@@ -1,6 +1,7 @@
 /* Reads: each is a cursor that gives entries to its client as fast as the client takes them. */
 #include <string.h>
 
+#include "cairn/token.h"
 #include "state.h"
 
 #define ENTRIES_PER_TURN 64u
@@ -152,15 +153,20 @@ ask(struct node *node, struct reader *reader, uint64_t now_ns)
     node_activate(node, reader->log);
 }
 
+_Static_assert(CAIRN_TOKEN_LSN_MAX == LSN_MAX && CAIRN_TOKEN_SEQ_MAX == SEQ_MAX && CAIRN_TOKEN_LIFE_MAX == LIFE_MAX,
+               "what a token may say is what there can be");
+
 static bool
 session_sane(const struct request_session *session)
 {
     if (session == NULL)
         return true;
-    if (session->branches_count > sizeof(session->branches) / sizeof(*session->branches))
+    if (session->lsn > LSN_MAX || session->branches_count > sizeof(session->branches) / sizeof(*session->branches))
         return false;
     for (uint32_t i = 0; i < session->branches_count; i++) {
-        if (session->branches[i].origin >= CAIRN_NODES_MAX || session->branches[i].seq >= 1ull << 40)
+        if (session->branches[i].origin >= CAIRN_NODES_MAX ||
+            !origin_plausible((uint8_t)session->branches[i].origin, session->branches[i].incarnation,
+                              session->branches[i].seq))
             return false;
     }
     return true;

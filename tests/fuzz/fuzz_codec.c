@@ -1,5 +1,6 @@
 /* Hostile bytes on a port: the frame around a message, and the message. The input is tried as it is and,
  * so that the depths are reached, with the checksum made right. */
+/* fuzz: dataplane/codec.c dataplane/frame.c dataplane/neighbour.c */
 #include <stdlib.h>
 #include <string.h>
 

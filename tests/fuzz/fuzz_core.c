@@ -1,47 +1,11 @@
 /* Hostile messages to a core: whatever message_plausible() lets through must not trip an assertion, nor make a sum wrap
  * round. The input is a list of events: what a disk tells at a start, then messages with fields of its own, ticks, appends. */
+/* fuzz: replication/plausible.c replication/core.c replication/restore.c */
+/* fuzz-options: -len_control=0 */
 #include <stdlib.h>
-#include <string.h>
 
 #include "core.h"
-#include "plausible.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static uint64_t
-take(struct input *input, size_t bytes)
-{
-    uint64_t value = 0;
-
-    if (bytes > input->left)
-        bytes = input->left;
-    memcpy(&value, input->at, bytes);
-    input->at += bytes;
-    input->left -= bytes;
-    return value;
-}
-
-/* Any of 64 bits; small ones, which go together, and limits more often than others. */
-static uint64_t
-number(struct input *input)
-{
-    static const uint64_t limits[] = {TERM_MAX, LSN_MAX,    SEQ_MAX,        LIFE_MAX,       TERM_STEP_MAX,
-                                      HLC_MAX,  1ull << 63, UINT64_MAX / 2, UINT64_MAX - 1, UINT64_MAX};
-    uint8_t kind = (uint8_t)take(input, 1);
-
-    if (kind < 160)
-        return kind % 40;
-    if (kind < 220)
-        return take(input, 2);
-    if (kind < 240)
-        return take(input, 8);
-    return limits[kind % (sizeof(limits) / sizeof(*limits))] - take(input, 1) % 4;
-}
+#include "input.h"
 
 /* Of what the core asks for only its recovery's nonce is kept: no input would ever guess it. */
 static void
@@ -69,7 +33,7 @@ run_from(struct input *input)
     struct run run = {0};
 
     run.term = number(input);
-    run.kind = (uint8_t)(take(input, 1) % 5);
+    run.kind = (uint8_t)(draw(input, 1) % 5);
     run.count = (uint32_t)number(input);
     run.first_seq = number(input);
     run.incarnation = (uint32_t)number(input);
@@ -87,7 +51,7 @@ base_from(struct input *input, struct mark marks[MARKS_MAX])
     base.producer_floor = number(input);
     base.marks_lsn = number(input);
     base.members = members(input);
-    base.marks_count = (uint32_t)take(input, 1) % (MARKS_MAX + 1);
+    base.marks_count = (uint32_t)draw(input, 1) % (MARKS_MAX + 1);
     base.marks = marks;
     for (uint32_t i = 0; i < base.marks_count; i++) {
         marks[i].seq = number(input);
@@ -123,6 +87,15 @@ ids_from(struct input *input, struct entry_id ids[MESSAGE_ENTRIES_MAX])
     }
 }
 
+/* On a branch, or any 64 bits. */
+static uint64_t
+place_from(struct input *input)
+{
+    if (draw(input, 1) % 4 == 0)
+        return number(input);
+    return branch_place((uint32_t)number(input), number(input));
+}
+
 struct bodies {
     struct mark marks[MARKS_MAX];
     struct producer_row rows[PRODUCER_ROWS_MAX];
@@ -151,8 +124,8 @@ body(struct input *input, struct message *message, struct bodies *bodies, uint64
         ids_from(input, bodies->ids);
         break;
     case MESSAGE_SPREAD:
-        message->spread.prev_place = branch_place((uint32_t)number(input), number(input));
-        message->spread.settled_place = branch_place((uint32_t)number(input), number(input));
+        message->spread.prev_place = place_from(input);
+        message->spread.settled_place = place_from(input);
         message->spread.run = run_from(input);
         ids_from(input, bodies->ids);
         break;
@@ -169,10 +142,10 @@ body(struct input *input, struct message *message, struct bodies *bodies, uint64
         break;
     case MESSAGE_RECOVER:
     case MESSAGE_RECOVER_REPLY:
-        message->recover.nonce = take(input, 1) % 4 == 0 ? number(input) : nonce;
+        message->recover.nonce = draw(input, 1) % 4 == 0 ? number(input) : nonce;
         message->recover.last_lsn = number(input);
         message->recover.members = members(input);
-        message->recover.leader = take(input, 1) & 1;
+        message->recover.leader = draw(input, 1) & 1;
         break;
     case MESSAGE_BASE:
         message->base = base_from(input, bodies->marks);
@@ -180,7 +153,7 @@ body(struct input *input, struct message *message, struct bodies *bodies, uint64
     case MESSAGE_PRODUCERS:
         message->producers.after_id = number(input);
         message->producers.rows = bodies->rows;
-        message->producers.count = (uint32_t)take(input, 1) % (PRODUCER_ROWS_MAX + 1);
+        message->producers.count = (uint32_t)draw(input, 1) % (PRODUCER_ROWS_MAX + 1);
         rows_from(input, bodies->rows, message->producers.count);
         break;
     default: /* three numbers at most */
@@ -199,14 +172,14 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
 
     memset(&message, 0, sizeof(message));
     memset(&bodies.ids, 0, sizeof(bodies.ids));
-    message.type = (uint8_t)(take(input, 1) % MESSAGE_TYPES);
-    message.from = 1 + (uint8_t)(take(input, 1) % 2);
+    message.type = (uint8_t)(draw(input, 1) % MESSAGE_TYPES);
+    message.from = 1 + (uint8_t)(draw(input, 1) % 2);
     message.to = 0;
     message.term = number(input);
     message.incarnation = (uint32_t)number(input);
-    message.yes = take(input, 1) & 1;
-    message.recovering = take(input, 1) & 1;
-    message.transfer = take(input, 1) & 1;
+    message.yes = draw(input, 1) & 1;
+    message.recovering = draw(input, 1) & 1;
+    message.transfer = draw(input, 1) & 1;
     body(input, &message, &bodies, *(const uint64_t *)sink->context);
     if (message_plausible(&message))
         core_receive(core, &message, bodies.ids, now_ns, sink);
@@ -222,7 +195,7 @@ restore_step(struct input *input, struct core *core, const struct sink *sink)
     bool flag;
 
     memset(&bodies.ids, 0, sizeof(bodies.ids));
-    switch (take(input, 1) % 6) {
+    switch (draw(input, 1) % 6) {
     case 0:
         base = base_from(input, bodies.marks);
         if (base_plausible(&base))
@@ -233,27 +206,27 @@ restore_step(struct input *input, struct core *core, const struct sink *sink)
         run.first_lsn = number(input);
         ids_from(input, bodies.ids);
         if (trunk_run_plausible(&run) && run.count <= MESSAGE_ENTRIES_MAX)
-            core_restore_entries(core, &run, bodies.ids, number(input) % (LSN_MAX + 1), take(input, 1) & 1, sink);
+            core_restore_entries(core, &run, bodies.ids, number(input) % (LSN_MAX + 1), draw(input, 1) & 1, sink);
         break;
     case 2:
         run = run_from(input);
         ids_from(input, bodies.ids);
         run.origin = 0;
         if (branch_run_plausible(&run) && run.count <= MESSAGE_ENTRIES_MAX)
-            core_restore_branch(core, &run, branch_place((uint32_t)number(input), number(input)), bodies.ids, &flag);
+            core_restore_branch(core, &run, place_from(input), bodies.ids, &flag);
         break;
     case 3:
         run = run_from(input);
         if (branch_run_plausible(&run) && run.count <= MESSAGE_ENTRIES_MAX)
-            core_restore_copy(core, &run, branch_place((uint32_t)number(input), number(input)), &flag);
+            core_restore_copy(core, &run, place_from(input), &flag);
         break;
     case 4:
-        core_restore_state(core, number(input) % (TERM_MAX + 1), (uint8_t)(take(input, 1) % 3));
+        core_restore_state(core, number(input) % (TERM_MAX + 1), (uint8_t)(draw(input, 1) % 3));
         break;
     default:
         rows_from(input, bodies.rows, 2);
         if (producer_row_plausible(&bodies.rows[0]) && producer_row_plausible(&bodies.rows[1]))
-            core_restore_producers(core, bodies.rows, 2, take(input, 1) & 1);
+            core_restore_producers(core, bodies.rows, 2, draw(input, 1) & 1);
         break;
     }
 }
@@ -267,26 +240,26 @@ step(struct input *input, struct core *core, const struct sink *sink, uint64_t n
     struct members next;
     uint64_t lsn;
 
-    switch (take(input, 1) % 12) {
+    switch (draw(input, 1) % 12) {
     case 0:
-        now_ns += take(input, 2);
+        now_ns += draw(input, 2);
         core_tick(core, now_ns, sink);
         break;
     case 1:
-        core_append(core, &id, (enum cairn_ack)(1 + take(input, 1) % 3), &accepted);
+        core_append(core, &id, (enum cairn_ack)(1 + draw(input, 1) % 3), &accepted);
         break;
     case 2:
         if (core_role(core) != ROLE_LEADER)
             core_append_branch(core, &id, &accepted);
         break;
     case 3:
-        core_reach(core, (cairn_node_set)take(input, 1) & 7, now_ns, sink);
+        core_reach(core, (cairn_node_set)draw(input, 1) & 7, now_ns, sink);
         break;
     case 4:
-        core_leader_alive(core, 1 + (uint8_t)(take(input, 1) % 2), number(input), number(input), now_ns, sink);
+        core_leader_alive(core, 1 + (uint8_t)(draw(input, 1) % 2), number(input), number(input), now_ns, sink);
         break;
     case 5:
-        core_transfer(core, (uint8_t)(take(input, 1) % 4), now_ns);
+        core_transfer(core, (uint8_t)(draw(input, 1) % 4), now_ns);
         break;
     case 6:
         next = members(input);
@@ -296,7 +269,7 @@ step(struct input *input, struct core *core, const struct sink *sink, uint64_t n
         core_trimmed(core, core_commit_lsn(core) == 0 ? 0 : number(input) % core_commit_lsn(core));
         break;
     case 8:
-        core_read(core, number(input), take(input, 1) & 1, now_ns, sink);
+        core_read(core, number(input), draw(input, 1) & 1, now_ns, sink);
         break;
     default:
         message(input, core, sink, now_ns);
@@ -311,7 +284,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input input = {data, size};
     uint64_t nonce = 0;
     struct sink sink = {.apply = apply, .context = &nonce};
-    uint8_t told = (uint8_t)take(&input, 1);
+    uint8_t told = (uint8_t)draw(&input, 1);
     struct core_config config = {.members.voters = 7,
                                  .incarnation = told % 8 == 0 ? 1 : 5,
                                  .seed = 1,

@@ -529,6 +529,25 @@ every_end_that_is_cut_off_is_noticed(void **state)
     free(disk);
 }
 
+/* A checkpoint may say so: no block stands there, and reading comes to its end. */
+static void
+a_place_in_front_of_the_first_block_is_that_block(void **state)
+{
+    struct memory_disk *disk = write_journal();
+    struct journal_scan scan;
+    char detail[256];
+
+    (void)state;
+    assert_int_equal(journal_scan_init(&scan, &disk->base, CLUSTER, NODE, 0, 0, detail, sizeof(detail)), CAIRN_OK);
+    for (uint32_t offset = 0; offset < DISK_SECTOR_BYTES; offset += 8) {
+        journal_scan_seek(&scan, journal_place(1, offset));
+        assert_int_equal(journal_scan_next(&scan), SCAN_BLOCK);
+        assert_int_equal(scan.place, journal_place(1, DISK_SECTOR_BYTES));
+    }
+    journal_scan_fini(&scan);
+    free(disk);
+}
+
 int
 main(void)
 {
@@ -540,6 +559,7 @@ main(void)
         cmocka_unit_test(every_byte_that_changes_is_noticed),
         cmocka_unit_test(every_sector_that_is_zeroed_is_noticed),
         cmocka_unit_test(every_end_that_is_cut_off_is_noticed),
+        cmocka_unit_test(a_place_in_front_of_the_first_block_is_that_block),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,171 @@
+/* A node that is somebody else: whatever stands in the ring of answers, its indices too, and changes between two looks, a
+ * client gives out only what it is told it may give out, and stays within its memory. And whatever a node's socket says, in
+ * whatever pieces, a call comes to its end. */
+/* fuzz: client/client.c client/call.c client/transport_shm.c dataplane/byte_ring.c dataplane/record.c */
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "byte_ring.h"
+#include "cairn/token.h"
+#include "client.h"
+#include "crc32c.h"
+#include "dial.h"
+#include "input.h"
+#include "protocol.h"
+#include "record.h"
+
+#define RING_BYTES 4096u
+#define POLLS_MAX 600u
+
+static struct byte_channel worker;
+
+static void
+check_entry(const struct cairn_entry *entry, uint8_t *sum)
+{
+    const uint8_t *key = entry->key, *payload = entry->payload;
+
+    if (entry->key_bytes > CAIRN_KEY_BYTES_MAX || entry->payload_bytes > CAIRN_PAYLOAD_BYTES_MAX)
+        abort();
+    for (uint32_t i = 0; i < entry->key_bytes; i++)
+        *sum ^= key[i];
+    for (uint32_t i = 0; i < entry->payload_bytes; i++)
+        *sum ^= payload[i];
+}
+
+static void
+check_result(const struct cairn_result *result)
+{
+    static volatile uint8_t seen;
+    struct cairn_token token = {0};
+    uint8_t sum = 0;
+
+    if (result->error >= CAIRN_ERRORS || cairn_error_name(result->error) == NULL || result->type > CAIRN_RESULT_END ||
+        result->ack > CAIRN_ACK_ALL || cairn_ack_name(result->ack) == NULL)
+        abort();
+    if (result->type == CAIRN_RESULT_ENTRY)
+        check_entry(&result->entry, &sum);
+    cairn_token_note(&token, result);
+    cairn_token_settle(&token, result);
+    seen = sum;
+    (void)seen;
+}
+
+/* So that the checksum is not all that is found: of what is taken for a record it is made right. */
+static void
+mend(uint8_t *bytes)
+{
+    struct record *record = (struct record *)(void *)bytes;
+
+    if (record->payload_bytes <= RING_BYTES / 2 && record->key_bytes <= RING_BYTES / 2)
+        record->crc32c = crc32c(0, &record->producer,
+                                sizeof(*record) - offsetof(struct record, producer) + record->key_bytes +
+                                    record->payload_bytes);
+}
+
+static void
+write_some(struct input *input)
+{
+    uint32_t at = (uint32_t)draw(input, 2) % RING_BYTES & ~7u;
+
+    draw_bytes(input, worker.out.data + at, 1 + draw(input, 1));
+    if (draw(input, 1) & 1)
+        mend(worker.out.data + at);
+}
+
+/* What an honest one would say, of any numbers. */
+static void
+say(struct input *input)
+{
+    uint32_t at = (uint32_t)atomic_load(&worker.out.shared->head) % RING_BYTES & ~7u;
+    uint32_t size_bytes = (uint32_t)(sizeof(struct answer) + draw(input, 1) % 16 * 8);
+    uint8_t *place = worker.out.data + at;
+
+    memset(place, 0, size_bytes);
+    draw_bytes(input, place + 4, size_bytes - 4);
+    memcpy(place, &size_bytes, sizeof(size_bytes));
+    if (size_bytes >= sizeof(struct answer) + sizeof(struct record))
+        mend(place + sizeof(struct answer));
+    atomic_fetch_add(&worker.out.shared->head, size_bytes);
+}
+
+static void
+poll_ring(struct input *input)
+{
+    struct cairn_client client = {.socket = -1};
+
+    memset(worker.memory, 0, 8192);
+    byte_channel_mirror(&worker, &client.channel);
+    for (uint32_t i = 0; i < POLLS_MAX && input->left > 0; i++) {
+        struct cairn_result result = {.token = 0};
+        int got;
+
+        switch (draw(input, 1) % 4) {
+        case 0:
+            atomic_store(&worker.out.shared->head, number(input));
+            break;
+        case 1:
+            write_some(input);
+            break;
+        default:
+            say(input);
+        }
+        got = cairn_poll(&client, &result);
+        if (got > 0)
+            check_result(&result);
+    }
+    free(client.record);
+}
+
+/* The answer comes whole, or in two pieces, and then the node hangs up. */
+static void
+hear_socket(struct input *input, bool attaches)
+{
+    struct dial dial = {.call.state = CALL_NONE};
+    char detail[256];
+    uint32_t id = 0;
+    size_t first = draw(input, 2) % (input->left + 1);
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
+        abort();
+    dial.client = calloc(1, sizeof(*dial.client));
+    dial.client->socket = ends[0];
+    dial.client->channel.fd = -1;
+    if (attaches) {
+        struct cairn_client *former = dial.client;
+
+        call_begin_over(&dial.call, ends[0], json_object());
+        dial.client = NULL;
+        if (write(ends[1], input->at, first) < 0 ||
+            dial_attach(&dial, "", false, detail, sizeof(detail)) == CAIRN_AGAIN)
+            (void)!write(ends[1], input->at + first, input->left - first);
+        shutdown(ends[1], SHUT_WR);
+        dial_attach(&dial, "", false, detail, sizeof(detail));
+        if (dial.seats.count > CAIRN_NODES_MAX || dial.client != NULL)
+            abort();
+        cairn_disconnect(former);
+    } else {
+        if (write(ends[1], input->at, first) < 0 || dial_open(&dial, "a", &id, detail, sizeof(detail)) == CAIRN_AGAIN)
+            (void)!write(ends[1], input->at + first, input->left - first);
+        shutdown(ends[1], SHUT_WR);
+        dial_open(&dial, "a", &id, detail, sizeof(detail));
+        dial_end(&dial);
+    }
+    close(ends[1]);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input input = {data, size};
+    uint64_t which = draw(&input, 1) % 8;
+
+    if (worker.memory == NULL && byte_channel_make(&worker, RING_BYTES) != 0)
+        abort();
+    if (which < 2)
+        hear_socket(&input, which == 0);
+    else
+        poll_ring(&input);
+    return 0;
+}
