@@ -27,7 +27,8 @@ struct append {
     struct cairn_token token;
     struct cairn_id cluster_id; /* not set: no node said */
     bool may_create;
-    uint64_t look_up_ns; /* what may be spent on looking repeats up */
+    uint64_t look_up_ns;            /* what may be spent on looking repeats up */
+    uint32_t voters, voters_needed; /* how many vote in the log, asked when so many were needed; 0: nobody said */
     int status;
     uint64_t acked, refused, unknown;
 };
@@ -41,14 +42,30 @@ worse(struct append *append, enum cairn_error error)
         append->status = status;
 }
 
+static bool
+lacks_quorum(const struct session_result *result)
+{
+    return result->error == CAIRN_NO_QUORUM && result->result.reached < result->result.needed;
+}
+
+/* A refusal says how many it takes, and not of how many. */
+static void
+learn_voters(struct append *append, const struct session_result *result)
+{
+    if (!lacks_quorum(result) || append->voters_needed == result->result.needed)
+        return;
+    append->voters_needed = result->result.needed;
+    append->voters = cli_voters(&append->cluster, append->session_config.log, append->session_config.via);
+}
+
 static void
 detail_of(const struct append *append, const struct session_result *result, char *text, size_t text_bytes)
 {
-    const struct cairn_result *answer = &result->result;
+    char reach[64];
 
-    if (result->error == CAIRN_NO_QUORUM && answer->reached < answer->needed)
-        snprintf(text, text_bytes, "no quorum: reaching %u of %u, need %u", answer->reached, append->cluster.nodes,
-                 answer->needed);
+    if (lacks_quorum(result))
+        snprintf(text, text_bytes, "no quorum: %s",
+                 cli_reach_text(&result->result, append->voters, reach, sizeof(reach)));
     else
         snprintf(text, text_bytes, "%s", cairn_error_text(result->error));
 }
@@ -137,6 +154,7 @@ report(struct append *append, struct session_result *result)
         worse(append, result->error);
     /* One that has no more room keeps what it has; more lives of nodes than it holds is not to be met in one command. */
     cairn_token_note(&append->token, &result->result);
+    learn_voters(append, result);
     if (append->json)
         cli_row(row_of(append, result));
     else
@@ -375,7 +393,10 @@ cmd_append(int argc, char **argv)
         return status;
     if (durability != NULL)
         cairn_durability_parse(durability, &wanted);
-    if ((status = cli_cluster(cluster, &append.cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)
+    if ((status = cli_cluster(cluster, &append.cluster)) != 0)
+        return status;
+    cli_know_all(&append.cluster);
+    if ((status = cli_node(&append.cluster, via, &node)) != 0)
         return status;
     if (append.session_file != NULL &&
         (status = cli_session_load(append.session_file, &append.cluster, argv[first], &append.token)) != 0)

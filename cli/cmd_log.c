@@ -97,7 +97,7 @@ wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wa
         if (standing.led && standing.agreeing == standing.answering)
             return 0;
         cli_waits(waiting, "for log '%s' to be known to %u of %u nodes and led%s", name, standing.answering,
-                  cluster->nodes, cli_silent_note(cluster, standing.silent, note, sizeof(note)));
+                  cli_present_count(cluster), cli_silent_note(cluster, standing.silent, note, sizeof(note)));
         if (standing.knowing > 0 && standing.agreeing == 0 && standing.knowing == standing.answering)
             return cli_fail("log '%s' exists with policy %s, deny %s ('cairn log set' changes it)", name,
                             standing.policy, standing.deny);
@@ -191,6 +191,7 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
     struct standing standing = standing_of(cluster, name, NULL);
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
+    uint32_t nodes = cli_present_count(cluster);
     char note[520];
     int status;
 
@@ -201,14 +202,14 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
     status = cli_catalog_append(cluster, catalog_entry(operation, name, rules), standing.silent, &waiting, NULL);
     while (status == 0 && cli_now_ns() < end_ns) {
         struct standing now = standing_of(cluster, name, rules);
-        bool most = now.agreeing > cluster->nodes / 2;
+        bool most = now.agreeing > nodes / 2;
 
-        if (now.agreeing == cluster->nodes)
+        if (now.agreeing == nodes)
             return 0;
         /* Who is cut off, or does not answer, cannot know yet. */
         if (most && (now.agreeing == now.answering || cli_now_ns() > end_ns - WAIT_NS + CUT_OFF_WAIT_NS)) {
             fprintf(stderr, "cairn: note: in force on %u of %u nodes; the others follow when they are in reach\n",
-                    now.agreeing, cluster->nodes);
+                    now.agreeing, nodes);
             return 0;
         }
         cli_waits(&waiting, "for the change to be in force on %u nodes, it is on %u%s", now.answering, now.agreeing,

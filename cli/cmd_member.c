@@ -60,6 +60,16 @@ attempt(const struct change *change, uint8_t via, const char *log, struct cairn_
     return error;
 }
 
+/* Round and round, among those that are of the cluster. */
+static uint8_t
+next_of(const struct cluster_config *cluster, uint8_t node)
+{
+    do
+        node = (uint8_t)((node + 1) % cluster->nodes);
+    while (!(cli_present(cluster) >> node & 1));
+    return node;
+}
+
 /* Goes to the leader, wherever that is by now, and waits out what is only a matter of time. */
 static enum cairn_error
 change_log(const struct change *change, const char *log)
@@ -67,7 +77,7 @@ change_log(const struct change *change, const char *log)
     enum cairn_error error = CAIRN_NO_LEADER;
     struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     cairn_node_set lacking = 0;
-    uint8_t via = 0;
+    uint8_t via = next_of(change->cluster, (uint8_t)(change->cluster->nodes - 1));
 
     while (cli_now_ns() < change->end_ns) {
         struct cairn_result result = {.leader = CAIRN_NODE_NONE};
@@ -89,9 +99,9 @@ change_log(const struct change *change, const char *log)
         /* Another may know better, or have room. */
         case CAIRN_NO_LOG:
             lacking |= (cairn_node_set)1 << via;
-            if ((uint32_t)__builtin_popcount(lacking) == change->cluster->nodes)
+            if ((lacking & cli_present(change->cluster)) == cli_present(change->cluster))
                 return error;
-            via = (uint8_t)((via + 1) % change->cluster->nodes);
+            via = next_of(change->cluster, via);
             break;
         case CAIRN_RECOVERING:
         case CAIRN_FULL:
@@ -99,7 +109,7 @@ change_log(const struct change *change, const char *log)
         case CAIRN_TIMEOUT:
         case CAIRN_CLOSED:
         case CAIRN_IO:
-            via = (uint8_t)((via + 1) % change->cluster->nodes);
+            via = next_of(change->cluster, via);
             break;
         default:
             return error;
