@@ -28,6 +28,7 @@ struct append {
     struct cairn_id cluster_id; /* not set: no node said */
     bool may_create;
     uint64_t look_up_ns;            /* what may be spent on looking repeats up */
+    struct cli_waiting waiting;     /* for the next answer */
     uint32_t voters, voters_needed; /* how many vote in the log, asked when so many were needed; 0: nobody said */
     int status;
     uint64_t acked, refused, unknown;
@@ -171,6 +172,11 @@ drain(struct append *append)
         report(append, &result);
         any = true;
     }
+    if (any)
+        append->waiting.begun_ns = 0;
+    else if (session_in_flight(append->session) > 0)
+        cli_waits(&append->waiting, "for log '%s' to take what was given to it ('cairn status' shows how it is)",
+                  append->session_config.log);
     return any;
 }
 
@@ -245,6 +251,9 @@ give_line(struct append *append, const struct line *line)
     struct cairn_entry entry;
     int status = 0;
 
+    if (!entry_of(append, line, &entry) && append->whole)
+        return cli_fail("input %s: no key of at most %u bytes before a '%s'", append->lines.name, CAIRN_KEY_BYTES_MAX,
+                        append->key_until);
     if (!entry_of(append, line, &entry))
         return cli_fail("line %" PRIu64 ": no key of at most %u bytes before a '%s'", line->number, CAIRN_KEY_BYTES_MAX,
                         append->key_until);
@@ -253,6 +262,8 @@ give_line(struct append *append, const struct line *line)
 
         if (error == CAIRN_OK)
             return 0;
+        if (error != CAIRN_AGAIN && append->whole)
+            return cli_fail("input %s: %s", append->lines.name, cairn_error_text(error));
         if (error != CAIRN_AGAIN)
             return cli_fail("line %" PRIu64 ": %s", line->number, cairn_error_text(error));
         status = answer_some(append);
