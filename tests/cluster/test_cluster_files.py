@@ -163,8 +163,8 @@ def test_dev_leaves_a_file_that_it_cannot_read():
     with Place() as place:
         path = place.file('cluster', GOOD.replace(b'64', b'64.9'))
         os.chmod(place.dir, 0o700)
-        for more in ((), ('--stop',)):
-            done = subprocess.run([BINARY, 'dev', '--detach', '--dir', place.dir, *more], capture_output=True, timeout=20)
+        for more in (('--detach',), ('--stop',)):
+            done = subprocess.run([BINARY, 'dev', '--dir', place.dir, *more], capture_output=True, timeout=20)
             check(done.returncode == 1 and b'line 4, column 13' in done.stderr and done.stderr.count(b'\n') == 1, done.stderr)
         check(os.listdir(place.dir) == ['cluster.yaml'] and b'64.9' in open(path, 'rb').read(), os.listdir(place.dir))
 
