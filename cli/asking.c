@@ -15,7 +15,7 @@ struct asking {
     struct cli_answers *answers;
     struct call calls[CAIRN_NODES_MAX];
     json_t **requests;
-    uint64_t begun_ns, answered_ns; /* when the last one answered; 0: none did */
+    uint64_t begun_ns, answered_ns; /* when the last one answered that is settled; 0: none did */
     enum cli_patience patience;
     uint32_t answered, settled, asked;
     cairn_node_set heard; /* by those that answered */
@@ -144,8 +144,11 @@ note_done(struct asking *asking, uint32_t node)
     call->answer = NULL;
     answers->silent &= ~((cairn_node_set)1 << node);
     asking->answered++;
-    asking->settled += is_settled(answers->by_node[node]);
-    asking->answered_ns = cli_now_ns();
+    /* Who waits for a cluster, or recovers, does not know whom else to wait for. */
+    if (is_settled(answers->by_node[node])) {
+        asking->settled++;
+        asking->answered_ns = cli_now_ns();
+    }
     note_heard(asking, answers->by_node[node]);
 }
 
@@ -178,7 +181,7 @@ begin(struct asking *asking, uint32_t node)
 static bool
 is_awaited(const struct asking *asking, uint32_t node, uint64_t now_ns)
 {
-    if (asking->patience == CLI_HEARD && asking->answered > 0 && !(asking->heard >> node & 1))
+    if (asking->patience == CLI_HEARD && asking->settled > 0 && !(asking->heard >> node & 1))
         return now_ns - asking->answered_ns < UNHEARD_NS;
     return now_ns - asking->begun_ns < (asking->patience == CLI_QUICK ? UNHEARD_NS : PATIENCE_NS);
 }

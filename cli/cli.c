@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "plain_text.h"
 #include "values.h"
 
 /* What others wrote may be in it: a name, a value, a node's word. On a terminal that only shows. */
@@ -77,6 +78,28 @@ cli_exit_status(enum cairn_error error)
     default:
         return EXIT_FAILED;
     }
+}
+
+void
+cli_put(const void *bytes, size_t size_bytes)
+{
+    const char *text = bytes;
+    bool shown = isatty(STDOUT_FILENO);
+
+    for (size_t at = 0; shown && at < size_bytes;) {
+        uint32_t rune = 0;
+        size_t taken = plain_text_rune(text + at, size_bytes - at, &rune);
+
+        if (taken == 0)
+            printf("\\x%02x", (unsigned char)text[at]);
+        else if (plain_text_is_control(rune) && rune != '\n' && rune != '\t')
+            printf("\\x%02x", (unsigned)rune);
+        else
+            fwrite(text + at, 1, taken, stdout);
+        at += taken == 0 ? 1 : taken;
+    }
+    if (!shown)
+        fwrite(text, 1, size_bytes, stdout);
 }
 
 void

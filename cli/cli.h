@@ -30,6 +30,10 @@ int cli_usage(const char *what, ...) __attribute__((format(printf, 1, 2)));
 /* What an error means to a script. */
 int cli_exit_status(enum cairn_error error);
 
+/* What somebody has appended, to standard output: as it is, but on a terminal, which it must not steer, with what is not text
+ * escaped. */
+void cli_put(const void *bytes, size_t size_bytes);
+
 /* One JSON object a line on stdout; row is taken over. */
 void cli_row(json_t *row);
 

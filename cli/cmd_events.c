@@ -5,6 +5,9 @@
 
 #include "cli.h"
 
+/* A node keeps 4,096, and gives 256 at once: what more than that comes while it is asked waits for the next time. */
+#define PAGES_MAX 64u
+
 static long long
 time_of(const json_t *row)
 {
@@ -24,11 +27,25 @@ print_row(const json_t *row)
 {
     const json_t *log = json_object_get(row, "log"), *from = json_object_get(row, "from");
 
-    printf("%14.6f  %-6s %-20s %-16s ", (double)time_of(row) / 1e9, json_string_value(json_object_get(row, "node")),
-           json_string_value(json_object_get(row, "event")), json_is_string(log) ? json_string_value(log) : "-");
+    printf("%14.6f  %-6s %-20s %-16s ", (double)time_of(row) / 1e9, cli_text(row, "node"), cli_text(row, "event"),
+           json_is_string(log) ? json_string_value(log) : "-");
     if (json_is_string(from))
-        printf("%s -> %s: ", json_string_value(from), json_string_value(json_object_get(row, "to")));
-    printf("%s\n", json_string_value(json_object_get(row, "reason")));
+        printf("%s -> %s: ", json_string_value(from), cli_text(row, "to"));
+    printf("%s\n", cli_text(row, "reason"));
+}
+
+/* Takes what the node gave. true: it may have more. One that says so and does not go on has none. */
+static bool
+take_page(const json_t *answer, json_int_t *next, json_t *rows)
+{
+    json_int_t before = *next;
+
+    if (answer == NULL)
+        return false;
+    json_array_extend(rows, json_object_get(answer, "rows"));
+    if (json_is_integer(json_object_get(answer, "next")))
+        *next = json_integer_value(json_object_get(answer, "next"));
+    return *next > before && json_array_size(json_object_get(answer, "rows")) > 0;
 }
 
 uint32_t
@@ -36,15 +53,15 @@ cli_collect_events(const struct cluster_config *cluster, cairn_node_set nodes, j
                    struct cli_answers *answers)
 {
     struct cli_answers page = {0};
-    uint32_t answering = 0;
-    bool first = true, more = true;
+    uint32_t answering = 0, pages = 0;
+    bool first = true, more = true, has_more[CAIRN_NODES_MAX] = {false};
     json_t *requests[CAIRN_NODES_MAX] = {0};
 
     cli_answers_free(answers);
-    while (more) {
+    while (more && pages++ < PAGES_MAX) {
         more = false;
         for (uint32_t i = 0; i < cluster->nodes; i++) {
-            if (first ? nodes >> i & 1 : json_array_size(json_object_get(page.by_node[i], "rows")) > 0)
+            if (first ? nodes >> i & 1 : has_more[i])
                 requests[i] = json_pack("{s:s,s:I}", "cmd", "events", "next", next[i]);
             more |= requests[i] != NULL;
         }
@@ -57,12 +74,8 @@ cli_collect_events(const struct cluster_config *cluster, cairn_node_set nodes, j
                 page.by_node[i] = json_incref(answers->by_node[i]);
         }
         first = false;
-        for (uint32_t i = 0; i < cluster->nodes; i++) {
-            if (page.by_node[i] == NULL)
-                continue;
-            json_array_extend(rows, json_object_get(page.by_node[i], "rows"));
-            next[i] = json_integer_value(json_object_get(page.by_node[i], "next"));
-        }
+        for (uint32_t i = 0; i < cluster->nodes; i++)
+            has_more[i] = take_page(page.by_node[i], &next[i], rows);
     }
     cli_answers_free(&page);
     return answering;

@@ -293,7 +293,8 @@ all_logs(const struct cluster_config *cluster, enum cairn_error *error, char *de
     node = cli_knows_most_logs(cluster, &answers);
     names = node == CAIRN_NODE_NONE ? NULL : json_array();
     json_array_foreach (node == CAIRN_NODE_NONE ? NULL : json_object_get(answers.by_node[node], "rows"), j, row) {
-        json_array_append(names, json_object_get(row, "log"));
+        if (cli_text(row, "log")[0] != '\0')
+            json_array_append(names, json_object_get(row, "log"));
     }
     cli_answers_free(&answers);
     return names;

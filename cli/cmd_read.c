@@ -95,7 +95,7 @@ print_entry(void *context, const struct cairn_result *result)
     if (printing->line_is_open)
         putchar('\n');
     if (result->entry.payload_bytes > 0)
-        fwrite(result->entry.payload, 1, result->entry.payload_bytes, stdout);
+        cli_put(result->entry.payload, result->entry.payload_bytes);
     printing->line_is_open = (result->entry.flags & CAIRN_ENTRY_UNTERMINATED) != 0;
     if (!printing->line_is_open)
         putchar('\n');

@@ -21,6 +21,7 @@
 #include "metrics.h"
 #include "netns.h"
 #include "node.h"
+#include "process_limits.h"
 #include "standing.h"
 
 #define CHANNEL_BYTES (4u << 20)
@@ -94,7 +95,10 @@ prepare(struct server *server, uint8_t self)
 {
     const struct cluster_config *cluster = &server->cluster;
     char detail[512];
+    int status = process_limits_prepare(&server->config);
 
+    if (status != 0)
+        return status;
     umask(S_IRWXG | S_IRWXO);
     if (mkdir(cluster->directory, 0700) != 0 && errno != EEXIST)
         return cli_fail("directory %s: %s", cluster->directory, strerror(errno));

@@ -22,7 +22,7 @@ print_row(const json_t *row)
     size_t i;
 
     for (i = 0; i < 6; i++)
-        values[i] = json_string_value(json_object_get(row, text[i]));
+        values[i] = cli_text(row, text[i]);
     json_array_foreach (json_object_get(row, "hears"), i, name) {
         strncat(hears, i == 0 ? "" : ",", sizeof(hears) - strlen(hears) - 1);
         strncat(hears, json_string_value(name), sizeof(hears) - strlen(hears) - 1);

@@ -53,11 +53,11 @@ show(void *context, const void *key, size_t key_bytes, const struct cairn_value 
         cli_row(row_of(viewing->resolve, key, key_bytes, values, count));
         return;
     }
-    fwrite(key, 1, key_bytes, stdout);
+    cli_put(key, key_bytes);
     putchar(':');
     for (size_t i = 0; i < count; i++) {
         fputs(i == 0 ? " " : " | ", stdout);
-        fwrite(values[i].bytes, 1, values[i].bytes_count, stdout);
+        cli_put(values[i].bytes, values[i].bytes_count);
     }
     putchar('\n');
 }

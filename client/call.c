@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answer.h"
+
 #define REPLY_BYTES_MIN 16384u
 #define REPLY_BYTES_MAX (64u << 20)
 /* A full backlog gives no sign of having room again: it is tried so often. */
@@ -181,7 +183,7 @@ understand(struct call *call)
 {
     call->answer = json_loadb(call->reply, call->reply_bytes, 0, NULL);
     call->state = CALL_DONE;
-    if (!json_is_object(call->answer)) {
+    if (!answer_is_sane(call->answer)) {
         json_decref(call->answer);
         call->answer = NULL;
         return fail(call, CAIRN_INVALID, "what the node answers is not understood (is it of another release?)");

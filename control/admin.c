@@ -16,6 +16,8 @@
 
 #define CONNECTIONS_MAX 96
 #define KEPT_FOR_ADMINISTRATORS 8
+/* Of one user who is no administrator: another finds a place, too. */
+#define CONNECTIONS_OF_ONE_MAX 44
 #define BACKLOG 64
 #define LINE_BYTES_MAX 65536
 #define ACCEPTS_PER_TURN 32
@@ -27,6 +29,7 @@
 struct connection {
     int socket; /* -1: free */
     bool administrator;
+    uid_t uid;
     char *line;
     size_t used_bytes;
     /* An answer on its way; while there is one nothing more is read. */
@@ -129,18 +132,24 @@ hang_up(struct admin *admin, struct connection *connection)
     connection->state = NULL;
 }
 
-/* The one that has been idle longest, is nobody's attachment, and has had a turn; of administrators only where they may be
- * let go too. */
+/* Whose connections may go for a newcomer: of administrators only where they may be let go too; of anybody, or of that user. */
+struct passing {
+    bool administrators, of_one;
+    uid_t uid;
+};
+
+/* The one that has been idle longest, is nobody's attachment, and has had a turn. */
 static struct connection *
-idlest(struct admin *admin, bool administrators, uint64_t now_ns)
+idlest(struct admin *admin, const struct passing *passing, uint64_t now_ns)
 {
     struct connection *found = NULL;
 
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
         struct connection *connection = &admin->connections[i];
 
-        if (connection->socket < 0 || connection->state != NULL || connection->administrator > administrators ||
-            connection->stirred_ns >= now_ns)
+        if (connection->socket < 0 || connection->state != NULL ||
+            connection->administrator > passing->administrators || connection->stirred_ns >= now_ns ||
+            (passing->of_one && connection->uid != passing->uid))
             continue;
         if (found == NULL || connection->administrator < found->administrator ||
             (connection->administrator == found->administrator && connection->stirred_ns < found->stirred_ns))
@@ -151,20 +160,24 @@ idlest(struct admin *admin, bool administrators, uint64_t now_ns)
 
 /* A place for a newcomer; who is idle may have to go for it. NULL: there is none. */
 static struct connection *
-place_for(struct admin *admin, bool administrator, uint64_t now_ns)
+place_for(struct admin *admin, bool administrator, uid_t uid, uint64_t now_ns)
 {
     struct connection *free_place = NULL, *idle;
-    int others = 0;
+    int others = 0, of_one = 0;
+    struct passing passing;
 
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
-        if (admin->connections[i].socket < 0)
+        const struct connection *connection = &admin->connections[i];
+
+        if (connection->socket < 0)
             free_place = &admin->connections[i];
-        else
-            others += !admin->connections[i].administrator;
+        others += connection->socket >= 0 && !connection->administrator;
+        of_one += connection->socket >= 0 && connection->uid == uid;
     }
-    if (free_place != NULL && (administrator || others < CONNECTIONS_MAX - KEPT_FOR_ADMINISTRATORS))
+    passing = (struct passing){administrator, !administrator && of_one >= CONNECTIONS_OF_ONE_MAX, uid};
+    if (free_place != NULL && !passing.of_one && (administrator || others < CONNECTIONS_MAX - KEPT_FOR_ADMINISTRATORS))
         return free_place;
-    idle = idlest(admin, administrator, now_ns);
+    idle = idlest(admin, &passing, now_ns);
     if (idle != NULL)
         hang_up(admin, idle);
     return idle;
@@ -188,7 +201,7 @@ let_in(struct admin *admin, int socket, uint64_t now_ns)
     uid_t uid;
     enum access_right right = access_of(&admin->access, socket, &uid);
     bool administrator = right == ACCESS_ADMINISTRATOR;
-    struct connection *place = right == ACCESS_NONE ? NULL : place_for(admin, administrator, now_ns);
+    struct connection *place = right == ACCESS_NONE ? NULL : place_for(admin, administrator, uid, now_ns);
     char *line = place == NULL ? NULL : malloc(LINE_BYTES_MAX);
     char why[160];
 
@@ -200,17 +213,19 @@ let_in(struct admin *admin, int socket, uint64_t now_ns)
         return;
     }
     if (line == NULL) {
-        turn_away(socket, CAIRN_FULL, "the node has no place for another connection");
+        turn_away(socket, CAIRN_FULL, "the node has no place for another connection of this user");
         return;
     }
-    *place = (struct connection){.socket = socket, .administrator = administrator, .line = line, .stirred_ns = now_ns};
+    *place = (struct connection){
+        .socket = socket, .administrator = administrator, .uid = uid, .line = line, .stirred_ns = now_ns};
 }
 
 /* There are no descriptors left: one that is idle goes, or else the newcomer does. */
 static bool
 make_descriptor(struct admin *admin, uint64_t now_ns)
 {
-    struct connection *idle = idlest(admin, true, now_ns);
+    const struct passing anybody = {.administrators = true};
+    struct connection *idle = idlest(admin, &anybody, now_ns);
     int socket;
 
     if (idle != NULL) {

@@ -21,7 +21,7 @@ static enum cairn_error
 refuse(char *detail, size_t detail_bytes, const char *path, const char *what)
 {
     snprintf(detail, detail_bytes, "%s: %s: %s", path, what, strerror(errno));
-    return errno == ENOSPC || errno == EDQUOT ? CAIRN_NO_SPACE : CAIRN_IO;
+    return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? CAIRN_NO_SPACE : CAIRN_IO;
 }
 
 /* A process that was killed while its disk was writing keeps the lock until that has ended. */

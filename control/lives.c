@@ -399,6 +399,9 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
     }
     if (identity->agreed.removed >> from & 1)
         return LIVES_REPLY;
+    if (lives->standing == STANDING_WAITING && hello->standing == STANDING_MEMBER &&
+        !cairn_id_is_set(&hello->members[identity->self]))
+        return LIVES_UNSEATED;
     if (is_ahead(lives, hello))
         return 0;
     if (hello->agreed_lsn == AGREED_LSN_UNKNOWN)

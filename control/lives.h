@@ -81,20 +81,21 @@ _Static_assert(sizeof(struct lesson) <= 1400, "in one frame");
 
 /* What a hello led to: a set. */
 enum lives_verdict {
-    LIVES_REPLY = 1,      /* it is to be answered at once */
-    LIVES_CHANGED = 2,    /* the identity is to be kept anew */
-    LIVES_INTRODUCED = 4, /* the sender's life is believed from now on */
-    LIVES_FOREIGN = 8,    /* of another cluster */
-    LIVES_STRANGER = 16,  /* not the member that has this seat */
-    LIVES_DIFFERS = 32,   /* configured otherwise */
-    LIVES_TWICE = 64,     /* two lives of that member run */
-    LIVES_FORGOT = 128,   /* this node has forgotten something that the sender knows of it */
-    LIVES_NUMBERED = 256, /* this node's life has its number now */
-    LIVES_REFUSED = 512,  /* this node must not run */
-    LIVES_JOINED = 1024,  /* this node knows its cluster now */
-    LIVES_TEACH = 2048,   /* the sender does not know yet what is agreed on: a lesson is to follow */
-    LIVES_LEARNED = 4096, /* this node knows better what is agreed on: it starts anew by that */
-    LIVES_REMOVED = 8192, /* this node is of the cluster no more */
+    LIVES_REPLY = 1,        /* it is to be answered at once */
+    LIVES_CHANGED = 2,      /* the identity is to be kept anew */
+    LIVES_INTRODUCED = 4,   /* the sender's life is believed from now on */
+    LIVES_FOREIGN = 8,      /* of another cluster */
+    LIVES_STRANGER = 16,    /* not the member that has this seat */
+    LIVES_DIFFERS = 32,     /* configured otherwise */
+    LIVES_TWICE = 64,       /* two lives of that member run */
+    LIVES_FORGOT = 128,     /* this node has forgotten something that the sender knows of it */
+    LIVES_NUMBERED = 256,   /* this node's life has its number now */
+    LIVES_REFUSED = 512,    /* this node must not run */
+    LIVES_JOINED = 1024,    /* this node knows its cluster now */
+    LIVES_TEACH = 2048,     /* the sender does not know yet what is agreed on: a lesson is to follow */
+    LIVES_LEARNED = 4096,   /* this node knows better what is agreed on: it starts anew by that */
+    LIVES_REMOVED = 8192,   /* this node is of the cluster no more */
+    LIVES_UNSEATED = 16384, /* this node waits, and the sender's cluster has no place for it */
 };
 
 struct peer_life {

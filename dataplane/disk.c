@@ -67,7 +67,7 @@ fail(struct disk *disk, const char *name, const char *what)
     int error = errno;
 
     snprintf(disk->detail, sizeof(disk->detail), "%.80s: %.40s: %s", name, what, strerror(error));
-    return error == ENOSPC || error == EDQUOT ? CAIRN_FULL : CAIRN_IO;
+    return error == ENOSPC || error == EDQUOT || error == EFBIG ? CAIRN_FULL : CAIRN_IO;
 }
 
 static void

@@ -76,8 +76,8 @@ read_ahead(struct journal_scan *scan)
 
     if (!scan->streaming || from >= scan->file.size_bytes || from % DISK_SECTOR_BYTES != 0)
         return;
-    scan->disk->operations->read_begin(scan->disk, &scan->file, scan->buffers[!scan->current] + HEADROOM_BYTES,
-                                       WINDOW_BYTES, from);
+    scan->disk->operations->read_begin(scan->disk, &scan->file, scan->buffers[!scan->current] + scan->headroom_bytes,
+                                       scan->room_bytes, from);
     scan->ahead = true;
 }
 
@@ -93,10 +93,11 @@ static bool
 go_ahead(struct journal_scan *scan, uint64_t from)
 {
     int64_t got = scan->ahead ? read_ahead_end(scan) : 0;
-    uint8_t *bytes = scan->buffers[!scan->current] + HEADROOM_BYTES;
+    uint8_t *bytes = scan->buffers[!scan->current] + scan->headroom_bytes;
     size_t rest_bytes;
 
-    if (got <= 0 || from < scan->window_from || from > window_end(scan) || window_end(scan) - from > HEADROOM_BYTES)
+    if (got <= 0 || from < scan->window_from || from > window_end(scan) ||
+        window_end(scan) - from > scan->headroom_bytes)
         return false;
     rest_bytes = window_end(scan) - from;
     memcpy(bytes - rest_bytes, scan->window + (from - scan->window_from), rest_bytes);
@@ -113,7 +114,7 @@ read_window(struct journal_scan *scan, uint64_t from, size_t size_bytes)
 {
     int64_t got;
 
-    scan->window = scan->buffers[scan->current] + HEADROOM_BYTES;
+    scan->window = scan->buffers[scan->current] + scan->headroom_bytes;
     got = scan->disk->operations->read(scan->disk, &scan->file, scan->window, size_bytes, from);
     scan->window_from = from;
     scan->window_bytes = got < 0 ? 0 : (size_t)got;
@@ -127,13 +128,13 @@ static int64_t
 load(struct journal_scan *scan, uint64_t offset, size_t size_bytes, const uint8_t **out)
 {
     uint64_t from = offset & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
-    size_t step_bytes = offset - from + size_bytes > scan->step_bytes ? WINDOW_BYTES : scan->step_bytes;
+    size_t step_bytes = offset - from + size_bytes > scan->step_bytes ? scan->room_bytes : scan->step_bytes;
     int64_t got = 0;
 
     *out = scan->window;
     if (offset < scan->window_from || offset + size_bytes > window_end(scan)) {
         if (!go_ahead(scan, from) || offset + size_bytes > window_end(scan))
-            got = read_window(scan, from, step_bytes);
+            got = read_window(scan, from, step_bytes < scan->room_bytes ? step_bytes : scan->room_bytes);
         if (got < 0)
             return got;
         read_ahead(scan);
@@ -326,6 +327,13 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
 }
 
 static enum cairn_error
+no_memory(char *detail, size_t detail_bytes)
+{
+    snprintf(detail, detail_bytes, "no memory to read the journal");
+    return CAIRN_NO_MEMORY;
+}
+
+static enum cairn_error
 find_numbers(struct journal_scan *scan, char *detail, size_t detail_bytes)
 {
     enum cairn_error error;
@@ -334,17 +342,37 @@ find_numbers(struct journal_scan *scan, char *detail, size_t detail_bytes)
     scan->ends = calloc(JOURNAL_FILES_MAX, sizeof(*scan->ends));
     scan->filled = calloc(JOURNAL_FILES_MAX, sizeof(*scan->filled));
     scan->headless = calloc(JOURNAL_FILES_MAX, sizeof(*scan->headless));
-    for (int i = 0; i < 2; i++)
-        scan->buffers[i] = aligned_alloc(DISK_SECTOR_BYTES, HEADROOM_BYTES + WINDOW_BYTES);
-    if (scan->numbers == NULL || scan->ends == NULL || scan->filled == NULL || scan->headless == NULL ||
-        scan->buffers[0] == NULL || scan->buffers[1] == NULL) {
-        snprintf(detail, detail_bytes, "no memory to read the journal");
-        return CAIRN_NO_MEMORY;
-    }
+    if (scan->numbers == NULL || scan->ends == NULL || scan->filled == NULL || scan->headless == NULL)
+        return no_memory(detail, detail_bytes);
     error = scan->disk->operations->list(scan->disk, scan->numbers, JOURNAL_FILES_MAX, &scan->count);
     if (error != CAIRN_OK)
         snprintf(detail, detail_bytes, "%s", scan->disk->detail);
     return error;
+}
+
+/* Two windows, for what may be read at once; of files that are all smaller, for the largest. */
+static enum cairn_error
+make_windows(struct journal_scan *scan, char *detail, size_t detail_bytes)
+{
+    uint64_t largest_bytes = DISK_SECTOR_BYTES;
+
+    for (uint32_t i = 0; i < scan->count; i++) {
+        struct disk_file file;
+
+        if (scan->disk->operations->open(scan->disk, scan->numbers[i], &file) != CAIRN_OK)
+            continue;
+        largest_bytes = file.size_bytes > largest_bytes ? file.size_bytes : largest_bytes;
+        scan->disk->operations->close(scan->disk, &file);
+    }
+    largest_bytes = (largest_bytes + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+    scan->room_bytes = largest_bytes < WINDOW_BYTES ? (size_t)largest_bytes : WINDOW_BYTES;
+    scan->headroom_bytes = scan->room_bytes < HEADROOM_BYTES ? scan->room_bytes : HEADROOM_BYTES;
+    for (int i = 0; i < 2; i++) {
+        scan->buffers[i] = aligned_alloc(DISK_SECTOR_BYTES, scan->headroom_bytes + scan->room_bytes);
+        if (scan->buffers[i] == NULL)
+            return no_memory(detail, detail_bytes);
+    }
+    return CAIRN_OK;
 }
 
 /* The files from the one of that number on. */
@@ -366,7 +394,7 @@ introduce_from(struct journal_scan *scan, uint64_t from_number, char *detail, si
     close_file(scan);
     scan->read_bytes = 0;
     scan->streaming = true;
-    scan->step_bytes = WINDOW_BYTES;
+    scan->step_bytes = scan->room_bytes;
     return error;
 }
 
@@ -388,6 +416,8 @@ journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster
     scan->node = node;
     scan->worker = worker;
     error = find_numbers(scan, detail, detail_bytes);
+    if (error == CAIRN_OK)
+        error = make_windows(scan, detail, detail_bytes);
     if (error == CAIRN_OK)
         error = introduce_from(scan, from_number, detail, detail_bytes);
     scan->highest_number = scan->count == 0 ? 0 : scan->numbers[scan->count - 1];

@@ -38,11 +38,13 @@ struct journal_scan {
     size_t window_bytes; /* that are loaded */
     uint64_t window_from;
     uint8_t *buffers[2];
-    uint8_t current;   /* buffer, of the window */
-    bool streaming;    /* from here on the files are read from beginning to end */
-    size_t step_bytes; /* that are read at once, at least */
-    bool ahead;        /* what follows the window in the file is being read */
-    uint64_t offset;   /* of what is looked at next */
+    uint8_t current; /* buffer, of the window */
+    bool streaming;  /* from here on the files are read from beginning to end */
+    size_t room_bytes,
+        headroom_bytes; /* of each of the windows: for a read, and before it for what was left of the last */
+    size_t step_bytes;  /* that are read at once, at least */
+    bool ahead;         /* what follows the window in the file is being read */
+    uint64_t offset;    /* of what is looked at next */
     bool ended;
     bool within; /* a write, of which more blocks must follow */
     /* What the last call found. */

@@ -111,6 +111,7 @@ show(struct node *node)
     memcpy(shown->members, identity->members, sizeof(shown->members));
     for (uint8_t peer = 0; peer < identity->agreed.now.nodes; peer++) {
         shown->lives[peer] = peer == identity->self ? identity->life : identity->known[peer].life;
+        shown->unseating |= introduction->complained[peer] & LIVES_UNSEATED ? (cairn_node_set)1 << peer : 0;
         shown->differing |= introduction->complained[peer] & LIVES_DIFFERS ? (cairn_node_set)1 << peer : 0;
         shown->introduced |= introduction->lives.peers[peer].introduced ? (cairn_node_set)1 << peer : 0;
         shown->waiting |= cairn_id_is_set(&introduction->lives.peers[peer].waiting) ? (cairn_node_set)1 << peer : 0;
@@ -184,6 +185,7 @@ complain(struct node *node, uint8_t from, unsigned verdict)
         {LIVES_DIFFERS,
          "%s is configured otherwise (nodes, heartbeat, timeout, clock_bound_ms, durability or memory_mib): not "
          "believed until its cluster file says the same"},
+        {LIVES_UNSEATED, "%s is of a cluster that has no place for this node ('cairn cluster add' gives it one)"},
         {LIVES_TWICE, "%s runs twice: the one that came later is refused"},
     };
     unsigned *known = &node->introduction.complained[from];
@@ -513,6 +515,12 @@ node_standing(const struct node *node, char *out, size_t out_bytes)
                 "%s waits: %s has agreed on something else than this node's cluster file says (nodes and their order, "
                 "heartbeat_us, timeout_us, clock_bound_ms, durability or memory_mib): mend the file, and start it anew",
                 node->name, node->config.cluster->names[__builtin_ctz(view.differing)]);
+        else if (view.unseating != 0)
+            snprintf(out, out_bytes,
+                     "%s waits: %s is of a cluster that has no place for it ('cairn cluster add %s' gives it one, also "
+                     "after "
+                     "'cluster remove')",
+                     node->name, node->config.cluster->names[__builtin_ctz(view.unseating)], node->name);
         else
             snprintf(
                 out, out_bytes,

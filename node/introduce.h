@@ -49,6 +49,7 @@ struct standing_view {
     struct agreed agreed;
     uint32_t number, asked_number;
     cairn_node_set granted_by, introduced, waiting;
+    cairn_node_set unseating; /* are of a cluster that has no place for this node */
     cairn_node_set
         differing; /* say otherwise at the same lsn of the catalog, or, where there is none, by their cluster files */
     cairn_node_set well; /* in reach, and all of their logs count: this node among them */

@@ -185,7 +185,8 @@ retain(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     uint64_t limit;
 
-    if (!has_rules(&log->rules))
+    /* What somebody has to choose from is kept. */
+    if (!has_rules(&log->rules) || core_stopped(log->core) != STOP_NONE)
         return;
     if (log->rules.retain_age_ns != 0 && core_role(log->core) == ROLE_LEADER)
         judge_age(node, log, now_ns);

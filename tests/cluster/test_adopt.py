@@ -1,6 +1,7 @@
 """Replicas of one log that contradict each other: it stops, on all nodes, until somebody decides whose history goes on."""
 import contextlib
 import signal
+import time
 
 import journal_editor
 from harness import check, run, until
@@ -88,6 +89,15 @@ def test_what_most_hold_is_adopted():
         m.ok('log', 'adopt', 'a', '--from', 'n1')
         check_goes_on(m, LINES)
         check_stands(m, LINES)
+
+
+def test_nothing_is_trimmed_of_a_log_that_has_stopped():
+    """What somebody has to choose from is kept on every node."""
+    with two_histories() as m:
+        m.cairn('log', 'trim', 'a', '--before', 50)
+        until('every node knows that', lambda: all(row['trim_before'] == 50 for row in m.rows('a').values()))
+        time.sleep(0.5)
+        check(all(row['first_lsn'] == 1 for row in m.rows('a').values()), m.rows('a'))
 
 
 def test_what_one_holds_is_adopted():

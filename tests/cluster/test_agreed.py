@@ -183,7 +183,7 @@ def test_who_is_removed_takes_no_part():
         check(m.ended('n1')[0] == 1)
         m.wipe('n1')
         m.start('n1')
-        m.says('n1', 'n1 waits')
+        m.says('n1', 'has no place for it')
         m.ok('cluster', 'add', 'n1')
         m.ok('member', 'add', 'n1')
         m.names.append('n1')

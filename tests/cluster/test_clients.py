@@ -1,12 +1,13 @@
 """What clients in shared memory may do to a node and to each other: nothing."""
 import contextlib
 import os
+import pty
 import random
 import signal
 import subprocess
 import time
 
-from harness import CALM, Cluster, check, is_gone, until
+from harness import BINARY, CALM, Cluster, check, is_gone, until
 from raw_client import APPEND, CANCEL, ENDED, MEMBER, READ, RawClient, append_to_catalog, record
 
 OK, FULL, NO_LOG, FORBIDDEN = 0, 10, 13, 28
@@ -172,3 +173,27 @@ def test_what_the_system_writes_no_client_touches():
         check((row['policy'], row['retain_age_ms'], row['first_lsn']) == ('cp', 0, 1), row)
         check({row['log'] for row in cluster.ok('status', '--json').rows()} == {'_catalog', 'k'})
         serves(cluster)
+
+
+def on_a_terminal(*args):
+    master, slave = pty.openpty()
+    done = subprocess.run([BINARY, *args], stdout=slave, stderr=subprocess.PIPE, timeout=20)
+    os.close(slave)
+    shown = b''
+    with contextlib.suppress(OSError):
+        while chunk := os.read(master, 65536):
+            shown += chunk
+    os.close(master)
+    check(done.returncode == 0, args, done.stderr)
+    return shown
+
+
+def test_what_was_appended_steers_no_terminal():
+    hostile = b'\x1b]0;mine\x07\x1b[2J\xc2\x9b31m\xff caf\xc3\xa9'
+    with a_cluster_of_one('k') as cluster:
+        cluster.ok('append', 'k', '--key-until', '=', stdin=b'\x1b[31mcolour=' + hostile + b'\n')
+        check(cluster.read('k', 'n1') == hostile + b'\n', 'a pipe does not get it as it is')
+        for args in (('read', 'k'), ('view', 'k', '--resolve', 'lww')):
+            shown = on_a_terminal(*args, '--cluster', cluster.file)
+            check(b'\x1b' not in shown and b'\x9b' not in shown and b'\xff' not in shown and b'\\x1b[2J' in shown and
+                  'café'.encode() in shown, args, shown)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import Cluster, check, run, stop_process, until
+from harness import Cluster, Failed, check, run, stop_process, until
 from machines import LINES, Machines
 
 
@@ -111,7 +111,10 @@ def test_what_was_decided_to_go_on_without_comes_back_with_nothing_and_keeps_its
             m.ok('member', 'add', node)
         m.serves()
         for node in m.names:
-            until(f'{node} holds what was decided', lambda: m.holds(node) == LINES + b'decided\n')
+            try:
+                until(f'{node} holds what was decided', lambda: m.holds(node) == LINES + b'decided\n')
+            except Failed as failed:
+                raise Failed(f'{failed}: {m.holds(node)[-200:]} {m.rows("a")}')
             check(node == 'n1' or any(f.startswith('aside-') for f in os.listdir(m.own(node))), os.listdir(m.own(node)))
 
 

@@ -133,7 +133,7 @@ def test_the_default_directory_is_the_users_own():
 
 
 TRIES = """
-import glob, json, mmap, os, signal, socket, sys
+import json, os, signal, socket, sys
 home, pids = sys.argv[1], [int(pid) for pid in sys.argv[2:]]
 done = []
 
@@ -184,8 +184,8 @@ for pid in pids:
         tries(f'reads its {what}', lambda: open(f'/proc/{pid}/{what}', 'rb').read(1))
     for fd in range(64):
         tries(f'opens its descriptor {fd}', lambda: os.open(f'/proc/{pid}/fd/{fd}', os.O_RDONLY))
-for path in glob.glob('/dev/shm/*') + glob.glob('/dev/hugepages/*') + glob.glob('/run/dpdk/*'):
-    if 'cairn' in path or 'rte' in path:
+for path in os.environ['SHARED'].split(':'):
+    if path:
         tries('opens ' + path, lambda: open(path, 'rb'))
 print('\\n'.join(done))
 """
@@ -234,10 +234,24 @@ def a_cluster_of(uid):
             subprocess.run([*dev, '--stop'], capture_output=True, timeout=60)
 
 
+def shared_by(pids):
+    """What these processes have mapped of places that others may look into."""
+    found = set()
+    for pid in pids:
+        with open(f'/proc/{pid}/maps') as maps:
+            found |= {line.split()[-1] for line in maps if line.split()[-1].startswith(('/dev/shm/', '/dev/hugepages/', '/run/', '/tmp/'))}
+    return ':'.join(sorted(found))
+
+
+def tried_by_nobody(home, pids):
+    return subprocess.run(['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}', '--clear-groups', sys.executable, '-c', TRIES, home,
+                           *map(str, pids)], capture_output=True, timeout=20, env={**os.environ, 'SHARED': shared_by(pids)})
+
+
 def check_that_nobody_can(uid):
     with a_cluster_of(uid) as (home, file, mine):
         pids = [int(open(os.path.join(home, f'n{i}.pid')).read()) for i in (1, 2, 3)]
-        tried = as_nobody(sys.executable, '-c', TRIES, home, *map(str, pids))
+        tried = tried_by_nobody(home, pids)
         check(tried.returncode == 0 and tried.stdout.strip() == b'', tried.stdout.decode(), tried.stderr.decode())
         for args in COMMANDS:
             refused = as_nobody(BINARY, *args, '--cluster', file)
@@ -270,6 +284,40 @@ def as_user(uid, gid, *command, **more):
                           **more)
 
 
+GREEDY = """
+import json, socket, sys, time
+held, attached = [], 0
+for _ in range(100):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(sys.argv[1])
+    try:
+        sock.sendall(b'{"cmd":"attach"}\\n')
+        attached += json.loads(sock.recv(65536))['ok']
+    except OSError:
+        continue  # it was turned away
+    held.append(sock)
+print(attached, flush=True)
+time.sleep(60)
+"""
+
+
+def check_shares(home, file):
+    """One user takes all that it gets: another, and administrators, are served."""
+    greedy = subprocess.Popen(['setpriv', f'--reuid={NAMED}', f'--regid={NAMED}', '--clear-groups', sys.executable, '-c', GREEDY,
+                               os.path.join(home, 'n1.sock')], stdout=subprocess.PIPE)
+    try:
+        attached = int(greedy.stdout.readline())
+        check(10 < attached < 50, attached)
+        served = as_user(NAMED + 7, IN_GROUP, BINARY, 'append', 'k', '--cluster', file, input=b'other\n')
+        check(served.returncode == 0, served.stdout, served.stderr)
+        check(run('append', 'k', '--cluster', file, stdin=b'root\n').status == 0)
+        full = as_user(NAMED, NAMED, BINARY, 'status', '--cluster', file)
+        check(full.returncode == 1 and b'no place for another connection of this user' in full.stderr, full.returncode, full.stderr)
+    finally:
+        greedy.kill()
+        greedy.wait()
+
+
 def test_who_is_named_is_a_client_and_no_administrator():
     if not is_root():
         return
@@ -299,9 +347,10 @@ def test_who_is_named_is_a_client_and_no_administrator():
                 check(b'nothing need be given up' in client('cluster', 'recover', '--from', 'n1').stderr)
                 asked = as_user(uid, gid, sys.executable, '-c', ASK_TO_RECOVER, os.path.join(home, 'n1.sock'))
                 check(b'only an administrator' in asked.stdout, asked.stdout, asked.stderr)
+            check_shares(home, file)
             refused = as_nobody(BINARY, 'status', '--cluster', file)
             check(refused.returncode == 1 and b'uid 65534 may not be a client' in refused.stderr, refused.stderr)
-            tried = as_nobody(sys.executable, '-c', TRIES, home, open(os.path.join(home, 'n1.pid')).read().strip())
+            tried = tried_by_nobody(home, [int(open(os.path.join(home, 'n1.pid')).read())])
             check(tried.returncode == 0 and tried.stdout.strip() == b'', tried.stdout.decode(), tried.stderr.decode())
         finally:
             run('dev', '--stop', '--dir', home)
