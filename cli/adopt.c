@@ -88,6 +88,15 @@ refuse_unheard(const struct adoption *adoption, const struct cli_answers *answer
     return 0;
 }
 
+/* Is all that the other is known to hold what this one holds, too? Committed alike, and nothing beyond. */
+static bool
+holds_all_of(const json_t *row, const json_t *other)
+{
+    return number(row, "commit_lsn") == number(other, "commit_lsn") &&
+           number(other, "last_lsn") == number(other, "commit_lsn") && number(other, "branch_entries") == 0 &&
+           strcmp(cli_text(row, "digest"), cli_text(other, "digest")) == 0;
+}
+
 static void
 say_choice(const struct adoption *adoption, const struct cli_answers *answers, cairn_node_set stopped, uint8_t from)
 {
@@ -100,7 +109,7 @@ say_choice(const struct adoption *adoption, const struct cli_answers *answers, c
     for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
         const json_t *other = row_of(answers, adoption->log, i);
 
-        if (i == from || !(stopped >> i & 1))
+        if (i == from || !(stopped >> i & 1) || holds_all_of(row, other))
             continue;
         printf("%swhat %s has otherwise, up to lsn %lu (%lu committed, digest %s)", separator,
                adoption->cluster->names[i], number(other, "last_lsn"), number(other, "commit_lsn"),
@@ -244,12 +253,34 @@ decide(struct adoption *adoption, const struct cli_answers *answers, cairn_node_
     return status != 0 ? status : wait_for(adoption, from, from);
 }
 
+/* What either choice loses, and where one is given, that. */
+static int
+say_and_decide(struct adoption *adoption, const struct cli_answers *answers, uint8_t from, bool json)
+{
+    cairn_node_set stopped = candidates(adoption, answers);
+    bool known = false;
+
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++)
+        known |= row_of(answers, adoption->log, i) != NULL;
+    if (!known)
+        return cli_fail("no log '%s' ('cairn log list' shows them)", adoption->log);
+    if (stopped == 0)
+        return cli_fail("nothing to decide: log '%s' has not stopped on any node that answers (one replica that has "
+                        "stopped alone is 'cairn member replace')",
+                        adoption->log);
+    say_choices(adoption, answers, stopped, from, json);
+    if (from != CAIRN_NODE_NONE)
+        return decide(adoption, answers, stopped, from);
+    fprintf(stderr, "cairn: note: nothing is decided yet: --from NODE says whose history goes on\n");
+    return 0;
+}
+
 int
 cli_adopt(const struct cluster_config *cluster, const char *log, const char *from_name, const char *without, bool json)
 {
     struct adoption adoption = {.cluster = cluster, .log = log};
     struct cli_answers answers = {0};
-    cairn_node_set stopped, voters = 0, answering = 0;
+    cairn_node_set voters = 0, answering = 0;
     uint8_t from = CAIRN_NODE_NONE;
     int status;
 
@@ -259,24 +290,13 @@ cli_adopt(const struct cluster_config *cluster, const char *log, const char *fro
         (from_name != NULL && (status = cli_node(cluster, from_name, &from)) != 0))
         return status;
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
-    stopped = candidates(&adoption, &answers);
     if (from != CAIRN_NODE_NONE)
         voters = voters_by(&adoption, &answers, from);
     for (uint8_t i = 0; i < cluster->nodes; i++)
         answering |= answers.by_node[i] == NULL ? 0 : bit(i);
-    if (answering == 0)
-        status = cli_unanswered(&answers);
-    else if (stopped == 0)
-        status = cli_fail("nothing to decide: log '%s' has not stopped on any node that answers (one replica that has "
-                          "stopped alone is 'cairn member replace')",
-                          log);
-    if (status == 0) {
-        say_choices(&adoption, &answers, stopped, from, json);
-        status = from_name == NULL ? cli_usage("log adopt: --from NODE says whose history goes on")
-                                   : decide(&adoption, &answers, stopped, from);
-    }
+    status = answering == 0 ? cli_unanswered(&answers) : say_and_decide(&adoption, &answers, from, json);
     cli_answers_free(&answers);
-    if (status == 0)
+    if (status == 0 && from != CAIRN_NODE_NONE)
         status = bring_back(&adoption, voters, answering, from);
     return status == 0 ? cli_end(EXIT_DONE) : status;
 }

@@ -148,12 +148,28 @@ cli_cluster_identity(const struct cluster_config *cluster, struct cairn_id *out)
     return known;
 }
 
+/* Of the cluster that this process talks to. */
+static cairn_node_set gone;
+
+cairn_node_set
+cli_present(const struct cluster_config *cluster)
+{
+    return (((cairn_node_set)1 << cluster->nodes) - 1) & ~gone;
+}
+
+uint32_t
+cli_present_count(const struct cluster_config *cluster)
+{
+    return (uint32_t)__builtin_popcount(cli_present(cluster));
+}
+
 void
 cli_know_all(struct cluster_config *cluster)
 {
     struct agreed agreed;
 
     cli_agreed(cluster, &agreed);
+    gone = agreed_present(&agreed) == 0 ? 0 : agreed.removed;
     for (uint32_t i = cluster->nodes; i < agreed.now.nodes; i++) {
         if (!cairn_name_is_valid(agreed.names[i]))
             return;

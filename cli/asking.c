@@ -248,9 +248,10 @@ cli_ask_all(const struct cluster_config *cluster, const char *command, uint8_t v
             struct cli_answers *answers)
 {
     json_t *requests[CAIRN_NODES_MAX] = {0};
+    cairn_node_set present = cli_present(cluster);
 
     for (uint8_t i = 0; i < cluster->nodes; i++) {
-        if (via == CAIRN_NODE_NONE || via == i)
+        if (via == CAIRN_NODE_NONE ? present >> i & 1 : via == i)
             requests[i] = json_pack("{s:s}", "cmd", command);
     }
     return cli_ask_each(cluster, requests, patience, answers);
@@ -277,6 +278,30 @@ cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, cha
         snprintf(detail, detail_bytes, "%s", answers.details[node]);
     cli_answers_free(&answers);
     return answer;
+}
+
+uint32_t
+cli_voters(const struct cluster_config *cluster, const char *log, uint8_t via)
+{
+    struct cli_answers answers = {0};
+    size_t voters = 0;
+
+    cli_ask_status(cluster, via, CLI_QUICK, &answers);
+    for (uint8_t i = 0; i < cluster->nodes && voters == 0; i++)
+        voters = json_array_size(json_object_get(cli_log_row(answers.by_node[i], log), "voters"));
+    cli_answers_free(&answers);
+    return (uint32_t)voters;
+}
+
+const char *
+cli_reach_text(const struct cairn_result *refusal, uint32_t voters, char *text, size_t text_bytes)
+{
+    /* Who votes may have changed since it was refused. */
+    if (voters >= refusal->needed && voters >= refusal->reached)
+        snprintf(text, text_bytes, "reaching %u of %u, need %u", refusal->reached, voters, refusal->needed);
+    else
+        snprintf(text, text_bytes, "reaching %u, need %u", refusal->reached, refusal->needed);
+    return text;
 }
 
 void

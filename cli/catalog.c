@@ -26,6 +26,19 @@ say_catalog_waits(const struct cluster_config *cluster, cairn_node_set silent, s
               cli_silent_note(cluster, silent, note, sizeof(note)));
 }
 
+static void
+say_refused(const struct cluster_config *cluster, const struct session_result *result)
+{
+    const struct cairn_result *answer = &result->result;
+    char text[64];
+
+    if (answer->reached < answer->needed)
+        cli_fail("the catalog cannot be changed: %s (%s)", cairn_error_text(result->error),
+                 cli_reach_text(answer, cli_voters(cluster, CATALOG_NAME, CAIRN_NODE_NONE), text, sizeof(text)));
+    else
+        cli_fail("the catalog cannot be changed: %s", cairn_error_text(result->error));
+}
+
 /* An entry of the catalog, by whichever node takes it. */
 int
 cli_catalog_append(const struct cluster_config *cluster, json_t *change, cairn_node_set silent,
@@ -66,8 +79,7 @@ cli_catalog_append(const struct cluster_config *cluster, json_t *change, cairn_n
     free(text);
     if (result.error != CAIRN_OK) {
         status = cli_exit_status(result.error);
-        cli_fail("the catalog cannot be changed: %s (reaching %u of %u)", cairn_error_text(result.error),
-                 result.result.reached, cluster->nodes);
+        say_refused(cluster, &result);
     }
     if (lsn != NULL)
         *lsn = result.result.lsn;

@@ -156,7 +156,7 @@ no_such_node(const struct cluster_config *cluster, const char *name)
 
     for (uint32_t i = 0; i < cluster->nodes; i++)
         used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i == 0 ? "" : ", ", cluster->names[i]);
-    return cli_usage("no node '%s' in the cluster file (its nodes are %s)", name, names);
+    return cli_usage("no node '%s' in the cluster (its nodes are %s)", name, names);
 }
 
 int

@@ -79,7 +79,7 @@ enum cli_patience {
 uint32_t cli_ask_each(const struct cluster_config *cluster, json_t **requests, enum cli_patience patience,
                       struct cli_answers *answers);
 
-/* The same of all nodes, or of `via` alone: a command that takes nothing else; and that for their status. */
+/* The same of all nodes that are of the cluster, or of `via` alone: a command that takes nothing else; and that for their status. */
 uint32_t cli_ask_all(const struct cluster_config *cluster, const char *command, uint8_t via, enum cli_patience patience,
                      struct cli_answers *answers);
 /* Of those that answered, whoever is of the cluster and recovers from nothing; else any. CAIRN_NODE_NONE: nobody answered. */
@@ -122,9 +122,9 @@ int cli_catalog_append(const struct cluster_config *cluster, json_t *change, cai
 /* The log's row of a node's answer to `status`, the answer's; NULL where the node does not know the log. */
 const json_t *cli_log_row(const json_t *answer, const char *log);
 
-/* All events of every node from number next[node] on, appended to rows, and next moved. How many nodes answered; why the
+/* All events of those nodes from number next[node] on, appended to rows, and next moved. How many nodes answered; why the
  * others did not is in answers, which the caller frees. */
-uint32_t cli_collect_events(const struct cluster_config *cluster, json_int_t *next, json_t *rows,
+uint32_t cli_collect_events(const struct cluster_config *cluster, cairn_node_set nodes, json_int_t *next, json_t *rows,
                             struct cli_answers *answers);
 /* By time: clocks of one machine's processes are the same. Out of memory: as they were. */
 void cli_sort_events(json_t *rows);
@@ -172,8 +172,17 @@ int cli_session_save(const char *path, const char *log, const struct cairn_token
 /* Where a cluster's sockets are, for sessions. */
 struct session_sockets cli_sockets(const struct cluster_config *cluster);
 
-/* Adds to the cluster the nodes that one of it knows of, where the cluster file lists fewer. */
+/* Adds to the cluster the nodes that one of it knows of, where the cluster file lists fewer; and learns who was removed. */
 void cli_know_all(struct cluster_config *cluster);
+/* Those that are of the cluster: who was removed keeps its line in the file, and is asked nothing, counted nowhere. Before
+ * cli_know_all(), and where nobody answers that, all that are listed. */
+cairn_node_set cli_present(const struct cluster_config *cluster);
+uint32_t cli_present_count(const struct cluster_config *cluster);
+
+/* How many vote in the log, by the word of `via` or of whoever answers; 0: nobody says. */
+uint32_t cli_voters(const struct cluster_config *cluster, const char *log, uint8_t via);
+/* "reaching 2 of 4, need 3": of so many voters; without that number where nobody said it. */
+const char *cli_reach_text(const struct cairn_result *refusal, uint32_t voters, char *text, size_t text_bytes);
 
 /* Which cluster it is, as one of its nodes says; false: none does. */
 bool cli_cluster_identity(const struct cluster_config *cluster, struct cairn_id *out);

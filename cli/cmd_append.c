@@ -27,7 +27,9 @@ struct append {
     struct cairn_token token;
     struct cairn_id cluster_id; /* not set: no node said */
     bool may_create;
-    uint64_t look_up_ns; /* what may be spent on looking repeats up */
+    uint64_t look_up_ns;            /* what may be spent on looking repeats up */
+    struct cli_waiting waiting;     /* for the next answer */
+    uint32_t voters, voters_needed; /* how many vote in the log, asked when so many were needed; 0: nobody said */
     int status;
     uint64_t acked, refused, unknown;
 };
@@ -41,14 +43,30 @@ worse(struct append *append, enum cairn_error error)
         append->status = status;
 }
 
+static bool
+lacks_quorum(const struct session_result *result)
+{
+    return result->error == CAIRN_NO_QUORUM && result->result.reached < result->result.needed;
+}
+
+/* A refusal says how many it takes, and not of how many. */
+static void
+learn_voters(struct append *append, const struct session_result *result)
+{
+    if (!lacks_quorum(result) || append->voters_needed == result->result.needed)
+        return;
+    append->voters_needed = result->result.needed;
+    append->voters = cli_voters(&append->cluster, append->session_config.log, append->session_config.via);
+}
+
 static void
 detail_of(const struct append *append, const struct session_result *result, char *text, size_t text_bytes)
 {
-    const struct cairn_result *answer = &result->result;
+    char reach[64];
 
-    if (result->error == CAIRN_NO_QUORUM && answer->reached < answer->needed)
-        snprintf(text, text_bytes, "no quorum: reaching %u of %u, need %u", answer->reached, append->cluster.nodes,
-                 answer->needed);
+    if (lacks_quorum(result))
+        snprintf(text, text_bytes, "no quorum: %s",
+                 cli_reach_text(&result->result, append->voters, reach, sizeof(reach)));
     else
         snprintf(text, text_bytes, "%s", cairn_error_text(result->error));
 }
@@ -137,6 +155,7 @@ report(struct append *append, struct session_result *result)
         worse(append, result->error);
     /* One that has no more room keeps what it has; more lives of nodes than it holds is not to be met in one command. */
     cairn_token_note(&append->token, &result->result);
+    learn_voters(append, result);
     if (append->json)
         cli_row(row_of(append, result));
     else
@@ -153,6 +172,11 @@ drain(struct append *append)
         report(append, &result);
         any = true;
     }
+    if (any)
+        append->waiting.begun_ns = 0;
+    else if (session_in_flight(append->session) > 0)
+        cli_waits(&append->waiting, "for log '%s' to take what was given to it ('cairn status' shows how it is)",
+                  append->session_config.log);
     return any;
 }
 
@@ -227,6 +251,9 @@ give_line(struct append *append, const struct line *line)
     struct cairn_entry entry;
     int status = 0;
 
+    if (!entry_of(append, line, &entry) && append->whole)
+        return cli_fail("input %s: no key of at most %u bytes before a '%s'", append->lines.name, CAIRN_KEY_BYTES_MAX,
+                        append->key_until);
     if (!entry_of(append, line, &entry))
         return cli_fail("line %" PRIu64 ": no key of at most %u bytes before a '%s'", line->number, CAIRN_KEY_BYTES_MAX,
                         append->key_until);
@@ -235,6 +262,8 @@ give_line(struct append *append, const struct line *line)
 
         if (error == CAIRN_OK)
             return 0;
+        if (error != CAIRN_AGAIN && append->whole)
+            return cli_fail("input %s: %s", append->lines.name, cairn_error_text(error));
         if (error != CAIRN_AGAIN)
             return cli_fail("line %" PRIu64 ": %s", line->number, cairn_error_text(error));
         status = answer_some(append);
@@ -375,7 +404,10 @@ cmd_append(int argc, char **argv)
         return status;
     if (durability != NULL)
         cairn_durability_parse(durability, &wanted);
-    if ((status = cli_cluster(cluster, &append.cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)
+    if ((status = cli_cluster(cluster, &append.cluster)) != 0)
+        return status;
+    cli_know_all(&append.cluster);
+    if ((status = cli_node(&append.cluster, via, &node)) != 0)
         return status;
     if (append.session_file != NULL &&
         (status = cli_session_load(append.session_file, &append.cluster, argv[first], &append.token)) != 0)

@@ -12,6 +12,7 @@
 
 #include "cli.h"
 #include "demo.h"
+#include "page.h"
 #include "story.h"
 
 #define CHANNEL_BYTES (4u << 20)
@@ -231,7 +232,7 @@ cmd_demo(int argc, char **argv)
     }
     if (demo.nodes == 0)
         demo.nodes = 3;
-    if ((status = load_input(&demo)) != 0)
+    if ((status = load_input(&demo)) != 0 || (demo.report != NULL && (status = page_refused(demo.report)) != 0))
         return status;
     if ((status = start(&demo)) == 0) {
         status = demo_play(&demo);

@@ -371,6 +371,27 @@ make_cluster(struct dev *dev, uint32_t memory_mib, bool durability_given)
     return found_cluster(dev);
 }
 
+/* A line for the shell, which takes a path with nothing special in it as it is. */
+static void
+print_export(const char *path)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%";
+
+    fputs("export CAIRN_CLUSTER=", stdout);
+    if (path[strspn(path, plain)] == '\0') {
+        printf("%s\nready\n", path);
+        return;
+    }
+    putchar('\'');
+    for (; *path != '\0'; path++) {
+        if (*path == '\'')
+            fputs("'\\''", stdout);
+        else
+            putchar(*path);
+    }
+    puts("'\nready");
+}
+
 static int
 run(struct dev *dev)
 {
@@ -397,7 +418,7 @@ run(struct dev *dev)
     if (dev->json)
         cli_row(json_pack("{s:s,s:s}", "cluster", dev->file, "state", "ready"));
     else
-        printf("export CAIRN_CLUSTER=%s\nready\n", dev->file);
+        print_export(dev->file);
     status = cli_end(EXIT_DONE);
     if (dev->detach && status == EXIT_DONE)
         return status;

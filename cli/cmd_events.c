@@ -49,7 +49,8 @@ take_page(const json_t *answer, json_int_t *next, json_t *rows)
 }
 
 uint32_t
-cli_collect_events(const struct cluster_config *cluster, json_int_t *next, json_t *rows, struct cli_answers *answers)
+cli_collect_events(const struct cluster_config *cluster, cairn_node_set nodes, json_int_t *next, json_t *rows,
+                   struct cli_answers *answers)
 {
     struct cli_answers page = {0};
     uint32_t answering = 0, pages = 0;
@@ -60,7 +61,7 @@ cli_collect_events(const struct cluster_config *cluster, json_int_t *next, json_
     while (more && pages++ < PAGES_MAX) {
         more = false;
         for (uint32_t i = 0; i < cluster->nodes; i++) {
-            if (first || has_more[i])
+            if (first ? nodes >> i & 1 : has_more[i])
                 requests[i] = json_pack("{s:s,s:I}", "cmd", "events", "next", next[i]);
             more |= requests[i] != NULL;
         }
@@ -68,7 +69,7 @@ cli_collect_events(const struct cluster_config *cluster, json_int_t *next, json_
             break;
         cli_ask_each(cluster, requests, CLI_ALL, first ? answers : &page);
         if (first) {
-            answering = cluster->nodes - (uint32_t)__builtin_popcount(answers->silent);
+            answering = (uint32_t)__builtin_popcount(nodes & ~answers->silent);
             for (uint32_t i = 0; i < cluster->nodes; i++)
                 page.by_node[i] = json_incref(answers->by_node[i]);
         }
@@ -113,10 +114,11 @@ print_rows(json_t *rows, bool json)
 int
 cmd_events(int argc, char **argv)
 {
-    const char *cluster_file = NULL;
+    const char *cluster_file = NULL, *via = NULL;
     bool json = false, follow = false;
     const struct cli_option options[] = {
         {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
+        {"via", OPTION_NODE, &via, "only what this node saw and decided"},
         {"follow", OPTION_FLAG, &follow, "go on as things happen"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
@@ -125,19 +127,23 @@ cmd_events(int argc, char **argv)
     struct timespec pause = {.tv_nsec = 30000000};
     json_int_t next[CAIRN_NODES_MAX] = {0};
     struct cli_answers answers = {0};
-    cairn_node_set silent = 0;
+    cairn_node_set silent = 0, nodes;
     struct cluster_config cluster;
     char text[512];
     int first, status;
+    uint8_t node;
 
     if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     if ((status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;
     cli_know_all(&cluster);
+    if ((status = cli_node(&cluster, via, &node)) != 0)
+        return status;
+    nodes = via == NULL ? cli_present(&cluster) : (cairn_node_set)1 << node;
     do {
         json_t *rows = json_array();
-        uint32_t answering = cli_collect_events(&cluster, next, rows, &answers);
+        uint32_t answering = cli_collect_events(&cluster, nodes, next, rows, &answers);
 
         cli_sort_events(rows);
         print_rows(rows, json);

@@ -16,6 +16,17 @@ add_rule(struct rules *rules, const struct cluster_config *cluster, uint8_t from
     json_array_append_new(rules->by_node[from], rule);
 }
 
+/* One that is of the cluster. 0, or what to exit with, said. */
+static int
+present_node(const struct cluster_config *cluster, const char *name, uint8_t *out)
+{
+    int status = cli_node(cluster, name, out);
+
+    if (status == 0 && !(cli_present(cluster) >> *out & 1))
+        status = cli_usage("'%s' was removed from the cluster: no link leads there", name);
+    return status;
+}
+
 /* One group, 'n1,n2', which gets that number. */
 static int
 parse_group(const struct cluster_config *cluster, char *names, int number, int *group)
@@ -24,7 +35,7 @@ parse_group(const struct cluster_config *cluster, char *names, int number, int *
 
     while ((name = strsep(&rest, ",")) != NULL) {
         uint8_t node;
-        int status = cli_node(cluster, name, &node);
+        int status = present_node(cluster, name, &node);
 
         if (status != 0)
             return status;
@@ -101,8 +112,8 @@ link_rule(struct rules *rules, const struct cluster_config *cluster, const char 
         status = cli_usage("fault link: '%s' does not say which link (expected 'n1>n3')", text);
     else if (status == 0) {
         *to_name++ = '\0';
-        if ((status = cli_node(cluster, names, &from)) == 0)
-            status = cli_node(cluster, to_name, &to);
+        if ((status = present_node(cluster, names, &from)) == 0)
+            status = present_node(cluster, to_name, &to);
     }
     if (status == 0 && from == to)
         status = cli_usage("fault link: '%s' is no link: it needs two nodes, such as 'n1>n3'", text);
@@ -123,7 +134,7 @@ apply(const struct cluster_config *cluster, struct rules *rules, bool merge)
     int status = EXIT_DONE;
 
     for (uint8_t i = 0; i < cluster->nodes; i++) {
-        if (!merge || json_array_size(rules->by_node[i]) > 0)
+        if ((cli_present(cluster) >> i & 1) && (!merge || json_array_size(rules->by_node[i]) > 0))
             requests[i] = json_pack("{s:s,s:O,s:b}", "cmd", "faults", "rules", rules->by_node[i], "merge", merge);
     }
     told = cli_ask_each(cluster, requests, CLI_ALL, &answers);
@@ -189,6 +200,7 @@ cmd_fault(int argc, char **argv)
          (status = cli_effects("fault link", effects, argc - first - 2, argv + first + 2)) != 0) ||
         (status = cli_cluster(cluster_file, &cluster)) != 0)
         return status;
+    cli_know_all(&cluster);
     for (uint32_t i = 0; i < cluster.nodes; i++)
         rules.by_node[i] = json_array();
     status = collect_rules(&rules, &cluster, verb, argv[first + 1], effects);

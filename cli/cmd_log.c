@@ -28,6 +28,7 @@ struct log_options {
 struct standing {
     uint32_t answering, knowing, agreeing, logs;
     cairn_node_set silent;
+    cairn_node_set voters; /* as its leader has it, else any that holds it */
     bool led;
     char policy[16], deny[16];
     enum cairn_error error; /* why nobody answers, where nobody does, and */
@@ -75,6 +76,8 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
             snprintf(standing.policy, sizeof(standing.policy), "%s", cli_text(row, "policy"));
             snprintf(standing.deny, sizeof(standing.deny), "%s", cli_text(row, "deny"));
             standing.agreeing += wanted != NULL && agrees(row, wanted);
+            if (!standing.led && json_array_size(json_object_get(row, "voters")) > 0)
+                standing.voters = cli_set_of(cluster, json_object_get(row, "voters"));
             standing.led |= strcmp(cli_text(row, "role"), "leader") == 0;
         }
     }
@@ -97,7 +100,7 @@ wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wa
         if (standing.led && standing.agreeing == standing.answering)
             return 0;
         cli_waits(waiting, "for log '%s' to be known to %u of %u nodes and led%s", name, standing.answering,
-                  cluster->nodes, cli_silent_note(cluster, standing.silent, note, sizeof(note)));
+                  cli_present_count(cluster), cli_silent_note(cluster, standing.silent, note, sizeof(note)));
         if (standing.knowing > 0 && standing.agreeing == 0 && standing.knowing == standing.answering)
             return cli_fail("log '%s' exists with policy %s, deny %s ('cairn log set' changes it)", name,
                             standing.policy, standing.deny);
@@ -106,18 +109,33 @@ wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wa
     return cli_fail("log '%s' is agreed on, but no node leads it after 10 s ('cairn status' shows why)", name);
 }
 
-/* "n1,n2" as a list of names that the cluster has. */
-static int
-member_names(const struct cluster_config *cluster, const char *members, json_t *names)
+static json_t *
+names_of(const struct cluster_config *cluster, cairn_node_set set)
 {
-    cairn_node_set set;
-    int status = cli_nodes(cluster, members, &set);
+    json_t *names = json_array();
 
-    for (uint8_t i = 0; status == 0 && i < cluster->nodes; i++) {
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
         if (set >> i & 1)
             json_array_append_new(names, json_string(cluster->names[i]));
     }
-    return status;
+    return names;
+}
+
+/* One that is there already is not given other members by this. */
+static int
+refuse_other_members(const struct cluster_config *cluster, const char *name, const struct standing *standing,
+                     cairn_node_set wanted)
+{
+    char text[CAIRN_NODES_MAX * (CAIRN_NAME_BYTES + 1)] = "";
+    size_t used = 0;
+
+    if (standing->knowing == 0 || wanted == 0 || standing->voters == 0 || wanted == standing->voters)
+        return 0;
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        if (standing->voters >> i & 1)
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used == 0 ? "" : ",", cluster->names[i]);
+    }
+    return cli_fail("log '%s' exists with members %s ('cairn member add' and 'remove' change them)", name, text);
 }
 
 /* The entry of the catalog that makes or changes a log: an operation, a name, and how the log is to be. */
@@ -151,23 +169,18 @@ create_and_wait(const struct cluster_config *cluster, const char *name, json_t *
 {
     struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     struct standing standing = standing_of(cluster, name, NULL);
-    json_t *names = json_array(), *entry;
-    int status = member_names(cluster, members, names);
+    cairn_node_set wanted;
+    json_t *entry;
+    int status = cli_nodes(cluster, members, &wanted);
 
-    if (status != 0) {
-        json_decref(names);
+    if (status != 0 || (status = refuse_other_members(cluster, name, &standing, wanted)) != 0 ||
+        (standing.knowing == 0 && (status = refuse_beyond_memory(cluster, name, standing.logs)) != 0))
         return status;
-    }
-    if (standing.knowing == 0 && (status = refuse_beyond_memory(cluster, name, standing.logs)) != 0) {
-        json_decref(names);
-        return status;
-    }
     entry = catalog_entry("create", name, rules);
     if (durability != NULL)
         json_object_set_new(entry, "durability", json_string(durability));
-    if (json_array_size(names) > 0)
-        json_object_set(entry, "members", names);
-    json_decref(names);
+    if (wanted != 0)
+        json_object_set_new(entry, "members", names_of(cluster, wanted));
     status = cli_catalog_append(cluster, entry, standing.silent, &waiting, NULL);
     return status != 0 ? status : wait_in_force(cluster, name, rules, &waiting);
 }
@@ -191,6 +204,7 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
     struct standing standing = standing_of(cluster, name, NULL);
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
+    uint32_t nodes = cli_present_count(cluster);
     char note[520];
     int status;
 
@@ -201,14 +215,14 @@ set_and_wait(const struct cluster_config *cluster, const char *operation, const 
     status = cli_catalog_append(cluster, catalog_entry(operation, name, rules), standing.silent, &waiting, NULL);
     while (status == 0 && cli_now_ns() < end_ns) {
         struct standing now = standing_of(cluster, name, rules);
-        bool most = now.agreeing > cluster->nodes / 2;
+        bool most = now.agreeing > nodes / 2;
 
-        if (now.agreeing == cluster->nodes)
+        if (now.agreeing == nodes)
             return 0;
         /* Who is cut off, or does not answer, cannot know yet. */
         if (most && (now.agreeing == now.answering || cli_now_ns() > end_ns - WAIT_NS + CUT_OFF_WAIT_NS)) {
             fprintf(stderr, "cairn: note: in force on %u of %u nodes; the others follow when they are in reach\n",
-                    now.agreeing, cluster->nodes);
+                    now.agreeing, nodes);
             return 0;
         }
         cli_waits(&waiting, "for the change to be in force on %u nodes, it is on %u%s", now.answering, now.agreeing,
@@ -269,6 +283,7 @@ trim_and_tell(const struct cluster_config *cluster, const char *name, uint64_t l
     json_t *rules, *rows = NULL, *row;
     uint64_t end_ns;
     struct timespec pause = {.tv_nsec = 10000000};
+    struct cli_waiting waiting = {0};
     bool behind = true;
     int status;
     size_t i;
@@ -282,6 +297,8 @@ trim_and_tell(const struct cluster_config *cluster, const char *name, uint64_t l
     while (status == 0 && behind && cli_now_ns() < end_ns) {
         json_decref(rows);
         rows = beginnings(cluster, name, lsn, &behind);
+        cli_waits(&waiting, "for all members to give up what is below lsn %lu (one that lags holds the others back)",
+                  (unsigned long)lsn);
         nanosleep(&pause, NULL);
     }
     json_array_foreach (rows, i, row) {
@@ -388,6 +405,9 @@ check_usage(const struct log_options *given, const char *verb, const char *name)
 {
     char what[32];
 
+    if (given->when_cut != NULL && given->policy >= 0 && given->policy != CAIRN_POLICY_CA)
+        return cli_usage("log %s: --when-cut is for --policy ca (a log under %s has one way to go on)", verb,
+                         cairn_policy_name((enum cairn_policy)given->policy));
     if (strcmp(verb, "create") == 0 && given->policy < 0)
         return cli_usage("log create: --policy cp|ap|adaptive|ca is missing");
     if (strcmp(verb, "trim") == 0 && given->trim_before == 0)

@@ -1,4 +1,5 @@
 /* cairn member add|remove|promote|transfer|replace: who holds a log, who votes, who leads, whose state is lost. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,12 +13,16 @@
 #define DIAL_NS 100000000u
 /* Before the next node is asked: to ask again does no harm. */
 #define ANSWER_NS 300000000u
+/* So long nobody hears a majority before that is believed: a node that starts, or an election, is over by then. */
+#define LACKING_NS 700000000u
 
 struct change {
     const struct cluster_config *cluster;
     enum cairn_member_op op;
     uint8_t node;
     uint64_t end_ns;
+    uint64_t lacking_ns; /* since then no quorum of the log is seen; 0: one is, or nobody can tell */
+    char why[128];       /* it failed, in more than the error's words; "": in those */
 };
 
 static void
@@ -60,18 +65,78 @@ attempt(const struct change *change, uint8_t via, const char *log, struct cairn_
     return error;
 }
 
+/* Round and round, among those that are of the cluster. */
+static uint8_t
+next_of(const struct cluster_config *cluster, uint8_t node)
+{
+    do
+        node = (uint8_t)((node + 1) % cluster->nodes);
+    while (!(cli_present(cluster) >> node & 1));
+    return node;
+}
+
+/* The nodes that a node's own row names as heard, and itself, among those that vote. */
+static cairn_node_set
+voters_heard(const struct cluster_config *cluster, uint8_t node, const json_t *row, cairn_node_set *voters)
+{
+    *voters = cli_set_of(cluster, json_object_get(row, "voters"));
+    return *voters & (cli_set_of(cluster, json_object_get(row, "hears")) | (cairn_node_set)1 << node);
+}
+
+/* Does none of those that answer hear more than half of those that vote? Then nobody can lead; why: says so. */
+static bool
+sees_no_quorum(struct change *change, const char *log)
+{
+    const struct cluster_config *cluster = change->cluster;
+    struct cli_answers answers = {0};
+    struct cairn_result most = {0};
+    uint32_t count = 0;
+    char text[64];
+
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        cairn_node_set voters, heard = voters_heard(cluster, i, cli_log_row(answers.by_node[i], log), &voters);
+
+        if (voters == 0 || (uint8_t)__builtin_popcount(heard) < most.reached)
+            continue;
+        count = (uint32_t)__builtin_popcount(voters);
+        most.reached = (uint8_t)__builtin_popcount(heard);
+        most.needed = (uint8_t)(count / 2 + 1);
+    }
+    cli_answers_free(&answers);
+    snprintf(change->why, sizeof(change->why), "no quorum: %s", cli_reach_text(&most, count, text, sizeof(text)));
+    return count > 0 && most.reached < most.needed;
+}
+
+/* Is it so for longer than what passes by itself? */
+static bool
+lacks_quorum(struct change *change, const char *log)
+{
+    uint64_t now_ns = cli_now_ns();
+
+    if (!sees_no_quorum(change, log)) {
+        change->lacking_ns = 0;
+        change->why[0] = '\0';
+        return false;
+    }
+    if (change->lacking_ns == 0)
+        change->lacking_ns = now_ns;
+    return now_ns - change->lacking_ns > LACKING_NS;
+}
+
 /* Goes to the leader, wherever that is by now, and waits out what is only a matter of time. */
 static enum cairn_error
-change_log(const struct change *change, const char *log)
+change_log(struct change *change, const char *log)
 {
     enum cairn_error error = CAIRN_NO_LEADER;
     struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     cairn_node_set lacking = 0;
-    uint8_t via = 0;
+    uint8_t via = next_of(change->cluster, (uint8_t)(change->cluster->nodes - 1));
 
     while (cli_now_ns() < change->end_ns) {
         struct cairn_result result = {.leader = CAIRN_NODE_NONE};
 
+        assert(via < CAIRN_NODES_MAX);
         error = attempt(change, via, log, &result);
         if (error != CAIRN_NO_LOG)
             lacking &= ~((cairn_node_set)1 << via);
@@ -89,9 +154,9 @@ change_log(const struct change *change, const char *log)
         /* Another may know better, or have room. */
         case CAIRN_NO_LOG:
             lacking |= (cairn_node_set)1 << via;
-            if ((uint32_t)__builtin_popcount(lacking) == change->cluster->nodes)
+            if ((lacking & cli_present(change->cluster)) == cli_present(change->cluster))
                 return error;
-            via = (uint8_t)((via + 1) % change->cluster->nodes);
+            via = next_of(change->cluster, via);
             break;
         case CAIRN_RECOVERING:
         case CAIRN_FULL:
@@ -99,11 +164,13 @@ change_log(const struct change *change, const char *log)
         case CAIRN_TIMEOUT:
         case CAIRN_CLOSED:
         case CAIRN_IO:
-            via = (uint8_t)((via + 1) % change->cluster->nodes);
+            via = next_of(change->cluster, via);
             break;
         default:
             return error;
         }
+        if (lacks_quorum(change, log))
+            return CAIRN_NO_QUORUM;
         cli_waits(&waiting, "for the leader of log '%s' to make the change: %s", log, cairn_error_text(error));
         rest();
     }
@@ -133,7 +200,7 @@ leader_of(const struct cluster_config *cluster, const char *log, char *name, siz
 
 /* A transfer has only begun when it is answered. */
 static enum cairn_error
-wait_for_leader(const struct change *change, const char *log)
+wait_for_leader(struct change *change, const char *log)
 {
     char name[CAIRN_NAME_BYTES];
     uint64_t end_ns = cli_now_ns() + ATTEMPT_NS;
@@ -143,6 +210,8 @@ wait_for_leader(const struct change *change, const char *log)
         cli_waits(&waiting, "for %s to lead log '%s'", change->cluster->names[change->node], log);
         if (strcmp(leader_of(change->cluster, log, name, sizeof(name)), change->cluster->names[change->node]) == 0)
             return CAIRN_OK;
+        if (lacks_quorum(change, log))
+            return CAIRN_NO_QUORUM;
         rest();
     }
     return CAIRN_TIMEOUT;
@@ -160,8 +229,51 @@ apply_to(struct change *change, const char *log, bool learner)
         struct change promote = *change;
 
         promote.op = CAIRN_MEMBER_PROMOTE;
-        return change_log(&promote, log);
+        error = change_log(&promote, log);
+        memcpy(change->why, promote.why, sizeof(change->why));
     }
+    return error;
+}
+
+/* Those that vote, as the log's leader has it; none: nobody leads it. */
+static cairn_node_set
+voters_of(const struct cluster_config *cluster, const char *log)
+{
+    struct cli_answers answers = {0};
+    cairn_node_set voters = 0;
+    json_int_t term = -1;
+
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    for (uint8_t i = 0; i < cluster->nodes; i++) {
+        const json_t *row = cli_log_row(answers.by_node[i], log);
+
+        if (strcmp(cli_text(row, "role"), "leader") != 0 || json_integer_value(json_object_get(row, "term")) <= term)
+            continue;
+        term = json_integer_value(json_object_get(row, "term"));
+        voters = cli_set_of(cluster, json_object_get(row, "voters"));
+    }
+    cli_answers_free(&answers);
+    return voters;
+}
+
+/* As a person asked for it: what makes no sense is said in the words of the log. */
+static enum cairn_error
+apply_asked(struct change *change, const char *log, bool learner)
+{
+    const char *name = change->cluster->names[change->node];
+    cairn_node_set self = (cairn_node_set)1 << change->node;
+    enum cairn_error error;
+
+    change->why[0] = '\0';
+    change->lacking_ns = 0;
+    if (learner && (voters_of(change->cluster, log) & self)) {
+        snprintf(change->why, sizeof(change->why),
+                 "%s votes in it already ('cairn member remove %s' first, then add it)", name, name);
+        return CAIRN_INVALID;
+    }
+    error = apply_to(change, log, learner);
+    if (error == CAIRN_INVALID && change->op == CAIRN_MEMBER_REMOVE && voters_of(change->cluster, log) == self)
+        snprintf(change->why, sizeof(change->why), "%s is the last that votes in it", name);
     return error;
 }
 
@@ -197,7 +309,7 @@ apply_to_all(struct change *change, const json_t *names, bool learner, bool json
 
     json_array_foreach (names, i, name) {
         const char *log = json_string_value(name);
-        enum cairn_error error = apply_to(change, log, learner);
+        enum cairn_error error = apply_asked(change, log, learner);
 
         if (json)
             cli_row(json_pack("{s:s,s:s,s:b,s:s}", "log", log, "node", change->cluster->names[change->node], "ok",
@@ -205,7 +317,7 @@ apply_to_all(struct change *change, const json_t *names, bool learner, bool json
         else if (error == CAIRN_OK)
             printf("%s: done\n", log);
         if (error != CAIRN_OK && status == EXIT_DONE) {
-            cli_fail("log '%s': %s", log, cairn_error_text(error));
+            cli_fail("log '%s': %s", log, change->why[0] != '\0' ? change->why : cairn_error_text(error));
             status = cli_exit_status(error);
         }
     }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@
 #include "standing.h"
 
 #define CHANNEL_BYTES (4u << 20)
+#define LOCK_SAY_NS 400000000u
 #define SETTLE_NS 2000000000u
 #define SCRUB_MIB_S 8u
 #define SCRUB_MIB_S_MAX 10000u
@@ -66,6 +68,28 @@ write_pid(const struct cluster_config *cluster, uint8_t self)
     return 0;
 }
 
+/* Another that is just ending leaves its lock in a moment; where one does not, who waits for it says so. */
+static void
+say_lock_waits(const struct cluster_config *cluster, uint8_t self)
+{
+    uint64_t end_ns = cli_now_ns() + LOCK_SAY_NS;
+    struct timespec pause = {.tv_nsec = 10000000};
+    char path[PID_PATH_BYTES];
+    bool held;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s.lock", cluster->directory, cluster->names[self]);
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return;
+    while ((held = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) && cli_now_ns() < end_ns)
+        nanosleep(&pause, NULL);
+    close(fd);
+    if (held)
+        fprintf(stderr, "cairn: waiting: for the process that is node %s already, in %s, to end\n",
+                cluster->names[self], cluster->directory);
+}
+
 static int
 prepare(struct server *server, uint8_t self)
 {
@@ -80,6 +104,7 @@ prepare(struct server *server, uint8_t self)
         return cli_fail("directory %s: %s", cluster->directory, strerror(errno));
     if (!home_is_own(cluster->directory, detail, sizeof(detail)))
         return cli_fail("%s", detail);
+    say_lock_waits(cluster, self);
     if (identity_lock(cluster->directory, cluster->names[self], &server->lock_fd, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
     if (!access_resolve(cluster, &server->config.access, detail, sizeof(detail)))

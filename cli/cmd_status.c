@@ -79,15 +79,23 @@ matrix_cell(const struct matrix_row *row, uint8_t from, uint8_t to, char *out, s
 static void
 print_matrix(const struct cluster_config *cluster, const struct matrix_row *rows)
 {
+    cairn_node_set present = cli_present(cluster);
+
     printf("\n%-10s", "hears");
-    for (uint8_t to = 0; to < cluster->nodes; to++)
-        printf(" %-6s", cluster->names[to]);
+    for (uint8_t to = 0; to < cluster->nodes; to++) {
+        if (present >> to & 1)
+            printf(" %-6s", cluster->names[to]);
+    }
     putchar('\n');
     for (uint8_t from = 0; from < cluster->nodes; from++) {
+        if (!(present >> from & 1))
+            continue;
         printf("%-10s", cluster->names[from]);
         for (uint8_t to = 0; to < cluster->nodes; to++) {
             char cell[24];
 
+            if (!(present >> to & 1))
+                continue;
             printf(" %-6s", matrix_cell(&rows[from], from, to, cell, sizeof(cell)));
         }
         if (rows[from].known && rows[from].teller != from)
@@ -214,7 +222,7 @@ cmd_status(int argc, char **argv)
                        sizeof(troubles));
         tell_standing(answers.by_node[i]);
     }
-    if (!json && cluster.nodes > 1)
+    if (!json && cli_present_count(&cluster) > 1)
         print_matrix(&cluster, matrix);
     if (!json && strlen(troubles) > 0)
         printf("\n%s", troubles);

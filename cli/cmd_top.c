@@ -115,7 +115,8 @@ look_round(struct top *top)
     top->now.count = 0;
     top->left_out = 0;
     for (uint8_t i = 0; i < top->cluster.nodes; i++)
-        requests[i] = json_pack("{s:s,s:b}", "cmd", "status", "latencies", 1);
+        requests[i] = !(cli_present(&top->cluster) >> i & 1) ? NULL
+                                                             : json_pack("{s:s,s:b}", "cmd", "status", "latencies", 1);
     answering = cli_ask_each(&top->cluster, requests, CLI_HEARD, &answers);
     top->silent = answers.silent;
     for (uint8_t i = 0; i < top->cluster.nodes; i++) {
@@ -279,7 +280,7 @@ print_head(const struct top *top)
     strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &local));
     if (top->screen)
         fputs(HOME_AND_CLEAR, stdout);
-    printf("%s  %u nodes, every %u ms", clock, top->cluster.nodes, top->interval_ms);
+    printf("%s  %u nodes, every %u ms", clock, cli_present_count(&top->cluster), top->interval_ms);
     for (uint8_t i = 0; i < top->cluster.nodes; i++) {
         if (top->silent >> i & 1)
             printf("  %s DOES NOT ANSWER", top->cluster.names[i]);
@@ -298,7 +299,7 @@ print_events(struct top *top)
     const json_t *event;
     size_t i;
 
-    cli_collect_events(&top->cluster, top->events_next, top->events, &answers);
+    cli_collect_events(&top->cluster, cli_present(&top->cluster), top->events_next, top->events, &answers);
     cli_answers_free(&answers);
     cli_sort_events(top->events);
     while (json_array_size(top->events) > EVENTS_SHOWN)
@@ -337,6 +338,8 @@ run(struct top *top)
 
     if (look_round(top) == 0)
         return cli_unreached(top->error, top->detail);
+    if (top->log != NULL && top->now.count == 0)
+        return cli_fail("no log '%s' ('cairn log list' shows them)", top->log);
     for (uint32_t round = 0; (top->count == 0 || round < top->count) && cli_output_alive(); round++) {
         nanosleep(&pause, NULL);
         if (look_round(top) == 0)

@@ -71,6 +71,10 @@ read_more(struct lines *lines)
 static enum lines_status
 give(struct lines *lines, size_t size_bytes, bool terminated, struct line *out)
 {
+    if (size_bytes > CAIRN_PAYLOAD_BYTES_MAX && lines->whole) {
+        snprintf(lines->detail, sizeof(lines->detail), "it is longer than 1 MiB, the limit of an entry");
+        return LINES_ERROR;
+    }
     if (size_bytes > CAIRN_PAYLOAD_BYTES_MAX) {
         snprintf(lines->detail, sizeof(lines->detail), "line %llu is longer than 1 MiB, the limit of an entry",
                  (unsigned long long)lines->number + 1);

@@ -54,13 +54,15 @@ not_served(const struct reading *reading)
 {
     const struct cairn_result *end = &reading->refusal;
     const char *node;
+    char text[64];
 
     if (reading->refused_by == CAIRN_NODE_NONE)
         return cli_fail("the cluster is down: %s", reading->detail);
     node = reading->cluster->names[reading->refused_by];
     if (end->error == CAIRN_NO_QUORUM)
-        cli_fail("%s cannot serve this read: no quorum: reaching %u of %u, need %u (--level stale reads what it has)",
-                 node, end->reached, reading->cluster->nodes, end->needed);
+        cli_fail("%s cannot serve this read: no quorum: %s (--level stale reads what it has)", node,
+                 cli_reach_text(end, cli_voters(reading->cluster, reading->request.log, reading->refused_by), text,
+                                sizeof(text)));
     else if (end->error == CAIRN_BEHIND)
         cli_fail(
             "%s has not yet what was asked for: what the session has seen and written, or what was committed so long "
@@ -317,6 +319,12 @@ step(struct reading *reading, uint8_t node)
     return status == PENDING || status == ASK_NEXT ? ASK_NEXT : status;
 }
 
+static bool
+may_serve(const struct reading *reading, uint8_t via, uint8_t node)
+{
+    return via == CAIRN_NODE_NONE ? cli_present(reading->cluster) >> node & 1 : via == node;
+}
+
 /* The next node is asked when none is, or when all that are take long. */
 static void
 ask_more(struct reading *reading, uint8_t via)
@@ -327,7 +335,7 @@ ask_more(struct reading *reading, uint8_t via)
         struct attempt *attempt = &reading->attempts[node];
         bool reads = attempt->state == ATTEMPT_READS;
 
-        if (via != CAIRN_NODE_NONE && via != node)
+        if (!may_serve(reading, via, node))
             continue;
         if (attempt->state == ATTEMPT_NONE) {
             attempt->state = ATTEMPT_DIALS;
@@ -377,7 +385,7 @@ read_on(struct reading *reading, uint8_t via)
                 return status;
         }
         for (uint8_t node = 0; node < reading->cluster->nodes; node++)
-            under_way += reading->attempts[node].state != ATTEMPT_OVER && (via == CAIRN_NODE_NONE || via == node);
+            under_way += reading->attempts[node].state != ATTEMPT_OVER && may_serve(reading, via, node);
         if (under_way == 0 && (status = nobody(reading)) != ASK_NEXT)
             return status;
         fflush(stdout);

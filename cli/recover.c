@@ -23,6 +23,33 @@ is_intact(const json_t *answer)
            !json_is_true(json_object_get(standing, "recovering"));
 }
 
+/* Is that more than half of them? */
+static bool
+is_most(cairn_node_set some, cairn_node_set all)
+{
+    return __builtin_popcount(some & all) > __builtin_popcount(all) / 2;
+}
+
+/* The node refuses the same, but only once it is told to decide: what else is wrong must not hide it, nor suggest giving
+ * up who is well. Who is well is that by its own word, and is heard by the node that it would go on from. */
+static int
+refuse_needless(const struct cluster_config *cluster, const struct cli_answers *answers, uint8_t from)
+{
+    const json_t *own = answers->by_node[from];
+    cairn_node_set heard = cli_set_of(cluster, json_object_get(own, "reach")) | bit(from), well = 0;
+    cairn_node_set voters = cli_set_of(cluster, json_object_get(cli_log_row(own, CATALOG_NAME), "voters"));
+
+    if (!is_intact(own))
+        return cli_fail("nothing is decided: %s has forgotten what it promised, or waits: choose another",
+                        cluster->names[from]);
+    for (uint8_t i = 0; i < cluster->nodes; i++)
+        well |= (heard & bit(i)) && is_intact(answers->by_node[i]) ? bit(i) : 0;
+    if (is_most(well, cli_present(cluster)) && is_most(well, voters))
+        return cli_fail("nothing is decided: more than half of all nodes are well: the rest recovers from them, and "
+                        "nothing need be given up");
+    return 0;
+}
+
 /* What is given up must have been said: of whoever may still know what was promised. */
 static int
 refuse_unnamed(const struct cluster_config *cluster, const struct cli_answers *answers, uint8_t from,
@@ -31,7 +58,7 @@ refuse_unnamed(const struct cluster_config *cluster, const struct cli_answers *a
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         const json_t *answer = answers->by_node[i];
 
-        if (i == from || (without & bit(i)))
+        if (i == from || (without & bit(i)) || !(cli_present(cluster) & bit(i)))
             continue;
         if (answer == NULL) {
             cli_fail("nothing is decided: %s does not answer from here; if it has its state, start it, or it is lost "
@@ -150,7 +177,7 @@ bring_back(const struct cluster_config *cluster, const struct cli_answers *answe
     int status = EXIT_DONE;
 
     for (uint8_t i = 0; i < cluster->nodes; i++) {
-        if (i == from)
+        if (i == from || !(cli_present(cluster) & bit(i)))
             continue;
         if (answers->by_node[i] == NULL) {
             fprintf(stderr, "cairn: %s does not answer: once it runs again, 'cairn member add %s' lets it vote\n",
@@ -176,13 +203,16 @@ cli_recover(const struct cluster_config *cluster, uint8_t from, const char *with
     if (answers.by_node[from] == NULL)
         status = cli_fail("%s does not answer: it must run to go on from it", cluster->names[from]);
     else
+        status = refuse_needless(cluster, &answers, from);
+    if (status == 0)
         status = refuse_unnamed(cluster, &answers, from, given_up);
+    if (status == 0)
+        status = decide(cluster, from, NULL);
+    /* Not before: what is printed is so. */
     if (status == 0) {
         say_what_is_lost(cluster, &answers, from, json);
-        status = decide(cluster, from, NULL);
-    }
-    if (status == 0)
         status = bring_back(cluster, &answers, from, json);
+    }
     cli_answers_free(&answers);
     return status == 0 ? cli_end(EXIT_DONE) : status;
 }

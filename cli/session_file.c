@@ -1,9 +1,46 @@
 /* --session FILE: what a session has seen and written, from one command to the next. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
+
+/* The session's file is replaced by one beside it. false: the name has no room for that. */
+static bool
+draft_of(const char *path, char *draft, size_t draft_bytes)
+{
+    return snprintf(draft, draft_bytes, "%s.new", path) < (int)draft_bytes;
+}
+
+static int
+not_written(const char *path)
+{
+    return cli_fail("session %s cannot be written: %s", path, strerror(errno));
+}
+
+/* Before anything is done that the session would have to remember. Nothing is made here: another command may be writing
+ * the same file. */
+static int
+refuse_unwritable(const char *path)
+{
+    char draft[PATH_MAX], *slash;
+
+    if (!draft_of(path, draft, sizeof(draft))) {
+        errno = ENAMETOOLONG;
+        return not_written(path);
+    }
+    if (access(draft, W_OK) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return not_written(path);
+    slash = strrchr(draft, '/');
+    if (slash == NULL)
+        snprintf(draft, sizeof(draft), ".");
+    else
+        slash[slash == draft] = '\0';
+    return access(draft, W_OK | X_OK) == 0 ? 0 : not_written(path);
+}
 
 /* Places of another cluster mean nothing here, whatever its nodes and logs are called. Where no node answers that shows by
  * what comes of the command. */
@@ -30,10 +67,17 @@ cli_session_load(const char *path, const struct cluster_config *cluster, const c
 {
     char line[CAIRN_NAME_BYTES + CAIRN_TOKEN_TEXT_BYTES + 2] = "", *token;
     FILE *file = fopen(path, "r");
+    int status;
 
     memset(out, 0, sizeof(*out));
+    if ((file != NULL || errno == ENOENT) && (status = refuse_unwritable(path)) != 0) {
+        if (file != NULL)
+            fclose(file);
+        return status;
+    }
     if (file == NULL && errno == ENOENT)
         return belongs(path, cluster, out);
+    errno = 0;
     if (file == NULL || fgets(line, sizeof(line), file) == NULL) {
         if (file != NULL)
             fclose(file);
@@ -55,19 +99,19 @@ cli_session_load(const char *path, const struct cluster_config *cluster, const c
 int
 cli_session_save(const char *path, const char *log, const struct cairn_token *token)
 {
-    char text[CAIRN_TOKEN_TEXT_BYTES], temporary[4096];
+    char text[CAIRN_TOKEN_TEXT_BYTES], temporary[PATH_MAX];
     FILE *file;
     bool written;
 
     cairn_token_format(token, text, sizeof(text));
-    if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary))
+    if (!draft_of(path, temporary, sizeof(temporary)))
         return cli_fail("session %s: the name is too long", path);
     file = fopen(temporary, "w");
     written = file != NULL && fprintf(file, "%s %s\n", log, text) > 0;
     if (file != NULL && fclose(file) != 0)
         written = false;
     if (!written || rename(temporary, path) != 0) {
-        int status = cli_fail("session %s cannot be written: %s", path, strerror(errno));
+        int status = not_written(path);
 
         unlink(temporary);
         return status;

@@ -432,6 +432,7 @@ story_play(const char *name, const char *report, bool json, int *status)
     } stories[] = {{"bank", story_bank}, {"social", story_social}, {"shop", story_shop}};
     static struct story story;
     void (*play)(struct story * story) = NULL;
+    bool has_page = false;
 
     for (size_t i = 0; i < sizeof(stories) / sizeof(*stories); i++) {
         if (strcmp(name, stories[i].name) == 0)
@@ -440,12 +441,15 @@ story_play(const char *name, const char *report, bool json, int *status)
     if (play == NULL)
         return false;
     story.json = json;
+    if (report != NULL && (*status = page_refused(report)) != 0)
+        return true;
     *status = begin(&story);
     if (*status == 0) {
         play(&story);
         page_collect(&story.events, &story.local, STORY_NODES);
         if (report != NULL)
             *status = write_page(&story, name, report);
+        has_page = report != NULL && *status == 0;
         if (json)
             cli_row(json_pack("{s:s,s:s,s:b,s:I,s:I,s:I}", "step", "result", "story", name, "holds", !story.failed,
                               "accepted", (json_int_t)story.accepted, "refused", (json_int_t)story.refused, "checks",
@@ -454,7 +458,7 @@ story_play(const char *name, const char *report, bool json, int *status)
             printf("\n%" PRIu64 " writes accepted, %" PRIu64 " refused; %s (%" PRIu64 " checks)%s%s\n", story.accepted,
                    story.refused,
                    story.failed ? "NOT everything that must hold does" : "everything that must hold does", story.checks,
-                   report != NULL ? "; page: " : "", report != NULL ? report : "");
+                   has_page ? "; page: " : "", has_page ? report : "");
     }
     for (uint8_t node = 0; node < STORY_NODES; node++)
         cairn_disconnect(story.clients[node]);

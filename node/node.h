@@ -45,6 +45,7 @@ struct node_config {
     /* What a simulator gives: */
     const struct time_source *time; /* NULL: the machine's */
     struct rte_mempool *pool;       /* borrowed; NULL: its own */
+    bool quiet;                     /* what is found damaged is told by events alone, not on stderr */
     bool stepped;                   /* no control thread: the caller calls node_control_step() */
     uint32_t window_entries;        /* of each log, a power of two; 0: 16,384 */
     uint32_t segment_bytes;         /* 0: 4 MiB */

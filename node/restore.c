@@ -459,7 +459,8 @@ static void
 note_damage(struct restoring *restoring)
 {
     /* What is read in two passes is met twice. */
-    if (damage_is_new(restoring->node, restoring->scan.from) && restoring->node->damage_places_count <= DAMAGES_TOLD)
+    if (damage_is_new(restoring->node, restoring->scan.from) && restoring->node->damage_places_count <= DAMAGES_TOLD &&
+        !restoring->node->config.quiet)
         fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->node->name, restoring->scan.reason);
     if (restoring->scan.known)
         lose_block(restoring, &restoring->scan.damaged);

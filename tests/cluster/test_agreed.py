@@ -195,6 +195,47 @@ def test_who_is_removed_takes_no_part():
         m.hold_all()
 
 
+def test_commands_count_who_is_of_the_cluster_now():
+    with Machines(nodes=5) as m:
+        m.with_log()
+        # With a file that lists fewer than there are, every command knows all.
+        old = m.file + '.old'
+        m.write_file(old, names=m.names[:3])
+        for args in (('append', 'a', '--via', 'n5'), ('read', 'a', '--via', 'n5'), ('view', 'a', '--via', 'n4'), ('events', '--via', 'n4'),
+                     ('member', 'transfer', 'n4'), ('member', 'transfer', 'n1')):
+            seen = run(*args, '--cluster', old)
+            check(seen.status == 0, args, seen.status, seen.err)
+        for args in (('partition', 'n1,n4|n3'), ('link', 'n4>n1', 'drop=1')):
+            refused = run('fault', *args, '--cluster', old)
+            check(refused.status == 1 and b'--allow-faults' in refused.err, args, refused.status, refused.err)
+        # A refusal counts those that vote.
+        m.ok('member', 'remove', 'n5')
+        m.ok('cluster', 'remove', 'n5')
+        m.stop('n1', 'n2')
+        until('n3 tells so', lambda: b'no quorum: reaching 2 of 4, need 3' in
+              m.cairn('append', 'a', '--via', 'n3', '--deadline-ms', 500, stdin=b'x\n').out)
+        refused = m.cairn('read', 'a', '--via', 'n3', '--level', 'linearizable')
+        check(refused.status == 3 and b'reaching 2 of 4, need 3' in refused.err, refused.err)
+        m.start('n1', 'n2')
+        m.names.remove('n5')
+        m.serves()
+        m.ok('member', 'remove', 'n4')
+        m.ok('cluster', 'remove', 'n4')
+        m.ended('n4')
+        m.names.remove('n4')
+        well = m.ok('log', 'set', 'a', '--retain-bytes', '1G')
+        check(well.err == b'', well.err)
+        seen = m.ok('status')
+        check(seen.err == b'' and b'n4' not in seen.out.split(b'\nhears')[1], seen.out, seen.err)
+        m.stop('n3')
+        m.is_missed('n3')
+        for args in (('log', 'set', 'a', '--retain-bytes', '2G'), ('log', 'trim', 'a', '--before', 2)):
+            seen = m.ok(*args)
+            check(b'in force on 2 of 3 nodes' in seen.err and b'n4' not in seen.err, args, seen.err)
+        refused = m.cairn('fault', 'partition', 'n1,n4|n2')
+        check(refused.status == 2 and b"'n4' was removed" in refused.err, refused.status, refused.err)
+
+
 def test_memory_that_logs_need_is_not_given_up():
     with Cluster(3, *CALM) as cluster:
         for i in range(8):

@@ -1,11 +1,13 @@
 """What users get wrong: one line that says what and what to do, the right exit status, no hang."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 
-from harness import BINARY, Cluster, check, run, until
+from harness import BINARY, CALM, Cluster, check, run, stop_process, until
 
 GOOD = 'cluster: 7\ndirectory: /tmp/cairn-nowhere\nnodes:\n  - name: n1\n  - name: n2\n  - name: n3\n'
 
@@ -104,7 +106,10 @@ def test_unreadable_input():
 
 def test_a_node_that_is_running_already():
     with Cluster(1) as cluster:
-        complains(cluster.cairn('server', '--node', 'n1', '--cluster', cluster.file), 1, 'n1', 'running already')
+        refused = cluster.cairn('server', '--node', 'n1', '--cluster', cluster.file)
+        said = refused.err.splitlines()
+        check(refused.status == 1 and len(said) == 2 and b'waiting: for the process that is node n1' in said[0], refused.err)
+        check(b'n1' in said[1] and b'running already' in said[1], said)
         complains(run('dev', '--detach', '--dir', cluster.dir, '--nodes', 1), 1, 'is running', '--stop')
         check(cluster.cairn('status').status == 0)
 
@@ -204,3 +209,56 @@ def test_a_producer_of_no_time_is_refused_and_costs_nobody_else():
             check(refused.status != 0 and b'out of its range' in refused.out + refused.err, refused.out, refused.err)
         cluster.ok('append', 'x', stdin=b'yes\n')
         check(cluster.read('x', 'n1') == b'yes\n')
+
+
+def test_a_session_that_cannot_be_kept_is_refused_before_anything_is_done():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'a', '--policy', 'cp')
+        nowhere, empty = '/nonexistent-directory/session', os.path.join(cluster.dir, 'empty')
+        with open(empty, 'w'):
+            pass
+        for command in ('append', 'read'):
+            complains(cluster.cairn(command, 'a', '--session', nowhere, stdin=b'x\n'), 1, nowhere, 'No such file')
+            complains(cluster.cairn(command, 'a', '--session', empty, stdin=b'x\n'), 1, empty, 'it is empty')
+        check(cluster.read('a', 'n1') == b'', cluster.read('a', 'n1'))
+        session = os.path.join(cluster.dir, 'session')
+        cluster.ok('append', 'a', '--session', session, stdin=b'kept\n')
+        check(cluster.ok('read', 'a', '--session', session).out == b'kept\n')
+
+
+def test_what_contradicts_itself_or_what_is_there():
+    with Cluster() as cluster:
+        cluster.ok('log', 'create', 'two', '--policy', 'cp', '--members', 'n1,n2')
+        cluster.ok('log', 'create', 'two', '--policy', 'cp', '--members', 'n2,n1')
+        cluster.ok('log', 'create', 'two', '--policy', 'cp')
+        complains(cluster.cairn('log', 'create', 'two', '--policy', 'cp', '--members', 'n1,n3'), 1, 'exists', 'n1,n2')
+        for members in ('', ',', 'n1,', 'n1,n1'):
+            complains(cluster.cairn('log', 'create', 'x', '--policy', 'cp', '--members', members), 2, f"'{members}'")
+        for verb in ('create', 'set'):
+            complains(cluster.cairn('log', verb, 'x', '--policy', 'cp', '--when-cut', 'cp'), 2, '--when-cut', 'ca')
+        for args in (('top', '--log', 'nosuch', '--count', 1), ('log', 'adopt', 'nosuch')):
+            complains(cluster.cairn(*args), 1, "no log 'nosuch'")
+        complains(cluster.cairn('member', 'add', 'n2', '--log', 'two', '--learner'), 1, 'n2 votes')
+        cluster.ok('member', 'remove', 'n2', '--log', 'two')
+        complains(cluster.cairn('member', 'remove', 'n1', '--log', 'two'), 1, 'n1 is the last that votes')
+        big = os.path.join(cluster.dir, 'big')
+        with open(big, 'wb') as file:
+            file.write(b'x' * (2 << 20))
+        refused = cluster.cairn('append', 'two', '--whole', '--file', big)
+        complains(refused, 1, big, '1 MiB')
+        check(b'line' not in refused.err, refused.err)
+
+
+def test_no_quorum_is_said_soon():
+    with Cluster(3, *CALM) as cluster:
+        cluster.ok('log', 'create', 'a', '--policy', 'cp')
+        stopped = [cluster.pid(node) for node in ('n2', 'n3')]
+        for pid in stopped:
+            stop_process(pid)
+        for args in (('member', 'transfer', 'n2', '--log', 'a'), ('member', 'remove', 'n3', '--log', 'a')):
+            begun_s = time.monotonic()
+            refused = cluster.cairn(*args)
+            check(refused.status == 3 and b'no quorum: reaching 1 of 3, need 2' in refused.err, args, refused.status, refused.err)
+            check(time.monotonic() - begun_s < 8, 'took', time.monotonic() - begun_s)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)

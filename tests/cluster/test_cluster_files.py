@@ -9,6 +9,7 @@ import time
 
 import bad_cluster_files
 from harness import BINARY, check
+from harness import run as cairn
 
 GOOD = '\n'.join(bad_cluster_files.GOOD).encode() + b'\n'
 NOBODY = 65534
@@ -143,12 +144,27 @@ def test_a_directory_that_looks_like_a_comment_is_written_and_read_back():
             subprocess.run([BINARY, 'dev', '--stop', '--dir', directory], capture_output=True, timeout=60)
 
 
+def test_what_dev_prints_is_for_a_shell():
+    with tempfile.TemporaryDirectory() as place:
+        directory = os.path.join(place, "it's a $HOME of `its` own")
+        made = cairn('dev', '--detach', '--nodes', 1, '--memory-mib', 64, '--dir', directory)
+        try:
+            check(made.status == 0, made.out, made.err)
+            told = subprocess.run(['sh', '-c', made.out.decode().splitlines()[0] + '; printf %s "$CAIRN_CLUSTER"'], stdout=subprocess.PIPE)
+            check(told.stdout.decode() == os.path.join(directory, 'cluster.yaml'), made.out, told.stdout)
+        finally:
+            cairn('dev', '--stop', '--dir', directory)
+        for wrong in (('--memory-mib', 1), ('--idle', 'zzz'), ('--nodes', 0)):
+            refused = cairn('dev', '--detach', '--dir', os.path.join(place, 'none'), *wrong)
+            check(refused.status == 2 and not os.path.exists(os.path.join(place, 'none')), wrong, refused.status, refused.err)
+
+
 def test_dev_leaves_a_file_that_it_cannot_read():
     with Place() as place:
         path = place.file('cluster', GOOD.replace(b'64', b'64.9'))
         os.chmod(place.dir, 0o700)
-        for more in ((), ('--stop',)):
-            done = subprocess.run([BINARY, 'dev', '--detach', '--dir', place.dir, *more], capture_output=True, timeout=20)
+        for more in (('--detach',), ('--stop',)):
+            done = subprocess.run([BINARY, 'dev', '--dir', place.dir, *more], capture_output=True, timeout=20)
             check(done.returncode == 1 and b'line 4, column 13' in done.stderr and done.stderr.count(b'\n') == 1, done.stderr)
         check(os.listdir(place.dir) == ['cluster.yaml'] and b'64.9' in open(path, 'rb').read(), os.listdir(place.dir))
 

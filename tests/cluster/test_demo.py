@@ -45,6 +45,12 @@ def test_there_is_no_other_story():
     check(run('demo', 'bank', '--input', '/etc/services').status == 2)
 
 
+def test_a_page_that_cannot_be_written_is_said_at_once():
+    for args in (('demo', 'bank'), ('demo',), ('bench', 'consistency')):
+        refused = run(*args, '--report', '/nonexistent-directory/page.html')
+        check(refused.status == 1 and refused.out == b'' and b'page.html: cannot be written' in refused.err, refused.out, refused.err)
+
+
 def test_the_price_list_has_every_row():
     the_price_list('memory')
 

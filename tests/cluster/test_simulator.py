@@ -17,6 +17,7 @@ def test_every_scenario_holds():
 def test_random_runs_hold():
     result = run('sim', '--runs', 60, '--json', limit_s=600)
     check(result.status == 0, result.err.decode()[-4000:])
+    check(b'damaged' not in result.err, 'what is injected is told as news:', result.err.decode()[-1000:])
     check(len(result.rows()) == 60)
     for row in result.rows():
         check(row['violations'] == 0 and row['messages'] >= 100000 and len(row['faults']) >= 3, row)

@@ -190,6 +190,14 @@ for path in os.environ['SHARED'].split(':'):
 print('\\n'.join(done))
 """
 
+ASK_TO_RECOVER = """
+import socket, sys
+node = socket.socket(socket.AF_UNIX)
+node.connect(sys.argv[1])
+node.sendall(b'{"cmd":"recover"}\\n')
+print(node.recv(4096).decode())
+"""
+
 COMMANDS = (
     ('status',), ('append', 'k'), ('read', 'k'), ('tail', 'k'), ('view', 'k', '--resolve', 'lww'), ('events',), ('top', '--count', '1'),
     ('log', 'list'), ('log', 'create', 'x', '--policy', 'cp'), ('log', 'set', 'k', '--retain-age', '1s'), ('log', 'trim', 'k', '--before', '2'),
@@ -332,9 +340,13 @@ def test_who_is_named_is_a_client_and_no_administrator():
                 check(client('status').returncode == 0 and client('events').returncode == 0)
                 for args in (('log', 'create', 'x', '--policy', 'cp'), ('log', 'set', 'k', '--retain-age', '1s'),
                              ('log', 'trim', 'k', '--before', '2'), ('cluster', 'set', '--timeout-us', '900000'), ('member', 'transfer', 'n1'),
-                             ('fault', 'heal'), ('cluster', 'bootstrap'), ('cluster', 'recover', '--from', 'n1')):
+                             ('fault', 'heal'), ('cluster', 'bootstrap')):
                     refused = client(*args)
                     check(refused.returncode == 1 and b'administrator' in refused.stderr, args, refused.returncode, refused.stderr)
+                # The command sees by itself that nothing need be given up; the node is asked past it.
+                check(b'nothing need be given up' in client('cluster', 'recover', '--from', 'n1').stderr)
+                asked = as_user(uid, gid, sys.executable, '-c', ASK_TO_RECOVER, os.path.join(home, 'n1.sock'))
+                check(b'only an administrator' in asked.stdout, asked.stdout, asked.stderr)
             check_shares(home, file)
             refused = as_nobody(BINARY, 'status', '--cluster', file)
             check(refused.returncode == 1 and b'uid 65534 may not be a client' in refused.stderr, refused.stderr)

@@ -154,6 +154,7 @@ node_boot(struct sim_node *node)
         .allow_faults = true,
         .time = &node->time,
         .pool = sim->pool,
+        .quiet = !sim->trace.keep_all, /* it is what was done to its disk */
         .stepped = true,
         .window_entries = sim->plan.window_entries,
         .producers_max = sim->plan.producers_max,
