@@ -493,7 +493,6 @@ codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size
         (codec->peers[peer] == 0 || codec_life(header.identity, header.incarnation) != codec->peers[peer]))
         return CODEC_STRANGER;
     memset(&out->message, 0, sizeof(out->message));
-    memset(&out->block, 0, sizeof(out->block));
     out->fragment_offset = out->fragment_total = out->records_bytes = 0;
     out->type = header.type;
     out->from = header.from;

@@ -149,9 +149,8 @@ struct decoded {
     uint32_t incarnation;
     uint32_t log;
     struct message message;
-    /* entries */
-    struct block block;
-    struct mark marks[MARKS_MAX];                     /* MESSAGE_BASE; message.base.marks points here */
+    struct block block;           /* only of what has entries, as all that follows up to the heartbeat */
+    struct mark marks[MARKS_MAX]; /* MESSAGE_BASE; message.base.marks points here */
     struct producer_row producers[PRODUCER_ROWS_MAX]; /* MESSAGE_PRODUCERS; message.producers.rows points here */
     uint32_t fragment_offset, fragment_total;
     const uint8_t *records;

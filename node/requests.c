@@ -29,6 +29,9 @@ promise_more(struct attachment *attachment)
     return true;
 }
 
+/* Not in line with what an append to the trunk takes, which then has the registers to itself. */
+#define SELDOM __attribute__((noinline))
+
 static inline bool
 may_promise(struct attachment *attachment)
 {
@@ -481,7 +484,7 @@ refuse_other_branch(struct node *node, struct node_log *log, struct pending *pen
                         accepted->seq == 0 ? 0 : branch_place(accepted->incarnation, accepted->seq), record);
 }
 
-static bool
+static bool SELDOM
 append_branch(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
               const struct record *record, uint64_t now_ns)
 {
@@ -603,15 +606,6 @@ take_record(struct node *node, const void *bytes, size_t size_bytes)
     return record;
 }
 
-/* Of a producer that there can be, and a sequence that it can have come to? */
-static bool
-producer_sane(const struct node *node, const struct record *record)
-{
-    const struct entry_id id = record_id(record);
-
-    return id.producer <= node->producer_max && entry_id_plausible(&id);
-}
-
 static bool
 handle_append(struct node *node, struct attachment *attachment, const struct request *request, const void *body,
               uint64_t now_ns)
@@ -636,7 +630,8 @@ handle_append(struct node *node, struct attachment *attachment, const struct req
         answer_error(node, log, attachment, request->token, CAIRN_FORBIDDEN);
     } else if (record == NULL) {
         answer_error(node, log, attachment, request->token, CAIRN_CORRUPT);
-    } else if (request->level > CAIRN_ACK_ALL || !producer_sane(node, record)) {
+    } else if (request->level > CAIRN_ACK_ALL ||
+               !producer_plausible(record->producer, record->producer_seq, node->producer_max)) {
         answer_error(node, log, attachment, request->token, CAIRN_INVALID);
     } else if (!append_route(node, log, attachment, &pending, record, now_ns)) {
         attachment->promises++;
@@ -686,7 +681,7 @@ change_members(struct node *node, struct node_log *log, enum cairn_member_op op,
 }
 
 /* A change is answered when it is agreed on, a transfer when it has begun. */
-static bool
+static bool SELDOM
 handle_member(struct node *node, struct attachment *attachment, const struct request *request, uint64_t now_ns)
 {
     struct node_log *log = node_find_log(node, request->log);
@@ -729,7 +724,7 @@ handle_member(struct node *node, struct attachment *attachment, const struct req
     return true;
 }
 
-static bool
+static bool SELDOM
 handle_read(struct node *node, struct attachment *attachment, const struct request *request, const void *body,
             uint64_t now_ns)
 {

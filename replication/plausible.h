@@ -111,11 +111,18 @@ trunk_run_plausible(const struct run *run)
            run->first_lsn <= LSN_MAX && run->count <= LSN_MAX - run->first_lsn + 1 && run_seq_plausible(run);
 }
 
-/* Sequences of a producer are counted from 1; nobody's entries have none that counts. */
+/* Of a producer whose id is that at most: producer_plausible_max(). Sequences are counted from 1; nobody's entries have none
+ * that counts. */
+static inline bool
+producer_plausible(uint64_t producer, uint64_t producer_seq, uint64_t producer_max)
+{
+    return producer == 0 || (producer <= producer_max && producer_seq - 1 < PRODUCER_SEQ_MAX);
+}
+
 static inline bool
 entry_id_plausible(const struct entry_id *id)
 {
-    return id->producer == 0 || (id->producer <= PRODUCER_MAX && id->producer_seq - 1 < PRODUCER_SEQ_MAX);
+    return producer_plausible(id->producer, id->producer_seq, PRODUCER_MAX);
 }
 
 static inline bool
@@ -169,7 +176,9 @@ hlc_plausible(uint64_t hlc, uint32_t count)
 static inline uint64_t
 producer_plausible_max(uint64_t wall_ns)
 {
-    return ((wall_ns + PRODUCER_AHEAD_NS) / 1000000 + 1) * (1ull << PRODUCER_TIME_SHIFT) - 1;
+    uint64_t ms = (wall_ns / 1000000) + PRODUCER_AHEAD_NS / 1000000 + 1;
+
+    return ms > PRODUCER_MAX >> PRODUCER_TIME_SHIFT ? PRODUCER_MAX : (ms << PRODUCER_TIME_SHIFT) - 1;
 }
 
 /* All of a message's numbers, but for how its term goes with what the receiver knows: core_receive(). */
