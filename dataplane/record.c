@@ -63,5 +63,5 @@ is_padded(const struct record *record)
 bool
 record_intact(const struct record *record)
 {
-    return record->crc32c == checksum(record) && is_padded(record);
+    return is_padded(record) && record->crc32c == checksum(record);
 }
