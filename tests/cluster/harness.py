@@ -20,6 +20,11 @@ class Failed(Exception):
     pass
 
 
+def is_sanitized():
+    """Is the binary one of scripts/sanitize, which looks for leaks, and needs more of the machine than others?"""
+    return b'__asan_init' in subprocess.run(['nm', '-D', BINARY], capture_output=True).stdout
+
+
 def check(condition, *what):
     if not condition:
         raise Failed(' '.join(str(w) for w in what) or 'check failed')

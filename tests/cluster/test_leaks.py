@@ -1,9 +1,8 @@
 """Commands in a binary that looks for leaks (scripts/sanitize): every one of them gives back what it took. Elsewhere there is
 nothing to see, and nothing is run."""
 import os
-import subprocess
 
-from harness import BINARY, Cluster, check, run
+from harness import Cluster, check, is_sanitized, run
 
 COMMANDS = (
     ('log', 'create', 'k', '--policy', 'cp'), ('status',), ('status', '--json'), ('log', 'list'), ('append', 'k'), ('append', 'k', '--json'),
@@ -18,17 +17,13 @@ COMMANDS = (
 ALONE = (('sim', '--seed', '3', '--messages', '2000'), ('sim', '--list'), ('status', '--cluster', '/no/such'), ('status', '--help'), ('nonsense',))
 
 
-def looks_for_leaks():
-    return b'__asan_init' in subprocess.run(['nm', '-D', BINARY], capture_output=True).stdout
-
-
 def gives_back(args):
     done = run(*args, stdin=b'some thing\n', env={'ASAN_OPTIONS': 'detect_leaks=1'})
     check(b'LeakSanitizer' not in done.err, args, done.status, done.err.decode()[-3000:])
 
 
 def test_every_command_gives_back_what_it_took():
-    if not looks_for_leaks():
+    if not is_sanitized():
         print('      (skipped: the binary does not look for leaks)')
         return
     with Cluster(3, '--profile', 'wan', '--durability', 'disk') as cluster:
