@@ -218,22 +218,6 @@ names_member(const json_t *row, const char *key, const char *name)
     return false;
 }
 
-/* The row of whoever leads the log, by its word or, where none says so, NULL. */
-static const json_t *
-row_of_leader(const struct cluster_config *cluster, const struct cli_answers *status, const char *log)
-{
-    const json_t *leader = NULL;
-
-    for (uint8_t node = 0; node < cluster->nodes; node++) {
-        const json_t *row = cli_log_row(status->by_node[node], log);
-
-        if (strcmp(cli_text(row, "role"), "leader") == 0 &&
-            (leader == NULL || number_of(row, "term", 1) > number_of(leader, "term", 1)))
-            leader = row;
-    }
-    return leader;
-}
-
 /* Who is still of a log does not go: it would be missed in its majority for good. */
 static int
 refuse_member(const struct cluster_config *cluster, const struct cli_answers *status, const char *name)
@@ -244,7 +228,7 @@ refuse_member(const struct cluster_config *cluster, const struct cli_answers *st
     for (uint8_t node = 0; node < cluster->nodes; node++) {
         json_array_foreach (json_object_get(status->by_node[node], "rows"), i, row) {
             const char *log = cli_text(row, "log");
-            const json_t *leader = row_of_leader(cluster, status, log);
+            const json_t *leader = cli_leader_row(cluster, status, log);
             const json_t *says = leader != NULL ? leader : row;
 
             if (!names_member(says, "voters", name) && !names_member(says, "learners", name))

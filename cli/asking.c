@@ -280,6 +280,24 @@ cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, cha
     return answer;
 }
 
+const json_t *
+cli_leader_row(const struct cluster_config *cluster, const struct cli_answers *status, const char *log)
+{
+    const json_t *leader = NULL;
+    json_int_t term = -1;
+
+    for (uint8_t node = 0; node < cluster->nodes; node++) {
+        const json_t *row = cli_log_row(status->by_node[node], log);
+
+        /* A former leader may not know yet that it is. */
+        if (strcmp(cli_text(row, "role"), "leader") != 0 || json_integer_value(json_object_get(row, "term")) <= term)
+            continue;
+        term = json_integer_value(json_object_get(row, "term"));
+        leader = row;
+    }
+    return leader;
+}
+
 uint32_t
 cli_voters(const struct cluster_config *cluster, const char *log, uint8_t via)
 {

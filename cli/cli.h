@@ -90,6 +90,9 @@ uint32_t cli_ask_status(const struct cluster_config *cluster, uint8_t via, enum 
                         struct cli_answers *answers);
 void cli_answers_free(struct cli_answers *answers);
 
+/* Of answers to `status`: the row of whoever leads the log, by its own word. NULL: nobody says so. */
+const json_t *cli_leader_row(const struct cluster_config *cluster, const struct cli_answers *status, const char *log);
+
 /* Why nobody answered: of the last that was asked. */
 const char *cli_answers_detail(const struct cli_answers *answers);
 

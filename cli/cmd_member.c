@@ -181,19 +181,9 @@ static const char *
 leader_of(const struct cluster_config *cluster, const char *log, char *name, size_t name_bytes)
 {
     struct cli_answers answers = {0};
-    json_int_t term = -1;
 
-    name[0] = '\0';
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        const json_t *row = cli_log_row(answers.by_node[i], log);
-
-        /* A former leader may not know yet that it is. */
-        if (strcmp(cli_text(row, "role"), "leader") != 0 || json_integer_value(json_object_get(row, "term")) <= term)
-            continue;
-        term = json_integer_value(json_object_get(row, "term"));
-        snprintf(name, name_bytes, "%s", cli_text(row, "node"));
-    }
+    snprintf(name, name_bytes, "%s", cli_text(cli_leader_row(cluster, &answers, log), "node"));
     cli_answers_free(&answers);
     return name;
 }
@@ -240,18 +230,10 @@ static cairn_node_set
 voters_of(const struct cluster_config *cluster, const char *log)
 {
     struct cli_answers answers = {0};
-    cairn_node_set voters = 0;
-    json_int_t term = -1;
+    cairn_node_set voters;
 
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        const json_t *row = cli_log_row(answers.by_node[i], log);
-
-        if (strcmp(cli_text(row, "role"), "leader") != 0 || json_integer_value(json_object_get(row, "term")) <= term)
-            continue;
-        term = json_integer_value(json_object_get(row, "term"));
-        voters = cli_set_of(cluster, json_object_get(row, "voters"));
-    }
+    voters = cli_set_of(cluster, json_object_get(cli_leader_row(cluster, &answers, log), "voters"));
     cli_answers_free(&answers);
     return voters;
 }

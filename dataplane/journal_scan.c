@@ -363,7 +363,8 @@ make_windows(struct journal_scan *scan, char *detail, size_t detail_bytes)
 {
     uint64_t largest_bytes = DISK_SECTOR_BYTES;
 
-    for (uint32_t i = 0; i < scan->count; i++) {
+    /* One that is as large as a window tells it. */
+    for (uint32_t i = 0; i < scan->count && largest_bytes < WINDOW_BYTES; i++) {
         struct disk_file file;
 
         if (scan->disk->operations->open(scan->disk, scan->numbers[i], &file) != CAIRN_OK)

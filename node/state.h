@@ -609,7 +609,7 @@ void durable_tick(struct node *node, uint64_t now_ns);
 bool durable_settle(struct node *node, uint64_t now_ns);
 /* The place in the journal that the branches held here begin at; `none` where nothing of them is there. */
 uint64_t durable_branches_place(const struct node_log *log, uint64_t none);
-/* May entries of that size be let in? What the catalog says counts as order, whoever gives it. */
+/* What was let in takes its part of the journal, until it is written. */
 void durable_claim_some(struct node *node, struct node_log *log, size_t size_bytes);
 static inline void
 durable_claim(struct node *node, struct node_log *log, size_t size_bytes)
@@ -617,6 +617,7 @@ durable_claim(struct node *node, struct node_log *log, size_t size_bytes)
     if (log->durable != NULL)
         durable_claim_some(node, log, size_bytes);
 }
+/* May entries of that size be let in? What the catalog says counts as order, whoever gives it. */
 enum journal_space durable_space(const struct node *node, const struct node_log *log, size_t size_bytes,
                                  enum journal_use use);
 uint64_t durable_held_lsn(const struct node_log *log);
@@ -682,7 +683,6 @@ void reader_failed(struct node *node, uint64_t token);
 uint32_t readers_turn(struct node *node, uint64_t now_ns);
 
 /* attach.c */
-/* kept: so many places are to stay free after it. */
 struct attachment *attachment_make(struct node *node, enum attachment_kind kind);
 void attachment_leave(struct attachment *attachment);
 void attachment_free(struct attachment *attachment);
