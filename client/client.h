@@ -7,7 +7,7 @@
 
 struct cairn_client {
     struct byte_channel channel;
-    struct doorbell *worker_bell; /* shm: its own mapping; NULL: the worker never sleeps */
+    struct doorbell *worker_bell; /* shm: in the ring of its requests; NULL: the worker never sleeps */
     int socket;                   /* shm: owned, keeps the attachment alive; -1: embedded */
     bool gone;                    /* embedded: the node is no more */
     size_t popped_bytes;          /* of the result last given out */

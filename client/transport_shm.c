@@ -80,7 +80,7 @@ make_client(struct call *call, struct cairn_client **out, char *detail, size_t d
     }
     client->socket = call->fd;
     call->fd = -1;
-    client->worker_bell = call->passed_fds[1] < 0 ? NULL : doorbell_map(call->passed_fds[1]);
+    client->worker_bell = &client->channel.out.shared->bell;
     *out = client;
     return CAIRN_OK;
 }
@@ -202,7 +202,5 @@ void
 cairn_disconnect_shm(struct cairn_client *client)
 {
     close(client->socket);
-    if (client->worker_bell != NULL)
-        doorbell_unmap(client->worker_bell);
     byte_channel_close(&client->channel);
 }

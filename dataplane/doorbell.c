@@ -1,5 +1,6 @@
 #include "doorbell.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
@@ -9,6 +10,9 @@
 #include <unistd.h>
 
 #define PAGE_BYTES 4096
+#define NS_PER_S 1000000000u
+/* So long at most where not all bells can be waited for. */
+#define NAP_NS 1000000u
 /* Nobody can cut it off under whoever has it mapped. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -68,16 +72,81 @@ doorbell_prepare(struct doorbell *bell)
     return word;
 }
 
+static struct timespec
+timespec_of(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+}
+
 void
 doorbell_wait(struct doorbell *bell, uint32_t prepared, uint64_t timeout_ns)
 {
-    struct timespec timeout = {
-        .tv_sec = (time_t)(timeout_ns / 1000000000u),
-        .tv_nsec = (long)(timeout_ns % 1000000000u),
-    };
+    struct timespec timeout = timespec_of(timeout_ns);
 
     syscall(SYS_futex, &bell->word, FUTEX_WAIT, prepared, &timeout, NULL, 0);
     doorbell_cancel(bell);
+}
+
+void
+doorbells_add(struct doorbells *bells, struct doorbell *bell)
+{
+    if (bells->count == DOORBELLS_MAX)
+        bells->incomplete = true;
+    else
+        bells->of[bells->count++] = bell;
+}
+
+void
+doorbells_prepare(struct doorbells *bells)
+{
+    for (uint32_t i = 0; i < bells->count; i++) {
+        bells->prepared[i] = atomic_load_explicit(&bells->of[i]->word, memory_order_acquire);
+        atomic_store_explicit(&bells->of[i]->asleep, 1, memory_order_relaxed);
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* False: this kernel, or who confines this process, knows no such call. */
+static bool
+wait_for_any(const struct doorbells *bells, uint64_t timeout_ns)
+{
+    struct futex_waitv waits[DOORBELLS_MAX];
+    struct timespec end, left = timespec_of(timeout_ns);
+
+    for (uint32_t i = 0; i < bells->count; i++) {
+        waits[i] = (struct futex_waitv){
+            .val = bells->prepared[i], .uaddr = (uintptr_t)&bells->of[i]->word, .flags = FUTEX_32};
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += left.tv_sec;
+    end.tv_nsec += left.tv_nsec;
+    if (end.tv_nsec >= (long)NS_PER_S) {
+        end.tv_sec++;
+        end.tv_nsec -= (long)NS_PER_S;
+    }
+    return syscall(SYS_futex_waitv, waits, bells->count, 0, &end, CLOCK_MONOTONIC) >= 0 ||
+           (errno != ENOSYS && errno != EPERM);
+}
+
+void
+doorbells_wait(struct doorbells *bells, uint64_t timeout_ns)
+{
+    uint64_t nap_ns = timeout_ns < NAP_NS ? timeout_ns : NAP_NS;
+
+    if (bells->incomplete)
+        timeout_ns = nap_ns;
+    if (bells->count == 1)
+        doorbell_wait(bells->of[0], bells->prepared[0], timeout_ns);
+    else if (bells->count > 1 && !wait_for_any(bells, timeout_ns))
+        doorbell_wait(bells->of[0], bells->prepared[0], nap_ns);
+    doorbells_cancel(bells);
+}
+
+void
+doorbells_cancel(struct doorbells *bells)
+{
+    for (uint32_t i = 0; i < bells->count; i++)
+        doorbell_cancel(bells->of[i]);
 }
 
 void

@@ -35,6 +35,23 @@ uint32_t doorbell_prepare(struct doorbell *bell);
 void doorbell_wait(struct doorbell *bell, uint32_t prepared, uint64_t timeout_ns);
 void doorbell_cancel(struct doorbell *bell);
 
+/* As many as the kernel waits for at once (futex_waitv(2), Linux 5.16). */
+#define DOORBELLS_MAX 128u
+
+/* The bells of one sleeper, one for each who may ring: so nobody who spoils the bell that it has been given keeps the sleeper from
+ * hearing the others. The sleeper's own, used as the calls above are. Zeroed: none. */
+struct doorbells {
+    struct doorbell *of[DOORBELLS_MAX];
+    uint32_t prepared[DOORBELLS_MAX];
+    uint32_t count;
+    bool incomplete; /* there are more: it never sleeps for long */
+};
+
+void doorbells_add(struct doorbells *bells, struct doorbell *bell);
+void doorbells_prepare(struct doorbells *bells);
+void doorbells_wait(struct doorbells *bells, uint64_t timeout_ns);
+void doorbells_cancel(struct doorbells *bells);
+
 /* One in memory that may be handed to other processes by *fd, the caller's, and that none of them can take away. NULL: the
  * kernel gives none, errno says why. */
 struct doorbell *doorbell_make(int *fd);

@@ -127,9 +127,22 @@ poll_all(struct lcore *lcore)
     return work;
 }
 
-/* The bell was armed before the poll that found nothing, so nothing was missed. */
 static void
-sleep_until_due(struct lcore *lcore, uint32_t prepared)
+find_bells(const struct lcore *lcore, struct doorbells *bells)
+{
+    bells->count = 0;
+    bells->incomplete = false;
+    doorbells_add(bells, lcore->bell);
+    for (uint32_t i = 0; i < lcore->workers_count; i++) {
+        const struct worker_application *application = &lcore->workers[i]->application;
+
+        application->bells(application->context, bells);
+    }
+}
+
+/* The bells were armed before the poll that found nothing, so nothing was missed. */
+static void
+sleep_until_due(struct lcore *lcore, struct doorbells *bells)
 {
     uint64_t deadline_ns = UINT64_MAX, now_ns = clock_now_ns(&lcore->clock);
 
@@ -141,11 +154,11 @@ sleep_until_due(struct lcore *lcore, uint32_t prepared)
             deadline_ns = due_ns;
     }
     if (deadline_ns <= now_ns) {
-        doorbell_cancel(lcore->bell);
+        doorbells_cancel(bells);
         return;
     }
     urcu_qsbr_thread_offline();
-    doorbell_wait(lcore->bell, prepared, deadline_ns - now_ns);
+    doorbells_wait(bells, deadline_ns - now_ns);
     urcu_qsbr_thread_online();
 }
 
@@ -162,12 +175,21 @@ waits(const struct lcore *lcore)
     return false;
 }
 
+/* What was done may have ended a client, whose bell is no more: those that there are now are told. */
+static void
+stay_awake(const struct lcore *lcore, struct doorbells *bells)
+{
+    find_bells(lcore, bells);
+    doorbells_cancel(bells);
+}
+
 /* Spins while there is work, then yields, then sleeps until the next timer or a ring. */
 static void *
 lcore_run(void *argument)
 {
     struct lcore *lcore = argument;
     struct clock *clock = &lcore->clock;
+    struct doorbells bells;
     uint64_t worked_ns;
     uint32_t idle_polls = 0;
 
@@ -176,19 +198,22 @@ lcore_run(void *argument)
     worked_ns = clock_now_ns(clock);
     while (!atomic_load_explicit(&lcore->stop, memory_order_relaxed)) {
         bool sleepy = lcore->idle == IDLE_SLEEP && clock->last_ns - worked_ns > YIELD_NS;
-        uint32_t prepared = sleepy ? doorbell_prepare(lcore->bell) : 0;
 
+        if (sleepy) {
+            find_bells(lcore, &bells);
+            doorbells_prepare(&bells);
+        }
         if (poll_all(lcore) > 0) {
             worked_ns = clock->last_ns;
             idle_polls = 0;
             if (sleepy)
-                doorbell_cancel(lcore->bell);
+                stay_awake(lcore, &bells);
         } else if (waits(lcore)) {
             if (sleepy)
-                doorbell_cancel(lcore->bell);
+                doorbells_cancel(&bells);
             sched_yield();
         } else if (sleepy) {
-            sleep_until_due(lcore, prepared);
+            sleep_until_due(lcore, &bells);
         } else if (lcore->idle == IDLE_YIELD || (lcore->idle == IDLE_SLEEP && ++idle_polls > SPIN_POLLS)) {
             sched_yield();
         }

@@ -23,6 +23,8 @@ struct worker_application {
     uint64_t (*deadline_ns)(void *context);
     /* Does it wait for something that the kernel does on these cores? */
     bool (*waits)(void *context);
+    /* Adds the bells by which others wake it, beside its lcore's own. They stay what they are until a turn that did something. */
+    void (*bells)(void *context, struct doorbells *out);
     void *context;
 };
 

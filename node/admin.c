@@ -291,8 +291,6 @@ attach(struct node *node, void **connection, bool administrator, const json_t *r
         return failure("full", "the node has no room for another client");
     *connection = attachment;
     reply->fds[reply->fds_count++] = attachment->channel.fd;
-    if (node->config.bell_fd > 0)
-        reply->fds[reply->fds_count++] = node->config.bell_fd;
     introduction_show(node, &view);
     return json_pack("{s:b,s:o}", "ok", 1, "seats", seats_of(&view.agreed));
 }

@@ -353,8 +353,11 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
 enum cairn_error
 node_create(const struct node_config *config, struct node **out, char *detail, size_t detail_bytes)
 {
-    struct worker_application application = {
-        .receive = node_receive, .turn = node_turn, .deadline_ns = node_deadline_ns, .waits = node_waits};
+    struct worker_application application = {.receive = node_receive,
+                                             .turn = node_turn,
+                                             .deadline_ns = node_deadline_ns,
+                                             .waits = node_waits,
+                                             .bells = node_bells};
     struct node *node = aligned_alloc(64, (sizeof(*node) + 63) & ~(size_t)63);
     enum cairn_error error;
 

@@ -714,6 +714,7 @@ uint32_t node_turn(void *context, uint64_t now_ns, bool drained);
 void adopt_snapshot(struct node *node, uint64_t now_ns);
 uint64_t node_deadline_ns(void *context);
 bool node_waits(void *context);
+void node_bells(void *context, struct doorbells *out);
 bool node_has_unsent(const struct node *node, const struct node_log *log);
 void node_wake_up(struct node *node, uint64_t now_ns);
 void node_reassess(struct node *node, uint64_t now_ns);

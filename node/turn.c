@@ -152,10 +152,11 @@ adopt_snapshot(struct node *node, uint64_t now_ns)
     }
 }
 
-/* Clients that the control thread has let in. */
-static void
+/* Clients that the control thread has let in. Returns how many: their bells are to be waited for from now on. */
+static uint32_t
 take_commands(struct node *node)
 {
+    uint32_t taken = 0;
     void *command;
 
     while (rte_ring_sc_dequeue(node->commands, &command) == 0) {
@@ -168,7 +169,9 @@ take_commands(struct node *node)
         /* Unless it is leaving already. */
         int expected = ATTACHMENT_NEW;
         atomic_compare_exchange_strong(&attachment->state, &expected, ATTACHMENT_ATTACHED);
+        taken++;
     }
+    return taken;
 }
 
 static bool
@@ -417,8 +420,8 @@ node_turn(void *context, uint64_t now_ns, bool drained)
     if (!node->introduction.entered)
         enter(node, now_ns);
     adopt_snapshot(node, now_ns);
-    take_commands(node);
-    work = durable_poll(node, now_ns);
+    work = take_commands(node);
+    work += durable_poll(node, now_ns);
     work += requests_turn(node, now_ns);
     if (now_ns >= node->heartbeat_ns || now_ns >= node->suspect_ns)
         timers(node, now_ns, drained);
@@ -439,6 +442,20 @@ node_waits(void *context)
     const struct node *node = context;
 
     return node->config.disk != NULL && journal_busy(&node->journal) && !node->journal_failed;
+}
+
+/* A client of this process rings the lcore's own. */
+void
+node_bells(void *context, struct doorbells *out)
+{
+    const struct node *node = context;
+
+    for (uint32_t i = 0; i < node->attachments_end; i++) {
+        struct attachment *attachment = node->attachments[i];
+
+        if (attachment != NULL && !attachment->embedded)
+            doorbells_add(out, &attachment->channel.in.shared->bell);
+    }
 }
 
 uint64_t

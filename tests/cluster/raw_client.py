@@ -37,8 +37,7 @@ class RawClient:
             answer += self.socket.recv(65536)
         check(json.loads(answer)['ok'], answer)
         descriptor, *others = array.array('i', passed[0][2])
-        for other in others:
-            os.close(other)
+        check(not others, 'a client was given more than its own rings')
         self.ring_bytes = (os.fstat(descriptor).st_size - 2 * PAGE) // 2
         self.memory = mmap.mmap(descriptor, 0)
         os.close(descriptor)
