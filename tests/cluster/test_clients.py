@@ -3,12 +3,15 @@ import contextlib
 import os
 import pty
 import random
+import resource
 import signal
+import socket
+import struct
 import subprocess
 import time
 
 from harness import BINARY, CALM, Cluster, check, is_gone, until
-from raw_client import APPEND, CANCEL, ENDED, MEMBER, READ, RawClient, append_to_catalog, record
+from raw_client import APPEND, CANCEL, ENDED, MEMBER, PAGE, READ, RawClient, append_to_catalog, record
 
 OK, FULL, NO_LOG, FORBIDDEN = 0, 10, 13, 28
 LOCAL, LINEARIZABLE, FOLLOW = 1, 4, 1
@@ -129,6 +132,64 @@ def test_a_hostile_client_harms_itself_alone():
             check(not is_gone(pid), 'the node has ended, seed', seed)
             serves(cluster, 'other')
         serves(cluster)
+
+
+def scribble(client, seed):
+    """In a process of its own: writes over the requests that are to be read next, for ever."""
+    draw = random.Random(seed)
+    while True:
+        tail = struct.unpack_from('Q', client.memory, 64)[0]
+        at = 2 * PAGE + ((tail + 8 * draw.randrange(32)) % client.ring_bytes & ~7)
+        client.memory[at:at + 8] = draw.choice([bytes(8), b'\xff' * 8, draw.randbytes(8), struct.pack('<IBBH', draw.randrange(200), READ, 0, 1)])
+
+
+@contextlib.contextmanager
+def a_scribbler(client, seed):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            scribble(client, seed)
+        finally:
+            os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_a_ring_that_changes_while_it_is_read_harms_nobody_else():
+    """100,000 requests, over which somebody writes meanwhile."""
+    given = 0
+    with a_cluster_of_one('k', 'other') as cluster:
+        pid = cluster.pid('n1')
+        for seed in range(10):
+            with RawClient(cluster, 'n1') as hostile, a_scribbler(hostile, seed):
+                log = hostile.number_of('k')
+                for kind, numbers, body in hostile_requests(random.Random(seed), log, 10000):
+                    hostile.put(kind, body=body, **numbers)
+                    given += 1
+                    # It takes all answers, whatever they are: none is waited for.
+                    struct.pack_into('Q', hostile.memory, PAGE + 64, struct.unpack_from('Q', hostile.memory, PAGE)[0])
+            check(not is_gone(pid), 'the node has ended, seed', seed)
+            serves(cluster, 'other')
+        check(given == 100000, given)
+        serves(cluster)
+
+
+def test_ten_thousand_connections_keep_nobody_out():
+    """Half a line on each, all of them held; meanwhile, and afterwards, whoever asks is answered."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (10500, max(10500, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    with a_cluster_of_one('k') as cluster, contextlib.ExitStack() as held:
+        for i in range(10000):
+            sock = held.enter_context(socket.socket(socket.AF_UNIX))
+            sock.connect(os.path.join(cluster.dir, 'n1.sock'))
+            with contextlib.suppress(OSError):  # it was let go already
+                sock.sendall(b'{"cmd":"att')
+            if i % 1000 == 999:
+                check(cluster.cairn('status').status == 0)
+                serves(cluster)
+        check(len(os.listdir(f'/proc/{cluster.pid("n1")}/fd')) < 150, 'descriptors are not let go')
 
 
 def test_a_client_that_dies_leaves_nothing_behind():

@@ -1,7 +1,12 @@
 /* A node that is somebody else: whatever stands in the ring of answers, its indices too, and changes between two looks, a
  * client gives out only what it is told it may give out, and stays within its memory. And whatever a node's socket says, in
  * whatever pieces, a call comes to its end. */
-/* fuzz: client/client.c client/call.c client/transport_shm.c dataplane/byte_ring.c dataplane/record.c */
+/* fuzz: client/client.c:fill,answer_sane,take_record,cairn_poll */
+/* fuzz: client/call.c:take_passed,receive,has_room,understand,read_some,call_step */
+/* fuzz: client/answer.c */
+/* fuzz: client/transport_shm.c:named,told,take_seats,make_client,number_of */
+/* fuzz: dataplane/byte_ring.c:byte_ring_peek,byte_ring_pop */
+/* fuzz: dataplane/record.c:record_measure,is_padded,record_intact */
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -1,6 +1,8 @@
 /* Hostile bytes on a port: the frame around a message, and the message. The input is tried as it is and,
  * so that the depths are reached, with the checksum made right. */
-/* fuzz: dataplane/codec.c dataplane/frame.c dataplane/neighbour.c */
+/* fuzz: dataplane/codec.c:decode_small,records_fit,entries_sane,decode_entries,decode_base,decode_producers,decode_heartbeat,decode_body,header_intact,codec_decode */
+/* fuzz: dataplane/frame.c:payload_of,frame_open,frame_is_from */
+/* fuzz: dataplane/neighbour.c */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,8 @@
 /* Hostile messages to a core: whatever message_plausible() lets through must not trip an assertion, nor make a sum wrap
  * round. The input is a list of events: what a disk tells at a start, then messages with fields of its own, ticks, appends. */
-/* fuzz: replication/plausible.c replication/core.c replication/restore.c */
+/* fuzz: replication/plausible.c */
+/* fuzz: replication/core.c:core_check,core_receive */
+/* fuzz: replication/restore.c */
 /* fuzz-options: -len_control=0 */
 #include <stdlib.h>
 

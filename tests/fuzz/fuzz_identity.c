@@ -1,5 +1,5 @@
 /* Any text as the file of who a node is, with its sum made right: it is refused, or holds together. */
-/* fuzz: control/identity_file.c */
+/* fuzz: control/identity_file.c:sum_of,parse_life,parse_flag,parse_agreed,parse_figures,parse_member,parse_stop,parse_line,is_whole,identity_parse */
 /* fuzz-options: -max_len=8192 */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* Any text as a session's token, and as a file that holds one: it is refused, or says places that there can be, which are
  * written and read back the same. */
-/* fuzz: client/token.c cli/session_file.c */
+/* fuzz: client/token.c:is_a_place,take_number,take_branch,cairn_token_parse */
+/* fuzz: cli/session_file.c:belongs,cli_session_load */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
