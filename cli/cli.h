@@ -196,6 +196,9 @@ typedef int cli_scratch_work(void *context, const char *path);
 int cli_scratch(const char *parent, const char *prefix, cli_scratch_work *work, void *context);
 
 uint64_t cli_now_ns(void);
+/* Runs this same binary in this process; one that has been replaced or deleted since, as it was. Returns only where that cannot
+ * be, errno says why. */
+void cli_exec_self(char *const *argv);
 
 /* Makes the log known to every node that answers and waits for a leader. 0 or an exit status. */
 int log_create_and_wait(const struct cluster_config *cluster, const char *name, enum cairn_policy policy,

@@ -149,7 +149,7 @@ child(const struct dev *dev, uint32_t node)
         setsid();
     else
         prctl(PR_SET_PDEATHSIG, SIGTERM);
-    execv("/proc/self/exe", arguments);
+    cli_exec_self(arguments);
     _exit(127);
 }
 

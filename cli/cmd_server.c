@@ -360,7 +360,7 @@ start_anew(struct server *server, char **argv)
             server->cluster.names[server->config.self]);
     stop(server);
     close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
-    execv("/proc/self/exe", argv);
+    cli_exec_self(argv);
     remove_pid(server);
     return cli_fail("cannot start anew: %s", strerror(errno));
 }

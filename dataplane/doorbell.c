@@ -106,13 +106,18 @@ doorbells_prepare(struct doorbells *bells)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* False: this kernel, or who confines this process, knows no such call. */
+/* This kernel, or who confines this process, knows no such call: it is not made again. */
+static _Atomic bool cannot_wait_for_any;
+
+/* False: it cannot be waited so. */
 static bool
 wait_for_any(const struct doorbells *bells, uint64_t timeout_ns)
 {
     struct futex_waitv waits[DOORBELLS_MAX];
     struct timespec end, left = timespec_of(timeout_ns);
 
+    if (atomic_load_explicit(&cannot_wait_for_any, memory_order_relaxed))
+        return false;
     for (uint32_t i = 0; i < bells->count; i++) {
         waits[i] = (struct futex_waitv){
             .val = bells->prepared[i], .uaddr = (uintptr_t)&bells->of[i]->word, .flags = FUTEX_32};
@@ -124,8 +129,11 @@ wait_for_any(const struct doorbells *bells, uint64_t timeout_ns)
         end.tv_sec++;
         end.tv_nsec -= (long)NS_PER_S;
     }
-    return syscall(SYS_futex_waitv, waits, bells->count, 0, &end, CLOCK_MONOTONIC) >= 0 ||
-           (errno != ENOSYS && errno != EPERM);
+    if (syscall(SYS_futex_waitv, waits, bells->count, 0, &end, CLOCK_MONOTONIC) >= 0 ||
+        (errno != ENOSYS && errno != EPERM))
+        return true;
+    atomic_store_explicit(&cannot_wait_for_any, true, memory_order_relaxed);
+    return false;
 }
 
 void
