@@ -1,10 +1,12 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +48,32 @@ cli_usage(const char *what, ...)
     say(what, arguments);
     va_end(arguments);
     return EXIT_USAGE;
+}
+
+int
+cli_open_regular(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    struct stat status;
+
+    if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)))
+        return fd;
+    close(fd);
+    errno = EINVAL;
+    return -1;
+}
+
+/* A FIFO that nobody reads is not waited for. */
+int
+cli_refuse_unwritable(const char *what, const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0666);
+
+    if (fd < 0)
+        return cli_fail("%s %s: cannot be written: %s", what, path,
+                        errno == ENXIO ? "nobody reads from it" : strerror(errno));
+    close(fd);
+    return 0;
 }
 
 void

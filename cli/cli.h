@@ -196,6 +196,11 @@ typedef int cli_scratch_work(void *context, const char *path);
 int cli_scratch(const char *parent, const char *prefix, cli_scratch_work *work, void *context);
 
 uint64_t cli_now_ns(void);
+/* A file that somebody named, to be read: a regular one, opened without waiting for anybody. -1, errno says why; EINVAL: it is no
+ * regular file. */
+int cli_open_regular(const char *path);
+/* Before anything is done: can what will be written there be? 0, or an exit status and it is said; what: what the file is. */
+int cli_refuse_unwritable(const char *what, const char *path);
 /* Runs this same binary in this process; one that has been replaced or deleted since, as it was. Returns only where that cannot
  * be, errno says why. */
 void cli_exec_self(char *const *argv);

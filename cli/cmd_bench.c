@@ -666,7 +666,7 @@ cmd_bench(int argc, char **argv)
     bench.in_flight = bench.in_flight == 0 ? 4096 : bench.in_flight;
     if (bench.durability == CAIRN_DISK && strcmp(bench.transport, "memif") != 0)
         return cli_usage("bench: --durability disk goes with --transport memif");
-    if (bench.report != NULL && (status = page_refused(bench.report)) != 0)
+    if (bench.report != NULL && (status = cli_refuse_unwritable("report", bench.report)) != 0)
         return status;
     choose_cpus(bench.cpus);
     bench.histogram = histogram_new();

@@ -95,13 +95,14 @@ load_input(struct demo *demo)
     }
     if (demo->input == NULL)
         return cli_usage("demo: name a text file with --input FILE");
-    fd = open(demo->input, O_RDONLY | O_CLOEXEC);
+    fd = cli_open_regular(demo->input);
+    if (fd < 0 && errno == EINVAL)
+        return cli_fail("input %s: it is not a regular file (give a text file)", demo->input);
     if (fd < 0 || fstat(fd, &status) != 0)
         return cli_fail("input %s: cannot be read: %s (give a readable file)", demo->input, strerror(errno));
-    if (!S_ISREG(status.st_mode) || status.st_size == 0) {
+    if (status.st_size == 0) {
         close(fd);
-        return cli_fail("input %s: %s (give a text file)", demo->input,
-                        S_ISREG(status.st_mode) ? "it is empty" : "it is not a regular file");
+        return cli_fail("input %s: it is empty (give a text file)", demo->input);
     }
     memory = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
@@ -232,7 +233,8 @@ cmd_demo(int argc, char **argv)
     }
     if (demo.nodes == 0)
         demo.nodes = 3;
-    if ((status = load_input(&demo)) != 0 || (demo.report != NULL && (status = page_refused(demo.report)) != 0))
+    if ((status = load_input(&demo)) != 0 ||
+        (demo.report != NULL && (status = cli_refuse_unwritable("report", demo.report)) != 0))
         return status;
     if ((status = start(&demo)) == 0) {
         status = demo_play(&demo);

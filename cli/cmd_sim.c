@@ -550,6 +550,8 @@ cmd_sim(int argc, char **argv)
         return status;
     if ((status = read_without(&options)) != 0)
         return status;
+    if (options.trace != NULL && (status = cli_refuse_unwritable("trace", options.trace)) != 0)
+        return status;
     read_profile(&options);
     read_durability(&options);
     if (options.jobs == 0)

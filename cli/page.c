@@ -73,17 +73,6 @@ page_mode_ns(const struct page_events *events, uint8_t node, const char *log, en
     return since_ns;
 }
 
-int
-page_refused(const char *path)
-{
-    FILE *out = fopen(path, "ae");
-
-    if (out == NULL)
-        return cli_fail("report %s: cannot be written: %s", path, strerror(errno));
-    fclose(out);
-    return 0;
-}
-
 FILE *
 page_begin(const char *path, const char *title)
 {

@@ -23,9 +23,6 @@ void page_collect(struct page_events *events, const struct local_cluster *local,
 uint64_t page_mode_ns(const struct page_events *events, uint8_t node, const char *log, enum cairn_mode mode,
                       uint64_t since_ns);
 
-/* Before there is anything to write: can the file be? 0, or what to exit with, said. */
-int page_refused(const char *path);
-
 /* NULL, said: the file cannot be written. page_end(): 0, or an exit status, said. */
 FILE *page_begin(const char *path, const char *title);
 int page_end(FILE *out, const char *path);

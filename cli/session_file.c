@@ -62,29 +62,36 @@ belongs(const char *path, const struct cluster_config *cluster, struct cairn_tok
                     texts[1]);
 }
 
+/* Bytes of the first line, or so many of it as there is room for; 0: there are none, negative: errno says why. */
+static int
+read_line(int fd, char *line, size_t line_bytes)
+{
+    ssize_t got = read(fd, line, line_bytes - 1);
+
+    line[got < 0 ? 0 : got] = '\0';
+    return (int)got;
+}
+
 int
 cli_session_load(const char *path, const struct cluster_config *cluster, const char *log, struct cairn_token *out)
 {
     char line[CAIRN_NAME_BYTES + CAIRN_TOKEN_TEXT_BYTES + 2] = "", *token;
-    FILE *file = fopen(path, "r");
-    int status;
+    int fd = cli_open_regular(path), status;
 
     memset(out, 0, sizeof(*out));
-    if ((file != NULL || errno == ENOENT) && (status = refuse_unwritable(path)) != 0) {
-        if (file != NULL)
-            fclose(file);
-        return status;
-    }
-    if (file == NULL && errno == ENOENT)
-        return belongs(path, cluster, out);
-    errno = 0;
-    if (file == NULL || fgets(line, sizeof(line), file) == NULL) {
-        if (file != NULL)
-            fclose(file);
+    if (fd < 0 && errno != ENOENT)
         return cli_fail("session %s cannot be read: %s (remove it to begin a new one)", path,
-                        errno == 0 ? "it is empty" : strerror(errno));
+                        errno == EINVAL ? "it is not a regular file" : strerror(errno));
+    status = refuse_unwritable(path);
+    if (status != 0 || fd < 0) {
+        close(fd);
+        return status != 0 ? status : belongs(path, cluster, out);
     }
-    fclose(file);
+    status = read_line(fd, line, sizeof(line));
+    close(fd);
+    if (status <= 0)
+        return cli_fail("session %s cannot be read: %s (remove it to begin a new one)", path,
+                        status == 0 ? "it is empty" : strerror(errno));
     line[strcspn(line, "\n")] = '\0';
     token = strchr(line, ' ');
     if (token != NULL)

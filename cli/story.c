@@ -441,7 +441,7 @@ story_play(const char *name, const char *report, bool json, int *status)
     if (play == NULL)
         return false;
     story.json = json;
-    if (report != NULL && (*status = page_refused(report)) != 0)
+    if (report != NULL && (*status = cli_refuse_unwritable("report", report)) != 0)
         return true;
     *status = begin(&story);
     if (*status == 0) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -21,7 +22,11 @@
 
 #define RING_ENTRIES 64u
 #define FILES_MAX 64u
-#define PATH_BYTES 512u
+#define PATH_BYTES 448u
+#define NAME_BYTES 64u
+/* Beside the journal's files: a former one, of which the next is made, and space set aside. */
+#define SPARE "spare"
+#define RESERVE "reserve"
 
 /* The fallback's one queue each way: [head, tail), a place is the thread's until it is done. */
 struct queue {
@@ -37,7 +42,7 @@ struct queue {
 
 struct machine {
     struct disk disk;
-    char directory[PATH_BYTES - 64];
+    char directory[PATH_BYTES]; /* for people */
     int directory_fd;
     int extra_flags; /* O_DIRECT, where the file system has it */
     struct io_uring ring;
@@ -61,19 +66,53 @@ machine_of(struct disk *disk)
     return (struct machine *)disk;
 }
 
+/* name: of a file of the directory; "": the directory itself. */
 static enum cairn_error
 fail(struct disk *disk, const char *name, const char *what)
 {
     int error = errno;
 
-    snprintf(disk->detail, sizeof(disk->detail), "%.80s: %.40s: %s", name, what, strerror(error));
+    snprintf(disk->detail, sizeof(disk->detail), "%.80s%s%.40s: %.40s: %s", machine_of(disk)->directory,
+             name[0] == '\0' ? "" : "/", name, what, strerror(error));
     return error == ENOSPC || error == EDQUOT || error == EFBIG ? CAIRN_FULL : CAIRN_IO;
 }
 
 static void
-path_of(const struct machine *machine, uint64_t number, const char *suffix, char *out)
+name_of(uint64_t number, const char *suffix, char *out)
 {
-    snprintf(out, PATH_BYTES, "%s/journal-%08" PRIu64 "%s", machine->directory, number, suffix);
+    snprintf(out, NAME_BYTES, "journal-%08" PRIu64 "%s", number, suffix);
+}
+
+/* In its directory, wherever that is called what now; and no link is followed. */
+static int
+open_there(const struct machine *machine, const char *name, int flags)
+{
+    return openat(machine->directory_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static bool
+rename_there(const struct machine *machine, const char *from, const char *to)
+{
+    return renameat(machine->directory_fd, from, machine->directory_fd, to) == 0;
+}
+
+static DIR *
+open_listing(const struct machine *machine)
+{
+    int fd = open_there(machine, ".", O_RDONLY | O_DIRECTORY);
+    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
+
+    if (fd >= 0 && listing == NULL)
+        close(fd);
+    return listing;
+}
+
+static enum cairn_error
+refuse_irregular(struct disk *disk, const char *name)
+{
+    snprintf(disk->detail, sizeof(disk->detail), "%.80s/%.40s: is not a regular file", machine_of(disk)->directory,
+             name);
+    return CAIRN_IO;
 }
 
 static int
@@ -88,12 +127,12 @@ static enum cairn_error
 list(struct disk *disk, uint64_t *numbers, uint32_t max, uint32_t *count)
 {
     struct machine *machine = machine_of(disk);
-    DIR *directory = opendir(machine->directory);
+    DIR *directory = open_listing(machine);
     const struct dirent *entry;
 
     *count = 0;
     if (directory == NULL)
-        return fail(disk, machine->directory, "cannot be read");
+        return fail(disk, "", "cannot be read");
     while ((entry = readdir(directory)) != NULL) {
         uint64_t number;
         int end = 0;
@@ -113,23 +152,21 @@ list(struct disk *disk, uint64_t *numbers, uint32_t max, uint32_t *count)
 }
 
 static enum cairn_error
-file_open(struct disk *disk, const char *path, uint64_t number, int flags, struct disk_file *out)
+file_open(struct disk *disk, const char *name, uint64_t number, int flags, struct disk_file *out)
 {
     struct machine *machine = machine_of(disk);
     struct stat stat;
-    int fd = open(path, O_RDWR | O_DSYNC | O_CLOEXEC | machine->extra_flags | flags, 0600);
+    int fd = open_there(machine, name, O_RDWR | O_DSYNC | machine->extra_flags | flags);
 
     if (fd < 0 && errno == EINVAL && machine->extra_flags != 0) {
         machine->extra_flags = 0;
-        fd = open(path, O_RDWR | O_DSYNC | O_CLOEXEC | flags, 0600);
+        fd = open_there(machine, name, O_RDWR | O_DSYNC | flags);
     }
     if (fd < 0)
-        return fail(disk, path, "cannot be opened");
-    if (fstat(fd, &stat) != 0) {
-        enum cairn_error error = fail(disk, path, "cannot be looked at");
-
+        return fail(disk, name, "cannot be opened");
+    if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) {
         close(fd);
-        return error;
+        return refuse_irregular(disk, name);
     }
     *out = (struct disk_file){.number = number, .size_bytes = (uint64_t)stat.st_size, .handle = fd};
     return CAIRN_OK;
@@ -148,7 +185,7 @@ take_space(struct disk *disk, const char *draft, uint64_t size_bytes, const stru
 
 /* Space, head, name, each durable before the next: a file that has its name is whole. */
 static enum cairn_error
-file_make(struct disk *disk, const char *path, const char *draft, uint64_t size_bytes, const void *head,
+file_make(struct disk *disk, const char *name, const char *draft, uint64_t size_bytes, const void *head,
           struct disk_file *file)
 {
     struct machine *machine = machine_of(disk);
@@ -160,66 +197,55 @@ file_make(struct disk *disk, const char *path, const char *draft, uint64_t size_
         return error;
     if (pwrite(file->handle, head, DISK_SECTOR_BYTES, 0) != (ssize_t)DISK_SECTOR_BYTES || fsync(file->handle) != 0)
         return fail(disk, draft, "cannot be written");
-    if (rename(draft, path) != 0 || fsync(machine->directory_fd) != 0)
-        return fail(disk, path, "cannot be named");
+    if (!rename_there(machine, draft, name) || fsync(machine->directory_fd) != 0)
+        return fail(disk, name, "cannot be named");
     file->size_bytes = size_bytes;
     return CAIRN_OK;
-}
-
-static void
-spare_path(const struct machine *machine, char *out)
-{
-    snprintf(out, PATH_BYTES, "%s/spare", machine->directory);
 }
 
 static enum cairn_error
 create(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head, struct disk_file *out)
 {
-    char path[PATH_BYTES], draft[PATH_BYTES], spare[PATH_BYTES];
+    const struct machine *machine = machine_of(disk);
+    char name[NAME_BYTES], draft[NAME_BYTES];
     enum cairn_error error;
 
-    path_of(machine_of(disk), number, "", path);
-    path_of(machine_of(disk), number, ".new", draft);
-    spare_path(machine_of(disk), spare);
-    error = file_open(disk, draft, number, rename(spare, draft) == 0 ? 0 : O_CREAT | O_TRUNC, out);
+    name_of(number, "", name);
+    name_of(number, ".new", draft);
+    error = file_open(disk, draft, number, rename_there(machine, SPARE, draft) ? 0 : O_CREAT | O_TRUNC, out);
     if (error != CAIRN_OK)
         return error;
-    error = file_make(disk, path, draft, size_bytes, head, out);
+    error = file_make(disk, name, draft, size_bytes, head, out);
     if (error != CAIRN_OK) {
-        unlink(draft);
+        unlinkat(machine->directory_fd, draft, 0);
         close(out->handle);
     }
     return error;
-}
-
-static void
-reserve_path(const struct machine *machine, const char *suffix, char *out)
-{
-    snprintf(out, PATH_BYTES, "%s/reserve%s", machine->directory, suffix);
 }
 
 /* It has its name once its space is taken. */
 static enum cairn_error
 reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
 {
-    char path[PATH_BYTES], draft[PATH_BYTES];
+    static const char draft[] = RESERVE ".new";
+    const struct machine *machine = machine_of(disk);
     struct disk_file file;
     struct stat known;
     enum cairn_error error;
 
-    reserve_path(machine_of(disk), "", path);
-    reserve_path(machine_of(disk), ".new", draft);
-    *got_bytes = stat(path, &known) == 0 ? (uint64_t)known.st_size : 0;
+    *got_bytes = fstatat(machine->directory_fd, RESERVE, &known, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(known.st_mode)
+                     ? (uint64_t)known.st_size
+                     : 0;
     if (*got_bytes != 0 || size_bytes == 0)
         return *got_bytes != 0 ? CAIRN_OK : CAIRN_FULL;
     error = file_open(disk, draft, 0, O_CREAT | O_TRUNC, &file);
     if (error != CAIRN_OK)
         return error;
     error = take_space(disk, draft, size_bytes, &file);
-    if (error == CAIRN_OK && (fsync(file.handle) != 0 || rename(draft, path) != 0))
+    if (error == CAIRN_OK && (fsync(file.handle) != 0 || !rename_there(machine, draft, RESERVE)))
         error = fail(disk, draft, "cannot be kept");
     if (error != CAIRN_OK)
-        unlink(draft);
+        unlinkat(machine->directory_fd, draft, 0);
     close(file.handle);
     *got_bytes = size_bytes;
     return error;
@@ -228,15 +254,14 @@ reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
 static enum cairn_error
 create_reserved(struct disk *disk, uint64_t number, const void *head, struct disk_file *out)
 {
-    char path[PATH_BYTES], draft[PATH_BYTES];
+    char name[NAME_BYTES];
     enum cairn_error error;
 
-    path_of(machine_of(disk), number, "", path);
-    reserve_path(machine_of(disk), "", draft);
-    error = file_open(disk, draft, number, 0, out);
+    name_of(number, "", name);
+    error = file_open(disk, RESERVE, number, 0, out);
     if (error != CAIRN_OK)
         return error;
-    error = file_make(disk, path, draft, out->size_bytes, head, out);
+    error = file_make(disk, name, RESERVE, out->size_bytes, head, out);
     out->written = false;
     if (error != CAIRN_OK)
         close(out->handle);
@@ -246,10 +271,10 @@ create_reserved(struct disk *disk, uint64_t number, const void *head, struct dis
 static enum cairn_error
 open_file(struct disk *disk, uint64_t number, struct disk_file *out)
 {
-    char path[PATH_BYTES];
+    char name[NAME_BYTES];
 
-    path_of(machine_of(disk), number, "", path);
-    return file_open(disk, path, number, 0, out);
+    name_of(number, "", name);
+    return file_open(disk, name, number, 0, out);
 }
 
 /* The ring's table keeps a file open that is closed here, and the descriptor's number is soon another file's: what is
@@ -272,52 +297,51 @@ close_file(struct disk *disk, const struct disk_file *file)
 static enum cairn_error
 remove_file(struct disk *disk, uint64_t number)
 {
-    char path[PATH_BYTES];
+    char name[NAME_BYTES];
 
-    path_of(machine_of(disk), number, "", path);
-    return unlink(path) == 0 ? CAIRN_OK : fail(disk, path, "cannot be removed");
+    name_of(number, "", name);
+    return unlinkat(machine_of(disk)->directory_fd, name, 0) == 0 ? CAIRN_OK : fail(disk, name, "cannot be removed");
 }
 
 /* A name that nothing of a node's looks for. */
 static bool
 rename_aside(const struct machine *machine, const char *name, uint32_t tag)
 {
-    char aside[PATH_BYTES];
+    char aside[NAME_MAX + 32];
 
     snprintf(aside, sizeof(aside), "aside-%u-%s", tag, name);
-    return renameat(machine->directory_fd, name, machine->directory_fd, aside) == 0;
+    return rename_there(machine, name, aside);
 }
 
 static enum cairn_error
 set_aside(struct disk *disk, uint32_t tag)
 {
     struct machine *machine = machine_of(disk);
-    DIR *directory = opendir(machine->directory);
+    DIR *directory = open_listing(machine);
     const struct dirent *entry;
     bool done = true;
 
     if (directory == NULL)
-        return fail(disk, machine->directory, "cannot be read");
+        return fail(disk, "", "cannot be read");
     /* What is renamed may be found again: under its new name it is none of these. */
     while (done && (entry = readdir(directory)) != NULL) {
         if (strncmp(entry->d_name, "journal-", 8) == 0 || strcmp(entry->d_name, "checkpoint") == 0)
             done = rename_aside(machine, entry->d_name, tag);
     }
     closedir(directory);
-    return done && fsync(machine->directory_fd) == 0 ? CAIRN_OK
-                                                     : fail(disk, machine->directory, "its files cannot be set aside");
+    return done && fsync(machine->directory_fd) == 0 ? CAIRN_OK : fail(disk, "", "its files cannot be set aside");
 }
 
 static enum cairn_error
 retire(struct disk *disk, uint64_t number)
 {
-    char path[PATH_BYTES], spare[PATH_BYTES];
+    const struct machine *machine = machine_of(disk);
+    char name[NAME_BYTES];
 
-    path_of(machine_of(disk), number, "", path);
-    spare_path(machine_of(disk), spare);
-    if (access(spare, F_OK) == 0)
+    name_of(number, "", name);
+    if (faccessat(machine->directory_fd, SPARE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return remove_file(disk, number);
-    return rename(path, spare) == 0 ? CAIRN_OK : fail(disk, path, "cannot be retired");
+    return rename_there(machine, name, SPARE) ? CAIRN_OK : fail(disk, name, "cannot be retired");
 }
 
 static enum cairn_error
@@ -399,46 +423,48 @@ static enum cairn_error
 save(struct disk *disk, const char *name, const void *bytes, size_t size_bytes)
 {
     struct machine *machine = machine_of(disk);
-    char path[PATH_BYTES], draft[PATH_BYTES];
+    char draft[NAME_BYTES];
     enum cairn_error error = CAIRN_OK;
     FILE *file;
+    int fd;
 
-    snprintf(path, sizeof(path), "%s/%.40s", machine->directory, name);
-    snprintf(draft, sizeof(draft), "%s/%.40s.new", machine->directory, name);
-    file = fopen(draft, "we");
-    if (file == NULL)
-        return fail(disk, draft, "cannot be made");
+    snprintf(draft, sizeof(draft), "%.40s.new", name);
+    fd = open_there(machine, draft, O_WRONLY | O_CREAT | O_TRUNC);
+    file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (file == NULL) {
+        error = fail(disk, draft, "cannot be made");
+        if (fd >= 0)
+            close(fd);
+        return error;
+    }
     if (fwrite(bytes, 1, size_bytes, file) != size_bytes || fflush(file) != 0 || fsync(fileno(file)) != 0)
         error = fail(disk, draft, "cannot be written");
     if (fclose(file) != 0 && error == CAIRN_OK)
         error = fail(disk, draft, "cannot be written");
-    if (error == CAIRN_OK && (rename(draft, path) != 0 || fsync(machine->directory_fd) != 0))
-        error = fail(disk, path, "cannot be named");
+    if (error == CAIRN_OK && (!rename_there(machine, draft, name) || fsync(machine->directory_fd) != 0))
+        error = fail(disk, name, "cannot be named");
     if (error != CAIRN_OK)
-        unlink(draft);
+        unlinkat(machine->directory_fd, draft, 0);
     return error;
 }
 
 static enum cairn_error
 load(struct disk *disk, const char *name, void **bytes, size_t *size_bytes)
 {
-    char path[PATH_BYTES];
     enum cairn_error error = CAIRN_OK;
     struct stat stat;
-    int fd;
+    int fd = open_there(machine_of(disk), name, O_RDONLY | O_NONBLOCK);
 
     *bytes = NULL;
     *size_bytes = 0;
-    snprintf(path, sizeof(path), "%s/%.40s", machine_of(disk)->directory, name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? CAIRN_OK : fail(disk, path, "cannot be opened");
-    if (fstat(fd, &stat) != 0)
-        error = fail(disk, path, "cannot be looked at");
+        return errno == ENOENT ? CAIRN_OK : fail(disk, name, "cannot be opened");
+    if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))
+        error = refuse_irregular(disk, name);
     else if ((*bytes = malloc((size_t)stat.st_size + 1)) == NULL)
         error = CAIRN_NO_MEMORY;
     else if (read(fd, *bytes, (size_t)stat.st_size) != stat.st_size)
-        error = fail(disk, path, "cannot be read");
+        error = fail(disk, name, "cannot be read");
     else
         *size_bytes = (size_t)stat.st_size;
     close(fd);
@@ -454,7 +480,7 @@ free_bytes(struct disk *disk)
 {
     struct statvfs stat;
 
-    return statvfs(machine_of(disk)->directory, &stat) == 0 ? (uint64_t)stat.f_bavail * stat.f_frsize : UINT64_MAX;
+    return fstatvfs(machine_of(disk)->directory_fd, &stat) == 0 ? (uint64_t)stat.f_bavail * stat.f_frsize : UINT64_MAX;
 }
 
 static void

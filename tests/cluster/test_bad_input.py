@@ -226,6 +226,35 @@ def test_a_session_that_cannot_be_kept_is_refused_before_anything_is_done():
         check(cluster.ok('read', 'a', '--session', session).out == b'kept\n')
 
 
+def test_a_pipe_that_is_named_as_a_file_is_waited_for_by_nobody():
+    with tempfile.TemporaryDirectory() as place, Cluster(1) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        pipe = os.path.join(place, 'pipe')
+        os.mkfifo(pipe)
+        for args in (('append', 'k', '--session', pipe), ('read', 'k', '--session', pipe), ('demo', '--input', pipe), ('demo', '--report', pipe),
+                     ('demo', 'bank', '--report', pipe), ('sim', '--trace', pipe), ('bench', 'consistency', '--report', pipe),
+                     ('status', '--cluster', pipe)):
+            complains(run(*args, stdin=b'x\n', limit_s=10, env={'CAIRN_CLUSTER': cluster.file}), 1, pipe)
+        complains(run('sim', '--trace', os.path.join(place, 'none', 'x')), 1, 'none', 'No such file')
+
+
+def test_a_journal_of_links_or_pipes_is_not_read():
+    with Cluster(1, '--durability', 'disk') as cluster:
+        run('dev', '--stop', '--dir', cluster.dir)
+        directory = os.path.join(cluster.dir, 'n1')
+        path = os.path.join(directory, 'journal-00000009')
+        for make in (lambda path: os.symlink('/etc/passwd', path), os.mkfifo):
+            make(path)
+            complains(run('server', '--node', 'n1', '--cluster', cluster.file, limit_s=10), 1, path)
+            complains(run('inspect', directory, limit_s=10), 1, path)
+            os.unlink(path)
+        # A checkpoint only spares it reading.
+        os.unlink(os.path.join(directory, 'checkpoint'))
+        os.mkfifo(os.path.join(directory, 'checkpoint'))
+        cluster.restart('n1')
+        cluster.leader('_catalog')
+
+
 def test_what_contradicts_itself_or_what_is_there():
     with Cluster() as cluster:
         cluster.ok('log', 'create', 'two', '--policy', 'cp', '--members', 'n1,n2')

@@ -7,19 +7,18 @@ import sys
 
 
 def counts_of_lines(segments):
-    """How often each line was reached, of those that hold code, from where counts change (line, column, count, has count, entry, gap)."""
-    lines, wrapped = {}, None
-    by_line = {}
+    """How often each line was reached, of those that hold code, from where counts change (line, column, count, has count, entry, gap).
+
+    What stands between two statements (a gap) is no code."""
+    lines, by_line, before = {}, {}, None
     for segment in segments:
         by_line.setdefault(segment[0], []).append(segment)
     for line in range(segments[0][0], segments[-1][0] + 1):
         here = by_line.get(line, [])
-        entries = [s for s in here if s[3] and s[4] and not (len(s) > 5 and s[5])]
-        known = [s[2] for s in entries] + ([wrapped[2]] if wrapped is not None and wrapped[3] else [])
-        skipped = here and not here[0][3] and here[0][4]
-        if known and not skipped:
+        known = [s[2] for s in [before, *here] if s is not None and s[3] and not s[5]]
+        if known:
             lines[line] = max(known)
-        wrapped = here[-1] if here else wrapped
+        before = here[-1] if here else before
     return lines
 
 

@@ -7,7 +7,9 @@
 /* fuzz: client/transport_shm.c:named,told,take_seats,make_client,number_of */
 /* fuzz: dataplane/byte_ring.c:byte_ring_peek,byte_ring_pop */
 /* fuzz: dataplane/record.c:record_measure,is_padded,record_intact */
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -122,16 +124,61 @@ poll_ring(struct input *input)
     free(client.record);
 }
 
-/* The answer comes whole, or in two pieces, and then the node hangs up. */
+/* Memory that is no ring's, or as large as one is; something else than memory. */
+static int
+descriptor(struct input *input)
+{
+    static const off_t sizes[] = {0, 4096, 8192, 8192 + 4096, 8192 + 8192, 8192 + 2 * 65536, 8192 + 3 * 4096};
+    uint64_t kind = draw(input, 1) % 9;
+    int fd = kind == 8 ? open("/dev/null", O_RDWR) : memfd_create("fuzz", MFD_ALLOW_SEALING);
+
+    if (kind < sizeof(sizes) / sizeof(*sizes) && ftruncate(fd, sizes[kind]) != 0)
+        abort();
+    if (draw(input, 1) & 1)
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
+    return fd;
+}
+
+/* With up to three descriptors. */
+static bool
+send_with(int socket, struct input *input, const uint8_t *bytes, size_t size_bytes)
+{
+    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size_bytes};
+    char control[CMSG_SPACE(3 * sizeof(int))] = {0};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    size_t count = draw(input, 1) % 4;
+    int fds[3];
+    bool sent;
+
+    for (size_t i = 0; i < count; i++)
+        fds[i] = descriptor(input);
+    if (count > 0) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        *CMSG_FIRSTHDR(&message) = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), fds, count * sizeof(int));
+    }
+    sent = sendmsg(socket, &message, MSG_NOSIGNAL) >= 0;
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+    return sent;
+}
+
+/* The answer comes whole, or in two pieces, and then the node hangs up. What it comes with is at the input's end. */
 static void
 hear_socket(struct input *input, bool attaches)
 {
     struct dial dial = {.call.state = CALL_NONE};
     char detail[256];
     uint32_t id = 0;
-    size_t first = draw(input, 2) % (input->left + 1);
+    struct input with = {input->at + (input->left > 8 ? input->left - 8 : 0), input->left > 8 ? 8 : 0};
+    size_t first = 0;
     int ends[2];
 
+    input->left -= with.left;
+    if (draw(input, 1) & 1)
+        first = draw(input, 2) % (input->left + 1);
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
         abort();
     dial.client = calloc(1, sizeof(*dial.client));
@@ -140,15 +187,18 @@ hear_socket(struct input *input, bool attaches)
     if (attaches) {
         struct cairn_client *former = dial.client;
 
+        former->socket = dup(ends[0]);
         call_begin_over(&dial.call, ends[0], json_object());
+        dial.call.borrowed = false; /* as one that it has dialled itself */
         dial.client = NULL;
-        if (write(ends[1], input->at, first) < 0 ||
+        if (!send_with(ends[1], &with, input->at, first) ||
             dial_attach(&dial, "", false, detail, sizeof(detail)) == CAIRN_AGAIN)
-            (void)!write(ends[1], input->at + first, input->left - first);
+            (void)!send_with(ends[1], &with, input->at + first, input->left - first);
         shutdown(ends[1], SHUT_WR);
         dial_attach(&dial, "", false, detail, sizeof(detail));
-        if (dial.seats.count > CAIRN_NODES_MAX || dial.client != NULL)
+        if (dial.seats.count > CAIRN_NODES_MAX || (dial.client != NULL && dial.client->channel.in.data == NULL))
             abort();
+        dial_end(&dial);
         cairn_disconnect(former);
     } else {
         if (write(ends[1], input->at, first) < 0 || dial_open(&dial, "a", &id, detail, sizeof(detail)) == CAIRN_AGAIN)

@@ -1,5 +1,7 @@
 /* Any text as a cluster file: it is refused by a place in it, or taken as something that is written and read back the same. */
-/* fuzz: control/cluster_text.c control/cluster_values.c control/cluster_file.c */
+/* fuzz: control/cluster_text.c */
+/* fuzz: control/cluster_values.c */
+/* fuzz: control/cluster_file.c:write_quoted,write_clients,write_nodes,write_value,cluster_text_encode */
 #include <stdlib.h>
 #include <string.h>
 

@@ -31,8 +31,29 @@ decode(const uint8_t *bytes, size_t size)
         abort();
 }
 
+/* Its lengths too: as many rows as there are bytes for. */
 static void
-decode_mended(const uint8_t *data, size_t size)
+fit(struct wire_header *header, uint8_t *bytes, size_t size)
+{
+    uint64_t rows;
+
+    header->flags &= (uint8_t)~WIRE_COVERED;
+    header->body_bytes = (uint32_t)(size - sizeof(*header));
+    bytes += sizeof(*header);
+    if (header->type == MESSAGE_BASE && header->body_bytes >= sizeof(struct wire_base)) {
+        rows = (header->body_bytes - sizeof(struct wire_base)) / sizeof(struct wire_mark);
+        header->body_bytes = (uint32_t)(sizeof(struct wire_base) + rows * sizeof(struct wire_mark));
+        memcpy(bytes + offsetof(struct wire_base, marks), &rows, sizeof(uint32_t));
+    }
+    if (header->type == MESSAGE_PRODUCERS && header->body_bytes >= sizeof(struct wire_producers)) {
+        rows = (header->body_bytes - sizeof(struct wire_producers)) / sizeof(struct producer_row);
+        header->body_bytes = (uint32_t)(sizeof(struct wire_producers) + rows * sizeof(struct producer_row));
+        memcpy(bytes + offsetof(struct wire_producers, rows), &rows, sizeof(rows));
+    }
+}
+
+static void
+decode_mended(const uint8_t *data, size_t size, bool fitted)
 {
     struct wire_header header;
     uint8_t *bytes = malloc(size);
@@ -46,6 +67,8 @@ decode_mended(const uint8_t *data, size_t size)
     header.incarnation = 1;
     header.worker = 0;
     header.crc32c = 0;
+    if (fitted)
+        fit(&header, bytes, size);
     memcpy(bytes, &header, sizeof(header));
     if (header.flags & WIRE_COVERED || sizeof(header) + header.body_bytes <= size)
         header.crc32c = crc32c(0, bytes,
@@ -53,6 +76,29 @@ decode_mended(const uint8_t *data, size_t size)
     memcpy(bytes, &header, sizeof(header));
     decode(bytes, size);
     free(bytes);
+}
+
+/* A frame as a peer sends it, of whose head one byte is another. */
+static void
+open_forged(const uint8_t *data, size_t size)
+{
+    struct frame_template peer, own;
+    uint8_t *frame = malloc(FRAME_HEAD_BYTES + size);
+    const uint8_t *payload;
+    size_t payload_bytes;
+
+    frame_template_init(&peer, 1, 2, 0);
+    frame_template_init(&own, 2, 1, 0);
+    memcpy(frame + FRAME_HEAD_BYTES, data, size);
+    frame_write(&peer, frame, size);
+    frame[data[0] % FRAME_HEAD_BYTES] ^= data[1];
+    if (frame_open(&own, frame, FRAME_HEAD_BYTES + size - data[2] % 4, &payload, &payload_bytes) == FRAME_OK) {
+        if (payload != frame + FRAME_HEAD_BYTES || payload_bytes != size)
+            abort();
+        if (frame_is_from(&own, frame))
+            decode(payload, payload_bytes);
+    }
+    free(frame);
 }
 
 /* ARP and ping: an answer goes back where the question came from. */
@@ -81,7 +127,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decode(payload, payload_bytes);
     answer(data, size);
     decode(data, size);
-    if (size >= sizeof(struct wire_header))
-        decode_mended(data, size);
+    if (size >= 4)
+        open_forged(data, size);
+    if (size >= sizeof(struct wire_header)) {
+        decode_mended(data, size, false);
+        decode_mended(data, size, true);
+    }
     return 0;
 }

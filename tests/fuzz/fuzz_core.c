@@ -1,8 +1,8 @@
 /* Hostile messages to a core: whatever message_plausible() lets through must not trip an assertion, nor make a sum wrap
  * round. The input is a list of events: what a disk tells at a start, then messages with fields of its own, ticks, appends. */
 /* fuzz: replication/plausible.c */
-/* fuzz: replication/core.c:core_check,core_receive */
-/* fuzz: replication/restore.c */
+/* fuzz: replication/core.c:core_receive */
+/* fuzz: replication/restore.c:core_restore_base,terms_sane,core_restore_checkpoint,core_restore_commit,restore_run,core_stands,core_restore_entries,is_missing,core_restore_branch,core_restore_copy,core_restore_state,core_restore_end */
 /* fuzz-options: -len_control=0 */
 #include <stdlib.h>
 
@@ -24,6 +24,8 @@ members(struct input *input)
 {
     struct members taken;
 
+    if (draw(input, 1) & 1)
+        return (struct members){.voters = 7};
     taken.voters = (cairn_node_set)number(input);
     taken.learners = (cairn_node_set)number(input);
     return taken;
@@ -187,6 +189,27 @@ message(struct input *input, struct core *core, const struct sink *sink, uint64_
         core_receive(core, &message, bodies.ids, now_ns, sink);
 }
 
+/* Where a checkpoint says that it stood, as far as checkpoint.c lets it through. */
+static void
+restore_checkpoint(struct input *input, struct core *core, const struct sink *sink)
+{
+    struct term_row terms[4];
+    struct mark marks[MARKS_MAX];
+    struct core_checkpoint checkpoint = {.base = base_from(input, marks), .terms = terms};
+
+    checkpoint.terms_count = (uint32_t)draw(input, 1) % 5;
+    for (uint32_t i = 0; i < checkpoint.terms_count; i++)
+        terms[i] = (struct term_row){.term = number(input), .first_lsn = number(input)};
+    checkpoint.term = number(input) % (TERM_MAX + 1);
+    checkpoint.voted_for = (uint8_t)(draw(input, 1) % 3);
+    checkpoint.trunk_base_lsn = number(input);
+    checkpoint.trunk_base_term = number(input);
+    /* It most often ends in the term that it says. */
+    if (checkpoint.terms_count > 0 && draw(input, 1) < 192)
+        terms[checkpoint.terms_count - 1].term = checkpoint.base.base_term;
+    core_restore_checkpoint(core, &checkpoint, sink);
+}
+
 /* What a disk tells, as far as journal_check.c lets it through. */
 static void
 restore_step(struct input *input, struct core *core, const struct sink *sink)
@@ -200,7 +223,9 @@ restore_step(struct input *input, struct core *core, const struct sink *sink)
     switch (draw(input, 1) % 6) {
     case 0:
         base = base_from(input, bodies.marks);
-        if (base_plausible(&base))
+        if (draw(input, 1) % 8 == 0)
+            base = (struct core_base){.members = base.members};
+        if (base_plausible(&base) || base_is_nothing(&base))
             core_restore_base(core, &base, sink);
         break;
     case 1:
@@ -302,6 +327,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct core *core = core_init(memory, &config, now_ns);
 
     if (told % 8 != 0 && !config.recovering) {
+        if (told & 128)
+            restore_checkpoint(&input, core, &sink);
         for (uint32_t i = 0; i < told % 8u; i++)
             restore_step(&input, core, &sink);
         core_restore_end(core, number(&input) % (LSN_MAX + 1), number(&input) % (TERM_MAX + 1), now_ns, &sink);

@@ -43,7 +43,9 @@ put_record(struct input *input, uint8_t *at)
 static uint32_t
 put_session(struct input *input, uint8_t *at)
 {
-    struct request_session session = {.lsn = number(input), .branches_count = (uint32_t)number(input)};
+    struct request_session session = {.lsn = number(input),
+                                      .branches_count = draw(input, 1) < 192 ? (uint32_t)draw(input, 1) % 18
+                                                                             : (uint32_t)number(input)};
 
     for (uint32_t i = 0; i < 2; i++) {
         session.branches[i].seq = number(input);
