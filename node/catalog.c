@@ -80,14 +80,29 @@ members_of(const struct node *node, const json_t *entry)
     return voters;
 }
 
-static void
+/* false: it is there and cannot be meant. */
+static bool
 take_number(const json_t *entry, const char *key, uint64_t scale, uint64_t *out)
 {
     const json_t *number = json_object_get(entry, key);
 
-    if (json_is_integer(number) && json_integer_value(number) >= 0 &&
-        (uint64_t)json_integer_value(number) <= UINT64_MAX / 2 / scale)
-        *out = (uint64_t)json_integer_value(number) * scale;
+    if (number == NULL)
+        return true;
+    if (!json_is_integer(number) || json_integer_value(number) < 0 ||
+        (uint64_t)json_integer_value(number) > UINT64_MAX / 2 / scale)
+        return false;
+    *out = (uint64_t)json_integer_value(number) * scale;
+    return true;
+}
+
+/* Is it a text where it is there? NULL: it is not there. */
+static bool
+take_text(const json_t *entry, const char *key, const char **out)
+{
+    const json_t *text = json_object_get(entry, key);
+
+    *out = json_string_value(text);
+    return text == NULL || *out != NULL;
 }
 
 /* What the entry says of how the log behaves; of what it does not mention nothing changes. false: it is none of this
@@ -95,18 +110,19 @@ take_number(const json_t *entry, const char *key, uint64_t scale, uint64_t *out)
 static bool
 take_rules(const json_t *entry, struct log_rules *rules)
 {
-    const char *policy = json_string_value(json_object_get(entry, "policy"));
-    const char *deny = json_string_value(json_object_get(entry, "deny"));
-    const char *when_cut = json_string_value(json_object_get(entry, "when_cut"));
+    const char *policy, *deny, *when_cut;
 
+    if (!take_text(entry, "policy", &policy) || !take_text(entry, "deny", &deny) ||
+        !take_text(entry, "when_cut", &when_cut))
+        return false;
     if ((policy != NULL && !cairn_policy_parse(policy, &rules->policy)) ||
-        (deny != NULL && !cairn_deny_parse(deny, &rules->deny)))
+        (deny != NULL && !cairn_deny_parse(deny, &rules->deny)) ||
+        (when_cut != NULL && strcmp(when_cut, "cp") != 0 && strcmp(when_cut, "deny") != 0))
         return false;
     if (when_cut != NULL)
         rules->falls_to_cp = strcmp(when_cut, "cp") == 0;
-    take_number(entry, "retain_bytes", 1, &rules->retain_bytes);
-    take_number(entry, "retain_age_ms", 1000000, &rules->retain_age_ns);
-    return true;
+    return take_number(entry, "retain_bytes", 1, &rules->retain_bytes) &&
+           take_number(entry, "retain_age_ms", 1000000, &rules->retain_age_ns);
 }
 
 /* Whose history goes on, and from which term on: one decision follows another. false: it is none that can be meant. */
@@ -145,7 +161,8 @@ change(const struct node *node, struct snapshot *next, const char *operation, co
         return false;
     if (strcmp(operation, "adopt") == 0 && !take_adoption(node, entry, &rules))
         return false;
-    take_number(entry, "trim_before", 1, &trim_before_lsn);
+    if (!take_number(entry, "trim_before", 1, &trim_before_lsn) || trim_before_lsn > LSN_MAX)
+        return false;
     if (trim_before_lsn > rules.trim_before_lsn)
         rules.trim_before_lsn = trim_before_lsn;
     next->logs[index].rules = rules;
@@ -160,7 +177,7 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     json_t *entry = known ? NULL : json_loadb(text, text_bytes, 0, NULL);
     const char *operation = json_string_value(json_object_get(entry, "op"));
     const char *name = json_string_value(json_object_get(entry, "name"));
-    const char *durability_name = json_string_value(json_object_get(entry, "durability"));
+    const char *durability_name = NULL;
     struct log_settings settings = {
         .name = name,
         .rules = {.deny = CAIRN_DENY_WRITES, .retain_bytes = node->config.retain_bytes},
@@ -174,12 +191,12 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     if (!known)
         node->control->applied_lsn = lsn;
     if (operation == NULL || (!agrees && (name == NULL || !cairn_name_is_valid(name))) ||
-        (creates && (json_object_get(entry, "policy") == NULL || !take_rules(entry, &settings.rules)))) {
+        (creates && (json_object_get(entry, "policy") == NULL || !take_rules(entry, &settings.rules))) ||
+        !take_text(entry, "durability", &durability_name) ||
+        (durability_name != NULL && !cairn_durability_parse(durability_name, &settings.durability))) {
         json_decref(entry);
         return;
     }
-    if (durability_name != NULL)
-        cairn_durability_parse(durability_name, &settings.durability);
     settings.voters = members_of(node, entry) & agreed_present(&node->control->replayed);
     if (settings.voters == 0)
         settings.voters = agreed_present(&node->control->replayed);

@@ -230,6 +230,11 @@ def test_what_the_system_writes_no_client_touches():
                      b'{"op":"create","name":"_x","policy":"cp"}', b'{"op":"create","name":"../x","policy":"cp"}',
                      b'{"op":"create","name":"a\\nb","policy":"cp"}', b'{"op":"create","name":"q\\"","policy":"cp"}'):
             append_to_catalog(cluster, text)
+        # And of an entry that says something that cannot be nothing counts.
+        for wrong in (b'"retain_age_ms":-1', b'"retain_age_ms":9223372036854775807', b'"retain_bytes":"7"', b'"when_cut":"ap"', b'"deny":7',
+                      b'"trim_before":4611686018427387904'):
+            append_to_catalog(cluster, b'{"op":"set","name":"k","policy":"ap",%s}' % wrong)
+        check(cluster.status('k')['n1']['policy'] == 'cp', cluster.status('k'))
         row = cluster.status('_catalog')['n1']
         check((row['policy'], row['retain_age_ms'], row['first_lsn']) == ('cp', 0, 1), row)
         check({row['log'] for row in cluster.ok('status', '--json').rows()} == {'_catalog', 'k'})
