@@ -74,3 +74,11 @@ commit_advance(struct core *core, uint64_t now_ns, const struct sink *sink)
     pace_commit(core, now_ns);
     hand_off_resume(core, now_ns, sink);
 }
+
+/* What was held back is committed once the grant has ended, though nobody says anything new. */
+void
+commit_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
+{
+    if (core->role == ROLE_LEADER && core->grants_held_back)
+        commit_advance(core, now_ns, sink);
+}

@@ -1,176 +1,6 @@
 /* Who leads: pre-vote, votes, check-quorum (Raft section 5.2, 5.4.1; thesis 4.2.3, 6.2, 9.6). */
 #include "state.h"
 
-/* Of the wait for votes: 128 timeouts, or more than a second of the profile `shared`. */
-#define DOUBLINGS_MAX 7u
-/* One that cannot lead for another reason tries again so often in a timeout, and not at every turn. */
-#define ALONE_SOONER 16u
-
-/* xorshift64*; deterministic for a seed. */
-static uint64_t
-random_below(struct core *core, uint64_t bound)
-{
-    core->random ^= core->random >> 12;
-    core->random ^= core->random << 25;
-    core->random ^= core->random >> 27;
-    return bound == 0 ? 0 : (core->random * 0x2545f4914f6cdd1du) % bound;
-}
-
-/* How many times as long it waits as others do. */
-static uint32_t
-patience_times(const struct core *core)
-{
-    uint32_t times = core->patience_times > core->config.election_patience ? core->patience_times
-                                                                           : core->config.election_patience;
-
-    return times > 1 ? times : 1;
-}
-
-/* How long this node waits for a leader: as long as was agreed on, or what its machine takes. Leases never look at it. */
-uint64_t
-election_wait_ns(const struct core *core)
-{
-    assert(core->patience_ns == 0 || core->patience_ns >= core->config.election_timeout_ns);
-    return core->patience_ns != 0 ? core->patience_ns : core->config.election_timeout_ns;
-}
-
-void
-core_set_patience(struct core *core, uint64_t wait_ns, uint32_t times)
-{
-    core->patience_ns = wait_ns > core->config.election_timeout_ns ? wait_ns : core->config.election_timeout_ns;
-    core->patience_times = times;
-}
-
-void
-core_set_election_timeout(struct core *core, uint64_t election_timeout_ns)
-{
-    if (core->config.election_timeout_ns == election_timeout_ns)
-        return;
-    core->config.election_timeout_ns = election_timeout_ns;
-    core->config.retransmit_ns = election_timeout_ns / 2;
-    if (core->patience_ns != 0 && core->patience_ns < election_timeout_ns)
-        core->patience_ns = election_timeout_ns;
-}
-
-/* Between one and two timeouts; the only voter has nobody to wait for. */
-static uint64_t
-drawn_wait_ns(struct core *core, uint64_t timeout_ns)
-{
-    uint64_t wait_ns = timeout_ns + random_below(core, timeout_ns);
-
-    if (core_members(core)->voters == node_bit(core->config.self))
-        wait_ns /= ALONE_SOONER;
-    return wait_ns * patience_times(core);
-}
-
-/* So long this node waits before it campaigns. */
-void
-election_reset(struct core *core, uint64_t now_ns)
-{
-    core->election_ns = now_ns + drawn_wait_ns(core, election_wait_ns(core));
-}
-
-/* A vote is answered when it is durable. Where that takes longer than the wait, nobody is elected before somebody else
- * campaigns: so each election without a leader leaves the next one twice the time (as PBFT's view changes do; Castro
- * and Liskov, OSDI '99, 4.5.2). */
-static void
-wait_for_votes(struct core *core, uint64_t now_ns)
-{
-    uint32_t doublings = core->elections > 1 ? core->elections - 1 : 0;
-    uint64_t wait_ns = drawn_wait_ns(core, core->config.election_timeout_ns), learned_ns = 0;
-
-    if (doublings > DOUBLINGS_MAX)
-        doublings = DOUBLINGS_MAX;
-    /* What was learned may be fifty timeouts already, and is not doubled. */
-    if (election_wait_ns(core) > core->config.election_timeout_ns)
-        learned_ns = drawn_wait_ns(core, election_wait_ns(core));
-    wait_ns <<= doublings;
-    core->election_ns = now_ns + (wait_ns > learned_ns ? wait_ns : learned_ns);
-}
-
-/* The detector has already waited a timeout for this leader: only the jitter remains. */
-static void
-election_soon(struct core *core, uint64_t now_ns)
-{
-    uint64_t soon_ns = now_ns + random_below(core, election_wait_ns(core) / 2);
-
-    if (patience_times(core) > 1)
-        soon_ns += election_wait_ns(core);
-
-    if (core->election_ns > soon_ns)
-        core->election_ns = soon_ns;
-}
-
-static void
-role_changed(const struct sink *sink)
-{
-    struct effect effect = {.type = EFFECT_ROLE};
-
-    emit(sink, &effect);
-}
-
-/* Leadership ends: what clients still wait for is settled, and what was acknowledged alone moves to
- * the branch before anything can truncate it. */
-static void
-depose(struct core *core, const struct sink *sink)
-{
-    assert(core->role == ROLE_LEADER);
-    branch_keep_deposed(core, sink);
-    core->role = ROLE_FOLLOWER;
-    core->leader = CAIRN_NODE_NONE;
-    core->match_lsn = core->commit_lsn;
-    core->transfer_target = CAIRN_NODE_NONE;
-    emit_lsn(sink, EFFECT_DEPOSED, core->commit_lsn);
-    reads_fail(core, sink);
-}
-
-/* What was known of a former term's leader says nothing of the next one's: not what of this trunk is its
- * trunk too, nor how far it has committed. */
-static void
-enter_term(struct core *core, uint64_t term, uint8_t voted_for, const struct sink *sink)
-{
-    struct effect effect = {.type = EFFECT_STATE};
-
-    assert(term > core->term);
-    core->term = term;
-    core->voted_for = voted_for;
-    core->match_lsn = core->commit_lsn;
-    core->told_commit_lsn = 0;
-    core->reply_to = CAIRN_NODE_NONE;
-    core->elections++;
-    emit(sink, &effect);
-}
-
-/* Takes its place under term and leader (which may be nobody yet). */
-void
-follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink)
-{
-    bool changed = core->term != term || core->leader != leader || core->role != ROLE_FOLLOWER;
-
-    assert(term >= core->term);
-    assert(leader != core->config.self);
-    if (core->role == ROLE_LEADER)
-        depose(core, sink);
-    if (term > core->term)
-        enter_term(core, term, CAIRN_NODE_NONE, sink);
-    core->role = ROLE_FOLLOWER;
-    if (leader != CAIRN_NODE_NONE) {
-        core->ahead = CAIRN_NODE_NONE;
-        core->elections = 0;
-        core->leader_heard_ns = now_ns;
-        /* Still a timeout away: as good as drawn anew. */
-        if (core->election_ns < now_ns + election_wait_ns(core))
-            election_reset(core, now_ns);
-    }
-    if (!changed)
-        return;
-    if (core->leader != leader)
-        hand_off_restart(core);
-    core->leader = leader;
-    reads_fail(core, sink);
-    role_changed(sink);
-}
-
 /* alone: the membership that it begins with, by decision; else NULL. */
 static void
 lead(struct core *core, const struct members *alone, uint64_t now_ns, const struct sink *sink)
@@ -236,7 +66,7 @@ campaign(struct core *core, bool transfer, uint64_t now_ns, const struct sink *s
     enter_term(core, core->term + 1, core->config.self, sink);
     core->granted = node_bit(core->config.self);
     core->own_vote_pending = core->config.durable;
-    wait_for_votes(core, now_ns);
+    election_wait_for_votes(core, now_ns);
     role_changed(sink);
     if (has_quorum(core, votes(core))) {
         lead(core, NULL, now_ns, sink);
@@ -255,7 +85,7 @@ core_state_held(struct core *core, uint64_t now_ns, const struct sink *sink)
 }
 
 /* The leader of this term has asked for it: nobody has to be asked whether it still lives. */
-void
+static void
 campaign_at_once(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     assert(core->role != ROLE_LEADER);
@@ -356,35 +186,6 @@ core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct
     return CAIRN_OK;
 }
 
-static bool
-is_as_far(uint64_t term, uint64_t last_lsn, uint64_t than_term, uint64_t than_lsn)
-{
-    return term != than_term ? term > than_term : last_lsn >= than_lsn;
-}
-
-/* Has this node lost some of what it held, and not yet got it back? */
-bool
-lacks_promised(const struct core *core)
-{
-    return core->promised_lsn != 0 &&
-           !is_as_far(last_term(core), core->last_lsn, core->promised_term, core->promised_lsn);
-}
-
-/* Is a trunk that ends so at least as far as this one, or as this one was before some of it was lost (Raft
- * 5.4.1)? */
-bool
-up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn)
-{
-    return is_as_far(term, last_lsn, last_term(core), core->last_lsn) &&
-           (core->promised_lsn == 0 || is_as_far(term, last_lsn, core->promised_term, core->promised_lsn));
-}
-
-bool
-hears_leader(const struct core *core, uint64_t now_ns)
-{
-    return core->leader != CAIRN_NODE_NONE && now_ns - core->leader_heard_ns < election_wait_ns(core);
-}
-
 /* Whoever hears a leader, or has promised it a lease, does not help to depose it. */
 static bool
 leader_is_alive(const struct core *core, uint64_t now_ns)
@@ -457,7 +258,7 @@ receive_vote(struct core *core, const struct message *message, uint64_t now_ns, 
             emit(sink, &effect);
         }
         core->role = ROLE_FOLLOWER;
-        wait_for_votes(core, now_ns);
+        election_wait_for_votes(core, now_ns);
     }
     core_send(&reply, sink);
 }
@@ -479,6 +280,17 @@ receive_vote_reply(struct core *core, const struct message *message, uint64_t no
     }
     if (has_quorum(core, votes(core)))
         lead(core, NULL, now_ns, sink);
+}
+
+/* The leader hands over (transfer.c). */
+void
+receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    if (message->term != core->term || core->role == ROLE_LEADER || core->leader != message->from ||
+        !is_voter(core, core->config.self) || core->config.recovering || core->failed || lacks_promised(core) ||
+        runs_exhausted(&core->runs) || core->producers_partial)
+        return;
+    campaign_at_once(core, now_ns, sink);
 }
 
 /* A leader of a term that is over here: this node campaigned, its requests were lost or came to those who heard the

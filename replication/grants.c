@@ -59,14 +59,6 @@ grants_limit(const struct core *core, uint64_t now_ns)
     return limit;
 }
 
-/* What was held back is committed once the grant has ended, though nobody says anything new. */
-void
-grants_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
-{
-    if (core->role == ROLE_LEADER && core->grants_held_back)
-        commit_advance(core, now_ns, sink);
-}
-
 /* Follower: a question to the leader; one to which a lease will do asks for a grant too. */
 void
 grants_ask(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink)

@@ -4,41 +4,6 @@
  * a `ca` log the question (grants.c). */
 #include "state.h"
 
-static void
-read_tell(const struct read *read, bool ready, const struct sink *sink)
-{
-    struct effect effect = {.type = ready ? EFFECT_READ_READY : EFFECT_READ_FAILED};
-
-    effect.read.token = read->token;
-    effect.read.lsn = read->lsn;
-    emit(sink, &effect);
-}
-
-static void
-read_answer(struct core *core, const struct read *read, bool ready, const struct sink *sink)
-{
-    struct message reply;
-
-    if (read->from == core->config.self) {
-        read_tell(read, ready, sink);
-        return;
-    }
-    reply = core_message(core, MESSAGE_READ_INDEX_REPLY, read->from);
-    reply.yes = ready;
-    reply.read_index.token = read->token;
-    reply.read_index.lsn = read->lsn;
-    reply.read_index.clock_ns = ready ? grants_give(core, read) : 0;
-    core_send(&reply, sink);
-}
-
-void
-reads_fail(struct core *core, const struct sink *sink)
-{
-    for (uint32_t i = 0; i < core->reads_count; i++)
-        read_answer(core, &core->reads[i], false, sink);
-    core->reads_count = 0;
-}
-
 /* Sends the newest round, anew where its answers do not come. */
 static void
 confirm(struct core *core, uint64_t now_ns, const struct sink *sink)
@@ -49,30 +14,6 @@ confirm(struct core *core, uint64_t now_ns, const struct sink *sink)
     message.confirm.seq = core->confirm_seq;
     core->confirm_sent_ns = now_ns;
     core_broadcast(core, &message, sink);
-}
-
-/* Highest confirmation round that a majority has answered. */
-static uint64_t
-confirmed_seq(const struct core *core)
-{
-    uint64_t best = 0;
-
-    if (has_quorum(core, node_bit(core->config.self)))
-        return core->confirm_seq;
-    for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++) {
-        uint64_t seq = core->progress[i].confirmed_seq;
-        cairn_node_set set = node_bit(core->config.self);
-
-        if (seq <= best)
-            continue;
-        for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-            if (core->progress[peer].confirmed_seq >= seq && peer != core->config.self)
-                set |= node_bit(peer);
-        }
-        if (has_quorum(core, set))
-            best = seq;
-    }
-    return best;
 }
 
 /* A new leader does not know its commit lsn until an entry of its term is committed (thesis 6.4). */
@@ -102,37 +43,6 @@ reads_serve(struct core *core, const struct sink *sink)
             core->reads[kept++] = *read;
     }
     core->reads_count = kept;
-}
-
-/* This node's election timeout, or what a voter promised where that is less: nodes may not know yet of another timeout
- * that was agreed on. */
-static uint64_t
-lease_ns_of_round(const struct core *core, uint64_t seq)
-{
-    uint64_t lease_ns = core->config.election_timeout_ns;
-
-    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-        const struct progress *progress = &core->progress[peer];
-
-        if (progress->confirmed_seq >= seq && progress->promised_ns < lease_ns && peer != core->config.self)
-            lease_ns = progress->promised_ns;
-    }
-    return lease_ns;
-}
-
-/* The lease (thesis 6.4.1): whoever answers a round promises to help nobody else to lead for an election
- * timeout. It runs from when the round was first sent, by the leader's clock, less what two clocks may
- * drift apart. Rounds before the newest change of membership do not count: the voters may be others. */
-uint64_t
-reads_lease_end_ns(const struct core *core)
-{
-    uint64_t seq = confirmed_seq(core), lease_ns;
-
-    assert(core->role == ROLE_LEADER);
-    if (core->lease_over || seq <= core->lease_floor_seq || seq + ROUNDS_KEPT <= core->confirm_seq)
-        return 0;
-    lease_ns = lease_ns_of_round(core, seq);
-    return core->confirm_began_ns[seq % ROUNDS_KEPT] + lease_ns - lease_ns / LEASE_DRIFT_SHARE;
 }
 
 static bool

@@ -280,10 +280,12 @@ emit_lsn(const struct sink *sink, enum effect_type type, uint64_t lsn)
     emit(sink, &effect);
 }
 
-/* core.c */
+/* send.c */
 struct message core_message(const struct core *core, enum message_type type, uint8_t to);
 void core_send(const struct message *message, const struct sink *sink);
 void core_broadcast(const struct core *core, struct message *message, const struct sink *sink);
+
+/* check.c */
 void core_check(const struct core *core);
 
 /* history.c */
@@ -331,7 +333,7 @@ void producers_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 void receive_producers_wanted(struct core *core, const struct message *message);
 void receive_producers(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
-/* membership.c */
+/* members.c */
 void membership_start(struct core *core, const struct members *members);
 cairn_node_set voters_of(const struct core *core);
 bool is_member(const struct core *core, uint8_t node);
@@ -342,40 +344,50 @@ void membership_note(struct core *core, const struct run *run);
 void membership_truncate(struct core *core, uint64_t from_lsn);
 void membership_commit(struct core *core, uint64_t lsn);
 
-/* election.c */
+/* election_timer.c */
 void election_reset(struct core *core, uint64_t now_ns);
 uint64_t election_wait_ns(const struct core *core);
-void election_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
-void campaign_at_once(struct core *core, uint64_t now_ns, const struct sink *sink);
+void election_wait_for_votes(struct core *core, uint64_t now_ns);
+void election_soon(struct core *core, uint64_t now_ns);
+
+/* role.c */
+void follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink);
+void enter_term(struct core *core, uint64_t term, uint8_t voted_for, const struct sink *sink);
+void role_changed(const struct sink *sink);
 bool up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn);
 bool lacks_promised(const struct core *core);
 bool hears_leader(const struct core *core, uint64_t now_ns);
-void follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const struct sink *sink);
+
+/* election.c */
+void election_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 void receive_prevote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_prevote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_vote(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_vote_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
+void receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* contradiction.c: was something else committed here than what the leader's message says? Then the replica has stopped. */
 bool contradiction_found(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 /* A leader of that term is heard: one for whom what is held here is given up? */
 void adoption_heard(struct core *core, uint64_t term, const struct sink *sink);
 
-/* append.c */
+/* trunk.c */
 void trunk_note(struct core *core, const struct run *run, const struct entry_id *ids);
 void store_control(struct core *core, enum entry_kind kind, uint8_t origin, uint32_t incarnation, uint64_t seq,
                    const struct sink *sink);
 bool window_open(const struct core *core);
+void truncate_from(struct core *core, uint64_t from_lsn, const struct sink *sink);
+uint32_t follower_room(const struct core *core, const struct run *run, uint32_t count);
+uint8_t *level_of(struct core *core, uint64_t lsn);
+
+/* append.c */
 void receive_append(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
                     const struct sink *sink);
 bool append_fits(const struct core *core, const struct message *message);
 uint64_t append_take(struct core *core, const struct message *message, const struct entry_id *ids,
                      const struct sink *sink);
-void truncate_from(struct core *core, uint64_t from_lsn, const struct sink *sink);
-uint32_t follower_room(const struct core *core, const struct run *run, uint32_t count);
 void append_commit(struct core *core, const struct sink *sink);
 void append_acknowledge(struct core *core, const struct sink *sink);
-uint8_t *level_of(struct core *core, uint64_t lsn);
 
 /* progress.c */
 void progress_start(struct core *core, uint64_t now_ns);
@@ -389,13 +401,21 @@ void receive_append_reply(struct core *core, const struct message *message, uint
 /* Leader: a voter holds more than before, or a grant has ended. Commits what that decides, and what follows from there being room. */
 void commit_advance(struct core *core, uint64_t now_ns, const struct sink *sink);
 void commit_to(struct core *core, uint64_t lsn, const struct sink *sink);
+void commit_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 
-/* reads.c */
+/* read_answer.c */
+void read_tell(const struct read *read, bool ready, const struct sink *sink);
+void read_answer(struct core *core, const struct read *read, bool ready, const struct sink *sink);
 void reads_fail(struct core *core, const struct sink *sink);
-void reads_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
-void reads_serve(struct core *core, const struct sink *sink);
+
+/* lease.c */
+uint64_t confirmed_seq(const struct core *core);
 /* Until when the leader's lease runs, by its clock; 0: it has none. */
 uint64_t reads_lease_end_ns(const struct core *core);
+
+/* reads.c */
+void reads_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
+void reads_serve(struct core *core, const struct sink *sink);
 void receive_confirm(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 void receive_confirm_reply(struct core *core, const struct message *message, const struct sink *sink);
 void receive_read_index(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
@@ -406,7 +426,6 @@ void receive_read_index_reply(struct core *core, const struct message *message, 
 bool grants_run(const struct core *core, uint64_t now_ns);
 uint64_t grants_give(struct core *core, const struct read *read);
 uint64_t grants_limit(const struct core *core, uint64_t now_ns);
-void grants_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 bool grants_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sink *sink);
 void grants_ask(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const struct sink *sink);
 void grants_take(struct core *core, const struct message *message, uint64_t now_ns);
@@ -446,7 +465,6 @@ void receive_spread_reply(struct core *core, const struct message *message, uint
 void transfer_send(struct core *core, uint8_t target, const struct sink *sink);
 void transfer_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 uint8_t transfer_best_target(const struct core *core, cairn_node_set among);
-void receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink);
 
 /* base.c */
 void base_give_up(struct core *core, const struct members *members, const struct sink *sink);

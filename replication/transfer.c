@@ -90,13 +90,3 @@ transfer_best_target(const struct core *core, cairn_node_set among)
     }
     return best;
 }
-
-void
-receive_timeout_now(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
-{
-    if (message->term != core->term || core->role == ROLE_LEADER || core->leader != message->from ||
-        !is_voter(core, core->config.self) || core->config.recovering || core->failed || lacks_promised(core) ||
-        runs_exhausted(&core->runs) || core->producers_partial)
-        return;
-    campaign_at_once(core, now_ns, sink);
-}
