@@ -15,12 +15,11 @@ term_known(const struct node_log *log)
 static void
 lead_alone(struct node *node, struct node_log *log, uint64_t now_ns)
 {
-    struct sink sink = node_sink(node, log);
     enum cairn_error error;
 
     if (log->adopting_term == log->rules.adopted_term)
         return;
-    error = core_go_on_alone(log->core, log->rules.adopted_term, now_ns, &sink);
+    error = core_go_on_alone(log->core, log->rules.adopted_term, now_ns, &log->sink);
     if (error == CAIRN_AGAIN)
         return;
     log->adopting_term = log->rules.adopted_term;

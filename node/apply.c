@@ -318,16 +318,16 @@ role_changed(struct node *node, struct node_log *log)
 bool
 apply_holds(void *context, const struct entry_id *id)
 {
-    struct node *node = context;
+    const struct node_log *log = context;
 
-    return seen_behind(node, node->event_log, id, node->batch.block.fork_lsn);
+    return seen_behind(log->node, log, id, log->node->batch.block.fork_lsn);
 }
 
 void
 apply_effect(void *context, const struct effect *effect)
 {
-    struct node *node = context;
-    struct node_log *log = node->event_log;
+    struct node_log *log = context;
+    struct node *node = log->node;
 
     switch (effect->type) {
     case EFFECT_SEND:

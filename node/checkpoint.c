@@ -392,7 +392,6 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
         .terms = terms,
         .terms_count = head->terms,
     };
-    struct sink sink = node_sink(node, log);
 
     if (content == NULL || cuts == NULL || items == NULL || producers == NULL || rows == NULL || terms == NULL ||
         head->marks > MARKS_MAX || !numbers_plausible(head, producers))
@@ -411,7 +410,7 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
     }
     node->event_digest = head->digest;
     node->event_hlc = head->hlc;
-    if (!core_restore_checkpoint(log->core, &core, &sink))
+    if (!core_restore_checkpoint(log->core, &core, &log->sink))
         return false;
     core_restore_producers(log->core, producers, head->producers, true);
     if (!index_load(index, items, head->items, cuts, head->cuts, head->lsn))

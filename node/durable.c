@@ -520,13 +520,12 @@ item_held(struct node *node, const struct journal_item *item, uint64_t now_ns)
 {
     struct node_log *log = item->owner;
     struct durable *durable = log->durable;
-    struct sink sink = node_sink(node, log);
 
     if (item->state > durable->state_held) {
         durable->state_held = item->state;
         if (durable->state_held == durable->state_wanted) {
             unpark(node, log);
-            core_state_held(log->core, now_ns, &sink);
+            core_state_held(log->core, now_ns, &log->sink);
         }
     }
     if (item->branch > durable->held_branch)
@@ -535,7 +534,7 @@ item_held(struct node *node, const struct journal_item *item, uint64_t now_ns)
         durable->rewritten_lsn = item->lsn < durable->held_lsn ? item->lsn : UINT64_MAX;
     if (item->lsn > durable->held_lsn) {
         durable->held_lsn = item->lsn;
-        core_held(log->core, item->lsn, now_ns, &sink);
+        core_held(log->core, item->lsn, now_ns, &log->sink);
     }
     pending_held(node, log);
     node_touch(node, log);
@@ -553,11 +552,10 @@ journal_fails(struct node *node, uint64_t now_ns)
                strerror(-node->journal.failure));
     for (uint32_t i = 0; i < node->logs_count; i++) {
         struct node_log *log = node->logs[i];
-        struct sink sink = node_sink(node, log);
 
         if (log->durable == NULL)
             continue;
-        core_fail(log->core, now_ns, &sink);
+        core_fail(log->core, now_ns, &log->sink);
         pending_fail(node, log);
         log->durable->parked_count = 0;
         node_touch(node, log);

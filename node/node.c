@@ -105,6 +105,7 @@ node_log_create(struct node *node, uint32_t id, const struct log_settings *asked
     if (log == NULL)
         return NULL;
     log->id = id;
+    log->node = node;
     log->self = node->self;
     log->led_by = CAIRN_NODE_NONE;
     log->stopped_term = identity_stopped(&node->introduction.begun, id).last_term;
@@ -122,6 +123,7 @@ node_log_create(struct node *node, uint32_t id, const struct log_settings *asked
         node_log_free(log);
         return NULL;
     }
+    log->sink = (struct sink){.apply = apply_effect, .holds = apply_holds, .context = log};
     log->core = core_init(log->memory, &settings, node_now_ns(node));
     return log;
 }
@@ -540,13 +542,6 @@ node_activate(struct node *node, struct node_log *log)
         return;
     log->active = true;
     node->active[node->active_count++] = log;
-}
-
-struct sink
-node_sink(struct node *node, struct node_log *log)
-{
-    node->event_log = log;
-    return (struct sink){.apply = apply_effect, .holds = apply_holds, .context = node};
 }
 
 struct mode_inputs

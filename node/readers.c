@@ -139,17 +139,15 @@ try_bounded(const struct node *node, struct reader *reader)
 static void
 ask(struct node *node, struct reader *reader, uint64_t now_ns)
 {
-    struct sink sink = node_sink(node, reader->log);
-
     reader->asked_ns = now_ns;
     if (reader->round_ns == 0)
         reader->round_ns = now_ns;
     /* A lease is looked at by a clock read after the request was there: this poll's may be from before a
      * pause in which another leader was elected. */
     if (reader->level == CAIRN_READ_LEASE)
-        core_read(reader->log->core, reader_token(node, reader), true, node_now_ns(node), &sink);
+        core_read(reader->log->core, reader_token(node, reader), true, node_now_ns(node), &reader->log->sink);
     else
-        core_read(reader->log->core, reader_token(node, reader), false, now_ns, &sink);
+        core_read(reader->log->core, reader_token(node, reader), false, now_ns, &reader->log->sink);
     node_activate(node, reader->log);
 }
 

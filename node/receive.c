@@ -50,16 +50,13 @@ worst_bytes(const struct block *block)
 static void
 feed(struct node *node, struct node_log *log, const struct message *message, uint64_t now_ns)
 {
-    struct sink sink;
-
     /* Before it is asked whether it would help another. */
     if (message->type == MESSAGE_PREVOTE || message->type == MESSAGE_VOTE)
         leader_refresh(node, log, now_ns);
     /* A lease and what it rests on run from when they were asked for, and this poll may have begun before a pause. */
     if (message->type == MESSAGE_READ_INDEX || message->type == MESSAGE_CONFIRM)
         now_ns = node_now_ns(node);
-    sink = node_sink(node, log);
-    if (!core_receive(log->core, message, node->batch.ids, now_ns, &sink))
+    if (!core_receive(log->core, message, node->batch.ids, now_ns, &log->sink))
         count(&node->counters.far_terms);
     /* An acknowledgement, the commonest message, seldom leaves anything to do. */
     if (message->type != MESSAGE_APPEND_REPLY || message->recovering || node_has_unsent(node, log))
@@ -257,12 +254,10 @@ receive_fragment(struct node *node, struct node_log *log, const struct decoded *
 static void
 compare_digest(struct node *node, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
 {
-    struct sink sink = node_sink(node, log);
-
     if (row->commit_lsn == 0 || row->commit_lsn != log->digest_lsn || row->digest == log->digest ||
         core_leader(log->core) != from || core_term(log->core) != row->term)
         return;
-    core_stop(log->core, STOP_REPLICA, from, row->commit_lsn, now_ns, &sink);
+    core_stop(log->core, STOP_REPLICA, from, row->commit_lsn, now_ns, &log->sink);
 }
 
 /* Who has committed something else than its leader has says so, and whoever hears it stops too: nobody can tell yet which of
@@ -270,8 +265,6 @@ compare_digest(struct node *node, struct node_log *log, const struct wire_row *r
 static void
 hear_stop(struct node *node, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
 {
-    struct sink sink = node_sink(node, log);
-
     if (!term_plausible(row->term, core_term(log->core)))
         count(&node->counters.far_terms);
     /* That is decided: whoever says so has not heard of it. */
@@ -279,7 +272,7 @@ hear_stop(struct node *node, struct node_log *log, const struct wire_row *row, u
              term_decided(row->term) <= core_term_at(log->core, core_last_lsn(log->core)))
         return;
     else if (core_members(log->core)->voters >> from & 1)
-        core_stop(log->core, STOP_LOG, from, row->commit_lsn, now_ns, &sink);
+        core_stop(log->core, STOP_LOG, from, row->commit_lsn, now_ns, &log->sink);
 }
 
 /* What the peer knows of this node's logs, and whether this node knows all of the peer's. A full list may
@@ -308,7 +301,6 @@ leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     uint8_t leader = core_leader(log->core);
     const struct acquaintance *peer;
-    struct sink sink;
 
     if (log->led_by >= node->nodes || (leader != log->led_by && leader != CAIRN_NODE_NONE))
         return;
@@ -316,15 +308,13 @@ leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns)
     if (log->led_epoch != peer->complete || peer->epoch != peer->complete ||
         now_ns - peer->beat_ns >= node->detector.peers[log->led_by].wait_ns)
         return;
-    sink = node_sink(node, log);
-    core_leader_alive(log->core, log->led_by, log->led_term, 0, peer->beat_ns, &sink);
+    core_leader_alive(log->core, log->led_by, log->led_term, 0, peer->beat_ns, &log->sink);
 }
 
 static void
 receive_row(struct node *node, const struct decoded *decoded, const struct wire_row *row, uint64_t now_ns)
 {
     struct node_log *log = node_find_log(node, row->log);
-    struct sink sink;
 
     if (log == NULL)
         return;
@@ -332,10 +322,9 @@ receive_row(struct node *node, const struct decoded *decoded, const struct wire_
         hear_stop(node, log, row, decoded->from, now_ns);
         return;
     }
-    sink = node_sink(node, log);
     if (row->commit_lsn != core_commit_lsn(log->core))
         node_touch(node, log);
-    if (!core_leader_alive(log->core, decoded->from, row->term, row->commit_lsn, now_ns, &sink)) {
+    if (!core_leader_alive(log->core, decoded->from, row->term, row->commit_lsn, now_ns, &log->sink)) {
         count(&node->counters.far_terms);
         return;
     }

@@ -665,7 +665,6 @@ change_members(struct node *node, struct node_log *log, enum cairn_member_op op,
                uint64_t *lsn)
 {
     struct members now = *core_members(log->core), next = members_after(now, op, target);
-    struct sink sink = node_sink(node, log);
 
     /* Who does not lead may not know yet who is a member. */
     if (core_role(log->core) != ROLE_LEADER)
@@ -677,7 +676,7 @@ change_members(struct node *node, struct node_log *log, enum cairn_member_op op,
         *lsn = core_commit_lsn(log->core);
         return CAIRN_OK;
     }
-    return core_change_members(log->core, &next, now_ns, &sink, lsn);
+    return core_change_members(log->core, &next, now_ns, &log->sink, lsn);
 }
 
 /* A change is answered when it is agreed on, a transfer when it has begun. */

@@ -68,15 +68,14 @@ static bool
 goes_on(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     const cairn_node_set self = (cairn_node_set)1 << node->self;
-    struct sink sink = node_sink(node, log);
 
     /* Above what was decided about this log alone, which is over by this. */
     if (!node_is_member(node, log) ||
         (core_members(log->core)->voters == self && core_stopped(log->core) == STOP_NONE &&
          core_term_at(log->core, core_last_lsn(log->core)) >= log->rules.adopted_term))
         return true;
-    if (core_go_on_alone(log->core, log->rules.adopted_term == 0 ? 0 : log->rules.adopted_term + 1, now_ns, &sink) !=
-        CAIRN_OK)
+    if (core_go_on_alone(log->core, log->rules.adopted_term == 0 ? 0 : log->rules.adopted_term + 1, now_ns,
+                         &log->sink) != CAIRN_OK)
         return false;
     node_activate(node, log);
     node_event(node, EVENT_DECIDED, log, node->self, 0, 0, "by an administrator's word: it goes on from what %s holds",

@@ -155,7 +155,6 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
     const struct block *block = &head->block;
     const struct run whole = block_run(block);
     uint64_t end_lsn = block->first_lsn + block->count, new_lsn = core_commit_lsn(log->core) + 1;
-    struct sink sink = node_sink(node, log);
     uint32_t offset = 0;
 
     /* Written before what restoring began with was agreed on: it was written over. */
@@ -176,9 +175,8 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
         if (size_bytes == 0 || !room_for(node, &log->trunk, size_bytes + sizeof(struct block)))
             return false;
         run = block_run(&part);
-        sink = node_sink(node, log);
         if (!core_restore_entries(log->core, &run, node->batch.ids, head->commit_lsn,
-                                  (head->flags & JOURNAL_ACKED) != 0, &sink))
+                                  (head->flags & JOURNAL_ACKED) != 0, &log->sink))
             return false;
         offset += size_bytes;
         assert(node->batch.count > 0);
@@ -266,13 +264,12 @@ static void
 restore_tail(struct node *node, struct node_log *log, const struct journal_block *head)
 {
     const struct block *block = &head->block;
-    struct sink sink = node_sink(node, log);
 
     core_restore_state(log->core, block->term, block->origin);
     log->durable->state_doubtful = false;
     if (block->first_lsn == core_last_lsn(log->core) && block->prev == core_term_at(log->core, block->first_lsn)) {
         settle_doubt(log);
-        core_restore_commit(log->core, head->commit_lsn, &sink);
+        core_restore_commit(log->core, head->commit_lsn, &log->sink);
     } else {
         promise(log->durable, block->first_lsn, block->prev);
     }
@@ -282,13 +279,12 @@ static bool
 begin_at(struct node *node, struct node_log *log, const struct journal_base *body)
 {
     struct mark marks[MARKS_MAX];
-    struct sink sink = node_sink(node, log);
     struct core_base base;
 
     journal_base_read(body, marks, &base);
     node->event_digest = body->digest;
     node->event_hlc = body->hlc;
-    if (!core_restore_base(log->core, &base, &sink))
+    if (!core_restore_base(log->core, &base, &log->sink))
         return false;
     if (base_is_nothing(&base))
         log->durable->promised_lsn = log->durable->promised_term = 0;
@@ -319,10 +315,8 @@ restore_producers(struct node_log *log, const struct journal_block *head, const 
 static bool
 restore_trim(struct node *node, struct node_log *log, const struct journal_block *head, const struct journal_base *body)
 {
-    struct sink sink = node_sink(node, log);
-
     if (!log->durable->doubtful && !log->durable->broken)
-        core_restore_commit(log->core, head->commit_lsn, &sink);
+        core_restore_commit(log->core, head->commit_lsn, &log->sink);
     if (body->lsn > core_commit_lsn(log->core))
         return begin_at(node, log, body);
     if (body->lsn <= log->base_lsn)
@@ -607,7 +601,6 @@ static void
 finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
 {
     struct durable *durable = log->durable;
-    struct sink sink = node_sink(node, log);
     uint64_t lacks_lsn, lacks_term;
 
     durable->trunk.position = core_last_lsn(log->core) + 1;
@@ -616,7 +609,7 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
     durable->held_lsn = core_last_lsn(log->core);
     durable->held_branch = log->own->store.last;
     durable->producers_missing = core_producers_partial(log->core);
-    core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &sink);
+    core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &log->sink);
     if (durable->doubtful || durable->state_doubtful || has_forgotten(node))
         core_restore_doubt(log->core);
     if (core_lacks(log->core, &lacks_lsn, &lacks_term))

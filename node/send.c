@@ -298,7 +298,6 @@ static void
 adopt(struct node *node, struct node_log *log, const struct message *message, const struct stretch *stretch,
       uint64_t now_ns)
 {
-    struct sink sink = node_sink(node, log);
     const uint8_t *at = stretch->records;
 
     node->batch.records = stretch->records;
@@ -312,7 +311,7 @@ adopt(struct node *node, struct node_log *log, const struct message *message, co
         at += record_size(record);
     }
     node->batch.offsets[stretch->count] = stretch->size_bytes;
-    core_receive(log->core, message, node->batch.ids, now_ns, &sink);
+    core_receive(log->core, message, node->batch.ids, now_ns, &log->sink);
     node_activate(node, log);
 }
 

@@ -288,6 +288,8 @@ struct log_rules {
 };
 
 struct node_log {
+    struct node *node; /* whose it is */
+    struct sink sink;  /* its core's effects */
     uint32_t id;
     uint8_t self;
     char name[CAIRN_NAME_BYTES];
@@ -459,9 +461,8 @@ struct node {
     struct batch batch;
     struct seen seen[SEEN_MAX];
     uint64_t seen_used;
-    uint64_t event_digest;      /* of the base that the event brings */
-    uint64_t event_hlc;         /* and the trunk's clock there */
-    struct node_log *event_log; /* whose event is in the core */
+    uint64_t event_digest; /* of the base that the event brings */
+    uint64_t event_hlc;    /* and the trunk's clock there */
     struct clocks clocks;
     uint64_t clocks_ns;    /* clocks are judged again then */
     uint64_t producer_max; /* an id above was made in a future that nobody can have: plausible.h */
@@ -505,7 +506,6 @@ uint64_t node_find_entry(const struct store *store, const struct entry_id *id, u
 struct node_log *node_find_log(const struct node *node, uint32_t id);
 void node_activate(struct node *node, struct node_log *log);
 void node_touch(struct node *node, struct node_log *log);
-struct sink node_sink(struct node *node, struct node_log *log);
 /* What is agreed on stands in the catalog: nobody's clients read or write there. */
 static inline bool
 log_is_closed_to(const struct node_log *log, const struct attachment *attachment)

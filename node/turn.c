@@ -104,11 +104,10 @@ node_reassess(struct node *node, uint64_t now_ns)
     }
     for (uint32_t i = 0; i < node->logs_count; i++) {
         struct node_log *log = node->logs[i];
-        struct sink sink = node_sink(node, log);
 
         set_patience(node, log, now_ns);
         if (before != node->reach)
-            core_reach(log->core, node->reach, now_ns, &sink);
+            core_reach(log->core, node->reach, now_ns, &log->sink);
         leader_refresh(node, log, now_ns);
         if (node_has_unsent(node, log))
             node_activate(node, log);
@@ -130,12 +129,10 @@ adopt_snapshot(struct node *node, uint64_t now_ns)
         struct node_log *log = snapshot->logs[i].log;
 
         if (i >= node->logs_count) {
-            struct sink sink = node_sink(node, log);
-
             node->due_ns[node->logs_count] = 0;
             node->logs[node->logs_count++] = log;
             agree_welcome_log(node, log);
-            core_reach(log->core, node->reach, now_ns, &sink);
+            core_reach(log->core, node->reach, now_ns, &log->sink);
             /* Who leads it may have said so already, when it was not known here. */
             for (uint8_t peer = 0; peer < node->nodes; peer++)
                 node->peers[peer].complete = 0;
@@ -232,12 +229,9 @@ follow_merge(struct node_log *log, uint64_t now_ns)
 static uint64_t
 tick_log(struct node *node, struct node_log *log, uint64_t now_ns)
 {
-    struct sink sink;
-
     set_patience(node, log, now_ns);
     leader_refresh(node, log, now_ns);
-    sink = node_sink(node, log);
-    core_tick(log->core, now_ns, &sink);
+    core_tick(log->core, now_ns, &log->sink);
     log_reassess(node, log);
     follow_merge(log, now_ns);
     if (log->rules.retain_bytes != 0)
@@ -326,8 +320,6 @@ timers(struct node *node, uint64_t now_ns, bool drained)
 static void
 finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
 {
-    struct sink sink;
-
     if (log->voters != core_members(log->core)->voters)
         log_reassess(node, log);
     send_hand_offs(node, log, now_ns);
@@ -335,8 +327,7 @@ finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
     store_seal(&log->own->store);
     send_spreads(node, log, now_ns);
     /* In memory an entry is held as soon as it is stored. */
-    sink = node_sink(node, log);
-    core_held(log->core, durable_held_lsn(log), now_ns, &sink);
+    core_held(log->core, durable_held_lsn(log), now_ns, &log->sink);
     durable_want(node, log);
     send_entries(node, log, now_ns);
     send_lent(node, log);
