@@ -47,6 +47,7 @@ struct control {
     char failure[512];
 };
 
+void keep_event(struct control *control, const struct node_event *event);
 /* An event of the control thread's own. */
 void control_event(struct node *node, const struct node_event *event);
 void control_tell(struct node *node, enum event_kind kind, const char *reason, ...)

@@ -49,13 +49,6 @@ durable_fini(struct node_log *log)
     free(log->durable);
 }
 
-/* The own branch is written also where it is settled already: answers wait for it. A copy need not be. */
-static cairn_node_set
-written_branches(const struct node_log *log)
-{
-    return core_branches_held(log->core) | (cairn_node_set)1 << log->self;
-}
-
 static bool
 has_unwritten_branch(const struct node_log *log)
 {
@@ -159,42 +152,6 @@ durable_rebased(struct node *node, struct node_log *log, uint64_t lsn)
     list(node, log);
 }
 
-uint64_t
-durable_held_lsn(const struct node_log *log)
-{
-    return log->durable == NULL ? core_last_lsn(log->core) : log->durable->held_lsn;
-}
-
-/* What was let in takes its part of the journal from then on, and not only once it is written: else a burst takes what is kept
- * for others. */
-void
-durable_claim_some(struct node *node, struct node_log *log, size_t size_bytes)
-{
-    if (node->restoring)
-        return;
-    log->durable->claimed_bytes += size_bytes + sizeof(struct journal_block);
-    node->claimed_bytes += size_bytes + sizeof(struct journal_block);
-}
-
-/* It is written; or, all of it where that is more, there is nothing any more that is to be. */
-static void
-unclaim(struct node *node, struct node_log *log, uint64_t size_bytes)
-{
-    if (size_bytes > log->durable->claimed_bytes)
-        size_bytes = log->durable->claimed_bytes;
-    log->durable->claimed_bytes -= size_bytes;
-    node->claimed_bytes -= size_bytes;
-}
-
-enum journal_space
-durable_space(const struct node *node, const struct node_log *log, size_t size_bytes, enum journal_use use)
-{
-    if (log->durable == NULL)
-        return SPACE_YES;
-    return journal_space(&node->journal, node->claimed_bytes + size_bytes + sizeof(struct journal_block),
-                         log->id == CATALOG_LOG ? USE_ORDER : use);
-}
-
 /* written_lsn: up to where the trunk stands in the journal with this block. What is committed behind that is not said:
  * something else may stand there yet. */
 static struct journal_block
@@ -230,21 +187,6 @@ note_place(struct node_log *log, const struct journal_block *block, uint64_t pla
         durable->base_place = place;
     else if (block->type == JOURNAL_BRANCH && durable->branches[block->block.origin].place == 0)
         durable->branches[block->block.origin].place = place;
-}
-
-uint64_t
-durable_branches_place(const struct node_log *log, uint64_t none)
-{
-    uint64_t oldest = none;
-
-    for (cairn_node_set left = written_branches(log); left != 0; left &= left - 1) {
-        uint8_t origin = (uint8_t)__builtin_ctz(left);
-        uint64_t place = log->durable->branches[origin].place;
-
-        if (log->branches[origin].entries > 0 && place != 0 && place < oldest)
-            oldest = place;
-    }
-    return oldest;
 }
 
 /* For which there is room: whoever has more to do for a block than to put it looks for that first. */

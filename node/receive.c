@@ -296,21 +296,6 @@ acquaint(struct acquaintance *peer, const struct wire_heartbeat *heartbeat, uint
         peer->beat_ns = now_ns;
 }
 
-void
-leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns)
-{
-    uint8_t leader = core_leader(log->core);
-    const struct acquaintance *peer;
-
-    if (log->led_by >= node->nodes || (leader != log->led_by && leader != CAIRN_NODE_NONE))
-        return;
-    peer = &node->peers[log->led_by];
-    if (log->led_epoch != peer->complete || peer->epoch != peer->complete ||
-        now_ns - peer->beat_ns >= node->detector.peers[log->led_by].wait_ns)
-        return;
-    core_leader_alive(log->core, log->led_by, log->led_term, 0, peer->beat_ns, &log->sink);
-}
-
 static void
 receive_row(struct node *node, const struct decoded *decoded, const struct wire_row *row, uint64_t now_ns)
 {

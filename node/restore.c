@@ -41,33 +41,6 @@ struct restoring {
     uint64_t next_catalog; /* lsn of what is to be applied next */
 };
 
-/* The worker is not polled yet: what the catalog says is in force at once. */
-static void
-catalog_up_to(struct node *node, uint64_t *next, uint64_t lsn)
-{
-    struct node_log *catalog = node->logs[0];
-    struct cursor cursor = {.position = *next};
-    struct stretch stretch;
-
-    while (store_look(&catalog->trunk, &cursor, lsn, 1, SIZE_MAX, &stretch)) {
-        const struct record *record = (const struct record *)(const void *)stretch.records;
-
-        if (stretch.block->kind == ENTRY_DATA)
-            catalog_apply(node, stretch.first, record_payload(record), record->payload_bytes);
-        store_advance(&cursor, &stretch);
-    }
-    *next = cursor.position;
-    adopt_snapshot(node, node_now_ns(node));
-}
-
-void
-restore_catalog(struct node *node, uint64_t lsn)
-{
-    uint64_t next = 1;
-
-    catalog_up_to(node, &next, lsn);
-}
-
 /* A block's log. One that the catalog is not known to have agreed on was, or there would be no block of it. */
 static struct node_log *
 log_of(struct restoring *restoring, uint32_t id)

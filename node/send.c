@@ -19,21 +19,6 @@ struct piece {
     uint32_t fragment_offset, fragment_total; /* 0, 0: whole records */
 };
 
-/* A frame that is all head. */
-static void
-send_head(struct port *port, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns, bool wake)
-{
-    frame->data_len = (uint16_t)size_bytes;
-    frame->pkt_len = frame->data_len;
-    port_send(port, frame, now_ns, wake);
-}
-
-void
-send_frame(struct node *node, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns)
-{
-    send_head(&node->ports[peer], frame, size_bytes, now_ns, true);
-}
-
 void
 send_message(struct node *node, struct node_log *log, const struct message *message)
 {

@@ -15,6 +15,7 @@
 #ifndef NODE_STATE_H
 #define NODE_STATE_H
 
+#include <assert.h>
 #include <stdatomic.h>
 
 #include <rte_ring.h>
@@ -102,6 +103,20 @@ struct pending_ring {
     struct pending *items;
     uint32_t mask, head, tail;
 };
+
+static inline bool
+pending_room(const struct pending_ring *ring)
+{
+    return ring->tail - ring->head <= ring->mask;
+}
+
+static inline void
+pending_push(struct pending_ring *ring, const struct pending *pending)
+{
+    assert(pending_room(ring));
+    ring->items[ring->tail++ & ring->mask] = *pending;
+    __builtin_prefetch(&ring->items[ring->tail & ring->mask], 1);
+}
 
 /* What a fragment says it is of. Compared byte by byte, so without holes. */
 struct assembly_key {
@@ -481,8 +496,10 @@ record_id(const struct record *record)
     return (struct entry_id){record->producer, record->producer_seq, record->epoch};
 }
 
-/* node.c */
+/* look.c */
 uint64_t node_now_ns(const struct node *node);
+
+/* node.c */
 struct log_settings {
     const char *name;
     struct log_rules rules;
@@ -497,15 +514,13 @@ enum cairn_error node_welcome(struct node *node, uint8_t seat, const struct snap
 uint64_t node_hold_max_ns(const struct node *node);
 struct node_log *node_log_create(struct node *node, uint32_t id, const struct log_settings *settings, bool recovering);
 void node_log_free(struct node_log *log);
-/* entries: a power of two. false: out of memory. */
-bool pending_ring_init(struct pending_ring *ring, uint32_t entries);
+/* events.c */
 void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
+/* look.c */
 /* Where an entry stands on the trunk or branch, looked for from there on; 0: nowhere. A walk. */
 uint64_t node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from);
 struct node_log *node_find_log(const struct node *node, uint32_t id);
-void node_activate(struct node *node, struct node_log *log);
-void node_touch(struct node *node, struct node_log *log);
 /* What is agreed on stands in the catalog: nobody's clients read or write there. */
 static inline bool
 log_is_closed_to(const struct node_log *log, const struct attachment *attachment)
@@ -519,6 +534,14 @@ bool node_is_member(const struct node *node, const struct node_log *log);
 /* Who may serve where this node does not: the leader, else a member in reach, else any. */
 uint8_t node_to_ask(const struct node *node, const struct node_log *log);
 uint8_t node_needs(const struct node_log *log);
+
+/* due.c */
+void node_activate(struct node *node, struct node_log *log);
+void node_touch(struct node *node, struct node_log *log);
+/* It has rested: heartbeats come at their own rate again. */
+void node_wake_up(struct node *node, uint64_t now_ns);
+
+/* room.c */
 uint32_t segments_free(const struct node *node);
 bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
 /* What stands on a branch comes again by the trunk before the branch can go: is there room for both? */
@@ -565,14 +588,30 @@ void digest_over(struct node_log *log, const struct stretch *stretch);
 /* receive.c */
 /* Reads lengths and identities of the batch's records and checks their checksums. */
 bool batch_read(struct batch *batch, const uint8_t *records, const struct block *block);
+bool node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
+
+/* frames.c */
+void send_head(struct port *port, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns, bool wake);
+void send_frame(struct node *node, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns);
+
+/* unsent.c */
+bool node_has_unsent(const struct node *node, const struct node_log *log);
+
+/* reassess.c */
+/* How long the log waits before it campaigns, by how this node does. */
+void set_patience(const struct node *node, struct node_log *log, uint64_t now_ns);
 /* Tells the core that its leader lives, where a heartbeat without a row for this log says so. */
 void leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns);
-bool node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
+void node_reassess(struct node *node, uint64_t now_ns);
+void log_reassess(struct node *node, struct node_log *log);
+
+/* status.c */
+void status_publish(struct node_log *log);
+void status_read(const struct node_log *log, struct log_status *out);
 
 /* send.c */
 /* The part of a block that a stretch is. */
 struct block block_part(const struct stretch *stretch);
-void send_frame(struct node *node, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns);
 void send_message(struct node *node, struct node_log *log, const struct message *message);
 void send_entries(struct node *node, struct node_log *log, uint64_t now_ns);
 void send_lent(struct node *node, struct node_log *log);
@@ -582,16 +621,32 @@ void send_heartbeats(struct node *node, uint64_t now_ns);
 
 /* requests.c */
 uint32_t requests_turn(struct node *node, uint64_t now_ns);
+
+/* pending.c */
+/* entries: a power of two. false: out of memory. */
+bool pending_ring_init(struct pending_ring *ring, uint32_t entries);
+void answer_kept(struct node *node, struct node_log *log, struct pending *pending, uint32_t incarnation, uint64_t seq,
+                 bool repeated);
+/* Up to where the trunk is settled for whoever asked for that level. */
+uint64_t settled_lsn(const struct node_log *log, enum cairn_ack ack);
 void pending_committed(struct node *node, struct node_log *log);
 void pending_relax(struct node *node, struct node_log *log);
 void pending_deposed(struct node *node, struct node_log *log);
+void pending_held(struct node *node, struct node_log *log);
+void pending_fail(struct node *node, struct node_log *log);
+
+/* answers.c */
 /* Requests of the client's that have an answer coming. */
 uint32_t answers_owed(const struct attachment *attachment);
 bool answer_put(struct node *node, uint8_t attachment, uint32_t serial, const struct answer *answer,
                 const struct record *record);
-
-void pending_held(struct node *node, struct node_log *log);
-void pending_fail(struct node *node, struct node_log *log);
+struct answer answer_to(const struct node *node, const struct node_log *log, uint64_t token, enum cairn_error error);
+void answer_error(struct node *node, struct node_log *log, const struct attachment *attachment, uint64_t token,
+                  enum cairn_error error);
+void answer_trunk(struct node *node, struct node_log *log, const struct pending *pending, bool repeated);
+void answer_appended(struct node *node, struct node_log *log, const struct pending *pending);
+void answer_branch(struct node *node, struct node_log *log, const struct pending *pending, uint32_t incarnation,
+                   uint64_t seq, bool repeated);
 
 /* durable.c */
 bool durable_init(const struct node *node, struct node_log *log);
@@ -607,8 +662,14 @@ void durable_tail(struct node *node, struct node_log *log, uint64_t now_ns);
 void durable_tick(struct node *node, uint64_t now_ns);
 /* Towards a stop: writes what is to be written, the ends last. true: all of it is held. */
 bool durable_settle(struct node *node, uint64_t now_ns);
+
+/* held.c */
+cairn_node_set written_branches(const struct node_log *log);
 /* The place in the journal that the branches held here begin at; `none` where nothing of them is there. */
 uint64_t durable_branches_place(const struct node_log *log, uint64_t none);
+uint64_t durable_held_lsn(const struct node_log *log);
+
+/* space.c */
 /* What was let in takes its part of the journal, until it is written. */
 void durable_claim_some(struct node *node, struct node_log *log, size_t size_bytes);
 static inline void
@@ -620,9 +681,10 @@ durable_claim(struct node *node, struct node_log *log, size_t size_bytes)
 /* May entries of that size be let in? What the catalog says counts as order, whoever gives it. */
 enum journal_space durable_space(const struct node *node, const struct node_log *log, size_t size_bytes,
                                  enum journal_use use);
-uint64_t durable_held_lsn(const struct node_log *log);
+/* So much of what was let in is written. */
+void unclaim(struct node *node, struct node_log *log, uint64_t size_bytes);
 
-/* old.c */
+/* index.c */
 bool index_init(struct log_index *index);
 void index_fini(struct log_index *index);
 void index_note(struct log_index *index, uint64_t lsn, uint64_t place);
@@ -631,6 +693,10 @@ void index_truncate(struct log_index *index, uint64_t from_lsn);
 uint32_t index_find(const struct log_index *index, uint64_t lsn);
 bool index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts, uint32_t cuts_count,
                 uint64_t last_lsn);
+/* The segment leaves memory: the trunk may begin behind it. */
+void note_cut(struct log_index *index, const struct segment *segment);
+
+/* excerpts.c */
 bool excerpts_init(struct node *node);
 /* Those that hold no segment now. */
 uint32_t excerpts_idle(const struct node *node);
@@ -639,10 +705,12 @@ void excerpt_done(struct node *node, const struct disk_done *done);
 /* Where lsn, which is committed, can be read now: the trunk, or what was read from disk. NULL: it is being read. */
 const struct store *trunk_at(struct node *node, struct node_log *log, uint64_t lsn);
 
+/* index.c */
 /* Where to look from for the trunk's first entry with that clock or a later one: no such entry is before, and not many
  * others are behind. Entries of branches come with the clock of when they were accepted, so those that follow need not
  * be later. */
 uint64_t trunk_since(const struct node_log *log, uint64_t hlc);
+/* evict.c */
 /* Gives up memory of what is on disk, while there is little left. */
 void evict(struct node *node);
 /* Gives up the oldest segment of what is committed and held. false: nothing can go. */
@@ -663,9 +731,13 @@ uint64_t checkpoint_file(const struct checkpoint_head *head);
 enum cairn_error checkpoint_load(struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head,
                                  uint64_t *from_place, char *detail, size_t detail_bytes);
 
-/* restore.c */
+/* restore_catalog.c */
 /* What the catalog says up to lsn is in force. The worker is not polled yet. */
 void restore_catalog(struct node *node, uint64_t lsn);
+/* The same in steps: from *next on. */
+void catalog_up_to(struct node *node, uint64_t *next, uint64_t lsn);
+
+/* restore.c */
 enum cairn_error restore(struct node *node, char *detail, size_t detail_bytes);
 
 /* readers.c */
@@ -688,14 +760,16 @@ void attachment_leave(struct attachment *attachment);
 void attachment_free(struct attachment *attachment);
 void attachments_reap(struct node *node);
 
-/* control.c */
+/* snapshot.c */
 struct snapshot *snapshot_publish(struct node *node, struct snapshot *next);
 void snapshot_retire(struct snapshot *former);
 struct snapshot *snapshot_copy(const struct node *node);
 
+/* keep.c */
 /* Keeps the life that begins, with where its journal goes on. begun: from now on it may promise something, and a start that
  * does not find its journal has forgotten. Not begun: what is there is the journal up to it, whatever becomes of this start. */
 bool node_keep_life(struct node *node, bool begun, char *detail, size_t detail_bytes);
+/* begin.c */
 /* The logs of a numbered life. The worker hears nothing meanwhile. */
 enum cairn_error node_begin(struct node *node, const struct identity *identity, char *detail, size_t detail_bytes);
 
@@ -715,11 +789,5 @@ void adopt_snapshot(struct node *node, uint64_t now_ns);
 uint64_t node_deadline_ns(void *context);
 bool node_waits(void *context);
 void node_bells(void *context, struct doorbells *out);
-bool node_has_unsent(const struct node *node, const struct node_log *log);
-void node_wake_up(struct node *node, uint64_t now_ns);
-void node_reassess(struct node *node, uint64_t now_ns);
-void log_reassess(struct node *node, struct node_log *log);
-void status_publish(struct node_log *log);
-void status_read(const struct node_log *log, struct log_status *out);
 
 #endif

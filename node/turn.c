@@ -17,104 +17,6 @@
 /* What need not be looked at with every heartbeat is, where those come more often, once in so long. */
 #define REVIEW_EVERY_NS 9500000u
 
-static void
-mode_set(struct node *node, struct node_log *log, enum cairn_mode mode)
-{
-    struct mode_inputs inputs = node_mode_inputs(node, log);
-    char reason[96];
-
-    if (mode == log->mode)
-        return;
-    mode_reason(&inputs, CAIRN_ACK_POLICY, reason, sizeof(reason));
-    node_event(node, EVENT_MODE_CHANGED, log, node->self, (uint8_t)log->mode, (uint8_t)mode, "%s%s", reason,
-               mode == CAIRN_MODE_MERGING ? ", branch entries to hand off" : "");
-    log->mode = mode;
-    status_publish(log);
-}
-
-void
-log_reassess(struct node *node, struct node_log *log)
-{
-    struct mode_inputs inputs = node_mode_inputs(node, log);
-
-    log->voters = core_members(log->core)->voters;
-    mode_set(node, log, mode_decide(&inputs));
-    pending_relax(node, log);
-}
-
-/* What kind of loss it looks like, by what those in reach say of whom they hear. Theirs is the word of their last
- * heartbeat: who is cut off along with this node may not have noticed yet. */
-static void
-tell_lost(struct node *node, uint8_t peer)
-{
-    const char *name = node->config.cluster->names[peer];
-    cairn_node_set bit = (cairn_node_set)1 << peer;
-    uint8_t witness = CAIRN_NODE_NONE;
-
-    for (uint8_t i = 0; i < node->nodes; i++) {
-        if (i != node->self && i != peer && (node->reach >> i & 1) && (node->detector.peers[i].hears & bit))
-            witness = i;
-    }
-    if (node->hears & bit)
-        node_event(node, EVENT_PARTITION_SUSPECTED, NULL, peer, 0, 0, "%s does not hear this node: one-way link", name);
-    else if (witness != CAIRN_NODE_NONE)
-        node_event(node, EVENT_PARTITION_SUSPECTED, NULL, peer, 0, 0, "%s is not heard, but %s said it hears it", name,
-                   node->config.cluster->names[witness]);
-    else
-        node_event(node, EVENT_PARTITION_SUSPECTED, NULL, peer, 0, 0, "%s is not heard, by nobody in reach", name);
-}
-
-static void
-tell_reach(struct node *node, cairn_node_set before)
-{
-    cairn_node_set all = node->present;
-    cairn_node_set lost = before & ~node->reach;
-
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (lost & ((cairn_node_set)1 << peer))
-            tell_lost(node, peer);
-    }
-    if (node->reach == all && before != all)
-        node_event(node, EVENT_HEALED, NULL, node->self, 0, 0, "reaching %d of %d", __builtin_popcount(all),
-                   __builtin_popcount(all));
-}
-
-/* How often as long as others a node waits to campaign that is worse off than they. */
-#define SICK_PATIENCE 4u
-
-static void
-set_patience(const struct node *node, struct node_log *log, uint64_t now_ns)
-{
-    bool sick = node->health.ailments != 0 && health_better_off(node, log, now_ns) != 0;
-
-    core_set_patience(log->core, node->sights.patience.wait_ns, sick ? SICK_PATIENCE : 1);
-}
-
-/* Whom this node reaches may have changed: the cores first, then the modes that follow. */
-void
-node_reassess(struct node *node, uint64_t now_ns)
-{
-    cairn_node_set before = node->reach;
-
-    node->hears = detector_hears(&node->detector);
-    node->reach = detector_reach(&node->detector);
-    if (before != node->reach) {
-        node->reach_changed_ns = now_ns;
-        tell_reach(node, before);
-    }
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        struct node_log *log = node->logs[i];
-
-        set_patience(node, log, now_ns);
-        if (before != node->reach)
-            core_reach(log->core, node->reach, now_ns, &log->sink);
-        leader_refresh(node, log, now_ns);
-        if (node_has_unsent(node, log))
-            node_activate(node, log);
-        log_reassess(node, log);
-    }
-}
-
 void
 adopt_snapshot(struct node *node, uint64_t now_ns)
 {
@@ -169,44 +71,6 @@ take_commands(struct node *node)
         taken++;
     }
     return taken;
-}
-
-static bool
-branches_unsent(const struct node *node, const struct node_log *log)
-{
-    uint64_t after;
-    uint32_t incarnation;
-    uint8_t leader;
-
-    for (cairn_node_set held = core_branches_held(log->core); held != 0; held &= held - 1) {
-        if (core_hand_off_window(log->core, (uint8_t)__builtin_ctz(held), &incarnation, &after, &leader))
-            return true;
-    }
-    for (uint8_t peer = 0; log->own->entries > 0 && peer < node->nodes; peer++) {
-        if (core_spread_window(log->core, peer, &after))
-            return true;
-    }
-    return false;
-}
-
-/* Something that may be sent now: to a follower, or of a branch. */
-bool
-node_has_unsent(const struct node *node, const struct node_log *log)
-{
-    uint64_t from, to;
-
-    if (log->lend_from_lsn != 0 || branches_unsent(node, log))
-        return true;
-    if (core_role(log->core) != ROLE_LEADER)
-        return false;
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self &&
-            (core_send_window(log->core, peer, &from, &to) || core_wants_base(log->core, peer) ||
-             core_wants_producers(log->core, peer)) &&
-            node->ports[peer].pool != NULL)
-            return true;
-    }
-    return false;
 }
 
 static void
@@ -366,17 +230,6 @@ publish_touched(struct node *node)
     node->status_due = false;
 }
 
-/* There is work again: the next heartbeat comes at the interval that belongs to it. */
-void
-node_wake_up(struct node *node, uint64_t now_ns)
-{
-    uint64_t next_ns = now_ns + node->detector.config.interval_ns;
-
-    node->worked_ns = now_ns;
-    if (node->heartbeat_ns > next_ns)
-        node->heartbeat_ns = next_ns;
-}
-
 /* Nobody is answered any more: what is held is enough. */
 static uint32_t
 settle(struct node *node, uint64_t now_ns)
@@ -455,52 +308,4 @@ node_deadline_ns(void *context)
     const struct node *node = context;
 
     return node->heartbeat_ns < node->suspect_ns ? node->heartbeat_ns : node->suspect_ns;
-}
-
-/* Sequence lock: odd while it is written. One writer. */
-void
-status_publish(struct node_log *log)
-{
-    uint32_t sequence = atomic_load_explicit(&log->status_sequence, memory_order_relaxed);
-    uint64_t lacks_lsn, lacks_term;
-
-    atomic_store_explicit(&log->status_sequence, sequence + 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    log->status = (struct log_status){
-        .role = core_role(log->core),
-        .mode = log->mode,
-        .leader = core_leader(log->core),
-        .recovering = core_recovering(log->core),
-        .failed = core_failed(log->core),
-        .stopped = core_stopped(log->core),
-        .reaches_all = core_reaches_all(log->core),
-        .held_lsn = durable_held_lsn(log),
-        .lacks_lsn = core_lacks(log->core, &lacks_lsn, &lacks_term) ? lacks_lsn : 0,
-        .term = core_term(log->core),
-        .commit_lsn = core_commit_lsn(log->core),
-        .last_lsn = core_last_lsn(log->core),
-        .first_lsn = log->base_lsn + 1,
-        .branch_entries = log->own->entries,
-        .merge = log->merge,
-        .digest = log->digest,
-        .recovery_lsn = core_recovery_lsn(log->core),
-        .members = *core_members(log->core),
-        .self = log->self,
-        .counters = log->counters,
-    };
-    atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&log->status_sequence, sequence + 2, memory_order_release);
-}
-
-void
-status_read(const struct node_log *log, struct log_status *out)
-{
-    uint32_t before, after;
-
-    do {
-        before = atomic_load_explicit(&log->status_sequence, memory_order_acquire);
-        *out = log->status;
-        atomic_thread_fence(memory_order_acquire);
-        after = atomic_load_explicit(&log->status_sequence, memory_order_relaxed);
-    } while ((before & 1) != 0 || before != after);
 }

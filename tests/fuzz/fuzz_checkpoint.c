@@ -1,7 +1,7 @@
 /* A node starts from a checkpoint and a journal of which whatever fields were changed, with checksums that match: it refuses, or
  * goes on, is read from, and nothing of it is outside of its memory. */
 /* fuzz: node/checkpoint.c:take,block_plausible,take_content,numbers_plausible,take_log,rows_bytes,log_bytes,places_plausible,is_usable,take_logs,checkpoint_read */
-/* fuzz: node/old.c:index_sane,index_load */
+/* fuzz: node/index.c:index_sane,index_load */
 /* fuzz-options: -detect_leaks=0 -len_control=0 */
 #include <stdlib.h>
 

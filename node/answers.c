@@ -1,0 +1,121 @@
+/* Answers to appends, and the room that is kept for them. */
+#include "state.h"
+
+#include "protocol.h"
+
+/* Room for one answer to each request that is not answered yet is kept free, whatever else is put there: so none is taken for which
+ * there is no such room, and no answer of a client that leaves the indices alone is ever without. */
+uint32_t
+answers_owed(const struct attachment *attachment)
+{
+    return attachment->in_flight + attachment->reads;
+}
+
+bool
+answer_put(struct node *node, uint8_t attachment_index, uint32_t serial, const struct answer *answer,
+           const struct record *record)
+{
+    struct attachment *attachment = node->attachments[attachment_index];
+    size_t record_size_bytes = record == NULL ? 0 : record_size(record);
+    struct answer *place;
+
+    if (attachment == NULL || attachment->serial != serial)
+        return true; /* the client has left */
+    /* Also where the client has made the indices such that there is no room: it alone is not answered. */
+    if (answer->type == ANSWER_APPEND && attachment->in_flight > 0)
+        attachment->in_flight--;
+    place = byte_ring_reserve(&attachment->channel.out, sizeof(*answer) + record_size_bytes);
+    if (place == NULL) {
+        node->counters.answers_lost += record == NULL;
+        return false;
+    }
+    *place = *answer;
+    place->size_bytes = (uint32_t)(sizeof(*answer) + record_size_bytes);
+    if (record != NULL)
+        memcpy(place + 1, record, record_size_bytes);
+    byte_ring_push(&attachment->channel.out, sizeof(*answer) + record_size_bytes);
+    doorbell_ring(&attachment->channel.out.shared->bell);
+    return true;
+}
+
+/* What an answer says of a repeat. */
+static uint8_t
+repeat_flags(bool repeated, const struct pending *pending)
+{
+    return (uint8_t)((repeated ? ANSWER_REPEATED : 0) | (repeated && pending->compared ? ANSWER_COMPARED : 0));
+}
+
+struct answer
+answer_to(const struct node *node, const struct node_log *log, uint64_t token, enum cairn_error error)
+{
+    uint8_t leader = log == NULL ? CAIRN_NODE_NONE : core_leader(log->core);
+    struct answer answer = {
+        .type = ANSWER_APPEND,
+        .error = (uint8_t)error,
+        .token = token,
+        .leader = log == NULL || leader != CAIRN_NODE_NONE ? leader : node_to_ask(node, log),
+        .origin = node->self,
+        .reached = (uint8_t)__builtin_popcount(node->reach),
+        .incarnation = node->incarnation,
+    };
+
+    /* Whoever was answered needs no more than there is. */
+    if (log != NULL && error != CAIRN_OK)
+        answer.needed = node_needs(log);
+    return answer;
+}
+
+void
+answer_error(struct node *node, struct node_log *log, const struct attachment *attachment, uint64_t token,
+             enum cairn_error error)
+{
+    struct answer answer = answer_to(node, log, token, error);
+
+    if (log != NULL)
+        log->counters.refused++;
+    answer_put(node, attachment->index, attachment->serial, &answer, NULL);
+}
+
+static void
+count_latency(const struct node *node, struct node_log *log, const struct pending *pending, uint8_t ack)
+{
+    uint32_t units = (uint32_t)(node->worker.now_ns >> TAKEN_SHIFT) - pending->taken;
+
+    latencies_add(&log->latencies, ack, (uint64_t)units << TAKEN_SHIFT);
+}
+
+void
+answer_trunk(struct node *node, struct node_log *log, const struct pending *pending, bool repeated)
+{
+    struct answer answer = answer_to(node, log, pending->token, CAIRN_OK);
+
+    answer.ack = pending->ack;
+    answer.flags = repeat_flags(repeated, pending);
+    answer.lsn = pending->unplaced ? 0 : pending->lsn;
+    answer.term = answer.lsn == 0 ? 0 : core_term_at(log->core, answer.lsn);
+    answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+}
+
+/* The first answer to an append. */
+void
+answer_appended(struct node *node, struct node_log *log, const struct pending *pending)
+{
+    count_latency(node, log, pending, pending->ack);
+    answer_trunk(node, log, pending, false);
+}
+
+void
+answer_branch(struct node *node, struct node_log *log, const struct pending *pending, uint32_t incarnation,
+              uint64_t seq, bool repeated)
+{
+    struct answer answer = answer_to(node, log, pending->token, CAIRN_OK);
+
+    if (!repeated)
+        count_latency(node, log, pending, CAIRN_ACK_LOCAL);
+    answer.ack = CAIRN_ACK_LOCAL;
+    answer.flags = (uint8_t)(ANSWER_ON_BRANCH | repeat_flags(repeated, pending));
+    answer.seq = seq;
+    answer.incarnation = incarnation;
+    answer.fork_lsn = core_commit_lsn(log->core);
+    answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+}

@@ -1,0 +1,78 @@
+/* A numbered life begins: what its disk holds is read, its logs are there, and its worker may take part. */
+#include "control.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <urcu/urcu-qsbr.h>
+
+#include "agree.h"
+
+static enum cairn_error
+create_catalog(struct node *node)
+{
+    struct log_settings settings = {.name = "_catalog",
+                                    .rules = {.policy = CAIRN_POLICY_CP, .deny = CAIRN_DENY_WRITES},
+                                    .voters = agreed_present(&node->control->replayed),
+                                    .durability = durability_default(node)};
+    struct node_log *log = node_log_create(node, CATALOG_LOG, &settings,
+                                           node->recovering && settings.durability == CAIRN_MEMORY);
+    struct snapshot *next = snapshot_copy(node);
+
+    if (log == NULL || next == NULL) {
+        free(next);
+        return CAIRN_NO_MEMORY;
+    }
+    next->logs[next->count].log = log;
+    next->logs[next->count++].rules = log->rules;
+    snapshot_retire(snapshot_publish(node, next));
+    return node_attach(node, &node->control->catalog);
+}
+
+/* The cluster goes on without what this node held; whoever decided that may want to look at it. */
+static enum cairn_error
+set_aside(struct node *node, char *detail, size_t detail_bytes)
+{
+    struct disk *disk = node->config.disk;
+    enum cairn_error error = disk == NULL ? CAIRN_OK : disk->operations->set_aside(disk, node->incarnation);
+
+    if (error != CAIRN_OK)
+        snprintf(detail, detail_bytes, "%s", disk->detail);
+    else
+        node->introduction.begun.discard = false;
+    return error;
+}
+
+enum cairn_error
+node_begin(struct node *node, const struct identity *identity, char *detail, size_t detail_bytes)
+{
+    enum cairn_error error;
+
+    assert(identity->life.number > 0 && node->snapshot->count == 0);
+    atomic_store_explicit(&node->introduction.phase, PHASE_BEGINNING, memory_order_release);
+    /* From now on the worker looks at nothing but that. */
+    urcu_qsbr_synchronize_rcu();
+    node->introduction.begun = *identity;
+    node->incarnation = node->codec.incarnation = identity->life.number;
+    node->codec.identity = identity_tag(&identity->cluster, &identity->life.id);
+    node->recovering = !identity->born;
+    node->forgotten = identity->forgotten;
+    /* No epoch of a former life comes again. */
+    node->lead_epoch = node->incarnation << 12 | 1;
+    agree_begin(node, identity);
+    error = create_catalog(node);
+    if (error != CAIRN_OK)
+        snprintf(detail, detail_bytes, "no memory for the catalog of logs");
+    if (error == CAIRN_OK && identity->discard)
+        error = set_aside(node, detail, detail_bytes);
+    if (error == CAIRN_OK && node->config.disk != NULL)
+        error = restore(node, detail, detail_bytes);
+    ends_merge(&node->ends, &node->introduction.begun);
+    if (error == CAIRN_OK && !node_keep_life(node, true, detail, detail_bytes))
+        error = CAIRN_IO;
+    if (error == CAIRN_OK)
+        atomic_store_explicit(&node->introduction.phase, PHASE_INSIDE, memory_order_release);
+    return error;
+}

@@ -1,0 +1,17 @@
+/* One frame to one peer. */
+#include "state.h"
+
+/* A frame that is all head. */
+void
+send_head(struct port *port, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns, bool wake)
+{
+    frame->data_len = (uint16_t)size_bytes;
+    frame->pkt_len = frame->data_len;
+    port_send(port, frame, now_ns, wake);
+}
+
+void
+send_frame(struct node *node, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns)
+{
+    send_head(&node->ports[peer], frame, size_bytes, now_ns, true);
+}

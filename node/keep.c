@@ -1,0 +1,12 @@
+/* The life that begins is kept before it promises anything. */
+#include "control.h"
+
+bool
+node_keep_life(struct node *node, bool begun, char *detail, size_t detail_bytes)
+{
+    struct identity *identity = &node->introduction.begun;
+
+    identity_begin(identity, node->began_place);
+    identity->begun = begun;
+    return node->config.keep == NULL || node->config.keep(node->config.keep_context, identity, detail, detail_bytes);
+}

@@ -1,0 +1,95 @@
+/* What can be seen of a node and its logs, without changing anything. */
+#include "state.h"
+
+uint64_t
+node_now_ns(const struct node *node)
+{
+    return node->config.time->monotonic_ns(node->config.time->context);
+}
+
+uint64_t
+node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from)
+{
+    struct cursor cursor = {.position = from};
+    struct stretch stretch;
+
+    while (store_look(store, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
+        const uint8_t *at = stretch.records;
+
+        for (uint32_t i = 0; i < stretch.count; i++) {
+            const struct record *record = (const struct record *)(const void *)at;
+
+            if (record->producer == id->producer && record->producer_seq == id->producer_seq &&
+                record->epoch == id->epoch)
+                return stretch.first + i;
+            at += record_size(record);
+        }
+        store_advance(&cursor, &stretch);
+    }
+    return 0;
+}
+
+struct node_log *
+node_find_log(const struct node *node, uint32_t id)
+{
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        if (node->logs[i]->id == id)
+            return node->logs[i];
+    }
+    return NULL;
+}
+
+struct mode_inputs
+node_mode_inputs(const struct node *node, const struct node_log *log)
+{
+    bool branch_pending = core_branch_pending(log->core), recovering = core_recovering(log->core);
+    cairn_node_set voters = core_members(log->core)->voters;
+
+    return (struct mode_inputs){
+        .policy = log->rules.policy,
+        .falls_to_cp = log->rules.falls_to_cp,
+        .nodes = (uint32_t)__builtin_popcount(voters),
+        .reached = (uint32_t)__builtin_popcount(node->reach & voters),
+        .branch_pending = branch_pending,
+        .recovering = recovering,
+    };
+}
+
+bool
+node_is_member(const struct node *node, const struct node_log *log)
+{
+    const struct members *members = core_members(log->core);
+
+    return !log->left && ((members->voters | members->learners) >> node->self & 1) != 0;
+}
+
+uint8_t
+node_to_ask(const struct node *node, const struct node_log *log)
+{
+    uint8_t leader = core_leader(log->core);
+    const struct members *members;
+    cairn_node_set others;
+
+    if (leader != CAIRN_NODE_NONE)
+        return leader;
+    members = core_members(log->core);
+    others = (members->voters | members->learners) & ~((cairn_node_set)1 << node->self);
+    if (node_is_member(node, log) || others == 0)
+        return CAIRN_NODE_NONE;
+    if (others & node->reach)
+        others &= node->reach;
+    return (uint8_t)__builtin_ctz(others);
+}
+
+/* How many nodes it takes for the log to go on. */
+uint8_t
+node_needs(const struct node_log *log)
+{
+    struct mode_inputs inputs = {
+        .policy = log->rules.policy,
+        .nodes = (uint32_t)__builtin_popcount(core_members(log->core)->voters),
+        .falls_to_cp = log->rules.falls_to_cp,
+    };
+
+    return (uint8_t)mode_needs(&inputs);
+}

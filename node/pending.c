@@ -1,0 +1,178 @@
+/* Appends that wait: for their commit, for the medium, for whoever leads next. */
+#include "state.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "protocol.h"
+
+/* Acknowledged on this node's word: at once, or when its disk holds what stands on the branch up to there. */
+void
+answer_kept(struct node *node, struct node_log *log, struct pending *pending, uint32_t incarnation, uint64_t seq,
+            bool repeated)
+{
+    uint64_t place = branch_place(incarnation, seq);
+
+    if (log->durable == NULL || place <= log->durable->held_branch) {
+        answer_branch(node, log, pending, incarnation, seq, repeated);
+        return;
+    }
+    pending->lsn = place;
+    pending->repeated = repeated;
+    pending_push(&log->durable->branch_pending, pending);
+}
+
+static void
+answer_up_to(struct node *node, struct node_log *log, struct pending_ring *ring, uint64_t lsn)
+{
+    while (ring->head != ring->tail) {
+        const struct pending *pending = &ring->items[ring->head & ring->mask];
+
+        if (pending->lsn > lsn)
+            return;
+        answer_appended(node, log, pending);
+        ring->head++;
+    }
+}
+
+/* Up to where entries are held as the level asks. */
+uint64_t
+settled_lsn(const struct node_log *log, enum cairn_ack ack)
+{
+    return ack == CAIRN_ACK_ALL ? core_all_lsn(log->core) : core_commit_lsn(log->core);
+}
+
+void
+pending_held(struct node *node, struct node_log *log)
+{
+    struct pending_ring *ring = &log->durable->branch_pending;
+
+    answer_up_to(node, log, &log->durable->local, log->durable->held_lsn);
+    while (ring->head != ring->tail) {
+        const struct pending *pending = &ring->items[ring->head & ring->mask];
+
+        if (pending->lsn > log->durable->held_branch)
+            return;
+        answer_branch(node, log, pending, branch_place_incarnation(pending->lsn), branch_place_seq(pending->lsn),
+                      pending->repeated);
+        ring->head++;
+    }
+}
+
+static void
+answer_unknown(struct node *node, struct node_log *log, struct pending_ring *ring)
+{
+    for (; ring->head != ring->tail; ring->head++) {
+        const struct pending *pending = &ring->items[ring->head & ring->mask];
+        struct answer answer = answer_to(node, log, pending->token, CAIRN_UNKNOWN);
+
+        answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+    }
+}
+
+/* The disk has failed: whether what was on its way there is held nobody can tell. */
+void
+pending_fail(struct node *node, struct node_log *log)
+{
+    answer_unknown(node, log, &log->durable->local);
+    answer_unknown(node, log, &log->durable->branch_pending);
+}
+
+void
+pending_committed(struct node *node, struct node_log *log)
+{
+    uint64_t commit_lsn = core_commit_lsn(log->core);
+    uint32_t kept = 0;
+
+    answer_up_to(node, log, &log->pending, commit_lsn);
+    answer_up_to(node, log, &log->pending_all, core_all_lsn(log->core));
+    pending_relax(node, log);
+    for (uint32_t i = 0; i < log->waits_count; i++) {
+        if (log->waits[i].lsn <= settled_lsn(log, (enum cairn_ack)log->waits[i].ack))
+            answer_trunk(node, log, &log->waits[i], true);
+        else
+            log->waits[kept++] = log->waits[i];
+    }
+    log->waits_count = kept;
+}
+
+/* A member was cut off, and the log goes on as `cp`: who asked for what the policy gives has that now, and hears it. */
+void
+pending_relax(struct node *node, struct node_log *log)
+{
+    struct pending_ring *ring = &log->pending_all;
+    struct mode_inputs inputs;
+    uint32_t kept = ring->head;
+
+    if (ring->head == ring->tail || !log->rules.falls_to_cp || core_role(log->core) != ROLE_LEADER)
+        return;
+    inputs = node_mode_inputs(node, log);
+    if (mode_policy_ack(&inputs, log->mode) != CAIRN_ACK_MAJORITY)
+        return;
+    for (uint32_t i = ring->head; i != ring->tail; i++) {
+        struct pending pending = ring->items[i & ring->mask];
+
+        if (pending.asked == CAIRN_ACK_POLICY && pending.lsn <= core_commit_lsn(log->core)) {
+            pending.ack = CAIRN_ACK_MAJORITY;
+            answer_appended(node, log, &pending);
+        } else {
+            ring->items[kept++ & ring->mask] = pending;
+        }
+    }
+    ring->tail = kept;
+}
+
+/* The branch sequence of a deposed leader's own uncommitted entry, or 0 where it was not kept. */
+static uint64_t
+branch_seq_of(struct node_log *log, uint64_t lsn)
+{
+    struct cursor cursor = {.position = lsn};
+    struct stretch stretch;
+
+    if (log->own->entries == 0 || !store_look(&log->trunk, &cursor, lsn, 1, SIZE_MAX, &stretch))
+        return 0;
+    return stretch.block->first_seq + stretch.index;
+}
+
+/* What the client hears of an append that its leader can no longer commit: where the policy keeps
+ * accepting, the entry is on the branch now, and that is all it asked for; otherwise nobody knows. */
+static void
+settle_deposed(struct node *node, struct node_log *log, struct pending *pending)
+{
+    bool keeps = log->rules.policy == CAIRN_POLICY_ADAPTIVE || log->rules.policy == CAIRN_POLICY_AP;
+    uint64_t seq = keeps && pending->asked <= CAIRN_ACK_LOCAL ? branch_seq_of(log, pending->lsn) : 0;
+    struct answer answer;
+
+    if (seq != 0 && (log->durable == NULL || pending_room(&log->durable->branch_pending))) {
+        answer_kept(node, log, pending, node->incarnation, seq, false);
+        return;
+    }
+    answer = answer_to(node, log, pending->token, CAIRN_UNKNOWN);
+    answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+}
+
+void
+pending_deposed(struct node *node, struct node_log *log)
+{
+    struct pending_ring *rings[] = {&log->pending, &log->pending_all,
+                                    log->durable == NULL ? NULL : &log->durable->local};
+
+    for (uint32_t i = 0; i < 3 && rings[i] != NULL; i++) {
+        for (; rings[i]->head != rings[i]->tail; rings[i]->head++)
+            settle_deposed(node, log, &rings[i]->items[rings[i]->head & rings[i]->mask]);
+    }
+    for (uint32_t i = 0; i < log->waits_count; i++) {
+        struct answer answer = answer_to(node, log, log->waits[i].token, CAIRN_UNKNOWN);
+
+        answer_put(node, log->waits[i].attachment, log->waits[i].serial, &answer, NULL);
+    }
+    log->waits_count = 0;
+}
+
+bool
+pending_ring_init(struct pending_ring *ring, uint32_t entries)
+{
+    ring->mask = entries - 1;
+    ring->items = malloc(entries * sizeof(*ring->items));
+    return ring->items != NULL;
+}

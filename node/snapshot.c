@@ -1,0 +1,40 @@
+/* What the control thread has decided, handed to the worker: by liburcu, as quiescent states (QSBR). */
+#include "control.h"
+
+#include <stdlib.h>
+
+#include <urcu/urcu-qsbr.h>
+
+struct snapshot *
+snapshot_copy(const struct node *node)
+{
+    struct snapshot *copy = malloc(sizeof(*copy));
+
+    if (copy != NULL)
+        *copy = *node->snapshot;
+    return copy;
+}
+
+/* Puts next in force, with the control lock held; returns the former one, for snapshot_retire(). */
+struct snapshot *
+snapshot_publish(struct node *node, struct snapshot *next)
+{
+    struct snapshot *before = node->snapshot;
+
+    next->version = before->version + 1;
+    rcu_assign_pointer(node->snapshot, next);
+    if (node->bell != NULL)
+        doorbell_ring(node->bell);
+    return before;
+}
+
+/* Frees a former snapshot once no worker can be looking at it. Never with the lock held: whoever
+ * waits for the lock may be the very thread that polls. */
+void
+snapshot_retire(struct snapshot *former)
+{
+    if (former == NULL)
+        return;
+    urcu_qsbr_synchronize_rcu();
+    free(former);
+}

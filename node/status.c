@@ -1,0 +1,52 @@
+/* What a log is like now, told by its worker to whoever asks, by a sequence lock. */
+#include "state.h"
+
+#include <string.h>
+
+/* Sequence lock: odd while it is written. One writer. */
+void
+status_publish(struct node_log *log)
+{
+    uint32_t sequence = atomic_load_explicit(&log->status_sequence, memory_order_relaxed);
+    uint64_t lacks_lsn, lacks_term;
+
+    atomic_store_explicit(&log->status_sequence, sequence + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    log->status = (struct log_status){
+        .role = core_role(log->core),
+        .mode = log->mode,
+        .leader = core_leader(log->core),
+        .recovering = core_recovering(log->core),
+        .failed = core_failed(log->core),
+        .stopped = core_stopped(log->core),
+        .reaches_all = core_reaches_all(log->core),
+        .held_lsn = durable_held_lsn(log),
+        .lacks_lsn = core_lacks(log->core, &lacks_lsn, &lacks_term) ? lacks_lsn : 0,
+        .term = core_term(log->core),
+        .commit_lsn = core_commit_lsn(log->core),
+        .last_lsn = core_last_lsn(log->core),
+        .first_lsn = log->base_lsn + 1,
+        .branch_entries = log->own->entries,
+        .merge = log->merge,
+        .digest = log->digest,
+        .recovery_lsn = core_recovery_lsn(log->core),
+        .members = *core_members(log->core),
+        .self = log->self,
+        .counters = log->counters,
+    };
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&log->status_sequence, sequence + 2, memory_order_release);
+}
+
+void
+status_read(const struct node_log *log, struct log_status *out)
+{
+    uint32_t before, after;
+
+    do {
+        before = atomic_load_explicit(&log->status_sequence, memory_order_acquire);
+        *out = log->status;
+        atomic_thread_fence(memory_order_acquire);
+        after = atomic_load_explicit(&log->status_sequence, memory_order_relaxed);
+    } while ((before & 1) != 0 || before != after);
+}

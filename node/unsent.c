@@ -1,0 +1,40 @@
+/* Does a log have anything that a peer has not been sent? */
+#include "state.h"
+
+static bool
+branches_unsent(const struct node *node, const struct node_log *log)
+{
+    uint64_t after;
+    uint32_t incarnation;
+    uint8_t leader;
+
+    for (cairn_node_set held = core_branches_held(log->core); held != 0; held &= held - 1) {
+        if (core_hand_off_window(log->core, (uint8_t)__builtin_ctz(held), &incarnation, &after, &leader))
+            return true;
+    }
+    for (uint8_t peer = 0; log->own->entries > 0 && peer < node->nodes; peer++) {
+        if (core_spread_window(log->core, peer, &after))
+            return true;
+    }
+    return false;
+}
+
+/* Something that may be sent now: to a follower, or of a branch. */
+bool
+node_has_unsent(const struct node *node, const struct node_log *log)
+{
+    uint64_t from, to;
+
+    if (log->lend_from_lsn != 0 || branches_unsent(node, log))
+        return true;
+    if (core_role(log->core) != ROLE_LEADER)
+        return false;
+    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+        if (peer != node->self &&
+            (core_send_window(log->core, peer, &from, &to) || core_wants_base(log->core, peer) ||
+             core_wants_producers(log->core, peer)) &&
+            node->ports[peer].pool != NULL)
+            return true;
+    }
+    return false;
+}
