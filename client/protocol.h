@@ -56,7 +56,8 @@ struct answer {
     uint8_t ack;   /* enum cairn_ack: what was given */
     uint8_t flags;
     uint64_t token;
-    uint64_t lsn, term, seq, fork_lsn, hlc; /* of an END: lsn read up to, fork_lsn committed when it
+    uint64_t lsn, term, seq, fork_lsn,
+        hlc; /* seq of CAIRN_PRODUCER_EVICTED: no producer at or below is taken as new. Of an END: lsn read up to, fork_lsn committed when it
                                              * began, or when it last found entries to have left a branch; hlc: what
                                              * was committed longer ago, in ns, is shown; UINT64_MAX: nobody knows */
     uint32_t incarnation;

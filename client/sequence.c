@@ -37,6 +37,18 @@ release(struct session *session)
         session->next = session->head;
 }
 
+/* Others' clocks may be ahead of this one, so what they have brought a log to forget may be above what this one makes. */
+static uint64_t
+new_name(const struct session *session)
+{
+    uint64_t producer = session->config.renew(session->config.connect_context);
+
+    if (producer > session->producer_floor)
+        return producer;
+    return (((session->producer_floor >> PRODUCER_TIME_SHIFT) + 1) << PRODUCER_TIME_SHIFT) |
+           (producer & PRODUCER_NOISE_MASK);
+}
+
 /* From this entry on, its producer's go by a new one's names. Only where the entry certainly was not taken and nothing
  * more is under way of it: then what is under way of those behind, wherever that is, never can be taken, since one is
  * missing before it for good. */
@@ -44,7 +56,7 @@ static void
 rename_from(struct session *session, uint64_t index, uint64_t producer)
 {
     assert(!session->fixed);
-    session->config.producer = session->config.renew(session->config.connect_context);
+    session->config.producer = new_name(session);
     session->next_seq = 1;
     for (uint64_t i = index; i < session->tail; i++) {
         struct slot *slot = slot_at(session, i);

@@ -11,6 +11,8 @@
 #define ATTEMPT_NS 150000000u
 #define LOOK_NS 2000000u
 #define ELSEWHERE_NS 1000000000u
+/* A name that there cannot be yet is tried again so much later. */
+#define EARLY_NS 20000000u
 
 uint64_t
 session_now_ns(const struct session *session)
@@ -32,7 +34,8 @@ session_new_producer(void)
     clock_gettime(CLOCK_REALTIME, &time);
     if (getrandom(&noise, sizeof(noise), 0) != (ssize_t)sizeof(noise))
         noise = (uint32_t)time.tv_nsec;
-    return (((uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000) << 21) | (noise & 0x1fffff);
+    return (((uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000) << PRODUCER_TIME_SHIFT) |
+           (noise & PRODUCER_NOISE_MASK);
 }
 
 static uint64_t
@@ -177,6 +180,14 @@ final_refusal(const struct session *session, enum cairn_error error)
     }
 }
 
+/* It stands right above the highest that a node would forget, which may be the highest that there can be at this moment. */
+static bool
+named_by_floor(const struct session *session, uint64_t producer)
+{
+    return session->producer_floor != 0 &&
+           producer >> PRODUCER_TIME_SHIFT == (session->producer_floor >> PRODUCER_TIME_SHIFT) + 1;
+}
+
 /* The node is on the lesser side of a cut. */
 static bool
 is_cut_off(const struct session *session, const struct cairn_result *result)
@@ -226,7 +237,11 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
     if (epoch != session->epoch)
         return;
     slot->result = *result;
-    if (result->error == CAIRN_PRODUCER_EVICTED || result->error == CAIRN_MISMATCH)
+    if (result->error == CAIRN_PRODUCER_EVICTED && result->seq > session->producer_floor)
+        session->producer_floor = result->seq;
+    if (result->error == CAIRN_INVALID && named_by_floor(session, slot->producer))
+        send_anew(session, at_ns + EARLY_NS);
+    else if (result->error == CAIRN_PRODUCER_EVICTED || result->error == CAIRN_MISMATCH)
         lost_name(session, index, result->error, at_ns);
     else if (others_may(session, slot, result, at_ns))
         go_elsewhere(session, index, at_ns + BACKOFF_NS);

@@ -11,6 +11,9 @@
 #define INDEX_BITS 40u
 #define INDEX_MASK ((1ull << INDEX_BITS) - 1)
 #define EPOCH_MASK 0xffffffu
+/* Of a producer's id: milliseconds above, noise below. */
+#define PRODUCER_TIME_SHIFT 21u
+#define PRODUCER_NOISE_MASK ((1ull << PRODUCER_TIME_SHIFT) - 1)
 
 enum slot_state { SLOT_QUEUED, SLOT_SENT, SLOT_DONE };
 
@@ -46,6 +49,7 @@ struct session {
     uint32_t mask;
     uint64_t head, out, next, tail; /* entries [head, tail); told up to out; those before next are sent */
     uint64_t next_seq;
+    uint64_t producer_floor; /* no producer at or below is taken as a new one, as a node has said; 0: none has */
     uint64_t bytes;
     uint64_t retry_ns, heard_ns, looked_ns, dialled_ns;
     uint32_t allowed;    /* in flight: one while things are refused */

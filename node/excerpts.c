@@ -13,6 +13,8 @@
 #include "state.h"
 
 #define HAND_AWAY_EVERY_NS 1000000000u
+/* So long it is kept for whom it was read for. */
+#define WAITED_FOR_NS 50000000u
 
 bool
 excerpts_init(struct node *node)
@@ -59,7 +61,14 @@ holds(const struct excerpt *excerpt, const struct node_log *log, uint64_t lsn)
            lsn <= excerpt->store.last && excerpt->truncations == log->durable->truncations;
 }
 
-/* The one to be given up: free, or longest not looked at. NULL: all are being read. */
+/* Whom it was read for has its turn first, unless that one is gone. */
+static bool
+is_waited_for(const struct node *node, const struct excerpt *excerpt)
+{
+    return excerpt->ready_ns != 0 && node->worker.now_ns - excerpt->ready_ns < WAITED_FOR_NS;
+}
+
+/* The one to be given up: free, or longest not looked at. NULL: all are being read, or waited for. */
 static struct excerpt *
 excerpt_place(struct node *node)
 {
@@ -70,7 +79,8 @@ excerpt_place(struct node *node)
 
         if (excerpt->state == EXCERPT_FREE)
             return excerpt;
-        if (excerpt->state == EXCERPT_READY && (oldest == NULL || excerpt->used < oldest->used))
+        if (excerpt->state == EXCERPT_READY && !is_waited_for(node, excerpt) &&
+            (oldest == NULL || excerpt->used < oldest->used))
             oldest = excerpt;
     }
     return oldest;
@@ -141,6 +151,8 @@ trunk_at(struct node *node, struct node_log *log, uint64_t lsn)
     for (uint32_t i = 0; i < EXCERPTS_MAX; i++) {
         if (holds(&node->excerpts[i], log, lsn)) {
             node->excerpts[i].used = ++node->excerpts_used;
+            if (lsn >= node->excerpts[i].wanted_lsn)
+                node->excerpts[i].ready_ns = 0;
             return &node->excerpts[i].store;
         }
     }
@@ -289,6 +301,7 @@ excerpt_done(struct node *node, const struct disk_done *done)
             log->durable->damaged_lsn = 0;
         excerpt->state = EXCERPT_READY;
         excerpt->used = ++node->excerpts_used;
+        excerpt->ready_ns = node->worker.now_ns;
         node_activate(node, log);
         return;
     }

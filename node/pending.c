@@ -6,6 +6,50 @@
 
 #include "protocol.h"
 
+bool
+waits_room(const struct node_log *log, const struct attachment *attachment)
+{
+    uint32_t kept = attachment->administrator ? 0 : WAITS_KEPT;
+
+    assert(log->waits_count <= WAITS_MAX);
+    return log->waits_count < WAITS_MAX - kept && attachment->waits < WAITS_EACH;
+}
+
+void
+waits_push(struct node *node, struct node_log *log, const struct pending *pending)
+{
+    assert(log->waits_count < WAITS_MAX);
+    node->attachments[pending->attachment]->waits++;
+    log->waits[log->waits_count++] = *pending;
+}
+
+static void
+waits_end(struct node *node, const struct pending *pending)
+{
+    struct attachment *attachment = node->attachments[pending->attachment];
+
+    assert(attachment != NULL && attachment->serial == pending->serial && attachment->waits > 0);
+    attachment->waits--;
+}
+
+void
+waits_drop(struct node *node, const struct attachment *attachment)
+{
+    for (uint32_t i = 0; i < node->logs_count && attachment->waits > 0; i++) {
+        struct node_log *log = node->logs[i];
+        uint32_t kept = 0;
+
+        for (uint32_t j = 0; j < log->waits_count; j++) {
+            if (log->waits[j].attachment == attachment->index)
+                waits_end(node, &log->waits[j]);
+            else
+                log->waits[kept++] = log->waits[j];
+        }
+        log->waits_count = kept;
+    }
+    assert(attachment->waits == 0);
+}
+
 /* Acknowledged on this node's word: at once, or when its disk holds what stands on the branch up to there. */
 void
 answer_kept(struct node *node, struct node_log *log, struct pending *pending, uint32_t incarnation, uint64_t seq,
@@ -88,10 +132,12 @@ pending_committed(struct node *node, struct node_log *log)
     answer_up_to(node, log, &log->pending_all, core_all_lsn(log->core));
     pending_relax(node, log);
     for (uint32_t i = 0; i < log->waits_count; i++) {
-        if (log->waits[i].lsn <= settled_lsn(log, (enum cairn_ack)log->waits[i].ack))
+        if (log->waits[i].lsn <= settled_lsn(log, (enum cairn_ack)log->waits[i].ack)) {
+            waits_end(node, &log->waits[i]);
             answer_trunk(node, log, &log->waits[i], true);
-        else
+        } else {
             log->waits[kept++] = log->waits[i];
+        }
     }
     log->waits_count = kept;
 }
@@ -164,6 +210,7 @@ pending_deposed(struct node *node, struct node_log *log)
     for (uint32_t i = 0; i < log->waits_count; i++) {
         struct answer answer = answer_to(node, log, log->waits[i].token, CAIRN_UNKNOWN);
 
+        waits_end(node, &log->waits[i]);
         answer_put(node, log->waits[i].attachment, log->waits[i].serial, &answer, NULL);
     }
     log->waits_count = 0;

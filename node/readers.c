@@ -362,6 +362,16 @@ room_kept(const struct attachment *attachment)
     return owed > share ? owed : share;
 }
 
+/* Has its client room for what could not be given when it was looked for last? */
+static bool
+has_room(const struct node *node, const struct reader *reader)
+{
+    struct attachment *attachment = node->attachments[reader->attachment];
+
+    return attachment != NULL &&
+           byte_ring_room(&attachment->channel.out) >= reader->lacks_bytes + room_kept(attachment);
+}
+
 static bool
 emit_entry(struct node *node, struct reader *reader, const struct stretch *stretch, bool on_branch)
 {
@@ -382,9 +392,10 @@ emit_entry(struct node *node, struct reader *reader, const struct stretch *stret
     struct attachment *attachment = node->attachments[reader->attachment];
     const struct record *record = (const struct record *)(const void *)stretch->records;
 
-    if (attachment == NULL ||
-        byte_ring_room(&attachment->channel.out) < sizeof(answer) + record_size(record) + room_kept(attachment))
+    reader->lacks_bytes = sizeof(answer) + record_size(record);
+    if (!has_room(node, reader))
         return false;
+    reader->lacks_bytes = 0;
     /* What is taken here cannot be promised any more. */
     attachment->promises = 0;
     if (!answer_put(node, reader->attachment, reader->serial, &answer, record))
@@ -408,6 +419,9 @@ read_trunk(struct node *node, struct reader *reader)
     /* What the catalog says is in force on a node only when the node cannot forget it. */
     if (reader->log->id == CATALOG_LOG && last > durable_held_lsn(reader->log))
         last = durable_held_lsn(reader->log);
+    /* What nobody takes is not read from disk, where others have theirs read. */
+    if (reader->lacks_bytes != 0 && !has_room(node, reader))
+        return 0;
     while (given < ENTRIES_PER_TURN && reader->cursor.position <= last &&
            (store = trunk_at(node, reader->log, reader->cursor.position)) != NULL &&
            store_look(store, &reader->cursor, last, 1, SIZE_MAX, &stretch)) {
@@ -556,9 +570,13 @@ readers_turn(struct node *node, uint64_t now_ns)
 
     if (node->readers_used == 0)
         return 0;
+    /* Each is the first in its turn: there are few places to read old entries into. */
+    node->readers_first++;
     for (uint32_t i = 0; i < node->readers_end; i++) {
-        if (node->readers[i].used && !is_at_end(node, &node->readers[i], now_ns))
-            given += reader_turn(node, &node->readers[i], now_ns);
+        struct reader *reader = &node->readers[(node->readers_first + i) % node->readers_end];
+
+        if (reader->used && !is_at_end(node, reader, now_ns))
+            given += reader_turn(node, reader, now_ns);
     }
     return given;
 }

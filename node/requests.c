@@ -50,7 +50,10 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
     struct entry_id id = record_id(record);
 
     /* The core does not remember the places of all that it knows to be held. */
-    pending->lsn = accepted->lsn != 0 ? accepted->lsn : node_find_entry(&log->trunk, &id, 1);
+    pending->lsn = accepted->lsn;
+    if (pending->lsn == 0 &&
+        !search_entry(node, node->attachments[pending->attachment], log, false, &id, 1, &pending->lsn))
+        return false;
     if (refuse_other(node, log, pending, &log->trunk, pending->lsn, record))
         return true;
     /* Nor is all of the trunk in memory: it stands before what is. */
@@ -61,9 +64,9 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
         answer_trunk(node, log, pending, true);
         return true;
     }
-    if (log->waits_count == WAITS_MAX)
+    if (!waits_room(log, node->attachments[pending->attachment]))
         return false;
-    log->waits[log->waits_count++] = *pending;
+    waits_push(node, log, pending);
     return true;
 }
 
@@ -162,21 +165,25 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
 }
 
 /* The core remembers the places of a producer's last run alone. Where that is over, the branch is looked through: repeats
- * come in order, so from where the one before was found. */
-static void
-place_repeated(struct node_log *log, const struct entry_id *id, struct accepted *accepted)
+ * come in order, so from where the one before was found. false: not yet. */
+static bool
+place_repeated(struct node *node, struct attachment *attachment, struct node_log *log, const struct entry_id *id,
+               struct accepted *accepted)
 {
     struct found *found = &log->found;
     bool onward = found->id.producer == id->producer && found->id.epoch == id->epoch &&
                   found->id.producer_seq <= id->producer_seq;
-    uint64_t place = node_find_entry(&log->own->store, id, onward ? found->place : 1);
+    uint64_t place;
 
+    if (!search_entry(node, attachment, log, true, id, onward ? found->place : 1, &place))
+        return false;
     /* What is not there any more the trunk holds. */
     if (place == 0)
-        return;
+        return true;
     *found = (struct found){.id = *id, .place = place};
     accepted->seq = branch_place_seq(place);
     accepted->incarnation = branch_place_incarnation(place);
+    return true;
 }
 
 /* The same of what a branch is given again, which stands there, or on the trunk already. */
@@ -239,8 +246,8 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
         log_reassess(node, log);
         node_activate(node, log);
     } else {
-        if (accepted.seq == 0)
-            place_repeated(log, &id, &accepted);
+        if (accepted.seq == 0 && !place_repeated(node, node->attachments[pending->attachment], log, &id, &accepted))
+            return false;
         if (refuse_other_branch(node, log, pending, &accepted, record))
             return true;
     }
@@ -399,7 +406,7 @@ handle_member(struct node *node, struct attachment *attachment, const struct req
                               .asked = CAIRN_ACK_MAJORITY};
     enum cairn_error error = CAIRN_OK;
 
-    if ((log != NULL && log->waits_count == WAITS_MAX) || !may_promise(attachment))
+    if ((log != NULL && !waits_room(log, attachment)) || !may_promise(attachment))
         return false;
     attachment->promises--;
     attachment->in_flight++;
@@ -425,7 +432,7 @@ handle_member(struct node *node, struct attachment *attachment, const struct req
     if (pending.lsn <= core_commit_lsn(log->core))
         answer_trunk(node, log, &pending, false);
     else
-        log->waits[log->waits_count++] = pending;
+        waits_push(node, log, &pending);
     return true;
 }
 
@@ -502,6 +509,7 @@ static uint32_t SELDOM
 detach(struct node *node, struct attachment *attachment)
 {
     readers_drop(node, attachment->index);
+    waits_drop(node, attachment);
     node->attachments[attachment->index] = NULL;
     while (node->attachments_end > 0 && node->attachments[node->attachments_end - 1] == NULL)
         node->attachments_end--;

@@ -51,6 +51,8 @@
 #define CATCH_UP_FRAMES 2u
 #define IN_FLIGHT_MAX 8192u
 #define WAITS_MAX 1024u
+#define WAITS_KEPT 64u  /* of them, for administrators */
+#define WAITS_EACH 256u /* of one client's, of all logs together */
 #define ASSEMBLIES_PER_PEER 4u
 #define BATCH_RECORDS_MAX MESSAGE_ENTRIES_MAX
 #define CATALOG_LOG 0u
@@ -65,6 +67,15 @@ enum stopping { STOPPING_NOT, STOPPING_ASKED, STOPPING_SETTLED };
  * then the control thread frees it. */
 enum attachment_state { ATTACHMENT_NEW, ATTACHMENT_ATTACHED, ATTACHMENT_LEAVING, ATTACHMENT_GONE };
 
+/* The search for an entry that a client repeats: where it goes on, and how far it may in this turn. */
+struct search {
+    struct entry_id id;
+    uint64_t next; /* 0: none is under way */
+    uint64_t turn_ns;
+    uint32_t left, log;
+    bool on_branch;
+};
+
 struct attachment {
     struct byte_channel channel; /* the worker's end */
     _Atomic int state;
@@ -72,6 +83,8 @@ struct attachment {
     /* Requests taken and not yet answered for good, each with its last answer's room reserved: appends, and reads. How many more
      * may be taken before that room is counted anew. */
     uint32_t in_flight, reads, promises;
+    uint32_t waits; /* of in_flight: those in the waits of logs */
+    struct search search;
     uint8_t index;
     bool embedded; /* no other process has its memory */
     bool administrator;
@@ -156,6 +169,7 @@ struct reader {
     uint64_t max_lag_ns; /* 0: any will do */
     uint64_t since_hlc;  /* nothing is shown until the trunk has an entry of that clock; 0: all is shown */
     uint64_t lag_ns;     /* that it has, as it was opened */
+    size_t lacks_bytes;  /* of room at its client: nothing is looked for before there is so much; 0: it lacks nothing */
     struct cursor cursor;
     struct cursor branch_cursors[CAIRN_NODES_MAX]; /* by origin */
     struct request_session session;                /* at level session: what it waits for */
@@ -192,6 +206,7 @@ struct excerpt {
     struct disk_file file;
     bool opened;
     uint64_t first_lsn, wanted_lsn, truncations, used;
+    uint64_t ready_ns; /* and nobody has looked at it yet; 0: somebody has */
     uint32_t item, from_bytes;
 };
 
@@ -468,6 +483,8 @@ struct node {
     uint32_t attachments_end; /* none at or above */
     struct reader readers[READERS_MAX];
     uint32_t readers_used, readers_end; /* none is used at or above */
+    uint64_t searched_ns;               /* the turn in which a search was to go on in the next one */
+    uint32_t readers_first;             /* in this turn, counted on and on */
     struct assembly assemblies[CAIRN_NODES_MAX][ASSEMBLIES_PER_PEER];
     uint8_t *scratch;
     struct producer_row *producer_rows; /* producers_max, and a page: while one log's are sent or written */
@@ -629,11 +646,22 @@ void answer_kept(struct node *node, struct node_log *log, struct pending *pendin
                  bool repeated);
 /* Up to where the trunk is settled for whoever asked for that level. */
 uint64_t settled_lsn(const struct node_log *log, enum cairn_ack ack);
+/* Is there a place for one more that waits, of this client? */
+bool waits_room(const struct node_log *log, const struct attachment *attachment);
+void waits_push(struct node *node, struct node_log *log, const struct pending *pending);
+/* The client has left. */
+void waits_drop(struct node *node, const struct attachment *attachment);
 void pending_committed(struct node *node, struct node_log *log);
 void pending_relax(struct node *node, struct node_log *log);
 void pending_deposed(struct node *node, struct node_log *log);
 void pending_held(struct node *node, struct node_log *log);
 void pending_fail(struct node *node, struct node_log *log);
+
+/* search.c */
+/* *place: where the entry stands on the trunk, or on the own branch, looked for from there on; 0: nowhere in memory. false: the
+ * client's share of this turn is used up, the next one goes on from there. */
+bool search_entry(struct node *node, struct attachment *attachment, const struct node_log *log, bool on_branch,
+                  const struct entry_id *id, uint64_t from, uint64_t *place);
 
 /* answers.c */
 /* Requests of the client's that have an answer coming. */

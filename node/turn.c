@@ -285,7 +285,9 @@ node_waits(void *context)
 {
     const struct node *node = context;
 
-    return node->config.disk != NULL && journal_busy(&node->journal) && !node->journal_failed;
+    /* Nor does it sleep over a search that goes on. */
+    return (node->config.disk != NULL && journal_busy(&node->journal) && !node->journal_failed) ||
+           node->searched_ns == node->worker.now_ns;
 }
 
 /* A client of this process rings the lcore's own. */

@@ -342,6 +342,9 @@ struct accepted {
     uint32_t incarnation; /* that seq is of */
 };
 
+/* No producer with that id, or a lower one, is taken as a new one. */
+uint64_t core_producer_floor(const struct core *core);
+
 /* The leader takes one entry onto the trunk. CAIRN_OK: the caller stores its record at out->lsn
  * before anything else happens (not when out->repeated). CAIRN_AGAIN: the window is full or the own
  * branch comes first; offer it again. Others: refused. */

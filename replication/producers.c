@@ -362,6 +362,14 @@ producers_clear(struct producers *producers)
     producers->undo_head = producers->undo_tail = 0;
 }
 
+uint64_t
+core_producer_floor(const struct core *core)
+{
+    uint64_t trunk = core->producers.evicted_floor, branch = core->branch_producers.evicted_floor;
+
+    return trunk > branch ? trunk : branch;
+}
+
 /* No producer with a higher id was ever met. */
 uint64_t
 producers_highest(const struct producers *producers)

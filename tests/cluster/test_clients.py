@@ -10,8 +10,8 @@ import struct
 import subprocess
 import time
 
-from harness import BINARY, CALM, Cluster, check, is_gone, until
-from raw_client import APPEND, CANCEL, ENDED, MEMBER, PAGE, READ, RawClient, append_to_catalog, record
+from harness import BINARY, CALM, Cluster, check, is_gone, stop_process, until
+from raw_client import ANSWER, APPEND, CANCEL, ENDED, MEMBER, PAGE, READ, RawClient, append_to_catalog, record
 
 OK, FULL, NO_LOG, FORBIDDEN = 0, 10, 13, 28
 LOCAL, LINEARIZABLE, FOLLOW = 1, 4, 1
@@ -190,6 +190,80 @@ def test_ten_thousand_connections_keep_nobody_out():
                 check(cluster.cairn('status').status == 0)
                 serves(cluster)
         check(len(os.listdir(f'/proc/{cluster.pid("n1")}/fd')) < 150, 'descriptors are not let go')
+
+
+def test_names_of_the_future_shut_nobody_out():
+    """More producers than a log remembers, of ids as far ahead as they may be: who comes later is told from which name on."""
+    with a_cluster_of_one('k') as cluster:
+        first = (int(time.time() * 1000) + 24 * 3600 * 1000 - 30000) << 21
+        with RawClient(cluster, 'n1') as hostile:
+            log = hostile.number_of('k')
+            for i in range(8000):
+                hostile.put(APPEND, log, LOCAL, token=i, body=record(b'', first + i, 1))
+                while hostile.take():
+                    pass
+            until('all is taken', hostile.taken)
+        for lines in (1, 500):
+            rows = cluster.ok('append', 'k', '--json', stdin=b'mine\n' * lines).rows()
+            check(len(rows) == lines and all('lsn' in row for row in rows), rows[:3])
+
+
+def test_repeats_that_are_looked_for_keep_nobody_waiting():
+    """Each is looked for through two hundred thousand entries: another client's append does not wait until all have been."""
+    with Cluster(1, *CALM, '--memory-mib', 512) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        cluster.leader('k')
+        with RawClient(cluster, 'n1') as hostile, RawClient(cluster, 'n1') as other:
+            log, producer = hostile.number_of('k'), int(time.time() * 1000) << 21
+            cluster.ok('append', 'k', stdin=b'before\n' * 200000)
+            hostile.put(APPEND, log, LOCAL, token=0, body=record(b'first', producer, 1))
+            hostile.take_all(1)
+            cluster.ok('append', 'k', stdin=b'between\n')
+            # From now on only its last run is remembered.
+            hostile.put(APPEND, log, LOCAL, token=1, body=record(b'second', producer, 2))
+            hostile.take_all(1)
+            for token in range(64):
+                hostile.put(APPEND, log, LOCAL, token=token, body=record(b'first', producer, 1))
+            until('one is answered', lambda: hostile.answers_waiting() > 0)
+            other.put(APPEND, other.number_of('k'), LOCAL, token=7, body=record(b'other'))
+            check(other.take_all(1)[0][1] == OK)
+            waiting = hostile.answers_waiting() // ANSWER.size
+            check(waiting < 60, 'it waited until', waiting, 'repeats of another client had been looked for')
+            answers = hostile.take_all(64)
+            check({a[1] for a in answers} == {OK} and {a[3] for a in answers} == {answers[0][3]} and answers[0][3] > 0, answers[:3])
+
+
+def test_one_clients_repeats_leave_room_for_others_and_administrators():
+    with Cluster(3, *CALM) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        leader = cluster.leader('k')
+        away, other = [node for node in cluster.names if node != leader]
+        stop_process(cluster.pid(away))
+        with RawClient(cluster, leader) as hostile:
+            log, producer = hostile.number_of('k'), int(time.time() * 1000) << 21
+            # At level `all` nobody answers while one is stopped: so each repeat waits.
+            for token in range(1500):
+                hostile.put(APPEND, log, 3, token=token, body=record(b'one', producer, 1))
+            time.sleep(0.5)
+            removed = cluster.cairn('member', 'remove', away, '--log', 'k', limit_s=30)
+            check(removed.status == 0, removed.status, removed.out, removed.err)
+        os.kill(cluster.pid(away), signal.SIGCONT)
+
+
+def test_who_takes_nothing_keeps_nobody_from_old_entries():
+    """Sixteen readers of what is on disk only, by a client that takes no answers: another reads there as before."""
+    with Cluster(1, *CALM, '--durability', 'disk', '--memory-mib', 64) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        cluster.leader('k')
+        cluster.ok('append', 'k', stdin=b''.join(b'%06000d\n' % i for i in range(24000)))
+        with RawClient(cluster, 'n1') as hostile:
+            log = hostile.number_of('k')
+            for token in range(16):
+                hostile.put(READ, log, token=token, first=100 + 600 * token, last=2 ** 63)
+            until('there is no more room', lambda: hostile.answers_waiting() > hostile.ring_bytes // 2)
+            for first in (12, 3300, 5500):
+                done = cluster.cairn('read', 'k', '--from', first, '--to', first + 50, limit_s=30)
+                check(done.status == 0 and done.out.count(b'\n') == 51, first, done.status, done.err)
 
 
 def test_a_client_that_dies_leaves_nothing_behind():

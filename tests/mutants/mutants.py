@@ -301,7 +301,7 @@ MUTANTS = [
      "        tell_term(core, leader, now_ns, sink);\n", "        (void)tell_term;\n",
      "says nothing to the leader of a term that is over"),
     ("repeat-not-held", "node/requests.c",
-     "        if (accepted.seq == 0)\n            place_repeated(log, &id, &accepted);\n", "        (void)place_repeated;\n",
+     "        if (accepted.seq == 0 && !place_repeated(node, node->attachments[pending->attachment], log, &id, &accepted))\n            return false;\n", "        (void)place_repeated;\n",
      "acknowledges a repeat on a branch before what it repeats is held"),
     ("promise-forgotten", "replication/role.c",
      "    return is_as_far(term, last_lsn, last_term(core), core->last_lsn) &&\n           (core->promised_lsn == 0 || is_as_far(term, last_lsn, core->promised_term, core->promised_lsn));",
