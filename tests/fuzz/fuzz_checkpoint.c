@@ -9,6 +9,7 @@
 #include "crc32c.h"
 #include "input.h"
 #include "journal.h"
+#include "node/state.h"
 #include "world.h"
 
 /* So many lives later the world is made anew. */
@@ -185,12 +186,49 @@ live(void)
     cairn_disconnect(client);
 }
 
+/* The index of a log as a checkpoint has it: taken only where it rises, and is of what there is. */
+static void
+load_index(struct input *input)
+{
+    struct {
+        uint64_t lsn, place;
+    } items[8];
+    struct cut cuts[8];
+    uint32_t items_count = (uint32_t)draw(input, 1) % 9, cuts_count = (uint32_t)draw(input, 1) % 9;
+    uint64_t last_lsn = number(input);
+    struct log_index index = {0};
+
+    memset(items, 0, sizeof(items));
+    memset(cuts, 0, sizeof(cuts));
+    for (uint32_t i = 0; i < items_count; i++)
+        items[i].lsn = number(input);
+    for (uint32_t i = 0; i < cuts_count; i++)
+        cuts[i].first_lsn = number(input);
+    if (!index_init(&index))
+        abort();
+    if (index_load(&index, items, items_count, cuts, cuts_count, last_lsn)) {
+        for (uint32_t i = 0; i < items_count; i++) {
+            if (items[i].lsn > last_lsn || (i > 0 && items[i].lsn <= items[i - 1].lsn))
+                abort();
+        }
+        for (uint32_t i = 0; i < cuts_count; i++) {
+            if (cuts[i].first_lsn > last_lsn || (i > 0 && cuts[i].first_lsn <= cuts[i - 1].first_lsn))
+                abort();
+        }
+    }
+    index_fini(&index);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, size};
-    uint64_t what = draw(&input, 1) % 3;
+    uint64_t what = draw(&input, 1) % 4;
 
+    if (what == 3) {
+        load_index(&input);
+        return 0;
+    }
     if (inputs++ % INPUTS_PER_WORLD == 0)
         begin();
     disk_unshelve(node);

@@ -1,7 +1,7 @@
 /* Hostile messages to a core: whatever message_plausible() lets through must not trip an assertion, nor make a sum wrap
  * round. The input is a list of events: what a disk tells at a start, then messages with fields of its own, ticks, appends. */
 /* fuzz: replication/plausible.c */
-/* fuzz: replication/core.c:core_receive */
+/* fuzz: replication/dispatch.c:core_receive */
 /* fuzz: replication/restore.c:core_restore_base,terms_sane,core_restore_checkpoint,core_restore_commit,restore_run,core_stands,core_restore_entries,is_missing,core_restore_branch,core_restore_copy,core_restore_state,core_restore_end */
 /* fuzz-options: -len_control=0 */
 #include <stdlib.h>
