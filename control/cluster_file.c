@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cluster_values.h"
+#include "draft.h"
 #include "plain_text.h"
 
 #define GIVE_ANOTHER "give one with --cluster FILE or CAIRN_CLUSTER; 'cairn dev' makes one"
@@ -112,83 +113,24 @@ cluster_file_read(const char *path, char *text, size_t *text_bytes, struct clust
 }
 
 static bool
-write_all(int fd, const char *text, size_t text_bytes)
-{
-    size_t done_bytes = 0;
-
-    while (done_bytes < text_bytes) {
-        ssize_t done = write(fd, text + done_bytes, text_bytes - done_bytes);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        done_bytes += (size_t)done;
-    }
-    return fsync(fd) == 0;
-}
-
-static bool
 not_written(struct cluster_fault *fault, int error)
 {
     return cluster_fault_set(fault, whole_file, "what was there is as it was; mend that, and repeat",
-                             "cannot be written, by way of its name and .new: %s", strerror(error));
+                             "cannot be written, by way of a file beside it: %s", strerror(error));
 }
 
 bool
 cluster_file_draft(const char *path, const char *text, size_t text_bytes, char *draft, struct cluster_fault *fault)
 {
-    int fd, error;
-
-    if (snprintf(draft, PATH_MAX, "%s.new", path) >= PATH_MAX)
-        return not_written(fault, ENAMETOOLONG);
-    if (unlink(draft) != 0 && errno != ENOENT)
-        return not_written(fault, errno);
-    fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return not_written(fault, errno);
-    error = write_all(fd, text, text_bytes) ? 0 : errno;
-    if (close(fd) != 0 && error == 0)
-        error = errno;
-    if (error == 0)
-        return true;
-    unlink(draft);
-    return not_written(fault, error);
-}
-
-/* That the name is another file's is on disk, too, before anybody is told so. */
-static bool
-sync_directory_of(const char *path)
-{
-    char directory[PATH_MAX];
-    char *slash;
-    bool synced;
-    int fd;
-
-    snprintf(directory, sizeof(directory), "%s", path);
-    slash = strrchr(directory, '/');
-    if (slash == NULL)
-        snprintf(directory, sizeof(directory), ".");
-    else
-        slash[slash == directory] = '\0';
-    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    synced = fsync(fd) == 0;
-    close(fd);
-    return synced;
+    return draft_write(path, text, text_bytes, 0644, draft) || not_written(fault, errno);
 }
 
 bool
 cluster_file_publish(const char *path, const char *draft, struct cluster_fault *fault)
 {
-    if (rename(draft, path) != 0) {
-        int error = errno;
-
-        unlink(draft);
-        return not_written(fault, error);
-    }
-    if (!sync_directory_of(path))
+    if (!draft_publish(path, draft))
+        return not_written(fault, errno);
+    if (!draft_settle(path))
         return cluster_fault_set(fault, whole_file, "look at the disk, and repeat",
                                  "is written, but its directory is not on disk: %s", strerror(errno));
     return true;

@@ -1,7 +1,9 @@
 /* The cluster file: read whole, or refused by its place; written, read back, and only then put in place. */
 #include "../check.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -396,24 +398,60 @@ in_directory(char *directory, size_t directory_bytes)
     assert_non_null(mkdtemp(directory));
 }
 
+/* But for the two that every directory has. */
+static uint32_t
+names_in(const char *directory)
+{
+    DIR *listing = opendir(directory);
+    uint32_t names = 0;
+
+    assert_non_null(listing);
+    while (readdir(listing) != NULL)
+        names++;
+    closedir(listing);
+    return names - 2;
+}
+
 static void
 what_is_written_reads_back(void **state)
 {
     struct cluster_config config = full_config(), again;
-    char directory[64], path[96], draft[104], detail[512] = "";
-    struct stat status;
+    char directory[64], path[96], detail[512] = "";
 
     (void)state;
     in_directory(directory, sizeof(directory));
     snprintf(path, sizeof(path), "%s/cluster.yaml", directory);
-    snprintf(draft, sizeof(draft), "%s.new", path);
-    assert_int_equal(symlink("/etc/passwd", draft), 0); /* a leftover, or a trap */
     assert_int_equal(cluster_config_save(path, &config, detail, sizeof(detail)), CAIRN_OK);
     assert_int_equal(cluster_config_load(path, &again, detail, sizeof(detail)), CAIRN_OK);
     forget_places(&config);
     forget_places(&again);
     assert_memory_equal(&config, &again, sizeof(config));
-    assert_int_equal(lstat(draft, &status), -1);
+    assert_int_equal(names_in(directory), 1);
+    unlink(path);
+    rmdir(directory);
+}
+
+/* A node adopts what was agreed on while somebody writes the same file. */
+static void
+who_writes_at_the_same_time_has_a_draft_of_his_own(void **state)
+{
+    struct cluster_fault fault = {.what = ""};
+    char directory[64], path[96], drafts[2][PATH_MAX], text[CLUSTER_FILE_BYTES_MAX];
+    size_t text_bytes;
+
+    (void)state;
+    in_directory(directory, sizeof(directory));
+    snprintf(path, sizeof(path), "%s/cluster.yaml", directory);
+    assert_true(cluster_file_draft(path, "one\n", 4, drafts[0], &fault));
+    assert_true(cluster_file_draft(path, "two\n", 4, drafts[1], &fault));
+    assert_string_not_equal(drafts[0], drafts[1]);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(cluster_file_publish(path, drafts[i], &fault));
+        assert_true(cluster_file_read(path, text, &text_bytes, &fault));
+        assert_int_equal(text_bytes, 4);
+        assert_memory_equal(text, i == 0 ? "one\n" : "two\n", 4);
+    }
+    assert_int_equal(names_in(directory), 1);
     unlink(path);
     rmdir(directory);
 }
@@ -422,13 +460,11 @@ static void
 what_would_not_read_back_replaces_nothing(void **state)
 {
     struct cluster_config good = full_config(), wrong = good, again;
-    char directory[64], path[96], draft[104], detail[512] = "";
-    struct stat status;
+    char directory[64], path[96], detail[512] = "";
 
     (void)state;
     in_directory(directory, sizeof(directory));
     snprintf(path, sizeof(path), "%s/cluster.yaml", directory);
-    snprintf(draft, sizeof(draft), "%s.new", path);
     assert_int_equal(cluster_config_save(path, &good, detail, sizeof(detail)), CAIRN_OK);
     snprintf(wrong.directory, sizeof(wrong.directory), "/a\nb");
     assert_int_equal(cluster_config_save(path, &wrong, detail, sizeof(detail)), CAIRN_INVALID);
@@ -447,7 +483,7 @@ what_would_not_read_back_replaces_nothing(void **state)
     assert_non_null(strstr(detail, "would not read back"));
     assert_int_equal(cluster_config_load(path, &again, detail, sizeof(detail)), CAIRN_OK);
     assert_string_equal(again.directory, good.directory);
-    assert_int_equal(lstat(draft, &status), -1);
+    assert_int_equal(names_in(directory), 1);
     snprintf(path, sizeof(path), "%s/none/cluster.yaml", directory);
     assert_int_equal(cluster_config_save(path, &good, detail, sizeof(detail)), CAIRN_IO);
     assert_non_null(strstr(detail, "cannot be written"));
@@ -455,7 +491,7 @@ what_would_not_read_back_replaces_nothing(void **state)
     unlink(path);
     assert_int_equal(mkdir(path, 0700), 0);
     assert_int_equal(cluster_config_save(path, &good, detail, sizeof(detail)), CAIRN_IO);
-    assert_int_equal(lstat(draft, &status), -1);
+    assert_int_equal(names_in(directory), 1);
     rmdir(path);
     rmdir(directory);
 }
@@ -514,6 +550,7 @@ main(void)
         cmocka_unit_test(bytes_are_text),
         cmocka_unit_test(what_is_encoded_decodes_to_the_same),
         cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(who_writes_at_the_same_time_has_a_draft_of_his_own),
         cmocka_unit_test(what_would_not_read_back_replaces_nothing),
         cmocka_unit_test(a_refusal_is_one_line_that_names_place_and_mend),
         cmocka_unit_test(text_is_shown_in_one_line),
