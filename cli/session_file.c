@@ -5,41 +5,12 @@
 #include <unistd.h>
 
 #include "cli.h"
-
-/* The session's file is replaced by one beside it. false: the name has no room for that. */
-static bool
-draft_of(const char *path, char *draft, size_t draft_bytes)
-{
-    return snprintf(draft, draft_bytes, "%s.new", path) < (int)draft_bytes;
-}
+#include "draft.h"
 
 static int
 not_written(const char *path)
 {
     return cli_fail("session %s cannot be written: %s", path, strerror(errno));
-}
-
-/* Before anything is done that the session would have to remember. Nothing is made here: another command may be writing
- * the same file. */
-static int
-refuse_unwritable(const char *path)
-{
-    char draft[PATH_MAX], *slash;
-
-    if (!draft_of(path, draft, sizeof(draft))) {
-        errno = ENAMETOOLONG;
-        return not_written(path);
-    }
-    if (access(draft, W_OK) == 0)
-        return 0;
-    if (errno != ENOENT)
-        return not_written(path);
-    slash = strrchr(draft, '/');
-    if (slash == NULL)
-        snprintf(draft, sizeof(draft), ".");
-    else
-        slash[slash == draft] = '\0';
-    return access(draft, W_OK | X_OK) == 0 ? 0 : not_written(path);
 }
 
 /* Places of another cluster mean nothing here, whatever its nodes and logs are called. Where no node answers that shows by
@@ -62,14 +33,33 @@ belongs(const char *path, const struct cluster_config *cluster, struct cairn_tok
                     texts[1]);
 }
 
-/* Bytes of the first line, or so many of it as there is room for; 0: there are none, negative: errno says why. */
-static int
-read_line(int fd, char *line, size_t line_bytes)
+/* Bytes of the whole file, or as many of it as there is room for; negative: errno says why. */
+static ssize_t
+read_all(int fd, char *text, size_t room_bytes)
 {
-    ssize_t got = read(fd, line, line_bytes - 1);
+    size_t done_bytes = 0;
+    ssize_t got;
 
-    line[got < 0 ? 0 : got] = '\0';
-    return (int)got;
+    while ((got = read(fd, text + done_bytes, room_bytes - done_bytes)) > 0)
+        done_bytes += (size_t)got;
+    return got < 0 ? -1 : (ssize_t)done_bytes;
+}
+
+/* The file's one line. What was cut off, or has more behind it, may say other places than were written. */
+static int
+read_line(const char *path, int fd, char *line, size_t line_bytes)
+{
+    ssize_t got_bytes = read_all(fd, line, line_bytes);
+    size_t text_bytes;
+
+    if (got_bytes <= 0)
+        return cli_fail("session %s cannot be read: %s (remove it to begin a new one)", path,
+                        got_bytes == 0 ? "it is empty" : strerror(errno));
+    text_bytes = (size_t)got_bytes - 1;
+    if (memchr(line, '\n', (size_t)got_bytes) != line + text_bytes || memchr(line, '\0', text_bytes) != NULL)
+        return cli_fail("session %s cannot be read: it is not one whole line (remove it to begin a new one)", path);
+    line[text_bytes] = '\0';
+    return 0;
 }
 
 int
@@ -82,17 +72,15 @@ cli_session_load(const char *path, const struct cluster_config *cluster, const c
     if (fd < 0 && errno != ENOENT)
         return cli_fail("session %s cannot be read: %s (remove it to begin a new one)", path,
                         errno == EINVAL ? "it is not a regular file" : strerror(errno));
-    status = refuse_unwritable(path);
-    if (status != 0 || fd < 0) {
-        close(fd);
+    /* Before anything is done that the session would have to remember. */
+    status = draft_is_possible(path) ? 0 : not_written(path);
+    if (fd < 0)
         return status != 0 ? status : belongs(path, cluster, out);
-    }
-    status = read_line(fd, line, sizeof(line));
+    if (status == 0)
+        status = read_line(path, fd, line, sizeof(line));
     close(fd);
-    if (status <= 0)
-        return cli_fail("session %s cannot be read: %s (remove it to begin a new one)", path,
-                        status == 0 ? "it is empty" : strerror(errno));
-    line[strcspn(line, "\n")] = '\0';
+    if (status != 0)
+        return status;
     token = strchr(line, ' ');
     if (token != NULL)
         *token++ = '\0';
@@ -106,22 +94,12 @@ cli_session_load(const char *path, const struct cluster_config *cluster, const c
 int
 cli_session_save(const char *path, const char *log, const struct cairn_token *token)
 {
-    char text[CAIRN_TOKEN_TEXT_BYTES], temporary[PATH_MAX];
-    FILE *file;
-    bool written;
+    char text[CAIRN_TOKEN_TEXT_BYTES], line[CAIRN_NAME_BYTES + CAIRN_TOKEN_TEXT_BYTES + 2], draft[PATH_MAX];
+    int line_bytes;
 
     cairn_token_format(token, text, sizeof(text));
-    if (!draft_of(path, temporary, sizeof(temporary)))
-        return cli_fail("session %s: the name is too long", path);
-    file = fopen(temporary, "w");
-    written = file != NULL && fprintf(file, "%s %s\n", log, text) > 0;
-    if (file != NULL && fclose(file) != 0)
-        written = false;
-    if (!written || rename(temporary, path) != 0) {
-        int status = not_written(path);
-
-        unlink(temporary);
-        return status;
-    }
+    line_bytes = snprintf(line, sizeof(line), "%s %s\n", log, text);
+    if (!draft_write(path, line, (size_t)line_bytes, 0666, draft) || !draft_publish(path, draft) || !draft_settle(path))
+        return not_written(path);
     return 0;
 }

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -224,6 +225,58 @@ def test_a_session_that_cannot_be_kept_is_refused_before_anything_is_done():
         session = os.path.join(cluster.dir, 'session')
         cluster.ok('append', 'a', '--session', session, stdin=b'kept\n')
         check(cluster.ok('read', 'a', '--session', session).out == b'kept\n')
+
+
+def test_a_session_is_written_through_no_link_and_waits_for_no_pipe():
+    with tempfile.TemporaryDirectory() as place, Cluster(1) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        session, victim = os.path.join(place, 's'), os.path.join(place, 'victim')
+        with open(victim, 'w') as file:
+            file.write('precious')
+        traps = (os.mkfifo, lambda path: os.symlink(victim, path), lambda path: os.link(victim, path), os.mkdir)
+        for number, trap in enumerate(traps):
+            trap(session + '.new')
+            cluster.ok('append', 'k', '--session', session, stdin=b'x\n', limit_s=10)
+            check(cluster.ok('read', 'k', '--session', session, limit_s=10).out == b'x\n' * (number + 1))
+            check(stat.S_ISREG(os.lstat(session).st_mode) and sorted(os.listdir(place)) == ['s', 's.new', 'victim'], os.listdir(place))
+            check(open(victim).read() == 'precious', 'another file was written by way of a link')
+            os.rmdir(session + '.new') if trap is os.mkdir else os.unlink(session + '.new')
+
+
+def test_a_session_of_another_user_in_a_common_directory_is_refused_before_anything_is_done():
+    if os.geteuid() != 0:
+        print('      (skipped: not root, so there is no other user to be)')
+        return
+    with tempfile.TemporaryDirectory() as place, Cluster(1) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        os.chmod(place, 0o1777)
+        session = os.path.join(place, 's')
+        cluster.ok('append', 'k', '--session', session, stdin=b'x\n')
+        os.chmod(session, 0o644)
+        os.chmod(cluster.dir, 0o711)
+        os.chmod(cluster.file, 0o644)
+        refused = subprocess.run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', BINARY, 'append', 'k', '--session', session,
+                                  '--cluster', cluster.file], input=b'y\n', capture_output=True, timeout=20)
+        check(refused.returncode == 1 and b'cannot be written: Operation not permitted' in refused.stderr, refused)
+        check(os.listdir(place) == ['s'], os.listdir(place))
+
+
+def test_a_session_is_one_whole_line_or_none():
+    with tempfile.TemporaryDirectory() as place, Cluster(1) as cluster:
+        cluster.ok('log', 'create', 'k', '--policy', 'cp')
+        session = os.path.join(place, 's')
+        cluster.ok('append', 'k', '--session', session, stdin=b'x\n')
+        with open(session, 'rb') as file:
+            good = file.read()
+        for wrong in (good[:-1], good + good, good + b'\n', good + b'x', good[:-1] + b'\0\n', good[:-1] + b'\0more\n', good[:-1] + b' ' * 8000 + b'\n',
+                      good + b' ' * 8000, b'\0' + good, b'\n' + good, good[:-1] + b'\r\n', good[:len(good) // 2]):
+            with open(session, 'wb') as file:
+                file.write(wrong)
+            for command in ('append', 'read'):
+                complains(cluster.cairn(command, 'k', '--session', session, stdin=b'y\n'), 1, session, 'remove it to begin a new one')
+            with open(session, 'rb') as file:
+                check(file.read() == wrong, 'a session that was refused has been written')
+        check(cluster.read('k', 'n1') == b'x\n', cluster.read('k', 'n1'))
 
 
 def test_a_pipe_that_is_named_as_a_file_is_waited_for_by_nobody():

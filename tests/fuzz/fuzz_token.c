@@ -1,7 +1,7 @@
 /* Any text as a session's token, and as a file that holds one: it is refused, or says places that there can be, which are
  * written and read back the same. */
 /* fuzz: client/token.c:take_number,take_branch,cairn_token_parse */
-/* fuzz: cli/session_file.c:belongs,read_line,cli_session_load */
+/* fuzz: cli/session_file.c:belongs,read_all,read_line,cli_session_load */
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
