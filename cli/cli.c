@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,17 +77,38 @@ cli_refuse_unwritable(const char *what, const char *path)
     return 0;
 }
 
+/* The file that holds what this process executes, by the map of its memory: of what runs it under instruments it is not
+ * what /proc/self/exe is. */
+static bool
+is_running(const char *path)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    uintptr_t own = (uintptr_t)cli_exec_self;
+    char line[PATH_MAX + 128];
+    unsigned long from, to, inode;
+    unsigned major_number, minor_number;
+    struct stat status;
+    bool found = false, same = stat(path, &status) == 0;
+
+    while (maps != NULL && same && !found && fgets(line, sizeof(line), maps) != NULL)
+        found = sscanf(line, "%lx-%lx %*s %*s %x:%x %lu", &from, &to, &major_number, &minor_number, &inode) == 5 &&
+                from <= own && own < to;
+    if (maps != NULL)
+        fclose(maps);
+    return found && status.st_dev == makedev(major_number, minor_number) && status.st_ino == inode;
+}
+
 void
 cli_exec_self(char *const *argv)
 {
     char path[PATH_MAX];
     ssize_t size_bytes = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
-    /* The binary's own name, where it still has it: what runs it under instruments follows no other. */
-    if (size_bytes > 0 && (size_t)size_bytes < sizeof(path) - 1) {
-        path[size_bytes] = '\0';
+    path[size_bytes < 0 ? 0 : size_bytes] = '\0';
+    /* By its own name, where that is still its own: what runs it under instruments follows no other. Of a file that was
+     * deleted the link says a name that anybody may give to another. */
+    if (is_running(path))
         execv(path, argv);
-    }
     execv("/proc/self/exe", argv);
 }
 

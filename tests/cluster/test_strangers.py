@@ -132,6 +132,27 @@ def test_the_default_directory_is_the_users_own():
             check(run('dev', '--stop', env=env).status == 0)
 
 
+def test_a_binary_that_was_deleted_starts_no_other_of_a_name_like_its_own():
+    with a_place() as place:
+        os.mkdir(os.path.join(place, 'bin'))
+        binary, home, mark = (os.path.join(place, name) for name in ('bin/cairn', 'home', 'mark'))
+        shutil.copy(os.path.realpath(BINARY), binary)
+        running = os.open(binary, os.O_RDONLY)
+        os.unlink(binary)
+        for name in ('cairn', 'cairn (deleted)'):
+            with open(os.path.join(place, 'bin', name), 'w') as impostor:
+                impostor.write(f'#!/bin/sh\n: >{mark}\nexit 1\n')
+            os.chmod(impostor.name, 0o755)
+        try:
+            started = subprocess.run(['cairn', 'dev', '--detach', '--nodes', '1', '--memory-mib', '64', '--dir', home],
+                                     executable=f'/proc/self/fd/{running}', pass_fds=[running], capture_output=True, timeout=60)
+            check(not os.path.exists(mark), "another's file was executed")
+            check(started.returncode == 0 and os.path.exists(os.path.join(home, 'n1.sock')), started.stderr)
+        finally:
+            os.close(running)
+            run('dev', '--stop', '--dir', home)
+
+
 TRIES = """
 import json, os, signal, socket, sys
 home, pids = sys.argv[1], [int(pid) for pid in sys.argv[2:]]
