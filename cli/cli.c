@@ -64,17 +64,46 @@ cli_open_regular(const char *path)
     return -1;
 }
 
-/* A FIFO that nobody reads is not waited for. */
+static int
+not_writable(const char *what, const char *path)
+{
+    return cli_fail("%s %s: cannot be written: %s", what, path,
+                    errno == ENXIO ? "nobody reads from it" : strerror(errno));
+}
+
+/* A pipe that nobody reads is not waited for. */
+static int
+open_to_write(const char *path, int flags)
+{
+    return open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | flags, 0666);
+}
+
 int
 cli_refuse_unwritable(const char *what, const char *path)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0666);
+    int fd = open_to_write(path, O_APPEND);
+    struct stat status;
 
     if (fd < 0)
-        return cli_fail("%s %s: cannot be written: %s", what, path,
-                        errno == ENXIO ? "nobody reads from it" : strerror(errno));
-    close(fd);
+        return not_writable(what, path);
+    /* Whoever reads from a pipe goes once nobody writes to it: this process does until it ends. */
+    if (fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode))
+        close(fd);
     return 0;
+}
+
+FILE *
+cli_open_written(const char *what, const char *path)
+{
+    int fd = open_to_write(path, O_TRUNC);
+    FILE *file = fd < 0 || fcntl(fd, F_SETFL, 0) != 0 ? NULL : fdopen(fd, "w");
+
+    if (file != NULL)
+        return file;
+    not_writable(what, path);
+    if (fd >= 0)
+        close(fd);
+    return NULL;
 }
 
 /* The file that holds what this process executes, by the map of its memory: of what runs it under instruments it is not

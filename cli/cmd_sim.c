@@ -163,6 +163,22 @@ job(const struct sim_options *options, uint32_t number, int out)
     exit(EXIT_DONE);
 }
 
+/* Where one is asked for. */
+static int
+write_trace(const struct sim_options *options, const struct sim *sim)
+{
+    FILE *out;
+
+    if (options->trace == NULL)
+        return 0;
+    out = cli_open_written("trace", options->trace);
+    if (out == NULL)
+        return EXIT_FAILED;
+    return trace_write(sim, options->trace, out)
+               ? 0
+               : cli_fail("trace %s: cannot be written: %s", options->trace, strerror(errno));
+}
+
 /* Plays a seed again with everything kept, and shows how it came to its end. */
 static int
 replay(const struct sim_options *options, uint64_t seed, uint32_t without)
@@ -171,8 +187,8 @@ replay(const struct sim_options *options, uint64_t seed, uint32_t without)
     struct run_row row;
 
     run_seed(options, sim, seed, without, true, &row);
-    if (options->trace != NULL && !trace_write(sim, options->trace))
-        return cli_fail("%s: %s", options->trace, strerror(errno));
+    if (write_trace(options, sim) != 0)
+        return EXIT_FAILED;
     if (row.failed) {
         trace_print(sim, stderr, TRACE_ROWS);
         fprintf(stderr, "cairn: seed %lu: %s\n", (unsigned long)seed, row.reason);
@@ -402,8 +418,8 @@ play_seeds(const struct sim_options *options, const struct scenario *scenario, u
         memset(sim, 0, sizeof(*sim));
         sim->plan.seed = seed;
         scenario->play(sim);
-        if (options->trace != NULL && !trace_write(sim, options->trace))
-            _exit(cli_fail("%s: %s", options->trace, strerror(errno)));
+        if (write_trace(options, sim) != 0)
+            _exit(EXIT_FAILED);
         show_scenario(options, scenario, sim, seed);
         failed = sim->failed;
         sim_end(sim);

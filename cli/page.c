@@ -76,12 +76,10 @@ page_mode_ns(const struct page_events *events, uint8_t node, const char *log, en
 FILE *
 page_begin(const char *path, const char *title)
 {
-    FILE *out = fopen(path, "we");
+    FILE *out = cli_open_written("report", path);
 
-    if (out == NULL) {
-        cli_fail("report %s: cannot be written: %s", path, strerror(errno));
+    if (out == NULL)
         return NULL;
-    }
     fprintf(out,
             "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
             "content='width=device-width'><title>%s</title><style>%s</style></head><body>\n",

@@ -291,6 +291,29 @@ def test_a_pipe_that_is_named_as_a_file_is_waited_for_by_nobody():
         complains(run('sim', '--trace', os.path.join(place, 'none', 'x')), 1, 'none', 'No such file')
 
 
+def test_who_reads_a_report_or_a_trace_from_a_pipe_gets_it():
+    with tempfile.TemporaryDirectory() as place:
+        pipe = os.path.join(place, 'pipe')
+        os.mkfifo(pipe)
+        for args, words in ((('sim', '--seed', 1, '--messages', 1000, '--trace', pipe), b'\n'), (('demo', 'shop', '--report', pipe), b'</html>\n')):
+            reader = subprocess.Popen(['cat', pipe], stdout=subprocess.PIPE)
+            try:
+                result = run(*args, limit_s=30)
+                check(result.status == 0, result.err)
+                took, _ = reader.communicate(timeout=10)
+                check(len(took) > 1000 and took.endswith(words), args, took[-100:])
+            finally:
+                reader.kill()
+                reader.wait()
+        # The reader may go, too, while there is nothing to read yet.
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        writer = subprocess.Popen([BINARY, 'sim', '--seed', '1', '--messages', '50000', '--trace', pipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until('it has the pipe open', lambda: pipe in [os.path.realpath(f'/proc/{writer.pid}/fd/{fd}') for fd in os.listdir(f'/proc/{writer.pid}/fd')])
+        os.close(reader)
+        out, err = writer.communicate(timeout=30)
+        check(writer.returncode == 1 and err.count(b'\n') == 1 and b'nobody reads from it' in err, err)
+
+
 def test_a_journal_of_links_or_pipes_is_not_read():
     with Cluster(1, '--durability', 'disk') as cluster:
         run('dev', '--stop', '--dir', cluster.dir)

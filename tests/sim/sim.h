@@ -598,6 +598,7 @@ void trace_add(struct sim *sim, enum trace_kind kind, uint8_t node, uint8_t peer
 void trace_frame(struct sim *sim, enum trace_kind kind, uint8_t node, uint8_t peer, const uint8_t *frame,
                  uint32_t size_bytes);
 void trace_print(const struct sim *sim, FILE *out, uint64_t last_rows);
-bool trace_write(const struct sim *sim, const char *path);
+/* As a page where path says so. Closes out. */
+bool trace_write(const struct sim *sim, const char *path, FILE *out);
 
 #endif

@@ -235,16 +235,15 @@ page_write(const struct sim *sim, FILE *out)
 }
 
 bool
-trace_write(const struct sim *sim, const char *path)
+trace_write(const struct sim *sim, const char *path, FILE *out)
 {
     size_t length = strlen(path);
-    FILE *out = fopen(path, "w");
+    bool failed;
 
-    if (out == NULL)
-        return false;
     if (length > 5 && strcmp(path + length - 5, ".html") == 0)
         page_write(sim, out);
     else
         trace_print(sim, out, UINT64_MAX);
-    return fclose(out) == 0;
+    failed = ferror(out) != 0;
+    return fclose(out) == 0 && !failed;
 }
