@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "home.h"
 #include "plain_text.h"
 #include "values.h"
 
@@ -237,6 +238,17 @@ cli_cluster(const char *path, struct cluster_config *out)
     if (path == NULL)
         return cli_usage("no cluster named: give --cluster FILE or set CAIRN_CLUSTER ('cairn dev' prints it)");
     if (cluster_config_load(path, out, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    return 0;
+}
+
+int
+cli_resolve_directory(struct cluster_config *cluster)
+{
+    char given[sizeof(cluster->directory)], detail[512];
+
+    memcpy(given, cluster->directory, sizeof(given));
+    if (!home_resolve(given, cluster->directory, sizeof(cluster->directory), detail, sizeof(detail)))
         return cli_fail("%s", detail);
     return 0;
 }

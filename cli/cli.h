@@ -201,6 +201,8 @@ uint64_t cli_now_ns(void);
 int cli_open_regular(const char *path);
 /* Before anything is done: can what will be written there be? 0, or an exit status and it is said; what: what the file is. */
 int cli_refuse_unwritable(const char *what, const char *path);
+/* Puts a path without links, which leads to the same directory now, in the place of what the cluster file says. 0 or an exit status. */
+int cli_resolve_directory(struct cluster_config *cluster);
 /* Opens what cli_refuse_unwritable() found fine, to be written anew; nor is anybody waited for now. NULL: it is said why. */
 FILE *cli_open_written(const char *what, const char *path);
 /* Runs this same binary in this process; one that has been replaced or deleted since, as it was. Returns only where that cannot

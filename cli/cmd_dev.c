@@ -138,7 +138,7 @@ child(const struct dev *dev, uint32_t node)
         arguments[count++] = port;
     }
     snprintf(log, sizeof(log), "%s/%s.log", dev->cluster.directory, dev->cluster.names[node]);
-    fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
     if (fd >= 0) {
         dup2(nothing, 0);
         dup2(fd, 1);
@@ -269,10 +269,12 @@ make_directory(const char *given, char *out, size_t out_bytes)
         return cli_fail(
             "directory %s: it is a link, and anybody may have made it (take it away, or give another with --dir)",
             path);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return cli_fail("directory %s: %s (give another with --dir)", path, strerror(errno));
-    if (realpath(path, resolved) == NULL || strlen(resolved) > 80)
+    if (!home_resolve(path, resolved, sizeof(resolved), detail, sizeof(detail)))
+        return cli_fail("%s", detail);
+    if (strlen(resolved) > 80)
         return cli_fail("directory %s: its whole path must be at most 80 bytes, for the sockets in it", path);
+    if (mkdir(resolved, 0700) != 0 && errno != EEXIST)
+        return cli_fail("directory %s: %s (give another with --dir)", resolved, strerror(errno));
     if (!home_is_own(resolved, detail, sizeof(detail)))
         return cli_fail("%s", detail);
     snprintf(out, out_bytes, "%s", resolved);
@@ -299,6 +301,9 @@ any_has_state(const struct dev *dev)
 static int
 go_on(struct dev *dev, const struct cluster_config *before, bool durability_given)
 {
+    char detail[512];
+    int status;
+
     if (durability_given && dev->cluster.durability != CAIRN_DISK)
         return cli_fail("directory %s: it holds a durable cluster (give another with --dir, or remove it)",
                         dev->cluster.directory);
@@ -306,7 +311,9 @@ go_on(struct dev *dev, const struct cluster_config *before, bool durability_give
         return cli_fail("directory %s: its cluster has %u nodes, not %u (leave --nodes out, or give another --dir)",
                         dev->cluster.directory, before->nodes, dev->cluster.nodes);
     dev->cluster = *before;
-    return any_has_state(dev);
+    if ((status = cli_resolve_directory(&dev->cluster)) != 0 || (status = any_has_state(dev)) != 0)
+        return status;
+    return home_is_own(dev->cluster.directory, detail, sizeof(detail)) ? 0 : cli_fail("%s", detail);
 }
 
 /* All of its nodes' first lives: nothing here was a cluster before. */
@@ -425,6 +432,19 @@ run(struct dev *dev)
     return status != EXIT_DONE ? (stop_all(dev), status) : watch(dev, &signals);
 }
 
+static int
+stop_there(struct dev *dev)
+{
+    char detail[512];
+    int status;
+
+    if (cluster_config_load(dev->file, &dev->cluster, detail, sizeof(detail)) != CAIRN_OK)
+        return cli_fail("%s", detail);
+    if ((status = cli_resolve_directory(&dev->cluster)) != 0)
+        return status;
+    return home_is_own(dev->cluster.directory, detail, sizeof(detail)) ? stop_all(dev) : cli_fail("%s", detail);
+}
+
 int
 cmd_dev(int argc, char **argv)
 {
@@ -478,14 +498,8 @@ cmd_dev(int argc, char **argv)
     if ((status = make_directory(directory, dev.cluster.directory, sizeof(dev.cluster.directory))) != 0)
         return status;
     snprintf(dev.file, sizeof(dev.file), "%s/cluster.yaml", dev.cluster.directory);
-    if (dev.stop) {
-        char detail[512];
-
-        if (cluster_config_load(dev.file, &dev.cluster, detail, sizeof(detail)) != CAIRN_OK ||
-            !home_is_own(dev.cluster.directory, detail, sizeof(detail)))
-            return cli_fail("%s", detail);
-        return stop_all(&dev);
-    }
+    if (dev.stop)
+        return stop_there(&dev);
     if ((status = make_cluster(&dev, memory_mib, durability != NULL)) != 0)
         return status;
     return run(&dev);

@@ -15,6 +15,7 @@
 #include "cli.h"
 #include "cluster_file.h"
 #include "disk.h"
+#include "draft.h"
 #include "eal.h"
 #include "home.h"
 #include "identity_file.h"
@@ -57,13 +58,11 @@ pid_path(const struct cluster_config *cluster, uint8_t self, char *out)
 static int
 write_pid(const struct cluster_config *cluster, uint8_t self)
 {
-    char path[PID_PATH_BYTES], draft[PID_PATH_BYTES + 4];
-    FILE *file;
+    char path[PID_PATH_BYTES], draft[PATH_MAX], text[16];
+    int text_bytes = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 
     pid_path(cluster, self, path);
-    snprintf(draft, sizeof(draft), "%s.new", path);
-    file = fopen(draft, "we");
-    if (file == NULL || fprintf(file, "%d\n", (int)getpid()) < 0 || fclose(file) != 0 || rename(draft, path) != 0)
+    if (!draft_write(path, text, (size_t)text_bytes, 0600, draft) || !draft_publish(path, draft))
         return cli_fail("%s: cannot be written: %s", path, strerror(errno));
     return 0;
 }
@@ -90,6 +89,20 @@ say_lock_waits(const struct cluster_config *cluster, uint8_t self)
                 cluster->names[self], cluster->directory);
 }
 
+/* Where the links of its path lead now, that directory is meant as long as the node runs. */
+static int
+take_directory(struct cluster_config *cluster)
+{
+    char detail[512];
+    int status = cli_resolve_directory(cluster);
+
+    if (status != 0)
+        return status;
+    if (mkdir(cluster->directory, 0700) != 0 && errno != EEXIST)
+        return cli_fail("directory %s: %s", cluster->directory, strerror(errno));
+    return home_is_own(cluster->directory, detail, sizeof(detail)) ? 0 : cli_fail("%s", detail);
+}
+
 static int
 prepare(struct server *server, uint8_t self)
 {
@@ -100,10 +113,8 @@ prepare(struct server *server, uint8_t self)
     if (status != 0)
         return status;
     umask(S_IRWXG | S_IRWXO);
-    if (mkdir(cluster->directory, 0700) != 0 && errno != EEXIST)
-        return cli_fail("directory %s: %s", cluster->directory, strerror(errno));
-    if (!home_is_own(cluster->directory, detail, sizeof(detail)))
-        return cli_fail("%s", detail);
+    if ((status = take_directory(&server->cluster)) != 0)
+        return status;
     say_lock_waits(cluster, self);
     if (identity_lock(cluster->directory, cluster->names[self], &server->lock_fd, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);

@@ -71,6 +71,106 @@ home_is_own(const char *directory, char *detail, size_t detail_bytes)
     return true;
 }
 
+#define LINKS_MAX 40
+
+/* What is left of a path to be walked, and what has been walked of it, which has no links. */
+struct walk {
+    char done[PATH_BYTES], rest[PATH_BYTES];
+    uint32_t links;
+};
+
+/* Takes the next name of the rest. false: there is none. */
+static bool
+take_name(struct walk *walk, char *name)
+{
+    size_t skipped = strspn(walk->rest, "/"), length = strcspn(walk->rest + skipped, "/");
+
+    snprintf(name, PATH_BYTES, "%.*s", (int)length, walk->rest + skipped);
+    memmove(walk->rest, walk->rest + skipped + length, strlen(walk->rest + skipped + length) + 1);
+    return length > 0;
+}
+
+static void
+go_up(struct walk *walk)
+{
+    char *slash = strrchr(walk->done, '/');
+
+    if (slash != NULL)
+        *slash = '\0';
+}
+
+/* Puts what the link says before the rest. Who may put another in its place says where it leads. */
+static const char *
+follow(struct walk *walk, const char *link, const struct stat *status)
+{
+    char target[PATH_BYTES], rest[PATH_BYTES];
+    ssize_t size_bytes = readlink(link, target, sizeof(target) - 1);
+    struct stat above;
+
+    if (size_bytes < 0)
+        return strerror(errno);
+    if (++walk->links > LINKS_MAX)
+        return strerror(ELOOP);
+    if (stat(walk->done[0] == '\0' ? "/" : walk->done, &above) != 0)
+        return strerror(errno);
+    if ((status->st_uid != 0 && status->st_uid != geteuid()) || !is_safe_above(&above))
+        return "a link on the way to it belongs to somebody else, or may be replaced by others";
+    target[size_bytes] = '\0';
+    memcpy(rest, walk->rest, sizeof(rest));
+    if (snprintf(walk->rest, sizeof(walk->rest), "%s/%s", target, rest) >= (int)sizeof(walk->rest))
+        return strerror(ENAMETOOLONG);
+    if (target[0] == '/')
+        walk->done[0] = '\0';
+    return NULL;
+}
+
+/* One name further. What is not there has nothing behind it. NULL, or why that cannot be. */
+static const char *
+step(struct walk *walk, const char *name)
+{
+    char path[PATH_BYTES];
+    struct stat status;
+    bool last = walk->rest[strspn(walk->rest, "/")] == '\0';
+
+    if (strcmp(name, ".") == 0)
+        return NULL;
+    if (strcmp(name, "..") == 0) {
+        go_up(walk);
+        return NULL;
+    }
+    if (snprintf(path, sizeof(path), "%s/%s", walk->done, name) >= (int)sizeof(path))
+        return strerror(ENAMETOOLONG);
+    if (lstat(path, &status) == 0) {
+        if (S_ISLNK(status.st_mode))
+            return follow(walk, path, &status);
+    } else if (errno != ENOENT || !last) {
+        return strerror(errno);
+    }
+    memcpy(walk->done, path, sizeof(walk->done));
+    return NULL;
+}
+
+bool
+home_resolve(const char *directory, char *out, size_t out_bytes, char *detail, size_t detail_bytes)
+{
+    static const char what_to_do[] = "give another, by its own path";
+    struct walk walk = {.links = 0};
+    char name[PATH_BYTES];
+    const char *why = NULL;
+
+    if (directory[0] != '/' && getcwd(walk.done, sizeof(walk.done)) == NULL)
+        return refuse(detail, detail_bytes, directory, strerror(errno), what_to_do);
+    if (walk.done[0] == '/' && walk.done[1] == '\0')
+        walk.done[0] = '\0';
+    if (snprintf(walk.rest, sizeof(walk.rest), "%s", directory) >= (int)sizeof(walk.rest))
+        return refuse(detail, detail_bytes, directory, strerror(ENAMETOOLONG), what_to_do);
+    while (why == NULL && take_name(&walk, name))
+        why = step(&walk, name);
+    if (why == NULL && snprintf(out, out_bytes, "%s", walk.done[0] == '\0' ? "/" : walk.done) >= (int)out_bytes)
+        why = strerror(ENAMETOOLONG);
+    return why == NULL || refuse(detail, detail_bytes, directory, why, what_to_do);
+}
+
 void
 home_default(char *path, size_t path_bytes)
 {

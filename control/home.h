@@ -12,6 +12,11 @@
  * is wrong, and what to do. */
 bool home_is_own(const char *directory, char *detail, size_t detail_bytes);
 
+/* The same directory by a path without links, of at most out_bytes with its NUL, to be used from then on: a link may be another's
+ * tomorrow. One that belongs to neither root nor this user is refused, or that somebody else may put another in the place of.
+ * There need not be a directory yet, but those above it. false: detail says what is wrong, and what to do. */
+bool home_resolve(const char *directory, char *out, size_t out_bytes, char *detail, size_t detail_bytes);
+
 /* Where the links of a cluster's nodes on this machine meet: sockets that only their user can reach, and a secret that both
  * ends of each know. */
 #define HOME_SECRET_BYTES 25 /* with its NUL */

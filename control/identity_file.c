@@ -183,7 +183,7 @@ identity_save(const char *directory, const char *node, const struct identity *id
 
     snprintf(path, sizeof(path), "%s/%s/identity", directory, node);
     if (home >= 0)
-        file = openat(home, "identity.new", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        file = openat(home, "identity.new", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     done = file >= 0 && text_of(identity, text) && write_whole(file, text) && put_in_place(home);
     if (!done)
         refuse(detail, detail_bytes, path, "cannot be written");
@@ -368,9 +368,9 @@ enum cairn_error
 identity_load(const char *directory, const char *node, struct identity *out, bool *found, char *detail,
               size_t detail_bytes)
 {
-    char path[PATH_BYTES], text[FILE_BYTES + 1];
+    char path[PATH_BYTES], text[FILE_BYTES + 2]; /* a byte more than it has shows that there is more */
     int home = open_directory(directory, node, false);
-    int file = home < 0 ? -1 : openat(home, "identity", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int file = home < 0 ? -1 : openat(home, "identity", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     int why = errno;
     ssize_t got;
 
@@ -386,7 +386,7 @@ identity_load(const char *directory, const char *node, struct identity *out, boo
     if (got < 0)
         return refuse(detail, detail_bytes, path, "cannot be read");
     text[got] = '\0';
-    if (strlen(text) == (size_t)got && identity_parse(text, (size_t)got, out))
+    if (got <= (ssize_t)FILE_BYTES && strlen(text) == (size_t)got && identity_parse(text, (size_t)got, out))
         return CAIRN_OK;
     if (strncmp(text, FORMAT, sizeof(FORMAT) - 1) == 0 && strncmp(text, FIRST_LINE, sizeof(FIRST_LINE) - 1) != 0) {
         snprintf(detail, detail_bytes, "%s: written by another release of cairn (start that one)", path);

@@ -429,7 +429,9 @@ save(struct disk *disk, const char *name, const void *bytes, size_t size_bytes)
     int fd;
 
     snprintf(draft, sizeof(draft), "%.40s.new", name);
-    fd = open_there(machine, draft, O_WRONLY | O_CREAT | O_TRUNC);
+    /* Made anew: of what is there under that name, a pipe would be waited for. */
+    unlinkat(machine->directory_fd, draft, 0);
+    fd = open_there(machine, draft, O_WRONLY | O_CREAT | O_EXCL);
     file = fd < 0 ? NULL : fdopen(fd, "w");
     if (file == NULL) {
         error = fail(disk, draft, "cannot be made");

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import BINARY, CALM, Cluster, check, run
+from harness import BINARY, CALM, Cluster, check, run, until
 
 NOBODY = 65534
 
@@ -130,6 +130,89 @@ def test_the_default_directory_is_the_users_own():
                 check(mode == 0 or name.endswith('.sock') or name in ('cluster.yaml', 'n1.pid'), name, oct(mode))
         finally:
             check(run('dev', '--stop', env=env).status == 0)
+
+
+def a_way_to(place, above, owner):
+    """A link that leads there, whose owner may make it lead elsewhere; and a cluster file whose directory is by way of it."""
+    way = os.path.join(place, 'way')
+    os.symlink(above, way)
+    os.lchown(way, owner, owner)
+    file = os.path.join(place, 'way.yaml')
+    with open(file, 'w') as text:
+        text.write(CLUSTER.format(way + '/home') + 'memory_mib: 64\n')
+    return way, file
+
+
+def test_no_link_of_another_user_leads_to_the_directory():
+    if not is_root():
+        return
+    with a_place() as place:
+        home = os.path.join(place, 'above', 'home')
+        os.makedirs(home, 0o700)
+        way, file = a_way_to(place, os.path.dirname(home), NOBODY)
+        for args in (('server', '--node', 'n1', '--cluster', file), ('dev', '--detach', '--dir', way), ('dev', '--detach', '--dir', way + '/home'),
+                     ('dev', '--detach', '--dir', way + '/more'), ('dev', '--stop', '--dir', way + '/home')):
+            refused = run(*args, limit_s=10)
+            check(refused.status == 1 and b'a link on the way to it belongs to somebody else' in refused.err and refused.err.count(b'\n') == 1,
+                  args, refused.status, refused.err)
+        check(os.listdir(home) == [] and os.listdir(os.path.dirname(home)) == ['home'], os.listdir(home))
+        # Nor one of root's own, in a directory of theirs.
+        theirs = os.path.join(place, 'theirs')
+        as_nobody('mkdir', '-m', '755', theirs)
+        os.symlink(home, os.path.join(theirs, 'way'))
+        refuses(place, os.path.join(theirs, 'way'), 'dev', '--detach', why=b'may be replaced by others')
+
+
+def test_a_directory_is_what_its_links_led_to_when_the_node_began():
+    with a_place() as place:
+        home, other = os.path.join(place, 'above', 'home'), os.path.join(place, 'elsewhere', 'home')
+        os.makedirs(home, 0o700)
+        os.makedirs(other, 0o700)
+        way, file = a_way_to(place, os.path.dirname(home), os.geteuid())
+        victim = os.path.join(place, 'victim')
+        with open(victim, 'w') as text:
+            text.write('precious')
+        os.symlink(victim, os.path.join(home, 'n1.pid.new'))
+        server = subprocess.Popen([BINARY, 'server', '--node', 'n1', '--cluster', file], stderr=subprocess.DEVNULL)
+        try:
+            until('the node listens', lambda: os.path.exists(os.path.join(home, 'n1.sock')))
+            os.unlink(way)
+            os.symlink(os.path.dirname(other), way)
+            server.terminate()
+            check(server.wait(20) == 0)
+        finally:
+            server.kill()
+            server.wait()
+        left = os.listdir(home)
+        check('n1.pid' not in left and 'n1.sock' not in left and 'n1.lock' in left and os.listdir(other) == [], left, os.listdir(other))
+        check(open(victim).read() == 'precious', 'another file was written by way of a link')
+
+
+def test_a_pipe_in_the_place_of_what_a_node_keeps_is_not_waited_for():
+    with Cluster(1, '--durability', 'disk', '--memory-mib', 64) as cluster:
+        run('dev', '--stop', '--dir', cluster.dir)
+        own = os.path.join(cluster.dir, 'n1')
+        serve = ('server', '--node', 'n1', '--cluster', cluster.file)
+        for name, said in (('identity', b'damaged'), ('identity.new', b'cannot be written')):
+            path = os.path.join(own, name)
+            if os.path.exists(path):
+                os.rename(path, path + '.kept')
+            os.mkfifo(path)
+            refused = run(*serve, limit_s=20)
+            check(refused.status == 1 and said in refused.err, name, refused.status, refused.err)
+            os.unlink(path)
+            if os.path.exists(path + '.kept'):
+                os.rename(path + '.kept', path)
+        os.mkfifo(os.path.join(own, 'checkpoint.new'))
+        server = cluster.start(*serve, stderr=subprocess.DEVNULL)
+        cluster.leader('_catalog')
+        server.terminate()
+        check(server.wait(20) == 0 and os.path.exists(os.path.join(own, 'checkpoint')), os.listdir(own))
+        # More than there is of an identity is none.
+        with open(os.path.join(own, 'identity'), 'ab') as file:
+            file.write(b'more\n')
+        refused = run(*serve, limit_s=20)
+        check(refused.status == 1 and b'damaged' in refused.err, refused.status, refused.err)
 
 
 def test_a_binary_that_was_deleted_starts_no_other_of_a_name_like_its_own():
