@@ -23,6 +23,8 @@
 #define ACCEPTS_PER_TURN 32
 /* Who takes nothing of an answer for so long is let go. */
 #define STUCK_NS 5000000000u
+/* In each turn, for all who are no administrators: one that asks next waits no longer than that and a request. */
+#define OTHERS_NS 10000000u
 /* Where not even a refusal can be had, newcomers wait so long. */
 #define LISTENER_RESTS_NS 100000000u
 
@@ -47,6 +49,7 @@ struct admin {
     char path[108];
     int listener, spare; /* a descriptor to have one left when there are none */
     uint64_t listens_ns; /* newcomers wait until then */
+    int next;            /* the place at which the others' next turn begins */
     struct connection connections[CONNECTIONS_MAX];
 };
 
@@ -389,17 +392,18 @@ serve(struct admin *admin, struct connection *connection, bool ready, uint64_t n
 /* What each waits for: the listener first, then the connections there are (a process may not even name more places than
  * it may have descriptors). *more: one need not wait. */
 static nfds_t
-gather(struct admin *admin, struct pollfd *fds, struct connection **owners, bool *more)
+gather(const struct admin *admin, struct pollfd *fds, int *places, bool *more)
 {
     nfds_t count = 0;
 
     fds[count++] = (struct pollfd){.fd = monotonic_ns() < admin->listens_ns ? -1 : admin->listener, .events = POLLIN};
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
-        struct connection *connection = &admin->connections[i];
+        int place = (admin->next + i) % CONNECTIONS_MAX;
+        const struct connection *connection = &admin->connections[place];
 
         if (connection->socket < 0)
             continue;
-        owners[count] = connection;
+        places[count] = place;
         fds[count++] = (struct pollfd){.fd = connection->socket,
                                        .events = connection->answer != NULL ? POLLOUT : POLLIN};
         *more |= has_line(connection);
@@ -407,22 +411,50 @@ gather(struct admin *admin, struct pollfd *fds, struct connection **owners, bool
     return count;
 }
 
+static void
+serve_or_hang_up(struct admin *admin, int place, bool ready, uint64_t now_ns)
+{
+    struct connection *connection = &admin->connections[place];
+
+    if (!serve(admin, connection, ready, now_ns))
+        hang_up(admin, connection);
+}
+
+/* Administrators first, whoever else has asked for how much. The others have their turns one after the other, and whoever has
+ * none any more this time is first the next. */
+static void
+serve_all(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
+{
+    uint64_t end_ns;
+
+    for (nfds_t i = 1; i < count; i++) {
+        if (admin->connections[places[i]].administrator)
+            serve_or_hang_up(admin, places[i], fds[i].revents != 0, now_ns);
+    }
+    end_ns = monotonic_ns() + OTHERS_NS;
+    for (nfds_t i = 1; i < count; i++) {
+        if (admin->connections[places[i]].administrator)
+            continue;
+        serve_or_hang_up(admin, places[i], fds[i].revents != 0, now_ns);
+        admin->next = (places[i] + 1) % CONNECTIONS_MAX;
+        if (monotonic_ns() >= end_ns)
+            return;
+    }
+}
+
 void
 admin_poll(struct admin *admin, int timeout_ms)
 {
-    struct connection *owners[CONNECTIONS_MAX + 1];
+    int places[CONNECTIONS_MAX + 1];
     struct pollfd fds[CONNECTIONS_MAX + 1];
     bool more = false;
-    nfds_t count = gather(admin, fds, owners, &more);
+    nfds_t count = gather(admin, fds, places, &more);
     uint64_t now_ns;
 
     if (poll(fds, count, more ? 0 : timeout_ms) < 0)
         return;
     now_ns = monotonic_ns();
-    for (nfds_t i = 1; i < count; i++) {
-        if (!serve(admin, owners[i], fds[i].revents != 0, now_ns))
-            hang_up(admin, owners[i]);
-    }
+    serve_all(admin, fds, places, count, now_ns);
     if (fds[0].revents != 0)
         accept_some(admin, now_ns);
 }

@@ -1,8 +1,9 @@
 /* The admin socket: requests and replies are JSON objects, a line each, over a Unix stream socket; a reply may carry file
  * descriptors. Who may ask access.h has. One thread, which waits for no client: an answer goes out as it is taken, and while it
- * does nothing more is read from there; who takes nothing of it for five seconds is let go. There are 96 places, eight of them
- * for administrators alone, and 44 at most for any other user. Where one is needed, whoever has been idle longest goes, attached
- * clients aside; and so where descriptors run out. */
+ * does nothing more is read from there; who takes nothing of it for five seconds is let go. In each turn administrators are
+ * served first, then others one after the other for 10 ms, from where they stopped: an administrator waits for that and one
+ * request, whatever others ask. There are 96 places, eight of them for administrators alone, and 44 at most for any other user.
+ * Where one is needed, whoever has been idle longest goes, attached clients aside; and so where descriptors run out. */
 #ifndef CONTROL_ADMIN_H
 #define CONTROL_ADMIN_H
 

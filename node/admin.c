@@ -32,19 +32,17 @@ node_name_or_null(const struct node *node, uint8_t index)
 /* May this node be restarted now? The others that are well must be a majority of the log's voters, for it to go on
  * meanwhile, and for this node to recover from. */
 static bool
-is_safe_to_restart(const struct node *node, const struct node_log_view *view)
+is_safe_to_restart(const struct node *node, const struct node_log_view *view, cairn_node_set well)
 {
     cairn_node_set self = (cairn_node_set)1 << node->self;
-    struct standing_view standing;
 
-    introduction_show(node, &standing);
     return (view->voters != 0 && !(view->voters & self)) ||
-           2 * (uint32_t)__builtin_popcount(standing.well & view->voters & ~self) >
-               (uint32_t)__builtin_popcount(view->voters);
+           2 * (uint32_t)__builtin_popcount(well & view->voters & ~self) > (uint32_t)__builtin_popcount(view->voters);
 }
 
+/* well: the nodes that are. */
 static json_t *
-status_row(struct node *node, const struct node_log_view *view)
+status_row(struct node *node, const struct node_log_view *view, cairn_node_set well)
 {
     static const char *const stops[] = {[STOP_NONE] = "", [STOP_REPLICA] = "replica", [STOP_LOG] = "log"};
     uint64_t merge_ns = view->merge_entries != 0 ? node_now_ns(node) - view->merge_begun_ns : 0;
@@ -68,7 +66,7 @@ status_row(struct node *node, const struct node_log_view *view)
         atomic_load_explicit(&node->worker_hung, memory_order_relaxed), "merge_entries",
         (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000), "appended_bytes",
         (json_int_t)view->counters.appended_bytes, "read", (json_int_t)view->counters.read, "safe_to_restart",
-        is_safe_to_restart(node, view), "stopped", stops[view->stopped]);
+        is_safe_to_restart(node, view, well), "stopped", stops[view->stopped]);
 }
 
 /* By level, the buckets that are not empty: pairs of number and count. */
@@ -154,26 +152,22 @@ standing_row(const struct node *node)
 
 /* How this node does; how long it waits for others, and why. */
 static void
-add_health(const struct node *node, json_t *row)
+add_health(const struct node *node, const struct wire_health *health, const struct detector_patience *patience,
+           json_t *row)
 {
-    const struct wire_health *health;
-    struct sight sights[CAIRN_NODES_MAX];
-    struct detector_patience patience;
     char why[96];
 
-    sights_read(node, sights, &patience);
-    health_why(node, &patience, why, sizeof(why));
-    json_object_set_new(row, "timeout_ms", json_real((double)patience.wait_ns / 1e6));
+    health_why(node, patience, why, sizeof(why));
+    json_object_set_new(row, "timeout_ms", json_real((double)patience->wait_ns / 1e6));
     json_object_set_new(row, "agreed_timeout_ms", json_real((double)node->detector.config.timeout_ns / 1e6));
     json_object_set_new(row, "timeout_why", json_string(why));
-    health = &sights[node->self].health;
     json_object_set_new(row, "trouble", json_string(health_text(health->ailments)));
     json_object_set_new(row, "write_us", json_integer(health->write_us));
 }
 
 /* A node that has no logs yet says so in the catalog's place. */
 static json_t *
-row_outside(struct node *node)
+row_outside(struct node *node, const struct standing_view *standing)
 {
     struct node_log_view view = {
         .name = "_catalog",
@@ -184,11 +178,9 @@ row_outside(struct node *node)
         .leader = CAIRN_NODE_NONE,
         .recovering = true,
     };
-    struct standing_view standing;
 
-    introduction_show(node, &standing);
-    view.role = standing.standing == STANDING_WAITING ? "waiting" : "recovering";
-    return status_row(node, &view);
+    view.role = standing->standing == STANDING_WAITING ? "waiting" : "recovering";
+    return status_row(node, &view, standing->well);
 }
 
 static json_t *
@@ -199,14 +191,16 @@ status(struct node *node, const json_t *request)
     struct node_log_view view;
     struct sight sights[CAIRN_NODES_MAX];
     struct detector_patience patience;
+    struct standing_view standing;
 
     sights_read(node, sights, &patience);
+    introduction_show(node, &standing);
     if (introduction_phase(&node->introduction) == PHASE_OUTSIDE)
-        json_array_append_new(rows, row_outside(node));
+        json_array_append_new(rows, row_outside(node, &standing));
     for (uint32_t i = 0; node_view_at(node, i, &view); i++) {
-        json_t *row = status_row(node, &view);
+        json_t *row = status_row(node, &view, standing.well);
 
-        add_health(node, row);
+        add_health(node, &sights[node->self].health, &patience, row);
         json_object_set_new(row, "clock_ahead_ms", json_real((double)sights[node->self].clock_ns / 1e6));
         if (with_latencies)
             json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
