@@ -286,8 +286,8 @@ cli_adopt(const struct cluster_config *cluster, const char *log, const char *fro
 
     if (strcmp(log, "_catalog") == 0)
         return cli_usage("log adopt: what the catalog holds is decided by 'cairn cluster recover --from NODE'");
-    if ((status = cli_nodes(cluster, without, &adoption.without)) != 0 ||
-        (from_name != NULL && (status = cli_node(cluster, from_name, &from)) != 0))
+    if ((status = cli_members(cluster, without, &adoption.without)) != 0 ||
+        (from_name != NULL && (status = cli_member(cluster, from_name, &from)) != 0))
         return status;
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
     if (from != CAIRN_NODE_NONE)

@@ -37,8 +37,13 @@ agreed_of(const json_t *answer, struct agreed *out)
         .memory_mib = (uint32_t)number_of(answer, "memory_mib", 1),
         .nodes = (uint32_t)json_array_size(seats),
     };
+    /* Names become parts of paths, and stand for their numbers. */
     json_array_foreach (seats, i, name) {
-        snprintf(out->names[i], sizeof(out->names[i]), "%s", json_is_string(name) ? json_string_value(name) : "");
+        const char *text = json_string_value(name);
+
+        if (text == NULL || !cairn_name_is_valid(text) || agreed_seat(out, text) != CAIRN_NODE_NONE)
+            return false;
+        snprintf(out->names[i], sizeof(out->names[i]), "%s", text);
     }
     json_array_foreach (json_object_get(answer, "rows"), i, row) {
         uint8_t seat = agreed_seat(out, cli_text(row, "node"));
@@ -124,15 +129,23 @@ newest_of(const struct cluster_config *cluster, const struct cli_answers *answer
     return answered;
 }
 
+bool
+cli_agreed_said(const struct cluster_config *cluster, enum cli_patience patience, struct agreed *out)
+{
+    struct cli_answers answers = {0};
+    uint32_t answered;
+
+    cli_ask_all(cluster, "cluster", CAIRN_NODE_NONE, patience, &answers);
+    answered = newest_of(cluster, &answers, out);
+    cli_answers_free(&answers);
+    return answered > 0;
+}
+
 void
 cli_agreed(const struct cluster_config *cluster, struct agreed *out)
 {
-    struct cli_answers answers = {0};
-
-    cli_ask_all(cluster, "cluster", CAIRN_NODE_NONE, CLI_QUICK, &answers);
-    if (newest_of(cluster, &answers, out) == 0)
+    if (!cli_agreed_said(cluster, CLI_QUICK, out))
         *out = cluster_agreed(cluster);
-    cli_answers_free(&answers);
 }
 
 bool
@@ -146,36 +159,6 @@ cli_cluster_identity(const struct cluster_config *cluster, struct cairn_id *out)
         known = cairn_id_parse(cli_text(answers.by_node[i], "cluster"), out);
     cli_answers_free(&answers);
     return known;
-}
-
-/* Of the cluster that this process talks to. */
-static cairn_node_set gone;
-
-cairn_node_set
-cli_present(const struct cluster_config *cluster)
-{
-    return (((cairn_node_set)1 << cluster->nodes) - 1) & ~gone;
-}
-
-uint32_t
-cli_present_count(const struct cluster_config *cluster)
-{
-    return (uint32_t)__builtin_popcount(cli_present(cluster));
-}
-
-void
-cli_know_all(struct cluster_config *cluster)
-{
-    struct agreed agreed;
-
-    cli_agreed(cluster, &agreed);
-    gone = agreed_present(&agreed) == 0 ? 0 : agreed.removed;
-    for (uint32_t i = cluster->nodes; i < agreed.now.nodes; i++) {
-        if (!cairn_name_is_valid(agreed.names[i]))
-            return;
-        memcpy(cluster->names[i], agreed.names[i], sizeof(cluster->names[i]));
-        cluster->nodes = i + 1;
-    }
 }
 
 /* Of a change of memory: which logs there are, and whether every node has so much. */
@@ -389,6 +372,16 @@ tell_done(const struct agreed *agreed, const struct agreed_change *change, bool 
                agreed->lsn);
 }
 
+/* The new node is a learner of the catalog from now on. */
+static int
+follow_catalog(const struct cluster_config *cluster, const struct agreed *now, const char *name)
+{
+    struct cluster_config grown = *cluster;
+
+    cli_go_by(&grown, now);
+    return cli_member_of(&grown, CATALOG_NAME, agreed_seat(now, name), false);
+}
+
 int
 cli_agreed_change(const struct cluster_config *cluster, const struct agreed_change *asked, bool json)
 {
@@ -414,7 +407,7 @@ cli_agreed_change(const struct cluster_config *cluster, const struct agreed_chan
     if (status == 0 && !is_so(&now, &change))
         status = cli_fail("somebody else changed it at the same time ('cairn cluster show' says what is in force)");
     if (status == 0 && change.add[0] != '\0')
-        status = cli_member_of(cluster, "_catalog", agreed_seat(&now, change.add), false);
+        status = follow_catalog(cluster, &now, change.add);
     if (status != 0)
         return status;
     tell_done(&now, &change, json);

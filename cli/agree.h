@@ -8,8 +8,13 @@
 /* What one node says of it; CAIRN_NODE_NONE: whoever answers. Returns the exit status. */
 int cli_agreed_show(const struct cluster_config *cluster, uint8_t via, bool json);
 
-/* The newest that nodes which answer say; where none does, what the cluster file says. */
+/* The newest that nodes which answer say; false: none does. */
+bool cli_agreed_said(const struct cluster_config *cluster, enum cli_patience patience, struct agreed *out);
+/* The same; where none does, what the cluster file says. */
 void cli_agreed(const struct cluster_config *cluster, struct agreed *out);
+
+/* The cluster is as that has it from now on. */
+void cli_go_by(struct cluster_config *cluster, const struct agreed *agreed);
 
 /* Asks for a change, and returns when it is in force on all nodes that answer, with the exit status. */
 int cli_agreed_change(const struct cluster_config *cluster, const struct agreed_change *change, bool json);

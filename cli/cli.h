@@ -175,12 +175,21 @@ int cli_session_save(const char *path, const char *log, const struct cairn_token
 /* Where a cluster's sockets are, for sessions. */
 struct session_sockets cli_sockets(const struct cluster_config *cluster);
 
-/* Adds to the cluster the nodes that one of it knows of, where the cluster file lists fewer; and learns who was removed. */
-void cli_know_all(struct cluster_config *cluster);
-/* Those that are of the cluster: who was removed keeps its line in the file, and is asked nothing, counted nowhere. Before
+/* Goes by what the cluster has agreed on, as soon as a node says that: who is of it, and by which number. The file's own names
+ * are where nodes are asked at first; what it lists beyond stays behind the others, to be asked by name alone. Where the file
+ * has another order or another name in a node's place, it is refused: said, and what to exit with. path: as cli_cluster()
+ * was given it. */
+int cli_know_all(struct cluster_config *cluster, const char *path);
+/* Those that are of the cluster: who was removed, or is listed and was not added, is asked nothing, counted nowhere. Before
  * cli_know_all(), and where nobody answers that, all that are listed. */
 cairn_node_set cli_present(const struct cluster_config *cluster);
 uint32_t cli_present_count(const struct cluster_config *cluster);
+/* As cli_node() and cli_nodes(), of those that are of the cluster. */
+int cli_member(const struct cluster_config *cluster, const char *name, uint8_t *out);
+int cli_members(const struct cluster_config *cluster, const char *text, cairn_node_set *out);
+/* A node's numbers are as `seats` has them. Where nobody had said so before, and the file's are others: refused, as above. */
+struct dial_seats;
+int cli_follows(const struct cluster_config *cluster, const struct dial_seats *seats);
 
 /* How many vote in the log, by the word of `via` or of whoever answers; 0: nobody says. */
 uint32_t cli_voters(const struct cluster_config *cluster, const char *log, uint8_t via);

@@ -404,10 +404,8 @@ cmd_append(int argc, char **argv)
         return status;
     if (durability != NULL)
         cairn_durability_parse(durability, &wanted);
-    if ((status = cli_cluster(cluster, &append.cluster)) != 0)
-        return status;
-    cli_know_all(&append.cluster);
-    if ((status = cli_node(&append.cluster, via, &node)) != 0)
+    if ((status = cli_cluster(cluster, &append.cluster)) != 0 ||
+        (status = cli_know_all(&append.cluster, cluster)) != 0 || (status = cli_node(&append.cluster, via, &node)) != 0)
         return status;
     if (append.session_file != NULL &&
         (status = cli_session_load(append.session_file, &append.cluster, argv[first], &append.token)) != 0)

@@ -38,12 +38,14 @@ tell_founded(const struct cluster_config *cluster, const json_t *answer, bool js
     if (json) {
         json_t *names = json_array();
 
-        for (uint8_t i = 0; i < cluster->nodes; i++)
-            json_array_append_new(names, json_string(cluster->names[i]));
+        for (uint8_t i = 0; i < cluster->nodes; i++) {
+            if (cli_present(cluster) >> i & 1)
+                json_array_append_new(names, json_string(cluster->names[i]));
+        }
         cli_row(
             json_pack("{s:s,s:s,s:o}", "state", "founded", "cluster", cli_text(standing, "cluster"), "nodes", names));
     } else {
-        printf("founded: cluster %s of %u nodes\n", cli_text(standing, "cluster"), cluster->nodes);
+        printf("founded: cluster %s of %u nodes\n", cli_text(standing, "cluster"), cli_present_count(cluster));
     }
     return cli_end(EXIT_DONE);
 }
@@ -61,7 +63,7 @@ wait_until_served(const struct cluster_config *cluster, uint8_t via, uint64_t en
         json_t *answer = ask(cluster, "status", via, &who, detail, sizeof(detail));
         const json_t *catalog = json_array_get(json_object_get(answer, "rows"), 0);
 
-        served = json_array_size(json_object_get(answer, "reach")) == cluster->nodes &&
+        served = json_array_size(json_object_get(answer, "reach")) == cli_present_count(cluster) &&
                  json_is_string(json_object_get(catalog, "leader"));
         json_decref(answer);
         if (!served)
@@ -72,8 +74,9 @@ wait_until_served(const struct cluster_config *cluster, uint8_t via, uint64_t en
 /* The first node asks the others: all must be there, and wait. It alone founds, so that two who ask at the same time
  * cannot found two. */
 static int
-bootstrap(const struct cluster_config *cluster, bool json)
+bootstrap(struct cluster_config *cluster, bool json)
 {
+    struct agreed agreed;
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 5000000};
     char detail[512] = "";
@@ -89,6 +92,9 @@ bootstrap(const struct cluster_config *cluster, bool json)
         if (!is_ok(answer))
             status = cli_fail("no cluster is founded: %s", cli_text(answer, "detail"));
         else if (strcmp(cli_text(answer, "state"), "founded") == 0) {
+            /* By the files of its nodes, which may list others than this one. */
+            if (cli_agreed_said(cluster, CLI_FIRST, &agreed))
+                cli_go_by(cluster, &agreed);
             wait_until_served(cluster, 0, end_ns);
             status = tell_founded(cluster, answer, json);
         }
@@ -167,10 +173,9 @@ cmd_cluster(int argc, char **argv)
         return cli_usage("cluster recover: --from NODE says whose state is what counts from now on");
     if ((status = take_change(verb, name, &given, &change)) != 0 ||
         (status = cli_cluster(cluster_file, &cluster)) != 0 ||
-        (status = cli_node(&cluster, from != NULL ? from : via, &node)) != 0)
+        (strcmp(verb, "bootstrap") != 0 && (status = cli_know_all(&cluster, cluster_file)) != 0) ||
+        (status = from != NULL ? cli_member(&cluster, from, &node) : cli_node(&cluster, via, &node)) != 0)
         return status;
-    if (strcmp(verb, "bootstrap") != 0)
-        cli_know_all(&cluster);
     if (changes)
         return cli_agreed_change(&cluster, &change, json);
     if (strcmp(verb, "recover") == 0)

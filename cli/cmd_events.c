@@ -135,10 +135,8 @@ cmd_events(int argc, char **argv)
 
     if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
-        return status;
-    cli_know_all(&cluster);
-    if ((status = cli_node(&cluster, via, &node)) != 0)
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_know_all(&cluster, cluster_file)) != 0 ||
+        (status = cli_node(&cluster, via, &node)) != 0)
         return status;
     nodes = via == NULL ? cli_present(&cluster) : (cairn_node_set)1 << node;
     do {

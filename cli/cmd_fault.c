@@ -16,17 +16,6 @@ add_rule(struct rules *rules, const struct cluster_config *cluster, uint8_t from
     json_array_append_new(rules->by_node[from], rule);
 }
 
-/* One that is of the cluster. 0, or what to exit with, said. */
-static int
-present_node(const struct cluster_config *cluster, const char *name, uint8_t *out)
-{
-    int status = cli_node(cluster, name, out);
-
-    if (status == 0 && !(cli_present(cluster) >> *out & 1))
-        status = cli_usage("'%s' was removed from the cluster: no link leads there", name);
-    return status;
-}
-
 /* One group, 'n1,n2', which gets that number. */
 static int
 parse_group(const struct cluster_config *cluster, char *names, int number, int *group)
@@ -35,7 +24,7 @@ parse_group(const struct cluster_config *cluster, char *names, int number, int *
 
     while ((name = strsep(&rest, ",")) != NULL) {
         uint8_t node;
-        int status = present_node(cluster, name, &node);
+        int status = cli_member(cluster, name, &node);
 
         if (status != 0)
             return status;
@@ -74,7 +63,7 @@ partition(struct rules *rules, const struct cluster_config *cluster, const char 
 
     for (uint8_t from = 0; status == 0 && from < cluster->nodes; from++) {
         for (uint8_t to = 0; to < cluster->nodes; to++) {
-            if (from != to && group[from] != group[to])
+            if (from != to && group[from] != group[to] && (cli_present(cluster) >> to & 1))
                 add_rule(rules, cluster, from, to, json_pack("{s:f}", "drop", 1.0));
         }
     }
@@ -112,8 +101,8 @@ link_rule(struct rules *rules, const struct cluster_config *cluster, const char 
         status = cli_usage("fault link: '%s' does not say which link (expected 'n1>n3')", text);
     else if (status == 0) {
         *to_name++ = '\0';
-        if ((status = present_node(cluster, names, &from)) == 0)
-            status = present_node(cluster, to_name, &to);
+        if ((status = cli_member(cluster, names, &from)) == 0)
+            status = cli_member(cluster, to_name, &to);
     }
     if (status == 0 && from == to)
         status = cli_usage("fault link: '%s' is no link: it needs two nodes, such as 'n1>n3'", text);
@@ -121,6 +110,15 @@ link_rule(struct rules *rules, const struct cluster_config *cluster, const char 
         add_rule(rules, cluster, from, to, rule_of(effects));
     free(names);
     return status;
+}
+
+static int
+refused_by(const char *node, const json_t *answer)
+{
+    const char *mend = strcmp(cli_text(answer, "error"), "denied") == 0 ? " (start the cluster with --allow-faults)"
+                                                                        : "";
+
+    return cli_fail("%s: %s%s", node, cli_text(answer, "detail"), mend);
 }
 
 /* A partition or a heal replaces all rules of every node; a link's rule joins those there are. */
@@ -140,8 +138,7 @@ apply(const struct cluster_config *cluster, struct rules *rules, bool merge)
     told = cli_ask_each(cluster, requests, CLI_ALL, &answers);
     for (uint8_t i = 0; i < cluster->nodes && status == EXIT_DONE; i++) {
         if (answers.by_node[i] != NULL && !json_is_true(json_object_get(answers.by_node[i], "ok")))
-            status = cli_fail("%s: %s (start the cluster with --allow-faults)", cluster->names[i],
-                              cli_text(answers.by_node[i], "detail"));
+            status = refused_by(cluster->names[i], answers.by_node[i]);
     }
     if (told == 0)
         status = cli_unanswered(&answers);
@@ -198,9 +195,8 @@ cmd_fault(int argc, char **argv)
     verb = argv[first];
     if ((strcmp(verb, "link") == 0 &&
          (status = cli_effects("fault link", effects, argc - first - 2, argv + first + 2)) != 0) ||
-        (status = cli_cluster(cluster_file, &cluster)) != 0)
+        (status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_know_all(&cluster, cluster_file)) != 0)
         return status;
-    cli_know_all(&cluster);
     for (uint32_t i = 0; i < cluster.nodes; i++)
         rules.by_node[i] = json_array();
     status = collect_rules(&rules, &cluster, verb, argv[first + 1], effects);

@@ -171,7 +171,7 @@ create_and_wait(const struct cluster_config *cluster, const char *name, json_t *
     struct standing standing = standing_of(cluster, name, NULL);
     cairn_node_set wanted;
     json_t *entry;
-    int status = cli_nodes(cluster, members, &wanted);
+    int status = cli_members(cluster, members, &wanted);
 
     if (status != 0 || (status = refuse_other_members(cluster, name, &standing, wanted)) != 0 ||
         (standing.knowing == 0 && (status = refuse_beyond_memory(cluster, name, standing.logs)) != 0))
@@ -459,13 +459,14 @@ cmd_log(int argc, char **argv)
     if ((status = check_usage(&given, verb, argv[first + 1])) != 0 ||
         (status = cli_cluster(given.cluster_file, &cluster)) != 0)
         return status;
+    if ((status = cli_know_all(&cluster, given.cluster_file)) != 0)
+        return status;
     if (strcmp(verb, "list") == 0)
         return list(&cluster, given.json);
     if (given.durability != NULL && strcmp(given.durability, "disk") == 0 && cluster.durability != CAIRN_DISK)
         return cli_fail("log '%s': the cluster keeps no journal ('durability: disk' in its file, or 'cairn dev "
                         "--durability disk', makes one that does)",
                         argv[first + 1]);
-    cli_know_all(&cluster);
     if (strcmp(verb, "adopt") == 0)
         return cli_adopt(&cluster, argv[first + 1], given.from, given.without, given.json);
     if (strcmp(verb, "trim") == 0)

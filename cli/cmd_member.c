@@ -378,10 +378,8 @@ cmd_member(int argc, char **argv)
     if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     replace = !parse_op(argv[first], &change.op);
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
-        return status;
-    cli_know_all(&cluster);
-    if ((status = cli_node(&cluster, argv[first + 1], &change.node)) != 0)
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_know_all(&cluster, cluster_file)) != 0 ||
+        (status = cli_member(&cluster, argv[first + 1], &change.node)) != 0)
         return status;
     if (replace)
         return cli_replace(&cluster, change.node, json);

@@ -149,10 +149,8 @@ read_command(int argc, char **argv, bool follow)
         return status;
     if (since_ns != 0)
         request.from = since_ns;
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
-        return status;
-    cli_know_all(&cluster);
-    if ((status = cli_node(&cluster, via, &node)) != 0 ||
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_know_all(&cluster, cluster_file)) != 0 ||
+        (status = cli_node(&cluster, via, &node)) != 0 ||
         (session != NULL && (status = cli_session_load(session, &cluster, argv[first], &printing.token)) != 0))
         return status;
     request.log = argv[first];

@@ -200,10 +200,8 @@ cmd_status(int argc, char **argv)
 
     if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
-        return status;
-    cli_know_all(&cluster);
-    if ((status = cli_node(&cluster, via, &node)) != 0)
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_know_all(&cluster, cluster_file)) != 0 ||
+        (status = cli_node(&cluster, via, &node)) != 0)
         return status;
     answering = cli_ask_status(&cluster, node, CLI_ALL, &answers);
     if (answering == 0) {

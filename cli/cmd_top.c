@@ -370,7 +370,8 @@ cmd_top(int argc, char **argv)
         return status;
     if ((status = cli_cluster(cluster_file, &top.cluster)) != 0)
         return status;
-    cli_know_all(&top.cluster);
+    if ((status = cli_know_all(&top.cluster, cluster_file)) != 0)
+        return status;
     top.screen = isatty(STDOUT_FILENO);
     top.events = json_array();
     status = run(&top);

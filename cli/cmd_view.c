@@ -106,10 +106,8 @@ cmd_view(int argc, char **argv)
     if (!cli_parse(argc, argv, &grammar, &first, &status) || (status = cli_log_name("view", argv[first])) != 0)
         return status;
     cairn_resolve_parse(resolve, &viewing.resolve);
-    if ((status = cli_cluster(cluster_file, &cluster)) != 0)
-        return status;
-    cli_know_all(&cluster);
-    if ((status = cli_node(&cluster, via, &node)) != 0)
+    if ((status = cli_cluster(cluster_file, &cluster)) != 0 || (status = cli_know_all(&cluster, cluster_file)) != 0 ||
+        (status = cli_node(&cluster, via, &node)) != 0)
         return status;
     request.log = argv[first];
     request.flags = committed ? 0u : CAIRN_READ_TENTATIVE;

@@ -244,6 +244,8 @@ dial_some(struct reading *reading, uint8_t node)
     enum cairn_error error = session_connect_shm(&sockets, node, &attempt->dial, &client, reading->detail,
                                                  sizeof(reading->detail));
 
+    if (error == CAIRN_OK && cli_follows(reading->cluster, &attempt->dial.seats) != 0)
+        return EXIT_FAILED;
     if (error == CAIRN_OK)
         error = dial_open(&attempt->dial, log_name, &log, reading->detail, sizeof(reading->detail));
     if (error == CAIRN_AGAIN)

@@ -195,7 +195,7 @@ cli_recover(const struct cluster_config *cluster, uint8_t from, const char *with
 {
     struct cli_answers answers = {0};
     cairn_node_set given_up;
-    int status = cli_nodes(cluster, without, &given_up);
+    int status = cli_members(cluster, without, &given_up);
 
     if (status != 0)
         return status;

@@ -193,20 +193,50 @@ number_agrees(const struct cluster_config *config, enum cluster_key key, uint64_
     return contradicts(config, key, texts[0], texts[1], fault);
 }
 
+/* The place of a name is another's. */
+static bool
+name_contradicts(const struct cluster_config *config, const struct agreed *agreed, uint32_t place,
+                 struct cluster_fault *fault)
+{
+    return cluster_fault_set(fault, line_of(config->name_places[place]),
+                             "names and their order are the same on every node: put them back",
+                             "node %u is '%s' here, but the cluster has agreed on '%s'", place + 1,
+                             config->names[place], agreed->names[place]);
+}
+
 static bool
 names_agree(const struct cluster_config *config, const struct agreed *agreed, struct cluster_fault *fault)
 {
     for (uint32_t i = 0; i < agreed->now.nodes && i < config->nodes; i++) {
         if (strcmp(config->names[i], agreed->names[i]) != 0)
-            return cluster_fault_set(fault, line_of(config->name_places[i]),
-                                     "names and their order are the same on every node: put them back",
-                                     "node %u is '%s' here, but the cluster has agreed on '%s'", i + 1,
-                                     config->names[i], agreed->names[i]);
+            return name_contradicts(config, agreed, i, fault);
     }
     return config->nodes <= agreed->now.nodes ||
            cluster_fault_set(fault, line_of(config->places[CLUSTER_KEY_NODES]),
                              "the file does not change a cluster: put it back, or add one with 'cairn cluster add'",
                              "%u nodes are listed, but the cluster has agreed on %u", config->nodes, agreed->now.nodes);
+}
+
+/* Whoever has another name in a node's place, or knows it in another, may mean another node. */
+static bool
+names_follow(const struct cluster_config *config, const struct agreed *agreed, struct cluster_fault *fault)
+{
+    uint32_t next = 0;
+
+    for (uint32_t i = 0; i < config->nodes; i++) {
+        uint8_t seat = agreed_seat(agreed, config->names[i]);
+
+        if (seat == CAIRN_NODE_NONE && i < agreed->now.nodes &&
+            cluster_config_node(config, agreed->names[i]) == CAIRN_NODE_NONE)
+            return name_contradicts(config, agreed, i, fault);
+        if (seat == CAIRN_NODE_NONE)
+            continue;
+        /* One that is listed before this stands behind it: so this is not in its own place. */
+        if (seat < next)
+            return name_contradicts(config, agreed, i, fault);
+        next = seat + 1u;
+    }
+    return true;
 }
 
 /* What the file leaves to the profile says nothing once that was changed. */
@@ -257,6 +287,18 @@ cluster_config_agrees(const char *path, const struct cluster_config *config, con
     struct cluster_fault fault;
 
     if (agrees(config, agreed, &fault))
+        return true;
+    cluster_fault_tell(&fault, path, detail, detail_bytes);
+    return false;
+}
+
+bool
+cluster_config_follows(const char *path, const struct cluster_config *config, const struct agreed *agreed, char *detail,
+                       size_t detail_bytes)
+{
+    struct cluster_fault fault;
+
+    if (names_follow(config, agreed, &fault))
         return true;
     cluster_fault_tell(&fault, path, detail, detail_bytes);
     return false;

@@ -87,6 +87,11 @@ struct agreed cluster_agreed(const struct cluster_config *config);
 bool cluster_config_agrees(const char *path, const struct cluster_config *config, const struct agreed *agreed,
                            char *detail, size_t detail_bytes);
 
+/* Of a client's file: does it name the nodes in the order that was agreed on, as far as it names them? Some may be missing,
+ * others listed that are not of the cluster. false: it does not, as above. */
+bool cluster_config_follows(const char *path, const struct cluster_config *config, const struct agreed *agreed,
+                            char *detail, size_t detail_bytes);
+
 /* Goes by what was agreed on, where the file says less. */
 void cluster_config_adopt(struct cluster_config *config, const struct agreed *agreed);
 
