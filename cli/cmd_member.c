@@ -38,18 +38,28 @@ static enum cairn_error
 attempt(const struct change *change, uint8_t via, const char *log, struct cairn_result *result)
 {
     uint64_t end_ns = cli_now_ns() + ANSWER_NS;
+    const char *name = change->cluster->names[change->node];
+    struct dial_seats seats = {0};
     struct cairn_client *client;
     char path[384], detail[256];
     enum cairn_error error;
+    uint8_t number = change->node;
     uint32_t id;
 
     snprintf(path, sizeof(path), "%s/%s.sock", change->cluster->directory, change->cluster->names[via]);
-    error = client_connect(path, true, DIAL_NS, &client, detail, sizeof(detail));
+    error = client_connect(path, true, DIAL_NS, &client, &seats, detail, sizeof(detail));
     if (error != CAIRN_OK)
         return error;
+    /* By the number that this node has for it. One that has not heard of it yet is behind. */
+    if (seats.count > 0)
+        number = dial_seat(&seats, name);
+    if (number == CAIRN_NODE_NONE) {
+        cairn_disconnect(client);
+        return CAIRN_RECOVERING;
+    }
     error = cairn_open(client, log, DIAL_NS, &id, detail, sizeof(detail));
     if (error == CAIRN_OK)
-        error = cairn_member(client, id, change->op, change->node, 1);
+        error = cairn_member(client, id, change->op, number, 1);
     if (error == CAIRN_OK) {
         error = CAIRN_TIMEOUT;
         while (error == CAIRN_TIMEOUT && cli_now_ns() < end_ns) {
@@ -62,6 +72,8 @@ attempt(const struct change *change, uint8_t via, const char *log, struct cairn_
         }
     }
     cairn_disconnect(client);
+    if (result->leader < seats.count)
+        result->leader = cluster_config_node(change->cluster, seats.names[result->leader]);
     return error;
 }
 

@@ -12,20 +12,24 @@ struct dial_seats {
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
 };
 
+/* The number of the node of that name; CAIRN_NODE_NONE: it is not among them. */
+uint8_t dial_seat(const struct dial_seats *seats, const char *name);
+
 /* Zeroed memory is one that was not begun. */
 struct dial {
     struct call call;
     struct cairn_client *client; /* attached, and not yet taken */
     struct dial_seats seats;     /* that came with it */
+    char name[CAIRN_NAME_BYTES]; /* of the node, as who dials knew it */
 };
 
 /* Attaches to the node whose socket is at path; system: as an administrator's command, which the system's own logs are open
  * to. CAIRN_AGAIN: call it again; CAIRN_OK: dial->client is there. */
 enum cairn_error dial_attach(struct dial *dial, const char *path, bool system, char *detail, size_t detail_bytes);
 
-/* The same, to its end: as cairn_connect(). */
+/* The same, to its end: as cairn_connect(). seats: may be NULL. */
 enum cairn_error client_connect(const char *path, bool system, uint64_t timeout_ns, struct cairn_client **out,
-                                char *detail, size_t detail_bytes);
+                                struct dial_seats *seats, char *detail, size_t detail_bytes);
 
 /* Then finds the log's number. CAIRN_AGAIN as before. */
 enum cairn_error dial_open(struct dial *dial, const char *log, uint32_t *id, char *detail, size_t detail_bytes);

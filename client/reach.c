@@ -20,15 +20,23 @@ session_connect_shm(void *context, uint8_t node, struct dial *dial, struct cairn
     char path[384];
     enum cairn_error error;
 
-    snprintf(path, sizeof(path), "%s/%s.sock", sockets->directory, sockets->names[node]);
+    /* Names may be others when it answers. */
+    if (dial->call.state == CALL_NONE)
+        memcpy(dial->name, sockets->names[node], sizeof(dial->name));
+    snprintf(path, sizeof(path), "%s/%s.sock", sockets->directory, dial->name);
     error = dial_attach(dial, path, sockets->system, detail, detail_bytes);
     if (error != CAIRN_OK)
         return error;
+    if (dial->seats.count > 0 && dial_seat(&dial->seats, dial->name) != node) {
+        snprintf(detail, detail_bytes, "%s is not node %u of its cluster, as the cluster file has it", dial->name,
+                 node + 1u);
+        return CAIRN_INVALID;
+    }
     *out = dial->client;
-    for (uint32_t i = sockets->nodes; i < dial->seats.count; i++)
-        memcpy(sockets->names[i], dial->seats.names[i], sizeof(sockets->names[i]));
-    if (sockets->nodes < dial->seats.count)
+    if (dial->seats.count > 0) {
         sockets->nodes = dial->seats.count;
+        memcpy(sockets->names, dial->seats.names, sizeof(sockets->names));
+    }
     return CAIRN_OK;
 }
 
@@ -48,7 +56,7 @@ connect_to(struct session *session, uint8_t node)
     if (error == CAIRN_AGAIN)
         return error;
     if (error == CAIRN_OK) {
-        if (session->config.nodes < dial->seats.count)
+        if (dial->seats.count > 0)
             session->config.nodes = dial->seats.count;
         session->client = dial->client;
         dial->client = NULL;
@@ -64,7 +72,7 @@ connect_to(struct session *session, uint8_t node)
 void
 reach_end(struct session *session)
 {
-    for (uint32_t node = 0; node < session->config.nodes; node++)
+    for (uint32_t node = 0; node < CAIRN_NODES_MAX; node++)
         dial_end(&session->dials[node]);
 }
 

@@ -30,8 +30,8 @@ struct dial;
 typedef enum cairn_error session_connect(void *context, uint8_t node, struct dial *dial, struct cairn_client **out,
                                          char *detail, size_t detail_bytes);
 
-/* Where the sockets of nodes in other processes are: the context of session_connect_shm, which adds the names of nodes that
- * a node knows of, and that were not known here. */
+/* Where the sockets of nodes in other processes are: the context of session_connect_shm. As soon as a node says which nodes
+ * there are, by their numbers, these are those. */
 struct session_sockets {
     const char *directory;
     bool system; /* an administrator's command, which the system's own logs are open to */

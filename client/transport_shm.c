@@ -59,6 +59,16 @@ take_seats(const json_t *answer, struct dial_seats *out)
     out->count = (uint32_t)json_array_size(seats);
 }
 
+uint8_t
+dial_seat(const struct dial_seats *seats, const char *name)
+{
+    for (uint8_t i = 0; i < seats->count; i++) {
+        if (strcmp(seats->names[i], name) == 0)
+            return i;
+    }
+    return CAIRN_NODE_NONE;
+}
+
 /* Of a call that was answered. */
 static enum cairn_error
 make_client(struct call *call, struct cairn_client **out, char *detail, size_t detail_bytes)
@@ -153,12 +163,12 @@ dial_end(struct dial *dial)
 enum cairn_error
 cairn_connect(const char *path, uint64_t timeout_ns, struct cairn_client **out, char *detail, size_t detail_bytes)
 {
-    return client_connect(path, false, timeout_ns, out, detail, detail_bytes);
+    return client_connect(path, false, timeout_ns, out, NULL, detail, detail_bytes);
 }
 
 enum cairn_error
-client_connect(const char *path, bool system, uint64_t timeout_ns, struct cairn_client **out, char *detail,
-               size_t detail_bytes)
+client_connect(const char *path, bool system, uint64_t timeout_ns, struct cairn_client **out, struct dial_seats *seats,
+               char *detail, size_t detail_bytes)
 {
     struct call call;
     enum cairn_error error;
@@ -169,6 +179,8 @@ client_connect(const char *path, bool system, uint64_t timeout_ns, struct cairn_
         error = make_client(&call, out, detail, detail_bytes);
     else
         error = told(&call, detail, detail_bytes);
+    if (error == CAIRN_OK && seats != NULL)
+        take_seats(call.answer, seats);
     call_end(&call);
     return error;
 }
