@@ -30,24 +30,47 @@ is_most(cairn_node_set some, cairn_node_set all)
     return __builtin_popcount(some & all) > __builtin_popcount(all) / 2;
 }
 
-/* The node refuses the same, but only once it is told to decide: what else is wrong must not hide it, nor suggest giving
- * up who is well. Who is well is that by its own word, and is heard by the node that it would go on from. */
+/* Who votes in the catalog, by that answer. */
+static cairn_node_set
+voters_by(const struct cluster_config *cluster, const json_t *answer)
+{
+    return cli_set_of(cluster, json_object_get(cli_log_row(answer, CATALOG_NAME), "voters"));
+}
+
+/* Those of the nodes that the node hears, itself among them, where they are enough to go on by themselves: else none. */
+static cairn_node_set
+enough_around(const struct cluster_config *cluster, const struct cli_answers *answers, cairn_node_set intact,
+              uint8_t node)
+{
+    const json_t *own = answers->by_node[node];
+    cairn_node_set well = intact & (cli_set_of(cluster, json_object_get(own, "reach")) | bit(node));
+
+    return is_most(well, cli_present(cluster)) && is_most(well, voters_by(cluster, own)) ? well : 0;
+}
+
+/* The node refuses the same, but only by whom it hears itself, and only once it is told to decide: what else is wrong must
+ * not hide it, nor suggest giving up who is well. Who is well is that by its own word; are enough of them heard by any of
+ * them, these go on, whether or not the node that it would go on from is cut off from them. */
 static int
 refuse_needless(const struct cluster_config *cluster, const struct cli_answers *answers, uint8_t from)
 {
-    const json_t *own = answers->by_node[from];
-    cairn_node_set heard = cli_set_of(cluster, json_object_get(own, "reach")) | bit(from), well = 0;
-    cairn_node_set voters = cli_set_of(cluster, json_object_get(cli_log_row(own, CATALOG_NAME), "voters"));
+    cairn_node_set intact = 0, well = 0;
 
-    if (!is_intact(own))
+    if (!is_intact(answers->by_node[from]))
         return cli_fail("nothing is decided: %s has forgotten what it promised, or waits: choose another",
                         cluster->names[from]);
     for (uint8_t i = 0; i < cluster->nodes; i++)
-        well |= (heard & bit(i)) && is_intact(answers->by_node[i]) ? bit(i) : 0;
-    if (is_most(well, cli_present(cluster)) && is_most(well, voters))
-        return cli_fail("nothing is decided: more than half of all nodes are well: the rest recovers from them, and "
-                        "nothing need be given up");
-    return 0;
+        intact |= is_intact(answers->by_node[i]) ? bit(i) : 0;
+    for (uint8_t i = 0; i < cluster->nodes; i++)
+        well |= intact & bit(i) ? enough_around(cluster, answers, intact, i) : 0;
+    /* What was decided before, the node knows: then it alone votes, and to say it again does no harm. */
+    if (!is_most(well, voters_by(cluster, answers->by_node[from])))
+        return 0;
+    return cli_fail(
+        "nothing is decided: more than half of all nodes are well: the rest recovers from them, and nothing "
+        "need be given up%s%s%s",
+        well & bit(from) ? "" : " (", well & bit(from) ? "" : cluster->names[from],
+        well & bit(from) ? "" : " is cut off from them: mend that)");
 }
 
 /* What is given up must have been said: of whoever may still know what was promised. */

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import Cluster, Failed, check, run, stop_process, until
+from harness import CALM, Cluster, Failed, check, run, stop_process, until
 from machines import LINES, Machines
 
 
@@ -88,6 +88,23 @@ def test_two_of_three_wiped_go_on_from_the_third_by_command():
             until(f'{node} holds all', lambda: m.holds(node) == LINES + b'after all that\n')
         m.stop('n1')
         m.serves(nodes=['n2', 'n3'])
+
+
+def test_nothing_is_given_up_on_the_lesser_side_of_a_cut():
+    with Cluster(3, *CALM) as cluster:
+        cluster.ok('log', 'create', 'a', '--policy', 'cp')
+        cluster.ok('fault', 'partition', 'n1|n2,n3')
+        until('n1 is missed', lambda: cluster.status('a')['n2']['hears'] == ['n2', 'n3'] and cluster.status('a')['n1']['hears'] == ['n1'])
+        until('the others lead', lambda: cluster.leader('a') != 'n1' and cluster.leader('_catalog') != 'n1')
+        for without in ((), ('--without', 'n2'), ('--without', 'n2,n3')):
+            refused = cluster.cairn('cluster', 'recover', '--from', 'n1', *without)
+            check(refused.status == 1 and b'nothing need be given up' in refused.err and b'n1 is cut off' in refused.err, refused.status, refused.err)
+            check(b'--without' not in refused.err and refused.out == b'', refused.out, refused.err)
+        # All three cut off from each other: there is nobody to recover from.
+        cluster.ok('fault', 'partition', 'n1|n2|n3')
+        until('each hears itself', lambda: all(row['hears'] == [node] for node, row in cluster.status('a').items()))
+        refused = cluster.cairn('cluster', 'recover', '--from', 'n1')
+        check(refused.status == 1 and b'n2 has a state of its own' in refused.err, refused.status, refused.err)
 
 
 def test_what_was_decided_to_go_on_without_comes_back_with_nothing_and_keeps_its_files():
