@@ -294,7 +294,8 @@ cli_adopt(const struct cluster_config *cluster, const char *log, const char *fro
         voters = voters_by(&adoption, &answers, from);
     for (uint8_t i = 0; i < cluster->nodes; i++)
         answering |= answers.by_node[i] == NULL ? 0 : bit(i);
-    status = answering == 0 ? cli_unanswered(&answers) : say_and_decide(&adoption, &answers, from, json);
+    status = answering == 0 ? cli_unanswered(cluster, CAIRN_NODE_NONE, &answers)
+                            : say_and_decide(&adoption, &answers, from, json);
     cli_answers_free(&answers);
     if (status == 0 && from != CAIRN_NODE_NONE)
         status = bring_back(&adoption, voters, answering, from);

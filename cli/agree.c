@@ -102,7 +102,7 @@ cli_agreed_show(const struct cluster_config *cluster, uint8_t via, bool json)
     who = cli_answerer(cluster, &answers);
     answer = who == CAIRN_NODE_NONE ? NULL : answers.by_node[who];
     if (answer == NULL)
-        status = cli_unanswered(&answers);
+        status = cli_unanswered(cluster, via, &answers);
     else if (!json_is_true(json_object_get(answer, "ok")))
         status = cli_fail("%s", cli_text(answer, "detail"));
     else if (json)
@@ -396,7 +396,7 @@ cli_agreed_change(const struct cluster_config *cluster, const struct agreed_chan
         return cli_fail("the kernel has no random bits for a member's identity");
     cli_ask_all(cluster, "cluster", CAIRN_NODE_NONE, CLI_HEARD, &answers);
     if (newest_of(cluster, &answers, &now) == 0)
-        status = cli_unanswered(&answers);
+        status = cli_unanswered(cluster, CAIRN_NODE_NONE, &answers);
     else
         status = refuse_change(cluster, &answers, &now, &change);
     if (status == 0)

@@ -42,13 +42,27 @@ cli_answers_detail(const struct cli_answers *answers)
 int
 cli_unreached(enum cairn_error error, const char *detail)
 {
-    return cli_fail("%s%s", error == CAIRN_FORBIDDEN ? "" : "the cluster is down: ", detail);
+    bool absent = strncmp(detail, "no node answers at", strlen("no node answers at")) == 0;
+
+    if (error == CAIRN_FORBIDDEN)
+        return cli_fail("%s", detail);
+    return cli_fail("the cluster is down: %s%s", detail,
+                    absent ? " (is the cluster running? 'cairn dev' starts one)" : "");
 }
 
 int
-cli_unanswered(const struct cli_answers *answers)
+cli_unreached_at(const struct cluster_config *cluster, uint8_t via, enum cairn_error error, const char *detail)
 {
-    return cli_unreached(answers->forbidden ? CAIRN_FORBIDDEN : CAIRN_CLOSED, cli_answers_detail(answers));
+    if (via == CAIRN_NODE_NONE || error == CAIRN_FORBIDDEN)
+        return cli_unreached(error, detail);
+    return cli_fail("%s does not answer: %s (without --via others are asked)", cluster->names[via], detail);
+}
+
+int
+cli_unanswered(const struct cluster_config *cluster, uint8_t via, const struct cli_answers *answers)
+{
+    return cli_unreached_at(cluster, via, answers->forbidden ? CAIRN_FORBIDDEN : CAIRN_CLOSED,
+                            cli_answers_detail(answers));
 }
 
 const char *

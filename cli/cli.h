@@ -96,10 +96,11 @@ const json_t *cli_leader_row(const struct cluster_config *cluster, const struct 
 /* Why nobody answered: of the last that was asked. */
 const char *cli_answers_detail(const struct cli_answers *answers);
 
-/* Fails for that: the cluster is down, or who asks may not. */
-int cli_unanswered(const struct cli_answers *answers);
+/* Fails for that: the cluster is down, or who asks may not; with a node named, that one does not answer. */
+int cli_unanswered(const struct cluster_config *cluster, uint8_t via, const struct cli_answers *answers);
 /* The same, of one that could not be connected to. */
 int cli_unreached(enum cairn_error error, const char *detail);
+int cli_unreached_at(const struct cluster_config *cluster, uint8_t via, enum cairn_error error, const char *detail);
 
 /* "n1 and n2 do not answer", of those that were asked; "" where all did. */
 const char *cli_silent_text(const struct cluster_config *cluster, cairn_node_set silent, char *text, size_t text_bytes);

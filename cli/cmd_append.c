@@ -311,7 +311,7 @@ open_session(struct append *append)
             return status;
         error = session_open(&append->session_config, &append->session, detail, sizeof(detail));
     }
-    return error == CAIRN_OK ? 0 : cli_unreached(error, detail);
+    return error == CAIRN_OK ? 0 : cli_unreached_at(&append->cluster, append->session_config.via, error, detail);
 }
 
 /* A log's durability never changes, so it is asked for once. */

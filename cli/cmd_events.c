@@ -147,7 +147,7 @@ cmd_events(int argc, char **argv)
         print_rows(rows, json);
         json_decref(rows);
         if (answering == 0)
-            return cli_unanswered(&answers);
+            return cli_unanswered(&cluster, node, &answers);
         fflush(stdout);
         if (answers.silent != silent && answers.silent != 0)
             fprintf(stderr, "cairn: %s\n", cli_silent_text(&cluster, answers.silent, text, sizeof(text)));

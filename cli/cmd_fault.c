@@ -141,7 +141,7 @@ apply(const struct cluster_config *cluster, struct rules *rules, bool merge)
             status = refused_by(cluster->names[i], answers.by_node[i]);
     }
     if (told == 0)
-        status = cli_unanswered(&answers);
+        status = cli_unanswered(cluster, CAIRN_NODE_NONE, &answers);
     else if (answers.silent != 0)
         fprintf(stderr, "cairn: %s\n", cli_silent_text(cluster, answers.silent, text, sizeof(text)));
     /* One that is not there has no faults, and will have none when it starts. */

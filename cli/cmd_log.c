@@ -367,7 +367,7 @@ list(const struct cluster_config *cluster, bool json)
     size_t i;
 
     if (cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers) == 0)
-        status = cli_unanswered(&answers);
+        status = cli_unanswered(cluster, CAIRN_NODE_NONE, &answers);
     node = cli_knows_most_logs(cluster, &answers);
     json_array_foreach (node == CAIRN_NODE_NONE ? NULL : json_object_get(answers.by_node[node], "rows"), i, row) {
         if (cli_text(row, "log")[0] == '_')

@@ -15,6 +15,8 @@
 #define ANSWER_NS 300000000u
 /* So long nobody hears a majority before that is believed: a node that starts, or an election, is over by then. */
 #define LACKING_NS 700000000u
+/* So long nobody hears the node that is to catch up before it is not waited for. */
+#define UNHEARD_NS 3000000000u
 
 struct change {
     const struct cluster_config *cluster;
@@ -22,7 +24,8 @@ struct change {
     uint8_t node;
     uint64_t end_ns;
     uint64_t lacking_ns; /* since then no quorum of the log is seen; 0: one is, or nobody can tell */
-    char why[128];       /* it failed, in more than the error's words; "": in those */
+    uint64_t unheard_ns; /* since then nobody that answers hears the node, nor does it answer; 0: somebody does */
+    char why[192];       /* it failed, in more than the error's words; "": in those */
 };
 
 static void
@@ -136,6 +139,43 @@ lacks_quorum(struct change *change, const char *log)
     return now_ns - change->lacking_ns > LACKING_NS;
 }
 
+static bool
+is_heard(const struct change *change)
+{
+    struct cli_answers answers = {0};
+    bool heard;
+
+    cli_ask_status(change->cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    heard = answers.by_node[change->node] != NULL;
+    for (uint8_t i = 0; i < change->cluster->nodes && !heard; i++)
+        heard = cli_set_of(change->cluster, json_object_get(answers.by_node[i], "reach")) >> change->node & 1;
+    cli_answers_free(&answers);
+    return heard;
+}
+
+/* What does not run does not catch up: is it so for longer than a start takes? why: says so. */
+static bool
+is_absent(struct change *change)
+{
+    const char *name = change->cluster->names[change->node];
+    uint64_t now_ns = cli_now_ns();
+
+    if (change->op == CAIRN_MEMBER_REMOVE || is_heard(change)) {
+        change->unheard_ns = 0;
+        return false;
+    }
+    if (change->unheard_ns == 0)
+        change->unheard_ns = now_ns;
+    if (now_ns - change->unheard_ns <= UNHEARD_NS)
+        return false;
+    if (change->op == CAIRN_MEMBER_TRANSFER)
+        snprintf(change->why, sizeof(change->why), "%s is not heard, and cannot lead (start it first)", name);
+    else
+        snprintf(change->why, sizeof(change->why),
+                 "%s is not heard, and stays a learner (once it runs, 'cairn member add %s' lets it vote)", name, name);
+    return true;
+}
+
 /* Goes to the leader, wherever that is by now, and waits out what is only a matter of time. */
 static enum cairn_error
 change_log(struct change *change, const char *log)
@@ -159,8 +199,11 @@ change_log(struct change *change, const char *log)
                 continue;
             }
             break;
-        case CAIRN_AGAIN:
         case CAIRN_BEHIND:
+            if (is_absent(change))
+                return error;
+            break;
+        case CAIRN_AGAIN:
         case CAIRN_UNKNOWN:
             break;
         /* Another may know better, or have room. */
@@ -233,6 +276,7 @@ apply_to(struct change *change, const char *log, bool learner)
         promote.op = CAIRN_MEMBER_PROMOTE;
         error = change_log(&promote, log);
         memcpy(change->why, promote.why, sizeof(change->why));
+        change->unheard_ns = promote.unheard_ns;
     }
     return error;
 }
@@ -294,6 +338,17 @@ all_logs(const struct cluster_config *cluster, enum cairn_error *error, char *de
     return names;
 }
 
+/* Returns what to exit with. */
+static int
+say_failed(const struct change *change, const char *log, enum cairn_error error)
+{
+    if (change->why[0] != '\0')
+        cli_fail("log '%s': %s", log, change->why);
+    else
+        cli_fail("log '%s', node %s: %s", log, change->cluster->names[change->node], cairn_error_text(error));
+    return cli_exit_status(error);
+}
+
 static int
 apply_to_all(struct change *change, const json_t *names, bool learner, bool json)
 {
@@ -309,11 +364,9 @@ apply_to_all(struct change *change, const json_t *names, bool learner, bool json
             cli_row(json_pack("{s:s,s:s,s:b,s:s}", "log", log, "node", change->cluster->names[change->node], "ok",
                               error == CAIRN_OK, "error", error == CAIRN_OK ? "" : cairn_error_name(error)));
         else if (error == CAIRN_OK)
-            printf("%s: done\n", log);
-        if (error != CAIRN_OK && status == EXIT_DONE) {
-            cli_fail("log '%s': %s", log, change->why[0] != '\0' ? change->why : cairn_error_text(error));
-            status = cli_exit_status(error);
-        }
+            printf("%s: %s: done\n", change->cluster->names[change->node], log);
+        if (error != CAIRN_OK && status == EXIT_DONE)
+            status = say_failed(change, log, error);
     }
     return status;
 }
@@ -349,8 +402,7 @@ cli_member_of(const struct cluster_config *cluster, const char *log, uint8_t nod
     struct change change = {.cluster = cluster, .op = CAIRN_MEMBER_ADD, .node = node, .end_ns = cli_now_ns() + WAIT_NS};
     enum cairn_error error = apply_to(&change, log, !votes);
 
-    return error == CAIRN_OK ? EXIT_DONE
-                             : (cli_fail("log '%s': %s", log, cairn_error_text(error)), cli_exit_status(error));
+    return error == CAIRN_OK ? EXIT_DONE : say_failed(&change, log, error);
 }
 
 static bool

@@ -205,7 +205,7 @@ cmd_status(int argc, char **argv)
         return status;
     answering = cli_ask_status(&cluster, node, CLI_ALL, &answers);
     if (answering == 0) {
-        status = cli_unanswered(&answers);
+        status = cli_unanswered(&cluster, node, &answers);
         cli_answers_free(&answers);
         return status;
     }

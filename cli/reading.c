@@ -57,7 +57,7 @@ not_served(const struct reading *reading)
     char text[64];
 
     if (reading->refused_by == CAIRN_NODE_NONE)
-        return cli_fail("the cluster is down: %s", reading->detail);
+        return cli_unreached_at(reading->cluster, reading->via, CAIRN_CLOSED, reading->detail);
     node = reading->cluster->names[reading->refused_by];
     if (end->error == CAIRN_NO_QUORUM)
         cli_fail("%s cannot serve this read: no quorum: %s (--level stale reads what it has)", node,

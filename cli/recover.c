@@ -129,11 +129,11 @@ say_what_is_lost(const struct cluster_config *cluster, const struct cli_answers 
         else if (!held)
             printf("%s: %s does not hold it: it stays as it is\n", cli_text(row, "log"), cluster->names[from]);
         else if (most > last)
-            printf("%s: goes on behind lsn %lld; entries up to %lld, which others hold, are given up\n",
-                   cli_text(row, "log"), last, most);
+            printf("%s: %s goes on behind lsn %lld; entries up to %lld, which others hold, are given up\n",
+                   cli_text(row, "log"), cluster->names[from], last, most);
         else
-            printf("%s: goes on behind lsn %lld; what others acknowledged beyond that, if anything, is lost\n",
-                   cli_text(row, "log"), last);
+            printf("%s: %s goes on behind lsn %lld; what others acknowledged beyond that, if anything, is lost\n",
+                   cli_text(row, "log"), cluster->names[from], last);
     }
     fflush(stdout);
 }

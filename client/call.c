@@ -42,8 +42,7 @@ fail_at(struct call *call, enum cairn_error error, const char *why)
 {
     call->state = CALL_DONE;
     call->error = error;
-    snprintf(call->detail, sizeof(call->detail),
-             "no node answers at %s: %s (is the cluster running? 'cairn dev' starts one)", call->path, why);
+    snprintf(call->detail, sizeof(call->detail), "no node answers at %s: %s", call->path, why);
     return true;
 }
 

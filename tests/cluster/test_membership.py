@@ -61,3 +61,30 @@ def test_who_is_no_member_serves_nothing_and_names_one():
         cluster.ok('member', 'remove', 'n5', '--log', 'far')
         check(tail.wait(20) == 3, 'a tail at a node that left')
         check(cluster.cairn('read', 'far', '--via', 'n5', '--level', 'stale').status == 3)
+
+
+def test_what_does_not_run_is_named_and_not_waited_for():
+    with Cluster(3, *CALM) as cluster:
+        cluster.ok('log', 'create', 'a', '--policy', 'cp')
+        cluster.ok('log', 'create', 'b', '--policy', 'cp')
+        cluster.converged('b')
+        for log in ('a', '_catalog'):
+            cluster.ok('member', 'remove', 'n3', '--log', log)
+        cluster.kill('n3')
+        until('n3 is missed', lambda: all('n3' not in row['hears'] for row in cluster.status('a').values()))
+        led = cluster.cairn('member', 'transfer', 'n3', '--log', 'b', limit_s=12)
+        check(led.status == 3 and b'n3 is not heard, and cannot lead' in led.err, led.status, led.err)
+        added = cluster.cairn('member', 'add', 'n3', limit_s=12)
+        check(added.status == 3 and b'n3 is not heard' in added.err and added.err.count(b'n3 is not heard') == 1, added.status, added.err)
+        for args in (('status',), ('cluster', 'show'), ('events',), ('read', 'a'), ('append', 'a', '--deadline-ms', 500)):
+            silent = cluster.cairn(*args, '--via', 'n3', stdin=b'x\n')
+            check(silent.status == 1 and b'n3 does not answer' in silent.err and b'cairn dev' not in silent.err and b'is down' not in silent.err,
+                  args, silent.status, silent.err)
+        cluster.restart('n3')
+        until('n3 is heard', lambda: all('n3' in row['hears'] for row in cluster.status('a').values()))
+        done = cluster.ok('member', 'add', 'n3')
+        check(sorted(done.out.splitlines()) == [b'n3: _catalog: done', b'n3: a: done', b'n3: b: done'], done.out)
+        for name in ('n1', 'n2', 'n3'):
+            cluster.kill(name)
+        down = cluster.cairn('status')
+        check(down.status == 1 and b'the cluster is down' in down.err and b'cairn dev' in down.err, down.status, down.err)
