@@ -423,11 +423,12 @@ int
 cmd_member(int argc, char **argv)
 {
     const char *cluster_file = NULL, *log = NULL;
-    bool json = false, learner = false, replace;
+    bool json = false, learner = false, anyway = false, replace;
     const struct cli_option options[] = {
         {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"log", OPTION_LOG, &log, "only this log; default: all of them", .verbs = "add|remove|promote|transfer"},
         {"learner", OPTION_FLAG, &learner, "leave it a learner, which holds the log and does not vote", .verbs = "add"},
+        {"anyway", OPTION_FLAG, &anyway, "also where logs wait for good for what the node held", .verbs = "replace"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
         OPTIONS_END,
     };
@@ -446,6 +447,6 @@ cmd_member(int argc, char **argv)
         (status = cli_member(&cluster, argv[first + 1], &change.node)) != 0)
         return status;
     if (replace)
-        return cli_replace(&cluster, change.node, json);
+        return cli_replace(&cluster, change.node, anyway, json);
     return cli_end(change_logs(&change, log, learner, json));
 }

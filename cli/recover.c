@@ -169,13 +169,68 @@ decide(const struct cluster_config *cluster, uint8_t via, const char *node)
                     cluster->names[via]);
 }
 
+/* Those that answer, and have forgotten what they promised. */
+static cairn_node_set
+forgetful(const struct cluster_config *cluster, const struct cli_answers *answers)
+{
+    cairn_node_set set = 0;
+
+    for (uint8_t i = 0; i < cluster->nodes; i++)
+        set |= answers->by_node[i] != NULL && !is_intact(answers->by_node[i]) ? bit(i) : 0;
+    return set;
+}
+
+/* Who starts in the node's place recovers a log from more than half of its voters beside it: its voters, where they are too
+ * few for that, else none. They are as the log's leader has them, else as whoever is asked. */
+static cairn_node_set
+voters_too_few_without(const struct cluster_config *cluster, const struct cli_answers *answers, const char *log,
+                       const json_t *row, uint8_t node)
+{
+    const json_t *leads = cli_leader_row(cluster, answers, log);
+    cairn_node_set voters = cli_set_of(cluster, json_object_get(leads != NULL ? leads : row, "voters"));
+
+    return (voters & bit(node)) && !is_most(~(bit(node) | forgetful(cluster, answers)), voters) ? voters : 0;
+}
+
+/* Logs that go on with what the node held, or never: each is named. How many there are. */
+static uint32_t
+name_what_waits(const struct cluster_config *cluster, const struct cli_answers *answers, uint8_t node)
+{
+    uint8_t who = cli_knows_most_logs(cluster, answers);
+    const char *name = cluster->names[node];
+    uint32_t count = 0;
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach (who == CAIRN_NODE_NONE ? NULL : json_object_get(answers->by_node[who], "rows"), i, row) {
+        const char *log = cli_text(row, "log");
+        cairn_node_set voters = voters_too_few_without(cluster, answers, log, row, node);
+
+        /* Of the catalog the node that decides says it. */
+        if (voters == 0 || strcmp(log, CATALOG_NAME) == 0)
+            continue;
+        count++;
+        if (voters == bit(node))
+            cli_fail("log '%s' is held by %s alone: its entries are lost by this, and it waits for them for good", log,
+                     name);
+        else
+            cli_fail("log '%s' has no majority of well voters beside %s: it waits for good for what %s held", log, name,
+                     name);
+    }
+    return count;
+}
+
 int
-cli_replace(const struct cluster_config *cluster, uint8_t node, bool json)
+cli_replace(const struct cluster_config *cluster, uint8_t node, bool anyway, bool json)
 {
     struct cli_answers answers = {0};
     int status = -1;
 
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
+    /* One that runs is refused by whoever is asked. */
+    if (answers.by_node[node] == NULL && name_what_waits(cluster, &answers, node) > 0 && !anyway)
+        status = cli_fail("nothing is decided: put the disk of %s back and start it, or give these logs up (--anyway)",
+                          cluster->names[node]);
     for (uint8_t i = 0; i < cluster->nodes && status < 0; i++) {
         if (i != node && is_intact(answers.by_node[i]))
             status = decide(cluster, i, cluster->names[node]);

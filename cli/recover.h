@@ -10,7 +10,8 @@
 int cli_recover(const struct cluster_config *cluster, uint8_t from, const char *without, bool json);
 
 /* cairn member replace: what the node held counts no more; whoever starts in its place recovers from the others. Whoever of
- * those can be asked decides; returns, with the exit status, when more than half of all nodes know. */
-int cli_replace(const struct cluster_config *cluster, uint8_t node, bool json);
+ * those can be asked decides; returns, with the exit status, when more than half of all nodes know. anyway: also where logs wait
+ * for good for what it held; they are named. */
+int cli_replace(const struct cluster_config *cluster, uint8_t node, bool anyway, bool json);
 
 #endif

@@ -107,6 +107,31 @@ def test_nothing_is_given_up_on_the_lesser_side_of_a_cut():
         check(refused.status == 1 and b'n2 has a state of its own' in refused.err, refused.status, refused.err)
 
 
+def test_logs_that_would_wait_for_what_was_replaced_are_named_first():
+    with Machines() as m:
+        m.with_log()
+        for log, members in (('alone', 'n2'), ('two', 'n1,n2'), ('others', 'n1,n3')):
+            m.ok('log', 'create', log, '--policy', 'cp', '--members', members)
+            m.ok('append', log, stdin=b'x\n')
+        running = m.cairn('member', 'replace', 'n2')
+        check(running.status == 1 and b'stop it first' in running.err and b'alone' not in running.err, running.status, running.err)
+        m.stop('n2')
+        m.is_missed('n2')
+        refused = m.cairn('member', 'replace', 'n2')
+        check(refused.status == 1 and refused.out == b'' and b'--anyway' in refused.err, refused.status, refused.err)
+        for says in (b"log 'alone' is held by n2 alone", b"log 'two' has no majority"):
+            check(says in refused.err, says, refused.err)
+        check(refused.err.count(b'\n') == 3, refused.err)
+        # Nothing was decided: it comes back with all.
+        m.start('n2')
+        m.serves()
+        until('its logs go on', lambda: all(m.cairn('append', log, '--deadline-ms', 500, stdin=b'y\n').status == 0 for log in ('alone', 'two')))
+        m.stop('n2')
+        m.is_missed('n2')
+        done = m.ok('member', 'replace', 'n2', '--anyway')
+        check(b"log 'alone'" in done.err and b"log 'two'" in done.err and b'counts no more' in done.out, done.out, done.err)
+
+
 def test_what_was_decided_to_go_on_without_comes_back_with_nothing_and_keeps_its_files():
     with Machines() as m:
         m.with_log()
