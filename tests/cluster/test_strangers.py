@@ -344,7 +344,8 @@ def shared_by(pids):
     for pid in pids:
         with open(f'/proc/{pid}/maps') as maps:
             found |= {line.split()[-1] for line in maps if line.split()[-1].startswith(('/dev/shm/', '/dev/hugepages/', '/run/', '/tmp/'))}
-    return ':'.join(sorted(found))
+    # The binary may stand anywhere, and anybody may read it.
+    return ':'.join(sorted(found - {os.path.realpath(BINARY)}))
 
 
 def tried_by_nobody(home, pids):
