@@ -208,17 +208,18 @@ has_open(pid_t pid, const char *file)
 static pid_t
 noted_pid(const char *directory, const char *node)
 {
-    char path[PATH_BYTES], text[16] = "";
+    char path[PATH_BYTES], text[16] = "", again[16];
     int fd, pid = 0;
 
     snprintf(path, sizeof(path), "%s/%s.pid", directory, node);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return 0;
-    if (read(fd, text, sizeof(text) - 1) > 0 && sscanf(text, "%d", &pid) != 1)
-        pid = 0;
+    /* What is not to the byte as a node writes it is no node's. */
+    if (read(fd, text, sizeof(text) - 1) > 0 && sscanf(text, "%d", &pid) == 1)
+        snprintf(again, sizeof(again), "%d\n", pid);
     close(fd);
-    return pid > 1 ? pid : 0;
+    return pid > 1 && strcmp(text, again) == 0 ? pid : 0;
 }
 
 /* A file may outlive the process that it names, whose number may be another's by now: the node's lock is held, and by whoever
@@ -268,7 +269,7 @@ static bool
 read_secret(int directory, char out[HOME_SECRET_BYTES])
 {
     int fd = openat(directory, SECRET_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    ssize_t got = fd < 0 ? -1 : read(fd, out, SECRET_CHARACTERS);
+    ssize_t got = fd < 0 ? -1 : read(fd, out, HOME_SECRET_BYTES); /* with one byte more there is more behind it */
 
     if (fd >= 0)
         close(fd);

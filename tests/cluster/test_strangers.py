@@ -208,7 +208,13 @@ def test_a_pipe_in_the_place_of_what_a_node_keeps_is_not_waited_for():
         cluster.leader('_catalog')
         server.terminate()
         check(server.wait(20) == 0 and os.path.exists(os.path.join(own, 'checkpoint')), os.listdir(own))
-        # More than there is of an identity is none.
+        # More than there is of an identity, or of a secret, is none.
+        secret = os.path.join(cluster.dir, 'links', 'secret')
+        with open(secret, 'a') as file:
+            file.write('0')
+        refused = run(*serve, limit_s=20)
+        check(refused.status == 1 and b"its file 'secret'" in refused.err, refused.status, refused.err)
+        os.truncate(secret, os.path.getsize(secret) - 1)
         with open(os.path.join(own, 'identity'), 'ab') as file:
             file.write(b'more\n')
         refused = run(*serve, limit_s=20)
