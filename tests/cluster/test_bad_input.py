@@ -291,6 +291,14 @@ def test_a_pipe_that_is_named_as_a_file_is_waited_for_by_nobody():
         complains(run('sim', '--trace', os.path.join(place, 'none', 'x')), 1, 'none', 'No such file')
 
 
+def has_reader(pipe):
+    """A descriptor that writes to it; None: nobody reads from it yet."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+
+
 def test_who_reads_a_report_or_a_trace_from_a_pipe_gets_it():
     with tempfile.TemporaryDirectory() as place:
         pipe = os.path.join(place, 'pipe')
@@ -298,7 +306,9 @@ def test_who_reads_a_report_or_a_trace_from_a_pipe_gets_it():
         for args, words in ((('sim', '--seed', 1, '--messages', 1000, '--trace', pipe), b'\n'), (('demo', 'shop', '--report', pipe), b'</html>\n')):
             reader = subprocess.Popen(['cat', pipe], stdout=subprocess.PIPE)
             try:
+                held = until('somebody reads', lambda: has_reader(pipe))
                 result = run(*args, limit_s=30)
+                os.close(held)
                 check(result.status == 0, result.err)
                 took, _ = reader.communicate(timeout=10)
                 check(len(took) > 1000 and took.endswith(words), args, took[-100:])
