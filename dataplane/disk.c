@@ -223,6 +223,30 @@ create(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head
     return error;
 }
 
+/* What there is gets larger, or stays as it is. */
+static enum cairn_error
+grow_reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
+{
+    struct disk_file file;
+    enum cairn_error error = file_open(disk, RESERVE, 0, 0, &file);
+    int failed;
+
+    if (error != CAIRN_OK)
+        return error;
+    failed = posix_fallocate(file.handle, 0, (off_t)size_bytes);
+    if (failed == 0 && fsync(file.handle) == 0) {
+        *got_bytes = size_bytes;
+    } else {
+        errno = failed != 0 ? failed : errno;
+        error = fail(disk, RESERVE, "space cannot be taken");
+        /* A part of it may have been taken. */
+        if (ftruncate(file.handle, (off_t)*got_bytes) != 0)
+            error = fail(disk, RESERVE, "cannot be shortened");
+    }
+    close(file.handle);
+    return error;
+}
+
 /* It has its name once its space is taken. */
 static enum cairn_error
 reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
@@ -236,8 +260,10 @@ reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
     *got_bytes = fstatat(machine->directory_fd, RESERVE, &known, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(known.st_mode)
                      ? (uint64_t)known.st_size
                      : 0;
-    if (*got_bytes != 0 || size_bytes == 0)
+    if (*got_bytes >= size_bytes)
         return *got_bytes != 0 ? CAIRN_OK : CAIRN_FULL;
+    if (*got_bytes != 0)
+        return grow_reserve(disk, size_bytes, got_bytes);
     error = file_open(disk, draft, 0, O_CREAT | O_TRUNC, &file);
     if (error != CAIRN_OK)
         return error;
@@ -246,26 +272,62 @@ reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
         error = fail(disk, draft, "cannot be kept");
     if (error != CAIRN_OK)
         unlinkat(machine->directory_fd, draft, 0);
+    else
+        *got_bytes = size_bytes;
     close(file.handle);
-    *got_bytes = size_bytes;
     return error;
 }
 
 static enum cairn_error
-create_reserved(struct disk *disk, uint64_t number, const void *head, struct disk_file *out)
+open_reserved(struct disk *disk, uint64_t number, uint64_t size_bytes, struct disk_file *out)
 {
-    char name[NAME_BYTES];
-    enum cairn_error error;
+    enum cairn_error error = file_open(disk, RESERVE, number, 0, out);
 
-    name_of(number, "", name);
-    error = file_open(disk, RESERVE, number, 0, out);
     if (error != CAIRN_OK)
         return error;
-    error = file_make(disk, name, RESERVE, out->size_bytes, head, out);
-    out->written = false;
-    if (error != CAIRN_OK)
+    if (out->size_bytes > size_bytes && ftruncate(out->handle, (off_t)size_bytes) != 0) {
+        error = fail(disk, RESERVE, "cannot be shortened");
         close(out->handle);
-    return error;
+        return error;
+    }
+    out->size_bytes = out->size_bytes > size_bytes ? size_bytes : out->size_bytes;
+    /* Zeroes are written behind what it begins with. */
+    out->written = true;
+    return CAIRN_OK;
+}
+
+/* A start that came no further may have left blocks in it, of the number that it has now. */
+static bool
+write_zeroes(const struct disk_file *file, uint64_t from)
+{
+    static _Alignas(DISK_SECTOR_BYTES) const uint8_t zeroes[64u << 10];
+
+    while (from < file->size_bytes) {
+        uint64_t size_bytes = file->size_bytes - from < sizeof(zeroes) ? file->size_bytes - from : sizeof(zeroes);
+        ssize_t wrote = pwrite(file->handle, zeroes, size_bytes, (off_t)from);
+
+        if (wrote != (ssize_t)size_bytes)
+            return false;
+        from += size_bytes;
+    }
+    return true;
+}
+
+static enum cairn_error
+name_reserved(struct disk *disk, const struct disk_file *file, const void *head, const void *content,
+              size_t content_bytes)
+{
+    struct machine *machine = machine_of(disk);
+    char name[NAME_BYTES];
+
+    name_of(file->number, "", name);
+    if (pwrite(file->handle, content, content_bytes, DISK_SECTOR_BYTES) != (ssize_t)content_bytes ||
+        !write_zeroes(file, DISK_SECTOR_BYTES + content_bytes) ||
+        pwrite(file->handle, head, DISK_SECTOR_BYTES, 0) != (ssize_t)DISK_SECTOR_BYTES || fsync(file->handle) != 0)
+        return fail(disk, RESERVE, "cannot be written");
+    return rename_there(machine, RESERVE, name) && fsync(machine->directory_fd) == 0
+               ? CAIRN_OK
+               : fail(disk, name, "cannot be named");
 }
 
 static enum cairn_error
@@ -661,10 +723,10 @@ destroy(struct disk *disk)
 }
 
 #define WAITING_OPERATIONS                                                                                             \
-    .reserve = reserve, .create_reserved = create_reserved, .list = list, .create = create, .open = open_file,         \
-    .close = close_file, .remove = remove_file, .set_aside = set_aside, .retire = retire, .shrink = shrink,            \
-    .read = read_file, .read_begin = read_begin, .read_end = read_end, .save = save, .load = load,                     \
-    .free_bytes = free_bytes, .use_memory = use_memory, .destroy = destroy
+    .reserve = reserve, .open_reserved = open_reserved, .name_reserved = name_reserved, .list = list,                  \
+    .create = create, .open = open_file, .close = close_file, .remove = remove_file, .set_aside = set_aside,           \
+    .retire = retire, .shrink = shrink, .read = read_file, .read_begin = read_begin, .read_end = read_end,             \
+    .save = save, .load = load, .free_bytes = free_bytes, .use_memory = use_memory, .destroy = destroy
 
 static const struct disk_operations ring_operations = {WAITING_OPERATIONS, .submit = ring_submit, .poll = ring_poll};
 static const struct disk_operations queue_operations = {WAITING_OPERATIONS, .submit = queue_submit, .poll = queue_poll};

@@ -48,10 +48,15 @@ struct disk_operations {
      * are zeroes, or what a retired file held. CAIRN_FULL: no space. */
     enum cairn_error (*create)(struct disk *disk, uint64_t number, uint64_t size_bytes, const void *head,
                                struct disk_file *out);
-    /* Space set aside, whatever else is taken: made where there is none yet and size_bytes is not 0; *got_bytes: how much
-     * there is. CAIRN_FULL: there is none. create_reserved() makes the whole of it a file. */
+    /* Space set aside, whatever else is taken: made, or made larger, where there is less than size_bytes; *got_bytes: how
+     * much there is. CAIRN_FULL: there is none, or no more. */
     enum cairn_error (*reserve)(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes);
-    enum cairn_error (*create_reserved)(struct disk *disk, uint64_t number, const void *head, struct disk_file *out);
+    /* As much of it as that becomes a file, and the rest is given back; the file has no name yet, so that a crash leaves
+     * what is set aside. name_reserved() gives it its name, with what is in it then: head (one sector), content behind it,
+     * and zeroes. */
+    enum cairn_error (*open_reserved)(struct disk *disk, uint64_t number, uint64_t size_bytes, struct disk_file *out);
+    enum cairn_error (*name_reserved)(struct disk *disk, const struct disk_file *file, const void *head,
+                                      const void *content, size_t content_bytes);
     enum cairn_error (*open)(struct disk *disk, uint64_t number, struct disk_file *out);
     void (*close)(struct disk *disk, const struct disk_file *file);
     enum cairn_error (*remove)(struct disk *disk, uint64_t number);

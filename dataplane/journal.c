@@ -21,9 +21,12 @@
 #define ZEROES_TOKEN UINT64_MAX
 /* Of a file, kept for states and tails when there is no space for another. */
 #define KEPT_SHARE 16u
-/* For a start without space: some hundred elections, or starts. */
-#define RESERVE_BYTES (1u << 20)
+/* For starts without space: a file for this one, and as much again for the next; and what a node acknowledged alone, which a
+ * start writes to its branch. */
+#define RESERVE_BYTES (4u << 20)
 #define RESERVE_BYTES_MIN (64u << 10)
+/* No reserve takes the last of a disk: a start writes small files beside the journal too. */
+#define LEFT_BYTES (256u << 10)
 
 static uint32_t
 aligned(uint32_t size_bytes)
@@ -143,6 +146,7 @@ next_file(struct journal *journal)
         disk->operations->close(disk, &journal->file);
     }
     journal->file = journal->next;
+    journal->file_reserved = journal->next_reserved;
     journal->offset_bytes = DISK_SECTOR_BYTES;
     journal->zeroed_bytes = journal->file.written ? (uint32_t)journal->file.size_bytes : DISK_SECTOR_BYTES;
     atomic_store_explicit(&journal->next_ready, false, memory_order_release);
@@ -427,6 +431,10 @@ kept_bytes(const struct journal *journal, enum journal_use use)
     uint64_t file_bytes = journal->file.size_bytes, share_bytes = file_bytes / KEPT_SHARE;
     uint64_t order_bytes = (share_bytes + journal->config.write_bytes) / 4;
 
+    /* What a start without space goes on in is no client's while there is none. Followers take little of it: as much as the
+     * next start, which may have half of the space, can write again there. */
+    if (journal->file_reserved && use != USE_ORDER && !atomic_load_explicit(&journal->next_ready, memory_order_relaxed))
+        return use == USE_CLIENT ? file_bytes : file_bytes - file_bytes / 4;
     if (use == USE_CLIENT)
         return share_bytes + journal->config.write_bytes;
     if (order_bytes > 2 * share_bytes)
@@ -474,7 +482,7 @@ journal_is_short(const struct journal *journal)
 }
 
 static void
-write_head(const struct journal *journal, uint64_t size_bytes, uint8_t *sector)
+write_head(const struct journal *journal, uint64_t number, uint64_t size_bytes, uint8_t *sector)
 {
     struct journal_head *head = (struct journal_head *)(void *)sector;
 
@@ -484,7 +492,7 @@ write_head(const struct journal *journal, uint64_t size_bytes, uint8_t *sector)
         .version = JOURNAL_VERSION,
         .cluster = journal->config.cluster,
         .incarnation = journal->config.incarnation,
-        .number = journal->next_number,
+        .number = number,
         .size_bytes = size_bytes,
         .node = journal->config.node,
         .worker = journal->config.worker,
@@ -496,10 +504,32 @@ write_head(const struct journal *journal, uint64_t size_bytes, uint8_t *sector)
 }
 
 static void
-next_is_made(struct journal *journal)
+next_is_made(struct journal *journal, bool reserved)
 {
     journal->next_number++;
+    journal->next_reserved = reserved;
     atomic_store_explicit(&journal->next_ready, true, memory_order_release);
+}
+
+/* Whole sectors that a reserve may take, as far as it needs them. */
+static uint64_t
+free_bytes(const struct journal *journal)
+{
+    uint64_t free_bytes = journal->config.disk->operations->free_bytes(journal->config.disk);
+
+    free_bytes -= free_bytes < LEFT_BYTES ? free_bytes : LEFT_BYTES;
+    return (free_bytes < RESERVE_BYTES ? free_bytes : RESERVE_BYTES) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+}
+
+/* What became smaller at a start without space is as large as it should be when there is some again. */
+static void
+grow_reserve(struct journal *journal)
+{
+    struct disk *disk = journal->config.disk;
+
+    if (journal->reserved_bytes != 0 && journal->reserved_bytes + free_bytes(journal) >= RESERVE_BYTES &&
+        journal->reserved_bytes < RESERVE_BYTES)
+        disk->operations->reserve(disk, RESERVE_BYTES, &journal->reserved_bytes);
 }
 
 static void
@@ -511,33 +541,72 @@ make_next(struct journal *journal)
 
     if (atomic_load_explicit(&journal->next_ready, memory_order_acquire))
         return;
-    write_head(journal, journal->config.file_bytes, sector);
+    write_head(journal, journal->next_number, journal->config.file_bytes, sector);
     error = disk->operations->create(disk, journal->next_number, journal->config.file_bytes, sector, &journal->next);
     atomic_store_explicit(&journal->no_space, error != CAIRN_OK, memory_order_relaxed);
     if (error != CAIRN_OK) {
         snprintf(journal->no_space_detail, sizeof(journal->no_space_detail), "%s", disk->detail);
         return;
     }
-    next_is_made(journal);
+    next_is_made(journal, false);
+    grow_reserve(journal);
 }
 
 bool
-journal_use_reserve(struct journal *journal)
+journal_open_reserve(struct journal *journal)
 {
-    _Alignas(DISK_SECTOR_BYTES) uint8_t sector[DISK_SECTOR_BYTES];
     struct disk *disk = journal->config.disk;
-    uint64_t size_bytes = 0;
+    uint64_t size_bytes = 0, rest_bytes = free_bytes(journal);
 
     assert(!atomic_load(&journal->next_ready));
     if (disk->operations->reserve(disk, 0, &size_bytes) != CAIRN_OK || size_bytes < RESERVE_BYTES_MIN)
         return false;
-    write_head(journal, size_bytes, sector);
-    if (disk->operations->create_reserved(disk, journal->next_number, sector, &journal->next) != CAIRN_OK) {
+    if (rest_bytes < size_bytes && size_bytes >= 2 * RESERVE_BYTES_MIN)
+        size_bytes = (size_bytes + rest_bytes) / 2 & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+    if (disk->operations->open_reserved(disk, journal->next_number, size_bytes, &journal->next) != CAIRN_OK) {
         snprintf(journal->no_space_detail, sizeof(journal->no_space_detail), "%s", disk->detail);
         return false;
     }
-    journal->reserved = false;
-    next_is_made(journal);
+    next_is_made(journal, true);
+    return true;
+}
+
+/* What was put is on the disk as if it had been submitted. */
+static void
+wrote_reserve(struct journal *journal)
+{
+    struct journal_write *write = filling(journal);
+
+    write->submitted = write->done = true;
+    journal->offset_bytes += aligned(write->size_bytes);
+    journal->tail++;
+    filling(journal)->size_bytes = 0;
+}
+
+bool
+journal_name_reserve(struct journal *journal, uint64_t former_end)
+{
+    _Alignas(DISK_SECTOR_BYTES) uint8_t sector[DISK_SECTOR_BYTES];
+    struct disk *disk = journal->config.disk;
+    struct journal_write *write = filling(journal);
+    const struct disk_file *file = write->size_bytes > 0 ? &journal->file : &journal->next;
+    uint32_t content_bytes = aligned(write->size_bytes);
+
+    if (content_bytes > 0) {
+        struct journal_block *begin = (struct journal_block *)(void *)write->bytes;
+
+        begin->block.first_lsn = former_end >> 32;
+        begin->block.first_seq = former_end & UINT32_MAX;
+        seal(begin);
+        mark_last(write, true);
+        memset(write->bytes + write->size_bytes, 0, content_bytes - write->size_bytes);
+    }
+    write_head(journal, file->number, file->size_bytes, sector);
+    if (disk->operations->name_reserved(disk, file, sector, write->bytes, content_bytes) != CAIRN_OK)
+        return false;
+    journal->reserved_bytes = 0;
+    if (content_bytes > 0)
+        wrote_reserve(journal);
     return true;
 }
 
@@ -546,10 +615,12 @@ static void
 make_reserve(struct journal *journal)
 {
     struct disk *disk = journal->config.disk;
-    uint64_t size_bytes;
+    uint64_t want_bytes = journal->reserved_bytes == 0 ? free_bytes(journal) : 0;
 
-    for (uint64_t want_bytes = RESERVE_BYTES; !journal->reserved && want_bytes >= RESERVE_BYTES_MIN; want_bytes /= 2)
-        journal->reserved = disk->operations->reserve(disk, want_bytes, &size_bytes) == CAIRN_OK;
+    while (journal->reserved_bytes == 0 && want_bytes >= RESERVE_BYTES_MIN) {
+        disk->operations->reserve(disk, want_bytes, &journal->reserved_bytes);
+        want_bytes = want_bytes / 4 * 3 & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+    }
 }
 
 /* One at a time: removing a large file takes a while. */

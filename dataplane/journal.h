@@ -190,6 +190,7 @@ struct journal {
     uint32_t zeroed_bytes; /* of the file, from its start */
     uint32_t zeroing_from; /* where zeroes are under way to; 0: nowhere */
     uint32_t zeroes_left;  /* pieces of them that may still go before the next tick */
+    bool file_reserved;    /* the file was set aside for a start without space */
     uint8_t *zeroes;
     int32_t failure; /* negative errno of the write that failed; 0: all is well */
     bool failed;
@@ -197,7 +198,8 @@ struct journal {
     _Alignas(64) struct disk_file next;
     _Atomic bool next_ready; /* helper sets, worker clears */
     _Atomic bool no_space;   /* helper writes: the next file could not be made */
-    bool reserved;           /* helper's: there is a reserve */
+    bool next_reserved;      /* as file_reserved, of the next file */
+    uint64_t reserved_bytes; /* helper's: the reserve's, 0: there is none */
     char no_space_detail[192];
 };
 
@@ -259,7 +261,11 @@ bool journal_is_short(const struct journal *journal);
  * space at all. */
 void journal_maintain(struct journal *journal);
 
-/* At a start for which there is no space: goes on in the reserve. false: there is none. */
-bool journal_use_reserve(struct journal *journal);
+/* At a start for which there is no space: goes on in the reserve, or a part of it that leaves as much for the next start.
+ * false: there is none. What is put then, of one write at most, is written by journal_name_reserve(), which waits: before
+ * that the file has no name, and nothing is submitted. Its first block says that the file before it ends at former_end;
+ * files between that one and this are superseded. */
+bool journal_open_reserve(struct journal *journal);
+bool journal_name_reserve(struct journal *journal, uint64_t former_end);
 
 #endif

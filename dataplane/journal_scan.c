@@ -265,8 +265,8 @@ begins(struct journal_scan *scan, uint32_t index)
     for (uint32_t before = 0; before < index; before++) {
         if (scan->numbers[before] == scan->head->block.first_lsn)
             scan->ends[before] = scan->head->block.first_seq;
-        /* Made, and not written to before the node ended. */
-        else if (scan->numbers[before] > scan->head->block.first_lsn && !scan->filled[before])
+        /* Made, and not written to before the node ended; or this file has all that was in it (node/gather.c). */
+        else if (scan->numbers[before] > scan->head->block.first_lsn)
             scan->ends[before] = DISK_SECTOR_BYTES;
     }
     return true;
@@ -622,7 +622,7 @@ journal_scan_tidy(struct journal_scan *scan)
 
     close_file(scan);
     for (uint32_t i = 0; i < scan->count && error == CAIRN_OK; i++) {
-        if (scan->numbers[i] > number) {
+        if (scan->numbers[i] > number || (scan->numbers[i] < number && scan->ends[i] == DISK_SECTOR_BYTES)) {
             error = operations->remove(scan->disk, scan->numbers[i]);
         } else if (scan->numbers[i] == number && (error = open_file(scan, i)) == CAIRN_OK) {
             error = operations->shrink(scan->disk, &scan->file, next_sector(offset - 1));

@@ -73,7 +73,7 @@ void journal_scan_fini(struct journal_scan *scan);
 enum scan_verdict journal_scan_next(struct journal_scan *scan);
 
 /* After the end: what was cut off is given up, and with it the space behind; files that were made and never written
- * to are removed. */
+ * to, or are superseded, are removed. */
 enum cairn_error journal_scan_tidy(struct journal_scan *scan);
 
 /* Begins with the block at a place. */

@@ -279,12 +279,14 @@ node_checkpoint(struct node *node)
     return saved;
 }
 
-void
+bool
 checkpoint_discard(struct node *node)
 {
+    struct disk *disk = node->config.disk;
+
     if (!node->checkpoint_void)
-        node->config.disk->operations->save(node->config.disk, CHECKPOINT_NAME, "", 0);
-    node->checkpoint_void = true;
+        node->checkpoint_void = disk->operations->save(disk, CHECKPOINT_NAME, "", 0) == CAIRN_OK;
+    return node->checkpoint_void;
 }
 
 /* What is read: *at moves on. NULL: there are not so many bytes. */

@@ -397,6 +397,12 @@ write_tail(struct node *node, struct node_log *log)
     return true;
 }
 
+bool
+durable_gather(struct node *node, struct node_log *log)
+{
+    return write_log(node, log) && write_tail(node, log);
+}
+
 /* Each file has a tail of every log that is written to in it, so that older ones are not needed for that. */
 static void
 write_tail_once(struct node *node, struct node_log *log)
@@ -556,10 +562,22 @@ durable_settle(struct node *node, uint64_t now_ns)
     return !journal_busy(&node->journal);
 }
 
-static bool
-is_small(const struct node_log *log)
+/* What a move writes again of the trunk: all of it, where that is in memory and little, else nothing. */
+static uint64_t
+moved_bytes(const struct node_log *log)
 {
-    return store_first(&log->trunk) == log->base_lsn + 1 && log->trunk.bytes <= MOVED_BYTES_MAX;
+    struct cursor cursor = {.position = log->base_lsn + 1};
+    struct stretch stretch;
+    uint64_t bytes = 0;
+
+    if (store_first(&log->trunk) == 0 || store_first(&log->trunk) > log->base_lsn + 1 ||
+        log->trunk.bytes > MOVED_BYTES_MAX + 2 * (uint64_t)log->trunk.pool->segment_bytes)
+        return 0;
+    while (bytes <= MOVED_BYTES_MAX && store_look(&log->trunk, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
+        bytes += stretch.size_bytes + sizeof(struct journal_block);
+        store_advance(&cursor, &stretch);
+    }
+    return bytes <= MOVED_BYTES_MAX ? bytes : 0;
 }
 
 /* Is anything else of it in that file than what a move writes again? Then that would only take space, with each review. */
@@ -570,7 +588,7 @@ stays_in(const struct node_log *log, uint64_t file)
     uint32_t item = index_find(&durable->index, log->base_lsn + 1);
 
     return durable_branches_place(log, UINT64_MAX) >> 32 == file ||
-           (!is_small(log) && item < durable->index.count && durable->index.items[item].place >> 32 == file);
+           (moved_bytes(log) == 0 && item < durable->index.count && durable->index.items[item].place >> 32 == file);
 }
 
 /* A log that rests, or is small, is written again where the journal is now, rather than keep old files for it. */
@@ -581,7 +599,7 @@ move_up(struct node *node, struct node_log *log)
 
     if (has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core))
         return;
-    if (is_small(log)) {
+    if (moved_bytes(log) > 0) {
         durable->rewritten_lsn = log->base_lsn;
         index_truncate(&durable->index, 0);
         durable->trunk = (struct cursor){.position = log->base_lsn + 1};
@@ -612,13 +630,24 @@ is_mended(struct node *node)
 static bool
 makes_space(const struct node *node, struct node_log *log)
 {
-    uint64_t current = node->journal.file.number;
+    uint64_t current = node->journal.file.number, bytes = moved_bytes(log);
 
-    if (!node->journal_full || log->durable->moved_file == current || log->trunk.bytes > MOVED_BYTES_TIGHT ||
-        durable_space(node, log, 2 * log->trunk.bytes + sizeof(struct journal_base), USE_ORDER) != SPACE_YES)
+    if (log->durable->moved_file == current || bytes > MOVED_BYTES_TIGHT ||
+        durable_space(node, log, 2 * bytes + sizeof(struct journal_base), USE_ORDER) != SPACE_YES)
         return false;
     log->durable->moved_file = current;
     return true;
+}
+
+/* What rests is moved out of files that are a few behind; where there is no space, out of every one, but only little. */
+static bool
+is_to_move(const struct node *node, struct node_log *log, uint64_t oldest)
+{
+    uint64_t current = node->journal.file.number;
+
+    if (oldest == 0 || oldest >= current || stays_in(log, oldest))
+        return false;
+    return node->journal_full ? makes_space(node, log) : oldest + MOVED_FILES < current;
 }
 
 /* Which files are needed no more? */
@@ -640,8 +669,7 @@ review_files(struct node *node)
         oldest = oldest_file(log, node->journal.durable);
         if (oldest < keep)
             keep = oldest;
-        if (oldest != 0 && !stays_in(log, oldest) &&
-            (oldest + MOVED_FILES < current || (oldest < current && makes_space(node, log))))
+        if (is_to_move(node, log, oldest))
             move_up(node, log);
     }
     atomic_store_explicit(&node->journal.keep_number, keep, memory_order_release);

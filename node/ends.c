@@ -25,30 +25,48 @@ is_due(const struct node *node)
     return later || (any && node->ends.written_file != node->journal.file.number);
 }
 
-void
-ends_write(struct node *node, uint64_t now_ns)
+/* There is room for it. */
+static void
+put(struct node *node, const struct known_life *lives)
 {
-    struct node_log *catalog = node->logs[CATALOG_LOG];
     struct journal_block block = {.type = JOURNAL_ENDS, .log = CATALOG_LOG};
     struct journal_end body[CAIRN_NODES_MAX] = {{{{0}}, 0, 0, 0}};
     struct ends *ends = &node->ends;
 
-    if (node->config.disk == NULL || catalog->durable == NULL || node->journal_failed ||
-        now_ns - ends->written_ns < WRITE_EVERY_NS || !is_due(node) ||
-        !journal_has_room(&node->journal, sizeof(body)) ||
-        durable_space(node, catalog, sizeof(body), USE_ORDER) != SPACE_YES)
-        return;
     for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        const struct known_life *known = &node->introduction.lives.identity.known[peer];
+        const struct known_life *known = &lives[peer];
 
         if (peer == node->self)
             continue;
         ends->written[peer] = *known;
         body[peer] = (struct journal_end){.life = known->life.id, .place = known->place, .number = known->life.number};
     }
-    ends->written_ns = now_ns;
-    journal_put(&node->journal, &block, body, sizeof(body), &(struct journal_item){.owner = catalog});
+    journal_put(&node->journal, &block, body, sizeof(body), &(struct journal_item){.owner = node->logs[CATALOG_LOG]});
     ends->written_file = node->journal.file.number;
+}
+
+void
+ends_write(struct node *node, uint64_t now_ns)
+{
+    const struct node_log *catalog = node->logs[CATALOG_LOG];
+    size_t body_bytes = CAIRN_NODES_MAX * sizeof(struct journal_end);
+
+    if (node->config.disk == NULL || catalog->durable == NULL || node->journal_failed ||
+        now_ns - node->ends.written_ns < WRITE_EVERY_NS || !is_due(node) ||
+        !journal_has_room(&node->journal, body_bytes) ||
+        durable_space(node, catalog, body_bytes, USE_ORDER) != SPACE_YES)
+        return;
+    put(node, node->introduction.lives.identity.known);
+    node->ends.written_ns = now_ns;
+}
+
+bool
+ends_write_restored(struct node *node)
+{
+    if (!journal_has_room(&node->journal, CAIRN_NODES_MAX * sizeof(struct journal_end)))
+        return false;
+    put(node, node->ends.restored);
+    return true;
 }
 
 void

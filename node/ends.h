@@ -21,6 +21,8 @@ struct ends {
 
 /* Worker, at each heartbeat: what is known of the others' ends, if that is more than was written, into the journal. */
 void ends_write(struct node *node, uint64_t now_ns);
+/* What was read at the start, where there is room. */
+bool ends_write_restored(struct node *node);
 /* A JOURNAL_ENDS block that is read at the start. */
 void ends_restore(struct node *node, const struct journal_end *ends);
 /* What was read, into what the node knows. */

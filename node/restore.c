@@ -222,6 +222,7 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
         if (kept) {
             if (*begins == 0)
                 *begins = place;
+            log->durable->branches[block->origin].last_place = place;
             store_append(&branch->store, &part, node->batch.records);
             branch->entries += part.count;
         }
@@ -358,10 +359,13 @@ take_block(struct restoring *restoring, struct node_log *log, const struct journ
         restore_tail(node, log, head);
         return true;
     case JOURNAL_BASE:
+        log->durable->anew_place = place;
+        /* fall through */
     case JOURNAL_TRIM:
         log->durable->base_place = place;
         return restore_base(node, log, head, (const struct journal_base *)(const void *)body);
     case JOURNAL_PRODUCERS:
+        log->durable->producers_place = place;
         return restore_producers(log, head, (const struct producer_row *)(const void *)body);
     case JOURNAL_ENDS:
     case JOURNAL_BEGIN:
@@ -662,9 +666,9 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
     node->journal.oldest_number = restoring->scan.count == 0 ? restoring->scan.highest_number + 1
                                                              : restoring->scan.numbers[0];
     journal_maintain(&node->journal);
-    /* What the last file had behind its end, which is given back above, makes the next reserve. */
-    if (journal_is_tight(&node->journal) && journal_use_reserve(&node->journal))
-        journal_maintain(&node->journal);
+    /* It has no name before what is known is in it: gather(). */
+    if (journal_is_tight(&node->journal))
+        journal_open_reserve(&node->journal);
     if (!atomic_load(&node->journal.next_ready)) {
         snprintf(detail, detail_bytes, "%s (free some space)", node->journal.no_space_detail);
         return atomic_load(&node->journal.no_space) ? CAIRN_NO_SPACE : CAIRN_IO;
@@ -709,6 +713,15 @@ check_orphans(const struct restoring *restoring, char *detail, size_t detail_byt
     return CAIRN_CORRUPT;
 }
 
+/* What small files hold is then written again, for which it must have been read: gather(). */
+static bool
+is_nearly_full(const struct node *node)
+{
+    struct disk *disk = node->config.disk;
+
+    return disk->operations->free_bytes(disk) < FILE_BYTES_MIN;
+}
+
 enum cairn_error
 restore(struct node *node, char *detail, size_t detail_bytes)
 {
@@ -718,7 +731,7 @@ restore(struct node *node, char *detail, size_t detail_bytes)
 
     node->restoring = true;
     adopt_snapshot(node, node_now_ns(node));
-    restoring.checkpoint = checkpoint_read(node);
+    restoring.checkpoint = is_nearly_full(node) ? NULL : checkpoint_read(node);
     error = journal_scan_init(&restoring.scan, node->config.disk, node->config.cluster->id, node->self, 0,
                               restoring.checkpoint == NULL ? 0 : checkpoint_file(restoring.checkpoint), detail,
                               detail_bytes);
@@ -737,6 +750,8 @@ restore(struct node *node, char *detail, size_t detail_bytes)
         if (node->logs[i]->durable != NULL)
             finish_log(node, node->logs[i], node_now_ns(node));
     }
+    if (error == CAIRN_OK && node->journal.next_reserved)
+        error = gather(node, &restoring.scan, detail, detail_bytes);
     if (error != CAIRN_OK || !core_lacks(node->logs[0]->core, &node->restored_catalog_lsn, &term))
         node->restored_catalog_lsn = core_last_lsn(node->logs[0]->core);
     free(restoring.checkpoint);

@@ -222,6 +222,7 @@ struct durable {
     struct {
         struct cursor cursor;    /* what is to be written next */
         uint64_t place;          /* in the journal, of what was written first; 0: nothing was */
+        uint64_t last_place;     /* of what was written last, as the journal was read */
     } branches[CAIRN_NODES_MAX]; /* by origin */
     /* Term and vote change, are written, are held: counted. */
     uint64_t state_wanted, state_written, state_held;
@@ -252,6 +253,8 @@ struct durable {
     bool doubtful, state_doubtful; /* something may be missing */
     bool broken;                   /* something is */
     uint64_t producers_lsn;        /* of the base that the rows just read belong to */
+    uint64_t producers_place;      /* of the last rows */
+    uint64_t anew_place;           /* of the last base at which the trunk began anew */
     uint64_t promised_lsn, promised_term;
 };
 
@@ -362,6 +365,7 @@ struct node_log {
     uint32_t led_epoch;
     uint8_t led_by;
     uint64_t ticked_lsn;            /* committed at the tick before: what readers at the end have had time for */
+    uint64_t told_full_ns;          /* the leader was told where this node stands, that cannot take more */
     uint64_t base_lsn, base_digest; /* what is trimmed: up to here, and the chain digest there */
     uint64_t fresh_ns, fresh_lsn;   /* all that was committed at fresh_ns is at or below fresh_lsn */
     uint64_t lend_from_lsn;         /* 0: nothing to lend; else what lend_to asked for */
@@ -691,6 +695,9 @@ void durable_tick(struct node *node, uint64_t now_ns);
 /* Towards a stop: writes what is to be written, the ends last. true: all of it is held. */
 bool durable_settle(struct node *node, uint64_t now_ns);
 
+/* All of it that is to be written, and a tail, in the write that is being filled. false: there is no room for it. */
+bool durable_gather(struct node *node, struct node_log *log);
+
 /* held.c */
 cairn_node_set written_branches(const struct node_log *log);
 /* The place in the journal that the branches held here begin at; `none` where nothing of them is there. */
@@ -749,8 +756,8 @@ uint64_t oldest_file(const struct node_log *log, uint64_t durable_place);
 /* checkpoint.c */
 struct checkpoint_head;
 struct journal_scan;
-/* From the control thread: no start begins with what was left before. */
-void checkpoint_discard(struct node *node);
+/* From the control thread, or at a start: no start begins with what was left before. false: it may yet. */
+bool checkpoint_discard(struct node *node);
 /* What the last stop left, if it is whole and this node's; the caller frees it. NULL: nothing. */
 struct checkpoint_head *checkpoint_read(const struct node *node);
 /* The journal's file that reading goes on in. */
@@ -764,6 +771,11 @@ enum cairn_error checkpoint_load(struct node *node, const struct journal_scan *s
 void restore_catalog(struct node *node, uint64_t lsn);
 /* The same in steps: from *next on. */
 void catalog_up_to(struct node *node, uint64_t *next, uint64_t lsn);
+
+/* gather.c */
+/* At a start without space: what the last small files hold is written into the reserve, which gets its name with that, and
+ * they go. */
+enum cairn_error gather(struct node *node, const struct journal_scan *scan, char *detail, size_t detail_bytes);
 
 /* restore.c */
 enum cairn_error restore(struct node *node, char *detail, size_t detail_bytes);

@@ -56,6 +56,7 @@ def blocks(directory):
         first = block_at(files[number], SECTOR, number)
         if first and first['kind'] == BEGIN:
             ends[first['first']] = first['first_seq']
+            ends.update((between, SECTOR) for between in numbers if first['first'] < between < number)
     for number in numbers:
         data, offset = files[number], SECTOR
         end = ends.get(number, len(data))

@@ -140,27 +140,50 @@ static enum cairn_error
 reserve(struct disk *base, uint64_t size_bytes, uint64_t *got_bytes)
 {
     struct sim_disk *disk = disk_of(base);
+    uint64_t more_bytes = size_bytes > disk->reserve_bytes ? size_bytes - disk->reserve_bytes : 0;
 
-    if (disk->reserve_bytes == 0 && size_bytes != 0 && (!disk->no_space || disk->given_back_bytes >= size_bytes)) {
-        disk->given_back_bytes -= disk->no_space ? size_bytes : 0;
+    if (more_bytes != 0 && (!disk->no_space || disk->given_back_bytes >= more_bytes)) {
+        disk->given_back_bytes -= disk->no_space ? more_bytes : 0;
         disk->reserve_bytes = size_bytes;
     }
     *got_bytes = disk->reserve_bytes;
-    return disk->reserve_bytes != 0 ? CAIRN_OK : CAIRN_FULL;
+    return disk->reserve_bytes != 0 && disk->reserve_bytes >= size_bytes ? CAIRN_OK : CAIRN_FULL;
 }
 
+/* Nothing crashes before it has its name. */
 static enum cairn_error
-create_reserved(struct disk *base, uint64_t number, const void *head, struct disk_file *out)
+open_reserved(struct disk *base, uint64_t number, uint64_t size_bytes, struct disk_file *out)
 {
+    static const uint8_t no_head[DISK_SECTOR_BYTES];
     struct sim_disk *disk = disk_of(base);
     bool no_space = disk->no_space;
     enum cairn_error error;
 
     disk->no_space = false;
-    error = create(base, number, disk->reserve_bytes, head, out);
+    error = create(base, number, size_bytes, no_head, out);
     disk->no_space = no_space;
-    disk->reserve_bytes = 0;
+    if (error == CAIRN_OK) {
+        disk->given_back_bytes += disk->reserve_bytes - size_bytes;
+        disk->reserve_bytes = 0;
+    }
     return error;
+}
+
+static enum cairn_error
+name_reserved(struct disk *base, const struct disk_file *opened, const void *head, const void *content,
+              size_t content_bytes)
+{
+    struct sim_disk *disk = disk_of(base);
+    struct sim_file *file = file_find(disk, opened->number);
+
+    sector_put(&file->sectors[0], head);
+    for (size_t done = 0; done < content_bytes; done += DISK_SECTOR_BYTES) {
+        struct sector *sector = &file->sectors[1 + done / DISK_SECTOR_BYTES];
+
+        sector_put(sector, (const uint8_t *)content + done);
+        sector->written_ms = (uint32_t)(disk->node->sim->now_ns / MS);
+    }
+    return CAIRN_OK;
 }
 
 static enum cairn_error
@@ -261,7 +284,7 @@ save(struct disk *base, const char *name, const void *bytes, size_t size_bytes)
     struct sim_disk *disk = disk_of(base);
 
     (void)name;
-    if (disk->no_space)
+    if (disk->no_space && size_bytes > 0)
         return CAIRN_FULL;
     free(disk->saved);
     disk->saved = malloc(size_bytes + 1);
@@ -288,8 +311,9 @@ load(struct disk *base, const char *name, void **bytes, size_t *size_bytes)
 static uint64_t
 free_bytes(struct disk *base)
 {
-    (void)base;
-    return UINT64_MAX;
+    const struct sim_disk *disk = disk_of(base);
+
+    return disk->no_space ? disk->given_back_bytes : UINT64_MAX;
 }
 
 static void
@@ -730,7 +754,8 @@ static const struct disk_operations operations = {
     .list = list,
     .create = create,
     .reserve = reserve,
-    .create_reserved = create_reserved,
+    .open_reserved = open_reserved,
+    .name_reserved = name_reserved,
     .open = open_file,
     .close = close_file,
     .remove = remove_file,

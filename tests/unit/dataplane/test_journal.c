@@ -147,10 +147,18 @@ no_reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
     return CAIRN_FULL;
 }
 
+static uint64_t
+no_free_bytes(struct disk *disk)
+{
+    (void)disk;
+    return 0;
+}
+
 static const struct disk_operations operations = {
     .list = list,
     .create = create,
     .reserve = no_reserve,
+    .free_bytes = no_free_bytes,
     .open = open_file,
     .close = close_file,
     .retire = retire,

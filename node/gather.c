@@ -1,0 +1,184 @@
+/* A start without space leaves no file behind each time.
+ *
+ * Such a start goes on in what was set aside for it. What the files hold that starts before it went on in, and the last
+ * ones did not fill, is written there first, together: terms and votes, tails, entries of the catalog and of leaders, what
+ * followers took. It is one write, and the file gets its name with that in it. Its first block says that it follows on the
+ * file before those, which are superseded by it, and go: their space is set aside for the next start. A crash before the
+ * file has its name leaves all as it was. */
+#include <stdio.h>
+
+#include "control.h"
+#include "journal_scan.h"
+#include "state.h"
+
+/* Of the file, what is written again may take at most so many eighths: the rest is for what comes then. */
+#define EIGHTHS_MAX 5u
+/* Of each log: a tail; a base with its producers. */
+#define LOG_BYTES (2u << 10)
+#define BASE_BYTES (8u << 10)
+
+/* Is all of the log known for certain? What is in doubt stays where it is, as the evidence. */
+static bool
+is_certain(const struct node_log *log)
+{
+    uint64_t lsn, term;
+
+    return !core_recovering(log->core) && !core_failed(log->core) && !core_lacks(log->core, &lsn, &term) &&
+           !log->durable->doubtful && !log->durable->broken;
+}
+
+/* The first entry of the trunk that stands at the place or behind it. */
+static uint64_t
+first_behind(const struct node_log *log, uint64_t place)
+{
+    const struct log_index *index = &log->durable->index;
+
+    for (uint32_t i = index->count; i-- > 0;) {
+        if (index->items[i].place < place)
+            return i + 1 == index->count ? log->durable->trunk.position : index->items[i + 1].lsn;
+    }
+    return index->count == 0 ? log->durable->trunk.position : index->items[0].lsn;
+}
+
+/* What the trunk's entries from there on take. UINT64_MAX: they are not all in memory. */
+static uint64_t
+trunk_bytes(const struct node_log *log, uint64_t from_lsn)
+{
+    struct cursor cursor = {.position = from_lsn};
+    struct stretch stretch;
+    uint64_t bytes = 0;
+
+    if (from_lsn > log->trunk.last)
+        return 0;
+    if (store_first(&log->trunk) == 0 || store_first(&log->trunk) > from_lsn)
+        return UINT64_MAX;
+    while (bytes < UINT32_MAX && store_look(&log->trunk, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
+        bytes += stretch.size_bytes + sizeof(struct journal_block);
+        store_advance(&cursor, &stretch);
+    }
+    return bytes;
+}
+
+/* The same of branches, which are written again as a whole. UINT64_MAX: one lies partly before the place. */
+static uint64_t
+branches_bytes(const struct node_log *log, uint64_t place)
+{
+    uint64_t bytes = 0;
+
+    for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++) {
+        const struct held_branch *branch = &log->branches[origin];
+
+        if (log->durable->branches[origin].last_place < place || branch->entries == 0)
+            continue;
+        if (log->durable->branches[origin].place < place)
+            return UINT64_MAX;
+        bytes += branch->store.bytes;
+    }
+    return bytes;
+}
+
+static bool
+has_base_behind(const struct node_log *log, uint64_t place)
+{
+    return log->base_lsn > 0 && (log->durable->base_place >= place || log->durable->producers_place >= place);
+}
+
+/* What would be written again of what stands at the place and behind it. UINT64_MAX: that cannot be. */
+static uint64_t
+bytes_behind(const struct node *node, uint64_t place)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        const struct node_log *log = node->logs[i];
+        uint64_t trunk, branches;
+
+        if (log->durable == NULL)
+            continue;
+        trunk = trunk_bytes(log, first_behind(log, place));
+        branches = branches_bytes(log, place);
+        if (trunk == UINT64_MAX || branches == UINT64_MAX || log->durable->anew_place >= place || !is_certain(log))
+            return UINT64_MAX;
+        bytes += trunk + branches + LOG_BYTES + (has_base_behind(log, place) ? BASE_BYTES : 0);
+    }
+    return bytes;
+}
+
+/* Index of the first of the last files that can be written again in the new one, not the oldest; scan->count: none. */
+static uint32_t
+first_gathered(const struct node *node, const struct journal_scan *scan)
+{
+    const struct journal *journal = &node->journal;
+    uint64_t room_bytes = journal->next.size_bytes / 8 * EIGHTHS_MAX;
+    uint32_t end = 0, first;
+
+    if (room_bytes > journal->config.write_bytes / 8 * 7)
+        room_bytes = journal->config.write_bytes / 8 * 7;
+    while (end < scan->count && scan->numbers[end] <= scan->end >> 32)
+        end++;
+    first = end;
+    while (first > 1 && scan->ends[first - 2] > DISK_SECTOR_BYTES &&
+           bytes_behind(node, journal_place(scan->numbers[first - 1], 0)) <= room_bytes)
+        first--;
+    return first == end || node->journal_damaged || node->forgotten || node->journal_was_empty ? scan->count : first;
+}
+
+/* What stands at the place and behind it is to be written again. */
+static void
+rewind_to(struct node_log *log, uint64_t place)
+{
+    struct durable *durable = log->durable;
+    uint64_t lsn = first_behind(log, place);
+
+    if (lsn < durable->trunk.position) {
+        index_truncate(&durable->index, lsn);
+        durable->trunk = (struct cursor){.position = lsn};
+    }
+    for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++) {
+        if (durable->branches[origin].last_place < place || log->branches[origin].entries == 0)
+            continue;
+        durable->branches[origin].cursor = (struct cursor){.position = store_first(&log->branches[origin].store)};
+        durable->branches[origin].place = 0;
+    }
+    durable->trim_due |= has_base_behind(log, place);
+}
+
+/* false: there was no room for all of it. */
+static bool
+write_again(struct node *node, uint64_t place)
+{
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        if (node->logs[i]->durable == NULL)
+            continue;
+        rewind_to(node->logs[i], place);
+        durable_want(node, node->logs[i]);
+    }
+    for (uint32_t i = 0; i < node->logs_count; i++) {
+        if (node->logs[i]->durable != NULL && !durable_gather(node, node->logs[i]))
+            return false;
+    }
+    return ends_write_restored(node);
+}
+
+enum cairn_error
+gather(struct node *node, const struct journal_scan *scan, char *detail, size_t detail_bytes)
+{
+    struct disk *disk = node->config.disk;
+    uint32_t first = first_gathered(node, scan);
+    uint64_t former_end = scan->end;
+
+    /* A checkpoint may name places in what goes. */
+    if (first < scan->count && checkpoint_discard(node) && write_again(node, journal_place(scan->numbers[first], 0)))
+        former_end = journal_place(scan->numbers[first - 1], (uint32_t)scan->ends[first - 1]);
+    else
+        first = scan->count;
+    if (!journal_name_reserve(&node->journal, former_end)) {
+        snprintf(detail, detail_bytes, "%s", disk->detail);
+        return CAIRN_IO;
+    }
+    for (; first < scan->count && scan->numbers[first] <= scan->end >> 32; first++)
+        disk->operations->remove(disk, scan->numbers[first]);
+    /* What they had, and what the last file had behind its end, makes the next reserve. */
+    journal_maintain(&node->journal);
+    return CAIRN_OK;
+}
