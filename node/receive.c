@@ -9,6 +9,9 @@ _Static_assert(CODEC_VERDICTS <= sizeof(((struct node_counters *)0)->frames_drop
 
 _Static_assert(sizeof(struct assembly_key) == 112, "no holes");
 
+/* A leader is told so often at most where a node stands that cannot take more. */
+#define TOLD_FULL_NS 100000000u
+
 static void
 count(_Atomic uint64_t *counter)
 {
@@ -75,6 +78,22 @@ entries_have_room(const struct node *node, const struct node_log *log, const str
                SPACE_YES;
 }
 
+/* A leader that asks where this node stands is told so though nothing more can be taken: a trim, which makes room again, goes
+ * no further than the leader knows each member to be. Seldom, since it sends on then. */
+static void
+feed_without(struct node *node, struct node_log *log, const struct message *message, uint64_t now_ns)
+{
+    struct message without = *message;
+
+    count(&node->counters.no_room);
+    if (message->type != MESSAGE_APPEND || message->append.prev_lsn > core_last_lsn(log->core) ||
+        now_ns - log->told_full_ns < TOLD_FULL_NS)
+        return;
+    log->told_full_ns = now_ns;
+    without.append.run.count = 0;
+    feed(node, log, &without, now_ns);
+}
+
 /* Entries of a leader (or a lender) go straight to the end of the trunk, where the core's answer leaves them or
  * not. Those of a branch may have to be split, and are read from a buffer. false: they are damaged. */
 static bool
@@ -86,7 +105,7 @@ receive_entries(struct node *node, struct node_log *log, const struct message *m
     node->batch.count = 0;
     if (block->count > 0) {
         if (!entries_have_room(node, log, message, block)) {
-            count(&node->counters.no_room);
+            feed_without(node, log, message, now_ns);
             return true;
         }
         if (message->type != MESSAGE_HAND_OFF && message->type != MESSAGE_SPREAD)
