@@ -276,24 +276,59 @@ refuse_beyond_end(const struct cluster_config *cluster, const char *name, uint64
                     (unsigned long)lsn, name, last_lsn);
 }
 
+static json_int_t
+row_number(const json_t *row, const char *key)
+{
+    return json_integer_value(json_object_get(row, key));
+}
+
+/* Nothing has gone anywhere: that is no success, whatever is agreed on. */
+static int
+say_what_holds(const json_t *before, const json_t *rows)
+{
+    const json_t *row, *lowest = NULL;
+    size_t i;
+
+    json_array_foreach (rows, i, row) {
+        const json_t *former;
+        size_t j;
+
+        json_array_foreach (before, j, former) {
+            if (strcmp(cli_text(former, "node"), cli_text(row, "node")) == 0 &&
+                row_number(former, "first_lsn") != row_number(row, "first_lsn"))
+                return cli_end(EXIT_DONE);
+        }
+        if (lowest == NULL || row_number(row, "commit_lsn") < row_number(lowest, "commit_lsn"))
+            lowest = row;
+    }
+    if (lowest == NULL)
+        return cli_end(EXIT_DONE);
+    return cli_fail(
+        "the trim is agreed on, but nothing has gone on any node yet: what goes is committed, and held by every "
+        "member in reach, of which %s has least, up to lsn %lld ('cairn status' shows how it is)",
+        cli_text(lowest, "node"), row_number(lowest, "commit_lsn"));
+}
+
 /* Until every node that answers has given up what it may, or for a second: a member that lags behind holds it back. */
 static int
 trim_and_tell(const struct cluster_config *cluster, const char *name, uint64_t lsn, bool json)
 {
-    json_t *rules, *rows = NULL, *row;
+    json_t *rules, *rows = NULL, *before, *row;
     uint64_t end_ns;
     struct timespec pause = {.tv_nsec = 10000000};
     struct cli_waiting waiting = {0};
-    bool behind = true;
+    bool behind;
     int status;
     size_t i;
 
     if ((status = refuse_beyond_end(cluster, name, lsn)) != 0)
         return status;
+    before = beginnings(cluster, name, lsn, &behind);
     rules = json_pack("{s:I}", "trim_before", (json_int_t)lsn);
     status = set_and_wait(cluster, "trim", name, rules);
     json_decref(rules);
     end_ns = cli_now_ns() + TRIM_WAIT_NS;
+    behind = true;
     while (status == 0 && behind && cli_now_ns() < end_ns) {
         json_decref(rows);
         rows = beginnings(cluster, name, lsn, &behind);
@@ -308,8 +343,11 @@ trim_and_tell(const struct cluster_config *cluster, const char *name, uint64_t l
             printf("%s: begins at lsn %lld\n", cli_text(row, "node"),
                    json_integer_value(json_object_get(row, "first_lsn")));
     }
+    if (status == 0)
+        status = behind ? say_what_holds(before, rows) : cli_end(EXIT_DONE);
+    json_decref(before);
     json_decref(rows);
-    return status != 0 ? status : cli_end(EXIT_DONE);
+    return status;
 }
 
 /* What is given on the command line of how a log is to be, in the words of a status row. */
