@@ -60,7 +60,7 @@ answer_to(const struct node *node, const struct node_log *log, uint64_t token, e
     };
 
     /* So that the next name that it takes is a new one. */
-    if (error == CAIRN_PRODUCER_EVICTED)
+    if (log != NULL && error == CAIRN_PRODUCER_EVICTED)
         answer.seq = core_producer_floor(log->core);
     /* Whoever was answered needs no more than there is. */
     if (log != NULL && error != CAIRN_OK)
