@@ -208,7 +208,7 @@ has_open(pid_t pid, const char *file)
 static pid_t
 noted_pid(const char *directory, const char *node)
 {
-    char path[PATH_BYTES], text[16] = "", again[16];
+    char path[PATH_BYTES], text[16] = "", again[16] = "";
     int fd, pid = 0;
 
     snprintf(path, sizeof(path), "%s/%s.pid", directory, node);
