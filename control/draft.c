@@ -33,13 +33,13 @@ draft_open(const char *path, mode_t mode, char *draft)
     return fd;
 }
 
-static bool
-write_all(int fd, const char *bytes, size_t size_bytes)
+bool
+draft_fill(int fd, const void *bytes, size_t size_bytes)
 {
     size_t done_bytes = 0;
 
     while (done_bytes < size_bytes) {
-        ssize_t done = write(fd, bytes + done_bytes, size_bytes - done_bytes);
+        ssize_t done = pwrite(fd, (const char *)bytes + done_bytes, size_bytes - done_bytes, (off_t)done_bytes);
 
         if (done < 0 && errno == EINTR)
             continue;
@@ -67,7 +67,7 @@ draft_write(const char *path, const void *bytes, size_t size_bytes, mode_t mode,
 
     if (fd < 0)
         return false;
-    error = write_all(fd, bytes, size_bytes) ? 0 : errno;
+    error = draft_fill(fd, bytes, size_bytes) ? 0 : errno;
     if (close(fd) != 0 && error == 0)
         error = errno;
     if (error == 0)

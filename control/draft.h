@@ -22,6 +22,9 @@ bool draft_publish(const char *path, const char *draft);
 /* That the name is another file's is on disk, too. false: errno says why. */
 bool draft_settle(const char *path);
 
+/* Writes all of it from the file's beginning, and has it on disk. false: errno says why not. */
+bool draft_fill(int fd, const void *bytes, size_t size_bytes);
+
 /* Can there be one beside the file, which could take its place? Changes nothing. false: errno says why not. */
 bool draft_is_possible(const char *path);
 

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "draft.h"
+
 /* Of this size always, so that it can be replaced where there is no space left. */
 #define FILE_BYTES 16384u
 #define PATH_BYTES 512
@@ -134,23 +136,6 @@ text_of(const struct identity *identity, char text[FILE_BYTES])
     return true;
 }
 
-static bool
-write_whole(int fd, const char *text)
-{
-    size_t done_bytes = 0;
-
-    while (done_bytes < FILE_BYTES) {
-        ssize_t done = pwrite(fd, text + done_bytes, FILE_BYTES - done_bytes, (off_t)done_bytes);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        done_bytes += (size_t)done;
-    }
-    return fsync(fd) == 0;
-}
-
 /* The two names change places, so that the old file is there to be written over next time. */
 static bool
 put_in_place(int home)
@@ -184,7 +169,7 @@ identity_save(const char *directory, const char *node, const struct identity *id
     snprintf(path, sizeof(path), "%s/%s/identity", directory, node);
     if (home >= 0)
         file = openat(home, "identity.new", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    done = file >= 0 && text_of(identity, text) && write_whole(file, text) && put_in_place(home);
+    done = file >= 0 && text_of(identity, text) && draft_fill(file, text, FILE_BYTES) && put_in_place(home);
     if (!done)
         refuse(detail, detail_bytes, path, "cannot be written");
     if (file >= 0)
