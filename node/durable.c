@@ -562,21 +562,33 @@ durable_settle(struct node *node, uint64_t now_ns)
     return !journal_busy(&node->journal);
 }
 
+uint64_t
+durable_trunk_bytes(const struct node_log *log, uint64_t from_lsn, uint64_t most_bytes)
+{
+    struct cursor cursor = {.position = from_lsn};
+    struct stretch stretch;
+    uint64_t bytes = 0;
+
+    if (from_lsn > log->trunk.last)
+        return 0;
+    if (store_first(&log->trunk) == 0 || store_first(&log->trunk) > from_lsn)
+        return UINT64_MAX;
+    while (bytes <= most_bytes && store_look(&log->trunk, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
+        bytes += stretch.size_bytes + sizeof(struct journal_block);
+        store_advance(&cursor, &stretch);
+    }
+    return bytes;
+}
+
 /* What a move writes again of the trunk: all of it, where that is in memory and little, else nothing. */
 static uint64_t
 moved_bytes(const struct node_log *log)
 {
-    struct cursor cursor = {.position = log->base_lsn + 1};
-    struct stretch stretch;
-    uint64_t bytes = 0;
+    uint64_t bytes;
 
-    if (store_first(&log->trunk) == 0 || store_first(&log->trunk) > log->base_lsn + 1 ||
-        log->trunk.bytes > MOVED_BYTES_MAX + 2 * (uint64_t)log->trunk.pool->segment_bytes)
+    if (log->trunk.bytes > MOVED_BYTES_MAX + 2 * (uint64_t)log->trunk.pool->segment_bytes)
         return 0;
-    while (bytes <= MOVED_BYTES_MAX && store_look(&log->trunk, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
-        bytes += stretch.size_bytes + sizeof(struct journal_block);
-        store_advance(&cursor, &stretch);
-    }
+    bytes = durable_trunk_bytes(log, log->base_lsn + 1, MOVED_BYTES_MAX);
     return bytes <= MOVED_BYTES_MAX ? bytes : 0;
 }
 

@@ -40,25 +40,6 @@ first_behind(const struct node_log *log, uint64_t place)
     return index->count == 0 ? log->durable->trunk.position : index->items[0].lsn;
 }
 
-/* What the trunk's entries from there on take. UINT64_MAX: they are not all in memory. */
-static uint64_t
-trunk_bytes(const struct node_log *log, uint64_t from_lsn)
-{
-    struct cursor cursor = {.position = from_lsn};
-    struct stretch stretch;
-    uint64_t bytes = 0;
-
-    if (from_lsn > log->trunk.last)
-        return 0;
-    if (store_first(&log->trunk) == 0 || store_first(&log->trunk) > from_lsn)
-        return UINT64_MAX;
-    while (bytes < UINT32_MAX && store_look(&log->trunk, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
-        bytes += stretch.size_bytes + sizeof(struct journal_block);
-        store_advance(&cursor, &stretch);
-    }
-    return bytes;
-}
-
 /* The same of branches, which are written again as a whole. UINT64_MAX: one lies partly before the place. */
 static uint64_t
 branches_bytes(const struct node_log *log, uint64_t place)
@@ -95,7 +76,7 @@ bytes_behind(const struct node *node, uint64_t place)
 
         if (log->durable == NULL)
             continue;
-        trunk = trunk_bytes(log, first_behind(log, place));
+        trunk = durable_trunk_bytes(log, first_behind(log, place), UINT32_MAX);
         branches = branches_bytes(log, place);
         if (trunk == UINT64_MAX || branches == UINT64_MAX || log->durable->anew_place >= place || !is_certain(log))
             return UINT64_MAX;

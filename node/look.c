@@ -7,28 +7,6 @@ node_now_ns(const struct node *node)
     return node->config.time->monotonic_ns(node->config.time->context);
 }
 
-uint64_t
-node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from)
-{
-    struct cursor cursor = {.position = from};
-    struct stretch stretch;
-
-    while (store_look(store, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
-        const uint8_t *at = stretch.records;
-
-        for (uint32_t i = 0; i < stretch.count; i++) {
-            const struct record *record = (const struct record *)(const void *)at;
-
-            if (record->producer == id->producer && record->producer_seq == id->producer_seq &&
-                record->epoch == id->epoch)
-                return stretch.first + i;
-            at += record_size(record);
-        }
-        store_advance(&cursor, &stretch);
-    }
-    return 0;
-}
-
 struct node_log *
 node_find_log(const struct node *node, uint32_t id)
 {

@@ -35,6 +35,20 @@ look_through(const struct stretch *stretch, const struct entry_id *id)
     return 0;
 }
 
+uint64_t
+node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from)
+{
+    struct cursor cursor = {.position = from};
+    struct stretch stretch;
+    uint64_t place = 0;
+
+    while (place == 0 && store_look(store, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
+        place = look_through(&stretch, id);
+        store_advance(&cursor, &stretch);
+    }
+    return place;
+}
+
 bool
 search_entry(struct node *node, struct attachment *attachment, const struct node_log *log, bool on_branch,
              const struct entry_id *id, uint64_t from, uint64_t *place)

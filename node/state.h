@@ -539,8 +539,6 @@ void node_log_free(struct node_log *log);
 void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
 /* look.c */
-/* Where an entry stands on the trunk or branch, looked for from there on; 0: nowhere. A walk. */
-uint64_t node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from);
 struct node_log *node_find_log(const struct node *node, uint32_t id);
 /* What is agreed on stands in the catalog: nobody's clients read or write there. */
 static inline bool
@@ -662,6 +660,8 @@ void pending_held(struct node *node, struct node_log *log);
 void pending_fail(struct node *node, struct node_log *log);
 
 /* search.c */
+/* Where an entry stands on the trunk or branch, looked for from there on; 0: nowhere. A walk. */
+uint64_t node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from);
 /* *place: where the entry stands on the trunk, or on the own branch, looked for from there on; 0: nowhere in memory. false: the
  * client's share of this turn is used up, the next one goes on from there. */
 bool search_entry(struct node *node, struct attachment *attachment, const struct node_log *log, bool on_branch,
@@ -695,6 +695,9 @@ void durable_tick(struct node *node, uint64_t now_ns);
 /* Towards a stop: writes what is to be written, the ends last. true: all of it is held. */
 bool durable_settle(struct node *node, uint64_t now_ns);
 
+/* What the trunk's entries from there on take in the journal, looked at until that is more than most_bytes. UINT64_MAX: they are
+ * not all in memory. */
+uint64_t durable_trunk_bytes(const struct node_log *log, uint64_t from_lsn, uint64_t most_bytes);
 /* All of it that is to be written, and a tail, in the write that is being filled. false: there is no room for it. */
 bool durable_gather(struct node *node, struct node_log *log);
 
