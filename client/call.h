@@ -18,6 +18,7 @@
 
 #include "cairn/error.h"
 
+/* One is asked for. Where there is room for one there is, by its alignment, for two: who sends two has them closed. */
 #define CALL_FDS_MAX 2
 
 enum call_state { CALL_NONE, CALL_DIALLING, CALL_SENDING, CALL_READING, CALL_DONE };

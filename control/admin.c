@@ -37,8 +37,7 @@ struct connection {
     /* An answer on its way; while there is one nothing more is read. */
     char *answer; /* NULL: none */
     size_t answer_bytes, sent_bytes;
-    int fds[ADMIN_FDS_MAX]; /* go with the first bytes */
-    int fds_count;
+    int fd;              /* goes with the first bytes; 0: none does */
     uint64_t stirred_ns; /* when anything went either way last */
     void *state;
 };
@@ -264,26 +263,25 @@ accept_some(struct admin *admin, uint64_t now_ns)
     }
 }
 
-/* The first bytes carry the descriptors. */
+/* The first bytes carry the descriptor. */
 static ssize_t
 send_part(struct connection *connection)
 {
     struct iovec part = {.iov_base = connection->answer + connection->sent_bytes,
                          .iov_len = connection->answer_bytes - connection->sent_bytes};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    char control[CMSG_SPACE(ADMIN_FDS_MAX * sizeof(int))] = {0};
-    size_t fds_bytes = (size_t)connection->fds_count * sizeof(int);
+    char control[CMSG_SPACE(sizeof(int))] = {0};
 
-    if (fds_bytes > 0 && connection->sent_bytes == 0) {
+    if (connection->fd > 0 && connection->sent_bytes == 0) {
         struct cmsghdr *header;
 
         message.msg_control = control;
-        message.msg_controllen = CMSG_SPACE(fds_bytes);
+        message.msg_controllen = sizeof(control);
         header = CMSG_FIRSTHDR(&message);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(fds_bytes);
-        memcpy(CMSG_DATA(header), connection->fds, fds_bytes);
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &connection->fd, sizeof(int));
     }
     return sendmsg(connection->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -315,7 +313,7 @@ send_some(struct connection *connection, uint64_t now_ns)
 static bool
 serve_line(struct admin *admin, struct connection *connection)
 {
-    struct admin_reply reply = {.fds_count = 0};
+    struct admin_reply reply = {.body = NULL};
     json_error_t error;
     json_t *request = json_loads(connection->line, 0, &error);
 
@@ -328,8 +326,7 @@ serve_line(struct admin *admin, struct connection *connection)
         connection->answer_bytes = strlen(connection->answer) + 1;
         connection->answer[connection->answer_bytes - 1] = '\n'; /* in place of the NUL: the length is known */
         connection->sent_bytes = 0;
-        memcpy(connection->fds, reply.fds, sizeof(reply.fds));
-        connection->fds_count = reply.fds_count;
+        connection->fd = reply.fd;
     }
     json_decref(reply.body);
     json_decref(request);

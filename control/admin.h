@@ -17,12 +17,9 @@
 
 struct admin;
 
-#define ADMIN_FDS_MAX 2
-
 struct admin_reply {
-    json_t *body;           /* filled by the handler; the server owns it afterwards */
-    int fds[ADMIN_FDS_MAX]; /* that go with it; stay the handler's */
-    int fds_count;
+    json_t *body; /* filled by the handler; the server owns it afterwards */
+    int fd;       /* goes with it, and stays the handler's; 0: none does */
 };
 
 struct admin_handler {

@@ -284,7 +284,7 @@ attach(struct node *node, void **connection, bool administrator, const json_t *r
     if (attachment == NULL)
         return failure("full", "the node has no room for another client");
     *connection = attachment;
-    reply->fds[reply->fds_count++] = attachment->channel.fd;
+    reply->fd = attachment->channel.fd;
     introduction_show(node, &view);
     return json_pack("{s:b,s:o}", "ok", 1, "seats", seats_of(&view.agreed));
 }
@@ -297,7 +297,7 @@ bell(const struct node *node, struct admin_reply *reply)
 
     if (node->config.bell_fd <= 0)
         return failure("invalid", "the node has no bell");
-    reply->fds[reply->fds_count++] = node->config.bell_fd;
+    reply->fd = node->config.bell_fd;
     introduction_show(node, &view);
     return json_pack("{s:b,s:o}", "ok", 1, "life", id_or_null(&view.life));
 }

@@ -99,7 +99,7 @@ static void
 ask_as_client(const char *line)
 {
     json_t *request = json_loads(line, 0, NULL);
-    struct admin_reply reply = {.fds_count = 0};
+    struct admin_reply reply = {.body = NULL};
     void *connection = NULL;
 
     if (json_is_object(request)) {
