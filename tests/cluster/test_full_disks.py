@@ -158,6 +158,13 @@ def full_disks():
                 from error
 
 
+def kill_and_start_all(disks):
+    disks.kill_all()
+    for node in NODES:
+        disks.start(node)
+    until('every log has a leader', disks.has_leaders)
+
+
 def end_with_a_trim(disks):
     before = {log: {lsn: line for node in NODES for lsn, line in disks.read(log, node).items()} for log in LOGS}
     begins = disks.trim()
@@ -171,17 +178,11 @@ def test_all_killed_on_full_disks_and_a_trim_helps():
         if disks is None:
             return
         for again in range(5):
-            disks.kill_all()
-            for node in NODES:
-                disks.start(node)
-            until('every log has a leader', disks.has_leaders)
+            kill_and_start_all(disks)
         end_with_a_trim(disks)
         # Full and killed once more: what a start took of what is set aside is there again.
         disks.fill()
-        disks.kill_all()
-        for node in NODES:
-            disks.start(node)
-        until('every log has a leader', disks.has_leaders)
+        kill_and_start_all(disks)
         end_with_a_trim(disks)
 
 
@@ -204,10 +205,7 @@ def test_starts_on_a_full_disk_use_nothing_up():
             return
         used = []
         for again in range(14):
-            disks.kill_all()
-            for node in NODES:
-                disks.start(node)
-            until('every log has a leader', disks.has_leaders)
+            kill_and_start_all(disks)
             used.append([disks.used_kib(node) for node in NODES])
             reserves = [os.path.getsize(os.path.join(disks.dir, node, 'reserve')) for node in NODES]
             check(min(reserves) >= 512 << 10, 'the reserve is used up', again, reserves)
