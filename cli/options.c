@@ -205,7 +205,7 @@ static const struct kind {
                         "PORT, or HOST:PORT with the host as a number; a port is 1 to 65535"},
     [OPTION_U64] = {read_u64, "N", "a whole number"},
     [OPTION_U32] = {read_u32, "N", "a whole number"},
-    [OPTION_SIZE] = {read_size, "SIZE", "a number of bytes, or with K, M, G or T"},
+    [OPTION_SIZE] = {read_size, "SIZE", "a number of bytes, or with KiB, MiB, GiB or TiB"},
     [OPTION_DURATION] = {read_duration, "TIME", "a number with ns, us, ms, s, m, h or d"},
     [OPTION_MOMENT] = {read_moment, "MOMENT", "2026-11-27T06:00:00Z, or how long ago, such as 10m or 2h, or an hlc"},
     [OPTION_DECIMAL] = {read_decimal, "N", "a decimal number"},

@@ -29,7 +29,7 @@ enum option_kind {
     OPTION_ADDRESS,   /* const char *: PORT or HOST:PORT, the host as a number */
     OPTION_U64,       /* uint64_t, min to max */
     OPTION_U32,       /* uint32_t, min to max */
-    OPTION_SIZE,      /* uint64_t, bytes, min to max; with K, M, G or T */
+    OPTION_SIZE,      /* uint64_t, bytes, min to max; with KiB (K), MiB, GiB or TiB */
     OPTION_DURATION,  /* uint64_t, nanoseconds, min to max; with its unit */
     OPTION_MOMENT,    /* uint64_t, nanoseconds since 1970 */
     OPTION_DECIMAL,   /* double, min to max */

@@ -11,8 +11,9 @@
 #define NS_PER_S 1000000000ull
 #define MOMENT_TEXT_BYTES 24u
 
-const struct value_unit value_sizes[] = {
-    {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {"T", 1ull << 40}, {NULL, 0}};
+const struct value_unit value_sizes[] = {{"K", 1ull << 10},   {"M", 1ull << 20},   {"G", 1ull << 30},
+                                         {"T", 1ull << 40},   {"KiB", 1ull << 10}, {"MiB", 1ull << 20},
+                                         {"GiB", 1ull << 30}, {"TiB", 1ull << 40}, {NULL, 0}};
 
 const struct value_unit value_times_ns[] = {{"ns", 1},
                                             {"us", 1000},

@@ -124,7 +124,6 @@ keep_on_branch(struct node *node, struct node_log *log, const struct run *run)
         stored = store_append(&log->own->store, &block, stretch.records);
         assert(stored);
         (void)stored;
-        durable_claim(node, log, block.size_bytes);
         log->own->entries += stretch.count;
         store_advance(&cursor, &stretch);
     }
@@ -245,7 +244,6 @@ store_copy(struct node *node, struct node_log *log, const struct run *run, uint3
     stored = store_append(&copy->store, &block, batch->records + batch->offsets[index]);
     assert(stored);
     (void)stored;
-    durable_claim(node, log, block.size_bytes);
     copy->entries += run->count;
     store_seal(&copy->store);
     durable_want(node, log);
@@ -265,6 +263,7 @@ branch_trim(struct node *node, struct node_log *log, uint8_t origin, uint64_t pl
         store_advance(&branch->trim_cursor, &stretch);
     }
     store_trim(&branch->store, place + 1);
+    durable_branch_trimmed(node, log, origin, place);
     if (branch->entries > 0)
         return;
     if (log->durable != NULL)

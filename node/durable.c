@@ -152,6 +152,20 @@ durable_rebased(struct node *node, struct node_log *log, uint64_t lsn)
     list(node, log);
 }
 
+void
+durable_branch_trimmed(struct node *node, struct node_log *log, uint8_t origin, uint64_t place)
+{
+    struct durable *durable = log->durable;
+
+    if (durable == NULL || durable->branches[origin].cursor.position > place)
+        return;
+    durable->branches[origin].cursor = (struct cursor){.position = place + 1};
+    if (origin != log->self || durable->held_branch >= place)
+        return;
+    durable->held_branch = place;
+    pending_held(node, log);
+}
+
 /* written_lsn: up to where the trunk stands in the journal with this block. What is committed behind that is not said:
  * something else may stand there yet. */
 static struct journal_block
@@ -294,6 +308,18 @@ maybe_acked(const struct node *node, const struct node_log *log, const struct st
     return stretch->block->origin == node->self && core_acked_alone(log->core, stretch->first, stretch->count);
 }
 
+/* What was let in has its place in the journal: durable_claim_some(). What is kept on branches besides, of the own trunk or of
+ * others, has none: it takes no more than a follower may, and waits where there is no space, so that states, the catalog and
+ * trims go on. */
+static bool
+has_place(const struct node *node, const struct node_log *log, const struct stretch *stretch)
+{
+    enum journal_use use = stretch->block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER;
+
+    return log->durable->claimed_bytes >= stretch->size_bytes ||
+           durable_space(node, log, stretch->size_bytes, use) == SPACE_YES;
+}
+
 /* The trunk's records from the cursor on, a block at a time. false: no room. */
 static bool
 write_trunk(struct node *node, struct node_log *log)
@@ -309,7 +335,7 @@ write_trunk(struct node *node, struct node_log *log)
 
         if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, room, &stretch))
             return true;
-        if (!journal_has_room(&node->journal, stretch.size_bytes))
+        if (!has_place(node, log, &stretch) || !journal_has_room(&node->journal, stretch.size_bytes))
             return false;
         last = stretch.first + stretch.count - 1;
         block = block_for(log, JOURNAL_ENTRIES, last);
@@ -344,7 +370,7 @@ write_branch(struct node *node, struct node_log *log, uint8_t origin)
 
         if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, journal_room(&node->journal), &stretch))
             return true;
-        if (!journal_has_room(&node->journal, stretch.size_bytes))
+        if (!has_place(node, log, &stretch) || !journal_has_room(&node->journal, stretch.size_bytes))
             return false;
         block = block_for(log, JOURNAL_BRANCH, written_lsn(log));
         block.block = block_part(&stretch);
@@ -398,9 +424,10 @@ write_tail(struct node *node, struct node_log *log)
 }
 
 bool
-durable_gather(struct node *node, struct node_log *log)
+durable_gather(struct node *node, struct node_log *log, bool branches)
 {
-    return write_log(node, log) && write_tail(node, log);
+    return write_state(node, log) && write_base(node, log) && write_producers(node, log) &&
+           (!branches || write_branches(node, log)) && write_trunk(node, log) && write_tail(node, log);
 }
 
 /* Each file has a tail of every log that is written to in it, so that older ones are not needed for that. */
@@ -608,10 +635,12 @@ static void
 move_up(struct node *node, struct node_log *log)
 {
     struct durable *durable = log->durable;
+    uint64_t bytes = moved_bytes(log);
 
     if (has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core))
         return;
-    if (moved_bytes(log) > 0) {
+    if (bytes > 0) {
+        durable_claim_some(node, log, bytes);
         durable->rewritten_lsn = log->base_lsn;
         index_truncate(&durable->index, 0);
         durable->trunk = (struct cursor){.position = log->base_lsn + 1};

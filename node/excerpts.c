@@ -290,7 +290,8 @@ excerpt_done(struct node *node, const struct disk_done *done)
 {
     struct excerpt *excerpt = &node->excerpts[done->token - EXCERPT_TOKEN];
     struct node_log *log = excerpt->log;
-    bool valid = excerpt->truncations == log->durable->truncations;
+    /* The file of what was trimmed meanwhile may have been written over. */
+    bool valid = excerpt->truncations == log->durable->truncations && excerpt->wanted_lsn > log->base_lsn;
 
     assert(excerpt->state == EXCERPT_READING);
     excerpt->state = EXCERPT_FREE;

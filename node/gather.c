@@ -40,7 +40,20 @@ first_behind(const struct node_log *log, uint64_t place)
     return index->count == 0 ? log->durable->trunk.position : index->items[0].lsn;
 }
 
-/* The same of branches, which are written again as a whole. UINT64_MAX: one lies partly before the place. */
+/* Must the branch be written again? One that was found on the trunk by this start need not, as long as it stands there. */
+static bool
+is_branch_behind(const struct node_log *log, uint8_t origin, uint64_t place)
+{
+    const struct durable *durable = log->durable;
+
+    if (log->branches[origin].entries == 0)
+        return false;
+    return durable->branches[origin].last_place >= place ||
+           (origin == log->self && durable->acked_place >= place &&
+            log->own->store.last >= durable->branches[origin].cursor.position);
+}
+
+/* The bytes of branches, which are written again as a whole. UINT64_MAX: one lies partly before the place. */
 static uint64_t
 branches_bytes(const struct node_log *log, uint64_t place)
 {
@@ -48,10 +61,11 @@ branches_bytes(const struct node_log *log, uint64_t place)
 
     for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++) {
         const struct held_branch *branch = &log->branches[origin];
+        uint64_t begins = log->durable->branches[origin].place;
 
-        if (log->durable->branches[origin].last_place < place || branch->entries == 0)
+        if (!is_branch_behind(log, origin, place))
             continue;
-        if (log->durable->branches[origin].place < place)
+        if (begins != 0 && begins < place)
             return UINT64_MAX;
         bytes += branch->store.bytes;
     }
@@ -64,23 +78,30 @@ has_base_behind(const struct node_log *log, uint64_t place)
     return log->base_lsn > 0 && (log->durable->base_place >= place || log->durable->producers_place >= place);
 }
 
-/* What would be written again of what stands at the place and behind it. UINT64_MAX: that cannot be. */
+/* What of the log would be written again of what stands at the place and behind it. UINT64_MAX: that cannot be. */
+static uint64_t
+log_bytes_behind(const struct node_log *log, uint64_t place)
+{
+    uint64_t trunk = durable_trunk_bytes(log, first_behind(log, place), UINT32_MAX);
+    uint64_t branches = branches_bytes(log, place);
+
+    if (trunk == UINT64_MAX || branches == UINT64_MAX || log->durable->anew_place >= place || !is_certain(log))
+        return UINT64_MAX;
+    return trunk + branches + LOG_BYTES + (has_base_behind(log, place) ? BASE_BYTES : 0);
+}
+
+/* The same of all logs. */
 static uint64_t
 bytes_behind(const struct node *node, uint64_t place)
 {
     uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < node->logs_count; i++) {
-        const struct node_log *log = node->logs[i];
-        uint64_t trunk, branches;
+        uint64_t log_bytes = node->logs[i]->durable == NULL ? 0 : log_bytes_behind(node->logs[i], place);
 
-        if (log->durable == NULL)
-            continue;
-        trunk = durable_trunk_bytes(log, first_behind(log, place), UINT32_MAX);
-        branches = branches_bytes(log, place);
-        if (trunk == UINT64_MAX || branches == UINT64_MAX || log->durable->anew_place >= place || !is_certain(log))
+        if (log_bytes == UINT64_MAX)
             return UINT64_MAX;
-        bytes += trunk + branches + LOG_BYTES + (has_base_behind(log, place) ? BASE_BYTES : 0);
+        bytes += log_bytes;
     }
     return bytes;
 }
@@ -116,7 +137,7 @@ rewind_to(struct node_log *log, uint64_t place)
         durable->trunk = (struct cursor){.position = lsn};
     }
     for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++) {
-        if (durable->branches[origin].last_place < place || log->branches[origin].entries == 0)
+        if (!is_branch_behind(log, origin, place))
             continue;
         durable->branches[origin].cursor = (struct cursor){.position = store_first(&log->branches[origin].store)};
         durable->branches[origin].place = 0;
@@ -126,16 +147,24 @@ rewind_to(struct node_log *log, uint64_t place)
 
 /* false: there was no room for all of it. */
 static bool
+write_log_again(struct node *node, struct node_log *log, uint64_t place)
+{
+    uint64_t size_bytes = log_bytes_behind(log, place);
+    bool branches = branches_bytes(log, place) > 0, done;
+
+    rewind_to(log, place);
+    durable_want(node, log);
+    durable_claim_some(node, log, size_bytes);
+    done = durable_gather(node, log, branches);
+    unclaim(node, log, UINT64_MAX);
+    return done;
+}
+
+static bool
 write_again(struct node *node, uint64_t place)
 {
     for (uint32_t i = 0; i < node->logs_count; i++) {
-        if (node->logs[i]->durable == NULL)
-            continue;
-        rewind_to(node->logs[i], place);
-        durable_want(node, node->logs[i]);
-    }
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        if (node->logs[i]->durable != NULL && !durable_gather(node, node->logs[i]))
+        if (node->logs[i]->durable != NULL && !write_log_again(node, node->logs[i], place))
             return false;
     }
     return ends_write_restored(node);

@@ -156,6 +156,8 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
     }
     if (new_lsn < end_lsn)
         index_note(&log->durable->index, new_lsn, place);
+    if ((head->flags & JOURNAL_ACKED) != 0)
+        log->durable->acked_place = place;
     log->durable->held_lsn = core_last_lsn(log->core);
     log->ticked_lsn = log->digest_lsn;
     settle_doubt(log);

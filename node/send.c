@@ -351,7 +351,10 @@ send_hand_off(struct node *node, struct node_log *log, uint8_t origin, uint64_t 
             return;
         message = hand_off_message(node, log, leader, after_seq, &stretch);
         if (leader == node->self) {
-            if (!store_has_room(node, &log->trunk, stretch.size_bytes + stretch.count * sizeof(struct block)))
+            size_t size_bytes = stretch.size_bytes + stretch.count * sizeof(struct block);
+
+            if (!store_has_room(node, &log->trunk, size_bytes) ||
+                durable_space(node, log, size_bytes, USE_FOLLOWER) != SPACE_YES)
                 return;
             adopt(node, log, &message, &stretch, now_ns);
         } else {

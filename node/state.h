@@ -255,6 +255,7 @@ struct durable {
     uint64_t producers_lsn;        /* of the base that the rows just read belong to */
     uint64_t producers_place;      /* of the last rows */
     uint64_t anew_place;           /* of the last base at which the trunk began anew */
+    uint64_t acked_place;          /* of the last entries that were acknowledged on this node's word alone */
     uint64_t promised_lsn, promised_term;
 };
 
@@ -687,6 +688,8 @@ void durable_state(struct node *node, struct node_log *log);
 bool durable_park(struct node_log *log, const struct message *message);
 void durable_truncated(struct node *node, struct node_log *log, uint64_t from_lsn);
 void durable_rebased(struct node *node, struct node_log *log, uint64_t lsn);
+/* What of the branch is settled, on the trunk, need not be written any more; answers that waited for that are given. */
+void durable_branch_trimmed(struct node *node, struct node_log *log, uint8_t origin, uint64_t place);
 void durable_want(struct node *node, struct node_log *log);
 uint32_t durable_poll(struct node *node, uint64_t now_ns);
 void durable_write(struct node *node, uint64_t now_ns);
@@ -698,8 +701,9 @@ bool durable_settle(struct node *node, uint64_t now_ns);
 /* What the trunk's entries from there on take in the journal, looked at until that is more than most_bytes. UINT64_MAX: they are
  * not all in memory. */
 uint64_t durable_trunk_bytes(const struct node_log *log, uint64_t from_lsn, uint64_t most_bytes);
-/* All of it that is to be written, and a tail, in the write that is being filled. false: there is no room for it. */
-bool durable_gather(struct node *node, struct node_log *log);
+/* All of it that is to be written, with its branches or without, and a tail, in the write that is being filled. false: there is
+ * no room for it. */
+bool durable_gather(struct node *node, struct node_log *log, bool branches);
 
 /* held.c */
 cairn_node_set written_branches(const struct node_log *log);
