@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What do hostile clients of a machine cost the others?
 
-    bench/hostile.py [--seconds 10] [--runs 3] [--only KIND] [--profile shared] [--json FILE]
+    bench/hostile.py [--seconds 10] [--runs 3] [--only KIND] [--profile shared] [--own-core] [--json FILE]
 
 Three nodes of default settings; one client appends a line every two milliseconds to a log whose leader is n1, one administrator asks
 n1 how it does fifty times a second. Meanwhile there is nobody else (`quiet`); a process that only spins (`busy`: what the
@@ -11,6 +11,9 @@ machine takes from everybody); or, on the same core as that, one of these at n1:
     dies            clients that die at each step: connected, half a line, attached, half a request, a read under way
     connections     10,000 connections, kept open, and opened again where they are closed
     ring-changes    requests of any numbers whose bytes change while they are read, indices that lie, bells that are spoiled
+
+--own-core: one node, whose worker spins on a core of its own, as on a machine that has one for each; all else is on another. What
+clients cost each other is then what the node lets them, and not which of them the kernel gives the workers' cores.
 
 As root they are another user's, whom the cluster file names as a client. A row each: the append's p50 and p99, and their ratios to
 `busy`, the median over all runs; the administrator's p99 and worst; what hostile clients did. Exit status 1: an append is
@@ -213,14 +216,20 @@ class Administrator(threading.Thread):
 class Place:
     def __init__(self, profile):
         self.dir = tempfile.mkdtemp(prefix='cairn-hostile-')
-        self.file, self.profile = os.path.join(self.dir, 'cluster.yaml'), profile
+        self.file, self.profile, self.nodes = os.path.join(self.dir, 'cluster.yaml'), profile, ('n1', 'n2', 'n3')
 
-    def __enter__(self):
+    def write(self):
         with open(self.file, 'w') as text:
             text.write(f'cluster: 5\ntransport: memif\nmemory_mib: 256\nprofile: {self.profile}\ndirectory: {self.dir}\n'
-                       f'clients:\n  users: [{HOSTILE_UID}]\nnodes:\n  - name: n1\n  - name: n2\n  - name: n3\n')
+                       f'clients:\n  users: [{HOSTILE_UID}]\nnodes:\n' + ''.join(f'  - name: {node}\n' for node in self.nodes))
+
+    def start(self):
+        self.cairn('dev', '--detach', '--dir', self.dir)
+
+    def __enter__(self):
+        self.write()
         try:
-            self.cairn('dev', '--detach', '--dir', self.dir)
+            self.start()
             self.cairn('log', 'create', 'k', '--policy', 'cp', '--retain-bytes', '33554432')
             self.cairn('append', 'k', given=b''.join(b'%0500d\n' % i for i in range(2000)))
             until('n1 leads', self.leads)
@@ -249,7 +258,7 @@ class Place:
         return False
 
     def pids(self):
-        return [open(os.path.join(self.dir, f'n{i}.pid')).read() for i in (1, 2, 3)]
+        return [open(os.path.join(self.dir, f'{node}.pid')).read() for node in self.nodes]
 
     def appends(self, seconds):
         """Latencies, sorted, and how many were refused."""
@@ -267,6 +276,37 @@ class Place:
         process.wait()
         reader.join()
         return sorted(row['latency_ns'] for row in rows if 'latency_ns' in row), sum('error' in row for row in rows)
+
+
+class OwnCore(Place):
+    def __init__(self, profile):
+        super().__init__(profile)
+        self.nodes, self.server = (NODE,), None
+
+    def start(self):
+        self.server = subprocess.Popen([BINARY, 'server', '--node', NODE, '--cluster', self.file, '--idle', 'spin'],
+                                       stderr=subprocess.DEVNULL)
+        until('it is a cluster', self.is_cluster)
+        threads = f'/proc/{self.server.pid}/task'
+        core, *others = sorted(os.sched_getaffinity(0))
+        if not others:
+            raise Failed('there is but one core')
+        for thread in os.listdir(threads):
+            with open(os.path.join(threads, thread, 'comm')) as name:
+                os.sched_setaffinity(int(thread), {core} if name.read() == 'cairn-worker\n' else others)
+        os.sched_setaffinity(0, others)
+
+    def is_cluster(self):
+        with contextlib.suppress(Failed):
+            self.cairn('cluster', 'bootstrap')
+            return True
+        return False
+
+    def __exit__(self, *_):
+        if self.server is not None:
+            self.server.terminate()
+            self.server.wait()
+        super().__exit__()
 
 
 def quantile(values, share):
@@ -294,6 +334,7 @@ def main():
     parser.add_argument('--runs', type=int, default=3)
     parser.add_argument('--only')
     parser.add_argument('--profile', default='shared')
+    parser.add_argument('--own-core', action='store_true')
     parser.add_argument('--json')
     parser.add_argument('--as', nargs=2, dest='hostile', help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -301,7 +342,7 @@ def main():
         be_hostile(*options.hostile)
     kinds = ['quiet', *KINDS] if options.only is None else ['quiet', 'busy', options.only]
     runs, failed = {kind: [] for kind in kinds}, False
-    with Place(options.profile) as place:
+    with (OwnCore if options.own_core else Place)(options.profile) as place:
         for _ in range(options.runs):
             for kind in kinds:
                 runs[kind].append(measure(place, kind, options.seconds))

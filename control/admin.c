@@ -24,7 +24,13 @@
 /* Who takes nothing of an answer for so long is let go. */
 #define STUCK_NS 5000000000u
 /* In each turn, for all who are no administrators: one that asks next waits no longer than that and a request. */
-#define OTHERS_NS 10000000u
+#define OTHERS_NS 500000u
+/* In the long run they, and newcomers, have one part of so many of a core: it may be the workers' core too. */
+#define OTHERS_SHARE 4u
+/* What they may take at once beyond that. */
+#define OTHERS_AHEAD_NS 4000000u
+/* And so often it is looked whether they may have more. */
+#define REST_MS 2
 /* Where not even a refusal can be had, newcomers wait so long. */
 #define LISTENER_RESTS_NS 100000000u
 
@@ -48,6 +54,7 @@ struct admin {
     char path[108];
     int listener, spare; /* a descriptor to have one left when there are none */
     uint64_t listens_ns; /* newcomers wait until then */
+    uint64_t owed_ns;    /* until then the others, and newcomers, have had their share */
     int next;            /* the place at which the others' next turn begins */
     struct connection connections[CONNECTIONS_MAX];
 };
@@ -386,19 +393,44 @@ serve(struct admin *admin, struct connection *connection, bool ready, uint64_t n
     return serve_one(admin, connection, now_ns);
 }
 
-/* What each waits for: the listener first, then the connections there are (a process may not even name more places than
- * it may have descriptors). *more: one need not wait. */
-static nfds_t
-gather(const struct admin *admin, struct pollfd *fds, int *places, bool *more)
+/* Of this thread, where it has run and not where it was kept from that. */
+static uint64_t
+spent_ns(void)
 {
+    struct timespec time;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static bool
+others_rest(const struct admin *admin, uint64_t now_ns)
+{
+    return admin->owed_ns > now_ns + OTHERS_AHEAD_NS;
+}
+
+static void
+charge_others(struct admin *admin, uint64_t spent, uint64_t now_ns)
+{
+    if (admin->owed_ns < now_ns)
+        admin->owed_ns = now_ns;
+    admin->owed_ns += spent * OTHERS_SHARE;
+}
+
+/* What each waits for: the listener first, then the connections there are (a process may not even name more places than
+ * it may have descriptors), of those whose turn it may be. *more: one need not wait. */
+static nfds_t
+gather(const struct admin *admin, uint64_t now_ns, struct pollfd *fds, int *places, bool *more)
+{
+    bool rest = others_rest(admin, now_ns);
     nfds_t count = 0;
 
-    fds[count++] = (struct pollfd){.fd = monotonic_ns() < admin->listens_ns ? -1 : admin->listener, .events = POLLIN};
+    fds[count++] = (struct pollfd){.fd = rest || now_ns < admin->listens_ns ? -1 : admin->listener, .events = POLLIN};
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
         int place = (admin->next + i) % CONNECTIONS_MAX;
         const struct connection *connection = &admin->connections[place];
 
-        if (connection->socket < 0)
+        if (connection->socket < 0 || (rest && !connection->administrator))
             continue;
         places[count] = place;
         fds[count++] = (struct pollfd){.fd = connection->socket,
@@ -417,20 +449,26 @@ serve_or_hang_up(struct admin *admin, int place, bool ready, uint64_t now_ns)
         hang_up(admin, connection);
 }
 
-/* Administrators first, whoever else has asked for how much. The others have their turns one after the other, and whoever has
- * none any more this time is first the next. */
+/* Administrators first, whoever else has asked for how much. */
 static void
-serve_all(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
+serve_administrators(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
 {
-    uint64_t end_ns;
-
     for (nfds_t i = 1; i < count; i++) {
         if (admin->connections[places[i]].administrator)
             serve_or_hang_up(admin, places[i], fds[i].revents != 0, now_ns);
     }
-    end_ns = monotonic_ns() + OTHERS_NS;
+}
+
+/* They have their turns one after the other, and whoever has none any more this time is first the next. */
+static void
+serve_others(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
+{
+    uint64_t end_ns = monotonic_ns() + OTHERS_NS;
+
     for (nfds_t i = 1; i < count; i++) {
-        if (admin->connections[places[i]].administrator)
+        struct connection *connection = &admin->connections[places[i]];
+
+        if (connection->socket < 0 || connection->administrator)
             continue;
         serve_or_hang_up(admin, places[i], fds[i].revents != 0, now_ns);
         admin->next = (places[i] + 1) % CONNECTIONS_MAX;
@@ -445,15 +483,20 @@ admin_poll(struct admin *admin, int timeout_ms)
     int places[CONNECTIONS_MAX + 1];
     struct pollfd fds[CONNECTIONS_MAX + 1];
     bool more = false;
-    nfds_t count = gather(admin, fds, places, &more);
-    uint64_t now_ns;
+    uint64_t now_ns = monotonic_ns(), spent;
+    nfds_t count = gather(admin, now_ns, fds, places, &more);
 
+    if (others_rest(admin, now_ns) && timeout_ms > REST_MS)
+        timeout_ms = REST_MS;
     if (poll(fds, count, more ? 0 : timeout_ms) < 0)
         return;
     now_ns = monotonic_ns();
-    serve_all(admin, fds, places, count, now_ns);
+    serve_administrators(admin, fds, places, count, now_ns);
+    spent = spent_ns();
+    serve_others(admin, fds, places, count, now_ns);
     if (fds[0].revents != 0)
         accept_some(admin, now_ns);
+    charge_others(admin, spent_ns() - spent, now_ns);
 }
 
 void
