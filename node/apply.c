@@ -92,6 +92,7 @@ branch_reopen(struct node_log *log, uint8_t origin, uint64_t place)
     if (log->durable == NULL)
         return;
     log->durable->branches[origin].cursor = (struct cursor){.position = place + 1};
+    log->durable->branches[origin].skipped = false;
     if (origin == log->self)
         log->durable->held_branch = place;
 }

@@ -160,6 +160,7 @@ durable_branch_trimmed(struct node *node, struct node_log *log, uint8_t origin, 
     if (durable == NULL || durable->branches[origin].cursor.position > place)
         return;
     durable->branches[origin].cursor = (struct cursor){.position = place + 1};
+    durable->branches[origin].skipped = true;
     if (origin != log->self || durable->held_branch >= place)
         return;
     durable->held_branch = place;
@@ -214,7 +215,7 @@ put(struct node *node, struct node_log *log, const struct journal_block *block, 
     place = journal_put(&node->journal, block, body, body_bytes, &item);
     node->ends.meant_place = place + sizeof(*block) + body_bytes;
     note_place(log, block, place);
-    if (block->type == JOURNAL_ENTRIES || block->type == JOURNAL_BRANCH)
+    if (block->type == JOURNAL_ENTRIES || (block->type == JOURNAL_BRANCH && block->block.origin == node->self))
         unclaim(node, log, sizeof(*block) + body_bytes);
 }
 
@@ -310,13 +311,13 @@ maybe_acked(const struct node *node, const struct node_log *log, const struct st
 
 /* What was let in has its place in the journal: durable_claim_some(). What is kept on branches besides, of the own trunk or of
  * others, has none: it takes no more than a follower may, and waits where there is no space, so that states, the catalog and
- * trims go on. */
+ * trims go on. What is gathered has been measured before. */
 static bool
-has_place(const struct node *node, const struct node_log *log, const struct stretch *stretch)
+has_place(const struct node *node, const struct node_log *log, const struct stretch *stretch, bool let_in)
 {
     enum journal_use use = stretch->block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER;
 
-    return log->durable->claimed_bytes >= stretch->size_bytes ||
+    return node->gathering || (let_in && log->durable->claimed_bytes >= stretch->size_bytes) ||
            durable_space(node, log, stretch->size_bytes, use) == SPACE_YES;
 }
 
@@ -335,7 +336,7 @@ write_trunk(struct node *node, struct node_log *log)
 
         if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, room, &stretch))
             return true;
-        if (!has_place(node, log, &stretch) || !journal_has_room(&node->journal, stretch.size_bytes))
+        if (!has_place(node, log, &stretch, true) || !journal_has_room(&node->journal, stretch.size_bytes))
             return false;
         last = stretch.first + stretch.count - 1;
         block = block_for(log, JOURNAL_ENTRIES, last);
@@ -349,10 +350,13 @@ write_trunk(struct node *node, struct node_log *log)
     return true;
 }
 
-/* The place before a stretch of a branch: a block has no gaps. */
+/* The place before a stretch of a branch: a block has no gaps. What is before a copy's was on the trunk, where it is said not to
+ * stand in the journal. */
 static uint64_t
-prev_place(const struct stretch *stretch)
+prev_place(const struct stretch *stretch, bool nothing_before)
 {
+    if (nothing_before)
+        return 0;
     return stretch->index == 0 ? stretch->block->prev : stretch->first - 1;
 }
 
@@ -362,7 +366,7 @@ write_branch(struct node *node, struct node_log *log, uint8_t origin)
 {
     const struct store *store = &log->branches[origin].store;
     struct cursor *cursor = &log->durable->branches[origin].cursor;
-    bool own = origin == node->self;
+    bool *skipped = &log->durable->branches[origin].skipped, own = origin == node->self;
     struct stretch stretch;
 
     while (cursor->position <= store->last) {
@@ -370,11 +374,12 @@ write_branch(struct node *node, struct node_log *log, uint8_t origin)
 
         if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, journal_room(&node->journal), &stretch))
             return true;
-        if (!has_place(node, log, &stretch) || !journal_has_room(&node->journal, stretch.size_bytes))
+        if (!has_place(node, log, &stretch, own) || !journal_has_room(&node->journal, stretch.size_bytes))
             return false;
         block = block_for(log, JOURNAL_BRANCH, written_lsn(log));
         block.block = block_part(&stretch);
-        block.block.prev = prev_place(&stretch);
+        block.block.prev = prev_place(&stretch, *skipped && !own);
+        *skipped = false;
         put(node, log, &block, stretch.records, stretch.size_bytes,
             (struct journal_item){.branch = own ? stretch.first + stretch.count - 1 : 0});
         store_advance(cursor, &stretch);
@@ -384,21 +389,24 @@ write_branch(struct node *node, struct node_log *log, uint8_t origin)
 }
 
 static bool
-write_branches(struct node *node, struct node_log *log)
+write_branches(struct node *node, struct node_log *log, cairn_node_set origins)
 {
-    for (cairn_node_set left = written_branches(log); left != 0; left &= left - 1) {
+    for (cairn_node_set left = origins; left != 0; left &= left - 1) {
         if (!write_branch(node, log, (uint8_t)__builtin_ctz(left)))
             return false;
     }
     return true;
 }
 
-/* Branches before the trunk: what was kept on the own one may be written over here. */
+/* The own branch before the trunk: what was kept on it may be written over here. */
 static bool
 write_log(struct node *node, struct node_log *log)
 {
-    return write_state(node, log) && write_base(node, log) && write_producers(node, log) && write_branches(node, log) &&
-           write_trunk(node, log);
+    cairn_node_set own = (cairn_node_set)1 << log->self;
+
+    return write_state(node, log) && write_base(node, log) && write_producers(node, log) &&
+           write_branches(node, log, own) && write_trunk(node, log) &&
+           write_branches(node, log, written_branches(log) & ~own);
 }
 
 /* Where the trunk ends so far in the journal, and the state. */
@@ -424,10 +432,10 @@ write_tail(struct node *node, struct node_log *log)
 }
 
 bool
-durable_gather(struct node *node, struct node_log *log, bool branches)
+durable_gather(struct node *node, struct node_log *log, cairn_node_set branches)
 {
     return write_state(node, log) && write_base(node, log) && write_producers(node, log) &&
-           (!branches || write_branches(node, log)) && write_trunk(node, log) && write_tail(node, log);
+           write_branches(node, log, branches) && write_trunk(node, log) && write_tail(node, log);
 }
 
 /* Each file has a tail of every log that is written to in it, so that older ones are not needed for that. */
@@ -590,17 +598,17 @@ durable_settle(struct node *node, uint64_t now_ns)
 }
 
 uint64_t
-durable_trunk_bytes(const struct node_log *log, uint64_t from_lsn, uint64_t most_bytes)
+durable_bytes(const struct store *store, uint64_t from, uint64_t most_bytes)
 {
-    struct cursor cursor = {.position = from_lsn};
+    struct cursor cursor = {.position = from};
     struct stretch stretch;
     uint64_t bytes = 0;
 
-    if (from_lsn > log->trunk.last)
+    if (from > store->last)
         return 0;
-    if (store_first(&log->trunk) == 0 || store_first(&log->trunk) > from_lsn)
+    if (store_first(store) == 0 || store_first(store) > from)
         return UINT64_MAX;
-    while (bytes <= most_bytes && store_look(&log->trunk, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
+    while (bytes <= most_bytes && store_look(store, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
         bytes += stretch.size_bytes + sizeof(struct journal_block);
         store_advance(&cursor, &stretch);
     }
@@ -615,7 +623,7 @@ moved_bytes(const struct node_log *log)
 
     if (log->trunk.bytes > MOVED_BYTES_MAX + 2 * (uint64_t)log->trunk.pool->segment_bytes)
         return 0;
-    bytes = durable_trunk_bytes(log, log->base_lsn + 1, MOVED_BYTES_MAX);
+    bytes = durable_bytes(&log->trunk, log->base_lsn + 1, MOVED_BYTES_MAX);
     return bytes <= MOVED_BYTES_MAX ? bytes : 0;
 }
 

@@ -53,21 +53,32 @@ is_branch_behind(const struct node_log *log, uint8_t origin, uint64_t place)
             log->own->store.last >= durable->branches[origin].cursor.position);
 }
 
-/* The bytes of branches, which are written again as a whole. UINT64_MAX: one lies partly before the place. */
+static cairn_node_set
+branches_behind(const struct node_log *log, uint64_t place)
+{
+    cairn_node_set origins = 0;
+
+    for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++) {
+        if (is_branch_behind(log, origin, place))
+            origins |= (cairn_node_set)1 << origin;
+    }
+    return origins;
+}
+
+/* What branches take, which are written again as a whole. UINT64_MAX: one lies partly before the place. */
 static uint64_t
 branches_bytes(const struct node_log *log, uint64_t place)
 {
     uint64_t bytes = 0;
 
-    for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++) {
-        const struct held_branch *branch = &log->branches[origin];
+    for (cairn_node_set left = branches_behind(log, place); left != 0; left &= left - 1) {
+        uint8_t origin = (uint8_t)__builtin_ctz(left);
+        const struct store *store = &log->branches[origin].store;
         uint64_t begins = log->durable->branches[origin].place;
 
-        if (!is_branch_behind(log, origin, place))
-            continue;
         if (begins != 0 && begins < place)
             return UINT64_MAX;
-        bytes += branch->store.bytes;
+        bytes += durable_bytes(store, store_first(store), UINT32_MAX);
     }
     return bytes;
 }
@@ -82,7 +93,7 @@ has_base_behind(const struct node_log *log, uint64_t place)
 static uint64_t
 log_bytes_behind(const struct node_log *log, uint64_t place)
 {
-    uint64_t trunk = durable_trunk_bytes(log, first_behind(log, place), UINT32_MAX);
+    uint64_t trunk = durable_bytes(&log->trunk, first_behind(log, place), UINT32_MAX);
     uint64_t branches = branches_bytes(log, place);
 
     if (trunk == UINT64_MAX || branches == UINT64_MAX || log->durable->anew_place >= place || !is_certain(log))
@@ -136,9 +147,9 @@ rewind_to(struct node_log *log, uint64_t place)
         index_truncate(&durable->index, lsn);
         durable->trunk = (struct cursor){.position = lsn};
     }
-    for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++) {
-        if (!is_branch_behind(log, origin, place))
-            continue;
+    for (cairn_node_set left = branches_behind(log, place); left != 0; left &= left - 1) {
+        uint8_t origin = (uint8_t)__builtin_ctz(left);
+
         durable->branches[origin].cursor = (struct cursor){.position = store_first(&log->branches[origin].store)};
         durable->branches[origin].place = 0;
     }
@@ -149,25 +160,23 @@ rewind_to(struct node_log *log, uint64_t place)
 static bool
 write_log_again(struct node *node, struct node_log *log, uint64_t place)
 {
-    uint64_t size_bytes = log_bytes_behind(log, place);
-    bool branches = branches_bytes(log, place) > 0, done;
+    cairn_node_set branches = branches_behind(log, place);
 
     rewind_to(log, place);
     durable_want(node, log);
-    durable_claim_some(node, log, size_bytes);
-    done = durable_gather(node, log, branches);
-    unclaim(node, log, UINT64_MAX);
-    return done;
+    return durable_gather(node, log, branches);
 }
 
 static bool
 write_again(struct node *node, uint64_t place)
 {
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        if (node->logs[i]->durable != NULL && !write_log_again(node, node->logs[i], place))
-            return false;
-    }
-    return ends_write_restored(node);
+    bool done = true;
+
+    node->gathering = true;
+    for (uint32_t i = 0; i < node->logs_count && done; i++)
+        done = node->logs[i]->durable == NULL || write_log_again(node, node->logs[i], place);
+    node->gathering = false;
+    return done && ends_write_restored(node);
 }
 
 enum cairn_error
@@ -178,10 +187,16 @@ gather(struct node *node, const struct journal_scan *scan, char *detail, size_t 
     uint64_t former_end = scan->end;
 
     /* A checkpoint may name places in what goes. */
-    if (first < scan->count && checkpoint_discard(node) && write_again(node, journal_place(scan->numbers[first], 0)))
-        former_end = journal_place(scan->numbers[first - 1], (uint32_t)scan->ends[first - 1]);
-    else
+    if (!checkpoint_discard(node))
         first = scan->count;
+    if (first < scan->count) {
+        /* Of a part of it the next start would make a beginning anew: nothing gets a name then. */
+        if (!write_again(node, journal_place(scan->numbers[first], 0))) {
+            snprintf(detail, detail_bytes, "what the last files hold does not fit what is set aside (free some space)");
+            return CAIRN_NO_SPACE;
+        }
+        former_end = journal_place(scan->numbers[first - 1], (uint32_t)scan->ends[first - 1]);
+    }
     if (!journal_name_reserve(&node->journal, former_end)) {
         snprintf(detail, detail_bytes, "%s", disk->detail);
         return CAIRN_IO;

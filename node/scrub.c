@@ -46,7 +46,8 @@ end(struct scrub *scrub)
     scrub->under_way = false;
 }
 
-/* Is the file that is looked at needed no more? This thread is who retires it: not before the next call. */
+/* Is the file that is looked at needed no more? Then it is written over, as another. This thread is who retires it: not before
+ * the next call. */
 static bool
 is_retired(const struct node *node, const struct journal_scan *scan)
 {
@@ -147,11 +148,8 @@ scrub_step(struct node *node, uint64_t now_ns)
         return;
     allowed = (now_ns - scrub->began_ns) / 1000 * rate / 1000000;
     steps_from = scrub->scan.read_bytes;
-    /* A file that is retired is written over, as another. */
-    if (is_retired(node, &scrub->scan)) {
-        end(scrub);
-        return;
-    }
+    if (is_retired(node, &scrub->scan))
+        journal_scan_seek(&scrub->scan, journal_place(node->journal.oldest_number, 0));
     while (scrub->scan.read_bytes < allowed && scrub->scan.read_bytes - steps_from < STEPS_MAX * STEP_BYTES) {
         enum scan_verdict verdict = journal_scan_next(&scrub->scan);
 

@@ -223,6 +223,7 @@ struct durable {
         struct cursor cursor;    /* what is to be written next */
         uint64_t place;          /* in the journal, of what was written first; 0: nothing was */
         uint64_t last_place;     /* of what was written last, as the journal was read */
+        bool skipped;            /* what stood before the cursor left the branch before it was written */
     } branches[CAIRN_NODES_MAX]; /* by origin */
     /* Term and vote change, are written, are held: counted. */
     uint64_t state_wanted, state_written, state_held;
@@ -495,6 +496,7 @@ struct node {
     struct producer_row *producer_rows; /* producers_max, and a page: while one log's are sent or written */
     uint64_t uncommitted_bytes;         /* of what clients appended here, all logs: may have to be kept on branches */
     uint64_t claimed_bytes;             /* of the journal, by all logs */
+    bool gathering;                     /* what is put has been measured: gather.c */
     struct batch batch;
     struct seen seen[SEEN_MAX];
     uint64_t seen_used;
@@ -698,12 +700,12 @@ void durable_tick(struct node *node, uint64_t now_ns);
 /* Towards a stop: writes what is to be written, the ends last. true: all of it is held. */
 bool durable_settle(struct node *node, uint64_t now_ns);
 
-/* What the trunk's entries from there on take in the journal, looked at until that is more than most_bytes. UINT64_MAX: they are
- * not all in memory. */
-uint64_t durable_trunk_bytes(const struct node_log *log, uint64_t from_lsn, uint64_t most_bytes);
-/* All of it that is to be written, with its branches or without, and a tail, in the write that is being filled. false: there is
- * no room for it. */
-bool durable_gather(struct node *node, struct node_log *log, bool branches);
+/* What the entries of a trunk or branch from there on take in the journal, looked at until that is more than most_bytes.
+ * UINT64_MAX: they are not all in memory. */
+uint64_t durable_bytes(const struct store *store, uint64_t from, uint64_t most_bytes);
+/* All of the trunk and of those branches that is to be written, and a tail, in the write that is being filled. false: there is no
+ * room for it. */
+bool durable_gather(struct node *node, struct node_log *log, cairn_node_set branches);
 
 /* held.c */
 cairn_node_set written_branches(const struct node_log *log);

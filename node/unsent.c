@@ -1,6 +1,17 @@
 /* Does a log have anything that a peer has not been sent? */
 #include "state.h"
 
+/* About as much as is adopted at once. */
+#define ADOPTED_BYTES 2048u
+
+/* Its own: without space it waits for a tick at which there is some. */
+static bool
+can_adopt(const struct node *node, const struct node_log *log)
+{
+    return store_has_room(node, &log->trunk, ADOPTED_BYTES) &&
+           durable_space(node, log, ADOPTED_BYTES, USE_FOLLOWER) == SPACE_YES;
+}
+
 static bool
 branches_unsent(const struct node *node, const struct node_log *log)
 {
@@ -9,7 +20,8 @@ branches_unsent(const struct node *node, const struct node_log *log)
     uint8_t leader;
 
     for (cairn_node_set held = core_branches_held(log->core); held != 0; held &= held - 1) {
-        if (core_hand_off_window(log->core, (uint8_t)__builtin_ctz(held), &incarnation, &after, &leader))
+        if (core_hand_off_window(log->core, (uint8_t)__builtin_ctz(held), &incarnation, &after, &leader) &&
+            (leader != node->self || can_adopt(node, log)))
             return true;
     }
     for (uint8_t peer = 0; log->own->entries > 0 && peer < node->nodes; peer++) {

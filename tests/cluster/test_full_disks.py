@@ -91,10 +91,10 @@ class FullDisks:
         stat = os.statvfs(os.path.join(self.dir, node))
         return (stat.f_blocks - stat.f_bfree) * stat.f_frsize >> 10
 
-    def append(self, log, *args):
+    def append(self, log, *args, entries=ENTRIES, entry_bytes=ENTRY_BYTES):
         """Keeps what is acknowledged; true: all was refused for want of space, on a branch perhaps in memory."""
         self.rounds += 1
-        lines = [b'%d %s %d %s' % (self.rounds, log.encode(), i, b'x' * ENTRY_BYTES) for i in range(ENTRIES)]
+        lines = [b'%d %s %d %s' % (self.rounds, log.encode(), i, b'x' * entry_bytes) for i in range(entries)]
         rows = self.cairn('append', log, '--json', '--deadline-ms', 3000, *args, stdin=b'\n'.join(lines) + b'\n').rows()
         for line, row in zip(lines, rows):
             if 'error' not in row:
@@ -232,6 +232,7 @@ def fill_with_branches(disks):
         disks.append(log)
     disks.ok('fault', 'partition', 'n1|n2|n3')
     for node in NODES:
+        disks.append('a', '--via', node, entries=5000, entry_bytes=200)
         until(f'{node} is full of what it acknowledged alone', lambda: disks.append('a', '--via', node), 60)
     disks.ok('fault', 'heal')
 
