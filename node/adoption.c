@@ -1,5 +1,8 @@
 #include "adoption.h"
 
+#include "due.h"
+#include "events.h"
+#include "held.h"
 #include "state.h"
 
 /* That its trunk ends in, durably, or did before some of it was lost here. */

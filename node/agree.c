@@ -5,6 +5,10 @@
 #include <string.h>
 
 #include "control.h"
+#include "events.h"
+#include "look.h"
+#include "peers.h"
+#include "reassess.h"
 #include "state.h"
 
 void

@@ -1,7 +1,9 @@
 /* Answers to appends, and the room that is kept for them. */
-#include "state.h"
+#include "answers.h"
 
+#include "look.h"
 #include "protocol.h"
+#include "state.h"
 
 /* Room for one answer to each request that is not answered yet is kept free, whatever else is put there: so none is taken for which
  * there is no such room, and no answer of a client that leaves the indices alone is ever without. */

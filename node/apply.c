@@ -1,8 +1,21 @@
 /* Effects of the core become work of the dataplane. Nothing here calls back into the core. */
+#include "apply.h"
+
 #include <assert.h>
 #include <string.h>
 
+#include "due.h"
+#include "durable.h"
+#include "events.h"
+#include "hlc.h"
+#include "look.h"
+#include "pending.h"
+#include "readers.h"
+#include "seen.h"
+#include "send.h"
+#include "space.h"
 #include "state.h"
+#include "status.h"
 
 /* The run is of the event's batch, from its record `index` on. */
 static struct block

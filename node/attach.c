@@ -1,4 +1,6 @@
 /* Clients coming and going: the control thread's side. */
+#include "attach.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* A numbered life begins: what its disk holds is read, its logs are there, and its worker may take part. */
-#include "control.h"
+#include "begin.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -9,6 +9,12 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "agree.h"
+#include "catalog.h"
+#include "control.h"
+#include "keep.h"
+#include "logs.h"
+#include "restore.h"
+#include "snapshot.h"
 
 static enum cairn_error
 create_catalog(struct node *node)

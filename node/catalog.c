@@ -1,5 +1,7 @@
 /* The catalog: log 0, whose entries say which logs there are and how they behave. Every node applies
  * what is committed of it, in order, so all agree; a log's number is the lsn of its creation. */
+#include "catalog.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +9,10 @@
 
 #include "agree.h"
 #include "control.h"
+#include "logs.h"
+#include "snapshot.h"
 #include "state.h"
+#include "status.h"
 
 static uint32_t
 find(const struct snapshot *snapshot, const char *name)

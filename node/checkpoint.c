@@ -5,14 +5,22 @@
  * from `from_place` on is then read as ever, which is nothing but the last tail after a clean stop, and all that was
  * written since after a later crash: what is committed does not change. Where files have been removed since, the
  * places may be void, and all of the journal is read. Bytes: docs/format.md. */
+#include "checkpoint.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply.h"
 #include "control.h"
 #include "crc32c.h"
+#include "held.h"
+#include "index.h"
 #include "journal_scan.h"
+#include "look.h"
+#include "restore_catalog.h"
+#include "send.h"
 #include "state.h"
 
 #define CHECKPOINT_NAME "checkpoint"

@@ -12,7 +12,14 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "agree.h"
+#include "attach.h"
+#include "begin.h"
+#include "catalog.h"
+#include "checkpoint.h"
 #include "client.h"
+#include "commands.h"
+#include "look.h"
+#include "watch.h"
 
 #define TICK_MS 20
 #define RESTING_TICK_MS 60

@@ -1,9 +1,10 @@
 /* Events as they are kept, and those that the control thread has itself. */
-#include "control.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "control.h"
+#include "look.h"
 
 void
 keep_event(struct control *control, const struct node_event *event)

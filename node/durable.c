@@ -3,11 +3,23 @@
  * In one turn: what was accepted goes to followers and to the journal alike, and counts as held when the journal
  * says so. A term or vote that changed is written first, and what the core sends meanwhile is parked until it is
  * held. What is acknowledged on this node's word alone waits for the same. */
+#include "durable.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "due.h"
+#include "events.h"
+#include "evict.h"
+#include "excerpts.h"
+#include "held.h"
+#include "index.h"
+#include "pending.h"
+#include "send.h"
+#include "space.h"
 #include "state.h"
+#include "unsent.h"
 
 /* The trunk's end and the state are said a second time, in another write, so long after they changed: if the first
  * is damaged later, the node knows what it lacks. */

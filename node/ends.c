@@ -1,5 +1,6 @@
 #include "ends.h"
 
+#include "space.h"
 #include "state.h"
 
 #define WRITE_EVERY_NS 100000000u

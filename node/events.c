@@ -1,9 +1,11 @@
 /* What a node tells of itself: its worker puts it into a ring, the control thread keeps it. */
-#include "state.h"
+#include "events.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "state.h"
 
 const char *
 event_name(enum event_kind kind)

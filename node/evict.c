@@ -1,7 +1,12 @@
 /* Memory is given up of what is on disk, while there is little left. */
-#include "state.h"
+#include "evict.h"
 
 #include <assert.h>
+
+#include "held.h"
+#include "index.h"
+#include "room.h"
+#include "state.h"
 
 /* Segments that eviction keeps free: one part of so many. */
 #define FREE_SHARE 8u

@@ -3,13 +3,20 @@
  * Of each durable trunk a sparse index says where in the journal an lsn is to be found (index.c). A reader, or a follower that is
  * far behind, has a stretch of the journal read into a store of its own kind (an excerpt), and goes on from there as if
  * it were the trunk. The tail is not disturbed: it is in memory, and what is read here is bounded. */
+#include "excerpts.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "due.h"
+#include "events.h"
+#include "held.h"
+#include "index.h"
 #include "journal_scan.h"
+#include "look.h"
 #include "state.h"
 
 #define HAND_AWAY_EVERY_NS 1000000000u

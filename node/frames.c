@@ -1,4 +1,6 @@
 /* One frame to one peer. */
+#include "frames.h"
+
 #include "state.h"
 
 /* A frame that is all head. */

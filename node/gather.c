@@ -5,9 +5,14 @@
  * followers took. It is one write, and the file gets its name with that in it. Its first block says that it follows on the
  * file before those, which are superseded by it, and go: their space is set aside for the next start. A crash before the
  * file has its name leaves all as it was. */
+#include "gather.h"
+
 #include <stdio.h>
 
+#include "checkpoint.h"
 #include "control.h"
+#include "durable.h"
+#include "index.h"
 #include "journal_scan.h"
 #include "state.h"
 

@@ -1,4 +1,6 @@
 /* What of a log is durable. */
+#include "held.h"
+
 #include "state.h"
 
 /* The own branch is written also where it is settled already: answers wait for it. A copy need not be. */

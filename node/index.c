@@ -3,10 +3,12 @@
  * Items of the index are made when blocks are put, and go when their entries are truncated; the first block after a
  * truncation has one. So from an item on, blocks follow in order up to the next item, and what was written there and
  * truncated later lies at or behind the next one's lsn. */
-#include "state.h"
+#include "index.h"
 
 #include <string.h>
 #include <sys/mman.h>
+
+#include "state.h"
 
 /* Of the journal, between two items. */
 #define ITEM_BYTES (64u << 10)

@@ -5,7 +5,10 @@
 
 #include <urcu/urcu-qsbr.h>
 
+#include "begin.h"
 #include "control.h"
+#include "events.h"
+#include "frames.h"
 #include "state.h"
 
 /* A node that rests beats slowly; one that has no logs yet beats so often at most. */

@@ -1,4 +1,6 @@
 /* The life that begins is kept before it promises anything. */
+#include "keep.h"
+
 #include "control.h"
 
 bool

@@ -1,4 +1,6 @@
 /* What can be seen of a node and its logs, without changing anything. */
+#include "look.h"
+
 #include "state.h"
 
 uint64_t
@@ -70,4 +72,11 @@ node_needs(const struct node_log *log)
     };
 
     return (uint8_t)mode_needs(&inputs);
+}
+
+uint64_t
+node_hold_max_ns(const struct node *node)
+{
+    return node->config.cluster->flap_hold_ms == 0 ? 20 * cluster_timing(node->config.cluster).timeout_ns
+                                                   : (uint64_t)node->config.cluster->flap_hold_ms * 1000000;
 }

@@ -7,6 +7,7 @@
 
 #include "control.h"
 #include "latencies.h"
+#include "look.h"
 
 /* Bounds of the latency histograms: each power of two of nanoseconds from 1 us to 17 s. */
 #define BOUND_FIRST_BITS 10u

@@ -1,12 +1,19 @@
 /* One node, wired together: its memory, ports, worker and logs. */
-#include "state.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_errno.h>
+
+#include "excerpts.h"
+#include "hlc.h"
+#include "logs.h"
+#include "look.h"
+#include "peers.h"
+#include "receive.h"
+#include "state.h"
+#include "turn.h"
 
 #define WINDOW_ENTRIES 16384u
 #define PRODUCERS_MAX 4096u
@@ -22,134 +29,6 @@ no_memory(char *detail, size_t detail_bytes, const char *what)
 {
     snprintf(detail, detail_bytes, "no memory for %s (lower memory_mib in the cluster file)", what);
     return CAIRN_NO_MEMORY;
-}
-
-/* A replica that contradicted others does not count by being restarted. */
-static enum core_stop
-stop_of_life_before(const struct node *node, uint32_t id)
-{
-    uint32_t kind = identity_stopped(&node->introduction.begun, id).kind;
-
-    return kind > STOP_LOG ? STOP_LOG : (enum core_stop)kind;
-}
-
-/* Of the lives before: they may have gone by a shorter timeout that they had not kept yet. */
-static uint64_t
-longest_promise_ns(const struct identity *identity)
-{
-    return identity->promised_ns > identity->agreed.now.timeout_ns ? identity->promised_ns
-                                                                   : identity->agreed.now.timeout_ns;
-}
-
-static struct core_config
-core_settings(const struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
-{
-    struct cluster_timing timing = cluster_timing(node->config.cluster);
-
-    return (struct core_config){
-        .self = node->self,
-        .nodes = agreed_present(&node->snapshot->agreed) | asked->voters,
-        .members.voters = asked->voters,
-        .incarnation = node->incarnation,
-        .seed = node->config.seed + id,
-        .election_timeout_ns = timing.timeout_ns,
-        .promised_ns = longest_promise_ns(&node->introduction.begun),
-        .election_patience = node->config.election_patience == 0 ? 1 : node->config.election_patience,
-        .retransmit_ns = timing.timeout_ns / 2,
-        .window_entries = node->config.window_entries,
-        .producers_max = node->config.producers_max,
-        .policy = asked->rules.policy,
-        .durable = node->config.disk != NULL && asked->durability == CAIRN_DISK,
-        .recovering = recovering,
-        .stopped = stop_of_life_before(node, id),
-    };
-}
-
-static bool
-branch_init(struct node *node, struct node_log *log, uint8_t origin)
-{
-    log->branches[origin].trim_cursor.position = 1;
-    return log->branches[origin].store.segments != NULL || store_init(&log->branches[origin].store, &node->segments);
-}
-
-static bool
-branches_init(struct node *node, struct node_log *log)
-{
-    for (uint8_t origin = 0; origin < node->cluster.nodes; origin++) {
-        if (!branch_init(node, log, origin))
-            return false;
-    }
-    return true;
-}
-
-struct node_log *
-node_log_create(struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
-{
-    struct core_config settings = core_settings(node, id, asked, recovering);
-    struct node_log *log = calloc(1, sizeof(*log));
-
-    if (log == NULL)
-        return NULL;
-    log->id = id;
-    log->node = node;
-    log->self = node->self;
-    log->led_by = CAIRN_NODE_NONE;
-    log->stopped_term = identity_stopped(&node->introduction.begun, id).last_term;
-    snprintf(log->name, sizeof(log->name), "%s", asked->name);
-    log->rules = asked->rules;
-    log->own = &log->branches[node->self];
-    log->commit_cursor.position = 1;
-    log->mode = asked->rules.policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
-    log->memory = aligned_alloc(64, core_footprint(&settings));
-    log->waits = malloc(WAITS_MAX * sizeof(*log->waits));
-    if (log->memory == NULL || log->waits == NULL || !store_init(&log->trunk, &node->segments) ||
-        !branches_init(node, log) || !pending_ring_init(&log->pending, settings.window_entries) ||
-        !pending_ring_init(&log->pending_all, settings.window_entries) ||
-        (settings.durable && !durable_init(node, log))) {
-        node_log_free(log);
-        return NULL;
-    }
-    log->sink = (struct sink){.apply = apply_effect, .holds = apply_holds, .context = log};
-    log->core = core_init(log->memory, &settings, node_now_ns(node));
-    return log;
-}
-
-void
-node_log_free(struct node_log *log)
-{
-    if (log->trunk.segments != NULL)
-        store_fini(&log->trunk);
-    for (uint8_t origin = 0; origin < CAIRN_NODES_MAX; origin++) {
-        if (log->branches[origin].store.segments != NULL)
-            store_fini(&log->branches[origin].store);
-    }
-    durable_fini(log);
-    free(log->pending.items);
-    free(log->pending_all.items);
-    free(log->waits);
-    free(log->memory);
-    free(log);
-}
-
-static bool
-assemblies_init(struct node *node, uint8_t peer)
-{
-    for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++) {
-        node->assemblies[peer][i].bytes = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
-        if (node->assemblies[peer][i].bytes == NULL)
-            return false;
-    }
-    return true;
-}
-
-static bool
-all_assemblies_init(struct node *node)
-{
-    bool done = true;
-
-    for (uint8_t peer = 0; done && peer < node->nodes; peer++)
-        done = peer == node->self || assemblies_init(node, peer);
-    return done;
 }
 
 /* A ring between the two threads of a node, in the heap. */
@@ -185,97 +64,6 @@ rings_init(struct node *node, char *detail, size_t detail_bytes)
         return CAIRN_NO_MEMORY;
     }
     return CAIRN_OK;
-}
-
-void
-node_attach_port(struct node *node, uint8_t peer)
-{
-    struct port *port = &node->ports[peer];
-
-    if (port->pool == NULL)
-        return;
-    port->peer = peer;
-    port->peer_bell = &node->peer_bells[peer];
-    port->faults = &node->faults[peer];
-    port->faults->random = node->config.seed * 31 + peer;
-    frame_template_init(&port->template, node->self, peer, node->worker.number);
-    node->worker.ports[node->worker.ports_count++] = port;
-}
-
-static enum cairn_error
-memif_port_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
-{
-    uint8_t low = peer < node->self ? peer : node->self, high = peer < node->self ? node->self : peer;
-    const struct home_links *links = node->config.links;
-    char name[32], socket[64];
-
-    assert(links != NULL);
-    snprintf(name, sizeof(name), "%u_%u", node->self, peer);
-    snprintf(socket, sizeof(socket), "%s/%u-%u-w0.sock", links->path, low, high);
-    return port_memif_create(name, socket, links->secret, node->self == low, &node->ports[peer], node->pool, detail,
-                             detail_bytes);
-}
-
-/* One interface for all peers. */
-static enum cairn_error
-interface_port_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
-{
-    for (uint8_t other = 0; other < CAIRN_NODES_MAX; other++) {
-        if (node->ports[other].pool == NULL || node->ports[other].shared)
-            continue;
-        node->ports[peer] = node->ports[other];
-        node->ports[peer].shared = true;
-        node->ports[peer].queued = 0;
-        return CAIRN_OK;
-    }
-    return port_interface_create("0", "eth0", &node->ports[peer], node->pool, detail, detail_bytes);
-}
-
-static enum cairn_error
-port_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
-{
-    switch (node->config.cluster->transport) {
-    case TRANSPORT_MEMIF:
-        return memif_port_init(node, peer, detail, detail_bytes);
-    case TRANSPORT_NETNS:
-        return interface_port_init(node, peer, detail, detail_bytes);
-    case TRANSPORT_RING:
-        break;
-    }
-    return CAIRN_OK; /* node_link() and node_plug() make it */
-}
-
-static enum cairn_error
-ports_init(struct node *node, char *detail, size_t detail_bytes)
-{
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        enum cairn_error error = peer == node->self ? CAIRN_OK : port_init(node, peer, detail, detail_bytes);
-
-        if (error != CAIRN_OK)
-            return error;
-        if (peer != node->self)
-            node_attach_port(node, peer);
-    }
-    return CAIRN_OK;
-}
-
-enum cairn_error
-node_welcome(struct node *node, uint8_t seat, const struct snapshot *snapshot, char *detail, size_t detail_bytes)
-{
-    for (uint32_t i = 0; i < snapshot->count; i++) {
-        if (!branch_init(node, snapshot->logs[i].log, seat))
-            return no_memory(detail, detail_bytes, "what comes from there");
-    }
-    if (!assemblies_init(node, seat))
-        return no_memory(detail, detail_bytes, "what comes from there");
-    return port_init(node, seat, detail, detail_bytes);
-}
-
-uint64_t
-node_hold_max_ns(const struct node *node)
-{
-    return node->config.cluster->flap_hold_ms == 0 ? 20 * cluster_timing(node->config.cluster).timeout_ns
-                                                   : (uint64_t)node->config.cluster->flap_hold_ms * 1000000;
 }
 
 static void
@@ -318,7 +106,7 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
     node->snapshot = calloc(1, sizeof(*node->snapshot));
     node->scratch = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
     node->producer_rows = malloc((node->config.producers_max + JOURNAL_ROWS) * sizeof(*node->producer_rows));
-    if (node->snapshot == NULL || node->scratch == NULL || node->producer_rows == NULL || !all_assemblies_init(node))
+    if (node->snapshot == NULL || node->scratch == NULL || node->producer_rows == NULL || !peers_make_room(node))
         return no_memory(detail, detail_bytes, "a node's buffers");
     /* All of it before the logs are made: their timers run from then on. */
     if (!segment_pool_init(&node->segments, node->config.memory_bytes, node->config.segment_bytes) ||
@@ -381,7 +169,7 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     if (error == CAIRN_OK)
         error = rings_init(node, detail, detail_bytes);
     if (error == CAIRN_OK)
-        error = ports_init(node, detail, detail_bytes);
+        error = peers_attach(node, detail, detail_bytes);
     if (error != CAIRN_OK) {
         node_free(node);
         return error;

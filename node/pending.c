@@ -1,10 +1,13 @@
 /* Appends that wait: for their commit, for the medium, for whoever leads next. */
-#include "state.h"
+#include "pending.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+#include "answers.h"
+#include "look.h"
 #include "protocol.h"
+#include "state.h"
 
 bool
 waits_room(const struct node_log *log, const struct attachment *attachment)

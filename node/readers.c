@@ -1,7 +1,15 @@
 /* Reads: each is a cursor that gives entries to its client as fast as the client takes them. */
+#include "readers.h"
+
 #include <string.h>
 
+#include "answers.h"
 #include "cairn/token.h"
+#include "due.h"
+#include "excerpts.h"
+#include "held.h"
+#include "index.h"
+#include "look.h"
 #include "state.h"
 
 #define ENTRIES_PER_TURN 64u

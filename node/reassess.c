@@ -1,5 +1,13 @@
 /* What follows for the logs of a node where it reaches others than before. */
+#include "reassess.h"
+
+#include "due.h"
+#include "events.h"
+#include "look.h"
+#include "pending.h"
 #include "state.h"
+#include "status.h"
+#include "unsent.h"
 
 /* How often as long as others a node waits to campaign that is worse off than they. */
 #define SICK_PATIENCE 4u

@@ -1,8 +1,18 @@
 /* Frames of peers become events of the cores. */
+#include "receive.h"
+
 #include <assert.h>
 #include <string.h>
 
+#include "due.h"
+#include "events.h"
+#include "hlc.h"
+#include "look.h"
+#include "reassess.h"
+#include "room.h"
+#include "space.h"
 #include "state.h"
+#include "unsent.h"
 
 _Static_assert(CODEC_VERDICTS <= sizeof(((struct node_counters *)0)->frames_dropped) / sizeof(uint64_t),
                "each is counted");

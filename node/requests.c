@@ -1,9 +1,21 @@
 /* Appends of clients: from their channels to the trunk or the branch, and their answers back. */
+#include "requests.h"
+
 #include <assert.h>
 #include <string.h>
 
+#include "answers.h"
+#include "due.h"
+#include "hlc.h"
+#include "look.h"
+#include "pending.h"
 #include "protocol.h"
+#include "readers.h"
+#include "reassess.h"
 #include "repeat.h"
+#include "room.h"
+#include "search.h"
+#include "space.h"
 #include "state.h"
 
 /* Apart, so that what happens at each append stays short. */

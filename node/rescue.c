@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "control.h"
+#include "due.h"
+#include "events.h"
+#include "look.h"
 #include "state.h"
 
 bool

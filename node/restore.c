@@ -4,15 +4,33 @@
  * written later proves it: entries that follow on (their place and the term before them match, so all before them does),
  * or a tail that names the end this node has. A tail that names another end says what is missing. A log of which
  * nothing is proven recovers as a node that lost its memory. */
+#include "restore.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply.h"
+#include "checkpoint.h"
 #include "control.h"
+#include "durable.h"
+#include "events.h"
+#include "evict.h"
+#include "gather.h"
+#include "hlc.h"
+#include "index.h"
 #include "journal_scan.h"
+#include "keep.h"
+#include "look.h"
+#include "reassess.h"
+#include "receive.h"
+#include "restore_catalog.h"
+#include "room.h"
 #include "state.h"
+#include "status.h"
+#include "turn.h"
 
 #define FILE_BYTES (64u << 20)
 #define FILE_BYTES_MIN (4u << 20)

@@ -1,5 +1,10 @@
 /* What the catalog that a disk holds says, before anything else is read. */
+#include "restore_catalog.h"
+
+#include "catalog.h"
+#include "look.h"
 #include "state.h"
+#include "turn.h"
 
 /* The worker is not polled yet: what the catalog says is in force at once. */
 void

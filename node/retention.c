@@ -6,8 +6,12 @@
  * Only what is committed, held by every member in reach, and on this node's medium where the log is durable. What goes
  * by size goes a segment at a time; what goes by age or because it was asked for goes exactly, as far as it is in
  * memory; what is on disk alone goes at the places where segments began. */
+#include "retention.h"
+
 #include <assert.h>
 
+#include "evict.h"
+#include "held.h"
 #include "state.h"
 
 static bool

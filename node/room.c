@@ -1,4 +1,7 @@
 /* How much memory data may still take, beside what is kept for entries without which a log could not change its leader. */
+#include "room.h"
+
+#include "excerpts.h"
 #include "state.h"
 
 /* Segments that data may take: each log keeps one for entries without which it could not change its

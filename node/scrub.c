@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "control.h"
+#include "look.h"
+#include "status.h"
 
 #define PASS_EVERY_NS 5000000000u
 /* A node that has just started has other things to do than to open all of its files. */

@@ -1,5 +1,7 @@
 /* Where an entry stands that a client repeats and whose place the core does not remember. The walk may be long, and a client may
  * ask for as many as it likes: so each is given a part of it in a turn, and nobody else waits for more than that. */
+#include "search.h"
+
 #include "state.h"
 
 /* That are looked at for one client in one turn: some fifty microseconds. */

@@ -1,8 +1,11 @@
 /* Does a trunk hold an entry behind some lsn? Asked of every entry of a branch whose producer is forgotten
  * (apply_holds()), and nearly always answered with no. A Bloom filter (Bloom 1970) over the part of the trunk that was
  * asked about says so without a walk; a yes is walked for. A node has a few filters, for the logs that asked last. */
+#include "seen.h"
+
 #include <string.h>
 
+#include "search.h"
 #include "state.h"
 
 /* With so many the filter says maybe of a third of all; it is begun anew where less of the trunk will do. */

@@ -1,8 +1,16 @@
 /* What leaves a node: messages of its cores, the trunk's stream to each follower, the branch's to
  * the leader, heartbeats. */
+#include "send.h"
+
 #include <assert.h>
 #include <string.h>
 
+#include "due.h"
+#include "excerpts.h"
+#include "frames.h"
+#include "hlc.h"
+#include "room.h"
+#include "space.h"
 #include "state.h"
 
 /* Records that fit a frame behind its head; a multiple of 8, so that fragments stay aligned. */

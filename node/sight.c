@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "hlc.h"
 #include "state.h"
 
 static uint16_t

@@ -1,9 +1,11 @@
 /* What the control thread has decided, handed to the worker: by liburcu, as quiescent states (QSBR). */
-#include "control.h"
+#include "snapshot.h"
 
 #include <stdlib.h>
 
 #include <urcu/urcu-qsbr.h>
+
+#include "control.h"
 
 struct snapshot *
 snapshot_copy(const struct node *node)

@@ -1,7 +1,10 @@
 /* What a log is like now, told by its worker to whoever asks, by a sequence lock. */
-#include "state.h"
+#include "status.h"
 
 #include <string.h>
+
+#include "held.h"
+#include "state.h"
 
 /* Sequence lock: odd while it is written. One writer. */
 void

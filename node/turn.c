@@ -1,5 +1,7 @@
 /* A node's turn in its worker's poll: what the control thread sent, clients, timers, and what all
  * that leaves to be acknowledged and sent. */
+#include "turn.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -7,7 +9,20 @@
 
 #include "adoption.h"
 #include "agree.h"
+#include "due.h"
+#include "durable.h"
+#include "evict.h"
+#include "held.h"
+#include "hlc.h"
+#include "readers.h"
+#include "reassess.h"
+#include "requests.h"
+#include "retention.h"
+#include "send.h"
 #include "state.h"
+#include "status.h"
+#include "unsent.h"
+#include "watch.h"
 
 /* Without work for this long a node rests: docs/operations.md, idle. */
 #define REST_AFTER_NS 50000000u

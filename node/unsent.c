@@ -1,4 +1,8 @@
 /* Does a log have anything that a peer has not been sent? */
+#include "unsent.h"
+
+#include "room.h"
+#include "space.h"
 #include "state.h"
 
 /* About as much as is adopted at once. */

@@ -1,7 +1,9 @@
 /* What anybody in the process may ask of a node: its logs, events, latencies. Any thread. */
-#include "control.h"
-
 #include <string.h>
+
+#include "control.h"
+#include "snapshot.h"
+#include "status.h"
 
 static const char *
 role_name(const struct log_status *status)

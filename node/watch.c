@@ -1,9 +1,12 @@
 /* What is not gone and yet does not keep up: peers whose heartbeats come late or who owe acknowledgements (gray
  * failures: Huang et al., HotOS 2017), and this node's own worker, seen by its control thread. */
+#include "watch.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "control.h"
+#include "events.h"
 #include "state.h"
 
 /* An acknowledgement owed for longer is told of. */

@@ -6,6 +6,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "due.h"
+#include "events.h"
+#include "room.h"
 #include "state.h"
 
 /* What is not over and over again is no ailment: after so long without it the node is well. */

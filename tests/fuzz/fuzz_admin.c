@@ -1,7 +1,7 @@
 /* Lines at a node's admin socket, from a client or an administrator, in pieces or at once: each is answered by a line, and the
  * node goes on. */
 /* fuzz: control/admin.c:serve_line,has_line,serve_one,receive_some */
-/* fuzz: node/admin.c:attach,open_log,take_figure,take_rule,faults,administer,is_for_administrators,admin_command */
+/* fuzz: node/commands.c:attach,open_log,take_figure,take_rule,faults,administer,is_for_administrators,admin_command */
 /* fuzz-options: -detect_leaks=0 -len_control=0 */
 #include <stdlib.h>
 #include <sys/socket.h>

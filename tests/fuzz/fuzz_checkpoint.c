@@ -9,6 +9,7 @@
 #include "crc32c.h"
 #include "input.h"
 #include "journal.h"
+#include "node/index.h"
 #include "node/state.h"
 #include "world.h"
 

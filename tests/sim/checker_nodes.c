@@ -2,6 +2,8 @@
  * committed; what a node that has forgotten holds before it counts again; what is cut off, and what is trimmed. */
 #include "sim.h"
 
+#include "node/look.h"
+
 #include <stdlib.h>
 #include <string.h>
 

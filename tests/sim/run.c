@@ -9,6 +9,7 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "eal.h"
+#include "node/attach.h"
 
 #define FRAME_SLOTS 16384u
 #define POOL_FRAMES 8191u

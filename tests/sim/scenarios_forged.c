@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crc32c.h"
+#include "node/send.h"
 
 /* As the node's own: what it sends is believed to be its present life's. */
 static struct codec

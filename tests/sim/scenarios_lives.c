@@ -2,6 +2,8 @@
  * further any more. */
 #include "scene.h"
 
+#include "node/look.h"
+
 #define CATALOG 0u
 
 static struct core *

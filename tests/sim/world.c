@@ -6,8 +6,11 @@
 #include <string.h>
 
 #include "client.h"
+#include "node/attach.h"
 #include "node/control.h"
+#include "node/look.h"
 #include "node/standing.h"
+#include "node/turn.h"
 
 #define CHANNEL_BYTES (16u << 10)
 #define CHANNEL_BYTES_LARGE (1u << 20)

@@ -1,11 +1,16 @@
 /* Commands of the admin socket. */
+#include "commands.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "attach.h"
+#include "catalog.h"
 #include "control.h"
 #include "identity_file.h"
+#include "look.h"
 #include "state.h"
 
 #define EVENTS_PER_REPLY 256u

@@ -1,7 +1,11 @@
 /* The node's clocks: what heartbeats tell of others' goes to control/clocks.h, what is news of it to people; and the
  * hybrid logical clocks that entries are stamped with (docs/cap.md, Clocks). */
+#include "hlc.h"
+
 #include <assert.h>
 
+#include "events.h"
+#include "look.h"
 #include "state.h"
 
 /* A heartbeat may come every 50 us; clocks that were set differ by a second at least. */

@@ -1,0 +1,19 @@
+/* What a stop leaves so that the next start need not read the journal. */
+#ifndef NODE_CHECKPOINT_H
+#define NODE_CHECKPOINT_H
+
+#include "state.h"
+
+struct checkpoint_head;
+struct journal_scan;
+/* From the control thread, or at a start: no start begins with what was left before. false: it may yet. */
+bool checkpoint_discard(struct node *node);
+/* What the last stop left, if it is whole and this node's; the caller frees it. NULL: nothing. */
+struct checkpoint_head *checkpoint_read(const struct node *node);
+/* The journal's file that reading goes on in. */
+uint64_t checkpoint_file(const struct checkpoint_head *head);
+/* Takes it, where the files that it speaks of are there; *from_place: where reading the journal goes on then, else 0. */
+enum cairn_error checkpoint_load(struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head,
+                                 uint64_t *from_place, char *detail, size_t detail_bytes);
+
+#endif

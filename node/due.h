@@ -1,0 +1,12 @@
+/* Logs that have something to do, and when the node looks again. */
+#ifndef NODE_DUE_H
+#define NODE_DUE_H
+
+#include "state.h"
+
+void node_activate(struct node *node, struct node_log *log);
+void node_touch(struct node *node, struct node_log *log);
+/* It has rested: heartbeats come at their own rate again. */
+void node_wake_up(struct node *node, uint64_t now_ns);
+
+#endif

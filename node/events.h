@@ -1,0 +1,10 @@
+/* What a node tells those who look after it. */
+#ifndef NODE_EVENTS_H
+#define NODE_EVENTS_H
+
+#include "state.h"
+
+void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
+                uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
+
+#endif

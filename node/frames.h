@@ -1,0 +1,10 @@
+/* Frames on their way to a port. */
+#ifndef NODE_FRAMES_H
+#define NODE_FRAMES_H
+
+#include "state.h"
+
+void send_head(struct port *port, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns, bool wake);
+void send_frame(struct node *node, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,14 @@
+/* How a log fares by who is in reach. */
+#ifndef NODE_REASSESS_H
+#define NODE_REASSESS_H
+
+#include "state.h"
+
+/* How long the log waits before it campaigns, by how this node does. */
+void set_patience(const struct node *node, struct node_log *log, uint64_t now_ns);
+/* Tells the core that its leader lives, where a heartbeat without a row for this log says so. */
+void leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns);
+void node_reassess(struct node *node, uint64_t now_ns);
+void log_reassess(struct node *node, struct node_log *log);
+
+#endif

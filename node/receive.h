@@ -1,0 +1,11 @@
+/* What comes from peers. */
+#ifndef NODE_RECEIVE_H
+#define NODE_RECEIVE_H
+
+#include "state.h"
+
+/* Reads lengths and identities of the batch's records and checks their checksums. */
+bool batch_read(struct batch *batch, const uint8_t *records, const struct block *block);
+bool node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
+
+#endif

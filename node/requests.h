@@ -1,0 +1,9 @@
+/* What clients ask for. */
+#ifndef NODE_REQUESTS_H
+#define NODE_REQUESTS_H
+
+#include "state.h"
+
+uint32_t requests_turn(struct node *node, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,9 @@
+/* A node goes on from its journal. */
+#ifndef NODE_RESTORE_H
+#define NODE_RESTORE_H
+
+#include "state.h"
+
+enum cairn_error restore(struct node *node, char *detail, size_t detail_bytes);
+
+#endif

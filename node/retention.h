@@ -1,0 +1,10 @@
+/* Where a trunk begins. */
+#ifndef NODE_RETENTION_H
+#define NODE_RETENTION_H
+
+#include "state.h"
+
+/* Lets the trunk begin later, where its rules say so. */
+void retain(struct node *node, struct node_log *log, uint64_t now_ns);
+
+#endif

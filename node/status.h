@@ -1,0 +1,10 @@
+/* What a log is like, for other threads to read. */
+#ifndef NODE_STATUS_H
+#define NODE_STATUS_H
+
+#include "state.h"
+
+void status_publish(struct node_log *log);
+void status_read(const struct node_log *log, struct log_status *out);
+
+#endif

@@ -1,0 +1,9 @@
+/* Is there anything to send? */
+#ifndef NODE_UNSENT_H
+#define NODE_UNSENT_H
+
+#include "state.h"
+
+bool node_has_unsent(const struct node *node, const struct node_log *log);
+
+#endif
