@@ -284,29 +284,3 @@ cairn_wait(struct cairn_client *client, uint64_t timeout_ns)
     else
         doorbell_wait(bell, prepared, timeout_ns);
 }
-
-enum cairn_error cairn_open_shm(struct cairn_client *client, const char *name, uint64_t timeout_ns, uint32_t *log,
-                                char *detail, size_t detail_bytes);
-void cairn_disconnect_shm(struct cairn_client *client);
-
-enum cairn_error
-cairn_open(struct cairn_client *client, const char *name, uint64_t timeout_ns, uint32_t *log, char *detail,
-           size_t detail_bytes)
-{
-    if (client->socket >= 0)
-        return cairn_open_shm(client, name, timeout_ns, log, detail, detail_bytes);
-    return client->open(client->context, name, log);
-}
-
-void
-cairn_disconnect(struct cairn_client *client)
-{
-    if (client == NULL)
-        return;
-    if (client->socket >= 0)
-        cairn_disconnect_shm(client);
-    else
-        client->detach(client->context, client);
-    free(client->record);
-    free(client);
-}

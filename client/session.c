@@ -15,17 +15,6 @@
 #define EARLY_NS 20000000u
 
 uint64_t
-session_now_ns(const struct session *session)
-{
-    struct timespec time;
-
-    if (session->config.now_ns != NULL)
-        return session->config.now_ns(session->config.connect_context);
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-uint64_t
 session_new_producer(void)
 {
     struct timespec time;

@@ -3,6 +3,8 @@
 #ifndef CLIENT_SESSION_STATE_H
 #define CLIENT_SESSION_STATE_H
 
+#include <time.h>
+
 #include "dial.h"
 #include "session.h"
 
@@ -71,7 +73,16 @@ uncertain(const struct slot *slot)
     return slot->maybe || slot->attempts > 0;
 }
 
-uint64_t session_now_ns(const struct session *session);
+static inline uint64_t
+session_now_ns(const struct session *session)
+{
+    struct timespec time;
+
+    if (session->config.now_ns != NULL)
+        return session->config.now_ns(session->config.connect_context);
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
 
 /* At the opening: until a node has the log, none can, or it takes too long (CAIRN_AGAIN). */
 enum cairn_error reach_first(struct session *session);

@@ -2,7 +2,6 @@
 #include "cluster_file.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,19 +22,6 @@ struct walk {
     struct cluster_config config;
     struct cluster_fault *fault;
 };
-
-bool
-cluster_fault_set(struct cluster_fault *fault, struct cluster_place place, const char *mend, const char *what, ...)
-{
-    va_list arguments;
-
-    fault->place = place;
-    snprintf(fault->mend, sizeof(fault->mend), "%s", mend);
-    va_start(arguments, what);
-    vsnprintf(fault->what, sizeof(fault->what), what, arguments);
-    va_end(arguments);
-    return false;
-}
 
 static struct cluster_place
 place_of(yaml_mark_t mark)

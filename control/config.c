@@ -132,16 +132,6 @@ cluster_clock_bound_ns(const struct cluster_config *config)
     return (config->clock_bound_ms == 0 ? 60000u : config->clock_bound_ms) * 1000000ull;
 }
 
-uint8_t
-cluster_config_node(const struct cluster_config *config, const char *name)
-{
-    for (uint8_t i = 0; i < config->nodes; i++) {
-        if (strcmp(config->names[i], name) == 0)
-            return i;
-    }
-    return CAIRN_NODE_NONE;
-}
-
 struct agreed
 cluster_agreed(const struct cluster_config *config)
 {

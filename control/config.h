@@ -3,6 +3,7 @@
 #define CONTROL_CONFIG_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "cairn/error.h"
 #include "cairn/types.h"
@@ -104,7 +105,15 @@ enum cairn_error cluster_config_save(const char *path, const struct cluster_conf
                                      size_t detail_bytes);
 
 /* Number of the node of that name, or CAIRN_NODE_NONE. */
-uint8_t cluster_config_node(const struct cluster_config *config, const char *name);
+static inline uint8_t
+cluster_config_node(const struct cluster_config *config, const char *name)
+{
+    for (uint8_t i = 0; i < config->nodes; i++) {
+        if (strcmp(config->names[i], name) == 0)
+            return i;
+    }
+    return CAIRN_NODE_NONE;
+}
 
 bool cluster_profile_parse(const char *text, enum cluster_profile *out);
 

@@ -10,6 +10,7 @@
 
 #include "admin.h"
 #include "input.h"
+#include "node/commands.h"
 #include "node/control.h"
 #include "world.h"
 

@@ -4,7 +4,7 @@
 /* fuzz: client/client.c:fill,answer_sane,take_record,cairn_poll */
 /* fuzz: client/call.c:take_passed,receive,has_room,understand,read_some,call_step */
 /* fuzz: client/answer.c */
-/* fuzz: client/transport_shm.c:named,told,take_seats,make_client,number_of */
+/* fuzz: client/connect.c:named,told,take_seats,make_client,number_of */
 /* fuzz: dataplane/byte_ring.c:byte_ring_peek,byte_ring_pop */
 /* fuzz: dataplane/record.c:record_measure,is_padded,record_intact */
 #include <fcntl.h>

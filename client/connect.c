@@ -1,5 +1,5 @@
-/* Clients in another process on the node's machine: the admin socket hands over a descriptor of
- * shared memory, and from then on no system call is needed. */
+/* How a client comes to a node, opens its logs, and leaves. In another process on the node's machine the admin socket hands over
+ * a descriptor of shared memory, and from then on no system call is needed; one of the node's own process asks the node. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,10 +11,6 @@
 
 #include "client.h"
 #include "dial.h"
-
-enum cairn_error cairn_open_shm(struct cairn_client *client, const char *name, uint64_t timeout_ns, uint32_t *log,
-                                char *detail, size_t detail_bytes);
-void cairn_disconnect_shm(struct cairn_client *client);
 
 /* The node's word for why not. CAIRN_AGAIN is this side's own, for what is under way. */
 static enum cairn_error
@@ -186,12 +182,14 @@ client_connect(const char *path, bool system, uint64_t timeout_ns, struct cairn_
 }
 
 enum cairn_error
-cairn_open_shm(struct cairn_client *client, const char *name, uint64_t timeout_ns, uint32_t *log, char *detail,
-               size_t detail_bytes)
+cairn_open(struct cairn_client *client, const char *name, uint64_t timeout_ns, uint32_t *log, char *detail,
+           size_t detail_bytes)
 {
     struct call call;
     enum cairn_error error;
 
+    if (client->socket < 0)
+        return client->open(client->context, name, log);
     call_begin_over(&call, client->socket, ask_for(name));
     call_finish(&call, timeout_ns);
     error = number_of(&call, log, detail, detail_bytes);
@@ -211,8 +209,16 @@ cairn_client_alive(struct cairn_client *client)
 }
 
 void
-cairn_disconnect_shm(struct cairn_client *client)
+cairn_disconnect(struct cairn_client *client)
 {
-    close(client->socket);
-    byte_channel_close(&client->channel);
+    if (client == NULL)
+        return;
+    if (client->socket < 0) {
+        client->detach(client->context, client);
+    } else {
+        close(client->socket);
+        byte_channel_close(&client->channel);
+    }
+    free(client->record);
+    free(client);
 }
