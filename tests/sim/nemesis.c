@@ -548,11 +548,23 @@ nemesis_peace(struct sim *sim)
         node->paused_until_ns = 0;
         node->disk.no_space = false;
         node->disk.failing = node->disk.astray = 0;
-        if (node_is_up(node) && node->node->journal_failed)
-            node_crash(node);
         if (!node_is_up(node))
             node_boot(node);
         else
             node_want_poll(node, US);
+    }
+    nemesis_mend(sim);
+}
+
+void
+nemesis_mend(struct sim *sim)
+{
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        struct sim_node *node = &sim->nodes[i];
+
+        if (!node_is_up(node) || !node->node->journal_failed)
+            continue;
+        node_crash(node);
+        node_boot(node);
     }
 }

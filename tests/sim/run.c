@@ -274,6 +274,7 @@ sim_settle(struct sim *sim, uint64_t bound_ns)
 
     while (!sim->failed && missing != NULL && sim->now_ns < end_ns) {
         sim_run_for(sim, 10 * MS);
+        nemesis_mend(sim);
         missing = check_settled(sim);
     }
     if (missing != NULL)

@@ -507,6 +507,8 @@ void nemesis_start(struct sim *sim);
 void nemesis_strike(struct sim *sim, enum fault_kind kind);
 void nemesis_end(struct sim *sim, const struct happening *happening);
 void nemesis_peace(struct sim *sim);
+/* In peace: a node whose write has failed is started anew, also where it hears of that only now. */
+void nemesis_mend(struct sim *sim);
 
 /* operators.c */
 /* A node that was down is about to start: what an operator may have done to its directory meanwhile. */
