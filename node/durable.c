@@ -410,15 +410,21 @@ write_branches(struct node *node, struct node_log *log, cairn_node_set origins)
     return true;
 }
 
-/* The own branch before the trunk: what was kept on it may be written over here. */
+/* Branches before the trunk: what was kept on the own one may be written over here. */
+static bool
+write_with(struct node *node, struct node_log *log, cairn_node_set branches)
+{
+    return write_state(node, log) && write_base(node, log) && write_producers(node, log) &&
+           write_branches(node, log, branches) && write_trunk(node, log);
+}
+
+/* Copies of others' branches come last: the trunk does not wait for their space. */
 static bool
 write_log(struct node *node, struct node_log *log)
 {
     cairn_node_set own = (cairn_node_set)1 << log->self;
 
-    return write_state(node, log) && write_base(node, log) && write_producers(node, log) &&
-           write_branches(node, log, own) && write_trunk(node, log) &&
-           write_branches(node, log, written_branches(log) & ~own);
+    return write_with(node, log, own) && write_branches(node, log, written_branches(log) & ~own);
 }
 
 /* Where the trunk ends so far in the journal, and the state. */
@@ -446,8 +452,7 @@ write_tail(struct node *node, struct node_log *log)
 bool
 durable_gather(struct node *node, struct node_log *log, cairn_node_set branches)
 {
-    return write_state(node, log) && write_base(node, log) && write_producers(node, log) &&
-           write_branches(node, log, branches) && write_trunk(node, log) && write_tail(node, log);
+    return write_with(node, log, branches) && write_tail(node, log);
 }
 
 /* Each file has a tail of every log that is written to in it, so that older ones are not needed for that. */
