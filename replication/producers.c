@@ -151,6 +151,12 @@ producers_forgot(const struct producers *producers, const struct entry_id *id)
     return id->epoch < producer.epoch && id->epoch != producer.former_epoch;
 }
 
+static struct undo *
+undo_at(const struct producers *producers, uint32_t place)
+{
+    return &producers->undo[place & producers->undo_mask];
+}
+
 static void
 undo_push(struct producers *producers, const struct undo *undo)
 {
@@ -158,81 +164,144 @@ undo_push(struct producers *producers, const struct undo *undo)
     if (producers->undo_mask == 0)
         return;
     assert(producers_room(producers));
-    producers->undo[producers->undo_tail++ & producers->undo_mask] = *undo;
+    *undo_at(producers, producers->undo_tail++) = *undo;
     /* The place after is needed next, and cold: the ring is larger than a cache. */
-    __builtin_prefetch(&producers->undo[producers->undo_tail & producers->undo_mask], 1);
-    __builtin_prefetch((const char *)&producers->undo[producers->undo_tail & producers->undo_mask] + 64, 1);
+    __builtin_prefetch(undo_at(producers, producers->undo_tail), 1);
+    __builtin_prefetch((const char *)undo_at(producers, producers->undo_tail) + 64, 1);
 }
 
-/* An entry of this producer now stands at lsn. */
-void
-producers_note(struct producers *producers, const struct entry_id *id, uint64_t lsn)
+/* What the table says of a producer once `lsn` holds its sequence `seq`. */
+static struct producer
+advanced(const struct producer *before, uint32_t epoch, uint64_t seq, uint64_t lsn)
+{
+    struct producer after = *before;
+
+    if (before->seq != 0 && epoch > before->epoch) {
+        after.former_epoch = before->epoch;
+        after.former_seq = before->seq;
+    }
+    if (before->seq == 0 || epoch != before->epoch || seq != before->seq + 1 || lsn != before->lsn + 1) {
+        after.run_seq = seq;
+        after.run_lsn = lsn;
+    }
+    after.epoch = epoch;
+    after.seq = seq;
+    after.lsn = lsn;
+    return after;
+}
+
+/* What the table said before the entry `nth` after the first. Where the row that came with a base tells of more than what
+ * stood before that one, the row. */
+static struct producer
+before_nth(const struct undo *undo, uint64_t nth)
+{
+    struct producer after;
+
+    assert(nth <= undo->more);
+    if (nth == 0 || undo->lsn + nth <= undo->before.lsn)
+        return undo->before;
+    after = advanced(&undo->before, undo->epoch, undo->seq, undo->lsn);
+    after.seq += nth - 1;
+    after.lsn += nth - 1;
+    return after;
+}
+
+/* Does the entry follow the one noted last, of the same producer? Then that one's undo is good for it, too: most entries
+ * come in such runs. What pushed another producer out is taken back by itself. */
+static bool
+continues(const struct producers *producers, const struct entry_id *id, uint64_t lsn)
+{
+    const struct producer *producer = &producers->slots[producers->last_slot];
+    const struct undo *undo = undo_at(producers, producers->undo_tail - 1);
+
+    return producers->undo_tail != producers->undo_head && undo->before.id == id->producer &&
+           undo->lsn + undo->more + 1 == lsn && undo->evicted.id == 0 && producer->id == id->producer &&
+           producer->epoch == id->epoch && producer->seq + 1 == id->producer_seq && producer->lsn + 1 == lsn &&
+           undo->seq + undo->more == producer->seq;
+}
+
+/* Of a producer that the table does not tell of. Returns its slot. */
+static uint32_t
+slot_take(struct producers *producers, uint64_t id, struct producer *evicted)
+{
+    uint32_t slot;
+
+    if (producers->used >= producers->capacity / 4 * 3)
+        *evicted = evict_one(producers);
+    slot = slot_find(producers, id);
+    assert(producers->slots[slot].id == 0);
+    producers->slots[slot].id = id;
+    producers->used++;
+    return slot;
+}
+
+/* Not in line with what an entry takes that goes on with a run. */
+__attribute__((noinline)) static void
+note_apart(struct producers *producers, const struct entry_id *id, uint64_t lsn)
 {
     struct undo undo = {
         .lsn = lsn, .seq = id->producer_seq, .epoch = id->epoch, .evicted_floor = producers->evicted_floor};
-    struct producer *producer;
-    uint32_t slot;
+    uint32_t slot = slot_of(producers, id->producer);
+    struct producer *producer = &producers->slots[slot];
 
-    if (id->producer == 0)
-        return;
     assert(producers->used < producers->capacity);
-    slot = slot_of(producers, id->producer);
-    producer = &producers->slots[slot];
-    assert(producer->id == 0 || producer->id == id->producer);
     /* A row that came with a base tells of this entry already. */
     if (producers->undo_mask != 0 && producer->id != 0 && producer->lsn >= lsn)
         return;
     undo.before = *producer;
     undo.before.id = id->producer;
     if (producer->id == 0) {
-        if (producers->used >= producers->capacity / 4 * 3) {
-            undo.evicted = evict_one(producers);
-            slot = slot_find(producers, id->producer);
-            producer = &producers->slots[slot];
-        }
-        producers->used++;
-        producer->id = id->producer;
+        slot = slot_take(producers, id->producer, &undo.evicted);
+        producer = &producers->slots[slot];
     }
+    undo_push(producers, &undo);
     if (producer->seq != 0 && id->epoch < producer->epoch) {
         /* By a branch, from before another took the id over. */
         if (id->epoch == producer->former_epoch && id->producer_seq > producer->former_seq)
             producer->former_seq = id->producer_seq;
-        undo_push(producers, &undo);
         return;
     }
-    if (producer->seq != 0 && id->epoch > producer->epoch) {
-        producer->former_epoch = producer->epoch;
-        producer->former_seq = producer->seq;
-    }
-    if (producer->seq == 0 || id->epoch != producer->epoch || id->producer_seq != producer->seq + 1 ||
-        lsn != producer->lsn + 1) {
-        producer->run_seq = id->producer_seq;
-        producer->run_lsn = lsn;
-    }
-    producer->epoch = id->epoch;
-    producer->seq = id->producer_seq;
-    producer->lsn = lsn;
+    *producer = advanced(producer, id->epoch, id->producer_seq, lsn);
     producers->last_slot = slot;
     assert(producer->run_seq <= producer->seq);
     assert(producer->run_lsn <= producer->lsn);
-    undo_push(producers, &undo);
+}
+
+/* An entry of this producer now stands at lsn. */
+void
+producers_note(struct producers *producers, const struct entry_id *id, uint64_t lsn)
+{
+    if (id->producer == 0)
+        return;
+    if (!continues(producers, id, lsn)) {
+        note_apart(producers, id, lsn);
+        return;
+    }
+    producers->slots[producers->last_slot].seq++;
+    producers->slots[producers->last_slot].lsn++;
+    undo_at(producers, producers->undo_tail - 1)->more++;
 }
 
 void
 producers_truncate(struct producers *producers, uint64_t from_lsn)
 {
     while (producers->undo_tail != producers->undo_head) {
-        const struct undo *undo = &producers->undo[(producers->undo_tail - 1) & producers->undo_mask];
+        struct undo *undo = undo_at(producers, producers->undo_tail - 1);
+        uint64_t kept = from_lsn > undo->lsn ? from_lsn - undo->lsn : 0;
         uint32_t slot;
 
-        if (undo->lsn < from_lsn)
+        if (kept > undo->more)
             return;
         slot = slot_find(producers, undo->before.id);
         assert(producers->slots[slot].id == undo->before.id);
-        if (undo->before.seq == 0)
+        if (kept == 0 && undo->before.seq == 0)
             slot_remove(producers, slot);
         else
-            producers->slots[slot] = undo->before;
+            producers->slots[slot] = before_nth(undo, kept);
+        if (kept > 0) {
+            undo->more = (uint32_t)kept - 1;
+            return;
+        }
         if (undo->evicted.id != 0) {
             producers->slots[slot_find(producers, undo->evicted.id)] = undo->evicted;
             producers->used++;
@@ -245,9 +314,22 @@ producers_truncate(struct producers *producers, uint64_t from_lsn)
 void
 producers_commit(struct producers *producers, uint64_t commit_lsn)
 {
-    while (producers->undo_head != producers->undo_tail &&
-           producers->undo[producers->undo_head & producers->undo_mask].lsn <= commit_lsn)
-        producers->undo_head++;
+    while (producers->undo_head != producers->undo_tail) {
+        struct undo *undo = undo_at(producers, producers->undo_head);
+        uint64_t settled = commit_lsn >= undo->lsn ? commit_lsn - undo->lsn + 1 : 0;
+
+        if (settled > undo->more) {
+            producers->undo_head++;
+            continue;
+        }
+        if (settled > 0) {
+            undo->before = before_nth(undo, settled);
+            undo->lsn += settled;
+            undo->seq += settled;
+            undo->more -= (uint32_t)settled;
+        }
+        return;
+    }
 }
 
 /* Is a change under way that a truncation may take back, of this producer or one that pushed it out? */
@@ -255,7 +337,7 @@ static bool
 is_undecided(const struct producers *producers, uint64_t id)
 {
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
-        const struct undo *undo = &producers->undo[i & producers->undo_mask];
+        const struct undo *undo = undo_at(producers, i);
 
         if (undo->before.id == id || undo->evicted.id == id)
             return true;
@@ -270,7 +352,7 @@ raise_floor(struct producers *producers, uint64_t id)
     if (id > producers->evicted_floor)
         producers->evicted_floor = id;
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
-        struct undo *undo = &producers->undo[i & producers->undo_mask];
+        struct undo *undo = undo_at(producers, i);
 
         if (id > undo->evicted_floor)
             undo->evicted_floor = id;
@@ -302,7 +384,7 @@ producers_merge(struct producers *producers, const struct producer *row)
     struct producer *known = &producers->slots[slot];
 
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
-        struct undo *undo = &producers->undo[i & producers->undo_mask];
+        struct undo *undo = undo_at(producers, i);
 
         if (undo->before.id == row->id && undo->before.lsn < row->lsn)
             undo->before = *row;
@@ -332,7 +414,7 @@ struct producer
 producers_committed(const struct producers *producers, uint64_t id)
 {
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
-        const struct undo *undo = &producers->undo[i & producers->undo_mask];
+        const struct undo *undo = undo_at(producers, i);
 
         if (undo->before.id == id)
             return undo->before;
@@ -346,11 +428,14 @@ producers_copy(const struct producers *from, uint64_t first_lsn, uint32_t count,
                uint64_t first_seq)
 {
     for (uint32_t i = from->undo_head; i != from->undo_tail; i++) {
-        const struct undo *undo = &from->undo[i & from->undo_mask];
-        struct entry_id id = {.producer = undo->before.id, .producer_seq = undo->seq, .epoch = undo->epoch};
+        const struct undo *undo = undo_at(from, i);
+        struct entry_id id = {.producer = undo->before.id, .epoch = undo->epoch};
 
-        if (undo->lsn >= first_lsn && undo->lsn < first_lsn + count)
-            producers_note(to, &id, first_seq + (undo->lsn - first_lsn));
+        for (uint64_t lsn = undo->lsn; lsn <= undo->lsn + undo->more; lsn++) {
+            id.producer_seq = undo->seq + (lsn - undo->lsn);
+            if (lsn >= first_lsn && lsn < first_lsn + count)
+                producers_note(to, &id, first_seq + (lsn - first_lsn));
+        }
     }
 }
 

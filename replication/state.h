@@ -49,10 +49,12 @@ struct producer {
     uint64_t run_seq, run_lsn;
 };
 
-/* What one append changed, to be taken back by a truncation. */
+/* What entries of one producer changed, whose lsns and sequences follow each other: to be taken back by a truncation, from
+ * any of them on. */
 struct undo {
-    uint64_t lsn, seq;
+    uint64_t lsn, seq; /* of the first */
     uint32_t epoch;
+    uint32_t more;          /* after the first */
     struct producer before; /* id set, seq 0: was not in the table */
     struct producer evicted;
     uint64_t evicted_floor;

@@ -398,6 +398,38 @@ exactly_once_failover(struct sim *sim)
     scene_end(sim);
 }
 
+/* Of eight entries of one producer in a row a leader loses the last four, and leads again. */
+static void
+run_cut_off_within(struct sim *sim)
+{
+    struct cairn_result result = {0};
+    uint8_t old, new;
+
+    old = scene_start(sim, 3, CAIRN_POLICY_CP);
+    lose_to(sim, old, MESSAGE_APPEND_REPLY);
+    for (uint64_t seq = 1; seq <= 4; seq++)
+        give(sim, old, 7, seq, 0, CAIRN_ACK_MAJORITY, 16);
+    sim_run_for(sim, 2 * MS);
+    lose_from(sim, old, MESSAGE_APPEND);
+    for (uint64_t seq = 5; seq <= 8; seq++)
+        give(sim, old, 7, seq, 0, CAIRN_ACK_MAJORITY, 16);
+    sim_run_for(sim, MS);
+    isolate(sim, old, true);
+    new = scene_successor(sim, old, WITHIN);
+    append_many(sim, new, 8, 3, CAIRN_ACK_MAJORITY);
+    lose_from(sim, old, MESSAGE_NONE);
+    lose_to(sim, old, MESSAGE_NONE);
+    isolate(sim, old, false);
+    eventually(sim, WITHIN, copies(sim, 8, 3) == 1 && all_follow(sim));
+    expect(sim, copies(sim, 7, 4) == 1 && copies(sim, 7, 5) == 0);
+    scene_lead(sim, old);
+    expect(sim, append(sim, old, 7, 4, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK && result.repeated);
+    expect(sim, append(sim, old, 7, 6, CAIRN_ACK_MAJORITY, &result) == CAIRN_OUT_OF_ORDER);
+    expect(sim, append(sim, old, 7, 5, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK && !result.repeated);
+    scene_end(sim);
+    expect(sim, copies(sim, 7, 4) == 1 && copies(sim, 7, 5) == 1);
+}
+
 /* On the trunk, also where its leader never had it from a client, and on a branch. */
 static void
 repeat_is_another(struct sim *sim)
@@ -525,6 +557,8 @@ const struct scenario scenarios_log[] = {
     {"epoch-truncation", "a longer tail of an old term is found by the history of terms", epoch_truncation},
     {"append-window-full", "a leader that cannot commit takes a bounded number of appends", append_window_full},
     {"exactly-once-failover", "a repeat gets the first place, also from another leader", exactly_once_failover},
+    {"run-cut-off-within",
+     "a producer's run that is cut off within goes on where the cut is, also at its former leader", run_cut_off_within},
     {"repeat-is-another", "a repeat with other bytes is refused, on the trunk and on a branch", repeat_is_another},
     {"exactly-once-evicted", "a producer that is forgotten is refused, never doubled", exactly_once_evicted},
     {"duplicate-producers", "of two that claim one producer id the older is fenced", duplicate_producers},
