@@ -406,9 +406,9 @@ followers_poll(const struct bench *bench, struct shared *shared, struct node **n
     while (!atomic_load_explicit(&shared->left[PHASE_CLUSTER], memory_order_relaxed)) {
         uint64_t now_ns = clock_now_ns(&clock);
 
-        uint32_t work = worker_poll(node_worker(nodes[0]), now_ns);
+        uint32_t work = task_poll(node_task(nodes[0]), now_ns);
 
-        work += worker_poll(node_worker(nodes[1]), now_ns);
+        work += task_poll(node_task(nodes[1]), now_ns);
         rest(bench, work);
     }
 }
@@ -502,7 +502,7 @@ memif_poll(void *context, uint64_t now_ns)
 {
     const struct bench *bench = context;
 
-    rest(bench, worker_poll(node_worker(bench->leader), now_ns));
+    rest(bench, task_poll(node_task(bench->leader), now_ns));
 }
 
 static int

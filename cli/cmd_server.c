@@ -260,8 +260,8 @@ start(struct server *server, enum idle_policy idle)
     if ((status = start_metrics(server)) != 0)
         return status;
     server->lcore = (struct lcore){
-        .workers = {node_worker(server->node)},
-        .workers_count = 1,
+        .tasks = {node_task(server->node)},
+        .tasks_count = 1,
         .idle = idle,
         .cpu = -1,
         .bell = server->config.bell,

@@ -84,7 +84,7 @@ answer_error(struct node *node, struct node_log *log, const struct attachment *a
 static void
 count_latency(const struct node *node, struct node_log *log, const struct pending *pending, uint8_t ack)
 {
-    uint32_t units = (uint32_t)(node->worker.now_ns >> TAKEN_SHIFT) - pending->taken;
+    uint32_t units = (uint32_t)(node->task.now_ns >> TAKEN_SHIFT) - pending->taken;
 
     latencies_add(&log->latencies, ack, (uint64_t)units << TAKEN_SHIFT);
 }

@@ -77,7 +77,7 @@ store_control_entry(struct node *node, struct node_log *log, const struct run *r
     record_build(&record, &head, NULL, NULL);
     block.fork_lsn = FORK_TRUNK;
     block.hlc = 0;
-    block.trunk_hlc = node_trunk_hlc(node, log, 1, node->worker.now_ns);
+    block.trunk_hlc = node_trunk_hlc(node, log, 1, node->task.now_ns);
     block.flags = 0;
     block.size_bytes = sizeof(record);
     stored = store_append(&log->trunk, &block, &record);
@@ -349,7 +349,7 @@ apply_effect(void *context, const struct effect *effect)
         send_message(node, log, &effect->message);
         /* The one thing that a client somewhere waits for leaves before what comes next is done. */
         if (effect->message.type == MESSAGE_APPEND_REPLY && node->active_count <= 1)
-            port_flush(&node->ports[effect->message.to], node->worker.now_ns);
+            port_flush(&node->ports[effect->message.to], node->task.now_ns);
         break;
     case EFFECT_STORE:
         store_batch(node, log, &effect->store.run, effect->store.index);

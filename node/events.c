@@ -50,7 +50,7 @@ node_event(struct node *node, enum event_kind kind, const struct node_log *log, 
            const char *reason, ...)
 {
     struct node_event event = {
-        .t_ns = node->worker.now_ns,
+        .t_ns = node->task.now_ns,
         .kind = kind,
         .log = log == NULL ? UINT32_MAX : log->id,
         .peer = peer,

@@ -72,7 +72,7 @@ holds(const struct excerpt *excerpt, const struct node_log *log, uint64_t lsn)
 static bool
 is_waited_for(const struct node *node, const struct excerpt *excerpt)
 {
-    return excerpt->ready_ns != 0 && node->worker.now_ns - excerpt->ready_ns < WAITED_FOR_NS;
+    return excerpt->ready_ns != 0 && node->task.now_ns - excerpt->ready_ns < WAITED_FOR_NS;
 }
 
 /* The one to be given up: free, or longest not looked at. NULL: all are being read, or waited for. */
@@ -309,7 +309,7 @@ excerpt_done(struct node *node, const struct disk_done *done)
             log->durable->damaged_lsn = 0;
         excerpt->state = EXCERPT_READY;
         excerpt->used = ++node->excerpts_used;
-        excerpt->ready_ns = node->worker.now_ns;
+        excerpt->ready_ns = node->task.now_ns;
         node_activate(node, log);
         return;
     }

@@ -130,7 +130,7 @@ node_clocks_take(struct node *node, uint8_t from, const struct wire_heartbeat *h
 void
 node_take_hlc(struct node *node, struct node_log *log, uint64_t hlc)
 {
-    if (hlc > log->hlc && !clocks_is_ahead(&node->clocks, hlc, node->worker.now_ns))
+    if (hlc > log->hlc && !clocks_is_ahead(&node->clocks, hlc, node->task.now_ns))
         log->hlc = hlc;
 }
 
@@ -162,7 +162,7 @@ node_trunk_hlc(struct node *node, struct node_log *log, uint32_t count, uint64_t
 void
 node_stamp(struct node *node, struct node_log *log, struct block *block)
 {
-    uint64_t now_ns = node->worker.now_ns, last_hlc = block->hlc + block->count - 1;
+    uint64_t now_ns = node->task.now_ns, last_hlc = block->hlc + block->count - 1;
 
     assert(block->trunk_hlc == 0 && block->count > 0);
     block->flags = clocks_is_ahead(&node->clocks, last_hlc, now_ns) ? BLOCK_CLOCK_DOUBTFUL : 0;

@@ -80,7 +80,7 @@ local_start(const struct local_config *config, struct local_cluster *local, char
         local->lcore.idle = config->idle;
         local->lcore.cpu = config->cpu;
         for (uint32_t i = 0; i < config->nodes; i++)
-            local->lcore.workers[local->lcore.workers_count++] = node_worker(local->nodes[i]);
+            local->lcore.tasks[local->lcore.tasks_count++] = node_task(local->nodes[i]);
         if (!config->lcore_later && !lcore_start(&local->lcore)) {
             snprintf(detail, detail_bytes, "no thread to be had for the workers");
             error = CAIRN_NO_MEMORY;

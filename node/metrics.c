@@ -260,7 +260,7 @@ write_drops(const struct report *report)
     family(report, "cairn_frames_dropped_total", "counter",
            "Frames that were dropped as they came in, by why: docs/protocol.md has the reasons.");
     for (unsigned verdict = FRAME_OK + 1; verdict < FRAME_VERDICTS; verdict++)
-        write_drops_of(report, frames[verdict], &node->worker.dropped[verdict]);
+        write_drops_of(report, frames[verdict], &node->task.dropped[verdict]);
     for (unsigned verdict = CODEC_OK + 1; verdict < CODEC_VERDICTS; verdict++)
         write_drops_of(report, messages[verdict], &node->counters.frames_dropped[verdict]);
     write_drops_of(report, "incarnation", &node->counters.stale_incarnation);

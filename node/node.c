@@ -129,11 +129,11 @@ memory_init(struct node *node, char *detail, size_t detail_bytes)
 enum cairn_error
 node_create(const struct node_config *config, struct node **out, char *detail, size_t detail_bytes)
 {
-    struct worker_application application = {.receive = node_receive,
-                                             .turn = node_turn,
-                                             .deadline_ns = node_deadline_ns,
-                                             .waits = node_waits,
-                                             .bells = node_bells};
+    struct task_application application = {.receive = node_receive,
+                                           .turn = node_turn,
+                                           .deadline_ns = node_deadline_ns,
+                                           .waits = node_waits,
+                                           .bells = node_bells};
     struct node *node = aligned_alloc(64, (sizeof(*node) + 63) & ~(size_t)63);
     enum cairn_error error;
 
@@ -161,7 +161,7 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     snprintf(node->name, sizeof(node->name), "%s", config->cluster->names[config->self]);
     node->codec = (struct codec){.hello = config->cluster->id, .self = config->self, .worker = 0};
     application.context = node;
-    worker_init(&node->worker, 0, &application, node_now_ns(node));
+    task_init(&node->task, 0, &application, node_now_ns(node));
     detector_start(node);
     introduction_init(node);
     node_clocks_start(node);
@@ -221,8 +221,8 @@ node_plug(struct node *node, uint8_t peer, const struct port *port)
 void
 node_free(struct node *node)
 {
-    for (uint32_t i = 0; i < node->worker.ports_count; i++)
-        port_close(node->worker.ports[i]);
+    for (uint32_t i = 0; i < node->task.ports_count; i++)
+        port_close(node->task.ports[i]);
     for (uint32_t i = 0; node->snapshot != NULL && i < node->snapshot->count; i++)
         node_log_free(node->snapshot->logs[i].log);
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
@@ -255,10 +255,10 @@ node_end(const struct node *node)
     return view.standing == STANDING_REFUSED || view.standing == STANDING_REMOVED ? NODE_REFUSED : NODE_FORGOT;
 }
 
-struct worker *
-node_worker(struct node *node)
+struct task *
+node_task(struct node *node)
 {
-    return &node->worker;
+    return &node->task;
 }
 
 struct port *

@@ -1,6 +1,6 @@
 /* A node: one member of a cluster, as an object. A process may hold many.
  *
- * node_create() makes it and its ports; something must then poll node_worker(): an lcore of ours
+ * node_create() makes it and its ports; something must then poll node_task(): an lcore of ours
  * (lcore_start) or the thread of an application that embeds the node. node_control_start() gives it
  * the thread that watches over links, the catalog of logs, events and the admin socket. */
 #ifndef NODE_NODE_H
@@ -12,8 +12,8 @@
 #include "disk.h"
 #include "fault.h"
 #include "home.h"
+#include "lcore.h"
 #include "lives.h"
-#include "worker.h"
 
 struct latencies;
 struct node;
@@ -128,7 +128,7 @@ bool node_checkpoint(struct node *node);
 /* Ends it. Nothing polls it any more. */
 void node_free(struct node *node);
 
-struct worker *node_worker(struct node *node);
+struct task *node_task(struct node *node);
 
 /* Its life may not go on: it has heard what it has forgotten (and kept that: its next start recovers), or another life of
  * this member runs. Any thread. */

@@ -40,8 +40,8 @@ node_attach_port(struct node *node, uint8_t peer)
     port->peer_bell = &node->peer_bells[peer];
     port->faults = &node->faults[peer];
     port->faults->random = node->config.seed * 31 + peer;
-    frame_template_init(&port->template, node->self, peer, node->worker.number);
-    node->worker.ports[node->worker.ports_count++] = port;
+    frame_template_init(&port->template, node->self, peer, node->task.number);
+    node->task.ports[node->task.ports_count++] = port;
 }
 
 static enum cairn_error

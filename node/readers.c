@@ -356,7 +356,7 @@ static bool
 is_doubtful(const struct node *node, const struct block *block, bool on_branch)
 {
     if (on_branch)
-        return clocks_is_ahead(&node->clocks, block->hlc, node->worker.now_ns);
+        return clocks_is_ahead(&node->clocks, block->hlc, node->task.now_ns);
     return (block->flags & BLOCK_CLOCK_DOUBTFUL) != 0;
 }
 

@@ -60,8 +60,8 @@ search_entry(struct node *node, struct attachment *attachment, const struct node
     struct cursor cursor = {.position = is_the_same(search, log, on_branch, id) ? search->next : from};
     struct stretch stretch;
 
-    if (search->turn_ns != node->worker.now_ns) {
-        search->turn_ns = node->worker.now_ns;
+    if (search->turn_ns != node->task.now_ns) {
+        search->turn_ns = node->task.now_ns;
         search->left = SEARCH_ENTRIES;
     }
     *place = 0;
@@ -79,6 +79,6 @@ search_entry(struct node *node, struct attachment *attachment, const struct node
     }
     search->next = *place != 0 ? 0 : cursor.position;
     if (*place == 0)
-        node->searched_ns = node->worker.now_ns;
+        node->searched_ns = node->task.now_ns;
     return *place != 0;
 }

@@ -39,7 +39,7 @@ send_message(struct node *node, struct node_log *log, const struct message *mess
     if (frame == NULL)
         return;
     send_head(port, frame, codec_encode(&node->codec, log->id, message, rte_pktmbuf_mtod(frame, uint8_t *)),
-              node->worker.now_ns, true);
+              node->task.now_ns, true);
 }
 
 /* One frame: head and bytes. Many bytes are chained from the segment they lie in, few are copied: that is
@@ -68,7 +68,7 @@ send_records(struct node *node, struct node_log *log, struct port *port, const s
         frame->data_len = (uint16_t)(frame->data_len + piece->size_bytes);
         frame->pkt_len = frame->data_len;
     }
-    port_send(port, frame, node->worker.now_ns, true);
+    port_send(port, frame, node->task.now_ns, true);
     return true;
 }
 
@@ -516,7 +516,7 @@ void
 send_heartbeats(struct node *node, uint64_t now_ns)
 {
     struct wire_heartbeat common = {
-        .progress = atomic_load_explicit(&node->worker.polls, memory_order_relaxed),
+        .progress = atomic_load_explicit(&node->task.polls, memory_order_relaxed),
         .pace_ns = node->pace_ns,
         .epoch = node->lead_epoch,
         .led = rows_review(node),

@@ -30,6 +30,7 @@
 #include "introduce.h"
 #include "journal.h"
 #include "latencies.h"
+#include "lcore.h"
 #include "mode.h"
 #include "node.h"
 #include "protocol.h"
@@ -37,7 +38,6 @@
 #include "sight.h"
 #include "store.h"
 #include "wellness.h"
-#include "worker.h"
 
 #define ATTACHMENTS_MAX 64u
 #define ATTACHMENTS_KEPT 4u /* of them, for administrators */
@@ -438,7 +438,7 @@ struct node {
     struct rescue rescue;
     struct ends ends;
     struct codec codec;
-    struct worker worker;
+    struct task task;
     struct rte_mempool *pool;
     struct port ports[CAIRN_NODES_MAX]; /* by peer */
     struct fault_rule fault_rules[CAIRN_NODES_MAX];

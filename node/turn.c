@@ -302,7 +302,7 @@ node_waits(void *context)
 
     /* Nor does it sleep over a search that goes on. */
     return (node->config.disk != NULL && journal_busy(&node->journal) && !node->journal_failed) ||
-           node->searched_ns == node->worker.now_ns;
+           node->searched_ns == node->task.now_ns;
 }
 
 /* A client of this process rings the lcore's own. */

@@ -103,7 +103,7 @@ void
 watch_worker(struct node *node, uint64_t now_ns)
 {
     struct worker_watch *watch = &node->control->watch;
-    uint64_t polls = atomic_load_explicit(&node->worker.polls, memory_order_relaxed);
+    uint64_t polls = atomic_load_explicit(&node->task.polls, memory_order_relaxed);
     uint64_t limit_ns = HUNG_TIMEOUTS * node->detector.config.timeout_ns, still_ns;
     bool unseen = now_ns - watch->looked_ns > UNSEEN_NS;
 

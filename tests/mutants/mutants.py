@@ -158,7 +158,7 @@ MUTANTS = [
     ("anothers-message", "dataplane/codec.c",
      "header.to != codec->self || ", "",
      "takes messages to another node"),
-    ("anothers-address", "dataplane/worker.c",
+    ("anothers-address", "dataplane/lcore.c",
      "    return NULL;\n}\n\nstatic bool\ndeliver", "    return port;\n}\n\nstatic bool\ndeliver",
      "takes what comes by a peer's link from another's address"),
     ("repeat-not-compared", "node/repeat.c",

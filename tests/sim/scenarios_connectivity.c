@@ -252,7 +252,7 @@ dropped(const struct sim *sim, uint8_t node, enum flood flood)
 
     if (flood == FLOOD_NAT || flood == FLOOD_IMPOSTOR)
         return dropping->counters.frames_dropped[flood == FLOOD_NAT ? CODEC_TO : CODEC_FROM];
-    return dropping->worker.dropped[frames[flood]];
+    return dropping->task.dropped[frames[flood]];
 }
 
 static uint64_t

@@ -370,7 +370,7 @@ node_do_poll(struct sim_node *node)
     }
     now_ns = node->polled_ns != 0 ? node->polled_ns : node_clock_ns(node);
     node->polled_ns = 0;
-    work = worker_poll(node_worker(node->node), now_ns);
+    work = task_poll(node_task(node->node), now_ns);
     network_collect(sim, node);
     check_node(sim, node);
     if (node_end(node->node) != NODE_GOES_ON) {

@@ -18,7 +18,7 @@
 #define NODES 3u
 
 struct counters {
-    struct worker_application inner; /* of the first node */
+    struct task_application inner; /* of the first node */
     _Atomic bool read;
     uint64_t allocated, freed;
 };
@@ -98,8 +98,8 @@ appends_allocate_nothing(struct disk **disks, enum cairn_durability durability, 
 
     if (local_start(&config, &local, detail, sizeof(detail)) != CAIRN_OK)
         fail_msg("%s", detail);
-    counters.inner = node_worker(local.nodes[0])->application;
-    node_worker(local.nodes[0])->application.turn = counting_turn;
+    counters.inner = node_task(local.nodes[0])->application;
+    node_task(local.nodes[0])->application.turn = counting_turn;
     assert_true(lcore_start(&local.lcore));
     assert_int_equal(local_create_log(local.nodes[0], "bench", CAIRN_POLICY_CP, durability, NULL, NULL, &log),
                      CAIRN_OK);

@@ -1,4 +1,4 @@
-#include "worker.h"
+#include "lcore.h"
 
 #include <assert.h>
 #include <sched.h>
@@ -15,31 +15,31 @@
 #define DRAIN_NS 2000000000u
 
 void
-worker_init(struct worker *worker, uint8_t number, const struct worker_application *application, uint64_t now_ns)
+task_init(struct task *task, uint8_t number, const struct task_application *application, uint64_t now_ns)
 {
-    memset(worker, 0, sizeof(*worker));
-    worker->number = number;
-    worker->application = *application;
-    worker->now_ns = now_ns;
+    memset(task, 0, sizeof(*task));
+    task->number = number;
+    task->application = *application;
+    task->now_ns = now_ns;
 }
 
 static bool
-drop(struct worker *worker, enum frame_verdict verdict)
+drop(struct task *task, enum frame_verdict verdict)
 {
     assert(verdict != FRAME_OK);
-    atomic_fetch_add_explicit(&worker->dropped[verdict], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&task->dropped[verdict], 1, memory_order_relaxed);
     return false;
 }
 
 /* The port to whoever sent a frame: that which it came by or, where that one's ethdev goes to several peers, one of the
  * others. NULL: to nobody. */
 static const struct port *
-port_of_sender(const struct worker *worker, const struct port *port, const uint8_t *frame)
+port_of_sender(const struct task *task, const struct port *port, const uint8_t *frame)
 {
     if (frame_is_from(&port->template, frame))
         return port;
-    for (uint32_t i = 0; i < worker->ports_count; i++) {
-        const struct port *other = worker->ports[i];
+    for (uint32_t i = 0; i < task->ports_count; i++) {
+        const struct port *other = task->ports[i];
 
         if (other->port_id == port->port_id && frame_is_from(&other->template, frame))
             return other;
@@ -48,7 +48,7 @@ port_of_sender(const struct worker *worker, const struct port *port, const uint8
 }
 
 static bool
-deliver(struct worker *worker, struct port *port, struct rte_mbuf *frame, uint64_t now_ns)
+deliver(struct task *task, struct port *port, struct rte_mbuf *frame, uint64_t now_ns)
 {
     const uint8_t *bytes = rte_pktmbuf_mtod(frame, const uint8_t *);
     uint8_t joined[PORT_FRAME_BYTES];
@@ -60,7 +60,7 @@ deliver(struct worker *worker, struct port *port, struct rte_mbuf *frame, uint64
     if (frame->nb_segs > 1) {
         /* A chained payload, from a port that hands frames over as they are. */
         if (frame->pkt_len > sizeof(joined))
-            return drop(worker, FRAME_FORM);
+            return drop(task, FRAME_FORM);
         bytes = rte_pktmbuf_read(frame, 0, frame->pkt_len, joined);
     }
     verdict = frame_open(&port->template, bytes, frame->pkt_len, &message, &message_bytes);
@@ -70,15 +70,15 @@ deliver(struct worker *worker, struct port *port, struct rte_mbuf *frame, uint64
         return false;
     }
     if (verdict != FRAME_OK)
-        return drop(worker, verdict);
-    sender = port_of_sender(worker, port, bytes);
+        return drop(task, verdict);
+    sender = port_of_sender(task, port, bytes);
     if (sender == NULL)
-        return drop(worker, FRAME_SOURCE);
-    return worker->application.receive(worker->application.context, sender->peer, message, message_bytes, now_ns);
+        return drop(task, FRAME_SOURCE);
+    return task->application.receive(task->application.context, sender->peer, message, message_bytes, now_ns);
 }
 
 static uint32_t
-receive(struct worker *worker, struct port *port, uint64_t now_ns, bool *drained)
+receive(struct task *task, struct port *port, uint64_t now_ns, bool *drained)
 {
     struct rte_mbuf *frames[PORT_BURST];
     uint32_t work = 0;
@@ -91,7 +91,7 @@ receive(struct worker *worker, struct port *port, uint64_t now_ns, bool *drained
         return 0;
     port->received += count;
     for (uint16_t i = 0; i < count; i++)
-        work += deliver(worker, port, frames[i], now_ns);
+        work += deliver(task, port, frames[i], now_ns);
     rte_pktmbuf_free_bulk(frames, count);
     if (count == PORT_BURST)
         *drained = false;
@@ -99,19 +99,19 @@ receive(struct worker *worker, struct port *port, uint64_t now_ns, bool *drained
 }
 
 uint32_t
-worker_poll(struct worker *worker, uint64_t now_ns)
+task_poll(struct task *task, uint64_t now_ns)
 {
     bool drained = true;
     uint32_t work = 0;
 
-    atomic_store_explicit(&worker->polls, atomic_load_explicit(&worker->polls, memory_order_relaxed) + 1,
+    atomic_store_explicit(&task->polls, atomic_load_explicit(&task->polls, memory_order_relaxed) + 1,
                           memory_order_relaxed);
-    worker->now_ns = now_ns;
-    for (uint32_t i = 0; i < worker->ports_count; i++)
-        work += receive(worker, worker->ports[i], now_ns, &drained);
-    work += worker->application.turn(worker->application.context, now_ns, drained);
-    for (uint32_t i = 0; i < worker->ports_count; i++)
-        port_flush(worker->ports[i], now_ns);
+    task->now_ns = now_ns;
+    for (uint32_t i = 0; i < task->ports_count; i++)
+        work += receive(task, task->ports[i], now_ns, &drained);
+    work += task->application.turn(task->application.context, now_ns, drained);
+    for (uint32_t i = 0; i < task->ports_count; i++)
+        port_flush(task->ports[i], now_ns);
     return work;
 }
 
@@ -121,8 +121,8 @@ poll_all(struct lcore *lcore)
     uint64_t now_ns = clock_now_ns(&lcore->clock);
     uint32_t work = 0;
 
-    for (uint32_t i = 0; i < lcore->workers_count; i++)
-        work += worker_poll(lcore->workers[i], now_ns);
+    for (uint32_t i = 0; i < lcore->tasks_count; i++)
+        work += task_poll(lcore->tasks[i], now_ns);
     urcu_qsbr_quiescent_state();
     return work;
 }
@@ -133,8 +133,8 @@ find_bells(const struct lcore *lcore, struct doorbells *bells)
     bells->count = 0;
     bells->incomplete = false;
     doorbells_add(bells, lcore->bell);
-    for (uint32_t i = 0; i < lcore->workers_count; i++) {
-        const struct worker_application *application = &lcore->workers[i]->application;
+    for (uint32_t i = 0; i < lcore->tasks_count; i++) {
+        const struct task_application *application = &lcore->tasks[i]->application;
 
         application->bells(application->context, bells);
     }
@@ -146,8 +146,8 @@ sleep_until_due(struct lcore *lcore, struct doorbells *bells)
 {
     uint64_t deadline_ns = UINT64_MAX, now_ns = clock_now_ns(&lcore->clock);
 
-    for (uint32_t i = 0; i < lcore->workers_count; i++) {
-        struct worker_application *application = &lcore->workers[i]->application;
+    for (uint32_t i = 0; i < lcore->tasks_count; i++) {
+        struct task_application *application = &lcore->tasks[i]->application;
         uint64_t due_ns = application->deadline_ns(application->context);
 
         if (due_ns < deadline_ns)
@@ -162,12 +162,12 @@ sleep_until_due(struct lcore *lcore, struct doorbells *bells)
     urcu_qsbr_thread_online();
 }
 
-/* The kernel's completions need a turn of the core: a worker that spins would keep them from it. */
+/* The kernel's completions need a turn of the core: a task that spins would keep them from it. */
 static bool
 waits(const struct lcore *lcore)
 {
-    for (uint32_t i = 0; i < lcore->workers_count; i++) {
-        const struct worker_application *application = &lcore->workers[i]->application;
+    for (uint32_t i = 0; i < lcore->tasks_count; i++) {
+        const struct task_application *application = &lcore->tasks[i]->application;
 
         if (application->waits(application->context))
             return true;

@@ -1,20 +1,20 @@
-/* A worker: a run-to-completion object that something polls, and the lcores that poll workers.
+/* Lcores, and the tasks that they poll: the worker of a node is one (node/worker.h), or whatever else runs to completion.
  *
  * One poll: a receive burst from every port, the application's own turn (requests, timers,
  * senders), the transmit flush. Bounded work, no lock, no allocation, no system call. */
-#ifndef DATAPLANE_WORKER_H
-#define DATAPLANE_WORKER_H
+#ifndef DATAPLANE_LCORE_H
+#define DATAPLANE_LCORE_H
 
 #include <pthread.h>
 
 #include "clock.h"
 #include "port.h"
 
-#define WORKER_PORTS_MAX 16
-#define LCORE_WORKERS_MAX 16
+#define TASK_PORTS_MAX 16
+#define LCORE_TASKS_MAX 16
 
-/* What the worker works for: a node (node/node.c). */
-struct worker_application {
+/* What the task is for. */
+struct task_application {
     /* A message arrived, by peer's link or from its address. Returns whether it was work (a heartbeat is not). */
     bool (*receive)(void *context, uint8_t peer, const uint8_t *message, size_t size_bytes, uint64_t now_ns);
     /* Its turn. drained: nothing that arrived is still unread. Returns how much it did. */
@@ -28,10 +28,10 @@ struct worker_application {
     void *context;
 };
 
-struct worker {
+struct task {
     uint8_t number;
-    struct worker_application application;
-    struct port *ports[WORKER_PORTS_MAX];
+    struct task_application application;
+    struct port *ports[TASK_PORTS_MAX];
     uint32_t ports_count;
     uint64_t now_ns;        /* of the poll under way */
     _Atomic uint64_t polls; /* one writer: who polls */
@@ -39,18 +39,18 @@ struct worker {
     _Atomic uint64_t dropped[FRAME_VERDICTS];
 };
 
-void worker_init(struct worker *worker, uint8_t number, const struct worker_application *application, uint64_t now_ns);
+void task_init(struct task *task, uint8_t number, const struct task_application *application, uint64_t now_ns);
 
-/* Polls once, at now_ns (CLOCK_MONOTONIC, read once for all workers that are polled together).
+/* Polls once, at now_ns (CLOCK_MONOTONIC, read once for all tasks that are polled together).
  * Returns how much work there was. */
-uint32_t worker_poll(struct worker *worker, uint64_t now_ns);
+uint32_t task_poll(struct task *task, uint64_t now_ns);
 
 enum idle_policy { IDLE_SLEEP, IDLE_YIELD, IDLE_SPIN };
 
-/* A thread of ours that polls workers in turn. */
+/* A thread of ours that polls tasks in turn. */
 struct lcore {
-    struct worker *workers[LCORE_WORKERS_MAX];
-    uint32_t workers_count;
+    struct task *tasks[LCORE_TASKS_MAX];
+    uint32_t tasks_count;
     enum idle_policy idle;
     int cpu; /* pinned there; -1: floats */
     struct doorbell *bell;
