@@ -16,7 +16,7 @@ term_known(const struct node_log *log)
 
 /* From what this node holds. */
 static void
-lead_alone(struct node *node, struct node_log *log, uint64_t now_ns)
+lead_alone(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     enum cairn_error error;
 
@@ -27,63 +27,63 @@ lead_alone(struct node *node, struct node_log *log, uint64_t now_ns)
         return;
     log->adopting_term = log->rules.adopted_term;
     if (error == CAIRN_OK)
-        node_event(node, EVENT_DECIDED, log, node->self, 0, 0,
-                   "by an administrator's word: it goes on from what %s holds", node->name);
+        node_event(worker, EVENT_DECIDED, log, worker->self, 0, 0,
+                   "by an administrator's word: it goes on from what %s holds", worker->node->name);
     else
-        node_event(node, EVENT_DECIDED, log, node->self, 0, 0,
-                   "%s cannot go on with it: %s (another node's history can be adopted)", node->name,
+        node_event(worker, EVENT_DECIDED, log, worker->self, 0, 0,
+                   "%s cannot go on with it: %s (another node's history can be adopted)", worker->node->name,
                    cairn_error_text(error));
 }
 
 static void
-give_up(struct node *node, struct node_log *log)
+give_up(struct worker *worker, struct node_log *log)
 {
     if (core_adopts(log->core) == log->rules.adopted_term)
         return;
     core_adopt(log->core, log->rules.adopted_term);
-    node_event(node, EVENT_DECIDED, log, log->rules.adopted_from, 0, 0,
-               "by an administrator's word: what %s holds is given up for what %s does", node->name,
-               node->config.cluster->names[log->rules.adopted_from]);
+    node_event(worker, EVENT_DECIDED, log, log->rules.adopted_from, 0, 0,
+               "by an administrator's word: what %s holds is given up for what %s does", worker->node->name,
+               worker->config->cluster->names[log->rules.adopted_from]);
 }
 
 /* Every stop before the decision is over; one since is not. */
 static void
-end_stops(struct node *node, struct node_log *log)
+end_stops(struct worker *worker, struct node_log *log)
 {
     const uint64_t term = log->rules.adopted_term;
 
     if (core_stopped(log->core) != STOP_NONE &&
-        !identity_stopped_since(&node->introduction.lives.identity, log->id, term))
+        !identity_stopped_since(&worker->node->introduction.lives.identity, log->id, term))
         core_end_stop(log->core);
     if (core_recovering(log->core))
         return;
-    introduction_end_stops(node, log->id, term);
+    introduction_end_stops(worker, log->id, term);
     log->adopted_term = term;
 }
 
 /* Where the log has not stopped, what is held is compared with whoever leads, as always: a decision is about stops. */
 static void
-carry_out(struct node *node, struct node_log *log, uint64_t now_ns)
+carry_out(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     if (term_known(log) >= log->rules.adopted_term)
-        end_stops(node, log);
+        end_stops(worker, log);
     else if (core_stopped(log->core) == STOP_NONE)
         return;
-    else if (log->rules.adopted_from == node->self)
-        lead_alone(node, log, now_ns);
+    else if (log->rules.adopted_from == worker->self)
+        lead_alone(worker, log, now_ns);
     else
-        give_up(node, log);
-    node_activate(node, log);
-    node_touch(node, log);
+        give_up(worker, log);
+    node_activate(worker, log);
+    node_touch(worker, log);
 }
 
 void
-adoption_review(struct node *node, uint64_t now_ns)
+adoption_review(struct worker *worker, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        struct node_log *log = node->logs[i];
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        struct node_log *log = worker->logs[i];
 
         if (log->adopted_term != log->rules.adopted_term)
-            carry_out(node, log, now_ns);
+            carry_out(worker, log, now_ns);
     }
 }

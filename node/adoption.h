@@ -12,9 +12,9 @@
 
 #include <stdint.h>
 
-struct node;
+struct worker;
 
 /* Worker, now and then. */
-void adoption_review(struct node *node, uint64_t now_ns);
+void adoption_review(struct worker *worker, uint64_t now_ns);
 
 #endif

@@ -85,7 +85,7 @@ welcome(struct node *node, const struct agreed *before, const struct snapshot *n
     char detail[256];
 
     for (uint8_t seat = (uint8_t)before->now.nodes; seat < next->agreed.now.nodes; seat++) {
-        if (node_welcome(node, seat, next, detail, sizeof(detail)) != CAIRN_OK)
+        if (node_welcome(node->workers[0], seat, next, detail, sizeof(detail)) != CAIRN_OK)
             snprintf(node->control->agree_failure, sizeof(node->control->agree_failure),
                      "%s cannot be reached until %s is started anew: %s", next->agreed.names[seat], node->name, detail);
     }
@@ -121,11 +121,11 @@ agree_apply(struct node *node, uint64_t lsn, const json_t *entry, struct snapsho
 }
 
 static void
-adopt_timing(struct node *node, const struct snapshot *snapshot)
+adopt_timing(struct worker *worker, const struct snapshot *snapshot)
 {
     const struct agreed *agreed = &snapshot->agreed;
-    struct detector_config detector = node->detector.config;
-    struct clocks_config clocks = node->clocks.config;
+    struct detector_config detector = worker->detector.config;
+    struct clocks_config clocks = worker->clocks.config;
 
     detector.nodes = clocks.nodes = (uint8_t)agreed->now.nodes;
     detector.interval_ns = agreed->now.heartbeat_ns;
@@ -134,92 +134,92 @@ adopt_timing(struct node *node, const struct snapshot *snapshot)
     detector.hold_max_ns = snapshot->hold_max_ns;
     clocks.members = agreed_present(agreed);
     clocks.bound_ns = agreed->now.clock_bound_ns;
-    detector_reconfigure(&node->detector, &detector, agreed->removed);
-    clocks_reconfigure(&node->clocks, &clocks);
+    detector_reconfigure(&worker->detector, &detector, agreed->removed);
+    clocks_reconfigure(&worker->clocks, &clocks);
 }
 
 /* A shorter timeout counts at once. A longer one when it is kept: what is promised by it must be known to the next life. */
 static void
-set_timeout(struct node *node)
+set_timeout(struct worker *worker)
 {
-    const struct lives *lives = &node->introduction.lives;
+    const struct lives *lives = &worker->node->introduction.lives;
     uint64_t timeout_ns = lives->identity.agreed.now.timeout_ns;
 
-    if (timeout_ns == node->core_timeout_ns ||
-        (timeout_ns > node->core_timeout_ns && lives->kept_version < lives->life_version))
+    if (timeout_ns == worker->core_timeout_ns ||
+        (timeout_ns > worker->core_timeout_ns && lives->kept_version < lives->life_version))
         return;
-    node->core_timeout_ns = timeout_ns;
-    for (uint32_t i = 0; i < node->logs_count; i++)
-        core_set_election_timeout(node->logs[i]->core, timeout_ns);
+    worker->core_timeout_ns = timeout_ns;
+    for (uint32_t i = 0; i < worker->logs_count; i++)
+        core_set_election_timeout(worker->logs[i]->core, timeout_ns);
 }
 
 void
-agree_welcome_log(const struct node *node, struct node_log *log)
+agree_welcome_log(const struct worker *worker, struct node_log *log)
 {
-    core_set_election_timeout(log->core, node->core_timeout_ns);
-    core_set_nodes(log->core, node->present);
+    core_set_election_timeout(log->core, worker->core_timeout_ns);
+    core_set_nodes(log->core, worker->present);
 }
 
 static void
-tell_agreed(struct node *node, const struct agreed *before, const struct agreed *now)
+tell_agreed(struct worker *worker, const struct agreed *before, const struct agreed *now)
 {
     cairn_node_set came = agreed_present(now) & ~agreed_present(before);
     cairn_node_set went = agreed_present(before) & ~agreed_present(now);
 
     if (came != 0)
-        node_event(node, EVENT_AGREED, NULL, (uint8_t)__builtin_ctz(came), 0, 0,
+        node_event(worker, EVENT_AGREED, NULL, (uint8_t)__builtin_ctz(came), 0, 0,
                    "%s is of the cluster, from lsn %lu on", now->names[__builtin_ctz(came)], (unsigned long)now->lsn);
     else if (went != 0)
-        node_event(node, EVENT_AGREED, NULL, (uint8_t)__builtin_ctz(went), 0, 0,
+        node_event(worker, EVENT_AGREED, NULL, (uint8_t)__builtin_ctz(went), 0, 0,
                    "%s is of the cluster no more, from lsn %lu on", now->names[__builtin_ctz(went)],
                    (unsigned long)now->lsn);
     else
-        node_event(node, EVENT_AGREED, NULL, node->self, 0, 0,
+        node_event(worker, EVENT_AGREED, NULL, worker->self, 0, 0,
                    "heartbeat %lu us, timeout %lu us, clocks %lu ms, memory %u MiB, from lsn %lu on",
                    (unsigned long)(now->now.heartbeat_ns / 1000), (unsigned long)(now->now.timeout_ns / 1000),
                    (unsigned long)(now->now.clock_bound_ns / 1000000), now->now.memory_mib, (unsigned long)now->lsn);
 }
 
 void
-agree_adopt(struct node *node, const struct snapshot *snapshot, uint64_t now_ns)
+agree_adopt(struct worker *worker, const struct snapshot *snapshot, uint64_t now_ns)
 {
     const struct agreed *agreed = &snapshot->agreed;
     struct agreed before;
 
-    if (agreed->lsn <= node->introduction.lives.identity.agreed.lsn)
+    if (agreed->lsn <= worker->node->introduction.lives.identity.agreed.lsn)
         return;
-    before = node->introduction.lives.identity.agreed;
-    if (agreed->removed >> node->self & 1) {
-        introduction_agree(node, agreed, snapshot->members);
+    before = worker->node->introduction.lives.identity.agreed;
+    if (agreed->removed >> worker->self & 1) {
+        introduction_agree(worker, agreed, snapshot->members);
         return;
     }
     if (agreed->now.timeout_ns < before.now.timeout_ns)
-        node->promise_set_ns = now_ns;
-    for (uint8_t seat = node->nodes; seat < agreed->now.nodes; seat++)
-        node_attach_port(node, seat);
-    node->nodes = (uint8_t)agreed->now.nodes;
-    node->present = agreed_present(agreed);
-    adopt_timing(node, snapshot);
-    for (uint32_t i = 0; i < node->logs_count; i++)
-        core_set_nodes(node->logs[i]->core, node->present);
-    tell_agreed(node, &before, agreed);
-    introduction_agree(node, agreed, snapshot->members);
-    set_timeout(node);
-    node_reassess(node, now_ns);
+        worker->promise_set_ns = now_ns;
+    for (uint8_t seat = worker->nodes; seat < agreed->now.nodes; seat++)
+        node_attach_port(worker, seat);
+    worker->nodes = (uint8_t)agreed->now.nodes;
+    worker->present = agreed_present(agreed);
+    adopt_timing(worker, snapshot);
+    for (uint32_t i = 0; i < worker->logs_count; i++)
+        core_set_nodes(worker->logs[i]->core, worker->present);
+    tell_agreed(worker, &before, agreed);
+    introduction_agree(worker, agreed, snapshot->members);
+    set_timeout(worker);
+    node_reassess(worker, now_ns);
 }
 
 void
-agree_beat(struct node *node, uint64_t now_ns)
+agree_beat(struct worker *worker, uint64_t now_ns)
 {
-    struct lives *lives = &node->introduction.lives;
+    struct lives *lives = &worker->node->introduction.lives;
 
-    set_timeout(node);
+    set_timeout(worker);
     if (lives->identity.promised_ns == 0)
         return;
     /* Of the life before, too: whatever it promised ends after so long. */
-    if (node->promise_set_ns == 0)
-        node->promise_set_ns = now_ns;
-    if (now_ns - node->promise_set_ns < lives->identity.promised_ns)
+    if (worker->promise_set_ns == 0)
+        worker->promise_set_ns = now_ns;
+    if (now_ns - worker->promise_set_ns < lives->identity.promised_ns)
         return;
     lives->identity.promised_ns = 0;
     lives->version++;

@@ -10,6 +10,7 @@
 #include "identity.h"
 
 struct node;
+struct worker;
 struct node_log;
 struct snapshot;
 
@@ -20,12 +21,12 @@ void agree_begin(struct node *node, const struct identity *identity);
 bool agree_apply(struct node *node, uint64_t lsn, const json_t *entry, struct snapshot *next);
 
 /* Worker: takes over what the snapshot has. */
-void agree_adopt(struct node *node, const struct snapshot *snapshot, uint64_t now_ns);
+void agree_adopt(struct worker *worker, const struct snapshot *snapshot, uint64_t now_ns);
 
 /* Worker: a log that was not there before goes by what is in force here. */
-void agree_welcome_log(const struct node *node, struct node_log *log);
+void agree_welcome_log(const struct worker *worker, struct node_log *log);
 
 /* Worker, now and then: a longer timeout counts once it is kept; promises of the one before run out. */
-void agree_beat(struct node *node, uint64_t now_ns);
+void agree_beat(struct worker *worker, uint64_t now_ns);
 
 #endif

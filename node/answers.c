@@ -14,10 +14,10 @@ answers_owed(const struct attachment *attachment)
 }
 
 bool
-answer_put(struct node *node, uint8_t attachment_index, uint32_t serial, const struct answer *answer,
+answer_put(struct worker *worker, uint8_t attachment_index, uint32_t serial, const struct answer *answer,
            const struct record *record)
 {
-    struct attachment *attachment = node->attachments[attachment_index];
+    struct attachment *attachment = worker->attachments[attachment_index];
     size_t record_size_bytes = record == NULL ? 0 : record_size(record);
     struct answer *place;
 
@@ -28,7 +28,7 @@ answer_put(struct node *node, uint8_t attachment_index, uint32_t serial, const s
         attachment->in_flight--;
     place = byte_ring_reserve(&attachment->channel.out, sizeof(*answer) + record_size_bytes);
     if (place == NULL) {
-        node->counters.answers_lost += record == NULL;
+        worker->counters.answers_lost += record == NULL;
         return false;
     }
     *place = *answer;
@@ -48,17 +48,17 @@ repeat_flags(bool repeated, const struct pending *pending)
 }
 
 struct answer
-answer_to(const struct node *node, const struct node_log *log, uint64_t token, enum cairn_error error)
+answer_to(const struct worker *worker, const struct node_log *log, uint64_t token, enum cairn_error error)
 {
     uint8_t leader = log == NULL ? CAIRN_NODE_NONE : core_leader(log->core);
     struct answer answer = {
         .type = ANSWER_APPEND,
         .error = (uint8_t)error,
         .token = token,
-        .leader = log == NULL || leader != CAIRN_NODE_NONE ? leader : node_to_ask(node, log),
-        .origin = node->self,
-        .reached = (uint8_t)__builtin_popcount(node->reach),
-        .incarnation = node->incarnation,
+        .leader = log == NULL || leader != CAIRN_NODE_NONE ? leader : node_to_ask(worker, log),
+        .origin = worker->self,
+        .reached = (uint8_t)__builtin_popcount(worker->reach),
+        .incarnation = worker->node->incarnation,
     };
 
     /* So that the next name that it takes is a new one. */
@@ -71,56 +71,56 @@ answer_to(const struct node *node, const struct node_log *log, uint64_t token, e
 }
 
 void
-answer_error(struct node *node, struct node_log *log, const struct attachment *attachment, uint64_t token,
+answer_error(struct worker *worker, struct node_log *log, const struct attachment *attachment, uint64_t token,
              enum cairn_error error)
 {
-    struct answer answer = answer_to(node, log, token, error);
+    struct answer answer = answer_to(worker, log, token, error);
 
     if (log != NULL)
         log->counters.refused++;
-    answer_put(node, attachment->index, attachment->serial, &answer, NULL);
+    answer_put(worker, attachment->index, attachment->serial, &answer, NULL);
 }
 
 static void
-count_latency(const struct node *node, struct node_log *log, const struct pending *pending, uint8_t ack)
+count_latency(const struct worker *worker, struct node_log *log, const struct pending *pending, uint8_t ack)
 {
-    uint32_t units = (uint32_t)(node->task.now_ns >> TAKEN_SHIFT) - pending->taken;
+    uint32_t units = (uint32_t)(worker->task.now_ns >> TAKEN_SHIFT) - pending->taken;
 
     latencies_add(&log->latencies, ack, (uint64_t)units << TAKEN_SHIFT);
 }
 
 void
-answer_trunk(struct node *node, struct node_log *log, const struct pending *pending, bool repeated)
+answer_trunk(struct worker *worker, struct node_log *log, const struct pending *pending, bool repeated)
 {
-    struct answer answer = answer_to(node, log, pending->token, CAIRN_OK);
+    struct answer answer = answer_to(worker, log, pending->token, CAIRN_OK);
 
     answer.ack = pending->ack;
     answer.flags = repeat_flags(repeated, pending);
     answer.lsn = pending->unplaced ? 0 : pending->lsn;
     answer.term = answer.lsn == 0 ? 0 : core_term_at(log->core, answer.lsn);
-    answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+    answer_put(worker, pending->attachment, pending->serial, &answer, NULL);
 }
 
 /* The first answer to an append. */
 void
-answer_appended(struct node *node, struct node_log *log, const struct pending *pending)
+answer_appended(struct worker *worker, struct node_log *log, const struct pending *pending)
 {
-    count_latency(node, log, pending, pending->ack);
-    answer_trunk(node, log, pending, false);
+    count_latency(worker, log, pending, pending->ack);
+    answer_trunk(worker, log, pending, false);
 }
 
 void
-answer_branch(struct node *node, struct node_log *log, const struct pending *pending, uint32_t incarnation,
+answer_branch(struct worker *worker, struct node_log *log, const struct pending *pending, uint32_t incarnation,
               uint64_t seq, bool repeated)
 {
-    struct answer answer = answer_to(node, log, pending->token, CAIRN_OK);
+    struct answer answer = answer_to(worker, log, pending->token, CAIRN_OK);
 
     if (!repeated)
-        count_latency(node, log, pending, CAIRN_ACK_LOCAL);
+        count_latency(worker, log, pending, CAIRN_ACK_LOCAL);
     answer.ack = CAIRN_ACK_LOCAL;
     answer.flags = (uint8_t)(ANSWER_ON_BRANCH | repeat_flags(repeated, pending));
     answer.seq = seq;
     answer.incarnation = incarnation;
     answer.fork_lsn = core_commit_lsn(log->core);
-    answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+    answer_put(worker, pending->attachment, pending->serial, &answer, NULL);
 }

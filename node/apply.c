@@ -19,16 +19,16 @@
 
 /* The run is of the event's batch, from its record `index` on. */
 static struct block
-block_of(const struct node *node, const struct run *run, uint32_t index)
+block_of(const struct worker *worker, const struct run *run, uint32_t index)
 {
     return (struct block){
         .term = run->term,
         .first_lsn = run->first_lsn,
         .first_seq = run->first_seq,
-        .fork_lsn = node->batch.block.fork_lsn,
-        .hlc = node->batch.block.hlc + index,
-        .trunk_hlc = node->batch.block.trunk_hlc == 0 ? 0 : node->batch.block.trunk_hlc + index,
-        .flags = node->batch.block.flags,
+        .fork_lsn = worker->batch.block.fork_lsn,
+        .hlc = worker->batch.block.hlc + index,
+        .trunk_hlc = worker->batch.block.trunk_hlc == 0 ? 0 : worker->batch.block.trunk_hlc + index,
+        .flags = worker->batch.block.flags,
         .count = run->count,
         .incarnation = run->incarnation,
         .origin = run->origin,
@@ -38,52 +38,52 @@ block_of(const struct node *node, const struct run *run, uint32_t index)
 
 /* Whatever a leader's clock said, who leads next goes on from there. */
 static void
-trunk_clock_read(struct node *node, struct node_log *log, const struct block *block)
+trunk_clock_read(struct worker *worker, struct node_log *log, const struct block *block)
 {
     uint64_t last_hlc = block->trunk_hlc + block->count - 1;
 
     if (log->trunk_hlc < last_hlc)
         log->trunk_hlc = last_hlc;
-    node_take_hlc(node, log, last_hlc);
+    node_take_hlc(worker, log, last_hlc);
 }
 
 static void
-store_batch(struct node *node, struct node_log *log, const struct run *run, uint32_t index)
+store_batch(struct worker *worker, struct node_log *log, const struct run *run, uint32_t index)
 {
-    const struct batch *batch = &node->batch;
-    struct block block = block_of(node, run, index);
+    const struct batch *batch = &worker->batch;
+    struct block block = block_of(worker, run, index);
     bool stored;
 
     assert(index + run->count <= batch->count);
     block.size_bytes = batch->offsets[index + run->count] - batch->offsets[index];
     if (block.trunk_hlc == 0)
-        node_stamp(node, log, &block);
+        node_stamp(worker, log, &block);
     else
-        trunk_clock_read(node, log, &block);
+        trunk_clock_read(worker, log, &block);
     stored = store_append(&log->trunk, &block, batch->records + batch->offsets[index]);
     /* Room was made sure of before the event. */
     assert(stored);
     (void)stored;
-    durable_claim(node, log, block.size_bytes);
+    durable_claim(worker, log, block.size_bytes);
 }
 
 static void
-store_control_entry(struct node *node, struct node_log *log, const struct run *run)
+store_control_entry(struct worker *worker, struct node_log *log, const struct run *run)
 {
     struct record head = {.kind = run->kind}, record;
-    struct block block = block_of(node, run, 0);
+    struct block block = block_of(worker, run, 0);
     bool stored;
 
     record_build(&record, &head, NULL, NULL);
     block.fork_lsn = FORK_TRUNK;
     block.hlc = 0;
-    block.trunk_hlc = node_trunk_hlc(node, log, 1, node->task.now_ns);
+    block.trunk_hlc = node_trunk_hlc(worker, log, 1, worker->task.now_ns);
     block.flags = 0;
     block.size_bytes = sizeof(record);
     stored = store_append(&log->trunk, &block, &record);
     assert(stored);
     (void)stored;
-    durable_claim(node, log, block.size_bytes);
+    durable_claim(worker, log, block.size_bytes);
     store_seal(&log->trunk);
 }
 
@@ -112,7 +112,7 @@ branch_reopen(struct node_log *log, uint8_t origin, uint64_t place)
 
 /* Copies trunk entries to the branch, where a truncation does not reach them. */
 static void
-keep_on_branch(struct node *node, struct node_log *log, const struct run *run)
+keep_on_branch(struct worker *worker, struct node_log *log, const struct run *run)
 {
     struct cursor cursor = {.position = run->first_lsn};
     uint64_t last_lsn = run->first_lsn + run->count - 1;
@@ -146,63 +146,64 @@ keep_on_branch(struct node *node, struct node_log *log, const struct run *run)
 
 /* Did a client append these here, under the present leadership? Those alone are in uncommitted_bytes. */
 static bool
-appended_here(const struct node *node, const struct node_log *log, const struct block *block)
+appended_here(const struct worker *worker, const struct node_log *log, const struct block *block)
 {
-    return block->origin == node->self && block->kind == ENTRY_DATA && block->fork_lsn == FORK_TRUNK &&
+    return block->origin == worker->self && block->kind == ENTRY_DATA && block->fork_lsn == FORK_TRUNK &&
            block->term == core_term(log->core);
 }
 
 /* size_bytes more of what clients appended here are settled; all of it, where that is more. */
 static void
-settle_uncommitted(struct node *node, struct node_log *log, uint64_t size_bytes)
+settle_uncommitted(struct worker *worker, struct node_log *log, uint64_t size_bytes)
 {
     if (size_bytes > log->uncommitted_bytes)
         size_bytes = log->uncommitted_bytes;
     log->uncommitted_bytes -= size_bytes;
-    node->uncommitted_bytes -= size_bytes;
+    worker->uncommitted_bytes -= size_bytes;
 }
 
 static void
-members_changed(struct node *node, struct node_log *log)
+members_changed(struct worker *worker, struct node_log *log)
 {
     const struct members *members = core_members(log->core);
 
-    node_event(node, EVENT_MEMBERS, log, node->self, 0, 0, "voters %x, learners %x (bit 0 is %s)", members->voters,
-               members->learners, node->config.cluster->names[0]);
+    node_event(worker, EVENT_MEMBERS, log, worker->self, 0, 0, "voters %x, learners %x (bit 0 is %s)", members->voters,
+               members->learners, worker->config->cluster->names[0]);
 }
 
 /* The trunk was given up for another history: nothing that was known of it holds. */
 static void
-begun_anew(struct node *node, struct node_log *log)
+begun_anew(struct worker *worker, struct node_log *log)
 {
-    readers_stopped(node, log);
+    readers_stopped(worker, log);
     log->data_lsn = log->ticked_lsn = log->trim_lsn = log->aged_lsn = 0;
     log->fresh_lsn = log->fresh_ns = 0;
 }
 
 /* The trunk begins anew behind what its leader has trimmed: nothing of before is here any more. */
 static void
-rebased(struct node *node, struct node_log *log, uint64_t lsn)
+rebased(struct worker *worker, struct node_log *log, uint64_t lsn)
 {
     if (lsn == 0)
-        begun_anew(node, log);
+        begun_anew(worker, log);
     store_reset(&log->trunk, lsn);
-    seen_truncate(node, log, 0);
+    seen_truncate(worker, log, 0);
     log->base_lsn = log->digest_lsn = lsn;
-    log->base_digest = log->digest = lsn == 0 ? 0 : node->event_digest;
-    log->digest_hlc = lsn == 0 ? 0 : node->event_hlc;
+    log->base_digest = log->digest = lsn == 0 ? 0 : worker->event_digest;
+    log->digest_hlc = lsn == 0 ? 0 : worker->event_hlc;
     if (log->trunk_hlc < log->digest_hlc)
         log->trunk_hlc = log->digest_hlc;
     log->commit_cursor = (struct cursor){.position = lsn + 1};
-    durable_rebased(node, log, lsn);
+    durable_rebased(worker, log, lsn);
     /* Where a journal is read from is no news. */
-    if (!node->restoring && lsn == 0)
-        node_event(node, EVENT_REBASED, log, node->self, 0, 0, "%s begins anew with another node's history",
-                   node->name);
-    else if (!node->restoring)
-        node_event(node, EVENT_REBASED, log, node->self, 0, 0,
-                   "%s begins anew after lsn %lu: the log is trimmed up to there", node->name, (unsigned long)lsn);
-    node_activate(node, log);
+    if (!worker->restoring && lsn == 0)
+        node_event(worker, EVENT_REBASED, log, worker->self, 0, 0, "%s begins anew with another node's history",
+                   worker->node->name);
+    else if (!worker->restoring)
+        node_event(worker, EVENT_REBASED, log, worker->self, 0, 0,
+                   "%s begins anew after lsn %lu: the log is trimmed up to there", worker->node->name,
+                   (unsigned long)lsn);
+    node_activate(worker, log);
 }
 
 void
@@ -224,33 +225,33 @@ digest_over(struct node_log *log, const struct stretch *stretch)
 }
 
 static void
-committed(struct node *node, struct node_log *log, uint64_t lsn)
+committed(struct worker *worker, struct node_log *log, uint64_t lsn)
 {
     struct stretch stretch;
 
     /* Whoever waits hears first. */
-    pending_committed(node, log);
+    pending_committed(worker, log);
     while (store_look(&log->trunk, &log->commit_cursor, lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
         digest_over(log, &stretch);
         if (stretch.block->kind == ENTRY_CONFIG)
-            members_changed(node, log);
-        if (appended_here(node, log, stretch.block))
-            settle_uncommitted(node, log, stretch.size_bytes);
+            members_changed(worker, log);
+        if (appended_here(worker, log, stretch.block))
+            settle_uncommitted(worker, log, stretch.size_bytes);
     }
     log->digest_lsn = lsn;
-    node_touch(node, log);
+    node_touch(worker, log);
 }
 
 /* Entries of another's branch, as they came. */
 static void
-store_copy(struct node *node, struct node_log *log, const struct run *run, uint32_t index, uint64_t prev_place)
+store_copy(struct worker *worker, struct node_log *log, const struct run *run, uint32_t index, uint64_t prev_place)
 {
     struct held_branch *copy = &log->branches[run->origin];
-    const struct batch *batch = &node->batch;
-    struct block block = block_of(node, run, index);
+    const struct batch *batch = &worker->batch;
+    struct block block = block_of(worker, run, index);
     bool stored;
 
-    assert(run->origin != node->self && index + run->count <= batch->count);
+    assert(run->origin != worker->self && index + run->count <= batch->count);
     block.size_bytes = batch->offsets[index + run->count] - batch->offsets[index];
     block.prev = prev_place;
     if (copy->entries == 0 && block.first_lsn <= copy->store.last)
@@ -260,11 +261,11 @@ store_copy(struct node *node, struct node_log *log, const struct run *run, uint3
     (void)stored;
     copy->entries += run->count;
     store_seal(&copy->store);
-    durable_want(node, log);
+    durable_want(worker, log);
 }
 
 static void
-branch_trim(struct node *node, struct node_log *log, uint8_t origin, uint64_t place)
+branch_trim(struct worker *worker, struct node_log *log, uint8_t origin, uint64_t place)
 {
     struct held_branch *branch = &log->branches[origin];
     struct stretch stretch;
@@ -277,7 +278,7 @@ branch_trim(struct node *node, struct node_log *log, uint8_t origin, uint64_t pl
         store_advance(&branch->trim_cursor, &stretch);
     }
     store_trim(&branch->store, place + 1);
-    durable_branch_trimmed(node, log, origin, place);
+    durable_branch_trimmed(worker, log, origin, place);
     if (branch->entries > 0)
         return;
     if (log->durable != NULL)
@@ -285,44 +286,45 @@ branch_trim(struct node *node, struct node_log *log, uint8_t origin, uint64_t pl
     if (branch != log->own)
         return;
     if (log->merge.entries == 0)
-        node_event(node, EVENT_MERGED, log, node->self, 0, 0, "every branch entry of %s is on the trunk", node->name);
+        node_event(worker, EVENT_MERGED, log, worker->self, 0, 0, "every branch entry of %s is on the trunk",
+                   worker->node->name);
     else
-        node_event(node, EVENT_MERGED, log, node->self, 0, 0,
-                   "every branch entry of %s is on the trunk: %lu in %.1f ms", node->name,
-                   (unsigned long)log->merge.entries, (double)(node_now_ns(node) - log->merge.begun_ns) / 1e6);
+        node_event(worker, EVENT_MERGED, log, worker->self, 0, 0,
+                   "every branch entry of %s is on the trunk: %lu in %.1f ms", worker->node->name,
+                   (unsigned long)log->merge.entries, (double)(node_now_ns(worker->node) - log->merge.begun_ns) / 1e6);
     log->merge.entries = 0;
 }
 
 /* What it holds is kept, and nothing of it is given to anybody. Peers hear of a log that stops by heartbeats. */
 static void
-stopped(struct node *node, struct node_log *log, uint8_t peer, uint64_t lsn)
+stopped(struct worker *worker, struct node_log *log, uint8_t peer, uint64_t lsn)
 {
     enum core_stop stop = core_stopped(log->core);
-    const char *other = node->config.cluster->names[peer];
+    const char *other = worker->config->cluster->names[peer];
 
     if (stop == STOP_REPLICA)
-        node_event(node, EVENT_DIVERGED, log, peer, 0, 0,
+        node_event(worker, EVENT_DIVERGED, log, peer, 0, 0,
                    "lsn %lu is not what %s has: this replica stops (docs/identity.md, Histories that contradict)",
                    (unsigned long)lsn, other);
     else
-        node_event(node, EVENT_DIVERGED, log, peer, 0, 0,
+        node_event(worker, EVENT_DIVERGED, log, peer, 0, 0,
                    "%s contradicts what was committed at lsn %lu: the log stops until somebody decides", other,
                    (unsigned long)lsn);
     log->stopped_term = core_term_at(log->core, core_last_lsn(log->core));
-    introduction_note_stop(node, log->id, stop, log->stopped_term);
-    node->lead_epoch++;
-    node_touch(node, log);
+    introduction_note_stop(worker, log->id, stop, log->stopped_term);
+    worker->lead_epoch++;
+    node_touch(worker, log);
 }
 
 static void
-role_changed(struct node *node, struct node_log *log)
+role_changed(struct worker *worker, struct node_log *log)
 {
     if (core_role(log->core) == ROLE_LEADER)
-        node->lead_epoch++;
+        worker->lead_epoch++;
     if (core_role(log->core) == ROLE_LEADER)
-        node_event(node, EVENT_LEADER, log, node->self, 0, 0, "%s leads in term %lu", node->name,
+        node_event(worker, EVENT_LEADER, log, worker->self, 0, 0, "%s leads in term %lu", worker->node->name,
                    (unsigned long)core_term(log->core));
-    node_activate(node, log);
+    node_activate(worker, log);
     status_publish(log);
 }
 
@@ -333,87 +335,89 @@ apply_holds(void *context, const struct entry_id *id)
 {
     const struct node_log *log = context;
 
-    return seen_behind(log->node, log, id, log->node->batch.block.fork_lsn);
+    return seen_behind(log->worker, log, id, log->worker->batch.block.fork_lsn);
 }
 
 void
 apply_effect(void *context, const struct effect *effect)
 {
     struct node_log *log = context;
-    struct node *node = log->node;
+    struct worker *worker = log->worker;
 
     switch (effect->type) {
     case EFFECT_SEND:
         if (durable_park(log, &effect->message))
             break;
-        send_message(node, log, &effect->message);
+        send_message(worker, log, &effect->message);
         /* The one thing that a client somewhere waits for leaves before what comes next is done. */
-        if (effect->message.type == MESSAGE_APPEND_REPLY && node->active_count <= 1)
-            port_flush(&node->ports[effect->message.to], node->task.now_ns);
+        if (effect->message.type == MESSAGE_APPEND_REPLY && worker->active_count <= 1)
+            port_flush(&worker->ports[effect->message.to], worker->task.now_ns);
         break;
     case EFFECT_STORE:
-        store_batch(node, log, &effect->store.run, effect->store.index);
-        node_activate(node, log);
+        store_batch(worker, log, &effect->store.run, effect->store.index);
+        node_activate(worker, log);
         break;
     case EFFECT_STORE_CONTROL:
-        store_control_entry(node, log, &effect->store.run);
-        node_activate(node, log);
+        store_control_entry(worker, log, &effect->store.run);
+        node_activate(worker, log);
         break;
     case EFFECT_TRUNCATE:
         store_truncate(&log->trunk, effect->lsn);
-        seen_truncate(node, log, effect->lsn);
-        readers_truncated(node, log, effect->lsn);
-        durable_truncated(node, log, effect->lsn);
+        seen_truncate(worker, log, effect->lsn);
+        readers_truncated(worker, log, effect->lsn);
+        durable_truncated(worker, log, effect->lsn);
         break;
     case EFFECT_KEEP_COPY:
-        store_copy(node, log, &effect->store.run, effect->store.index, effect->store.prev_place);
+        store_copy(worker, log, &effect->store.run, effect->store.index, effect->store.prev_place);
         break;
     case EFFECT_KEEP:
-        keep_on_branch(node, log, &effect->store.run);
+        keep_on_branch(worker, log, &effect->store.run);
         break;
     case EFFECT_DEPOSED:
-        node->lead_epoch++;
-        node_event(node, EVENT_LEADER_LOST, log, node->self, 0, 0, "%s no longer leads", node->name);
-        pending_deposed(node, log);
-        settle_uncommitted(node, log, UINT64_MAX);
+        worker->lead_epoch++;
+        node_event(worker, EVENT_LEADER_LOST, log, worker->self, 0, 0, "%s no longer leads", worker->node->name);
+        pending_deposed(worker, log);
+        settle_uncommitted(worker, log, UINT64_MAX);
         break;
     case EFFECT_COMMIT:
-        committed(node, log, effect->lsn);
+        committed(worker, log, effect->lsn);
         break;
     case EFFECT_ROLE:
-        role_changed(node, log);
+        role_changed(worker, log);
         break;
     case EFFECT_READ_READY:
-        reader_ready(node, effect->read.token, effect->read.lsn, effect->read.here);
+        reader_ready(worker, effect->read.token, effect->read.lsn, effect->read.here);
         break;
     case EFFECT_READ_FAILED:
-        reader_failed(node, effect->read.token);
+        reader_failed(worker, effect->read.token);
         break;
     case EFFECT_BRANCH_TRIM:
-        branch_trim(node, log, effect->branch.origin, branch_place(effect->branch.incarnation, effect->branch.seq));
+        branch_trim(worker, log, effect->branch.origin, branch_place(effect->branch.incarnation, effect->branch.seq));
         break;
     case EFFECT_REBASE:
-        rebased(node, log, effect->lsn);
+        rebased(worker, log, effect->lsn);
         break;
     case EFFECT_STATE:
-        durable_state(node, log);
+        durable_state(worker, log);
         break;
     case EFFECT_STOPPED:
-        stopped(node, log, effect->contradiction.peer, effect->contradiction.lsn);
+        stopped(worker, log, effect->contradiction.peer, effect->contradiction.lsn);
         break;
     case EFFECT_BEYOND:
-        node_event(node, EVENT_DIVERGED, log, effect->contradiction.peer, 0, 0,
+        node_event(worker, EVENT_DIVERGED, log, effect->contradiction.peer, 0, 0,
                    "%s says that it holds lsn %lu, which its leader has not got: it does not count",
-                   node->config.cluster->names[effect->contradiction.peer], (unsigned long)effect->contradiction.lsn);
+                   worker->config->cluster->names[effect->contradiction.peer],
+                   (unsigned long)effect->contradiction.lsn);
         break;
     case EFFECT_LEND:
         log->lend_from_lsn = effect->lend.from_lsn;
         log->lend_to = effect->lend.to;
-        node_activate(node, log);
+        node_activate(worker, log);
         break;
     case EFFECT_RECOVERED:
-        node_event(node, EVENT_RECOVERED, log, node->self, 0, 0, "%s holds all it could have promised again, lsn %lu",
-                   node->name, (unsigned long)core_last_lsn(log->core));
+        node_event(worker, EVENT_RECOVERED, log, worker->self, 0, 0,
+                   "%s holds all it could have promised again, lsn %lu", worker->node->name,
+                   (unsigned long)core_last_lsn(log->core));
         break;
     }
 }

@@ -86,9 +86,9 @@ attachment_make(struct node *node, enum attachment_kind kind)
     attachment->serial = ++control->attachment_serial;
     atomic_store(&attachment->state, ATTACHMENT_NEW);
     control->attachments[index] = attachment;
-    rte_ring_sp_enqueue(node->commands, attachment);
-    if (node->bell != NULL)
-        doorbell_ring(node->bell);
+    rte_ring_sp_enqueue(node->workers[0]->commands, attachment);
+    if (node->workers[0]->bell != NULL)
+        doorbell_ring(node->workers[0]->bell);
     return attachment;
 }
 
@@ -131,7 +131,7 @@ node_attach(struct node *node, struct cairn_client **out)
         return CAIRN_FULL;
     }
     byte_channel_mirror(&attachment->channel, &client->channel);
-    client->worker_bell = node->bell;
+    client->worker_bell = node->workers[0]->bell;
     client->socket = -1;
     client->open = embedded_open;
     client->detach = embedded_detach;

@@ -23,7 +23,7 @@ create_catalog(struct node *node)
                                     .rules = {.policy = CAIRN_POLICY_CP, .deny = CAIRN_DENY_WRITES},
                                     .voters = agreed_present(&node->control->replayed),
                                     .durability = durability_default(node)};
-    struct node_log *log = node_log_create(node, CATALOG_LOG, &settings,
+    struct node_log *log = node_log_create(node->workers[0], CATALOG_LOG, &settings,
                                            node->recovering && settings.durability == CAIRN_MEMORY);
     struct snapshot *next = snapshot_copy(node);
 
@@ -61,12 +61,12 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
     /* From now on the worker looks at nothing but that. */
     urcu_qsbr_synchronize_rcu();
     node->introduction.begun = *identity;
-    node->incarnation = node->codec.incarnation = identity->life.number;
-    node->codec.identity = identity_tag(&identity->cluster, &identity->life.id);
+    node->incarnation = node->workers[0]->codec.incarnation = identity->life.number;
+    node->workers[0]->codec.identity = identity_tag(&identity->cluster, &identity->life.id);
     node->recovering = !identity->born;
     node->forgotten = identity->forgotten;
     /* No epoch of a former life comes again. */
-    node->lead_epoch = node->incarnation << 12 | 1;
+    node->workers[0]->lead_epoch = node->incarnation << 12 | 1;
     agree_begin(node, identity);
     error = create_catalog(node);
     if (error != CAIRN_OK)
@@ -74,8 +74,8 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
     if (error == CAIRN_OK && identity->discard)
         error = set_aside(node, detail, detail_bytes);
     if (error == CAIRN_OK && node->config.disk != NULL)
-        error = restore(node, detail, detail_bytes);
-    ends_merge(&node->ends, &node->introduction.begun);
+        error = restore(node->workers[0], detail, detail_bytes);
+    ends_merge(&node->workers[0]->ends, &node->introduction.begun);
     if (error == CAIRN_OK && !node_keep_life(node, true, detail, detail_bytes))
         error = CAIRN_IO;
     if (error == CAIRN_OK)

@@ -18,13 +18,13 @@
 
 /* The worker takes it from here. The one before stays mapped until no worker can have it in hand. */
 static void
-exchange(struct node *node, uint8_t peer, struct doorbell *bell)
+exchange(struct worker *worker, uint8_t peer, struct doorbell *bell)
 {
-    struct peer_bell *known = &node->control->bells.of[peer];
+    struct peer_bell *known = &worker->node->control->bells.of[peer];
     struct doorbell *former = known->bell;
 
     known->bell = bell;
-    atomic_store_explicit(&node->peer_bells[peer], bell, memory_order_release);
+    atomic_store_explicit(&worker->peer_bells[peer], bell, memory_order_release);
     if (former == NULL)
         return;
     urcu_qsbr_synchronize_rcu();
@@ -45,7 +45,7 @@ take_answer(struct node *node, uint8_t peer)
     if (bell == NULL)
         return;
     known->life = id;
-    exchange(node, peer, bell);
+    exchange(node->workers[0], peer, bell);
 }
 
 static void
@@ -113,6 +113,6 @@ bells_end(struct node *node)
 
         call_end(&known->call);
         if (known->bell != NULL)
-            exchange(node, peer, NULL);
+            exchange(node->workers[0], peer, NULL);
     }
 }

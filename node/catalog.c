@@ -35,7 +35,8 @@ must_recover(const struct node *node, uint64_t lsn, enum cairn_durability durabi
         return false;
     /* What the disk knows it knows; whether it knows of the log at all is read off the catalog, of which nothing
      * is applied that is not held. */
-    if (node->config.disk != NULL && !node->journal_was_empty && !node->journal_damaged && !node->forgotten)
+    if (node->config.disk != NULL && !node->workers[0]->journal_was_empty && !node->workers[0]->journal_damaged &&
+        !node->forgotten)
         return durability == CAIRN_MEMORY && lsn <= node->restored_catalog_lsn;
     if (lsn <= node->restored_catalog_lsn)
         return true;
@@ -52,7 +53,7 @@ create(struct node *node, struct snapshot *next, uint64_t lsn, const struct log_
     if (find(next, settings->name) != UINT32_MAX || next->count == LOGS_MAX ||
         next->count > agreed_logs_max(node->control->replayed.now.memory_mib, node->control->replayed.durability))
         return false;
-    log = node_log_create(node, (uint32_t)lsn, settings, must_recover(node, lsn, settings->durability));
+    log = node_log_create(node->workers[0], (uint32_t)lsn, settings, must_recover(node, lsn, settings->durability));
     if (log == NULL)
         return false;
     next->logs[next->count].log = log;

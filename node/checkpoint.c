@@ -185,7 +185,7 @@ put_items(struct buffer *buffer, const struct node_log *log)
 }
 
 static void
-put_log(struct buffer *buffer, struct node *node, const struct node_log *log, struct producer_row *page)
+put_log(struct buffer *buffer, struct worker *worker, const struct node_log *log, struct producer_row *page)
 {
     struct core_checkpoint core;
     struct checkpoint_log head = {.log = log->id, .digest = log->digest, .hlc = log->digest_hlc};
@@ -215,7 +215,7 @@ put_log(struct buffer *buffer, struct node *node, const struct node_log *log, st
 
         put(buffer, &row, sizeof(row));
     }
-    head.producers = core_producers(log->core, 0, node->producer_rows, page, node->config.producers_max, &last);
+    head.producers = core_producers(log->core, 0, worker->producer_rows, page, worker->config->producers_max, &last);
     put(buffer, page, head.producers * sizeof(*page));
     head.items = put_items(buffer, log);
     head.cuts = put_cuts(buffer, log, !whole, &head.evicted_bytes);
@@ -228,73 +228,75 @@ put_log(struct buffer *buffer, struct node *node, const struct node_log *log, st
 }
 
 static bool
-keep_known(const struct node *node)
+keep_known(const struct worker *worker)
 {
     char detail[256];
 
-    return node->config.keep == NULL ||
-           node->config.keep(node->config.keep_context, &node->introduction.lives.identity, detail, sizeof(detail));
+    return worker->config->keep == NULL ||
+           worker->config->keep(worker->config->keep_context, &worker->node->introduction.lives.identity, detail,
+                                sizeof(detail));
 }
 
 bool
-node_checkpoint(struct node *node)
+checkpoint_write(struct worker *worker)
 {
     struct checkpoint_head head = {.magic = CHECKPOINT_MAGIC,
                                    .version = CHECKPOINT_VERSION,
-                                   .cluster = node->config.cluster->id,
-                                   .incarnation = node->incarnation,
-                                   .oldest_number = node->journal.oldest_number,
-                                   .node = node->self};
+                                   .cluster = worker->config->cluster->id,
+                                   .incarnation = worker->node->incarnation,
+                                   .oldest_number = worker->journal.oldest_number,
+                                   .node = worker->self};
     struct producer_row *page;
     struct buffer buffer = {0};
     bool saved = false;
 
-    if (node->config.disk == NULL || introduction_phase(&node->introduction) != PHASE_INSIDE || !node_settled(node) ||
-        node->journal_damaged || node->journal_failed || atomic_load_explicit(&node->unreadable, memory_order_relaxed))
+    if (worker->config->disk == NULL || introduction_phase(&worker->node->introduction) != PHASE_INSIDE ||
+        !node_settled(worker->node) || worker->journal_damaged || worker->journal_failed ||
+        atomic_load_explicit(&worker->unreadable, memory_order_relaxed))
         return false;
-    head.from_place = node->logs[0]->durable == NULL ? 0 : node->logs[0]->durable->tail_place;
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        const struct node_log *log = node->logs[i];
+    head.from_place = worker->logs[0]->durable == NULL ? 0 : worker->logs[0]->durable->tail_place;
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        const struct node_log *log = worker->logs[i];
 
         if (log->durable != NULL && (!log_settled(log) || !lower_place(log, &head.from_place)))
             return false;
         /* Known by its blocks alone: the catalog has not agreed on it yet, as far as this node knows. */
-        if (log->id > core_commit_lsn(node->logs[0]->core))
+        if (log->id > core_commit_lsn(worker->logs[0]->core))
             return false;
         head.logs += log->durable != NULL;
     }
-    if (head.from_place == 0 || !is_whole_in_memory(node->logs[0]))
+    if (head.from_place == 0 || !is_whole_in_memory(worker->logs[0]))
         return false;
-    page = calloc(node->config.producers_max, sizeof(*page));
+    page = calloc(worker->config->producers_max, sizeof(*page));
     put(&buffer, &head, sizeof(head));
-    for (uint32_t i = 0; page != NULL && i < node->logs_count; i++) {
-        if (node->logs[i]->durable != NULL)
-            put_log(&buffer, node, node->logs[i], page);
+    for (uint32_t i = 0; page != NULL && i < worker->logs_count; i++) {
+        if (worker->logs[i]->durable != NULL)
+            put_log(&buffer, worker, worker->logs[i], page);
     }
     /* What stands before it in the journal, ends of others' among it, is not read again. */
-    if (page != NULL && !buffer.failed && keep_known(node)) {
+    if (page != NULL && !buffer.failed && keep_known(worker)) {
         head.size_bytes = buffer.used;
         memcpy(buffer.bytes, &head, sizeof(head));
         head.crc32c = crc32c(0, buffer.bytes + 16, buffer.used - 16);
         memcpy(buffer.bytes, &head, sizeof(head));
-        saved = node->config.disk->operations->save(node->config.disk, CHECKPOINT_NAME, buffer.bytes, buffer.used) ==
-                CAIRN_OK;
+        saved = worker->config->disk->operations->save(worker->config->disk, CHECKPOINT_NAME, buffer.bytes,
+                                                       buffer.used) == CAIRN_OK;
     }
     free(page);
     free(buffer.bytes);
     if (saved)
-        journal_shorten(&node->journal);
+        journal_shorten(&worker->journal);
     return saved;
 }
 
 bool
-checkpoint_discard(struct node *node)
+checkpoint_discard(struct worker *worker)
 {
-    struct disk *disk = node->config.disk;
+    struct disk *disk = worker->config->disk;
 
-    if (!node->checkpoint_void)
-        node->checkpoint_void = disk->operations->save(disk, CHECKPOINT_NAME, "", 0) == CAIRN_OK;
-    return node->checkpoint_void;
+    if (!worker->checkpoint_void)
+        worker->checkpoint_void = disk->operations->save(disk, CHECKPOINT_NAME, "", 0) == CAIRN_OK;
+    return worker->checkpoint_void;
 }
 
 /* What is read: *at moves on. NULL: there are not so many bytes. */
@@ -376,7 +378,7 @@ numbers_plausible(const struct checkpoint_log *head, const struct producer_row *
 
 /* false: what it says does not hold together. */
 static bool
-take_log(struct node *node, struct node_log *log, const struct checkpoint_log *head, const uint8_t *at,
+take_log(struct worker *worker, struct node_log *log, const struct checkpoint_log *head, const uint8_t *at,
          const uint8_t *end)
 {
     struct log_index *index = &log->durable->index;
@@ -418,8 +420,8 @@ take_log(struct node *node, struct node_log *log, const struct checkpoint_log *h
         core_restore_state(log->core, head->term, (uint8_t)head->voted_for);
         return head->items + head->cuts + head->content_bytes == 0;
     }
-    node->event_digest = head->digest;
-    node->event_hlc = head->hlc;
+    worker->event_digest = head->digest;
+    worker->event_hlc = head->hlc;
     if (!core_restore_checkpoint(log->core, &core, &log->sink))
         return false;
     core_restore_producers(log->core, producers, head->producers, true);
@@ -468,7 +470,7 @@ places_plausible(const struct node_log *log, uint64_t highest_number)
 
 /* Are the files that it speaks of still there, and does it save more reading than it is worth? */
 static bool
-is_usable(const struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head)
+is_usable(const struct worker *worker, const struct journal_scan *scan, const struct checkpoint_head *head)
 {
     uint64_t known = scan->count - scan->known_from, skipped_bytes;
     uint32_t index = 0;
@@ -480,12 +482,12 @@ is_usable(const struct node *node, const struct journal_scan *scan, const struct
         return false;
     /* Files are of one size, or nearly. */
     skipped_bytes = index * (scan->total_bytes / known) + (uint32_t)head->from_place;
-    return skipped_bytes >= SKIPPED_BYTES_MIN || node->config.checkpoint_always;
+    return skipped_bytes >= SKIPPED_BYTES_MIN || worker->config->checkpoint_always;
 }
 
 /* Every log in turn; the catalog, which is the first, says which there are. */
 static bool
-take_logs(struct node *node, const struct checkpoint_head *head, uint64_t highest_number)
+take_logs(struct worker *worker, const struct checkpoint_head *head, uint64_t highest_number)
 {
     const uint8_t *at = (const uint8_t *)(head + 1), *end = (const uint8_t *)head + head->size_bytes;
 
@@ -498,21 +500,22 @@ take_logs(struct node *node, const struct checkpoint_head *head, uint64_t highes
             return false;
         memcpy(&found, at, sizeof(found));
         size_bytes = log_bytes(&found, (size_t)(end - at));
-        log = node_find_log(node, found.log);
+        log = node_find_log(worker, found.log);
         if (size_bytes == 0 || log == NULL || log->durable == NULL ||
-            !take_log(node, log, &found, at + sizeof(found), at + size_bytes) || !places_plausible(log, highest_number))
+            !take_log(worker, log, &found, at + sizeof(found), at + size_bytes) ||
+            !places_plausible(log, highest_number))
             return false;
         if (log->id == CATALOG_LOG)
-            restore_catalog(node, found.lsn);
+            restore_catalog(worker->node, found.lsn);
         at += size_bytes;
     }
     return at == end;
 }
 
 struct checkpoint_head *
-checkpoint_read(const struct node *node)
+checkpoint_read(const struct worker *worker)
 {
-    struct disk *disk = node->config.disk;
+    struct disk *disk = worker->config->disk;
     struct checkpoint_head *head = NULL;
     size_t size_bytes = 0;
     void *bytes = NULL;
@@ -523,8 +526,8 @@ checkpoint_read(const struct node *node)
     if (size_bytes < sizeof(*head) || memcmp(head->magic, CHECKPOINT_MAGIC, sizeof(head->magic)) != 0 ||
         head->version != CHECKPOINT_VERSION || head->size_bytes != size_bytes ||
         head->crc32c != crc32c(0, (const uint8_t *)head + 16, size_bytes - 16) ||
-        head->cluster != node->config.cluster->id || head->node != node->self ||
-        head->incarnation >= node->incarnation) {
+        head->cluster != worker->config->cluster->id || head->node != worker->self ||
+        head->incarnation >= worker->node->incarnation) {
         free(bytes);
         return NULL;
     }
@@ -538,20 +541,20 @@ checkpoint_file(const struct checkpoint_head *head)
 }
 
 enum cairn_error
-checkpoint_load(struct node *node, const struct journal_scan *scan, const struct checkpoint_head *head,
+checkpoint_load(struct worker *worker, const struct journal_scan *scan, const struct checkpoint_head *head,
                 uint64_t *from_place, char *detail, size_t detail_bytes)
 {
     *from_place = 0;
-    if (head == NULL || scan->count == scan->known_from || !is_usable(node, scan, head))
+    if (head == NULL || scan->count == scan->known_from || !is_usable(worker, scan, head))
         return CAIRN_OK;
     *from_place = head->from_place;
-    if (!node->config.checkpoint_always)
-        fprintf(stderr, "cairn: node %s goes on from its checkpoint\n", node->name);
-    if (take_logs(node, head, scan->highest_number))
+    if (!worker->config->checkpoint_always)
+        fprintf(stderr, "cairn: node %s goes on from its checkpoint\n", worker->node->name);
+    if (take_logs(worker, head, scan->highest_number))
         return CAIRN_OK;
     snprintf(detail, detail_bytes,
              "node %s: its checkpoint does not fit its cluster file or its journal (remove the file "
              "'checkpoint' from its directory: it then reads all of its journal)",
-             node->name);
+             worker->node->name);
     return CAIRN_CORRUPT;
 }

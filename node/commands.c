@@ -21,7 +21,7 @@ names_of(const struct node *node, cairn_node_set set)
 {
     json_t *names = json_array();
 
-    for (uint8_t i = 0; i < node->nodes; i++) {
+    for (uint8_t i = 0; i < node->workers[0]->nodes; i++) {
         if (set & ((cairn_node_set)1 << i))
             json_array_append_new(names, json_string(node->config.cluster->names[i]));
     }
@@ -31,7 +31,7 @@ names_of(const struct node *node, cairn_node_set set)
 static json_t *
 node_name_or_null(const struct node *node, uint8_t index)
 {
-    return index < node->nodes ? json_string(node->config.cluster->names[index]) : json_null();
+    return index < node->workers[0]->nodes ? json_string(node->config.cluster->names[index]) : json_null();
 }
 
 /* May this node be restarted now? The others that are well must be a majority of the log's voters, for it to go on
@@ -63,12 +63,13 @@ status_row(struct node *node, const struct node_log_view *view, cairn_node_set w
         (json_int_t)view->commit_lsn, "last_lsn", (json_int_t)view->last_lsn, "first_lsn", (json_int_t)view->first_lsn,
         "branch_entries", (json_int_t)view->branch_entries, "digest", digest, "appended",
         (json_int_t)view->counters.appended, "refused", (json_int_t)view->counters.refused, "hears",
-        names_of(node, node->hears), "voters", names_of(node, view->voters), "learners", names_of(node, view->learners),
-        "durability", cairn_durability_name(view->durability), "held_lsn", (json_int_t)view->held_lsn, "lacks_lsn",
-        (json_int_t)view->lacks_lsn, "disk_failed", view->disk_failed, "when_cut", view->falls_to_cp ? "cp" : "deny",
-        "retain_bytes", (json_int_t)view->retain_bytes, "retain_age_ms", (json_int_t)(view->retain_age_ns / 1000000),
-        "trim_before", (json_int_t)view->trim_before_lsn, "slow", names_of(node, node->slow.peers), "worker_hung",
-        atomic_load_explicit(&node->worker_hung, memory_order_relaxed), "merge_entries",
+        names_of(node, node->workers[0]->hears), "voters", names_of(node, view->voters), "learners",
+        names_of(node, view->learners), "durability", cairn_durability_name(view->durability), "held_lsn",
+        (json_int_t)view->held_lsn, "lacks_lsn", (json_int_t)view->lacks_lsn, "disk_failed", view->disk_failed,
+        "when_cut", view->falls_to_cp ? "cp" : "deny", "retain_bytes", (json_int_t)view->retain_bytes, "retain_age_ms",
+        (json_int_t)(view->retain_age_ns / 1000000), "trim_before", (json_int_t)view->trim_before_lsn, "slow",
+        names_of(node, node->workers[0]->slow.peers), "worker_hung",
+        atomic_load_explicit(&node->workers[0]->hung, memory_order_relaxed), "merge_entries",
         (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000), "appended_bytes",
         (json_int_t)view->counters.appended_bytes, "read", (json_int_t)view->counters.read, "safe_to_restart",
         is_safe_to_restart(node, view, well), "stopped", stops[view->stopped]);
@@ -99,7 +100,7 @@ sight_row(const struct node *node, uint8_t from, const struct sight *sight)
 {
     json_t *heard_ms = json_object(), *modes = json_object();
 
-    for (uint8_t to = 0; to < node->nodes; to++) {
+    for (uint8_t to = 0; to < node->workers[0]->nodes; to++) {
         if (to != from && sight->heard[to] != SIGHT_LONG)
             json_object_set_new(heard_ms, node->config.cluster->names[to],
                                 json_real((double)sight->heard[to] * SIGHT_UNIT_NS / 1e6));
@@ -120,8 +121,8 @@ matrix(const struct node *node)
     struct sight sights[CAIRN_NODES_MAX];
     json_t *rows = json_array();
 
-    sights_read(node, sights, NULL);
-    for (uint8_t from = 0; from < node->nodes; from++) {
+    sights_read(node->workers[0], sights, NULL);
+    for (uint8_t from = 0; from < node->workers[0]->nodes; from++) {
         if (sights[from].told_ns != 0)
             json_array_append_new(rows, sight_row(node, from, &sights[from]));
     }
@@ -162,9 +163,10 @@ add_health(const struct node *node, const struct wire_health *health, const stru
 {
     char why[96];
 
-    health_why(node, patience, why, sizeof(why));
+    health_why(node->workers[0], patience, why, sizeof(why));
     json_object_set_new(row, "timeout_ms", json_real((double)patience->wait_ns / 1e6));
-    json_object_set_new(row, "agreed_timeout_ms", json_real((double)node->detector.config.timeout_ns / 1e6));
+    json_object_set_new(row, "agreed_timeout_ms",
+                        json_real((double)node->workers[0]->detector.config.timeout_ns / 1e6));
     json_object_set_new(row, "timeout_why", json_string(why));
     json_object_set_new(row, "trouble", json_string(health_text(health->ailments)));
     json_object_set_new(row, "write_us", json_integer(health->write_us));
@@ -198,7 +200,7 @@ status(struct node *node, const json_t *request)
     struct detector_patience patience;
     struct standing_view standing;
 
-    sights_read(node, sights, &patience);
+    sights_read(node->workers[0], sights, &patience);
     introduction_show(node, &standing);
     if (introduction_phase(&node->introduction) == PHASE_OUTSIDE)
         json_array_append_new(rows, row_outside(node, &standing));
@@ -211,8 +213,8 @@ status(struct node *node, const json_t *request)
             json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
         json_array_append_new(rows, row);
     }
-    return json_pack("{s:b,s:o,s:o,s:o,s:o}", "ok", 1, "rows", rows, "reach", names_of(node, node->reach), "matrix",
-                     matrix(node), "standing", standing_row(node));
+    return json_pack("{s:b,s:o,s:o,s:o,s:o}", "ok", 1, "rows", rows, "reach", names_of(node, node->workers[0]->reach),
+                     "matrix", matrix(node), "standing", standing_row(node));
 }
 
 static json_t *
@@ -403,7 +405,7 @@ cluster(const struct node *node)
     answer = json_pack("{s:b,s:o,s:o,s:o,s:s,s:s,s:s}", "ok", 1, "cluster", id_or_null(&view.cluster), "rows", rows,
                        "seats", seats_of(&view.agreed), "durability", cairn_durability_name(view.agreed.durability),
                        "fingerprint", fingerprint, "detail", text);
-    json_object_set_new(answer, "reach", names_of(node, node->reach));
+    json_object_set_new(answer, "reach", names_of(node, node->workers[0]->reach));
     json_object_set_new(answer, "agreed_lsn", json_integer((json_int_t)view.agreed.lsn));
     json_object_set_new(answer, "kept_lsn", json_integer((json_int_t)node->introduction.kept_agreed_lsn));
     json_object_set_new(answer, "heartbeat_us", json_integer((json_int_t)(now->heartbeat_ns / 1000)));
@@ -461,7 +463,7 @@ bootstrap(struct node *node)
     if (state == FOUNDING_NONE) {
         bool drawn = identity_draw(&founding->cluster);
 
-        for (uint8_t i = 0; i < node->nodes; i++)
+        for (uint8_t i = 0; i < node->workers[0]->nodes; i++)
             drawn &= identity_draw(&founding->members[i]);
         if (!drawn)
             return failure("io", "the kernel has no random bits for a new cluster");
@@ -514,7 +516,7 @@ give_up(struct node *node, cairn_node_set given_up)
         return json_pack("{s:b,s:s}", "ok", 1, "state", "done");
     }
     if (state == RESCUE_NONE) {
-        for (uint8_t i = 0; i < node->nodes; i++) {
+        for (uint8_t i = 0; i < node->workers[0]->nodes; i++) {
             if (!identity_draw(&drawn[i]))
                 return failure("io", "the kernel has no random bits");
         }

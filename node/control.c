@@ -32,7 +32,7 @@ collect_events(struct node *node)
     struct control *control = node->control;
     struct node_event event;
 
-    while (rte_ring_sc_dequeue_elem(node->events, &event, sizeof(event)) == 0)
+    while (rte_ring_sc_dequeue_elem(node->workers[0]->events, &event, sizeof(event)) == 0)
         keep_event(control, &event);
 }
 
@@ -64,9 +64,9 @@ maintain_ports(struct node *node, uint64_t now_ns)
     if (now_ns - control->maintained_ns < MAINTAIN_NS)
         return;
     control->maintained_ns = now_ns;
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < node->workers[0]->nodes; peer++) {
         if (peer != node->self && node->config.cluster->transport == TRANSPORT_MEMIF)
-            port_maintain(&node->ports[peer]);
+            port_maintain(&node->workers[0]->ports[peer]);
     }
 }
 
@@ -84,12 +84,12 @@ node_control_step(struct node *node, uint64_t now_ns)
         return;
     /* In virtual time nobody waits for a page. */
     if (!node->config.stepped)
-        control->touching = segment_pool_touch(&node->segments);
+        control->touching = segment_pool_touch(&node->workers[0]->segments);
     if (node->config.disk != NULL)
-        journal_maintain(&node->journal);
-    if (atomic_load_explicit(&node->unreadable, memory_order_relaxed))
-        checkpoint_discard(node);
-    scrub_step(node, now_ns);
+        journal_maintain(&node->workers[0]->journal);
+    if (atomic_load_explicit(&node->workers[0]->unreadable, memory_order_relaxed))
+        checkpoint_discard(node->workers[0]);
+    scrub_step(node->workers[0], now_ns);
     follow_catalog(node);
     pthread_mutex_lock(&control->lock);
     collect_events(node);
@@ -104,7 +104,8 @@ control_run(void *argument)
     struct control *control = node->control;
 
     while (!atomic_load_explicit(&control->stop, memory_order_relaxed)) {
-        int tick_ms = atomic_load_explicit(&node->resting, memory_order_relaxed) ? RESTING_TICK_MS : TICK_MS;
+        int tick_ms = atomic_load_explicit(&node->workers[0]->resting, memory_order_relaxed) ? RESTING_TICK_MS
+                                                                                             : TICK_MS;
 
         if (control->touching)
             tick_ms = 0;
@@ -113,7 +114,7 @@ control_run(void *argument)
         else
             usleep((unsigned)tick_ms * 1000);
         node_control_step(node, node_now_ns(node));
-        watch_worker(node, node_now_ns(node));
+        watch_worker(node->workers[0], node_now_ns(node));
     }
     return NULL;
 }

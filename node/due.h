@@ -4,9 +4,9 @@
 
 #include "state.h"
 
-void node_activate(struct node *node, struct node_log *log);
-void node_touch(struct node *node, struct node_log *log);
+void node_activate(struct worker *worker, struct node_log *log);
+void node_touch(struct worker *worker, struct node_log *log);
 /* It has rested: heartbeats come at their own rate again. */
-void node_wake_up(struct node *node, uint64_t now_ns);
+void node_wake_up(struct worker *worker, uint64_t now_ns);
 
 #endif

@@ -33,7 +33,7 @@
 #define MOVED_BYTES_TIGHT (64u << 10)
 
 bool
-durable_init(const struct node *node, struct node_log *log)
+durable_init(const struct worker *worker, struct node_log *log)
 {
     struct durable *durable = calloc(1, sizeof(*durable));
 
@@ -46,7 +46,7 @@ durable_init(const struct node *node, struct node_log *log)
     for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++)
         durable->branches[i].cursor.position = 1;
     /* What is lost of the journal already may have been of this log. */
-    durable->doubtful = durable->state_doubtful = node->restoring && node->journal_damaged;
+    durable->doubtful = durable->state_doubtful = worker->restoring && worker->journal_damaged;
     return true;
 }
 
@@ -83,16 +83,16 @@ has_unwritten(const struct node_log *log)
 }
 
 static void
-list(struct node *node, struct node_log *log)
+list(struct worker *worker, struct node_log *log)
 {
-    if (log->durable->listed || node->restoring)
+    if (log->durable->listed || worker->restoring)
         return;
     log->durable->listed = true;
-    node->unwritten[node->unwritten_count++] = log;
+    worker->unwritten[worker->unwritten_count++] = log;
 }
 
 void
-durable_want(struct node *node, struct node_log *log)
+durable_want(struct worker *worker, struct node_log *log)
 {
     if (log->durable == NULL)
         return;
@@ -102,16 +102,16 @@ durable_want(struct node *node, struct node_log *log)
         log->durable->trim_due = true;
     }
     if (has_unwritten(log))
-        list(node, log);
+        list(worker, log);
 }
 
 void
-durable_state(struct node *node, struct node_log *log)
+durable_state(struct worker *worker, struct node_log *log)
 {
-    if (log->durable == NULL || node->restoring)
+    if (log->durable == NULL || worker->restoring)
         return;
     log->durable->state_wanted++;
-    list(node, log);
+    list(worker, log);
 }
 
 /* true: the message leaves later. The network may lose one that finds no place. */
@@ -128,7 +128,7 @@ durable_park(struct node_log *log, const struct message *message)
 }
 
 void
-durable_truncated(struct node *node, struct node_log *log, uint64_t from_lsn)
+durable_truncated(struct worker *worker, struct node_log *log, uint64_t from_lsn)
 {
     struct durable *durable = log->durable;
 
@@ -141,12 +141,12 @@ durable_truncated(struct node *node, struct node_log *log, uint64_t from_lsn)
     if (durable->held_lsn >= from_lsn)
         durable->held_lsn = from_lsn - 1;
     /* What is under way there is not what will stand there. */
-    if (!node->restoring)
-        journal_clamp(&node->journal, log, from_lsn - 1);
+    if (!worker->restoring)
+        journal_clamp(&worker->journal, log, from_lsn - 1);
 }
 
 void
-durable_rebased(struct node *node, struct node_log *log, uint64_t lsn)
+durable_rebased(struct worker *worker, struct node_log *log, uint64_t lsn)
 {
     struct durable *durable = log->durable;
 
@@ -157,15 +157,15 @@ durable_rebased(struct node *node, struct node_log *log, uint64_t lsn)
     durable->trunk = (struct cursor){.position = lsn + 1};
     durable->held_lsn = lsn;
     durable->rewritten_lsn = UINT64_MAX;
-    if (node->restoring)
+    if (worker->restoring)
         return;
     durable->base_due = true;
-    journal_clamp(&node->journal, log, lsn);
-    list(node, log);
+    journal_clamp(&worker->journal, log, lsn);
+    list(worker, log);
 }
 
 void
-durable_branch_trimmed(struct node *node, struct node_log *log, uint8_t origin, uint64_t place)
+durable_branch_trimmed(struct worker *worker, struct node_log *log, uint8_t origin, uint64_t place)
 {
     struct durable *durable = log->durable;
 
@@ -176,7 +176,7 @@ durable_branch_trimmed(struct node *node, struct node_log *log, uint8_t origin, 
     if (origin != log->self || durable->held_branch >= place)
         return;
     durable->held_branch = place;
-    pending_held(node, log);
+    pending_held(worker, log);
 }
 
 /* written_lsn: up to where the trunk stands in the journal with this block. What is committed behind that is not said:
@@ -218,21 +218,21 @@ note_place(struct node_log *log, const struct journal_block *block, uint64_t pla
 
 /* For which there is room: whoever has more to do for a block than to put it looks for that first. */
 static void
-put(struct node *node, struct node_log *log, const struct journal_block *block, const void *body, size_t body_bytes,
+put(struct worker *worker, struct node_log *log, const struct journal_block *block, const void *body, size_t body_bytes,
     struct journal_item item)
 {
     uint64_t place;
 
     item.owner = log;
-    place = journal_put(&node->journal, block, body, body_bytes, &item);
-    node->ends.meant_place = place + sizeof(*block) + body_bytes;
+    place = journal_put(&worker->journal, block, body, body_bytes, &item);
+    worker->ends.meant_place = place + sizeof(*block) + body_bytes;
     note_place(log, block, place);
-    if (block->type == JOURNAL_ENTRIES || (block->type == JOURNAL_BRANCH && block->block.origin == node->self))
-        unclaim(node, log, sizeof(*block) + body_bytes);
+    if (block->type == JOURNAL_ENTRIES || (block->type == JOURNAL_BRANCH && block->block.origin == worker->self))
+        unclaim(worker, log, sizeof(*block) + body_bytes);
 }
 
 static bool
-write_state(struct node *node, struct node_log *log)
+write_state(struct worker *worker, struct node_log *log)
 {
     struct durable *durable = log->durable;
     struct journal_block block = block_for(log, JOURNAL_STATE, written_lsn(log));
@@ -241,16 +241,16 @@ write_state(struct node *node, struct node_log *log)
         return true;
     block.block.term = core_term(log->core);
     block.block.origin = core_voted_for(log->core);
-    if (!journal_has_room(&node->journal, 0))
+    if (!journal_has_room(&worker->journal, 0))
         return false;
-    put(node, log, &block, NULL, 0, (struct journal_item){.state = durable->state_wanted});
+    put(worker, log, &block, NULL, 0, (struct journal_item){.state = durable->state_wanted});
     durable->state_written = durable->state_wanted;
     durable->tail_due = true;
     return true;
 }
 
 static bool
-write_base(struct node *node, struct node_log *log)
+write_base(struct worker *worker, struct node_log *log)
 {
     struct journal_block block = block_for(log, log->durable->base_due ? JOURNAL_BASE : JOURNAL_TRIM, written_lsn(log));
     struct core_base base;
@@ -259,7 +259,7 @@ write_base(struct node *node, struct node_log *log)
     if (!log->durable->base_due && !log->durable->trim_due)
         return true;
     /* Asked again at each turn until there is room: only then it is worth looking at all producers. */
-    if (!journal_has_room(&node->journal, sizeof(body)))
+    if (!journal_has_room(&worker->journal, sizeof(body)))
         return false;
     core_base(log->core, &base);
     /* What was given up says nothing; what came since is written behind. */
@@ -279,7 +279,7 @@ write_base(struct node *node, struct node_log *log)
         body.marks[i].incarnation = base.marks[i].incarnation;
         body.marks[i].origin = base.marks[i].origin;
     }
-    put(node, log, &block, &body, sizeof(body), (struct journal_item){.lsn = base.lsn});
+    put(worker, log, &block, &body, sizeof(body), (struct journal_item){.lsn = base.lsn});
     log->durable->base_due = log->durable->trim_due = false;
     log->durable->tail_due = true;
     log->durable->producers_due = true;
@@ -289,22 +289,22 @@ write_base(struct node *node, struct node_log *log)
 
 /* A base says nothing of the producers of what is gone: this does, by rising id. */
 static bool
-write_producers(struct node *node, struct node_log *log)
+write_producers(struct worker *worker, struct node_log *log)
 {
     struct durable *durable = log->durable;
-    struct producer_row *page = node->producer_rows + node->config.producers_max;
+    struct producer_row *page = worker->producer_rows + worker->config->producers_max;
 
     while (durable->producers_due) {
         struct journal_block block = block_for(log, JOURNAL_PRODUCERS, written_lsn(log));
         bool last;
 
-        if (!journal_has_room(&node->journal, JOURNAL_ROWS * sizeof(*page)))
+        if (!journal_has_room(&worker->journal, JOURNAL_ROWS * sizeof(*page)))
             return false;
-        block.block.count = core_producers(log->core, durable->producers_after_id, node->producer_rows, page,
+        block.block.count = core_producers(log->core, durable->producers_after_id, worker->producer_rows, page,
                                            JOURNAL_ROWS, &last);
         block.block.first_lsn = durable->producers_after_id;
         block.block.first_seq = last && !core_producers_partial(log->core);
-        put(node, log, &block, page, block.block.count * sizeof(*page), (struct journal_item){0});
+        put(worker, log, &block, page, block.block.count * sizeof(*page), (struct journal_item){0});
         durable->producers_due = !last;
         if (last)
             durable->producers_missing = core_producers_partial(log->core);
@@ -316,46 +316,46 @@ write_producers(struct node *node, struct node_log *log)
 
 /* Was any of these appended here and acknowledged before others held it? */
 static bool
-maybe_acked(const struct node *node, const struct node_log *log, const struct stretch *stretch)
+maybe_acked(const struct worker *worker, const struct node_log *log, const struct stretch *stretch)
 {
-    return stretch->block->origin == node->self && core_acked_alone(log->core, stretch->first, stretch->count);
+    return stretch->block->origin == worker->self && core_acked_alone(log->core, stretch->first, stretch->count);
 }
 
 /* What was let in has its place in the journal: durable_claim_some(). What is kept on branches besides, of the own trunk or of
  * others, has none: it takes no more than a follower may, and waits where there is no space, so that states, the catalog and
  * trims go on. What is gathered has been measured before. */
 static bool
-has_place(const struct node *node, const struct node_log *log, const struct stretch *stretch, bool let_in)
+has_place(const struct worker *worker, const struct node_log *log, const struct stretch *stretch, bool let_in)
 {
     enum journal_use use = stretch->block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER;
 
-    return node->gathering || (let_in && log->durable->claimed_bytes >= stretch->size_bytes) ||
-           durable_space(node, log, stretch->size_bytes, use) == SPACE_YES;
+    return worker->gathering || (let_in && log->durable->claimed_bytes >= stretch->size_bytes) ||
+           durable_space(worker, log, stretch->size_bytes, use) == SPACE_YES;
 }
 
 /* The trunk's records from the cursor on, a block at a time. false: no room. */
 static bool
-write_trunk(struct node *node, struct node_log *log)
+write_trunk(struct worker *worker, struct node_log *log)
 {
     const struct store *store = &log->trunk;
     struct cursor *cursor = &log->durable->trunk;
     struct stretch stretch;
 
     while (cursor->position <= store->last) {
-        uint32_t room = journal_room(&node->journal);
+        uint32_t room = journal_room(&worker->journal);
         struct journal_block block;
         uint64_t last;
 
         if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, room, &stretch))
             return true;
-        if (!has_place(node, log, &stretch, true) || !journal_has_room(&node->journal, stretch.size_bytes))
+        if (!has_place(worker, log, &stretch, true) || !journal_has_room(&worker->journal, stretch.size_bytes))
             return false;
         last = stretch.first + stretch.count - 1;
         block = block_for(log, JOURNAL_ENTRIES, last);
         block.block = block_part(&stretch);
         block.block.prev = core_term_at(log->core, stretch.first - 1);
-        block.flags |= maybe_acked(node, log, &stretch) ? JOURNAL_ACKED : 0;
-        put(node, log, &block, stretch.records, stretch.size_bytes, (struct journal_item){.lsn = last});
+        block.flags |= maybe_acked(worker, log, &stretch) ? JOURNAL_ACKED : 0;
+        put(worker, log, &block, stretch.records, stretch.size_bytes, (struct journal_item){.lsn = last});
         store_advance(cursor, &stretch);
         log->durable->tail_due = true;
     }
@@ -374,25 +374,25 @@ prev_place(const struct stretch *stretch, bool nothing_before)
 
 /* The same of a branch. */
 static bool
-write_branch(struct node *node, struct node_log *log, uint8_t origin)
+write_branch(struct worker *worker, struct node_log *log, uint8_t origin)
 {
     const struct store *store = &log->branches[origin].store;
     struct cursor *cursor = &log->durable->branches[origin].cursor;
-    bool *skipped = &log->durable->branches[origin].skipped, own = origin == node->self;
+    bool *skipped = &log->durable->branches[origin].skipped, own = origin == worker->self;
     struct stretch stretch;
 
     while (cursor->position <= store->last) {
         struct journal_block block;
 
-        if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, journal_room(&node->journal), &stretch))
+        if (!store_look(store, cursor, UINT64_MAX, UINT32_MAX, journal_room(&worker->journal), &stretch))
             return true;
-        if (!has_place(node, log, &stretch, own) || !journal_has_room(&node->journal, stretch.size_bytes))
+        if (!has_place(worker, log, &stretch, own) || !journal_has_room(&worker->journal, stretch.size_bytes))
             return false;
         block = block_for(log, JOURNAL_BRANCH, written_lsn(log));
         block.block = block_part(&stretch);
         block.block.prev = prev_place(&stretch, *skipped && !own);
         *skipped = false;
-        put(node, log, &block, stretch.records, stretch.size_bytes,
+        put(worker, log, &block, stretch.records, stretch.size_bytes,
             (struct journal_item){.branch = own ? stretch.first + stretch.count - 1 : 0});
         store_advance(cursor, &stretch);
         log->durable->tail_due = true;
@@ -401,10 +401,10 @@ write_branch(struct node *node, struct node_log *log, uint8_t origin)
 }
 
 static bool
-write_branches(struct node *node, struct node_log *log, cairn_node_set origins)
+write_branches(struct worker *worker, struct node_log *log, cairn_node_set origins)
 {
     for (cairn_node_set left = origins; left != 0; left &= left - 1) {
-        if (!write_branch(node, log, (uint8_t)__builtin_ctz(left)))
+        if (!write_branch(worker, log, (uint8_t)__builtin_ctz(left)))
             return false;
     }
     return true;
@@ -412,24 +412,24 @@ write_branches(struct node *node, struct node_log *log, cairn_node_set origins)
 
 /* Branches before the trunk: what was kept on the own one may be written over here. */
 static bool
-write_with(struct node *node, struct node_log *log, cairn_node_set branches)
+write_with(struct worker *worker, struct node_log *log, cairn_node_set branches)
 {
-    return write_state(node, log) && write_base(node, log) && write_producers(node, log) &&
-           write_branches(node, log, branches) && write_trunk(node, log);
+    return write_state(worker, log) && write_base(worker, log) && write_producers(worker, log) &&
+           write_branches(worker, log, branches) && write_trunk(worker, log);
 }
 
 /* Copies of others' branches come last: the trunk does not wait for their space. */
 static bool
-write_log(struct node *node, struct node_log *log)
+write_log(struct worker *worker, struct node_log *log)
 {
     cairn_node_set own = (cairn_node_set)1 << log->self;
 
-    return write_with(node, log, own) && write_branches(node, log, written_branches(log) & ~own);
+    return write_with(worker, log, own) && write_branches(worker, log, written_branches(log) & ~own);
 }
 
 /* Where the trunk ends so far in the journal, and the state. */
 static bool
-write_tail(struct node *node, struct node_log *log)
+write_tail(struct worker *worker, struct node_log *log)
 {
     struct journal_block block = block_for(log, JOURNAL_TAIL, written_lsn(log));
     uint64_t last_lsn, last_term;
@@ -443,80 +443,80 @@ write_tail(struct node *node, struct node_log *log)
     block.block.prev = last_term;
     block.block.term = core_term(log->core);
     block.block.origin = core_voted_for(log->core);
-    if (!journal_has_room(&node->journal, 0))
+    if (!journal_has_room(&worker->journal, 0))
         return false;
-    put(node, log, &block, NULL, 0, (struct journal_item){0});
+    put(worker, log, &block, NULL, 0, (struct journal_item){0});
     return true;
 }
 
 bool
-durable_gather(struct node *node, struct node_log *log, cairn_node_set branches)
+durable_gather(struct worker *worker, struct node_log *log, cairn_node_set branches)
 {
-    return write_with(node, log, branches) && write_tail(node, log);
+    return write_with(worker, log, branches) && write_tail(worker, log);
 }
 
 /* Each file has a tail of every log that is written to in it, so that older ones are not needed for that. */
 static void
-write_tail_once(struct node *node, struct node_log *log)
+write_tail_once(struct worker *worker, struct node_log *log)
 {
-    if (log->durable->tail_place >> 32 != node->journal.file.number)
-        write_tail(node, log);
+    if (log->durable->tail_place >> 32 != worker->journal.file.number)
+        write_tail(worker, log);
 }
 
 void
-durable_write(struct node *node, uint64_t now_ns)
+durable_write(struct worker *worker, uint64_t now_ns)
 {
     uint32_t kept = 0;
 
-    if (node->config.disk == NULL || node->journal_failed)
+    if (worker->config->disk == NULL || worker->journal_failed)
         return;
-    for (uint32_t i = 0; i < node->unwritten_count; i++) {
-        struct node_log *log = node->unwritten[i];
+    for (uint32_t i = 0; i < worker->unwritten_count; i++) {
+        struct node_log *log = worker->unwritten[i];
 
-        if (write_log(node, log)) {
-            write_tail_once(node, log);
-            unclaim(node, log, UINT64_MAX);
+        if (write_log(worker, log)) {
+            write_tail_once(worker, log);
+            unclaim(worker, log, UINT64_MAX);
             log->durable->listed = false;
         } else
-            node->unwritten[kept++] = log;
+            worker->unwritten[kept++] = log;
     }
-    node->unwritten_count = kept;
+    worker->unwritten_count = kept;
     /* Who leads is to know at once, not with the next heartbeat: it lets nothing in that is not held. */
-    if (journal_is_short(&node->journal) != node->journal_short) {
-        node->journal_short = !node->journal_short;
-        node->reviewed_ns = 0;
-        node->heartbeat_ns = now_ns;
+    if (journal_is_short(&worker->journal) != worker->journal_short) {
+        worker->journal_short = !worker->journal_short;
+        worker->reviewed_ns = 0;
+        worker->heartbeat_ns = now_ns;
     }
-    journal_submit(&node->journal, detector_awake_ns(&node->detector, now_ns));
+    journal_submit(&worker->journal, detector_awake_ns(&worker->detector, now_ns));
 }
 
 void
-durable_tail(struct node *node, struct node_log *log, uint64_t now_ns)
+durable_tail(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     struct durable *durable = log->durable;
 
-    if (durable == NULL || !durable->tail_due || node->journal_failed || now_ns - durable->tail_ns < TAIL_AFTER_NS ||
+    if (durable == NULL || !durable->tail_due || worker->journal_failed || now_ns - durable->tail_ns < TAIL_AFTER_NS ||
         has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core) ||
         durable->state_held != durable->state_wanted)
         return;
-    if (!write_tail(node, log))
+    if (!write_tail(worker, log))
         return;
     durable->tail_due = false;
     durable->tail_ns = now_ns;
 }
 
 static void
-unpark(struct node *node, struct node_log *log)
+unpark(struct worker *worker, struct node_log *log)
 {
     struct durable *durable = log->durable;
 
     for (uint32_t i = 0; i < durable->parked_count; i++)
-        send_message(node, log, &durable->parked[i]);
+        send_message(worker, log, &durable->parked[i]);
     durable->parked_count = 0;
 }
 
 static void
-item_held(struct node *node, const struct journal_item *item, uint64_t now_ns)
+item_held(struct worker *worker, const struct journal_item *item, uint64_t now_ns)
 {
     struct node_log *log = item->owner;
     struct durable *durable = log->durable;
@@ -524,7 +524,7 @@ item_held(struct node *node, const struct journal_item *item, uint64_t now_ns)
     if (item->state > durable->state_held) {
         durable->state_held = item->state;
         if (durable->state_held == durable->state_wanted) {
-            unpark(node, log);
+            unpark(worker, log);
             core_state_held(log->core, now_ns, &log->sink);
         }
     }
@@ -536,36 +536,36 @@ item_held(struct node *node, const struct journal_item *item, uint64_t now_ns)
         durable->held_lsn = item->lsn;
         core_held(log->core, item->lsn, now_ns, &log->sink);
     }
-    pending_held(node, log);
-    node_touch(node, log);
-    if (node_has_unsent(node, log))
-        node_activate(node, log);
+    pending_held(worker, log);
+    node_touch(worker, log);
+    if (node_has_unsent(worker, log))
+        node_activate(worker, log);
 }
 
 static void
-journal_fails(struct node *node, uint64_t now_ns)
+journal_fails(struct worker *worker, uint64_t now_ns)
 {
-    node->journal_failed = true;
-    node_event(node, EVENT_DISK_FAILED, NULL, node->self, 0, 0,
+    worker->journal_failed = true;
+    node_event(worker, EVENT_DISK_FAILED, NULL, worker->self, 0, 0,
                "a write of the journal failed: %s; this node leads and acknowledges nothing durable until it is "
                "started anew",
-               strerror(-node->journal.failure));
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        struct node_log *log = node->logs[i];
+               strerror(-worker->journal.failure));
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        struct node_log *log = worker->logs[i];
 
         if (log->durable == NULL)
             continue;
         core_fail(log->core, now_ns, &log->sink);
-        pending_fail(node, log);
+        pending_fail(worker, log);
         log->durable->parked_count = 0;
-        node_touch(node, log);
+        node_touch(worker, log);
     }
 }
 
 uint32_t
-durable_poll(struct node *node, uint64_t now_ns)
+durable_poll(struct worker *worker, uint64_t now_ns)
 {
-    struct disk *disk = node->config.disk;
+    struct disk *disk = worker->config->disk;
     struct disk_done done[DONE_PER_POLL];
     const struct journal_write *write;
     uint32_t count;
@@ -575,43 +575,43 @@ durable_poll(struct node *node, uint64_t now_ns)
     count = disk->operations->poll(disk, done, DONE_PER_POLL);
     for (uint32_t i = 0; i < count; i++) {
         if (done[i].token >= EXCERPT_TOKEN && done[i].token < EXCERPT_TOKEN + EXCERPTS_MAX)
-            excerpt_done(node, &done[i]);
+            excerpt_done(worker, &done[i]);
         else
-            health_wrote(node, journal_done(&node->journal, &done[i]), now_ns);
+            health_wrote(worker, journal_done(&worker->journal, &done[i]), now_ns);
     }
-    while ((write = journal_take(&node->journal)) != NULL) {
+    while ((write = journal_take(&worker->journal)) != NULL) {
         for (uint32_t i = 0; i < write->items_count; i++)
-            item_held(node, &write->items[i], now_ns);
+            item_held(worker, &write->items[i], now_ns);
     }
-    if (node->journal.failed && !node->journal_failed)
-        journal_fails(node, now_ns);
+    if (worker->journal.failed && !worker->journal_failed)
+        journal_fails(worker, now_ns);
     return count;
 }
 
 bool
-durable_settle(struct node *node, uint64_t now_ns)
+durable_settle(struct worker *worker, uint64_t now_ns)
 {
-    durable_poll(node, now_ns);
-    for (uint32_t i = 0; i < node->logs_count; i++)
-        durable_want(node, node->logs[i]);
-    durable_write(node, now_ns);
-    if (node->unwritten_count > 0 || journal_busy(&node->journal))
+    durable_poll(worker, now_ns);
+    for (uint32_t i = 0; i < worker->logs_count; i++)
+        durable_want(worker, worker->logs[i]);
+    durable_write(worker, now_ns);
+    if (worker->unwritten_count > 0 || journal_busy(&worker->journal))
         return false;
-    if (node->ends_written)
+    if (worker->ends_written)
         return true;
     /* The catalog's comes last of all: reading begins there. */
-    for (uint32_t i = node->logs_count; i-- > 0;) {
-        struct durable *durable = node->logs[i]->durable;
+    for (uint32_t i = worker->logs_count; i-- > 0;) {
+        struct durable *durable = worker->logs[i]->durable;
 
         if (durable == NULL || (i > 0 && !durable->tail_due))
             continue;
-        if (!write_tail(node, node->logs[i]))
+        if (!write_tail(worker, worker->logs[i]))
             return false;
         durable->tail_due = false;
     }
-    node->ends_written = true;
-    journal_submit(&node->journal, detector_awake_ns(&node->detector, now_ns));
-    return !journal_busy(&node->journal);
+    worker->ends_written = true;
+    journal_submit(&worker->journal, detector_awake_ns(&worker->detector, now_ns));
+    return !journal_busy(&worker->journal);
 }
 
 uint64_t
@@ -657,7 +657,7 @@ stays_in(const struct node_log *log, uint64_t file)
 
 /* A log that rests, or is small, is written again where the journal is now, rather than keep old files for it. */
 static void
-move_up(struct node *node, struct node_log *log)
+move_up(struct worker *worker, struct node_log *log)
 {
     struct durable *durable = log->durable;
     uint64_t bytes = moved_bytes(log);
@@ -665,41 +665,41 @@ move_up(struct node *node, struct node_log *log)
     if (has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core))
         return;
     if (bytes > 0) {
-        durable_claim_some(node, log, bytes);
+        durable_claim_some(worker, log, bytes);
         durable->rewritten_lsn = log->base_lsn;
         index_truncate(&durable->index, 0);
         durable->trunk = (struct cursor){.position = log->base_lsn + 1};
     }
     durable->trim_due = log->base_lsn > 0;
     durable->tail_place = 0;
-    list(node, log);
+    list(worker, log);
 }
 
 /* What is damaged stays where it is, as the evidence of what this node cannot know, until every log has what it lacked:
  * for a while, since the catalog may tell of further ones yet. */
 static bool
-is_mended(struct node *node)
+is_mended(struct worker *worker)
 {
-    bool whole = core_commit_lsn(node->logs[0]->core) == core_last_lsn(node->logs[0]->core) &&
-                 core_leader(node->logs[0]->core) != CAIRN_NODE_NONE;
+    bool whole = core_commit_lsn(worker->logs[0]->core) == core_last_lsn(worker->logs[0]->core) &&
+                 core_leader(worker->logs[0]->core) != CAIRN_NODE_NONE;
     uint64_t lsn, term;
 
-    for (uint32_t i = 0; i < node->logs_count && whole; i++)
-        whole = node->logs[i]->durable == NULL ||
-                (!core_recovering(node->logs[i]->core) && !core_lacks(node->logs[i]->core, &lsn, &term));
-    node->mended_reviews = whole ? node->mended_reviews + 1 : 0;
-    return node->mended_reviews > MENDED_REVIEWS;
+    for (uint32_t i = 0; i < worker->logs_count && whole; i++)
+        whole = worker->logs[i]->durable == NULL ||
+                (!core_recovering(worker->logs[i]->core) && !core_lacks(worker->logs[i]->core, &lsn, &term));
+    worker->mended_reviews = whole ? worker->mended_reviews + 1 : 0;
+    return worker->mended_reviews > MENDED_REVIEWS;
 }
 
 /* For want of space a small log is written again further on, once in each file, so that those before it may go: it would
  * be the catalog, else, that keeps the file that a trim has emptied. */
 static bool
-makes_space(const struct node *node, struct node_log *log)
+makes_space(const struct worker *worker, struct node_log *log)
 {
-    uint64_t current = node->journal.file.number, bytes = moved_bytes(log);
+    uint64_t current = worker->journal.file.number, bytes = moved_bytes(log);
 
     if (log->durable->moved_file == current || bytes > MOVED_BYTES_TIGHT ||
-        durable_space(node, log, 2 * bytes + sizeof(struct journal_base), USE_ORDER) != SPACE_YES)
+        durable_space(worker, log, 2 * bytes + sizeof(struct journal_base), USE_ORDER) != SPACE_YES)
         return false;
     log->durable->moved_file = current;
     return true;
@@ -707,73 +707,73 @@ makes_space(const struct node *node, struct node_log *log)
 
 /* What rests is moved out of files that are a few behind; where there is no space, out of every one, but only little. */
 static bool
-is_to_move(const struct node *node, struct node_log *log, uint64_t oldest)
+is_to_move(const struct worker *worker, struct node_log *log, uint64_t oldest)
 {
-    uint64_t current = node->journal.file.number;
+    uint64_t current = worker->journal.file.number;
 
     if (oldest == 0 || oldest >= current || stays_in(log, oldest))
         return false;
-    return node->journal_full ? makes_space(node, log) : oldest + MOVED_FILES < current;
+    return worker->journal_full ? makes_space(worker, log) : oldest + MOVED_FILES < current;
 }
 
 /* Which files are needed no more? */
 static void
-review_files(struct node *node)
+review_files(struct worker *worker)
 {
-    uint64_t current = node->journal.file.number, keep = current;
+    uint64_t current = worker->journal.file.number, keep = current;
 
-    if (node->beats % REVIEW_BEATS != 0 || node->journal.file.handle < 0 || node->journal_failed)
+    if (worker->beats % REVIEW_BEATS != 0 || worker->journal.file.handle < 0 || worker->journal_failed)
         return;
-    if (node->journal_damaged && !is_mended(node))
+    if (worker->journal_damaged && !is_mended(worker))
         return;
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        struct node_log *log = node->logs[i];
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        struct node_log *log = worker->logs[i];
         uint64_t oldest;
 
         if (log->durable == NULL)
             continue;
-        oldest = oldest_file(log, node->journal.durable);
+        oldest = oldest_file(log, worker->journal.durable);
         if (oldest < keep)
             keep = oldest;
-        if (is_to_move(node, log, oldest))
-            move_up(node, log);
+        if (is_to_move(worker, log, oldest))
+            move_up(worker, log);
     }
-    atomic_store_explicit(&node->journal.keep_number, keep, memory_order_release);
+    atomic_store_explicit(&worker->journal.keep_number, keep, memory_order_release);
 }
 
 /* What was cut off, or left a branch, before it was written claims nothing any more: looked for where room is short. */
 static void
-review_claims(struct node *node)
+review_claims(struct worker *worker)
 {
-    if (node->claimed_bytes == 0 || journal_space(&node->journal, node->claimed_bytes, USE_CLIENT) == SPACE_YES)
+    if (worker->claimed_bytes == 0 || journal_space(&worker->journal, worker->claimed_bytes, USE_CLIENT) == SPACE_YES)
         return;
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        struct node_log *log = node->logs[i];
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        struct node_log *log = worker->logs[i];
 
         if (log->durable != NULL && !log->durable->listed && !has_unwritten(log))
-            unclaim(node, log, UINT64_MAX);
+            unclaim(worker, log, UINT64_MAX);
     }
 }
 
 void
-durable_tick(struct node *node, uint64_t now_ns)
+durable_tick(struct worker *worker, uint64_t now_ns)
 {
     bool full;
 
-    if (node->config.disk == NULL)
+    if (worker->config->disk == NULL)
         return;
-    journal_tick(&node->journal);
-    ends_write(node, now_ns);
-    review_files(node);
-    review_claims(node);
-    full = journal_space(&node->journal, node->journal.config.write_bytes, USE_CLIENT) == SPACE_NONE;
-    if (full == node->journal_full)
+    journal_tick(&worker->journal);
+    ends_write(worker, now_ns);
+    review_files(worker);
+    review_claims(worker);
+    full = journal_space(&worker->journal, worker->journal.config.write_bytes, USE_CLIENT) == SPACE_NONE;
+    if (full == worker->journal_full)
         return;
-    node->journal_full = full;
+    worker->journal_full = full;
     if (full)
-        node_event(node, EVENT_DISK_FULL, NULL, node->self, 0, 0,
+        node_event(worker, EVENT_DISK_FULL, NULL, worker->self, 0, 0,
                    "no space for the journal's next file (%s): appends are refused until some is freed",
-                   node->journal.no_space_detail);
+                   worker->journal.no_space_detail);
     else
-        node_event(node, EVENT_DISK_SPACE, NULL, node->self, 0, 0, "there is space for the journal again");
+        node_event(worker, EVENT_DISK_SPACE, NULL, worker->self, 0, 0, "there is space for the journal again");
 }

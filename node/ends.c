@@ -14,71 +14,72 @@ is_later(const struct known_life *one, const struct known_life *other)
 
 /* Has any of them come further than was written, or is what was written in a file that may go? */
 static bool
-is_due(const struct node *node)
+is_due(const struct worker *worker)
 {
-    const struct known_life *known = node->introduction.lives.identity.known;
+    const struct known_life *known = worker->node->introduction.lives.identity.known;
     bool later = false, any = false;
 
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        later |= peer != node->self && is_later(&known[peer], &node->ends.written[peer]);
-        any |= peer != node->self && known[peer].place > 0;
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
+        later |= peer != worker->self && is_later(&known[peer], &worker->ends.written[peer]);
+        any |= peer != worker->self && known[peer].place > 0;
     }
-    return later || (any && node->ends.written_file != node->journal.file.number);
+    return later || (any && worker->ends.written_file != worker->journal.file.number);
 }
 
 /* There is room for it. */
 static void
-put(struct node *node, const struct known_life *lives)
+put(struct worker *worker, const struct known_life *lives)
 {
     struct journal_block block = {.type = JOURNAL_ENDS, .log = CATALOG_LOG};
     struct journal_end body[CAIRN_NODES_MAX] = {{{{0}}, 0, 0, 0}};
-    struct ends *ends = &node->ends;
+    struct ends *ends = &worker->ends;
 
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         const struct known_life *known = &lives[peer];
 
-        if (peer == node->self)
+        if (peer == worker->self)
             continue;
         ends->written[peer] = *known;
         body[peer] = (struct journal_end){.life = known->life.id, .place = known->place, .number = known->life.number};
     }
-    journal_put(&node->journal, &block, body, sizeof(body), &(struct journal_item){.owner = node->logs[CATALOG_LOG]});
-    ends->written_file = node->journal.file.number;
+    journal_put(&worker->journal, &block, body, sizeof(body),
+                &(struct journal_item){.owner = worker->logs[CATALOG_LOG]});
+    ends->written_file = worker->journal.file.number;
 }
 
 void
-ends_write(struct node *node, uint64_t now_ns)
+ends_write(struct worker *worker, uint64_t now_ns)
 {
-    const struct node_log *catalog = node->logs[CATALOG_LOG];
+    const struct node_log *catalog = worker->logs[CATALOG_LOG];
     size_t body_bytes = CAIRN_NODES_MAX * sizeof(struct journal_end);
 
-    if (node->config.disk == NULL || catalog->durable == NULL || node->journal_failed ||
-        now_ns - node->ends.written_ns < WRITE_EVERY_NS || !is_due(node) ||
-        !journal_has_room(&node->journal, body_bytes) ||
-        durable_space(node, catalog, body_bytes, USE_ORDER) != SPACE_YES)
+    if (worker->config->disk == NULL || catalog->durable == NULL || worker->journal_failed ||
+        now_ns - worker->ends.written_ns < WRITE_EVERY_NS || !is_due(worker) ||
+        !journal_has_room(&worker->journal, body_bytes) ||
+        durable_space(worker, catalog, body_bytes, USE_ORDER) != SPACE_YES)
         return;
-    put(node, node->introduction.lives.identity.known);
-    node->ends.written_ns = now_ns;
+    put(worker, worker->node->introduction.lives.identity.known);
+    worker->ends.written_ns = now_ns;
 }
 
 bool
-ends_write_restored(struct node *node)
+ends_write_restored(struct worker *worker)
 {
-    if (!journal_has_room(&node->journal, CAIRN_NODES_MAX * sizeof(struct journal_end)))
+    if (!journal_has_room(&worker->journal, CAIRN_NODES_MAX * sizeof(struct journal_end)))
         return false;
-    put(node, node->ends.restored);
+    put(worker, worker->ends.restored);
     return true;
 }
 
 void
-ends_restore(struct node *node, const struct journal_end *ends)
+ends_restore(struct worker *worker, const struct journal_end *ends)
 {
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         struct known_life read = {.life = {.id = ends[peer].life, .number = ends[peer].number},
                                   .place = ends[peer].place};
 
-        if (peer != node->self && is_later(&read, &node->ends.restored[peer]))
-            node->ends.restored[peer] = read;
+        if (peer != worker->self && is_later(&read, &worker->ends.restored[peer]))
+            worker->ends.restored[peer] = read;
     }
 }
 
@@ -98,7 +99,7 @@ ends_merge(const struct ends *ends, struct identity *identity)
 }
 
 uint64_t
-ends_place(const struct node *node)
+ends_place(const struct worker *worker)
 {
-    return node->journal.durable < node->ends.meant_place ? node->journal.durable : node->ends.meant_place;
+    return worker->journal.durable < worker->ends.meant_place ? worker->journal.durable : worker->ends.meant_place;
 }

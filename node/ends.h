@@ -8,7 +8,7 @@
 #include "identity.h"
 #include "journal.h"
 
-struct node;
+struct worker;
 
 struct ends {
     uint64_t written_ns;                         /* worker: when it was written last */
@@ -20,14 +20,14 @@ struct ends {
 };
 
 /* Worker, at each heartbeat: what is known of the others' ends, if that is more than was written, into the journal. */
-void ends_write(struct node *node, uint64_t now_ns);
+void ends_write(struct worker *worker, uint64_t now_ns);
 /* What was read at the start, where there is room. */
-bool ends_write_restored(struct node *node);
+bool ends_write_restored(struct worker *worker);
 /* A JOURNAL_ENDS block that is read at the start. */
-void ends_restore(struct node *node, const struct journal_end *ends);
+void ends_restore(struct worker *worker, const struct journal_end *ends);
 /* What was read, into what the node knows. */
 void ends_merge(const struct ends *ends, struct identity *identity);
 /* How far this node's own journal is, for others to know. */
-uint64_t ends_place(const struct node *node);
+uint64_t ends_place(const struct worker *worker);
 
 #endif

@@ -46,11 +46,11 @@ event_name(enum event_kind kind)
 }
 
 void
-node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from, uint8_t to,
-           const char *reason, ...)
+node_event(struct worker *worker, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
+           uint8_t to, const char *reason, ...)
 {
     struct node_event event = {
-        .t_ns = node->task.now_ns,
+        .t_ns = worker->task.now_ns,
         .kind = kind,
         .log = log == NULL ? UINT32_MAX : log->id,
         .peer = peer,
@@ -59,7 +59,7 @@ node_event(struct node *node, enum event_kind kind, const struct node_log *log, 
     };
     va_list arguments;
 
-    if (node->restoring)
+    if (worker->restoring)
         return;
     if (log != NULL)
         memcpy(event.log_name, log->name, sizeof(event.log_name));
@@ -67,5 +67,5 @@ node_event(struct node *node, enum event_kind kind, const struct node_log *log, 
     vsnprintf(event.reason, sizeof(event.reason), reason, arguments);
     va_end(arguments);
     /* A full ring loses the event, not the worker's time. */
-    rte_ring_sp_enqueue_elem(node->events, &event, sizeof(event));
+    rte_ring_sp_enqueue_elem(worker->events, &event, sizeof(event));
 }

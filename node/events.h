@@ -4,7 +4,7 @@
 
 #include "state.h"
 
-void node_event(struct node *node, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
+void node_event(struct worker *worker, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));
 
 #endif

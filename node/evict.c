@@ -61,18 +61,18 @@ oldest_file(const struct node_log *log, uint64_t durable_place)
 }
 
 void
-evict(struct node *node)
+evict(struct worker *worker)
 {
-    while (segments_free(node) < node->segments.count / FREE_SHARE + 1) {
+    while (segments_free(worker) < worker->segments.count / FREE_SHARE + 1) {
         bool any = false;
 
         /* A segment of each that has more than its share; then of whichever has one to give. */
-        for (uint32_t i = 0; i < node->logs_count; i++) {
-            if (node->logs[i]->trunk.bytes > node->config.memory_bytes / (2 * node->logs_count))
-                any |= evict_one(node->logs[i]);
+        for (uint32_t i = 0; i < worker->logs_count; i++) {
+            if (worker->logs[i]->trunk.bytes > worker->config->memory_bytes / (2 * worker->logs_count))
+                any |= evict_one(worker->logs[i]);
         }
-        for (uint32_t i = 0; i < node->logs_count && !any; i++)
-            any = evict_one(node->logs[i]);
+        for (uint32_t i = 0; i < worker->logs_count && !any; i++)
+            any = evict_one(worker->logs[i]);
         if (!any)
             return;
     }

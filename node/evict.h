@@ -5,7 +5,7 @@
 #include "state.h"
 
 /* Gives up memory of what is on disk, while there is little left. */
-void evict(struct node *node);
+void evict(struct worker *worker);
 /* Gives up the oldest segment of what is committed and held. false: nothing can go. */
 bool evict_one(struct node_log *log);
 /* The journal's file that the log needs first; 0: not known at the moment. */

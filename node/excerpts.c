@@ -24,39 +24,39 @@
 #define WAITED_FOR_NS 50000000u
 
 bool
-excerpts_init(struct node *node)
+excerpts_init(struct worker *worker)
 {
     for (uint32_t i = 0; i < EXCERPTS_MAX; i++) {
-        struct excerpt *excerpt = &node->excerpts[i];
+        struct excerpt *excerpt = &worker->excerpts[i];
 
         excerpt->bytes = aligned_alloc(DISK_SECTOR_BYTES, EXCERPT_BYTES);
-        if (excerpt->bytes == NULL || !store_init(&excerpt->store, &node->segments))
+        if (excerpt->bytes == NULL || !store_init(&excerpt->store, &worker->segments))
             return false;
     }
     return true;
 }
 
 uint32_t
-excerpts_idle(const struct node *node)
+excerpts_idle(const struct worker *worker)
 {
     uint32_t idle = 0;
 
-    for (uint32_t i = 0; node->config.disk != NULL && i < EXCERPTS_MAX; i++)
-        idle += node->excerpts[i].store.head == node->excerpts[i].store.tail;
+    for (uint32_t i = 0; worker->config->disk != NULL && i < EXCERPTS_MAX; i++)
+        idle += worker->excerpts[i].store.head == worker->excerpts[i].store.tail;
     return idle;
 }
 
 void
-excerpts_fini(struct node *node)
+excerpts_fini(struct worker *worker)
 {
     for (uint32_t i = 0; i < EXCERPTS_MAX; i++) {
-        struct excerpt *excerpt = &node->excerpts[i];
+        struct excerpt *excerpt = &worker->excerpts[i];
 
         if (excerpt->store.segments != NULL)
             store_fini(&excerpt->store);
         free(excerpt->bytes);
         if (excerpt->opened)
-            node->config.disk->operations->close(node->config.disk, &excerpt->file);
+            worker->config->disk->operations->close(worker->config->disk, &excerpt->file);
     }
 }
 
@@ -70,23 +70,23 @@ holds(const struct excerpt *excerpt, const struct node_log *log, uint64_t lsn)
 
 /* Whom it was read for has its turn first, unless that one is gone. */
 static bool
-is_waited_for(const struct node *node, const struct excerpt *excerpt)
+is_waited_for(const struct worker *worker, const struct excerpt *excerpt)
 {
-    return excerpt->ready_ns != 0 && node->task.now_ns - excerpt->ready_ns < WAITED_FOR_NS;
+    return excerpt->ready_ns != 0 && worker->task.now_ns - excerpt->ready_ns < WAITED_FOR_NS;
 }
 
 /* The one to be given up: free, or longest not looked at. NULL: all are being read, or waited for. */
 static struct excerpt *
-excerpt_place(struct node *node)
+excerpt_place(struct worker *worker)
 {
     struct excerpt *oldest = NULL;
 
     for (uint32_t i = 0; i < EXCERPTS_MAX; i++) {
-        struct excerpt *excerpt = &node->excerpts[i];
+        struct excerpt *excerpt = &worker->excerpts[i];
 
         if (excerpt->state == EXCERPT_FREE)
             return excerpt;
-        if (excerpt->state == EXCERPT_READY && !is_waited_for(node, excerpt) &&
+        if (excerpt->state == EXCERPT_READY && !is_waited_for(worker, excerpt) &&
             (oldest == NULL || excerpt->used < oldest->used))
             oldest = excerpt;
     }
@@ -94,9 +94,9 @@ excerpt_place(struct node *node)
 }
 
 static bool
-open_for(struct node *node, struct excerpt *excerpt, uint64_t number)
+open_for(struct worker *worker, struct excerpt *excerpt, uint64_t number)
 {
-    struct disk *disk = node->config.disk;
+    struct disk *disk = worker->config->disk;
 
     if (excerpt->opened && excerpt->file.number == number)
         return true;
@@ -108,18 +108,18 @@ open_for(struct node *node, struct excerpt *excerpt, uint64_t number)
 
 /* Has the stretch around lsn read. */
 static void
-excerpt_start(struct node *node, struct node_log *log, uint64_t lsn)
+excerpt_start(struct worker *worker, struct node_log *log, uint64_t lsn)
 {
     const struct log_index *index = &log->durable->index;
     uint32_t item = index_find(index, lsn);
-    struct excerpt *excerpt = excerpt_place(node);
+    struct excerpt *excerpt = excerpt_place(worker);
     struct disk_request request;
 
     if (excerpt == NULL || item == index->count)
         return;
     store_reset(&excerpt->store, 0);
     excerpt->state = EXCERPT_FREE;
-    if (!open_for(node, excerpt, index->items[item].place >> 32))
+    if (!open_for(worker, excerpt, index->items[item].place >> 32))
         return;
     excerpt->log = log;
     excerpt->wanted_lsn = lsn;
@@ -130,16 +130,16 @@ excerpt_start(struct node *node, struct node_log *log, uint64_t lsn)
                                     .bytes = excerpt->bytes,
                                     .size_bytes = EXCERPT_BYTES,
                                     .offset_bytes = excerpt->from_bytes,
-                                    .token = EXCERPT_TOKEN + (uint64_t)(excerpt - node->excerpts)};
-    if (node->config.disk->operations->submit(node->config.disk, &request))
+                                    .token = EXCERPT_TOKEN + (uint64_t)(excerpt - worker->excerpts)};
+    if (worker->config->disk->operations->submit(worker->config->disk, &request))
         excerpt->state = EXCERPT_READING;
 }
 
 static bool
-is_being_read(const struct node *node, const struct node_log *log, uint64_t lsn)
+is_being_read(const struct worker *worker, const struct node_log *log, uint64_t lsn)
 {
     for (uint32_t i = 0; i < EXCERPTS_MAX; i++) {
-        const struct excerpt *excerpt = &node->excerpts[i];
+        const struct excerpt *excerpt = &worker->excerpts[i];
 
         if (excerpt->state == EXCERPT_READING && excerpt->log == log && excerpt->wanted_lsn <= lsn &&
             lsn < excerpt->wanted_lsn + BATCH_RECORDS_MAX)
@@ -149,22 +149,22 @@ is_being_read(const struct node *node, const struct node_log *log, uint64_t lsn)
 }
 
 const struct store *
-trunk_at(struct node *node, struct node_log *log, uint64_t lsn)
+trunk_at(struct worker *worker, struct node_log *log, uint64_t lsn)
 {
     uint64_t first_lsn = store_first(&log->trunk);
 
     if (log->durable == NULL || lsn > durable_held_lsn(log) || (first_lsn != 0 && lsn >= first_lsn))
         return &log->trunk;
     for (uint32_t i = 0; i < EXCERPTS_MAX; i++) {
-        if (holds(&node->excerpts[i], log, lsn)) {
-            node->excerpts[i].used = ++node->excerpts_used;
-            if (lsn >= node->excerpts[i].wanted_lsn)
-                node->excerpts[i].ready_ns = 0;
-            return &node->excerpts[i].store;
+        if (holds(&worker->excerpts[i], log, lsn)) {
+            worker->excerpts[i].used = ++worker->excerpts_used;
+            if (lsn >= worker->excerpts[i].wanted_lsn)
+                worker->excerpts[i].ready_ns = 0;
+            return &worker->excerpts[i].store;
         }
     }
-    if (!is_being_read(node, log, lsn))
-        excerpt_start(node, log, lsn);
+    if (!is_being_read(worker, log, lsn))
+        excerpt_start(worker, log, lsn);
     return NULL;
 }
 
@@ -184,7 +184,7 @@ place_at(const struct excerpt *excerpt, uint32_t offset)
 
 /* The next block in the bytes that were read. false: no more. */
 static bool
-next_block(const struct node *node, const struct excerpt *excerpt, uint32_t size_bytes, struct walk *walk)
+next_block(const struct worker *worker, const struct excerpt *excerpt, uint32_t size_bytes, struct walk *walk)
 {
     while (walk->offset + sizeof(struct journal_block) <= size_bytes) {
         const void *at = excerpt->bytes + walk->offset;
@@ -197,7 +197,7 @@ next_block(const struct node *node, const struct excerpt *excerpt, uint32_t size
             continue;
         }
         if (!journal_block_sound(at, size_bytes - walk->offset, place_at(excerpt, walk->offset),
-                                 node->config.cluster->id))
+                                 worker->config->cluster->id))
             return false;
         walk->offset += (uint32_t)(sizeof(struct journal_block) + walk->head->body_bytes);
         return true;
@@ -247,7 +247,7 @@ take_block(struct excerpt *excerpt, struct walk *walk)
 }
 
 static void
-take_blocks(const struct node *node, struct excerpt *excerpt, uint32_t size_bytes)
+take_blocks(const struct worker *worker, struct excerpt *excerpt, uint32_t size_bytes)
 {
     const struct log_index *index = &excerpt->log->durable->index;
     struct walk walk = {.item = excerpt->item, .next_lsn = index->items[excerpt->item].lsn};
@@ -255,7 +255,7 @@ take_blocks(const struct node *node, struct excerpt *excerpt, uint32_t size_byte
     walk.offset = (uint32_t)index->items[excerpt->item].place - excerpt->from_bytes;
     excerpt->first_lsn = walk.next_lsn;
     limit_by(&walk, index);
-    while (next_block(node, excerpt, size_bytes, &walk)) {
+    while (next_block(worker, excerpt, size_bytes, &walk)) {
         const struct journal_block *head = walk.head;
         uint64_t place = place_at(excerpt, (uint32_t)((const uint8_t *)head - excerpt->bytes));
 
@@ -281,21 +281,21 @@ take_blocks(const struct node *node, struct excerpt *excerpt, uint32_t size_byte
 /* What cannot be read here others may have: a leader that cannot feed its followers lets one of them lead. Not again and
  * again, should they all be damaged. */
 static void
-hand_away(struct node *node, struct node_log *log)
+hand_away(struct worker *worker, struct node_log *log)
 {
     struct durable *durable = log->durable;
-    uint64_t now_ns = node_now_ns(node);
+    uint64_t now_ns = node_now_ns(worker->node);
 
     if (durable->handed_away_ns != 0 && now_ns - durable->handed_away_ns < HAND_AWAY_EVERY_NS)
         return;
-    if (core_hand_away(log->core, node->reach, now_ns) == CAIRN_OK)
+    if (core_hand_away(log->core, worker->reach, now_ns) == CAIRN_OK)
         durable->handed_away_ns = now_ns;
 }
 
 void
-excerpt_done(struct node *node, const struct disk_done *done)
+excerpt_done(struct worker *worker, const struct disk_done *done)
 {
-    struct excerpt *excerpt = &node->excerpts[done->token - EXCERPT_TOKEN];
+    struct excerpt *excerpt = &worker->excerpts[done->token - EXCERPT_TOKEN];
     struct node_log *log = excerpt->log;
     /* The file of what was trimmed meanwhile may have been written over. */
     bool valid = excerpt->truncations == log->durable->truncations && excerpt->wanted_lsn > log->base_lsn;
@@ -303,23 +303,23 @@ excerpt_done(struct node *node, const struct disk_done *done)
     assert(excerpt->state == EXCERPT_READING);
     excerpt->state = EXCERPT_FREE;
     if (valid && done->result > 0)
-        take_blocks(node, excerpt, (uint32_t)done->result);
+        take_blocks(worker, excerpt, (uint32_t)done->result);
     if (excerpt->store.last >= excerpt->wanted_lsn) {
         if (log->durable->damaged_lsn == excerpt->wanted_lsn)
             log->durable->damaged_lsn = 0;
         excerpt->state = EXCERPT_READY;
-        excerpt->used = ++node->excerpts_used;
-        excerpt->ready_ns = node->task.now_ns;
-        node_activate(node, log);
+        excerpt->used = ++worker->excerpts_used;
+        excerpt->ready_ns = worker->task.now_ns;
+        node_activate(worker, log);
         return;
     }
     store_reset(&excerpt->store, 0);
     if (valid)
-        hand_away(node, log);
+        hand_away(worker, log);
     if (valid && done->result != 0 && log->durable->damaged_lsn != excerpt->wanted_lsn) {
         log->durable->damaged_lsn = excerpt->wanted_lsn;
-        atomic_store_explicit(&node->unreadable, true, memory_order_relaxed);
-        node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
+        atomic_store_explicit(&worker->unreadable, true, memory_order_relaxed);
+        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
                    "lsn %" PRIu64 " cannot be read from journal-%08" PRIu64
                    ": start the node anew, it then takes it from "
                    "the others",

@@ -4,12 +4,12 @@
 
 #include "state.h"
 
-bool excerpts_init(struct node *node);
+bool excerpts_init(struct worker *worker);
 /* Those that hold no segment now. */
-uint32_t excerpts_idle(const struct node *node);
-void excerpts_fini(struct node *node);
-void excerpt_done(struct node *node, const struct disk_done *done);
+uint32_t excerpts_idle(const struct worker *worker);
+void excerpts_fini(struct worker *worker);
+void excerpt_done(struct worker *worker, const struct disk_done *done);
 /* Where lsn, which is committed, can be read now: the trunk, or what was read from disk. NULL: it is being read. */
-const struct store *trunk_at(struct node *node, struct node_log *log, uint64_t lsn);
+const struct store *trunk_at(struct worker *worker, struct node_log *log, uint64_t lsn);
 
 #endif

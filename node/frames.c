@@ -13,7 +13,7 @@ send_head(struct port *port, struct rte_mbuf *frame, size_t size_bytes, uint64_t
 }
 
 void
-send_frame(struct node *node, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns)
+send_frame(struct worker *worker, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns)
 {
-    send_head(&node->ports[peer], frame, size_bytes, now_ns, true);
+    send_head(&worker->ports[peer], frame, size_bytes, now_ns, true);
 }

@@ -5,6 +5,6 @@
 #include "state.h"
 
 void send_head(struct port *port, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns, bool wake);
-void send_frame(struct node *node, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns);
+void send_frame(struct worker *worker, uint8_t peer, struct rte_mbuf *frame, size_t size_bytes, uint64_t now_ns);
 
 #endif

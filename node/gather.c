@@ -108,12 +108,12 @@ log_bytes_behind(const struct node_log *log, uint64_t place)
 
 /* The same of all logs. */
 static uint64_t
-bytes_behind(const struct node *node, uint64_t place)
+bytes_behind(const struct worker *worker, uint64_t place)
 {
     uint64_t bytes = 0;
 
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        uint64_t log_bytes = node->logs[i]->durable == NULL ? 0 : log_bytes_behind(node->logs[i], place);
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        uint64_t log_bytes = worker->logs[i]->durable == NULL ? 0 : log_bytes_behind(worker->logs[i], place);
 
         if (log_bytes == UINT64_MAX)
             return UINT64_MAX;
@@ -124,9 +124,9 @@ bytes_behind(const struct node *node, uint64_t place)
 
 /* Index of the first of the last files that can be written again in the new one, not the oldest; scan->count: none. */
 static uint32_t
-first_gathered(const struct node *node, const struct journal_scan *scan)
+first_gathered(const struct worker *worker, const struct journal_scan *scan)
 {
-    const struct journal *journal = &node->journal;
+    const struct journal *journal = &worker->journal;
     uint64_t room_bytes = journal->next.size_bytes / 8 * EIGHTHS_MAX;
     uint32_t end = 0, first;
 
@@ -136,9 +136,10 @@ first_gathered(const struct node *node, const struct journal_scan *scan)
         end++;
     first = end;
     while (first > 1 && scan->ends[first - 2] > DISK_SECTOR_BYTES &&
-           bytes_behind(node, journal_place(scan->numbers[first - 1], 0)) <= room_bytes)
+           bytes_behind(worker, journal_place(scan->numbers[first - 1], 0)) <= room_bytes)
         first--;
-    return first == end || node->journal_damaged || node->forgotten || node->journal_was_empty ? scan->count : first;
+    return first == end || worker->journal_damaged || worker->node->forgotten || worker->journal_was_empty ? scan->count
+                                                                                                           : first;
 }
 
 /* What stands at the place and behind it is to be written again. */
@@ -163,52 +164,52 @@ rewind_to(struct node_log *log, uint64_t place)
 
 /* false: there was no room for all of it. */
 static bool
-write_log_again(struct node *node, struct node_log *log, uint64_t place)
+write_log_again(struct worker *worker, struct node_log *log, uint64_t place)
 {
     cairn_node_set branches = branches_behind(log, place);
 
     rewind_to(log, place);
-    durable_want(node, log);
-    return durable_gather(node, log, branches);
+    durable_want(worker, log);
+    return durable_gather(worker, log, branches);
 }
 
 static bool
-write_again(struct node *node, uint64_t place)
+write_again(struct worker *worker, uint64_t place)
 {
     bool done = true;
 
-    node->gathering = true;
-    for (uint32_t i = 0; i < node->logs_count && done; i++)
-        done = node->logs[i]->durable == NULL || write_log_again(node, node->logs[i], place);
-    node->gathering = false;
-    return done && ends_write_restored(node);
+    worker->gathering = true;
+    for (uint32_t i = 0; i < worker->logs_count && done; i++)
+        done = worker->logs[i]->durable == NULL || write_log_again(worker, worker->logs[i], place);
+    worker->gathering = false;
+    return done && ends_write_restored(worker);
 }
 
 enum cairn_error
-gather(struct node *node, const struct journal_scan *scan, char *detail, size_t detail_bytes)
+gather(struct worker *worker, const struct journal_scan *scan, char *detail, size_t detail_bytes)
 {
-    struct disk *disk = node->config.disk;
-    uint32_t first = first_gathered(node, scan);
+    struct disk *disk = worker->config->disk;
+    uint32_t first = first_gathered(worker, scan);
     uint64_t former_end = scan->end;
 
     /* A checkpoint may name places in what goes. */
-    if (!checkpoint_discard(node))
+    if (!checkpoint_discard(worker))
         first = scan->count;
     if (first < scan->count) {
         /* Of a part of it the next start would make a beginning anew: nothing gets a name then. */
-        if (!write_again(node, journal_place(scan->numbers[first], 0))) {
+        if (!write_again(worker, journal_place(scan->numbers[first], 0))) {
             snprintf(detail, detail_bytes, "what the last files hold does not fit what is set aside (free some space)");
             return CAIRN_NO_SPACE;
         }
         former_end = journal_place(scan->numbers[first - 1], (uint32_t)scan->ends[first - 1]);
     }
-    if (!journal_name_reserve(&node->journal, former_end)) {
+    if (!journal_name_reserve(&worker->journal, former_end)) {
         snprintf(detail, detail_bytes, "%s", disk->detail);
         return CAIRN_IO;
     }
     for (; first < scan->count && scan->numbers[first] <= scan->end >> 32; first++)
         disk->operations->remove(disk, scan->numbers[first]);
     /* What they had, and what the last file had behind its end, makes the next reserve. */
-    journal_maintain(&node->journal);
+    journal_maintain(&worker->journal);
     return CAIRN_OK;
 }

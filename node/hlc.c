@@ -13,27 +13,27 @@
 
 /* Together, so that no pause between polls counts for a jump. */
 static uint64_t
-wall_and_now(const struct node *node, uint64_t *now_ns)
+wall_and_now(const struct worker *worker, uint64_t *now_ns)
 {
-    const struct time_source *time = node->config.time;
+    const struct time_source *time = worker->config->time;
 
     *now_ns = time->monotonic_ns(time->context);
     return time->wall_ns(time->context);
 }
 
 void
-node_clocks_start(struct node *node)
+node_clocks_start(struct worker *worker)
 {
-    uint64_t now_ns, wall_ns = wall_and_now(node, &now_ns);
+    uint64_t now_ns, wall_ns = wall_and_now(worker, &now_ns);
     struct clocks_config config = {
-        .self = node->self,
-        .nodes = node->nodes,
-        .members = node->present,
-        .bound_ns = cluster_clock_bound_ns(node->config.cluster),
+        .self = worker->self,
+        .nodes = worker->nodes,
+        .members = worker->present,
+        .bound_ns = cluster_clock_bound_ns(worker->config->cluster),
     };
 
-    clocks_init(&node->clocks, &config, wall_ns, now_ns);
-    node->producer_max = producer_plausible_max(wall_ns);
+    clocks_init(&worker->clocks, &config, wall_ns, now_ns);
+    worker->producer_max = producer_plausible_max(wall_ns);
 }
 
 static double
@@ -43,9 +43,9 @@ seconds(int64_t ns)
 }
 
 int64_t
-node_clock_ahead_ns(const struct node *node, uint8_t of)
+node_clock_ahead_ns(const struct worker *worker, uint8_t of)
 {
-    const struct clocks *clocks = &node->clocks;
+    const struct clocks *clocks = &worker->clocks;
 
     if (!(clocks->told >> of & 1))
         return 0;
@@ -53,58 +53,59 @@ node_clock_ahead_ns(const struct node *node, uint8_t of)
 }
 
 static void
-tell_wrong(struct node *node, uint8_t of)
+tell_wrong(struct worker *worker, uint8_t of)
 {
-    const char *name = node->config.cluster->names[of];
+    const char *name = worker->config->cluster->names[of];
 
-    if (of == node->self)
-        node_event(node, EVENT_CLOCK, NULL, of, 0, 0,
+    if (of == worker->self)
+        node_event(worker, EVENT_CLOCK, NULL, of, 0, 0,
                    "%s's clock, this machine's, is %+.1f s off what the others agree on: no log is trimmed by age here",
-                   name, seconds(node_clock_ahead_ns(node, of)));
+                   name, seconds(node_clock_ahead_ns(worker, of)));
     else
-        node_event(node, EVENT_CLOCK, NULL, of, 0, 0, "%s's clock is %+.1f s off %s", name,
-                   seconds(node_clock_ahead_ns(node, of)),
-                   node->clocks.agreed ? "what the others agree on" : "this node's, and no majority agrees");
+        node_event(worker, EVENT_CLOCK, NULL, of, 0, 0, "%s's clock is %+.1f s off %s", name,
+                   seconds(node_clock_ahead_ns(worker, of)),
+                   worker->clocks.agreed ? "what the others agree on" : "this node's, and no majority agrees");
 }
 
 static void
-tell(struct node *node, const struct clocks_news *news)
+tell(struct worker *worker, const struct clocks_news *news)
 {
     if (news->set_ns != 0)
-        node_event(node, EVENT_CLOCK, NULL, node->self, 0, 0,
+        node_event(worker, EVENT_CLOCK, NULL, worker->self, 0, 0,
                    "the wall clock of %s's machine was set by %+.1f s: nothing is trimmed by age for a while",
-                   node->name, seconds(news->set_ns));
+                   worker->node->name, seconds(news->set_ns));
     if (news->believed_ns != 0)
-        node_event(node, EVENT_CLOCK, NULL, node->self, 0, 0,
+        node_event(worker, EVENT_CLOCK, NULL, worker->self, 0, 0,
                    "%+.1f s are believed, since a majority has agreed on them for %.1f s", seconds(news->believed_ns),
-                   seconds((int64_t)node->clocks.config.bound_ns));
-    for (uint8_t i = 0; i < node->nodes; i++) {
+                   seconds((int64_t)worker->clocks.config.bound_ns));
+    for (uint8_t i = 0; i < worker->nodes; i++) {
         if (news->wrong >> i & 1)
-            tell_wrong(node, i);
+            tell_wrong(worker, i);
         if (news->right >> i & 1)
-            node_event(node, EVENT_CLOCK, NULL, i, 0, 0, "%s's clock agrees again", node->config.cluster->names[i]);
+            node_event(worker, EVENT_CLOCK, NULL, i, 0, 0, "%s's clock agrees again",
+                       worker->config->cluster->names[i]);
     }
 }
 
 void
-node_clocks_beat(struct node *node, uint64_t beat_ns)
+node_clocks_beat(struct worker *worker, uint64_t beat_ns)
 {
     struct clocks_news news;
     uint64_t now_ns, wall_ns;
 
-    if (beat_ns < node->clocks_ns)
+    if (beat_ns < worker->clocks_ns)
         return;
-    node->clocks_ns = beat_ns + JUDGE_EVERY_NS;
-    wall_ns = wall_and_now(node, &now_ns);
-    news = clocks_judge(&node->clocks, node->hears, wall_ns, now_ns);
-    tell(node, &news);
-    node->producer_max = producer_plausible_max(clocks_time_ns(&node->clocks, now_ns));
+    worker->clocks_ns = beat_ns + JUDGE_EVERY_NS;
+    wall_ns = wall_and_now(worker, &now_ns);
+    news = clocks_judge(&worker->clocks, worker->hears, wall_ns, now_ns);
+    tell(worker, &news);
+    worker->producer_max = producer_plausible_max(clocks_time_ns(&worker->clocks, now_ns));
 }
 
 void
-node_clocks_tell(const struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
+node_clocks_tell(const struct worker *worker, struct wire_heartbeat *heartbeat, uint64_t now_ns)
 {
-    struct clocks_word word = clocks_word(&node->clocks, now_ns);
+    struct clocks_word word = clocks_word(&worker->clocks, now_ns);
 
     heartbeat->wall_ns = word.wall_ns;
     heartbeat->believed_ns = word.believed_ns;
@@ -112,44 +113,44 @@ node_clocks_tell(const struct node *node, struct wire_heartbeat *heartbeat, uint
 }
 
 void
-node_clocks_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat)
+node_clocks_take(struct worker *worker, uint8_t from, const struct wire_heartbeat *heartbeat)
 {
-    uint64_t now_ns = node_now_ns(node);
+    uint64_t now_ns = node_now_ns(worker->node);
     struct clocks_word word = {
         .wall_ns = heartbeat->wall_ns,
         .believed_ns = heartbeat->believed_ns,
         .lag_ns = heartbeat->lag_ns,
     };
 
-    clocks_told(&node->clocks, from, &word, now_ns);
-    if (heartbeat->wall_ns > node->heard_hlc && !clocks_is_ahead(&node->clocks, heartbeat->wall_ns, now_ns))
-        node->heard_hlc = heartbeat->wall_ns;
+    clocks_told(&worker->clocks, from, &word, now_ns);
+    if (heartbeat->wall_ns > worker->heard_hlc && !clocks_is_ahead(&worker->clocks, heartbeat->wall_ns, now_ns))
+        worker->heard_hlc = heartbeat->wall_ns;
 }
 
 /* What is received advances the hybrid clock, unless it is beyond the bound: then it advances nobody's. */
 void
-node_take_hlc(struct node *node, struct node_log *log, uint64_t hlc)
+node_take_hlc(struct worker *worker, struct node_log *log, uint64_t hlc)
 {
-    if (hlc > log->hlc && !clocks_is_ahead(&node->clocks, hlc, node->task.now_ns))
+    if (hlc > log->hlc && !clocks_is_ahead(&worker->clocks, hlc, worker->task.now_ns))
         log->hlc = hlc;
 }
 
 uint64_t
-node_hlc(struct node *node, struct node_log *log, uint64_t now_ns)
+node_hlc(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
-    uint64_t hlc = clocks_time_ns(&node->clocks, now_ns);
+    uint64_t hlc = clocks_time_ns(&worker->clocks, now_ns);
 
-    if (hlc < node->heard_hlc)
-        hlc = node->heard_hlc;
+    if (hlc < worker->heard_hlc)
+        hlc = worker->heard_hlc;
     log->hlc = hlc > log->hlc ? hlc : log->hlc + 1;
     return log->hlc;
 }
 
 /* Along a trunk the clock never falls, whoever leads: also not where an earlier leader's was wrong. */
 uint64_t
-node_trunk_hlc(struct node *node, struct node_log *log, uint32_t count, uint64_t now_ns)
+node_trunk_hlc(struct worker *worker, struct node_log *log, uint32_t count, uint64_t now_ns)
 {
-    uint64_t hlc = node_hlc(node, log, now_ns);
+    uint64_t hlc = node_hlc(worker, log, now_ns);
 
     assert(count > 0);
     if (hlc <= log->trunk_hlc)
@@ -160,12 +161,12 @@ node_trunk_hlc(struct node *node, struct node_log *log, uint32_t count, uint64_t
 
 /* Entries of a branch come to the trunk: their own clocks stay as they were written. */
 void
-node_stamp(struct node *node, struct node_log *log, struct block *block)
+node_stamp(struct worker *worker, struct node_log *log, struct block *block)
 {
-    uint64_t now_ns = node->task.now_ns, last_hlc = block->hlc + block->count - 1;
+    uint64_t now_ns = worker->task.now_ns, last_hlc = block->hlc + block->count - 1;
 
     assert(block->trunk_hlc == 0 && block->count > 0);
-    block->flags = clocks_is_ahead(&node->clocks, last_hlc, now_ns) ? BLOCK_CLOCK_DOUBTFUL : 0;
-    node_take_hlc(node, log, last_hlc);
-    block->trunk_hlc = node_trunk_hlc(node, log, block->count, now_ns);
+    block->flags = clocks_is_ahead(&worker->clocks, last_hlc, now_ns) ? BLOCK_CLOCK_DOUBTFUL : 0;
+    node_take_hlc(worker, log, last_hlc);
+    block->trunk_hlc = node_trunk_hlc(worker, log, block->count, now_ns);
 }

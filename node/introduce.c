@@ -30,70 +30,71 @@ may_tell(const struct introduction *introduction)
 }
 
 static void
-tell(struct node *node, uint8_t peer, uint64_t now_ns)
+tell(struct worker *worker, uint8_t peer, uint64_t now_ns)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
     struct rte_mbuf *frame;
     struct hello hello;
 
-    if (!may_tell(introduction) || (frame = port_frame(&node->ports[peer])) == NULL)
+    if (!may_tell(introduction) || (frame = port_frame(&worker->ports[peer])) == NULL)
         return;
-    if (node->config.disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
-        introduction->lives.place = ends_place(node);
+    if (worker->config->disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
+        introduction->lives.place = ends_place(worker);
     lives_tell(&introduction->lives, peer, &hello);
     introduction->told_beat[peer] = introduction->beats;
-    send_frame(node, peer, frame,
-               codec_encode_hello(&node->codec, peer, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
+    send_frame(worker, peer, frame,
+               codec_encode_hello(&worker->codec, peer, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
                now_ns);
 }
 
 /* What is agreed on, for who has no logs to read it from. */
 static void
-teach(struct node *node, uint8_t peer, uint64_t now_ns)
+teach(struct worker *worker, uint8_t peer, uint64_t now_ns)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
     struct rte_mbuf *frame;
     struct lesson lesson;
 
-    if (!may_tell(introduction) || introduction->replies[peer] > 1 || (frame = port_frame(&node->ports[peer])) == NULL)
+    if (!may_tell(introduction) || introduction->replies[peer] > 1 ||
+        (frame = port_frame(&worker->ports[peer])) == NULL)
         return;
     lives_teach(&introduction->lives, &lesson);
-    send_frame(node, peer, frame,
-               codec_encode_hello(&node->codec, peer, &lesson, sizeof(lesson), rte_pktmbuf_mtod(frame, uint8_t *)),
+    send_frame(worker, peer, frame,
+               codec_encode_hello(&worker->codec, peer, &lesson, sizeof(lesson), rte_pktmbuf_mtod(frame, uint8_t *)),
                now_ns);
 }
 
 static void
-reply(struct node *node, uint8_t peer, uint64_t now_ns)
+reply(struct worker *worker, uint8_t peer, uint64_t now_ns)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
 
     /* At the next beat they are counted anew. */
     introduction->due_beat = 0;
     if (introduction->replies[peer] >= REPLIES_PER_BEAT)
         return;
     introduction->replies[peer]++;
-    tell(node, peer, now_ns);
+    tell(worker, peer, now_ns);
 }
 
 /* Nodes on whom the others' majorities may rest. */
 static cairn_node_set
-well(const struct node *node)
+well(const struct worker *worker)
 {
-    const struct lives *lives = &node->introduction.lives;
-    cairn_node_set set = lives->recovering ? 0 : (cairn_node_set)1 << node->self;
+    const struct lives *lives = &worker->node->introduction.lives;
+    cairn_node_set set = lives->recovering ? 0 : (cairn_node_set)1 << worker->self;
 
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self && (node->reach >> peer & 1) && !lives->peers[peer].recovering)
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
+        if (peer != worker->self && (worker->reach >> peer & 1) && !lives->peers[peer].recovering)
             set |= (cairn_node_set)1 << peer;
     }
     return set;
 }
 
 static void
-show(struct node *node)
+show(struct worker *worker)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
     const struct identity *identity = &introduction->lives.identity;
     uint32_t sequence = atomic_load_explicit(&introduction->sequence, memory_order_relaxed);
     struct standing_view *shown = &introduction->shown;
@@ -128,7 +129,7 @@ introduction_init(struct node *node)
 {
     struct introduction *introduction = &node->introduction;
     const struct identity *identity = node->config.identity;
-    uint64_t timeout_ns = node->detector.config.timeout_ns;
+    uint64_t timeout_ns = cluster_timing(&node->cluster).timeout_ns;
 
     lives_init(&introduction->lives, identity, node->config.standing,
                timeout_ns > RIVAL_AFTER_NS / 2 ? 2 * timeout_ns : RIVAL_AFTER_NS);
@@ -138,7 +139,7 @@ introduction_init(struct node *node)
     introduction->offered_version = introduction->lives.version;
     atomic_store(&introduction->kept_version, introduction->lives.version);
     introduction->kept_agreed_lsn = identity->agreed.lsn;
-    show(node);
+    show(node->workers[0]);
 }
 
 void
@@ -175,7 +176,7 @@ offer(struct introduction *introduction)
 
 /* Of what is wrong with a peer's hello an event tells once, until its hellos are right again. */
 static void
-complain(struct node *node, uint8_t from, unsigned verdict)
+complain(struct worker *worker, uint8_t from, unsigned verdict)
 {
     static const struct {
         unsigned verdict;
@@ -191,11 +192,12 @@ complain(struct node *node, uint8_t from, unsigned verdict)
         {LIVES_UNSEATED, "%s is of a cluster that has no place for this node ('cairn cluster add' gives it one)"},
         {LIVES_TWICE, "%s runs twice: the one that came later is refused"},
     };
-    unsigned *known = &node->introduction.complained[from];
+    unsigned *known = &worker->node->introduction.complained[from];
 
     for (size_t i = 0; i < sizeof(complaints) / sizeof(*complaints); i++) {
         if ((verdict & complaints[i].verdict) && !(*known & complaints[i].verdict))
-            node_event(node, EVENT_STRANGER, NULL, from, 0, 0, complaints[i].text, node->config.cluster->names[from]);
+            node_event(worker, EVENT_STRANGER, NULL, from, 0, 0, complaints[i].text,
+                       worker->config->cluster->names[from]);
         *known |= verdict & complaints[i].verdict;
     }
     if (verdict & LIVES_INTRODUCED)
@@ -204,56 +206,57 @@ complain(struct node *node, uint8_t from, unsigned verdict)
 
 /* What this life was may not go on: it takes no part from now on. */
 static void
-end_life(struct node *node, unsigned verdict)
+end_life(struct worker *worker, unsigned verdict)
 {
     if (verdict & LIVES_LEARNED)
-        node_event(node, EVENT_AGREED, NULL, node->self, 0, 0,
+        node_event(worker, EVENT_AGREED, NULL, worker->self, 0, 0,
                    "the others have agreed on more than this node's cluster file says: it starts anew by that");
     else if (verdict & LIVES_REMOVED)
-        node_event(node, EVENT_STRANGER, NULL, node->self, 0, 0, "%s was removed from the cluster", node->name);
+        node_event(worker, EVENT_STRANGER, NULL, worker->self, 0, 0, "%s was removed from the cluster",
+                   worker->node->name);
     else if (verdict & LIVES_FORGOT)
-        node_event(node, EVENT_FORGOTTEN, NULL, node->self, 0, 0,
+        node_event(worker, EVENT_FORGOTTEN, NULL, worker->self, 0, 0,
                    "others know of a life of %s that its journal does not: it starts anew as one that has forgotten",
-                   node->name);
+                   worker->node->name);
     else
-        node_event(node, EVENT_STRANGER, NULL, node->self, 0, 0, "%s runs already elsewhere: this one is refused",
-                   node->name);
-    atomic_store_explicit(&node->introduction.phase, PHASE_ENDED, memory_order_release);
+        node_event(worker, EVENT_STRANGER, NULL, worker->self, 0, 0, "%s runs already elsewhere: this one is refused",
+                   worker->node->name);
+    atomic_store_explicit(&worker->node->introduction.phase, PHASE_ENDED, memory_order_release);
 }
 
 static void
-take_verdict(struct node *node, uint8_t from, unsigned verdict, uint64_t now_ns)
+take_verdict(struct worker *worker, uint8_t from, unsigned verdict, uint64_t now_ns)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
     const struct lives *lives = &introduction->lives;
 
     const struct life *life = &lives->identity.known[from].life;
 
     /* Whatever is believed of the peer now, frames of another life of it are not. */
-    node->codec.peers[from] = lives->peers[from].introduced
-                                  ? codec_life(identity_tag(&lives->identity.cluster, &life->id), life->number)
-                                  : 0;
-    complain(node, from, verdict);
+    worker->codec.peers[from] = lives->peers[from].introduced
+                                    ? codec_life(identity_tag(&lives->identity.cluster, &life->id), life->number)
+                                    : 0;
+    complain(worker, from, verdict);
     if (verdict & (LIVES_FORGOT | LIVES_REFUSED | LIVES_LEARNED | LIVES_REMOVED))
-        end_life(node, verdict);
+        end_life(worker, verdict);
     if (verdict != 0) {
         introduction->due_beat = 0;
         offer(introduction);
-        show(node);
+        show(worker);
     }
     if (verdict & LIVES_TEACH)
-        teach(node, from, now_ns);
+        teach(worker, from, now_ns);
     if (verdict & LIVES_REPLY)
-        reply(node, from, now_ns);
+        reply(worker, from, now_ns);
 }
 
 static void
-hear_lesson(struct node *node, const struct decoded *decoded, uint64_t now_ns)
+hear_lesson(struct worker *worker, const struct decoded *decoded, uint64_t now_ns)
 {
     struct lesson lesson;
 
     memcpy(&lesson, decoded->hello, sizeof(lesson));
-    take_verdict(node, decoded->from, lives_learn(&node->introduction.lives, decoded->from, &lesson), now_ns);
+    take_verdict(worker, decoded->from, lives_learn(&worker->node->introduction.lives, decoded->from, &lesson), now_ns);
 }
 
 bool
@@ -263,71 +266,71 @@ introduction_is_sized(const struct decoded *decoded)
 }
 
 void
-introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now_ns)
+introduction_hear(struct worker *worker, const struct decoded *decoded, uint64_t now_ns)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
     /* By its frames: how long it would be waited for is another matter. */
-    bool heard = now_ns - introduction->heard_ns[decoded->from] < node->detector.config.timeout_ns;
+    bool heard = now_ns - introduction->heard_ns[decoded->from] < worker->detector.config.timeout_ns;
     struct hello hello;
     unsigned verdict;
 
     assert(introduction_is_sized(decoded));
     if (decoded->hello_bytes == sizeof(struct lesson)) {
-        hear_lesson(node, decoded, now_ns);
+        hear_lesson(worker, decoded, now_ns);
         return;
     }
     memcpy(&hello, decoded->hello, sizeof(hello));
     verdict = lives_hear(&introduction->lives, decoded->from, &hello, heard, now_ns);
     /* Of others' lives too more may be known now than was. */
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self && !introduction->lives.peers[peer].introduced)
-            node->codec.peers[peer] = 0;
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
+        if (peer != worker->self && !introduction->lives.peers[peer].introduced)
+            worker->codec.peers[peer] = 0;
     }
-    take_verdict(node, decoded->from, verdict, now_ns);
+    take_verdict(worker, decoded->from, verdict, now_ns);
 }
 
 bool
-introduction_compare(struct node *node, uint8_t from, uint64_t agreed_lsn, uint64_t fingerprint, uint64_t now_ns)
+introduction_compare(struct worker *worker, uint8_t from, uint64_t agreed_lsn, uint64_t fingerprint, uint64_t now_ns)
 {
-    unsigned verdict = lives_compare(&node->introduction.lives, from, agreed_lsn, fingerprint);
+    unsigned verdict = lives_compare(&worker->node->introduction.lives, from, agreed_lsn, fingerprint);
 
     if (verdict != 0)
-        take_verdict(node, from, verdict, now_ns);
+        take_verdict(worker, from, verdict, now_ns);
     return verdict == 0;
 }
 
 void
-introduction_stranger(struct node *node, uint8_t from, uint64_t now_ns)
+introduction_stranger(struct worker *worker, uint8_t from, uint64_t now_ns)
 {
-    if (from < node->nodes && introduction_phase(&node->introduction) != PHASE_ENDED)
-        reply(node, from, now_ns);
+    if (from < worker->nodes && introduction_phase(&worker->node->introduction) != PHASE_ENDED)
+        reply(worker, from, now_ns);
 }
 
 void
-introduction_beat(struct node *node, uint64_t now_ns)
+introduction_beat(struct worker *worker, uint64_t now_ns)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
     uint64_t again_beats;
 
     introduction->beats++;
     if (introduction->beats < introduction->due_beat)
         return;
-    again_beats = AGAIN_NS / (node->pace_ns == 0 ? OUTSIDE_BEAT_NS : node->pace_ns) + 1;
+    again_beats = AGAIN_NS / (worker->pace_ns == 0 ? OUTSIDE_BEAT_NS : worker->pace_ns) + 1;
     introduction->due_beat = introduction->beats + again_beats / SHARE_OF_AGAIN;
     offer(introduction);
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         uint64_t since = introduction->beats - introduction->told_beat[peer];
 
         introduction->replies[peer] = 0;
-        if (peer == node->self || !(node->present >> peer & 1))
+        if (peer == worker->self || !(worker->present >> peer & 1))
             continue;
         /* An unacquainted one may be down for long: it will say hello itself. */
         if (lives_unacquainted(&introduction->lives, peer)) {
             introduction->due_beat = 0;
             if (introduction->lives.standing != STANDING_MEMBER || since * 16 >= again_beats)
-                tell(node, peer, now_ns);
+                tell(worker, peer, now_ns);
         } else if (since >= again_beats) {
-            tell(node, peer, now_ns);
+            tell(worker, peer, now_ns);
         } else if (introduction->due_beat > introduction->told_beat[peer] + again_beats) {
             introduction->due_beat = introduction->told_beat[peer] + again_beats;
         }
@@ -336,9 +339,9 @@ introduction_beat(struct node *node, uint64_t now_ns)
 
 /* What an administrator asked for. */
 static void
-found(struct node *node, uint64_t now_ns)
+found(struct worker *worker, uint64_t now_ns)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
     struct founding *founding = &introduction->founding;
     bool founded;
 
@@ -350,29 +353,29 @@ found(struct node *node, uint64_t now_ns)
 }
 
 void
-introduction_turn(struct node *node, uint64_t now_ns)
+introduction_turn(struct worker *worker, uint64_t now_ns)
 {
-    enum phase phase = introduction_phase(&node->introduction);
+    enum phase phase = introduction_phase(&worker->node->introduction);
 
-    node->suspect_ns = UINT64_MAX;
+    worker->suspect_ns = UINT64_MAX;
     if (phase == PHASE_OUTSIDE)
-        found(node, now_ns);
-    if (now_ns < node->heartbeat_ns)
+        found(worker, now_ns);
+    if (now_ns < worker->heartbeat_ns)
         return;
-    node->heartbeat_ns = now_ns + OUTSIDE_BEAT_NS;
+    worker->heartbeat_ns = now_ns + OUTSIDE_BEAT_NS;
     if (phase == PHASE_BEGINNING)
         return;
     if (phase == PHASE_OUTSIDE) {
-        introduction_beat(node, now_ns);
+        introduction_beat(worker, now_ns);
     } else {
-        offer(&node->introduction);
+        offer(&worker->node->introduction);
     }
 }
 
 void
-introduction_enter(struct node *node)
+introduction_enter(struct worker *worker)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
     struct identity *identity = &introduction->lives.identity;
 
     assert(identity->life.number == introduction->begun.life.number && identity->chain_count > 0);
@@ -380,97 +383,98 @@ introduction_enter(struct node *node)
     identity->begun = true;
     identity->discard = introduction->begun.discard;
     memcpy(identity->chain, introduction->begun.chain, sizeof(identity->chain));
-    ends_merge(&node->ends, identity);
-    node->heartbeat_ns = node->suspect_ns = 0;
-    show(node);
+    ends_merge(&worker->ends, identity);
+    worker->heartbeat_ns = worker->suspect_ns = 0;
+    show(worker);
 }
 
 /* Logs of which the catalog as it was recovered tells, and which may not be there yet, may have been promised too. */
 bool
-introduction_is_recovered(const struct node *node)
+introduction_is_recovered(const struct worker *worker)
 {
-    const struct node_log *catalog = node->logs[CATALOG_LOG];
+    const struct node_log *catalog = worker->logs[CATALOG_LOG];
 
     if (core_commit_lsn(catalog->core) < core_recovery_lsn(catalog->core) ||
-        atomic_load_explicit(&node->catalog_applied_lsn, memory_order_acquire) < catalog->data_lsn)
+        atomic_load_explicit(&worker->node->catalog_applied_lsn, memory_order_acquire) < catalog->data_lsn)
         return false;
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        if (core_recovering(node->logs[i]->core))
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        if (core_recovering(worker->logs[i]->core))
             return false;
     }
-    return node->logs_count == rcu_dereference(node->snapshot)->count;
+    return worker->logs_count == rcu_dereference(worker->node->snapshot)->count;
 }
 
 void
-introduction_review(struct node *node)
+introduction_review(struct worker *worker)
 {
-    struct lives *lives = &node->introduction.lives;
+    struct lives *lives = &worker->node->introduction.lives;
 
-    bool recovered = introduction_is_recovered(node);
+    bool recovered = introduction_is_recovered(worker);
 
     lives->recovering = !recovered || lives->identity.stops_count > 0;
-    atomic_store_explicit(&node->introduction.well, well(node), memory_order_relaxed);
+    atomic_store_explicit(&worker->node->introduction.well, well(worker), memory_order_relaxed);
     /* What was changed outside of hellos is kept, too. */
-    offer(&node->introduction);
+    offer(&worker->node->introduction);
     if (!lives->identity.forgotten || !recovered)
         return;
     lives->identity.forgotten = false;
     lives->version++;
-    atomic_store_explicit(&node->journal.doubtful, false, memory_order_relaxed);
-    node_event(node, EVENT_RECOVERED, NULL, node->self, 0, 0, "%s has recovered all of its logs", node->name);
-    show(node);
+    atomic_store_explicit(&worker->journal.doubtful, false, memory_order_relaxed);
+    node_event(worker, EVENT_RECOVERED, NULL, worker->self, 0, 0, "%s has recovered all of its logs",
+               worker->node->name);
+    show(worker);
 }
 
 void
-introduction_agree(struct node *node, const struct agreed *agreed, const struct cairn_id *members)
+introduction_agree(struct worker *worker, const struct agreed *agreed, const struct cairn_id *members)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
 
     lives_agree(&introduction->lives, agreed, members);
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         if (!introduction->lives.peers[peer].introduced)
-            node->codec.peers[peer] = 0;
+            worker->codec.peers[peer] = 0;
     }
     offer(introduction);
-    show(node);
+    show(worker);
     if (introduction->lives.standing == STANDING_REMOVED)
-        end_life(node, LIVES_REMOVED);
+        end_life(worker, LIVES_REMOVED);
 }
 
 void
-introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop, uint64_t last_term)
+introduction_note_stop(struct worker *worker, uint32_t log, enum core_stop stop, uint64_t last_term)
 {
-    struct lives *lives = &node->introduction.lives;
+    struct lives *lives = &worker->node->introduction.lives;
 
     if (!identity_stop(&lives->identity, log, (uint32_t)stop, last_term))
         return;
     lives->version++;
-    offer(&node->introduction);
+    offer(&worker->node->introduction);
 }
 
 void
-introduction_end_stops(struct node *node, uint32_t log, uint64_t decided_term)
+introduction_end_stops(struct worker *worker, uint32_t log, uint64_t decided_term)
 {
-    struct lives *lives = &node->introduction.lives;
+    struct lives *lives = &worker->node->introduction.lives;
 
     if (!identity_end_stops(&lives->identity, log, decided_term))
         return;
     lives->version++;
-    offer(&node->introduction);
+    offer(&worker->node->introduction);
 }
 
 void
-introduction_give_up(struct node *node, cairn_node_set given_up, const struct cairn_id *drawn, bool alone)
+introduction_give_up(struct worker *worker, cairn_node_set given_up, const struct cairn_id *drawn, bool alone)
 {
-    struct introduction *introduction = &node->introduction;
+    struct introduction *introduction = &worker->node->introduction;
 
     lives_give_up(&introduction->lives, given_up, drawn, alone);
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         if (given_up >> peer & 1)
-            node->codec.peers[peer] = 0;
+            worker->codec.peers[peer] = 0;
     }
     offer(introduction);
-    show(node);
+    show(worker);
 }
 
 /* What is not kept does not take effect, and is tried again. */

@@ -21,6 +21,7 @@
 #include "lives.h"
 
 struct node;
+struct worker;
 
 enum phase {
     PHASE_OUTSIDE,   /* no logs: the worker only hears and tells hellos */
@@ -83,15 +84,16 @@ void introduction_init(struct node *node);
 /* Is a hello's body of a size that is known? */
 bool introduction_is_sized(const struct decoded *decoded);
 /* Worker: a hello came in. */
-void introduction_hear(struct node *node, const struct decoded *decoded, uint64_t now_ns);
+void introduction_hear(struct worker *worker, const struct decoded *decoded, uint64_t now_ns);
 /* Worker: a heartbeat says what is agreed on. false: its sender is not believed. */
-bool introduction_compare(struct node *node, uint8_t from, uint64_t agreed_lsn, uint64_t fingerprint, uint64_t now_ns);
+bool introduction_compare(struct worker *worker, uint8_t from, uint64_t agreed_lsn, uint64_t fingerprint,
+                          uint64_t now_ns);
 /* Worker: a frame came in of a life that has not been introduced. */
-void introduction_stranger(struct node *node, uint8_t from, uint64_t now_ns);
+void introduction_stranger(struct worker *worker, uint8_t from, uint64_t now_ns);
 /* Worker, at each heartbeat: hellos to those who may want one. */
-void introduction_beat(struct node *node, uint64_t now_ns);
+void introduction_beat(struct worker *worker, uint64_t now_ns);
 /* Worker: the turn of a node that has no logs yet, or whose life has ended. */
-void introduction_turn(struct node *node, uint64_t now_ns);
+void introduction_turn(struct worker *worker, uint64_t now_ns);
 
 static inline enum phase
 introduction_phase(const struct introduction *introduction)
@@ -100,21 +102,21 @@ introduction_phase(const struct introduction *introduction)
 }
 
 /* Worker, at the first turn with logs. */
-void introduction_enter(struct node *node);
+void introduction_enter(struct worker *worker);
 /* Worker, at each heartbeat: has a node that had forgotten recovered all of its logs? */
-void introduction_review(struct node *node);
+void introduction_review(struct worker *worker);
 
 /* Worker: the catalog has agreed on another state. */
-void introduction_agree(struct node *node, const struct agreed *agreed, const struct cairn_id *members);
+void introduction_agree(struct worker *worker, const struct agreed *agreed, const struct cairn_id *members);
 /* Worker: the log takes no part here, in this life and the next ones. */
-void introduction_note_stop(struct node *node, uint32_t log, enum core_stop stop, uint64_t last_term);
+void introduction_note_stop(struct worker *worker, uint32_t log, enum core_stop stop, uint64_t last_term);
 /* Worker: what stopped it before that decision does so no more. */
-void introduction_end_stops(struct node *node, uint32_t log, uint64_t decided_term);
+void introduction_end_stops(struct worker *worker, uint32_t log, uint64_t decided_term);
 /* Worker: does this node hold all that it may have promised? */
-bool introduction_is_recovered(const struct node *node);
+bool introduction_is_recovered(const struct worker *worker);
 
 /* Worker: as lives_give_up() has it: none of them is believed until it has come back. */
-void introduction_give_up(struct node *node, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);
+void introduction_give_up(struct worker *worker, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);
 
 /* Control thread: keeps what changed; begins the logs when it is time. Not CAIRN_OK: they cannot begin, detail says why. */
 enum cairn_error introduction_step(struct node *node, char *detail, size_t detail_bytes);

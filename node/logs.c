@@ -12,9 +12,9 @@
 
 /* A replica that contradicted others does not count by being restarted. */
 static enum core_stop
-stop_of_life_before(const struct node *node, uint32_t id)
+stop_of_life_before(const struct worker *worker, uint32_t id)
 {
-    uint32_t kind = identity_stopped(&node->introduction.begun, id).kind;
+    uint32_t kind = identity_stopped(&worker->node->introduction.begun, id).kind;
 
     return kind > STOP_LOG ? STOP_LOG : (enum core_stop)kind;
 }
@@ -28,75 +28,75 @@ longest_promise_ns(const struct identity *identity)
 }
 
 static struct core_config
-core_settings(const struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
+core_settings(const struct worker *worker, uint32_t id, const struct log_settings *asked, bool recovering)
 {
-    struct cluster_timing timing = cluster_timing(node->config.cluster);
+    struct cluster_timing timing = cluster_timing(worker->config->cluster);
 
     return (struct core_config){
-        .self = node->self,
-        .nodes = agreed_present(&node->snapshot->agreed) | asked->voters,
+        .self = worker->self,
+        .nodes = agreed_present(&worker->node->snapshot->agreed) | asked->voters,
         .members.voters = asked->voters,
-        .incarnation = node->incarnation,
-        .seed = node->config.seed + id,
+        .incarnation = worker->node->incarnation,
+        .seed = worker->config->seed + id,
         .election_timeout_ns = timing.timeout_ns,
-        .promised_ns = longest_promise_ns(&node->introduction.begun),
-        .election_patience = node->config.election_patience == 0 ? 1 : node->config.election_patience,
+        .promised_ns = longest_promise_ns(&worker->node->introduction.begun),
+        .election_patience = worker->config->election_patience == 0 ? 1 : worker->config->election_patience,
         .retransmit_ns = timing.timeout_ns / 2,
-        .window_entries = node->config.window_entries,
-        .producers_max = node->config.producers_max,
+        .window_entries = worker->config->window_entries,
+        .producers_max = worker->config->producers_max,
         .policy = asked->rules.policy,
-        .durable = node->config.disk != NULL && asked->durability == CAIRN_DISK,
+        .durable = worker->config->disk != NULL && asked->durability == CAIRN_DISK,
         .recovering = recovering,
-        .stopped = stop_of_life_before(node, id),
+        .stopped = stop_of_life_before(worker, id),
     };
 }
 
 bool
-log_make_room(struct node *node, struct node_log *log, uint8_t origin)
+log_make_room(struct worker *worker, struct node_log *log, uint8_t origin)
 {
     log->branches[origin].trim_cursor.position = 1;
-    return log->branches[origin].store.segments != NULL || store_init(&log->branches[origin].store, &node->segments);
+    return log->branches[origin].store.segments != NULL || store_init(&log->branches[origin].store, &worker->segments);
 }
 
 static bool
-branches_init(struct node *node, struct node_log *log)
+branches_init(struct worker *worker, struct node_log *log)
 {
-    for (uint8_t origin = 0; origin < node->cluster.nodes; origin++) {
-        if (!log_make_room(node, log, origin))
+    for (uint8_t origin = 0; origin < worker->node->cluster.nodes; origin++) {
+        if (!log_make_room(worker, log, origin))
             return false;
     }
     return true;
 }
 
 struct node_log *
-node_log_create(struct node *node, uint32_t id, const struct log_settings *asked, bool recovering)
+node_log_create(struct worker *worker, uint32_t id, const struct log_settings *asked, bool recovering)
 {
-    struct core_config settings = core_settings(node, id, asked, recovering);
+    struct core_config settings = core_settings(worker, id, asked, recovering);
     struct node_log *log = calloc(1, sizeof(*log));
 
     if (log == NULL)
         return NULL;
     log->id = id;
-    log->node = node;
-    log->self = node->self;
+    log->worker = worker;
+    log->self = worker->self;
     log->led_by = CAIRN_NODE_NONE;
-    log->stopped_term = identity_stopped(&node->introduction.begun, id).last_term;
+    log->stopped_term = identity_stopped(&worker->node->introduction.begun, id).last_term;
     snprintf(log->name, sizeof(log->name), "%s", asked->name);
     log->rules = asked->rules;
-    log->own = &log->branches[node->self];
+    log->own = &log->branches[worker->self];
     log->commit_cursor.position = 1;
     log->mode = asked->rules.policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
     log->memory = aligned_alloc(64, core_footprint(&settings));
     log->waits = malloc(WAITS_MAX * sizeof(*log->waits));
-    if (log->memory == NULL || log->waits == NULL || !store_init(&log->trunk, &node->segments) ||
-        !branches_init(node, log) || !pending_ring_init(&log->pending, settings.window_entries) ||
+    if (log->memory == NULL || log->waits == NULL || !store_init(&log->trunk, &worker->segments) ||
+        !branches_init(worker, log) || !pending_ring_init(&log->pending, settings.window_entries) ||
         !pending_ring_init(&log->pending_all, settings.window_entries) ||
-        (settings.durable && !durable_init(node, log))) {
+        (settings.durable && !durable_init(worker, log))) {
         node_log_free(log);
         return NULL;
     }
     log->sink = (struct sink){.apply = apply_effect, .holds = apply_holds, .context = log};
-    log->core = core_init(log->memory, &settings, node_now_ns(node));
+    log->core = core_init(log->memory, &settings, node_now_ns(worker->node));
     return log;
 }
 

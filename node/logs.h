@@ -12,9 +12,10 @@ struct log_settings {
 };
 
 /* NULL: no memory. */
-struct node_log *node_log_create(struct node *node, uint32_t id, const struct log_settings *settings, bool recovering);
+struct node_log *node_log_create(struct worker *worker, uint32_t id, const struct log_settings *settings,
+                                 bool recovering);
 void node_log_free(struct node_log *log);
 /* For a branch of that origin. false: no memory. */
-bool log_make_room(struct node *node, struct node_log *log, uint8_t origin);
+bool log_make_room(struct worker *worker, struct node_log *log, uint8_t origin);
 
 #endif

@@ -10,17 +10,17 @@ node_now_ns(const struct node *node)
 }
 
 struct node_log *
-node_find_log(const struct node *node, uint32_t id)
+node_find_log(const struct worker *worker, uint32_t id)
 {
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        if (node->logs[i]->id == id)
-            return node->logs[i];
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        if (worker->logs[i]->id == id)
+            return worker->logs[i];
     }
     return NULL;
 }
 
 struct mode_inputs
-node_mode_inputs(const struct node *node, const struct node_log *log)
+node_mode_inputs(const struct worker *worker, const struct node_log *log)
 {
     bool branch_pending = core_branch_pending(log->core), recovering = core_recovering(log->core);
     cairn_node_set voters = core_members(log->core)->voters;
@@ -29,22 +29,22 @@ node_mode_inputs(const struct node *node, const struct node_log *log)
         .policy = log->rules.policy,
         .falls_to_cp = log->rules.falls_to_cp,
         .nodes = (uint32_t)__builtin_popcount(voters),
-        .reached = (uint32_t)__builtin_popcount(node->reach & voters),
+        .reached = (uint32_t)__builtin_popcount(worker->reach & voters),
         .branch_pending = branch_pending,
         .recovering = recovering,
     };
 }
 
 bool
-node_is_member(const struct node *node, const struct node_log *log)
+node_is_member(const struct worker *worker, const struct node_log *log)
 {
     const struct members *members = core_members(log->core);
 
-    return !log->left && ((members->voters | members->learners) >> node->self & 1) != 0;
+    return !log->left && ((members->voters | members->learners) >> worker->self & 1) != 0;
 }
 
 uint8_t
-node_to_ask(const struct node *node, const struct node_log *log)
+node_to_ask(const struct worker *worker, const struct node_log *log)
 {
     uint8_t leader = core_leader(log->core);
     const struct members *members;
@@ -53,11 +53,11 @@ node_to_ask(const struct node *node, const struct node_log *log)
     if (leader != CAIRN_NODE_NONE)
         return leader;
     members = core_members(log->core);
-    others = (members->voters | members->learners) & ~((cairn_node_set)1 << node->self);
-    if (node_is_member(node, log) || others == 0)
+    others = (members->voters | members->learners) & ~((cairn_node_set)1 << worker->self);
+    if (node_is_member(worker, log) || others == 0)
         return CAIRN_NODE_NONE;
-    if (others & node->reach)
-        others &= node->reach;
+    if (others & worker->reach)
+        others &= worker->reach;
     return (uint8_t)__builtin_ctz(others);
 }
 

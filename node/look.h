@@ -6,7 +6,7 @@
 
 uint64_t node_now_ns(const struct node *node);
 
-struct node_log *node_find_log(const struct node *node, uint32_t id);
+struct node_log *node_find_log(const struct worker *worker, uint32_t id);
 /* What is agreed on stands in the catalog: nobody's clients read or write there. */
 static inline bool
 log_is_closed_to(const struct node_log *log, const struct attachment *attachment)
@@ -14,11 +14,11 @@ log_is_closed_to(const struct node_log *log, const struct attachment *attachment
     return log->id == CATALOG_LOG && !attachment->system;
 }
 
-struct mode_inputs node_mode_inputs(const struct node *node, const struct node_log *log);
+struct mode_inputs node_mode_inputs(const struct worker *worker, const struct node_log *log);
 /* Does this node vote in the log, or learn it? */
-bool node_is_member(const struct node *node, const struct node_log *log);
+bool node_is_member(const struct worker *worker, const struct node_log *log);
 /* Who may serve where this node does not: the leader, else a member in reach, else any. */
-uint8_t node_to_ask(const struct node *node, const struct node_log *log);
+uint8_t node_to_ask(const struct worker *worker, const struct node_log *log);
 uint8_t node_needs(const struct node_log *log);
 /* How long a link that flaps is held back at most. */
 uint64_t node_hold_max_ns(const struct node *node);

@@ -174,16 +174,16 @@ write_peers(const struct report *report)
     const struct node *node = report->node;
 
     family(report, "cairn_peer_heard", "gauge", "Is the peer heard?");
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < node->workers[0]->nodes; peer++) {
         if (peer != node->self)
             fprintf(report->out, "cairn_peer_heard{node=\"%s\",peer=\"%s\"} %d\n", node->name, peer_name(report, peer),
-                    node->hears >> peer & 1);
+                    node->workers[0]->hears >> peer & 1);
     }
     family(report, "cairn_peer_slow", "gauge", "Is the peer heard, and does not keep up?");
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < node->workers[0]->nodes; peer++) {
         if (peer != node->self)
             fprintf(report->out, "cairn_peer_slow{node=\"%s\",peer=\"%s\"} %d\n", node->name, peer_name(report, peer),
-                    node->slow.peers >> peer & 1);
+                    node->workers[0]->slow.peers >> peer & 1);
     }
 }
 
@@ -205,7 +205,7 @@ write_health(const struct report *report)
     struct sight sights[CAIRN_NODES_MAX];
     struct detector_patience patience;
 
-    sights_read(node, sights, &patience);
+    sights_read(node->workers[0], sights, &patience);
     for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
         family(report, flags[i].name, "gauge", flags[i].help);
         fprintf(report->out, "%s{node=\"%s\"} %d\n", flags[i].name, node->name,
@@ -228,7 +228,7 @@ write_node(const struct report *report)
     fprintf(report->out, "cairn_node_start{node=\"%s\"} %" PRIu32 "\n", node->name, node->incarnation);
     family(report, "cairn_worker_hung", "gauge", "Does the worker take no turns?");
     fprintf(report->out, "cairn_worker_hung{node=\"%s\"} %d\n", node->name,
-            atomic_load_explicit(&node->worker_hung, memory_order_relaxed));
+            atomic_load_explicit(&node->workers[0]->hung, memory_order_relaxed));
     family(report, "cairn_events_total", "counter", "Events since the start, as 'cairn events' tells them.");
     node_events_by_kind(node, events);
     for (enum event_kind kind = 0; kind < EVENT_KINDS; kind++)
@@ -260,14 +260,14 @@ write_drops(const struct report *report)
     family(report, "cairn_frames_dropped_total", "counter",
            "Frames that were dropped as they came in, by why: docs/protocol.md has the reasons.");
     for (unsigned verdict = FRAME_OK + 1; verdict < FRAME_VERDICTS; verdict++)
-        write_drops_of(report, frames[verdict], &node->task.dropped[verdict]);
+        write_drops_of(report, frames[verdict], &node->workers[0]->task.dropped[verdict]);
     for (unsigned verdict = CODEC_OK + 1; verdict < CODEC_VERDICTS; verdict++)
-        write_drops_of(report, messages[verdict], &node->counters.frames_dropped[verdict]);
-    write_drops_of(report, "incarnation", &node->counters.stale_incarnation);
-    write_drops_of(report, "term", &node->counters.far_terms);
-    write_drops_of(report, "log", &node->counters.no_log);
-    write_drops_of(report, "record", &node->counters.damaged_records);
-    write_drops_of(report, "room", &node->counters.no_room);
+        write_drops_of(report, messages[verdict], &node->workers[0]->counters.frames_dropped[verdict]);
+    write_drops_of(report, "incarnation", &node->workers[0]->counters.stale_incarnation);
+    write_drops_of(report, "term", &node->workers[0]->counters.far_terms);
+    write_drops_of(report, "log", &node->workers[0]->counters.no_log);
+    write_drops_of(report, "record", &node->workers[0]->counters.damaged_records);
+    write_drops_of(report, "room", &node->workers[0]->counters.no_room);
 }
 
 /* Logs are only ever added, so what is there first stays there. */

@@ -19,32 +19,32 @@ waits_room(const struct node_log *log, const struct attachment *attachment)
 }
 
 void
-waits_push(struct node *node, struct node_log *log, const struct pending *pending)
+waits_push(struct worker *worker, struct node_log *log, const struct pending *pending)
 {
     assert(log->waits_count < WAITS_MAX);
-    node->attachments[pending->attachment]->waits++;
+    worker->attachments[pending->attachment]->waits++;
     log->waits[log->waits_count++] = *pending;
 }
 
 static void
-waits_end(struct node *node, const struct pending *pending)
+waits_end(struct worker *worker, const struct pending *pending)
 {
-    struct attachment *attachment = node->attachments[pending->attachment];
+    struct attachment *attachment = worker->attachments[pending->attachment];
 
     assert(attachment != NULL && attachment->serial == pending->serial && attachment->waits > 0);
     attachment->waits--;
 }
 
 void
-waits_drop(struct node *node, const struct attachment *attachment)
+waits_drop(struct worker *worker, const struct attachment *attachment)
 {
-    for (uint32_t i = 0; i < node->logs_count && attachment->waits > 0; i++) {
-        struct node_log *log = node->logs[i];
+    for (uint32_t i = 0; i < worker->logs_count && attachment->waits > 0; i++) {
+        struct node_log *log = worker->logs[i];
         uint32_t kept = 0;
 
         for (uint32_t j = 0; j < log->waits_count; j++) {
             if (log->waits[j].attachment == attachment->index)
-                waits_end(node, &log->waits[j]);
+                waits_end(worker, &log->waits[j]);
             else
                 log->waits[kept++] = log->waits[j];
         }
@@ -55,13 +55,13 @@ waits_drop(struct node *node, const struct attachment *attachment)
 
 /* Acknowledged on this node's word: at once, or when its disk holds what stands on the branch up to there. */
 void
-answer_kept(struct node *node, struct node_log *log, struct pending *pending, uint32_t incarnation, uint64_t seq,
+answer_kept(struct worker *worker, struct node_log *log, struct pending *pending, uint32_t incarnation, uint64_t seq,
             bool repeated)
 {
     uint64_t place = branch_place(incarnation, seq);
 
     if (log->durable == NULL || place <= log->durable->held_branch) {
-        answer_branch(node, log, pending, incarnation, seq, repeated);
+        answer_branch(worker, log, pending, incarnation, seq, repeated);
         return;
     }
     pending->lsn = place;
@@ -70,14 +70,14 @@ answer_kept(struct node *node, struct node_log *log, struct pending *pending, ui
 }
 
 static void
-answer_up_to(struct node *node, struct node_log *log, struct pending_ring *ring, uint64_t lsn)
+answer_up_to(struct worker *worker, struct node_log *log, struct pending_ring *ring, uint64_t lsn)
 {
     while (ring->head != ring->tail) {
         const struct pending *pending = &ring->items[ring->head & ring->mask];
 
         if (pending->lsn > lsn)
             return;
-        answer_appended(node, log, pending);
+        answer_appended(worker, log, pending);
         ring->head++;
     }
 }
@@ -90,54 +90,54 @@ settled_lsn(const struct node_log *log, enum cairn_ack ack)
 }
 
 void
-pending_held(struct node *node, struct node_log *log)
+pending_held(struct worker *worker, struct node_log *log)
 {
     struct pending_ring *ring = &log->durable->branch_pending;
 
-    answer_up_to(node, log, &log->durable->local, log->durable->held_lsn);
+    answer_up_to(worker, log, &log->durable->local, log->durable->held_lsn);
     while (ring->head != ring->tail) {
         const struct pending *pending = &ring->items[ring->head & ring->mask];
 
         if (pending->lsn > log->durable->held_branch)
             return;
-        answer_branch(node, log, pending, branch_place_incarnation(pending->lsn), branch_place_seq(pending->lsn),
+        answer_branch(worker, log, pending, branch_place_incarnation(pending->lsn), branch_place_seq(pending->lsn),
                       pending->repeated);
         ring->head++;
     }
 }
 
 static void
-answer_unknown(struct node *node, struct node_log *log, struct pending_ring *ring)
+answer_unknown(struct worker *worker, struct node_log *log, struct pending_ring *ring)
 {
     for (; ring->head != ring->tail; ring->head++) {
         const struct pending *pending = &ring->items[ring->head & ring->mask];
-        struct answer answer = answer_to(node, log, pending->token, CAIRN_UNKNOWN);
+        struct answer answer = answer_to(worker, log, pending->token, CAIRN_UNKNOWN);
 
-        answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+        answer_put(worker, pending->attachment, pending->serial, &answer, NULL);
     }
 }
 
 /* The disk has failed: whether what was on its way there is held nobody can tell. */
 void
-pending_fail(struct node *node, struct node_log *log)
+pending_fail(struct worker *worker, struct node_log *log)
 {
-    answer_unknown(node, log, &log->durable->local);
-    answer_unknown(node, log, &log->durable->branch_pending);
+    answer_unknown(worker, log, &log->durable->local);
+    answer_unknown(worker, log, &log->durable->branch_pending);
 }
 
 void
-pending_committed(struct node *node, struct node_log *log)
+pending_committed(struct worker *worker, struct node_log *log)
 {
     uint64_t commit_lsn = core_commit_lsn(log->core);
     uint32_t kept = 0;
 
-    answer_up_to(node, log, &log->pending, commit_lsn);
-    answer_up_to(node, log, &log->pending_all, core_all_lsn(log->core));
-    pending_relax(node, log);
+    answer_up_to(worker, log, &log->pending, commit_lsn);
+    answer_up_to(worker, log, &log->pending_all, core_all_lsn(log->core));
+    pending_relax(worker, log);
     for (uint32_t i = 0; i < log->waits_count; i++) {
         if (log->waits[i].lsn <= settled_lsn(log, (enum cairn_ack)log->waits[i].ack)) {
-            waits_end(node, &log->waits[i]);
-            answer_trunk(node, log, &log->waits[i], true);
+            waits_end(worker, &log->waits[i]);
+            answer_trunk(worker, log, &log->waits[i], true);
         } else {
             log->waits[kept++] = log->waits[i];
         }
@@ -147,7 +147,7 @@ pending_committed(struct node *node, struct node_log *log)
 
 /* A member was cut off, and the log goes on as `cp`: who asked for what the policy gives has that now, and hears it. */
 void
-pending_relax(struct node *node, struct node_log *log)
+pending_relax(struct worker *worker, struct node_log *log)
 {
     struct pending_ring *ring = &log->pending_all;
     struct mode_inputs inputs;
@@ -155,7 +155,7 @@ pending_relax(struct node *node, struct node_log *log)
 
     if (ring->head == ring->tail || !log->rules.falls_to_cp || core_role(log->core) != ROLE_LEADER)
         return;
-    inputs = node_mode_inputs(node, log);
+    inputs = node_mode_inputs(worker, log);
     if (mode_policy_ack(&inputs, log->mode) != CAIRN_ACK_MAJORITY)
         return;
     for (uint32_t i = ring->head; i != ring->tail; i++) {
@@ -163,7 +163,7 @@ pending_relax(struct node *node, struct node_log *log)
 
         if (pending.asked == CAIRN_ACK_POLICY && pending.lsn <= core_commit_lsn(log->core)) {
             pending.ack = CAIRN_ACK_MAJORITY;
-            answer_appended(node, log, &pending);
+            answer_appended(worker, log, &pending);
         } else {
             ring->items[kept++ & ring->mask] = pending;
         }
@@ -186,35 +186,35 @@ branch_seq_of(struct node_log *log, uint64_t lsn)
 /* What the client hears of an append that its leader can no longer commit: where the policy keeps
  * accepting, the entry is on the branch now, and that is all it asked for; otherwise nobody knows. */
 static void
-settle_deposed(struct node *node, struct node_log *log, struct pending *pending)
+settle_deposed(struct worker *worker, struct node_log *log, struct pending *pending)
 {
     bool keeps = log->rules.policy == CAIRN_POLICY_ADAPTIVE || log->rules.policy == CAIRN_POLICY_AP;
     uint64_t seq = keeps && pending->asked <= CAIRN_ACK_LOCAL ? branch_seq_of(log, pending->lsn) : 0;
     struct answer answer;
 
     if (seq != 0 && (log->durable == NULL || pending_room(&log->durable->branch_pending))) {
-        answer_kept(node, log, pending, node->incarnation, seq, false);
+        answer_kept(worker, log, pending, worker->node->incarnation, seq, false);
         return;
     }
-    answer = answer_to(node, log, pending->token, CAIRN_UNKNOWN);
-    answer_put(node, pending->attachment, pending->serial, &answer, NULL);
+    answer = answer_to(worker, log, pending->token, CAIRN_UNKNOWN);
+    answer_put(worker, pending->attachment, pending->serial, &answer, NULL);
 }
 
 void
-pending_deposed(struct node *node, struct node_log *log)
+pending_deposed(struct worker *worker, struct node_log *log)
 {
     struct pending_ring *rings[] = {&log->pending, &log->pending_all,
                                     log->durable == NULL ? NULL : &log->durable->local};
 
     for (uint32_t i = 0; i < 3 && rings[i] != NULL; i++) {
         for (; rings[i]->head != rings[i]->tail; rings[i]->head++)
-            settle_deposed(node, log, &rings[i]->items[rings[i]->head & rings[i]->mask]);
+            settle_deposed(worker, log, &rings[i]->items[rings[i]->head & rings[i]->mask]);
     }
     for (uint32_t i = 0; i < log->waits_count; i++) {
-        struct answer answer = answer_to(node, log, log->waits[i].token, CAIRN_UNKNOWN);
+        struct answer answer = answer_to(worker, log, log->waits[i].token, CAIRN_UNKNOWN);
 
-        waits_end(node, &log->waits[i]);
-        answer_put(node, log->waits[i].attachment, log->waits[i].serial, &answer, NULL);
+        waits_end(worker, &log->waits[i]);
+        answer_put(worker, log->waits[i].attachment, log->waits[i].serial, &answer, NULL);
     }
     log->waits_count = 0;
 }

@@ -19,26 +19,26 @@
 #define ANSWERS_RESERVED_SHARE 4u
 
 static void
-reader_free(struct node *node, struct reader *reader)
+reader_free(struct worker *worker, struct reader *reader)
 {
-    struct attachment *attachment = node->attachments[reader->attachment];
+    struct attachment *attachment = worker->attachments[reader->attachment];
 
     if (attachment != NULL && attachment->serial == reader->serial && attachment->reads > 0)
         attachment->reads--;
     reader->used = false;
     reader->generation++;
-    node->readers_used--;
+    worker->readers_used--;
 }
 
 static void
-reader_end(struct node *node, struct reader *reader, enum cairn_error error)
+reader_end(struct worker *worker, struct reader *reader, enum cairn_error error)
 {
     struct answer answer = {
         .type = ANSWER_END,
         .error = (uint8_t)error,
         .token = reader->token,
-        .leader = reader->log == NULL ? CAIRN_NODE_NONE : node_to_ask(node, reader->log),
-        .reached = (uint8_t)__builtin_popcount(node->reach),
+        .leader = reader->log == NULL ? CAIRN_NODE_NONE : node_to_ask(worker, reader->log),
+        .reached = (uint8_t)__builtin_popcount(worker->reach),
         .needed = reader->log == NULL ? 0 : node_needs(reader->log),
         .flags = reader->shows_branches ? ANSWER_ON_BRANCH : 0,
         .lsn = reader->next - 1,
@@ -47,20 +47,20 @@ reader_end(struct node *node, struct reader *reader, enum cairn_error error)
     };
 
     /* Its room was kept since it was asked for. */
-    answer_put(node, reader->attachment, reader->serial, &answer, NULL);
-    reader_free(node, reader);
+    answer_put(worker, reader->attachment, reader->serial, &answer, NULL);
+    reader_free(worker, reader);
 }
 
 /* A client has its share and no more, and some places are an administrator's. NULL: there is none. */
 static struct reader *
-reader_place(struct node *node, const struct attachment *attachment)
+reader_place(struct worker *worker, const struct attachment *attachment)
 {
     if (!attachment->administrator &&
-        (attachment->reads >= READERS_EACH || node->readers_used >= READERS_MAX - READERS_KEPT))
+        (attachment->reads >= READERS_EACH || worker->readers_used >= READERS_MAX - READERS_KEPT))
         return NULL;
     for (uint32_t i = 0; i < READERS_MAX; i++) {
-        if (!node->readers[i].used)
-            return &node->readers[i];
+        if (!worker->readers[i].used)
+            return &worker->readers[i];
     }
     return NULL;
 }
@@ -70,24 +70,24 @@ reader_place(struct node *node, const struct attachment *attachment)
 #define GENERATION_BITS 24u
 
 static uint64_t
-reader_token(const struct node *node, const struct reader *reader)
+reader_token(const struct worker *worker, const struct reader *reader)
 {
     uint64_t generation = reader->generation & ((1u << GENERATION_BITS) - 1);
 
-    return (uint64_t)node->incarnation << (GENERATION_BITS + PLACE_BITS) | generation << PLACE_BITS |
-           (uint64_t)(reader - node->readers);
+    return (uint64_t)worker->node->incarnation << (GENERATION_BITS + PLACE_BITS) | generation << PLACE_BITS |
+           (uint64_t)(reader - worker->readers);
 }
 
 static struct reader *
-reader_by_token(struct node *node, uint64_t token)
+reader_by_token(struct worker *worker, uint64_t token)
 {
     uint64_t place = token & ((1u << PLACE_BITS) - 1);
     struct reader *reader;
 
     if (place >= READERS_MAX)
         return NULL;
-    reader = &node->readers[place];
-    return reader->used && reader->waiting && reader_token(node, reader) == token ? reader : NULL;
+    reader = &worker->readers[place];
+    return reader->used && reader->waiting && reader_token(worker, reader) == token ? reader : NULL;
 }
 
 /* How far a read that follows may go on: what is committed; others: as far as it was told. */
@@ -125,18 +125,18 @@ try_session(struct reader *reader)
 
 /* What was committed longer ago than that is here; UINT64_MAX: nobody knows. */
 static uint64_t
-lag_ns(const struct node *node, const struct node_log *log)
+lag_ns(const struct worker *worker, const struct node_log *log)
 {
     if (log->fresh_ns == 0 || core_commit_lsn(log->core) < log->fresh_lsn)
         return UINT64_MAX;
-    return node_now_ns(node) - log->fresh_ns;
+    return node_now_ns(worker->node) - log->fresh_ns;
 }
 
 /* Is what is here fresh enough? The clock is read anew: a poll's may be from before a pause. */
 static void
-try_bounded(const struct node *node, struct reader *reader)
+try_bounded(const struct worker *worker, struct reader *reader)
 {
-    uint64_t lag = lag_ns(node, reader->log);
+    uint64_t lag = lag_ns(worker, reader->log);
 
     if (lag > reader->max_lag_ns)
         return;
@@ -145,7 +145,7 @@ try_bounded(const struct node *node, struct reader *reader)
 }
 
 static void
-ask(struct node *node, struct reader *reader, uint64_t now_ns)
+ask(struct worker *worker, struct reader *reader, uint64_t now_ns)
 {
     reader->asked_ns = now_ns;
     if (reader->round_ns == 0)
@@ -153,10 +153,10 @@ ask(struct node *node, struct reader *reader, uint64_t now_ns)
     /* A lease is looked at by a clock read after the request was there: this poll's may be from before a
      * pause in which another leader was elected. */
     if (reader->level == CAIRN_READ_LEASE)
-        core_read(reader->log->core, reader_token(node, reader), true, node_now_ns(node), &reader->log->sink);
+        core_read(reader->log->core, reader_token(worker, reader), true, node_now_ns(worker->node), &reader->log->sink);
     else
-        core_read(reader->log->core, reader_token(node, reader), false, now_ns, &reader->log->sink);
-    node_activate(node, reader->log);
+        core_read(reader->log->core, reader_token(worker, reader), false, now_ns, &reader->log->sink);
+    node_activate(worker, reader->log);
 }
 
 _Static_assert(CAIRN_TOKEN_LSN_MAX == LSN_MAX && CAIRN_TOKEN_SEQ_MAX == SEQ_MAX && CAIRN_TOKEN_LIFE_MAX == LIFE_MAX,
@@ -180,10 +180,10 @@ session_sane(const struct request_session *session)
 
 /* From what is here, where that will do; else as a linearizable read is. */
 static enum cairn_error
-admit_bounded(const struct node *node, const struct reader *reader, const struct mode_inputs *inputs,
+admit_bounded(const struct worker *worker, const struct reader *reader, const struct mode_inputs *inputs,
               enum cairn_read_level *level)
 {
-    bool here = lag_ns(node, reader->log) <= reader->max_lag_ns;
+    bool here = lag_ns(worker, reader->log) <= reader->max_lag_ns;
 
     return mode_admit_read(reader->log->mode, inputs, reader->log->rules.deny,
                            here ? CAIRN_READ_STALE : CAIRN_READ_LINEARIZABLE, level);
@@ -207,10 +207,10 @@ reader_place_at(struct reader *reader, const struct request *request)
 }
 
 void
-reader_start(struct node *node, struct attachment *attachment, const struct request *request,
+reader_start(struct worker *worker, struct attachment *attachment, const struct request *request,
              const struct request_session *session, uint64_t now_ns)
 {
-    struct reader *reader = reader_place(node, attachment);
+    struct reader *reader = reader_place(worker, attachment);
     uint32_t generation = reader == NULL ? 0 : reader->generation;
     struct reader refused;
     enum cairn_read_level level = CAIRN_READ_STALE;
@@ -228,46 +228,46 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
     reader->follow = (request->flags & REQUEST_FOLLOW) != 0;
     reader->tentative = (request->flags & REQUEST_TENTATIVE) != 0;
     reader->since_ns = now_ns;
-    reader->log = node_find_log(node, request->log);
+    reader->log = node_find_log(worker, request->log);
     reader->max_lag_ns = request->max_lag_us * 1000ull;
     reader->lag_ns = UINT64_MAX;
     reader_place_at(reader, request);
-    node->readers_used++;
+    worker->readers_used++;
     attachment->reads++;
-    if (reader != &refused && node->readers_end <= (uint32_t)(reader - node->readers))
-        node->readers_end = (uint32_t)(reader - node->readers) + 1;
+    if (reader != &refused && worker->readers_end <= (uint32_t)(reader - worker->readers))
+        worker->readers_end = (uint32_t)(reader - worker->readers) + 1;
     if (reader == &refused)
         error = CAIRN_FULL;
     else if (reader->log == NULL)
         error = CAIRN_NO_LOG;
     else if (log_is_closed_to(reader->log, attachment))
         error = CAIRN_FORBIDDEN;
-    else if (!node_is_member(node, reader->log))
+    else if (!node_is_member(worker, reader->log))
         error = CAIRN_NOT_MEMBER;
     else if (core_stopped(reader->log->core) != STOP_NONE)
         error = CAIRN_STOPPED;
     else if (request->level > CAIRN_READ_LINEARIZABLE || !session_sane(session))
         error = CAIRN_INVALID;
     else {
-        struct mode_inputs inputs = node_mode_inputs(node, reader->log);
+        struct mode_inputs inputs = node_mode_inputs(worker, reader->log);
 
-        error = reader->max_lag_ns != 0 ? admit_bounded(node, reader, &inputs, &level)
+        error = reader->max_lag_ns != 0 ? admit_bounded(worker, reader, &inputs, &level)
                                         : mode_admit_read(reader->log->mode, &inputs, reader->log->rules.deny,
                                                           (enum cairn_read_level)request->level, &level);
     }
     if (error != CAIRN_OK) {
-        reader_end(node, reader, error);
+        reader_end(worker, reader, error);
         return;
     }
     reader->level = (uint8_t)level;
     if (level == CAIRN_READ_STALE) {
         reader_open(reader, core_commit_lsn(reader->log->core));
-        reader->lag_ns = lag_ns(node, reader->log);
+        reader->lag_ns = lag_ns(worker, reader->log);
         return;
     }
     reader->waiting = true;
     if (level != CAIRN_READ_SESSION) {
-        ask(node, reader, now_ns);
+        ask(worker, reader, now_ns);
         return;
     }
     if (session != NULL)
@@ -276,31 +276,31 @@ reader_start(struct node *node, struct attachment *attachment, const struct requ
 }
 
 void
-reader_cancel(struct node *node, const struct attachment *attachment, uint64_t token)
+reader_cancel(struct worker *worker, const struct attachment *attachment, uint64_t token)
 {
     for (uint32_t i = 0; i < READERS_MAX; i++) {
-        struct reader *reader = &node->readers[i];
+        struct reader *reader = &worker->readers[i];
 
         if (reader->used && reader->token == token && reader->serial == attachment->serial)
-            reader_end(node, reader, CAIRN_OK);
+            reader_end(worker, reader, CAIRN_OK);
     }
 }
 
 void
-readers_drop(struct node *node, uint8_t attachment)
+readers_drop(struct worker *worker, uint8_t attachment)
 {
     for (uint32_t i = 0; i < READERS_MAX; i++) {
-        struct reader *reader = &node->readers[i];
+        struct reader *reader = &worker->readers[i];
 
         if (reader->used && reader->attachment == attachment)
-            reader_free(node, reader);
+            reader_free(worker, reader);
     }
 }
 
 void
-reader_ready(struct node *node, uint64_t token, uint64_t lsn, bool here)
+reader_ready(struct worker *worker, uint64_t token, uint64_t lsn, bool here)
 {
-    struct reader *reader = reader_by_token(node, token);
+    struct reader *reader = reader_by_token(worker, token);
     uint64_t round_ns;
 
     if (reader == NULL)
@@ -318,14 +318,14 @@ reader_ready(struct node *node, uint64_t token, uint64_t lsn, bool here)
         return; /* it looks again at its turn */
     reader_open(reader, lsn);
     reader->here = here;
-    reader->lag_ns = node_now_ns(node) - round_ns;
+    reader->lag_ns = node_now_ns(worker->node) - round_ns;
 }
 
 void
-readers_truncated(struct node *node, const struct node_log *log, uint64_t from_lsn)
+readers_truncated(struct worker *worker, const struct node_log *log, uint64_t from_lsn)
 {
-    for (uint32_t i = 0; i < node->readers_end; i++) {
-        struct reader *reader = &node->readers[i];
+    for (uint32_t i = 0; i < worker->readers_end; i++) {
+        struct reader *reader = &worker->readers[i];
 
         if (reader->used && reader->log == log && reader->here && reader->limit >= from_lsn)
             reader->limit = from_lsn - 1;
@@ -333,18 +333,18 @@ readers_truncated(struct node *node, const struct node_log *log, uint64_t from_l
 }
 
 void
-readers_stopped(struct node *node, const struct node_log *log)
+readers_stopped(struct worker *worker, const struct node_log *log)
 {
-    for (uint32_t i = 0; i < node->readers_end; i++) {
-        if (node->readers[i].used && node->readers[i].log == log)
-            reader_end(node, &node->readers[i], CAIRN_STOPPED);
+    for (uint32_t i = 0; i < worker->readers_end; i++) {
+        if (worker->readers[i].used && worker->readers[i].log == log)
+            reader_end(worker, &worker->readers[i], CAIRN_STOPPED);
     }
 }
 
 void
-reader_failed(struct node *node, uint64_t token)
+reader_failed(struct worker *worker, uint64_t token)
 {
-    struct reader *reader = reader_by_token(node, token);
+    struct reader *reader = reader_by_token(worker, token);
 
     /* It is asked again at the next chance, while its time lasts. */
     if (reader != NULL)
@@ -353,10 +353,10 @@ reader_failed(struct node *node, uint64_t token)
 
 /* Of a branch entry nobody has decided yet: this node's own view of it. */
 static bool
-is_doubtful(const struct node *node, const struct block *block, bool on_branch)
+is_doubtful(const struct worker *worker, const struct block *block, bool on_branch)
 {
     if (on_branch)
-        return clocks_is_ahead(&node->clocks, block->hlc, node->task.now_ns);
+        return clocks_is_ahead(&worker->clocks, block->hlc, worker->task.now_ns);
     return (block->flags & BLOCK_CLOCK_DOUBTFUL) != 0;
 }
 
@@ -372,22 +372,22 @@ room_kept(const struct attachment *attachment)
 
 /* Has its client room for what could not be given when it was looked for last? */
 static bool
-has_room(const struct node *node, const struct reader *reader)
+has_room(const struct worker *worker, const struct reader *reader)
 {
-    struct attachment *attachment = node->attachments[reader->attachment];
+    struct attachment *attachment = worker->attachments[reader->attachment];
 
     return attachment != NULL &&
            byte_ring_room(&attachment->channel.out) >= reader->lacks_bytes + room_kept(attachment);
 }
 
 static bool
-emit_entry(struct node *node, struct reader *reader, const struct stretch *stretch, bool on_branch)
+emit_entry(struct worker *worker, struct reader *reader, const struct stretch *stretch, bool on_branch)
 {
     const struct block *block = stretch->block;
     struct answer answer = {
         .type = ANSWER_ENTRY,
         .flags = (uint8_t)((on_branch ? ANSWER_ON_BRANCH : 0) |
-                           (is_doubtful(node, block, on_branch) ? ANSWER_CLOCK_DOUBTFUL : 0)),
+                           (is_doubtful(worker, block, on_branch) ? ANSWER_CLOCK_DOUBTFUL : 0)),
         .token = reader->token,
         .lsn = on_branch ? 0 : stretch->first,
         .term = on_branch ? 0 : block->term,
@@ -397,16 +397,16 @@ emit_entry(struct node *node, struct reader *reader, const struct stretch *stret
         .incarnation = block->incarnation,
         .origin = block->origin,
     };
-    struct attachment *attachment = node->attachments[reader->attachment];
+    struct attachment *attachment = worker->attachments[reader->attachment];
     const struct record *record = (const struct record *)(const void *)stretch->records;
 
     reader->lacks_bytes = sizeof(answer) + record_size(record);
-    if (!has_room(node, reader))
+    if (!has_room(worker, reader))
         return false;
     reader->lacks_bytes = 0;
     /* What is taken here cannot be promised any more. */
     attachment->promises = 0;
-    if (!answer_put(node, reader->attachment, reader->serial, &answer, record))
+    if (!answer_put(worker, reader->attachment, reader->serial, &answer, record))
         return false;
     reader->log->counters.read++;
     return true;
@@ -414,7 +414,7 @@ emit_entry(struct node *node, struct reader *reader, const struct stretch *stret
 
 /* Trunk entries that may be read now. Returns how many were given. */
 static uint32_t
-read_trunk(struct node *node, struct reader *reader)
+read_trunk(struct worker *worker, struct reader *reader)
 {
     uint64_t commit_lsn = core_commit_lsn(reader->log->core);
     uint64_t last = reader->follow ? reader->to : reader->limit;
@@ -428,13 +428,13 @@ read_trunk(struct node *node, struct reader *reader)
     if (reader->log->id == CATALOG_LOG && last > durable_held_lsn(reader->log))
         last = durable_held_lsn(reader->log);
     /* What nobody takes is not read from disk, where others have theirs read. */
-    if (reader->lacks_bytes != 0 && !has_room(node, reader))
+    if (reader->lacks_bytes != 0 && !has_room(worker, reader))
         return 0;
     while (given < ENTRIES_PER_TURN && reader->cursor.position <= last &&
-           (store = trunk_at(node, reader->log, reader->cursor.position)) != NULL &&
+           (store = trunk_at(worker, reader->log, reader->cursor.position)) != NULL &&
            store_look(store, &reader->cursor, last, 1, SIZE_MAX, &stretch)) {
         if (stretch.block->kind == ENTRY_DATA && stretch.block->trunk_hlc + stretch.index >= reader->since_hlc) {
-            if (!emit_entry(node, reader, &stretch, false))
+            if (!emit_entry(worker, reader, &stretch, false))
                 return given;
             reader->since_hlc = 0;
         }
@@ -468,17 +468,17 @@ reader_is_past_trim(struct reader *reader, uint8_t origin)
 
 /* This node's branch first, then what it holds of others'. false: not all that there is was given. */
 static bool
-read_branches(struct node *node, struct reader *reader, uint32_t *given)
+read_branches(struct worker *worker, struct reader *reader, uint32_t *given)
 {
-    for (uint8_t i = 0; i < node->nodes; i++) {
-        uint8_t origin = (uint8_t)((node->self + i) % node->nodes);
+    for (uint8_t i = 0; i < worker->nodes; i++) {
+        uint8_t origin = (uint8_t)((worker->self + i) % worker->nodes);
         struct cursor *cursor = &reader->branch_cursors[origin];
         struct stretch stretch;
 
         if (!reader_is_past_trim(reader, origin))
             return false;
         while (store_look(&reader->log->branches[origin].store, cursor, UINT64_MAX, 1, SIZE_MAX, &stretch)) {
-            if (*given >= ENTRIES_PER_TURN || !emit_entry(node, reader, &stretch, true))
+            if (*given >= ENTRIES_PER_TURN || !emit_entry(worker, reader, &stretch, true))
                 return false;
             store_advance(cursor, &stretch);
             ++*given;
@@ -490,14 +490,14 @@ read_branches(struct node *node, struct reader *reader, uint32_t *given)
 /* What the reader wants next may be gone. Who asked for whatever there is goes on where the log begins;
  * who asked for an lsn is told. false: it has ended. */
 static bool
-reader_has_ground(struct node *node, struct reader *reader)
+reader_has_ground(struct worker *worker, struct reader *reader)
 {
     uint64_t base_lsn = reader->log->base_lsn;
 
     if (reader->next > base_lsn)
         return true;
     if (!reader->earliest) {
-        reader_end(node, reader, CAIRN_TRIMMED);
+        reader_end(worker, reader, CAIRN_TRIMMED);
         return false;
     }
     reader->next = base_lsn + 1;
@@ -506,43 +506,43 @@ reader_has_ground(struct node *node, struct reader *reader)
 }
 
 static uint32_t
-reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
+reader_turn(struct worker *worker, struct reader *reader, uint64_t now_ns)
 {
     uint32_t given;
 
-    if (!node_is_member(node, reader->log)) {
-        reader_end(node, reader, CAIRN_NOT_MEMBER);
+    if (!node_is_member(worker, reader->log)) {
+        reader_end(worker, reader, CAIRN_NOT_MEMBER);
         return 0;
     }
     if (core_stopped(reader->log->core) != STOP_NONE) {
-        reader_end(node, reader, CAIRN_STOPPED);
+        reader_end(worker, reader, CAIRN_STOPPED);
         return 0;
     }
     if (reader->waiting && reader->level == CAIRN_READ_SESSION) {
         try_session(reader);
         if (reader->waiting && now_ns - reader->since_ns > GIVE_UP_NS)
-            reader_end(node, reader, CAIRN_BEHIND);
+            reader_end(worker, reader, CAIRN_BEHIND);
         return 0;
     }
     if (reader->waiting && reader->max_lag_ns != 0)
-        try_bounded(node, reader);
+        try_bounded(worker, reader);
     if (reader->waiting) {
         if (now_ns - reader->since_ns > GIVE_UP_NS && reader->max_lag_ns != 0)
-            reader_end(node, reader, CAIRN_BEHIND);
+            reader_end(worker, reader, CAIRN_BEHIND);
         else if (now_ns - reader->since_ns > GIVE_UP_NS)
-            reader_end(node, reader,
+            reader_end(worker, reader,
                        core_leader(reader->log->core) == CAIRN_NODE_NONE ? CAIRN_NO_LEADER : CAIRN_TIMEOUT);
         else if (now_ns - reader->asked_ns > ASK_AGAIN_NS)
-            ask(node, reader, now_ns);
+            ask(worker, reader, now_ns);
         return 0;
     }
-    if (!reader_has_ground(node, reader))
+    if (!reader_has_ground(worker, reader))
         return 0;
     if (reader->log->durable != NULL && reader->log->durable->damaged_lsn == reader->cursor.position) {
-        reader_end(node, reader, CAIRN_UNREADABLE);
+        reader_end(worker, reader, CAIRN_UNREADABLE);
         return 0;
     }
-    given = read_trunk(node, reader);
+    given = read_trunk(worker, reader);
     if (given > 0) {
         reader->since_ns = now_ns;
         return given;
@@ -550,41 +550,41 @@ reader_turn(struct node *node, struct reader *reader, uint64_t now_ns)
     if (!reader->follow && reader->limit > core_commit_lsn(reader->log->core)) {
         /* Promised, and on its way here; not waited for without end. */
         if (now_ns - reader->since_ns > GIVE_UP_NS)
-            reader_end(node, reader, CAIRN_TIMEOUT);
+            reader_end(worker, reader, CAIRN_TIMEOUT);
         return 0;
     }
     if (!reader->follow && reader->next <= reader->limit && core_commit_lsn(reader->log->core) >= reader->next)
         return 0; /* the client has no room */
-    if (reader->tentative && (!read_branches(node, reader, &given) || given > 0))
+    if (reader->tentative && (!read_branches(worker, reader, &given) || given > 0))
         return given;
     if (reader->follow && reader->next <= reader->to)
         return 0;
-    reader_end(node, reader, CAIRN_OK);
+    reader_end(worker, reader, CAIRN_OK);
     return 1;
 }
 
 /* It follows, and has been given all there is: that it may still be served here is looked at now and then. */
 static bool
-is_at_end(const struct node *node, const struct reader *reader, uint64_t now_ns)
+is_at_end(const struct worker *worker, const struct reader *reader, uint64_t now_ns)
 {
     return reader->follow && !reader->waiting && !reader->tentative && reader->next <= reader->to &&
-           reader->next > core_commit_lsn(reader->log->core) && now_ns != node->reviewed_ns;
+           reader->next > core_commit_lsn(reader->log->core) && now_ns != worker->reviewed_ns;
 }
 
 uint32_t
-readers_turn(struct node *node, uint64_t now_ns)
+readers_turn(struct worker *worker, uint64_t now_ns)
 {
     uint32_t given = 0;
 
-    if (node->readers_used == 0)
+    if (worker->readers_used == 0)
         return 0;
     /* Each is the first in its turn: there are few places to read old entries into. */
-    node->readers_first++;
-    for (uint32_t i = 0; i < node->readers_end; i++) {
-        struct reader *reader = &node->readers[(node->readers_first + i) % node->readers_end];
+    worker->readers_first++;
+    for (uint32_t i = 0; i < worker->readers_end; i++) {
+        struct reader *reader = &worker->readers[(worker->readers_first + i) % worker->readers_end];
 
-        if (reader->used && !is_at_end(node, reader, now_ns))
-            given += reader_turn(node, reader, now_ns);
+        if (reader->used && !is_at_end(worker, reader, now_ns))
+            given += reader_turn(worker, reader, now_ns);
     }
     return given;
 }

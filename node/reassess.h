@@ -5,10 +5,10 @@
 #include "state.h"
 
 /* How long the log waits before it campaigns, by how this node does. */
-void set_patience(const struct node *node, struct node_log *log, uint64_t now_ns);
+void set_patience(const struct worker *worker, struct node_log *log, uint64_t now_ns);
 /* Tells the core that its leader lives, where a heartbeat without a row for this log says so. */
-void leader_refresh(struct node *node, struct node_log *log, uint64_t now_ns);
-void node_reassess(struct node *node, uint64_t now_ns);
-void log_reassess(struct node *node, struct node_log *log);
+void leader_refresh(struct worker *worker, struct node_log *log, uint64_t now_ns);
+void node_reassess(struct worker *worker, uint64_t now_ns);
+void log_reassess(struct worker *worker, struct node_log *log);
 
 #endif

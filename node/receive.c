@@ -61,82 +61,82 @@ worst_bytes(const struct block *block)
 }
 
 static void
-feed(struct node *node, struct node_log *log, const struct message *message, uint64_t now_ns)
+feed(struct worker *worker, struct node_log *log, const struct message *message, uint64_t now_ns)
 {
     /* Before it is asked whether it would help another. */
     if (message->type == MESSAGE_PREVOTE || message->type == MESSAGE_VOTE)
-        leader_refresh(node, log, now_ns);
+        leader_refresh(worker, log, now_ns);
     /* A lease and what it rests on run from when they were asked for, and this poll may have begun before a pause. */
     if (message->type == MESSAGE_READ_INDEX || message->type == MESSAGE_CONFIRM)
-        now_ns = node_now_ns(node);
-    if (!core_receive(log->core, message, node->batch.ids, now_ns, &log->sink))
-        count(&node->counters.far_terms);
+        now_ns = node_now_ns(worker->node);
+    if (!core_receive(log->core, message, worker->batch.ids, now_ns, &log->sink))
+        count(&worker->counters.far_terms);
     /* An acknowledgement, the commonest message, seldom leaves anything to do. */
-    if (message->type != MESSAGE_APPEND_REPLY || message->recovering || node_has_unsent(node, log))
-        node_activate(node, log);
+    if (message->type != MESSAGE_APPEND_REPLY || message->recovering || node_has_unsent(worker, log))
+        node_activate(worker, log);
 }
 
 static bool
-entries_have_room(const struct node *node, const struct node_log *log, const struct message *message,
+entries_have_room(const struct worker *worker, const struct node_log *log, const struct message *message,
                   const struct block *block)
 {
     /* Copies of branches are held in memory alone. */
     if (message->type == MESSAGE_SPREAD)
-        return branch_has_room(node, &log->branches[message->from], worst_bytes(block));
-    return store_has_room(node, &log->trunk, worst_bytes(block)) &&
-           durable_space(node, log, worst_bytes(block), block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER) ==
+        return branch_has_room(worker, &log->branches[message->from], worst_bytes(block));
+    return store_has_room(worker, &log->trunk, worst_bytes(block)) &&
+           durable_space(worker, log, worst_bytes(block), block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER) ==
                SPACE_YES;
 }
 
 /* A leader that asks where this node stands is told so though nothing more can be taken: a trim, which makes room again, goes
  * no further than the leader knows each member to be. Seldom, since it sends on then. */
 static void
-feed_without(struct node *node, struct node_log *log, const struct message *message, uint64_t now_ns)
+feed_without(struct worker *worker, struct node_log *log, const struct message *message, uint64_t now_ns)
 {
     struct message without = *message;
 
-    count(&node->counters.no_room);
+    count(&worker->counters.no_room);
     if (message->type != MESSAGE_APPEND || message->append.prev_lsn > core_last_lsn(log->core) ||
         now_ns - log->told_full_ns < TOLD_FULL_NS)
         return;
     log->told_full_ns = now_ns;
     without.append.run.count = 0;
-    feed(node, log, &without, now_ns);
+    feed(worker, log, &without, now_ns);
 }
 
 /* Entries of a leader (or a lender) go straight to the end of the trunk, where the core's answer leaves them or
  * not. Those of a branch may have to be split, and are read from a buffer. false: they are damaged. */
 static bool
-receive_entries(struct node *node, struct node_log *log, const struct message *message, const struct block *block,
+receive_entries(struct worker *worker, struct node_log *log, const struct message *message, const struct block *block,
                 const uint8_t *records, uint64_t now_ns)
 {
-    uint8_t *place = node->scratch;
+    uint8_t *place = worker->scratch;
 
-    node->batch.count = 0;
+    worker->batch.count = 0;
     if (block->count > 0) {
-        if (!entries_have_room(node, log, message, block)) {
-            feed_without(node, log, message, now_ns);
+        if (!entries_have_room(worker, log, message, block)) {
+            feed_without(worker, log, message, now_ns);
             return true;
         }
         if (message->type != MESSAGE_HAND_OFF && message->type != MESSAGE_SPREAD)
             place = store_stage(&log->trunk, block->size_bytes);
         if (place == NULL) {
-            count(&node->counters.no_room);
+            count(&worker->counters.no_room);
             return true;
         }
         memcpy(place, records, block->size_bytes);
-        if (!batch_read(&node->batch, place, block)) {
-            count(&node->counters.damaged_records);
+        if (!batch_read(&worker->batch, place, block)) {
+            count(&worker->counters.damaged_records);
             return false;
         }
         if (message->type == MESSAGE_HAND_OFF || message->type == MESSAGE_SPREAD) {
             /* On a branch: what it may say of the trunk is no other's to say. */
-            node->batch.block.trunk_hlc = 0;
-            node->batch.block.flags = 0;
-            node_take_hlc(node, log, block->hlc + block->count - 1);
+            worker->batch.block.trunk_hlc = 0;
+            worker->batch.block.flags = 0;
+            node_take_hlc(worker, log, block->hlc + block->count - 1);
         }
     }
-    feed(node, log, message, now_ns);
+    feed(worker, log, message, now_ns);
     store_seal(&log->trunk);
     return true;
 }
@@ -210,12 +210,12 @@ fragment_put(struct assembly *assembly, const struct decoded *decoded, uint64_t 
 /* One to begin anew: that of a record whose sender has given up, else that of which least is there, so that no single
  * fragment takes away what is nearly whole. */
 static struct assembly *
-assembly_to_spare(const struct node *node, struct assembly *places, uint64_t now_ns)
+assembly_to_spare(const struct worker *worker, struct assembly *places, uint64_t now_ns)
 {
     struct assembly *least = &places[0];
 
     for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++) {
-        if (places[i].received > 0 && now_ns - places[i].used_ns >= node->detector.config.timeout_ns)
+        if (places[i].received > 0 && now_ns - places[i].used_ns >= worker->detector.config.timeout_ns)
             places[i].received = 0;
         if (places[i].received < least->received)
             least = &places[i];
@@ -235,7 +235,7 @@ assembly_begin(struct assembly *assembly, const struct decoded *decoded, uint64_
 /* A fragment goes wherever it agrees with those that are there: what contradicts them begins an assembly of its own, and
  * costs none but itself. */
 static void
-fragment_take(struct node *node, struct assembly *places, const struct decoded *decoded, uint64_t now_ns)
+fragment_take(struct worker *worker, struct assembly *places, const struct decoded *decoded, uint64_t now_ns)
 {
     bool taken = false;
 
@@ -246,32 +246,32 @@ fragment_take(struct node *node, struct assembly *places, const struct decoded *
     /* A last one that overtook the others does not tell their length: it will come again. */
     if (taken || (is_last(decoded) && decoded->fragment_offset != 0) || !stride_fits(decoded, decoded->records_bytes))
         return;
-    assembly_begin(assembly_to_spare(node, places, now_ns), decoded, now_ns);
+    assembly_begin(assembly_to_spare(worker, places, now_ns), decoded, now_ns);
 }
 
 /* All of a record is there, or of what was taken for it. */
 static bool
-assembly_end(struct node *node, struct node_log *log, struct assembly *assembly, const struct decoded *decoded,
+assembly_end(struct worker *worker, struct node_log *log, struct assembly *assembly, const struct decoded *decoded,
              uint64_t now_ns)
 {
     assembly->received = 0;
     if (record_measure(assembly->bytes, decoded->fragment_total) != decoded->fragment_total) {
-        count(&node->counters.damaged_records);
+        count(&worker->counters.damaged_records);
         return false;
     }
-    return receive_entries(node, log, &decoded->message, &decoded->block, assembly->bytes, now_ns);
+    return receive_entries(worker, log, &decoded->message, &decoded->block, assembly->bytes, now_ns);
 }
 
 static void
-receive_fragment(struct node *node, struct node_log *log, const struct decoded *decoded, uint64_t now_ns)
+receive_fragment(struct worker *worker, struct node_log *log, const struct decoded *decoded, uint64_t now_ns)
 {
-    struct assembly *places = node->assemblies[decoded->from];
+    struct assembly *places = worker->assemblies[decoded->from];
     bool sound = false;
 
-    fragment_take(node, places, decoded, now_ns);
+    fragment_take(worker, places, decoded, now_ns);
     for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER && !sound; i++) {
         if (places[i].received == decoded->fragment_total && belongs(&places[i], decoded))
-            sound = assembly_end(node, log, &places[i], decoded, now_ns);
+            sound = assembly_end(worker, log, &places[i], decoded, now_ns);
     }
     for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER && sound; i++) {
         if (belongs(&places[i], decoded))
@@ -281,7 +281,7 @@ receive_fragment(struct node *node, struct node_log *log, const struct decoded *
 
 /* A replica that has committed as far as its leader compares what they have. */
 static void
-compare_digest(struct node *node, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
+compare_digest(struct worker *worker, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
 {
     if (row->commit_lsn == 0 || row->commit_lsn != log->digest_lsn || row->digest == log->digest ||
         core_leader(log->core) != from || core_term(log->core) != row->term)
@@ -292,10 +292,10 @@ compare_digest(struct node *node, struct node_log *log, const struct wire_row *r
 /* Who has committed something else than its leader has says so, and whoever hears it stops too: nobody can tell yet which of
  * the two goes on. */
 static void
-hear_stop(struct node *node, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
+hear_stop(struct worker *worker, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
 {
     if (!term_plausible(row->term, core_term(log->core)))
-        count(&node->counters.far_terms);
+        count(&worker->counters.far_terms);
     /* That is decided: whoever says so has not heard of it. */
     else if (row->term < log->rules.adopted_term ||
              term_decided(row->term) <= core_term_at(log->core, core_last_lsn(log->core)))
@@ -326,26 +326,26 @@ acquaint(struct acquaintance *peer, const struct wire_heartbeat *heartbeat, uint
 }
 
 static void
-receive_row(struct node *node, const struct decoded *decoded, const struct wire_row *row, uint64_t now_ns)
+receive_row(struct worker *worker, const struct decoded *decoded, const struct wire_row *row, uint64_t now_ns)
 {
-    struct node_log *log = node_find_log(node, row->log);
+    struct node_log *log = node_find_log(worker, row->log);
 
     if (log == NULL)
         return;
     if (row->voters == 0) {
-        hear_stop(node, log, row, decoded->from, now_ns);
+        hear_stop(worker, log, row, decoded->from, now_ns);
         return;
     }
     if (row->commit_lsn != core_commit_lsn(log->core))
-        node_touch(node, log);
+        node_touch(worker, log);
     if (!core_leader_alive(log->core, decoded->from, row->term, row->commit_lsn, now_ns, &log->sink)) {
-        count(&node->counters.far_terms);
+        count(&worker->counters.far_terms);
         return;
     }
-    compare_digest(node, log, row, decoded->from, now_ns);
+    compare_digest(worker, log, row, decoded->from, now_ns);
     /* Who is removed is sent nothing any more, the entry that says so among it. */
     if (core_leader(log->core) == decoded->from)
-        log->left = ((row->voters | row->learners) >> node->self & 1) == 0;
+        log->left = ((row->voters | row->learners) >> worker->self & 1) == 0;
     log->led_by = decoded->from;
     log->led_term = row->term;
     log->led_epoch = decoded->heartbeat.epoch;
@@ -358,7 +358,7 @@ receive_row(struct node *node, const struct decoded *decoded, const struct wire_
 }
 
 static void
-receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now_ns)
+receive_heartbeat(struct worker *worker, const struct decoded *decoded, uint64_t now_ns)
 {
     const struct detector_beat beat = {.incarnation = decoded->incarnation,
                                        .hears = (cairn_node_set)decoded->heartbeat.hears,
@@ -367,86 +367,86 @@ receive_heartbeat(struct node *node, const struct decoded *decoded, uint64_t now
     uint32_t ailments;
     unsigned verdict;
 
-    if (!introduction_compare(node, decoded->from, decoded->heartbeat.agreed_lsn, decoded->heartbeat.fingerprint,
+    if (!introduction_compare(worker, decoded->from, decoded->heartbeat.agreed_lsn, decoded->heartbeat.fingerprint,
                               now_ns))
         return;
-    verdict = detector_observe(&node->detector, decoded->from, &beat, now_ns);
-    acquaint(&node->peers[decoded->from], &decoded->heartbeat, now_ns);
-    ailments = node->sights.now[decoded->from].health.ailments;
-    sight_take(node, decoded->from, &decoded->heartbeat, now_ns);
-    node_clocks_take(node, decoded->from, &decoded->heartbeat);
+    verdict = detector_observe(&worker->detector, decoded->from, &beat, now_ns);
+    acquaint(&worker->peers[decoded->from], &decoded->heartbeat, now_ns);
+    ailments = worker->sights.now[decoded->from].health.ailments;
+    sight_take(worker, decoded->from, &decoded->heartbeat, now_ns);
+    node_clocks_take(worker, decoded->from, &decoded->heartbeat);
     if (ailments != decoded->heartbeat.health.ailments)
-        health_heard(node, now_ns);
-    if (verdict & DETECTOR_HEARD || detector_reach(&node->detector) != node->reach)
-        node_reassess(node, now_ns);
+        health_heard(worker, now_ns);
+    if (verdict & DETECTOR_HEARD || detector_reach(&worker->detector) != worker->reach)
+        node_reassess(worker, now_ns);
     for (uint32_t i = 0; i < decoded->heartbeat.rows; i++) {
         struct wire_row row;
 
         memcpy(&row, decoded->rows + i, sizeof(row));
-        receive_row(node, decoded, &row, now_ns);
+        receive_row(worker, decoded, &row, now_ns);
     }
 }
 
 static void
-peer_restarted(struct node *node, uint8_t peer, uint32_t incarnation)
+peer_restarted(struct worker *worker, uint8_t peer, uint32_t incarnation)
 {
-    node_event(node, EVENT_PEER_RESTARTED, NULL, peer, 0, 0, "%s started anew", node->config.cluster->names[peer]);
-    node->peers[peer] = (struct acquaintance){0};
-    clocks_forget(&node->clocks, peer);
-    for (uint32_t i = 0; i < node->logs_count; i++)
-        core_peer_restarted(node->logs[i]->core, peer, incarnation);
+    node_event(worker, EVENT_PEER_RESTARTED, NULL, peer, 0, 0, "%s started anew", worker->config->cluster->names[peer]);
+    worker->peers[peer] = (struct acquaintance){0};
+    clocks_forget(&worker->clocks, peer);
+    for (uint32_t i = 0; i < worker->logs_count; i++)
+        core_peer_restarted(worker->logs[i]->core, peer, incarnation);
 }
 
 bool
 node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_bytes, uint64_t now_ns)
 {
-    struct node *node = context;
-    enum phase phase = introduction_phase(&node->introduction);
+    struct worker *worker = context;
+    enum phase phase = introduction_phase(&worker->node->introduction);
     struct decoded decoded;
-    enum codec_verdict verdict = codec_decode(&node->codec, peer, message, size_bytes, &decoded);
+    enum codec_verdict verdict = codec_decode(&worker->codec, peer, message, size_bytes, &decoded);
     enum detector_verdict life;
     struct node_log *log;
 
-    if (atomic_load_explicit(&node->stopping, memory_order_relaxed) != STOPPING_NOT || phase >= PHASE_BEGINNING)
+    if (atomic_load_explicit(&worker->node->stopping, memory_order_relaxed) != STOPPING_NOT || phase >= PHASE_BEGINNING)
         return false;
     if (verdict == CODEC_STRANGER)
-        introduction_stranger(node, peer, now_ns);
+        introduction_stranger(worker, peer, now_ns);
     if (verdict == CODEC_OK && decoded.type == CODEC_HELLO && !introduction_is_sized(&decoded))
         verdict = CODEC_SHORT;
     if (verdict != CODEC_OK) {
-        count(&node->counters.frames_dropped[verdict]);
+        count(&worker->counters.frames_dropped[verdict]);
         return false;
     }
     if (decoded.type == CODEC_HELLO)
-        introduction_hear(node, &decoded, now_ns);
+        introduction_hear(worker, &decoded, now_ns);
     if (decoded.type == CODEC_HELLO || phase != PHASE_INSIDE)
         return false;
-    assert(decoded.from < node->nodes);
-    node->introduction.heard_ns[decoded.from] = now_ns;
-    life = detector_incarnation(&node->detector, decoded.from, decoded.incarnation);
+    assert(decoded.from < worker->nodes);
+    worker->node->introduction.heard_ns[decoded.from] = now_ns;
+    life = detector_incarnation(&worker->detector, decoded.from, decoded.incarnation);
     if (life == DETECTOR_STALE) {
-        count(&node->counters.stale_incarnation);
+        count(&worker->counters.stale_incarnation);
         return false;
     }
     if (life == DETECTOR_RESTARTED)
-        peer_restarted(node, decoded.from, decoded.incarnation);
+        peer_restarted(worker, decoded.from, decoded.incarnation);
     if (decoded.type == CODEC_HEARTBEAT) {
-        receive_heartbeat(node, &decoded, now_ns);
+        receive_heartbeat(worker, &decoded, now_ns);
         return false;
     }
-    log = node_find_log(node, decoded.log);
+    log = node_find_log(worker, decoded.log);
     if (log == NULL) {
-        count(&node->counters.no_log);
+        count(&worker->counters.no_log);
         return false;
     }
-    node->event_digest = decoded.type == MESSAGE_BASE ? decoded.message.base.digest : 0;
-    node->event_hlc = decoded.type == MESSAGE_BASE ? decoded.message.base.hlc : 0;
+    worker->event_digest = decoded.type == MESSAGE_BASE ? decoded.message.base.digest : 0;
+    worker->event_hlc = decoded.type == MESSAGE_BASE ? decoded.message.base.hlc : 0;
     if (!codec_has_entries(decoded.type))
-        feed(node, log, &decoded.message, now_ns);
+        feed(worker, log, &decoded.message, now_ns);
     else if (decoded.fragment_total != 0)
-        receive_fragment(node, log, &decoded, now_ns);
+        receive_fragment(worker, log, &decoded, now_ns);
     else
-        receive_entries(node, log, &decoded.message, &decoded.block, decoded.records, now_ns);
-    node_wake_up(node, now_ns);
+        receive_entries(worker, log, &decoded.message, &decoded.block, decoded.records, now_ns);
+    node_wake_up(worker, now_ns);
     return true;
 }

@@ -44,19 +44,19 @@ may_promise(struct attachment *attachment)
 
 /* Refuses a repeat that is another entry than the one at `place` of the store; true: it did. */
 static bool
-refuse_other(struct node *node, struct node_log *log, struct pending *pending, const struct store *store,
+refuse_other(struct worker *worker, struct node_log *log, struct pending *pending, const struct store *store,
              uint64_t place, const struct record *record)
 {
     enum repeat repeat = repeat_compare(store, place, record);
 
     pending->compared = repeat == REPEAT_SAME;
     if (repeat == REPEAT_OTHER)
-        answer_error(node, log, node->attachments[pending->attachment], pending->token, CAIRN_MISMATCH);
+        answer_error(worker, log, worker->attachments[pending->attachment], pending->token, CAIRN_MISMATCH);
     return repeat == REPEAT_OTHER;
 }
 
 static bool
-answer_repeated(struct node *node, struct node_log *log, struct pending *pending, const struct record *record,
+answer_repeated(struct worker *worker, struct node_log *log, struct pending *pending, const struct record *record,
                 const struct accepted *accepted)
 {
     struct entry_id id = record_id(record);
@@ -64,21 +64,21 @@ answer_repeated(struct node *node, struct node_log *log, struct pending *pending
     /* The core does not remember the places of all that it knows to be held. */
     pending->lsn = accepted->lsn;
     if (pending->lsn == 0 &&
-        !search_entry(node, node->attachments[pending->attachment], log, false, &id, 1, &pending->lsn))
+        !search_entry(worker, worker->attachments[pending->attachment], log, false, &id, 1, &pending->lsn))
         return false;
-    if (refuse_other(node, log, pending, &log->trunk, pending->lsn, record))
+    if (refuse_other(worker, log, pending, &log->trunk, pending->lsn, record))
         return true;
     /* Nor is all of the trunk in memory: it stands before what is. */
     pending->unplaced = pending->lsn == 0;
     if (pending->unplaced)
         pending->lsn = store_first(&log->trunk) == 0 ? core_last_lsn(log->core) : store_first(&log->trunk) - 1;
     if (pending->lsn <= settled_lsn(log, (enum cairn_ack)pending->ack)) {
-        answer_trunk(node, log, pending, true);
+        answer_trunk(worker, log, pending, true);
         return true;
     }
-    if (!waits_room(log, node->attachments[pending->attachment]))
+    if (!waits_room(log, worker->attachments[pending->attachment]))
         return false;
-    waits_push(node, log, pending);
+    waits_push(worker, log, pending);
     return true;
 }
 
@@ -92,27 +92,27 @@ count_appended(struct node_log *log, uint32_t size_bytes)
 /* If this node is deposed, what is not committed may have to be copied to branches: more than the free
  * segments take is not let in. Half of their room, since large records leave the ends unused. */
 static bool
-keepable(const struct node *node, size_t size_bytes)
+keepable(const struct worker *worker, size_t size_bytes)
 {
-    uint64_t room_bytes = (uint64_t)segments_free(node) * (node->segments.segment_bytes / 2);
+    uint64_t room_bytes = (uint64_t)segments_free(worker) * (worker->segments.segment_bytes / 2);
 
-    return node->uncommitted_bytes == 0 || node->uncommitted_bytes + size_bytes <= room_bytes;
+    return worker->uncommitted_bytes == 0 || worker->uncommitted_bytes + size_bytes <= room_bytes;
 }
 
 /* Where somebody better off is about to lead the request waits for that: true once it is answered. */
 static bool
-refuse_unless_transferring(struct node *node, struct node_log *log, const struct attachment *attachment, uint64_t token,
-                           enum cairn_error error)
+refuse_unless_transferring(struct worker *worker, struct node_log *log, const struct attachment *attachment,
+                           uint64_t token, enum cairn_error error)
 {
     if (core_transferring(log->core))
         return false;
-    answer_error(node, log, attachment, token, error);
+    answer_error(worker, log, attachment, token, error);
     return true;
 }
 
 /* false: not now, the request stays where it is. */
 static bool
-append_trunk(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
+append_trunk(struct worker *worker, struct node_log *log, const struct attachment *attachment, struct pending *pending,
              const struct record *record, uint64_t now_ns)
 {
     struct pending_ring *ring = pending->ack == CAIRN_ACK_ALL ? &log->pending_all : &log->pending;
@@ -126,30 +126,30 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
 
     if (alone && log->durable != NULL)
         ring = &log->durable->local;
-    if (!pending_room(ring) || !keepable(node, record_size(record)))
+    if (!pending_room(ring) || !keepable(worker, record_size(record)))
         return false;
-    if (!store_has_room(node, &log->trunk, record_size(record)))
-        return refuse_unless_transferring(node, log, attachment, pending->token, CAIRN_FULL);
-    space = durable_space(node, log, record_size(record), USE_CLIENT);
+    if (!store_has_room(worker, &log->trunk, record_size(record)))
+        return refuse_unless_transferring(worker, log, attachment, pending->token, CAIRN_FULL);
+    space = durable_space(worker, log, record_size(record), USE_CLIENT);
     if (space == SPACE_SOON)
         return false;
     if (space == SPACE_NONE ||
-        (node->health.unwritable != 0 && health_forbids(node, log, (enum cairn_ack)pending->ack)))
-        return refuse_unless_transferring(node, log, attachment, pending->token, CAIRN_NO_SPACE);
-    if (node->health.tight != 0 && health_delays(node, log, (enum cairn_ack)pending->ack))
+        (worker->health.unwritable != 0 && health_forbids(worker, log, (enum cairn_ack)pending->ack)))
+        return refuse_unless_transferring(worker, log, attachment, pending->token, CAIRN_NO_SPACE);
+    if (worker->health.tight != 0 && health_delays(worker, log, (enum cairn_ack)pending->ack))
         return false;
     error = core_append(log->core, &id, (enum cairn_ack)pending->ack, &accepted);
-    if (error == CAIRN_AGAIN && health_forbids(node, log, CAIRN_ACK_MAJORITY))
+    if (error == CAIRN_AGAIN && health_forbids(worker, log, CAIRN_ACK_MAJORITY))
         error = CAIRN_NO_SPACE;
     if (error == CAIRN_AGAIN)
         return false;
     if (error != CAIRN_OK) {
-        answer_error(node, log, attachment, pending->token, error);
+        answer_error(worker, log, attachment, pending->token, error);
         return true;
     }
     if (accepted.repeated)
-        return answer_repeated(node, log, pending, record, &accepted);
-    hlc = node_trunk_hlc(node, log, 1, now_ns);
+        return answer_repeated(worker, log, pending, record, &accepted);
+    hlc = node_trunk_hlc(worker, log, 1, now_ns);
     block = (struct block){
         .term = accepted.term,
         .first_lsn = accepted.lsn,
@@ -159,27 +159,27 @@ append_trunk(struct node *node, struct node_log *log, const struct attachment *a
         .trunk_hlc = hlc,
         .count = 1,
         .size_bytes = (uint32_t)record_size(record),
-        .incarnation = node->incarnation,
-        .origin = node->self,
+        .incarnation = worker->node->incarnation,
+        .origin = worker->self,
     };
     store_append(&log->trunk, &block, record);
-    durable_claim(node, log, block.size_bytes);
+    durable_claim(worker, log, block.size_bytes);
     count_appended(log, block.size_bytes);
     log->uncommitted_bytes += block.size_bytes;
-    node->uncommitted_bytes += block.size_bytes;
+    worker->uncommitted_bytes += block.size_bytes;
     pending->lsn = accepted.lsn;
     if (alone && log->durable == NULL)
-        answer_appended(node, log, pending);
+        answer_appended(worker, log, pending);
     else
         pending_push(ring, pending);
-    node_activate(node, log);
+    node_activate(worker, log);
     return true;
 }
 
 /* The core remembers the places of a producer's last run alone. Where that is over, the branch is looked through: repeats
  * come in order, so from where the one before was found. false: not yet. */
 static bool
-place_repeated(struct node *node, struct attachment *attachment, struct node_log *log, const struct entry_id *id,
+place_repeated(struct worker *worker, struct attachment *attachment, struct node_log *log, const struct entry_id *id,
                struct accepted *accepted)
 {
     struct found *found = &log->found;
@@ -187,7 +187,7 @@ place_repeated(struct node *node, struct attachment *attachment, struct node_log
                   found->id.producer_seq <= id->producer_seq;
     uint64_t place;
 
-    if (!search_entry(node, attachment, log, true, id, onward ? found->place : 1, &place))
+    if (!search_entry(worker, attachment, log, true, id, onward ? found->place : 1, &place))
         return false;
     /* What is not there any more the trunk holds. */
     if (place == 0)
@@ -200,17 +200,17 @@ place_repeated(struct node *node, struct attachment *attachment, struct node_log
 
 /* The same of what a branch is given again, which stands there, or on the trunk already. */
 static bool
-refuse_other_branch(struct node *node, struct node_log *log, struct pending *pending, const struct accepted *accepted,
-                    const struct record *record)
+refuse_other_branch(struct worker *worker, struct node_log *log, struct pending *pending,
+                    const struct accepted *accepted, const struct record *record)
 {
     if (accepted->lsn != 0)
-        return refuse_other(node, log, pending, &log->trunk, accepted->lsn, record);
-    return refuse_other(node, log, pending, &log->own->store,
+        return refuse_other(worker, log, pending, &log->trunk, accepted->lsn, record);
+    return refuse_other(worker, log, pending, &log->own->store,
                         accepted->seq == 0 ? 0 : branch_place(accepted->incarnation, accepted->seq), record);
 }
 
 static bool SELDOM
-append_branch(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
+append_branch(struct worker *worker, struct node_log *log, const struct attachment *attachment, struct pending *pending,
               const struct record *record, uint64_t now_ns)
 {
     struct entry_id id = record_id(record);
@@ -221,107 +221,107 @@ append_branch(struct node *node, struct node_log *log, const struct attachment *
 
     if (log->durable != NULL && !pending_room(&log->durable->branch_pending))
         return false;
-    if (!branch_has_room(node, log->own, record_size(record))) {
-        answer_error(node, log, attachment, pending->token, CAIRN_FULL);
+    if (!branch_has_room(worker, log->own, record_size(record))) {
+        answer_error(worker, log, attachment, pending->token, CAIRN_FULL);
         return true;
     }
-    space = durable_space(node, log, record_size(record), USE_CLIENT);
+    space = durable_space(worker, log, record_size(record), USE_CLIENT);
     if (space == SPACE_SOON)
         return false;
     if (space == SPACE_NONE) {
-        answer_error(node, log, attachment, pending->token, CAIRN_NO_SPACE);
+        answer_error(worker, log, attachment, pending->token, CAIRN_NO_SPACE);
         return true;
     }
     error = core_append_branch(log->core, &id, &accepted);
     if (error != CAIRN_OK) {
-        answer_error(node, log, attachment, pending->token, error);
+        answer_error(worker, log, attachment, pending->token, error);
         return true;
     }
     if (accepted.repeated && !accepted.on_branch)
-        return answer_repeated(node, log, pending, record, &accepted);
+        return answer_repeated(worker, log, pending, record, &accepted);
     if (!accepted.repeated) {
         block = (struct block){
-            .first_lsn = branch_place(node->incarnation, accepted.seq),
+            .first_lsn = branch_place(worker->node->incarnation, accepted.seq),
             .prev = branch_end(log->own),
             .first_seq = accepted.seq,
             .fork_lsn = core_commit_lsn(log->core),
-            .hlc = node_hlc(node, log, now_ns),
+            .hlc = node_hlc(worker, log, now_ns),
             .count = 1,
             .size_bytes = (uint32_t)record_size(record),
-            .incarnation = node->incarnation,
-            .origin = node->self,
+            .incarnation = worker->node->incarnation,
+            .origin = worker->self,
         };
         store_append(&log->own->store, &block, record);
-        durable_claim(node, log, block.size_bytes);
+        durable_claim(worker, log, block.size_bytes);
         log->own->entries++;
         count_appended(log, block.size_bytes);
-        log_reassess(node, log);
-        node_activate(node, log);
+        log_reassess(worker, log);
+        node_activate(worker, log);
     } else {
-        if (accepted.seq == 0 && !place_repeated(node, node->attachments[pending->attachment], log, &id, &accepted))
+        if (accepted.seq == 0 && !place_repeated(worker, worker->attachments[pending->attachment], log, &id, &accepted))
             return false;
-        if (refuse_other_branch(node, log, pending, &accepted, record))
+        if (refuse_other_branch(worker, log, pending, &accepted, record))
             return true;
     }
-    answer_kept(node, log, pending, accepted.incarnation, accepted.seq, accepted.repeated);
+    answer_kept(worker, log, pending, accepted.incarnation, accepted.seq, accepted.repeated);
     return true;
 }
 
 /* Of a node that takes nothing any more: who does, if it is known and in reach. */
 static enum cairn_error
-why_failed(const struct node *node, const struct core *core)
+why_failed(const struct worker *worker, const struct core *core)
 {
     uint8_t leader = core_leader(core);
 
-    return leader == CAIRN_NODE_NONE || !(node->reach >> leader & 1) ? CAIRN_DISK_FAILED : CAIRN_NOT_LEADER;
+    return leader == CAIRN_NODE_NONE || !(worker->reach >> leader & 1) ? CAIRN_DISK_FAILED : CAIRN_NOT_LEADER;
 }
 
 /* What keeps a replica that does not lead from taking anything, if it is not what its mode says. */
 static enum cairn_error
-why_not_here(const struct node *node, const struct node_log *log, enum cairn_error error)
+why_not_here(const struct worker *worker, const struct node_log *log, enum cairn_error error)
 {
     if (core_stopped(log->core) != STOP_NONE)
         return CAIRN_STOPPED;
-    if (!node_is_member(node, log))
+    if (!node_is_member(worker, log))
         return CAIRN_NOT_MEMBER;
-    return error == CAIRN_OK && core_failed(log->core) ? why_failed(node, log->core) : error;
+    return error == CAIRN_OK && core_failed(log->core) ? why_failed(worker, log->core) : error;
 }
 
 /* Trunk here, branch here, or somebody else's. */
 static bool
-append_route(struct node *node, struct node_log *log, const struct attachment *attachment, struct pending *pending,
+append_route(struct worker *worker, struct node_log *log, const struct attachment *attachment, struct pending *pending,
              const struct record *record, uint64_t now_ns)
 {
-    struct mode_inputs inputs = node_mode_inputs(node, log);
+    struct mode_inputs inputs = node_mode_inputs(worker, log);
     enum cairn_ack ack;
     enum cairn_error error = mode_admit_append(log->mode, &inputs, (enum cairn_ack)pending->asked, &ack);
     bool leads = core_role(log->core) == ROLE_LEADER;
 
     /* Who leads is a member, and neither failed nor stopped. */
     if (!leads)
-        error = why_not_here(node, log, error);
+        error = why_not_here(worker, log, error);
     if (error != CAIRN_OK) {
-        answer_error(node, log, attachment, pending->token, error);
+        answer_error(worker, log, attachment, pending->token, error);
         return true;
     }
     pending->ack = (uint8_t)ack;
     if (leads)
-        return append_trunk(node, log, attachment, pending, record, now_ns);
+        return append_trunk(worker, log, attachment, pending, record, now_ns);
     if (log->mode == CAIRN_MODE_AP && ack == CAIRN_ACK_LOCAL)
-        return append_branch(node, log, attachment, pending, record, now_ns);
+        return append_branch(worker, log, attachment, pending, record, now_ns);
     if (core_recovering(log->core) && core_leader(log->core) == CAIRN_NODE_NONE)
         error = CAIRN_RECOVERING;
     else
         error = core_leader(log->core) == CAIRN_NODE_NONE ? CAIRN_NO_LEADER : CAIRN_NOT_LEADER;
-    answer_error(node, log, attachment, pending->token, error);
+    answer_error(worker, log, attachment, pending->token, error);
     return true;
 }
 
 /* Copies the record out of the client's reach before looking at it. NULL: it is none. */
 static const struct record *
-take_record(struct node *node, const void *bytes, size_t size_bytes)
+take_record(struct worker *worker, const void *bytes, size_t size_bytes)
 {
-    struct record *record = (struct record *)(void *)node->scratch;
+    struct record *record = (struct record *)(void *)worker->scratch;
 
     if (size_bytes > RECORD_BYTES_MAX + 8 || size_bytes < sizeof(*record))
         return NULL;
@@ -332,11 +332,11 @@ take_record(struct node *node, const void *bytes, size_t size_bytes)
 }
 
 static bool
-handle_append(struct node *node, struct attachment *attachment, const struct request *request, const void *body,
+handle_append(struct worker *worker, struct attachment *attachment, const struct request *request, const void *body,
               uint64_t now_ns)
 {
-    struct node_log *log = node_find_log(node, request->log);
-    const struct record *record = take_record(node, body, request->size_bytes - sizeof(*request));
+    struct node_log *log = node_find_log(worker, request->log);
+    const struct record *record = take_record(worker, body, request->size_bytes - sizeof(*request));
     struct pending pending = {
         .token = request->token,
         .serial = attachment->serial,
@@ -350,15 +350,15 @@ handle_append(struct node *node, struct attachment *attachment, const struct req
     attachment->promises--;
     attachment->in_flight++;
     if (log == NULL) {
-        answer_error(node, NULL, attachment, request->token, CAIRN_NO_LOG);
+        answer_error(worker, NULL, attachment, request->token, CAIRN_NO_LOG);
     } else if (log_is_closed_to(log, attachment)) {
-        answer_error(node, log, attachment, request->token, CAIRN_FORBIDDEN);
+        answer_error(worker, log, attachment, request->token, CAIRN_FORBIDDEN);
     } else if (record == NULL) {
-        answer_error(node, log, attachment, request->token, CAIRN_CORRUPT);
+        answer_error(worker, log, attachment, request->token, CAIRN_CORRUPT);
     } else if (request->level > CAIRN_ACK_ALL ||
-               !producer_plausible(record->producer, record->producer_seq, node->producer_max)) {
-        answer_error(node, log, attachment, request->token, CAIRN_INVALID);
-    } else if (!append_route(node, log, attachment, &pending, record, now_ns)) {
+               !producer_plausible(record->producer, record->producer_seq, worker->producer_max)) {
+        answer_error(worker, log, attachment, request->token, CAIRN_INVALID);
+    } else if (!append_route(worker, log, attachment, &pending, record, now_ns)) {
         attachment->promises++;
         attachment->in_flight--;
         return false;
@@ -386,7 +386,7 @@ members_after(struct members members, enum cairn_member_op op, uint8_t node)
 }
 
 static enum cairn_error
-change_members(struct node *node, struct node_log *log, enum cairn_member_op op, uint8_t target, uint64_t now_ns,
+change_members(struct worker *worker, struct node_log *log, enum cairn_member_op op, uint8_t target, uint64_t now_ns,
                uint64_t *lsn)
 {
     struct members now = *core_members(log->core), next = members_after(now, op, target);
@@ -406,11 +406,11 @@ change_members(struct node *node, struct node_log *log, enum cairn_member_op op,
 
 /* A change is answered when it is agreed on, a transfer when it has begun. */
 static bool SELDOM
-handle_member(struct node *node, struct attachment *attachment, const struct request *request, uint64_t now_ns)
+handle_member(struct worker *worker, struct attachment *attachment, const struct request *request, uint64_t now_ns)
 {
-    struct node_log *log = node_find_log(node, request->log);
+    struct node_log *log = node_find_log(worker, request->log);
     enum cairn_member_op op = (enum cairn_member_op)request->level;
-    uint8_t target = request->from < node->nodes ? (uint8_t)request->from : CAIRN_NODE_NONE;
+    uint8_t target = request->from < worker->nodes ? (uint8_t)request->from : CAIRN_NODE_NONE;
     struct pending pending = {.token = request->token,
                               .serial = attachment->serial,
                               .attachment = attachment->index,
@@ -428,28 +428,28 @@ handle_member(struct node *node, struct attachment *attachment, const struct req
         error = CAIRN_FORBIDDEN;
     else if (target == CAIRN_NODE_NONE || op > CAIRN_MEMBER_TRANSFER)
         error = CAIRN_INVALID;
-    else if (op == CAIRN_MEMBER_TRANSFER && core_role(log->core) == ROLE_LEADER && target == node->self)
+    else if (op == CAIRN_MEMBER_TRANSFER && core_role(log->core) == ROLE_LEADER && target == worker->self)
         error = CAIRN_OK;
     else if (op == CAIRN_MEMBER_TRANSFER)
         error = core_transfer(log->core, target, now_ns);
     else
-        error = change_members(node, log, op, target, now_ns, &pending.lsn);
+        error = change_members(worker, log, op, target, now_ns, &pending.lsn);
     if (error == CAIRN_NOT_LEADER && core_leader(log->core) == CAIRN_NODE_NONE)
         error = CAIRN_NO_LEADER;
     if (error != CAIRN_OK) {
-        answer_error(node, log, attachment, request->token, error);
+        answer_error(worker, log, attachment, request->token, error);
         return true;
     }
-    node_activate(node, log);
+    node_activate(worker, log);
     if (pending.lsn <= core_commit_lsn(log->core))
-        answer_trunk(node, log, &pending, false);
+        answer_trunk(worker, log, &pending, false);
     else
-        waits_push(node, log, &pending);
+        waits_push(worker, log, &pending);
     return true;
 }
 
 static bool SELDOM
-handle_read(struct node *node, struct attachment *attachment, const struct request *request, const void *body,
+handle_read(struct worker *worker, struct attachment *attachment, const struct request *request, const void *body,
             uint64_t now_ns)
 {
     struct request_session session;
@@ -461,13 +461,13 @@ handle_read(struct node *node, struct attachment *attachment, const struct reque
     /* Copied out of the client's reach before it is looked at. */
     if (has_session)
         memcpy(&session, body, sizeof(session));
-    reader_start(node, attachment, request, has_session ? &session : NULL, now_ns);
+    reader_start(worker, attachment, request, has_session ? &session : NULL, now_ns);
     return true;
 }
 
 /* One request. 0: none, or not now; else the bytes it took. */
 static size_t
-handle_one(struct node *node, struct attachment *attachment, uint64_t now_ns)
+handle_one(struct worker *worker, struct attachment *attachment, uint64_t now_ns)
 {
     struct request request;
     const void *bytes;
@@ -480,19 +480,19 @@ handle_one(struct node *node, struct attachment *attachment, uint64_t now_ns)
         return ready; /* nonsense: what there is of it is thrown away */
     switch (request.type) {
     case REQUEST_APPEND:
-        if (!handle_append(node, attachment, &request, (const uint8_t *)bytes + sizeof(request), now_ns))
+        if (!handle_append(worker, attachment, &request, (const uint8_t *)bytes + sizeof(request), now_ns))
             return 0;
         break;
     case REQUEST_READ:
-        if (!handle_read(node, attachment, &request, (const uint8_t *)bytes + sizeof(request), now_ns))
+        if (!handle_read(worker, attachment, &request, (const uint8_t *)bytes + sizeof(request), now_ns))
             return 0;
         break;
     case REQUEST_MEMBER:
-        if (!handle_member(node, attachment, &request, now_ns))
+        if (!handle_member(worker, attachment, &request, now_ns))
             return 0;
         break;
     case REQUEST_CANCEL:
-        reader_cancel(node, attachment, request.token);
+        reader_cancel(worker, attachment, request.token);
         break;
     default:
         break;
@@ -501,12 +501,12 @@ handle_one(struct node *node, struct attachment *attachment, uint64_t now_ns)
 }
 
 static uint32_t
-attachment_turn(struct node *node, struct attachment *attachment, uint64_t now_ns)
+attachment_turn(struct worker *worker, struct attachment *attachment, uint64_t now_ns)
 {
     uint32_t done = 0;
 
     while (done < REQUESTS_PER_TURN) {
-        size_t size_bytes = handle_one(node, attachment, now_ns);
+        size_t size_bytes = handle_one(worker, attachment, now_ns);
 
         if (size_bytes == 0)
             break;
@@ -518,31 +518,31 @@ attachment_turn(struct node *node, struct attachment *attachment, uint64_t now_n
 
 /* Counts as work: its bell is no more. */
 static uint32_t SELDOM
-detach(struct node *node, struct attachment *attachment)
+detach(struct worker *worker, struct attachment *attachment)
 {
-    readers_drop(node, attachment->index);
-    waits_drop(node, attachment);
-    node->attachments[attachment->index] = NULL;
-    while (node->attachments_end > 0 && node->attachments[node->attachments_end - 1] == NULL)
-        node->attachments_end--;
+    readers_drop(worker, attachment->index);
+    waits_drop(worker, attachment);
+    worker->attachments[attachment->index] = NULL;
+    while (worker->attachments_end > 0 && worker->attachments[worker->attachments_end - 1] == NULL)
+        worker->attachments_end--;
     atomic_store_explicit(&attachment->state, ATTACHMENT_GONE, memory_order_release);
     return 1;
 }
 
 uint32_t
-requests_turn(struct node *node, uint64_t now_ns)
+requests_turn(struct worker *worker, uint64_t now_ns)
 {
     uint32_t done = 0;
 
-    for (uint32_t i = 0; i < node->attachments_end; i++) {
-        struct attachment *attachment = node->attachments[i];
+    for (uint32_t i = 0; i < worker->attachments_end; i++) {
+        struct attachment *attachment = worker->attachments[i];
 
         if (attachment == NULL)
             continue;
         if (atomic_load_explicit(&attachment->state, memory_order_acquire) == ATTACHMENT_LEAVING)
-            done += detach(node, attachment);
+            done += detach(worker, attachment);
         else
-            done += attachment_turn(node, attachment, now_ns);
+            done += attachment_turn(worker, attachment, now_ns);
     }
     return done;
 }

@@ -4,6 +4,6 @@
 
 #include "state.h"
 
-uint32_t requests_turn(struct node *node, uint64_t now_ns);
+uint32_t requests_turn(struct worker *worker, uint64_t now_ns);
 
 #endif

@@ -26,41 +26,41 @@ rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct 
 /* Can what there is be changed at all without anybody's decision? More than half of the nodes are well, and of those that
  * vote in the catalog. */
 static bool
-are_enough(const struct node *node)
+are_enough(const struct worker *worker)
 {
-    cairn_node_set well = atomic_load_explicit(&node->introduction.well, memory_order_relaxed);
-    cairn_node_set voters = node->logs_count == 0 ? 0 : core_members(node->logs[CATALOG_LOG]->core)->voters;
+    cairn_node_set well = atomic_load_explicit(&worker->node->introduction.well, memory_order_relaxed);
+    cairn_node_set voters = worker->logs_count == 0 ? 0 : core_members(worker->logs[CATALOG_LOG]->core)->voters;
 
-    return __builtin_popcount(well) > __builtin_popcount(node->present) / 2 &&
+    return __builtin_popcount(well) > __builtin_popcount(worker->present) / 2 &&
            __builtin_popcount(well & voters) > __builtin_popcount(voters) / 2;
 }
 
 /* Nothing is decided by who has forgotten itself, nor against who is well. All but this node are given up where too few are
  * well to go on by themselves; one alone, where they are enough. */
 static enum cairn_error
-is_called_for(const struct node *node)
+is_called_for(const struct worker *worker)
 {
-    const struct lives *lives = &node->introduction.lives;
-    bool enough = are_enough(node);
+    const struct lives *lives = &worker->node->introduction.lives;
+    bool enough = are_enough(worker);
 
-    if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || !introduction_is_recovered(node))
+    if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || !introduction_is_recovered(worker))
         return CAIRN_RECOVERING;
-    if (node->rescue.alone)
+    if (worker->node->rescue.alone)
         return enough ? CAIRN_INVALID : CAIRN_OK;
-    if (node->rescue.given_up & (node->reach | (cairn_node_set)1 << node->self))
+    if (worker->node->rescue.given_up & (worker->reach | (cairn_node_set)1 << worker->self))
         return CAIRN_INVALID;
     return enough ? CAIRN_OK : CAIRN_NO_QUORUM;
 }
 
 static void
-decide(struct node *node)
+decide(struct worker *worker)
 {
-    struct rescue *rescue = &node->rescue;
+    struct rescue *rescue = &worker->node->rescue;
 
-    rescue->error = is_called_for(node);
+    rescue->error = is_called_for(worker);
     if (rescue->error == CAIRN_OK) {
-        introduction_give_up(node, rescue->given_up, rescue->drawn, rescue->alone);
-        rescue->version = node->introduction.lives.version;
+        introduction_give_up(worker, rescue->given_up, rescue->drawn, rescue->alone);
+        rescue->version = worker->node->introduction.lives.version;
     }
     atomic_store_explicit(&rescue->state, rescue->error == CAIRN_OK ? RESCUE_KEEPING : RESCUE_REFUSED,
                           memory_order_release);
@@ -68,53 +68,53 @@ decide(struct node *node)
 
 /* Is the log led from here, or was never held here? */
 static bool
-goes_on(struct node *node, struct node_log *log, uint64_t now_ns)
+goes_on(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
-    const cairn_node_set self = (cairn_node_set)1 << node->self;
+    const cairn_node_set self = (cairn_node_set)1 << worker->self;
 
     /* Above what was decided about this log alone, which is over by this. */
-    if (!node_is_member(node, log) ||
+    if (!node_is_member(worker, log) ||
         (core_members(log->core)->voters == self && core_stopped(log->core) == STOP_NONE &&
          core_term_at(log->core, core_last_lsn(log->core)) >= log->rules.adopted_term))
         return true;
     if (core_go_on_alone(log->core, log->rules.adopted_term == 0 ? 0 : log->rules.adopted_term + 1, now_ns,
                          &log->sink) != CAIRN_OK)
         return false;
-    node_activate(node, log);
-    node_event(node, EVENT_DECIDED, log, node->self, 0, 0, "by an administrator's word: it goes on from what %s holds",
-               node->name);
+    node_activate(worker, log);
+    node_event(worker, EVENT_DECIDED, log, worker->self, 0, 0,
+               "by an administrator's word: it goes on from what %s holds", worker->node->name);
     return true;
 }
 
 /* That a member was given up is known to a majority: each that has met it since has one of them in its own. */
 static bool
-is_known(const struct node *node)
+is_known(const struct worker *worker)
 {
-    const struct lives *lives = &node->introduction.lives;
+    const struct lives *lives = &worker->node->introduction.lives;
 
-    for (uint8_t seat = 0; seat < node->nodes; seat++) {
-        if ((node->rescue.given_up >> seat & 1) &&
-            lives_agreeing(lives, seat) <= (uint32_t)__builtin_popcount(node->present) / 2)
+    for (uint8_t seat = 0; seat < worker->nodes; seat++) {
+        if ((worker->node->rescue.given_up >> seat & 1) &&
+            lives_agreeing(lives, seat) <= (uint32_t)__builtin_popcount(worker->present) / 2)
             return false;
     }
     return true;
 }
 
 void
-rescue_turn(struct node *node, uint64_t now_ns)
+rescue_turn(struct worker *worker, uint64_t now_ns)
 {
-    struct rescue *rescue = &node->rescue;
+    struct rescue *rescue = &worker->node->rescue;
     int state = atomic_load_explicit(&rescue->state, memory_order_acquire);
     bool done = true;
 
     if (state == RESCUE_ASKED)
-        decide(node);
-    if (state != RESCUE_KEEPING || node->introduction.lives.kept_version < rescue->version)
+        decide(worker);
+    if (state != RESCUE_KEEPING || worker->node->introduction.lives.kept_version < rescue->version)
         return;
     if (!rescue->alone)
-        done = is_known(node);
-    for (uint32_t i = 0; i < node->logs_count && rescue->alone; i++)
-        done &= goes_on(node, node->logs[i], now_ns);
+        done = is_known(worker);
+    for (uint32_t i = 0; i < worker->logs_count && rescue->alone; i++)
+        done &= goes_on(worker, worker->logs[i], now_ns);
     if (done)
         atomic_store_explicit(&rescue->state, RESCUE_DONE, memory_order_release);
 }

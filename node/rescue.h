@@ -20,6 +20,7 @@
 #include "cairn/error.h"
 
 struct node;
+struct worker;
 
 enum rescue_state {
     RESCUE_NONE,
@@ -44,6 +45,6 @@ struct rescue {
 bool rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct cairn_id *drawn);
 
 /* Worker, at each heartbeat. */
-void rescue_turn(struct node *node, uint64_t now_ns);
+void rescue_turn(struct worker *worker, uint64_t now_ns);
 
 #endif

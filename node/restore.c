@@ -49,7 +49,7 @@ struct log_trim {
 };
 
 struct restoring {
-    struct node *node;
+    struct worker *worker;
     enum pass pass;
     struct journal_scan scan;
     struct checkpoint_head *checkpoint; /* NULL: there is none */
@@ -63,29 +63,29 @@ struct restoring {
 static struct node_log *
 log_of(struct restoring *restoring, uint32_t id)
 {
-    struct node *node = restoring->node;
-    struct node_log *log = node_find_log(node, id);
+    struct worker *worker = restoring->worker;
+    struct node_log *log = node_find_log(worker, id);
 
     /* And what stands before that, which is committed with it. */
-    if (log == NULL && id <= core_last_lsn(node->logs[0]->core)) {
-        catalog_up_to(node, &restoring->next_catalog, id);
-        log = node_find_log(node, id);
+    if (log == NULL && id <= core_last_lsn(worker->logs[0]->core)) {
+        catalog_up_to(worker->node, &restoring->next_catalog, id);
+        log = node_find_log(worker, id);
     }
     restoring->orphans += log == NULL;
     return log == NULL || log->durable == NULL ? NULL : log;
 }
 
 static bool
-room_for(struct node *node, const struct store *store, size_t size_bytes)
+room_for(struct worker *worker, const struct store *store, size_t size_bytes)
 {
-    if (!store_has_room(node, store, size_bytes))
-        evict(node);
-    return store_has_room(node, store, size_bytes);
+    if (!store_has_room(worker, store, size_bytes))
+        evict(worker);
+    return store_has_room(worker, store, size_bytes);
 }
 
 /* The next records of a block, as many as one event takes. Returns their bytes, 0 where they are not sound. */
 static uint32_t
-next_batch(struct node *node, const struct block *whole, const uint8_t *records, uint32_t done, uint32_t offset,
+next_batch(struct worker *worker, const struct block *whole, const uint8_t *records, uint32_t done, uint32_t offset,
            struct block *part)
 {
     const uint8_t *at = records + offset;
@@ -104,7 +104,7 @@ next_batch(struct node *node, const struct block *whole, const uint8_t *records,
         at += size_bytes;
     }
     part->size_bytes = (uint32_t)(at - (records + offset));
-    return batch_read(&node->batch, records + offset, part) ? part->size_bytes : 0;
+    return batch_read(&worker->batch, records + offset, part) ? part->size_bytes : 0;
 }
 
 /* The log is known to have ended there, and does not here. Ends only move on, by (term, lsn). */
@@ -128,11 +128,11 @@ settle_doubt(struct node_log *log)
 
 /* The commit lsn that a block carries, and the digest there: of what this node has, if it has all before it. */
 static bool
-check_digest(struct node *node, struct node_log *log, const struct journal_block *head)
+check_digest(struct worker *worker, struct node_log *log, const struct journal_block *head)
 {
     if (head->digest == 0 || head->commit_lsn != log->digest_lsn || head->digest == log->digest)
         return true;
-    snprintf(node->restore_failure, sizeof(node->restore_failure),
+    snprintf(worker->restore_failure, sizeof(worker->restore_failure),
              "log %s: the chain digest at lsn %" PRIu64 " is not what was written: its entries are not those that were "
              "agreed on (take the node's directory away and let it recover from the others)",
              log->name, head->commit_lsn);
@@ -140,7 +140,7 @@ check_digest(struct node *node, struct node_log *log, const struct journal_block
 }
 
 static bool
-restore_entries(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body,
+restore_entries(struct worker *worker, struct node_log *log, const struct journal_block *head, const uint8_t *body,
                 uint64_t place)
 {
     const struct block *block = &head->block;
@@ -158,19 +158,19 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
         return true;
     }
     new_lsn = block->first_lsn + core_stands(log->core, &whole);
-    for (uint32_t done = 0; done < block->count; done += node->batch.count) {
+    for (uint32_t done = 0; done < block->count; done += worker->batch.count) {
         struct block part;
         struct run run;
-        uint32_t size_bytes = next_batch(node, block, body, done, offset, &part);
+        uint32_t size_bytes = next_batch(worker, block, body, done, offset, &part);
 
-        if (size_bytes == 0 || !room_for(node, &log->trunk, size_bytes + sizeof(struct block)))
+        if (size_bytes == 0 || !room_for(worker, &log->trunk, size_bytes + sizeof(struct block)))
             return false;
         run = block_run(&part);
-        if (!core_restore_entries(log->core, &run, node->batch.ids, head->commit_lsn,
+        if (!core_restore_entries(log->core, &run, worker->batch.ids, head->commit_lsn,
                                   (head->flags & JOURNAL_ACKED) != 0, &log->sink))
             return false;
         offset += size_bytes;
-        assert(node->batch.count > 0);
+        assert(worker->batch.count > 0);
     }
     if (new_lsn < end_lsn)
         index_note(&log->durable->index, new_lsn, place);
@@ -179,7 +179,7 @@ restore_entries(struct node *node, struct node_log *log, const struct journal_bl
     log->durable->held_lsn = core_last_lsn(log->core);
     log->ticked_lsn = log->digest_lsn;
     settle_doubt(log);
-    return check_digest(node, log, head);
+    return check_digest(worker, log, head);
 }
 
 /* What is lost has been promised, unless it was agreed on before restoring began, or has been written over by that. */
@@ -195,14 +195,14 @@ lose_entries(struct node_log *log, const struct journal_block *head)
 
 /* The core is told of the next records of a branch. false: they do not fit. *kept: they stand there now. */
 static bool
-restore_batch(struct node *node, struct node_log *log, const struct block *part, const struct run *run,
+restore_batch(struct worker *worker, struct node_log *log, const struct block *part, const struct run *run,
               uint64_t prev_place, bool *kept)
 {
     bool settled;
 
-    if (part->origin != node->self)
+    if (part->origin != worker->self)
         return core_restore_copy(log->core, run, prev_place, kept);
-    if (!core_restore_branch(log->core, run, prev_place, node->batch.ids, &settled))
+    if (!core_restore_branch(log->core, run, prev_place, worker->batch.ids, &settled))
         return false;
     *kept = !settled;
     return true;
@@ -210,7 +210,7 @@ restore_batch(struct node *node, struct node_log *log, const struct block *part,
 
 /* Of the own branch, or of a copy of another's. */
 static bool
-restore_branch(struct node *node, struct node_log *log, const struct journal_block *head, const uint8_t *body,
+restore_branch(struct worker *worker, struct node_log *log, const struct journal_block *head, const uint8_t *body,
                uint64_t place)
 {
     const struct block *block = &head->block;
@@ -218,19 +218,19 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
     uint64_t *begins = &log->durable->branches[block->origin].place, prev_place = block->prev;
     uint32_t offset = 0;
 
-    for (uint32_t done = 0; done < block->count; done += node->batch.count) {
+    for (uint32_t done = 0; done < block->count; done += worker->batch.count) {
         struct block part;
         struct run run;
         bool kept;
-        uint32_t size_bytes = next_batch(node, block, body, done, offset, &part);
+        uint32_t size_bytes = next_batch(worker, block, body, done, offset, &part);
 
         if (size_bytes == 0)
             return false;
         /* A copy that finds no room is not taken, here as elsewhere. */
-        if (!room_for(node, &branch->store, size_bytes + sizeof(struct block)))
+        if (!room_for(worker, &branch->store, size_bytes + sizeof(struct block)))
             return branch != log->own;
         run = block_run(&part);
-        if (!restore_batch(node, log, &part, &run, prev_place, &kept))
+        if (!restore_batch(worker, log, &part, &run, prev_place, &kept))
             return false;
         part.first_lsn = branch_place(part.incarnation, part.first_seq);
         part.prev = prev_place;
@@ -243,19 +243,19 @@ restore_branch(struct node *node, struct node_log *log, const struct journal_blo
             if (*begins == 0)
                 *begins = place;
             log->durable->branches[block->origin].last_place = place;
-            store_append(&branch->store, &part, node->batch.records);
+            store_append(&branch->store, &part, worker->batch.records);
             branch->entries += part.count;
         }
         prev_place = part.first_lsn + part.count - 1;
         offset += size_bytes;
     }
     store_seal(&branch->store);
-    node_take_hlc(node, log, block->hlc + block->count - 1);
+    node_take_hlc(worker, log, block->hlc + block->count - 1);
     return true;
 }
 
 static void
-restore_tail(struct node *node, struct node_log *log, const struct journal_block *head)
+restore_tail(struct worker *worker, struct node_log *log, const struct journal_block *head)
 {
     const struct block *block = &head->block;
 
@@ -270,14 +270,14 @@ restore_tail(struct node *node, struct node_log *log, const struct journal_block
 }
 
 static bool
-begin_at(struct node *node, struct node_log *log, const struct journal_base *body)
+begin_at(struct worker *worker, struct node_log *log, const struct journal_base *body)
 {
     struct mark marks[MARKS_MAX];
     struct core_base base;
 
     journal_base_read(body, marks, &base);
-    node->event_digest = body->digest;
-    node->event_hlc = body->hlc;
+    worker->event_digest = body->digest;
+    worker->event_hlc = body->hlc;
     if (!core_restore_base(log->core, &base, &log->sink))
         return false;
     if (base_is_nothing(&base))
@@ -307,12 +307,13 @@ restore_producers(struct node_log *log, const struct journal_block *head, const 
 
 /* The trunk's beginning moved: nothing changes but that. */
 static bool
-restore_trim(struct node *node, struct node_log *log, const struct journal_block *head, const struct journal_base *body)
+restore_trim(struct worker *worker, struct node_log *log, const struct journal_block *head,
+             const struct journal_base *body)
 {
     if (!log->durable->doubtful && !log->durable->broken)
         core_restore_commit(log->core, head->commit_lsn, &log->sink);
     if (body->lsn > core_commit_lsn(log->core))
-        return begin_at(node, log, body);
+        return begin_at(worker, log, body);
     if (body->lsn <= log->base_lsn)
         return true;
     core_trimmed(log->core, body->lsn);
@@ -324,13 +325,14 @@ restore_trim(struct node *node, struct node_log *log, const struct journal_block
 }
 
 static bool
-restore_base(struct node *node, struct node_log *log, const struct journal_block *head, const struct journal_base *body)
+restore_base(struct worker *worker, struct node_log *log, const struct journal_block *head,
+             const struct journal_base *body)
 {
     if (head->body_bytes != sizeof(*body))
         return false;
     log->durable->producers_lsn = body->lsn;
     log->durable->producers_after_id = 0;
-    return head->type == JOURNAL_TRIM ? restore_trim(node, log, head, body) : begin_at(node, log, body);
+    return head->type == JOURNAL_TRIM ? restore_trim(worker, log, head, body) : begin_at(worker, log, body);
 }
 
 static void
@@ -353,7 +355,7 @@ begin_at_trim(struct restoring *restoring, struct node_log *log)
 {
     for (uint32_t i = 0; i < restoring->trims_count; i++) {
         if (restoring->trims[i].log == log->id && log->durable != NULL)
-            begin_at(restoring->node, log, &restoring->trims[i].base);
+            begin_at(restoring->worker, log, &restoring->trims[i].base);
     }
 }
 
@@ -361,29 +363,29 @@ begin_at_trim(struct restoring *restoring, struct node_log *log)
 static bool
 take_block(struct restoring *restoring, struct node_log *log, const struct journal_block *head, const uint8_t *body)
 {
-    struct node *node = restoring->node;
+    struct worker *worker = restoring->worker;
     uint64_t place = restoring->scan.place;
 
     switch ((enum journal_type)head->type) {
     case JOURNAL_ENTRIES:
-        return head->block.size_bytes == head->body_bytes && restore_entries(node, log, head, body, place);
+        return head->block.size_bytes == head->body_bytes && restore_entries(worker, log, head, body, place);
     case JOURNAL_BRANCH:
-        return head->block.size_bytes == head->body_bytes && head->block.origin < node->nodes &&
-               restore_branch(node, log, head, body, place);
+        return head->block.size_bytes == head->body_bytes && head->block.origin < worker->nodes &&
+               restore_branch(worker, log, head, body, place);
     case JOURNAL_STATE:
         core_restore_state(log->core, head->block.term, head->block.origin);
         log->durable->state_doubtful = false;
         return true;
     case JOURNAL_TAIL:
         log->durable->tail_place = place;
-        restore_tail(node, log, head);
+        restore_tail(worker, log, head);
         return true;
     case JOURNAL_BASE:
         log->durable->anew_place = place;
         /* fall through */
     case JOURNAL_TRIM:
         log->durable->base_place = place;
-        return restore_base(node, log, head, (const struct journal_base *)(const void *)body);
+        return restore_base(worker, log, head, (const struct journal_base *)(const void *)body);
     case JOURNAL_PRODUCERS:
         log->durable->producers_place = place;
         return restore_producers(log, head, (const struct producer_row *)(const void *)body);
@@ -405,12 +407,12 @@ doubt(struct node_log *log)
 static void
 doubt_all(struct restoring *restoring)
 {
-    struct node *node = restoring->node;
+    struct worker *worker = restoring->worker;
 
-    node->journal_damaged = true;
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        if (node->logs[i]->durable != NULL && (node->logs[i]->id != CATALOG_LOG || restoring->pass != PASS_OTHERS))
-            doubt(node->logs[i]);
+    worker->journal_damaged = true;
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        if (worker->logs[i]->durable != NULL && (worker->logs[i]->id != CATALOG_LOG || restoring->pass != PASS_OTHERS))
+            doubt(worker->logs[i]);
     }
 }
 
@@ -431,7 +433,7 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
 {
     struct node_log *log = log_of_block(restoring, head);
 
-    restoring->node->journal_damaged = true;
+    restoring->worker->journal_damaged = true;
     if (log == NULL || head->type == JOURNAL_ENDS)
         return;
     if (head->type == JOURNAL_ENTRIES)
@@ -450,9 +452,9 @@ static void
 note_damage(struct restoring *restoring)
 {
     /* What is read in two passes is met twice. */
-    if (damage_is_new(restoring->node, restoring->scan.from) && restoring->node->damage_places_count <= DAMAGES_TOLD &&
-        !restoring->node->config.quiet)
-        fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->node->name, restoring->scan.reason);
+    if (damage_is_new(restoring->worker, restoring->scan.from) &&
+        restoring->worker->damage_places_count <= DAMAGES_TOLD && !restoring->worker->config->quiet)
+        fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->worker->node->name, restoring->scan.reason);
     if (restoring->scan.known)
         lose_block(restoring, &restoring->scan.damaged);
     else if (!restoring->scan.harmless)
@@ -470,7 +472,7 @@ restore_block(struct restoring *restoring, const struct journal_block *head, con
         return true;
     }
     if (head->type == JOURNAL_ENDS) {
-        ends_restore(restoring->node, (const struct journal_end *)(const void *)body);
+        ends_restore(restoring->worker, (const struct journal_end *)(const void *)body);
         return true;
     }
     log = log_of_block(restoring, head);
@@ -488,16 +490,16 @@ tell_progress(struct restoring *restoring)
 {
     struct journal_scan *scan = &restoring->scan;
 
-    if (restoring->node->config.restore_progress == NULL || scan->read_bytes - restoring->told_bytes < (64u << 20))
+    if (restoring->worker->config->restore_progress == NULL || scan->read_bytes - restoring->told_bytes < (64u << 20))
         return;
     restoring->told_bytes = scan->read_bytes;
-    restoring->node->config.restore_progress(scan->read_bytes, scan->total_bytes);
+    restoring->worker->config->restore_progress(scan->read_bytes, scan->total_bytes);
 }
 
 static enum cairn_error
 read_journal(struct restoring *restoring, char *detail, size_t detail_bytes)
 {
-    struct node *node = restoring->node;
+    struct worker *worker = restoring->worker;
     struct journal_scan *scan = &restoring->scan;
 
     for (;;) {
@@ -514,17 +516,17 @@ read_journal(struct restoring *restoring, char *detail, size_t detail_bytes)
             continue;
         }
         if (!restore_block(restoring, scan->head, scan->body)) {
-            if (node->restore_failure[0] == '\0')
-                snprintf(node->restore_failure, sizeof(node->restore_failure),
+            if (worker->restore_failure[0] == '\0')
+                snprintf(worker->restore_failure, sizeof(worker->restore_failure),
                          "journal-%08" PRIu64
                          ", byte %u: a block of log %u that does not follow what was written before "
                          "('cairn inspect' shows it; take the node's directory away to recover from the others)",
                          scan->place >> 32, (uint32_t)scan->place, scan->head->log);
-            snprintf(detail, detail_bytes, "%s", node->restore_failure);
+            snprintf(detail, detail_bytes, "%s", worker->restore_failure);
             return CAIRN_CORRUPT;
         }
         if (scan->head->log == CATALOG_LOG && restoring->pass != PASS_OTHERS)
-            catalog_up_to(node, &restoring->next_catalog, core_commit_lsn(node->logs[0]->core));
+            catalog_up_to(worker->node, &restoring->next_catalog, core_commit_lsn(worker->logs[0]->core));
         tell_progress(restoring);
     }
 }
@@ -557,7 +559,7 @@ read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
 {
     struct journal_scan *scan = &restoring->scan;
     uint64_t from_place;
-    enum cairn_error error = checkpoint_load(restoring->node, scan, restoring->checkpoint, &from_place, detail,
+    enum cairn_error error = checkpoint_load(restoring->worker, scan, restoring->checkpoint, &from_place, detail,
                                              detail_bytes);
 
     if (error == CAIRN_OK && from_place == 0)
@@ -565,7 +567,7 @@ read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
     if (error != CAIRN_OK)
         return error;
     if (from_place != 0) {
-        restoring->next_catalog = core_commit_lsn(restoring->node->logs[0]->core) + 1;
+        restoring->next_catalog = core_commit_lsn(restoring->worker->logs[0]->core) + 1;
         journal_scan_seek(scan, from_place);
         return read_journal(restoring, detail, detail_bytes);
     }
@@ -581,64 +583,65 @@ read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
         return error;
     journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));
     restoring->pass = PASS_OTHERS;
-    for (uint32_t i = 0; i < restoring->node->logs_count; i++)
-        begin_at_trim(restoring, restoring->node->logs[i]);
+    for (uint32_t i = 0; i < restoring->worker->logs_count; i++)
+        begin_at_trim(restoring, restoring->worker->logs[i]);
     return read_journal(restoring, detail, detail_bytes);
 }
 
 /* What former lives promised is not in the journal, or not all of it. */
 static bool
-has_forgotten(const struct node *node)
+has_forgotten(const struct worker *worker)
 {
-    return node->forgotten || (node->journal_was_empty && node->recovering);
+    return worker->node->forgotten || (worker->journal_was_empty && worker->node->recovering);
 }
 
 /* Each log stands where its node's disk says; what may be missing it says, and what cannot be known. */
 static void
-finish_log(struct node *node, struct node_log *log, uint64_t now_ns)
+finish_log(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     struct durable *durable = log->durable;
     uint64_t lacks_lsn, lacks_term;
 
     durable->trunk.position = core_last_lsn(log->core) + 1;
-    for (uint8_t i = 0; i < node->nodes; i++)
+    for (uint8_t i = 0; i < worker->nodes; i++)
         durable->branches[i].cursor.position = log->branches[i].store.last + 1;
     durable->held_lsn = core_last_lsn(log->core);
     durable->held_branch = log->own->store.last;
     durable->producers_missing = core_producers_partial(log->core);
     core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &log->sink);
-    if (durable->doubtful || durable->state_doubtful || has_forgotten(node))
+    if (durable->doubtful || durable->state_doubtful || has_forgotten(worker))
         core_restore_doubt(log->core);
     if (core_lacks(log->core, &lacks_lsn, &lacks_term))
-        node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
+        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
                    "lsn %" PRIu64 " to %" PRIu64 " are damaged here: %s does not lead until others have sent them",
-                   core_last_lsn(log->core) + 1, lacks_lsn, node->name);
+                   core_last_lsn(log->core) + 1, lacks_lsn, worker->node->name);
     else if (core_recovering(log->core))
-        node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
-                   "what is damaged may have been of this log: %s does not vote until it has caught up", node->name);
+        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
+                   "what is damaged may have been of this log: %s does not vote until it has caught up",
+                   worker->node->name);
     else if (core_last_lsn(log->core) > 0)
-        node_event(node, EVENT_RESTORED, log, node->self, 0, 0,
+        node_event(worker, EVENT_RESTORED, log, worker->self, 0, 0,
                    "up to lsn %" PRIu64 ", term %" PRIu64 ", %" PRIu64 " branch entries", core_last_lsn(log->core),
                    core_term(log->core), log->own->entries);
     if (durable->branch_damages > 0)
-        node_event(node, EVENT_DAMAGED, log, node->self, 0, 0,
+        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
                    "%" PRIu32
                    " blocks of a branch are damaged: what the trunk lacks of them comes from who has a copy, else "
                    "it is lost",
                    durable->branch_damages);
     /* What is kept for the branch now is written there. */
-    durable_want(node, log);
-    log_reassess(node, log);
+    durable_want(worker, log);
+    log_reassess(worker, log);
     status_publish(log);
 }
 
 static uint32_t
-file_bytes(const struct node *node, uint32_t write_bytes)
+file_bytes(const struct worker *worker, uint32_t write_bytes)
 {
-    uint64_t size_bytes = node->config.journal_file_bytes;
+    uint64_t size_bytes = worker->config->journal_file_bytes;
 
     if (size_bytes == 0) {
-        uint64_t share = node->config.disk->operations->free_bytes(node->config.disk) / FILE_SHARE;
+        uint64_t share = worker->config->disk->operations->free_bytes(worker->config->disk) / FILE_SHARE;
 
         size_bytes = share > FILE_BYTES ? FILE_BYTES : share < FILE_BYTES_MIN ? FILE_BYTES_MIN : share;
     }
@@ -651,47 +654,47 @@ file_bytes(const struct node *node, uint32_t write_bytes)
 static enum cairn_error
 go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
 {
-    struct node *node = restoring->node;
-    uint32_t largest = node->segments.segment_bytes / 2 < JOURNAL_BLOCK_BYTES_MAX ? node->segments.segment_bytes / 2
-                                                                                  : (uint32_t)JOURNAL_BLOCK_BYTES_MAX;
+    struct worker *worker = restoring->worker;
+    uint32_t largest = worker->segments.segment_bytes / 2 < JOURNAL_BLOCK_BYTES_MAX ? worker->segments.segment_bytes / 2
+                                                                                    : (uint32_t)JOURNAL_BLOCK_BYTES_MAX;
     uint32_t write_bytes = (largest + 4 * DISK_SECTOR_BYTES) & ~(DISK_SECTOR_BYTES - 1);
     struct journal_config config = {
-        .disk = node->config.disk,
-        .cluster = node->config.cluster->id,
-        .incarnation = node->incarnation,
-        .cluster_id = node->introduction.lives.identity.cluster,
-        .life = node->introduction.lives.identity.life.id,
-        .node = node->self,
-        .doubtful = has_forgotten(node),
-        .file_bytes = file_bytes(node, write_bytes),
+        .disk = worker->config->disk,
+        .cluster = worker->config->cluster->id,
+        .incarnation = worker->node->incarnation,
+        .cluster_id = worker->node->introduction.lives.identity.cluster,
+        .life = worker->node->introduction.lives.identity.life.id,
+        .node = worker->self,
+        .doubtful = has_forgotten(worker),
+        .file_bytes = file_bytes(worker, write_bytes),
         .write_bytes = write_bytes,
         .items_max = ITEMS_MAX,
     };
     enum cairn_error error;
 
-    node->began_place = (restoring->scan.end + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+    worker->began_place = (restoring->scan.end + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
     /* The last life's file may be among those that nothing was written to, and go now. */
-    if (!node_keep_life(node, false, detail, detail_bytes))
+    if (!node_keep_life(worker->node, false, detail, detail_bytes))
         return CAIRN_IO;
     error = journal_scan_tidy(&restoring->scan);
     if (error != CAIRN_OK) {
-        snprintf(detail, detail_bytes, "%s", node->config.disk->detail);
+        snprintf(detail, detail_bytes, "%s", worker->config->disk->detail);
         return error;
     }
-    error = journal_init(&node->journal, &config, restoring->scan.highest_number + 1, restoring->scan.end, detail,
+    error = journal_init(&worker->journal, &config, restoring->scan.highest_number + 1, restoring->scan.end, detail,
                          detail_bytes);
     if (error != CAIRN_OK)
         return error;
     /* A checkpoint names it: of a life that ends before the first review of files, too. */
-    node->journal.oldest_number = restoring->scan.count == 0 ? restoring->scan.highest_number + 1
-                                                             : restoring->scan.numbers[0];
-    journal_maintain(&node->journal);
+    worker->journal.oldest_number = restoring->scan.count == 0 ? restoring->scan.highest_number + 1
+                                                               : restoring->scan.numbers[0];
+    journal_maintain(&worker->journal);
     /* It has no name before what is known is in it: gather(). */
-    if (journal_is_tight(&node->journal))
-        journal_open_reserve(&node->journal);
-    if (!atomic_load(&node->journal.next_ready)) {
-        snprintf(detail, detail_bytes, "%s (free some space)", node->journal.no_space_detail);
-        return atomic_load(&node->journal.no_space) ? CAIRN_NO_SPACE : CAIRN_IO;
+    if (journal_is_tight(&worker->journal))
+        journal_open_reserve(&worker->journal);
+    if (!atomic_load(&worker->journal.next_ready)) {
+        snprintf(detail, detail_bytes, "%s (free some space)", worker->journal.no_space_detail);
+        return atomic_load(&worker->journal.no_space) ? CAIRN_NO_SPACE : CAIRN_IO;
     }
     return CAIRN_OK;
 }
@@ -699,23 +702,23 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
 static enum cairn_error
 check_lives(const struct restoring *restoring, char *detail, size_t detail_bytes)
 {
-    const struct node *node = restoring->node;
-    const struct cairn_id *cluster = &node->introduction.lives.identity.cluster;
+    const struct worker *worker = restoring->worker;
+    const struct cairn_id *cluster = &worker->node->introduction.lives.identity.cluster;
 
     if (cairn_id_is_set(&restoring->scan.cluster_id) && !cairn_id_equal(&restoring->scan.cluster_id, cluster)) {
         snprintf(
             detail, detail_bytes,
             "node %s: its journal is of another cluster (take the node's directory away to recover from the others)",
-            node->name);
+            worker->node->name);
         return CAIRN_CORRUPT;
     }
-    if (restoring->scan.incarnation < node->incarnation)
+    if (restoring->scan.incarnation < worker->node->incarnation)
         return CAIRN_OK;
     snprintf(
         detail, detail_bytes,
         "node %s: its journal is of life %u, and this would be life %u (take the node's directory away to recover from "
         "the others)",
-        node->name, restoring->scan.incarnation, node->incarnation);
+        worker->node->name, restoring->scan.incarnation, worker->node->incarnation);
     return CAIRN_CORRUPT;
 }
 
@@ -723,57 +726,57 @@ check_lives(const struct restoring *restoring, char *detail, size_t detail_bytes
 static enum cairn_error
 check_orphans(const struct restoring *restoring, char *detail, size_t detail_bytes)
 {
-    if (restoring->orphans == 0 || restoring->node->journal_damaged)
+    if (restoring->orphans == 0 || restoring->worker->journal_damaged)
         return CAIRN_OK;
     snprintf(detail, detail_bytes,
              "node %s: its journal has %" PRIu64
              " blocks of logs that its catalog does not know (keep the directory, and "
              "let the node recover from the others with an empty one)",
-             restoring->node->name, restoring->orphans);
+             restoring->worker->node->name, restoring->orphans);
     return CAIRN_CORRUPT;
 }
 
 /* What small files hold is then written again, for which it must have been read: gather(). */
 static bool
-is_nearly_full(const struct node *node)
+is_nearly_full(const struct worker *worker)
 {
-    struct disk *disk = node->config.disk;
+    struct disk *disk = worker->config->disk;
 
     return disk->operations->free_bytes(disk) < FILE_BYTES_MIN;
 }
 
 enum cairn_error
-restore(struct node *node, char *detail, size_t detail_bytes)
+restore(struct worker *worker, char *detail, size_t detail_bytes)
 {
-    struct restoring restoring = {.node = node, .next_catalog = 1};
+    struct restoring restoring = {.worker = worker, .next_catalog = 1};
     enum cairn_error error;
     uint64_t term;
 
-    node->restoring = true;
-    adopt_snapshot(node, node_now_ns(node));
-    restoring.checkpoint = is_nearly_full(node) ? NULL : checkpoint_read(node);
-    error = journal_scan_init(&restoring.scan, node->config.disk, node->config.cluster->id, node->self, 0,
+    worker->restoring = true;
+    adopt_snapshot(worker, node_now_ns(worker->node));
+    restoring.checkpoint = is_nearly_full(worker) ? NULL : checkpoint_read(worker);
+    error = journal_scan_init(&restoring.scan, worker->config->disk, worker->config->cluster->id, worker->self, 0,
                               restoring.checkpoint == NULL ? 0 : checkpoint_file(restoring.checkpoint), detail,
                               detail_bytes);
     if (error == CAIRN_OK)
         error = check_lives(&restoring, detail, detail_bytes);
     /* A life that knew nothing of those before, and ended before its first write, leaves a file that says so. */
-    node->journal_was_empty = restoring.scan.empty && (restoring.scan.count == 0 || restoring.scan.doubtful);
+    worker->journal_was_empty = restoring.scan.empty && (restoring.scan.count == 0 || restoring.scan.doubtful);
     if (error == CAIRN_OK)
         error = read_all(&restoring, detail, detail_bytes);
     if (error == CAIRN_OK)
         error = check_orphans(&restoring, detail, detail_bytes);
     if (error == CAIRN_OK)
         error = go_on(&restoring, detail, detail_bytes);
-    node->restoring = false;
-    for (uint32_t i = 0; i < node->logs_count && error == CAIRN_OK; i++) {
-        if (node->logs[i]->durable != NULL)
-            finish_log(node, node->logs[i], node_now_ns(node));
+    worker->restoring = false;
+    for (uint32_t i = 0; i < worker->logs_count && error == CAIRN_OK; i++) {
+        if (worker->logs[i]->durable != NULL)
+            finish_log(worker, worker->logs[i], node_now_ns(worker->node));
     }
-    if (error == CAIRN_OK && node->journal.next_reserved)
-        error = gather(node, &restoring.scan, detail, detail_bytes);
-    if (error != CAIRN_OK || !core_lacks(node->logs[0]->core, &node->restored_catalog_lsn, &term))
-        node->restored_catalog_lsn = core_last_lsn(node->logs[0]->core);
+    if (error == CAIRN_OK && worker->journal.next_reserved)
+        error = gather(worker, &restoring.scan, detail, detail_bytes);
+    if (error != CAIRN_OK || !core_lacks(worker->logs[0]->core, &worker->node->restored_catalog_lsn, &term))
+        worker->node->restored_catalog_lsn = core_last_lsn(worker->logs[0]->core);
     free(restoring.checkpoint);
     free(restoring.trims);
     journal_scan_fini(&restoring.scan);

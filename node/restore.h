@@ -4,6 +4,6 @@
 
 #include "state.h"
 
-enum cairn_error restore(struct node *node, char *detail, size_t detail_bytes);
+enum cairn_error restore(struct worker *worker, char *detail, size_t detail_bytes);
 
 #endif

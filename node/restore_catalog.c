@@ -10,7 +10,7 @@
 void
 catalog_up_to(struct node *node, uint64_t *next, uint64_t lsn)
 {
-    struct node_log *catalog = node->logs[0];
+    struct node_log *catalog = node->workers[0]->logs[0];
     struct cursor cursor = {.position = *next};
     struct stretch stretch;
 
@@ -22,7 +22,7 @@ catalog_up_to(struct node *node, uint64_t *next, uint64_t lsn)
         store_advance(&cursor, &stretch);
     }
     *next = cursor.position;
-    adopt_snapshot(node, node_now_ns(node));
+    adopt_snapshot(node->workers[0], node_now_ns(node));
 }
 
 void

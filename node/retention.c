@@ -39,9 +39,9 @@ limit_of(struct node_log *log)
 /* Up to where the trunk is older than its rules keep: of what is on disk alone, as far as is known of where segments
  * began; of what is in memory, to the block. */
 static void
-judge_age(const struct node *node, struct node_log *log, uint64_t now_ns)
+judge_age(const struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
-    uint64_t old_before_hlc = clocks_old_before_ns(&node->clocks, log->rules.retain_age_ns, now_ns);
+    uint64_t old_before_hlc = clocks_old_before_ns(&worker->clocks, log->rules.retain_age_ns, now_ns);
     const struct log_index *index = log->durable == NULL ? NULL : &log->durable->index;
     uint64_t known_lsn = log->aged_lsn > log->base_lsn ? log->aged_lsn : log->base_lsn, lsn = known_lsn;
     struct cursor cursor;
@@ -185,7 +185,7 @@ retain_on_disk(struct node_log *log, uint64_t limit)
 }
 
 void
-retain(struct node *node, struct node_log *log, uint64_t now_ns)
+retain(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     uint64_t limit;
 
@@ -193,7 +193,7 @@ retain(struct node *node, struct node_log *log, uint64_t now_ns)
     if (!has_rules(&log->rules) || core_stopped(log->core) != STOP_NONE)
         return;
     if (log->rules.retain_age_ns != 0 && core_role(log->core) == ROLE_LEADER)
-        judge_age(node, log, now_ns);
+        judge_age(worker, log, now_ns);
     limit = limit_of(log);
     if (limit <= log->base_lsn)
         return;

@@ -5,6 +5,6 @@
 #include "state.h"
 
 /* Lets the trunk begin later, where its rules say so. */
-void retain(struct node *node, struct node_log *log, uint64_t now_ns);
+void retain(struct worker *worker, struct node_log *log, uint64_t now_ns);
 
 #endif

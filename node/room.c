@@ -7,11 +7,11 @@
 /* Segments that data may take: each log keeps one for entries without which it could not change its
  * leader, and each excerpt the one that it is read into. */
 uint32_t
-segments_free(const struct node *node)
+segments_free(const struct worker *worker)
 {
-    uint32_t kept = node->segments.in_use + SEGMENTS_RESERVED + node->logs_count + excerpts_idle(node);
+    uint32_t kept = worker->segments.in_use + SEGMENTS_RESERVED + worker->logs_count + excerpts_idle(worker);
 
-    return kept < node->segments.count ? node->segments.count - kept : 0;
+    return kept < worker->segments.count ? worker->segments.count - kept : 0;
 }
 
 /* In the segment that is written to now? */
@@ -28,22 +28,22 @@ last_segment_has_room(const struct store *store, size_t size_bytes)
 
 /* Is there room for data, beside what is reserved for control entries? */
 bool
-store_has_room(const struct node *node, const struct store *store, size_t size_bytes)
+store_has_room(const struct worker *worker, const struct store *store, size_t size_bytes)
 {
-    return last_segment_has_room(store, size_bytes) || segments_free(node) > 0;
+    return last_segment_has_room(store, size_bytes) || segments_free(worker) > 0;
 }
 
 /* Logs of which something is on a branch here, this one among them. */
 static uint32_t
-logs_with_branches(const struct node *node, const struct held_branch *branch)
+logs_with_branches(const struct worker *worker, const struct held_branch *branch)
 {
     uint32_t count = branch->entries == 0;
 
-    for (uint32_t i = 0; i < node->logs_count; i++) {
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
         bool any = false;
 
-        for (uint8_t origin = 0; origin < node->nodes; origin++)
-            any |= node->logs[i]->branches[origin].entries > 0;
+        for (uint8_t origin = 0; origin < worker->nodes; origin++)
+            any |= worker->logs[i]->branches[origin].entries > 0;
         count += any;
     }
     return count;
@@ -51,11 +51,12 @@ logs_with_branches(const struct node *node, const struct held_branch *branch)
 
 /* However many branches there are, the trunk that they leave by can go on to another segment. */
 bool
-branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes)
+branch_has_room(const struct worker *worker, const struct held_branch *branch, size_t size_bytes)
 {
-    uint64_t free_bytes = (uint64_t)segments_free(node) * (node->segments.segment_bytes / 2);
+    uint64_t free_bytes = (uint64_t)segments_free(worker) * (worker->segments.segment_bytes / 2);
 
-    if (!last_segment_has_room(&branch->store, size_bytes) && segments_free(node) <= logs_with_branches(node, branch))
+    if (!last_segment_has_room(&branch->store, size_bytes) &&
+        segments_free(worker) <= logs_with_branches(worker, branch))
         return false;
-    return branch->store.bytes + size_bytes < free_bytes + node->segments.segment_bytes;
+    return branch->store.bytes + size_bytes < free_bytes + worker->segments.segment_bytes;
 }

@@ -4,9 +4,9 @@
 
 #include "state.h"
 
-uint32_t segments_free(const struct node *node);
-bool store_has_room(const struct node *node, const struct store *store, size_t size_bytes);
+uint32_t segments_free(const struct worker *worker);
+bool store_has_room(const struct worker *worker, const struct store *store, size_t size_bytes);
 /* What stands on a branch comes again by the trunk before the branch can go: is there room for both? */
-bool branch_has_room(const struct node *node, const struct held_branch *branch, size_t size_bytes);
+bool branch_has_room(const struct worker *worker, const struct held_branch *branch, size_t size_bytes);
 
 #endif

@@ -22,20 +22,20 @@
 #define MENDED_BY " (a start mends it)"
 
 static bool
-begin(struct node *node, struct scrub *scrub, uint64_t now_ns)
+begin(struct worker *worker, struct scrub *scrub, uint64_t now_ns)
 {
     struct journal_scan *scan = &scrub->scan;
     char detail[192];
 
     scrub->next_ns = now_ns + PASS_EVERY_NS;
-    if (journal_scan_init(scan, node->config.disk, node->config.cluster->id, node->self, 0, 0, detail,
+    if (journal_scan_init(scan, worker->config->disk, worker->config->cluster->id, worker->self, 0, 0, detail,
                           sizeof(detail)) != CAIRN_OK) {
         journal_scan_fini(scan);
         return false;
     }
     scan->streaming = false;
     scan->step_bytes = STEP_BYTES;
-    while (scan->count > 0 && scan->numbers[scan->count - 1] + FILES_IN_USE >= node->journal.next_number)
+    while (scan->count > 0 && scan->numbers[scan->count - 1] + FILES_IN_USE >= worker->journal.next_number)
         scan->count--;
     scrub->began_ns = now_ns;
     return true;
@@ -51,33 +51,34 @@ end(struct scrub *scrub)
 /* Is the file that is looked at needed no more? Then it is written over, as another. This thread is who retires it: not before
  * the next call. */
 static bool
-is_retired(const struct node *node, const struct journal_scan *scan)
+is_retired(const struct worker *worker, const struct journal_scan *scan)
 {
-    return scan->index < scan->count && scan->numbers[scan->index] < node->journal.oldest_number;
+    return scan->index < scan->count && scan->numbers[scan->index] < worker->journal.oldest_number;
 }
 
 bool
-damage_is_new(struct node *node, uint64_t place)
+damage_is_new(struct worker *worker, uint64_t place)
 {
-    for (uint32_t i = 0; i < node->damage_places_count; i++) {
-        if (node->damage_places[i] == place)
+    for (uint32_t i = 0; i < worker->damage_places_count; i++) {
+        if (worker->damage_places[i] == place)
             return false;
     }
-    if (node->damage_places_count == DAMAGE_PLACES_MAX)
+    if (worker->damage_places_count == DAMAGE_PLACES_MAX)
         return false;
-    node->damage_places[node->damage_places_count++] = place;
+    worker->damage_places[worker->damage_places_count++] = place;
     return true;
 }
 
 static void
-tell(struct node *node, const struct journal_scan *scan)
+tell(struct worker *worker, const struct journal_scan *scan)
 {
     const struct journal_block *head = &scan->damaged;
-    struct node_event event = {.t_ns = node_now_ns(node), .kind = EVENT_DAMAGED, .log = UINT32_MAX, .peer = node->self};
+    struct node_event event = {
+        .t_ns = node_now_ns(worker->node), .kind = EVENT_DAMAGED, .log = UINT32_MAX, .peer = worker->self};
     char what[48] = "";
 
-    for (uint32_t i = 0; scan->known && i < node->snapshot->count; i++) {
-        const struct node_log *log = node->snapshot->logs[i].log;
+    for (uint32_t i = 0; scan->known && i < worker->node->snapshot->count; i++) {
+        const struct node_log *log = worker->node->snapshot->logs[i].log;
 
         if (log->id != head->log)
             continue;
@@ -90,28 +91,28 @@ tell(struct node *node, const struct journal_scan *scan)
     /* What is too long is cut where the place has been told. */
     snprintf(event.reason, sizeof(event.reason), "%.*s%s" MENDED_BY,
              (int)(sizeof(event.reason) - sizeof(what) - sizeof(MENDED_BY)), scan->reason, what);
-    control_event(node, &event);
+    control_event(worker->node, &event);
 }
 
 static void
-found(struct node *node, const struct journal_scan *scan)
+found(struct worker *worker, const struct journal_scan *scan)
 {
-    if (scan->harmless || !damage_is_new(node, scan->from))
+    if (scan->harmless || !damage_is_new(worker, scan->from))
         return;
     /* A start must not go by the checkpoint, which leaves out what is damaged. */
-    atomic_store_explicit(&node->unreadable, true, memory_order_relaxed);
-    node->control->scrub.found = true;
-    tell(node, scan);
+    atomic_store_explicit(&worker->unreadable, true, memory_order_relaxed);
+    worker->node->control->scrub.found = true;
+    tell(worker, scan);
 }
 
 /* Would the others hardly miss this node for a moment? */
 static bool
-is_whole(const struct node *node)
+is_whole(const struct worker *worker)
 {
-    for (uint32_t i = 0; i < node->snapshot->count; i++) {
+    for (uint32_t i = 0; i < worker->node->snapshot->count; i++) {
         struct log_status status;
 
-        status_read(node->snapshot->logs[i].log, &status);
+        status_read(worker->node->snapshot->logs[i].log, &status);
         if (!status.reaches_all || status.recovering || status.failed || status.lacks_lsn != 0 ||
             status.branch_entries > 0)
             return false;
@@ -120,43 +121,43 @@ is_whole(const struct node *node)
 }
 
 static void
-consider_start(struct node *node, uint64_t now_ns)
+consider_start(struct worker *worker, uint64_t now_ns)
 {
-    struct scrub *scrub = &node->control->scrub;
+    struct scrub *scrub = &worker->node->control->scrub;
 
     if (!scrub->found)
         return;
-    if (!is_whole(node))
+    if (!is_whole(worker))
         scrub->whole_ns = 0;
     else if (scrub->whole_ns == 0)
         scrub->whole_ns = now_ns;
-    atomic_store_explicit(&node->control->start_wanted,
-                          scrub->whole_ns != 0 && now_ns - scrub->whole_ns >= WHOLE_FOR_NS * (1ull + node->self),
+    atomic_store_explicit(&worker->node->control->start_wanted,
+                          scrub->whole_ns != 0 && now_ns - scrub->whole_ns >= WHOLE_FOR_NS * (1ull + worker->self),
                           memory_order_relaxed);
 }
 
 void
-scrub_step(struct node *node, uint64_t now_ns)
+scrub_step(struct worker *worker, uint64_t now_ns)
 {
-    struct scrub *scrub = &node->control->scrub;
-    uint64_t rate = node->config.scrub_bytes_per_s, steps_from, allowed;
+    struct scrub *scrub = &worker->node->control->scrub;
+    uint64_t rate = worker->config->scrub_bytes_per_s, steps_from, allowed;
 
-    consider_start(node, now_ns);
+    consider_start(worker, now_ns);
     if (scrub->next_ns == 0)
         scrub->next_ns = now_ns + FIRST_AFTER_NS;
-    if (rate == 0 || node->config.disk == NULL || (!scrub->under_way && now_ns < scrub->next_ns))
+    if (rate == 0 || worker->config->disk == NULL || (!scrub->under_way && now_ns < scrub->next_ns))
         return;
-    if (!scrub->under_way && !(scrub->under_way = begin(node, scrub, now_ns)))
+    if (!scrub->under_way && !(scrub->under_way = begin(worker, scrub, now_ns)))
         return;
     allowed = (now_ns - scrub->began_ns) / 1000 * rate / 1000000;
     steps_from = scrub->scan.read_bytes;
-    if (is_retired(node, &scrub->scan))
-        journal_scan_seek(&scrub->scan, journal_place(node->journal.oldest_number, 0));
+    if (is_retired(worker, &scrub->scan))
+        journal_scan_seek(&scrub->scan, journal_place(worker->journal.oldest_number, 0));
     while (scrub->scan.read_bytes < allowed && scrub->scan.read_bytes - steps_from < STEPS_MAX * STEP_BYTES) {
         enum scan_verdict verdict = journal_scan_next(&scrub->scan);
 
         if (verdict == SCAN_DAMAGE)
-            found(node, &scrub->scan);
+            found(worker, &scrub->scan);
         else if (verdict != SCAN_BLOCK) {
             end(scrub);
             return;

@@ -8,6 +8,7 @@
 #include "journal_scan.h"
 
 struct node;
+struct worker;
 
 /* The control thread's. */
 struct scrub {
@@ -21,10 +22,10 @@ struct scrub {
 /* Reads on, as far as the node's scrub_bytes_per_s allows by now: files that are written to no more, from the oldest, again
  * and again. What is damaged is told once by an event, and the next start then reads the whole journal, and takes what is
  * damaged from the other nodes. When that may be now, node_wants_start() says so. Waits for the disk, not for long. */
-void scrub_step(struct node *node, uint64_t now_ns);
+void scrub_step(struct worker *worker, uint64_t now_ns);
 void scrub_stop(struct node *node);
 
 /* Is it news that the journal is damaged there? From here on it is not. false also where there is no room to remember. */
-bool damage_is_new(struct node *node, uint64_t place);
+bool damage_is_new(struct worker *worker, uint64_t place);
 
 #endif

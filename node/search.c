@@ -52,7 +52,7 @@ node_find_entry(const struct store *store, const struct entry_id *id, uint64_t f
 }
 
 bool
-search_entry(struct node *node, struct attachment *attachment, const struct node_log *log, bool on_branch,
+search_entry(struct worker *worker, struct attachment *attachment, const struct node_log *log, bool on_branch,
              const struct entry_id *id, uint64_t from, uint64_t *place)
 {
     const struct store *store = on_branch ? &log->own->store : &log->trunk;
@@ -60,8 +60,8 @@ search_entry(struct node *node, struct attachment *attachment, const struct node
     struct cursor cursor = {.position = is_the_same(search, log, on_branch, id) ? search->next : from};
     struct stretch stretch;
 
-    if (search->turn_ns != node->task.now_ns) {
-        search->turn_ns = node->task.now_ns;
+    if (search->turn_ns != worker->task.now_ns) {
+        search->turn_ns = worker->task.now_ns;
         search->left = SEARCH_ENTRIES;
     }
     *place = 0;
@@ -79,6 +79,6 @@ search_entry(struct node *node, struct attachment *attachment, const struct node
     }
     search->next = *place != 0 ? 0 : cursor.position;
     if (*place == 0)
-        node->searched_ns = node->task.now_ns;
+        worker->searched_ns = worker->task.now_ns;
     return *place != 0;
 }

@@ -8,7 +8,7 @@
 uint64_t node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from);
 /* *place: where the entry stands on the trunk, or on the own branch, looked for from there on; 0: nowhere in memory. false: the
  * client's share of this turn is used up, the next one goes on from there. */
-bool search_entry(struct node *node, struct attachment *attachment, const struct node_log *log, bool on_branch,
+bool search_entry(struct worker *worker, struct attachment *attachment, const struct node_log *log, bool on_branch,
                   const struct entry_id *id, uint64_t from, uint64_t *place);
 
 #endif

@@ -85,29 +85,29 @@ cover(struct seen *seen, const struct node_log *log, uint64_t from)
 
 /* The log's filter, or the one that was not used for longest. */
 static struct seen *
-seen_of(struct node *node, const struct node_log *log)
+seen_of(struct worker *worker, const struct node_log *log)
 {
-    struct seen *oldest = &node->seen[0];
+    struct seen *oldest = &worker->seen[0];
 
     for (uint32_t i = 0; i < SEEN_MAX; i++) {
-        if (node->seen[i].log == log)
-            return &node->seen[i];
-        if (node->seen[i].used < oldest->used)
-            oldest = &node->seen[i];
+        if (worker->seen[i].log == log)
+            return &worker->seen[i];
+        if (worker->seen[i].used < oldest->used)
+            oldest = &worker->seen[i];
     }
     return oldest;
 }
 
 bool
-seen_behind(struct node *node, const struct node_log *log, const struct entry_id *id, uint64_t lsn)
+seen_behind(struct worker *worker, const struct node_log *log, const struct entry_id *id, uint64_t lsn)
 {
-    struct seen *seen = seen_of(node, log);
+    struct seen *seen = seen_of(worker, log);
     uint64_t hash = hash_of(id);
 
     if (lsn == FORK_TRUNK)
         lsn = 0;
     cover(seen, log, lsn + 1);
-    seen->used = ++node->seen_used;
+    seen->used = ++worker->seen_used;
     for (int which = 0; which < 2; which++) {
         if (!(seen->words[bit_of(hash, which) / 64] >> bit_of(hash, which) % 64 & 1))
             return false;
@@ -116,9 +116,9 @@ seen_behind(struct node *node, const struct node_log *log, const struct entry_id
 }
 
 void
-seen_truncate(struct node *node, const struct node_log *log, uint64_t from_lsn)
+seen_truncate(struct worker *worker, const struct node_log *log, uint64_t from_lsn)
 {
-    struct seen *seen = seen_of(node, log);
+    struct seen *seen = seen_of(worker, log);
 
     if (seen->log == log && seen->last >= from_lsn)
         seen->last = from_lsn == 0 ? 0 : from_lsn - 1;

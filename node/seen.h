@@ -5,7 +5,7 @@
 #include "state.h"
 
 /* Does the log's trunk hold the entry somewhere behind lsn? */
-bool seen_behind(struct node *node, const struct node_log *log, const struct entry_id *id, uint64_t lsn);
-void seen_truncate(struct node *node, const struct node_log *log, uint64_t from_lsn);
+bool seen_behind(struct worker *worker, const struct node_log *log, const struct entry_id *id, uint64_t lsn);
+void seen_truncate(struct worker *worker, const struct node_log *log, uint64_t from_lsn);
 
 #endif

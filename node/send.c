@@ -28,24 +28,24 @@ struct piece {
 };
 
 void
-send_message(struct node *node, struct node_log *log, const struct message *message)
+send_message(struct worker *worker, struct node_log *log, const struct message *message)
 {
-    struct port *port = &node->ports[message->to];
+    struct port *port = &worker->ports[message->to];
     struct rte_mbuf *frame;
 
-    if (message->to >= node->nodes || message->to == node->self)
+    if (message->to >= worker->nodes || message->to == worker->self)
         return;
     frame = port_frame(port);
     if (frame == NULL)
         return;
-    send_head(port, frame, codec_encode(&node->codec, log->id, message, rte_pktmbuf_mtod(frame, uint8_t *)),
-              node->task.now_ns, true);
+    send_head(port, frame, codec_encode(&worker->codec, log->id, message, rte_pktmbuf_mtod(frame, uint8_t *)),
+              worker->task.now_ns, true);
 }
 
 /* One frame: head and bytes. Many bytes are chained from the segment they lie in, few are copied: that is
  * cheaper than a second mbuf. false: no frame to be had, try again later. */
 static bool
-send_records(struct node *node, struct node_log *log, struct port *port, const struct message *message,
+send_records(struct worker *worker, struct node_log *log, struct port *port, const struct message *message,
              const struct block *block, const struct piece *piece)
 {
     struct rte_mbuf *frame = port_frame(port);
@@ -54,12 +54,12 @@ send_records(struct node *node, struct node_log *log, struct port *port, const s
     if (frame == NULL)
         return false;
     out = rte_pktmbuf_mtod(frame, uint8_t *);
-    frame->data_len = (uint16_t)codec_encode_entries(&node->codec, log->id, message, block, piece->bytes,
+    frame->data_len = (uint16_t)codec_encode_entries(&worker->codec, log->id, message, block, piece->bytes,
                                                      piece->size_bytes, piece->fragment_offset, piece->fragment_total,
                                                      out);
     frame->pkt_len = frame->data_len;
     if (port->chains && piece->size_bytes >= CHAIN_BYTES_MIN) {
-        if (!port_chain(port, frame, piece->bytes, piece->size_bytes, &node->shared[piece->segment_id])) {
+        if (!port_chain(port, frame, piece->bytes, piece->size_bytes, &worker->shared[piece->segment_id])) {
             rte_pktmbuf_free(frame);
             return false;
         }
@@ -68,7 +68,7 @@ send_records(struct node *node, struct node_log *log, struct port *port, const s
         frame->data_len = (uint16_t)(frame->data_len + piece->size_bytes);
         frame->pkt_len = frame->data_len;
     }
-    port_send(port, frame, node->task.now_ns, true);
+    port_send(port, frame, worker->task.now_ns, true);
     return true;
 }
 
@@ -89,7 +89,7 @@ block_part(const struct stretch *stretch)
 /* Sends a stretch, in one frame or, where it is one large record, in as many as it takes; goes on
  * at stream->fragment_offset. true: all of it is out. */
 static bool
-send_stretch(struct node *node, struct node_log *log, struct port *port, const struct message *message,
+send_stretch(struct worker *worker, struct node_log *log, struct port *port, const struct message *message,
              const struct stretch *stretch, struct stream *stream)
 {
     struct block block = block_part(stretch);
@@ -97,7 +97,7 @@ send_stretch(struct node *node, struct node_log *log, struct port *port, const s
         .bytes = stretch->records, .size_bytes = stretch->size_bytes, .segment_id = stretch->segment_id};
 
     if (stretch->size_bytes <= FRAME_ROOM)
-        return send_records(node, log, port, message, &block, &piece);
+        return send_records(worker, log, port, message, &block, &piece);
     assert(stretch->count == 1);
     piece.fragment_total = stretch->size_bytes;
     while (stream->fragment_offset < stretch->size_bytes) {
@@ -106,7 +106,7 @@ send_stretch(struct node *node, struct node_log *log, struct port *port, const s
         piece.bytes = stretch->records + stream->fragment_offset;
         piece.fragment_offset = stream->fragment_offset;
         piece.size_bytes = rest_bytes < FRAME_ROOM ? rest_bytes : FRAME_ROOM;
-        if (port_room(port) < 2 || !send_records(node, log, port, message, &block, &piece))
+        if (port_room(port) < 2 || !send_records(worker, log, port, message, &block, &piece))
             return false;
         stream->fragment_offset += piece.size_bytes;
     }
@@ -124,13 +124,13 @@ stream_place(struct stream *stream, uint64_t after)
 }
 
 static struct message
-append_message(const struct node *node, const struct node_log *log, uint8_t peer, uint64_t from_lsn)
+append_message(const struct worker *worker, const struct node_log *log, uint8_t peer, uint64_t from_lsn)
 {
     struct message message;
 
     memset(&message, 0, sizeof(message));
     message.type = MESSAGE_APPEND;
-    message.from = node->self;
+    message.from = worker->self;
     message.to = peer;
     message.term = core_term(log->core);
     message.append.prev_lsn = from_lsn - 1;
@@ -141,9 +141,9 @@ append_message(const struct node *node, const struct node_log *log, uint8_t peer
 
 /* A follower behind the trimmed part is told where to begin anew. */
 static void
-send_base(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns)
+send_base(struct worker *worker, struct node_log *log, uint8_t peer, uint64_t now_ns)
 {
-    struct port *port = &node->ports[peer];
+    struct port *port = &worker->ports[peer];
     struct rte_mbuf *frame = port_frame(port);
     struct message message;
 
@@ -152,41 +152,42 @@ send_base(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
     core_base_message(log->core, peer, &message);
     message.base.digest = log->base_digest;
     message.base.hlc = log->trunk_hlc;
-    send_head(port, frame, codec_encode_base(&node->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *)),
+    send_head(port, frame, codec_encode_base(&worker->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *)),
               now_ns, true);
     core_base_sent(log->core, peer, now_ns);
 }
 
 /* A follower that began anew asks what the log's producers have written. */
 static void
-send_producers(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns)
+send_producers(struct worker *worker, struct node_log *log, uint8_t peer, uint64_t now_ns)
 {
-    struct port *port = &node->ports[peer];
+    struct port *port = &worker->ports[peer];
     struct rte_mbuf *frame = port_frame(port);
     struct producer_row page[PRODUCER_ROWS_MAX];
     struct message message;
 
     if (frame == NULL)
         return;
-    core_producers_message(log->core, peer, node->producer_rows, page, &message);
-    send_head(port, frame, codec_encode_producers(&node->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *)),
-              now_ns, true);
+    core_producers_message(log->core, peer, worker->producer_rows, page, &message);
+    send_head(port, frame,
+              codec_encode_producers(&worker->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *)), now_ns,
+              true);
 }
 
 /* What somebody who cannot be led asked to borrow, as far as one turn's frames go. */
 void
-send_lent(struct node *node, struct node_log *log)
+send_lent(struct worker *worker, struct node_log *log)
 {
-    struct port *port = &node->ports[log->lend_to];
+    struct port *port = &worker->ports[log->lend_to];
     uint64_t from_lsn = log->lend_from_lsn;
     struct stream stream = {.cursor = {.position = from_lsn}};
     struct stretch stretch;
 
     log->lend_from_lsn = 0;
-    if (from_lsn == 0 || log->lend_to >= node->nodes || log->lend_to == node->self)
+    if (from_lsn == 0 || log->lend_to >= worker->nodes || log->lend_to == worker->self)
         return;
     for (uint32_t frames = 0; frames < FRAMES_PER_TURN && port_room(port) >= 4; frames++) {
-        const struct store *store = trunk_at(node, log, from_lsn);
+        const struct store *store = trunk_at(worker, log, from_lsn);
         struct message message;
 
         if (store == NULL ||
@@ -196,7 +197,7 @@ send_lent(struct node *node, struct node_log *log)
         core_lend_message(log->core, log->lend_to, &message);
         message.append.prev_lsn = from_lsn - 1;
         message.append.prev_term = core_term_at(log->core, from_lsn - 1);
-        if (!send_stretch(node, log, port, &message, &stretch, &stream))
+        if (!send_stretch(worker, log, port, &message, &stretch, &stream))
             return;
         from_lsn += stretch.count;
         store_advance(&stream.cursor, &stretch);
@@ -214,10 +215,10 @@ far_behind(const struct node_log *log, uint8_t peer)
 
 /* Returns how many frames went. */
 static uint32_t
-stream_to(struct node *node, struct node_log *log, uint8_t peer, uint32_t frames_max, uint64_t now_ns)
+stream_to(struct worker *worker, struct node_log *log, uint8_t peer, uint32_t frames_max, uint64_t now_ns)
 {
     struct stream *stream = &log->streams[peer];
-    struct port *port = &node->ports[peer];
+    struct port *port = &worker->ports[peer];
     const struct store *store;
     struct stretch stretch;
     uint64_t from, to;
@@ -229,20 +230,20 @@ stream_to(struct node *node, struct node_log *log, uint8_t peer, uint32_t frames
         if (port_room(port) < 4 || !core_send_window(log->core, peer, &from, &to))
             return frames;
         stream_place(stream, from - 1);
-        message = append_message(node, log, peer, from);
+        message = append_message(worker, log, peer, from);
         if (from > to) {
             const struct block none = {0};
             const struct piece nothing = {0};
 
-            if (send_records(node, log, port, &message, &none, &nothing))
+            if (send_records(worker, log, port, &message, &none, &nothing))
                 core_sent(log->core, peer, from - 1, now_ns);
             return frames;
         }
-        store = trunk_at(node, log, from);
+        store = trunk_at(worker, log, from);
         if (store == NULL || !store_look(store, &stream->cursor, to, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch) ||
             stretch.first != from)
             return frames;
-        if (!send_stretch(node, log, port, &message, &stretch, stream))
+        if (!send_stretch(worker, log, port, &message, &stretch, stream))
             return frames;
         stream->key = stretch.first + stretch.count - 1;
         store_advance(&stream->cursor, &stretch);
@@ -253,59 +254,59 @@ stream_to(struct node *node, struct node_log *log, uint8_t peer, uint32_t frames
 
 /* To those that keep up first, and to those far behind a little more than that: they catch up, and nobody waits for it. */
 void
-send_entries(struct node *node, struct node_log *log, uint64_t now_ns)
+send_entries(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     cairn_node_set behind = 0;
     uint32_t most = 0;
 
     if (core_role(log->core) != ROLE_LEADER)
         return;
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         uint32_t frames;
 
-        if (peer == node->self)
+        if (peer == worker->self)
             continue;
         if (core_wants_base(log->core, peer))
-            send_base(node, log, peer, now_ns);
+            send_base(worker, log, peer, now_ns);
         if (core_wants_producers(log->core, peer))
-            send_producers(node, log, peer, now_ns);
+            send_producers(worker, log, peer, now_ns);
         if (far_behind(log, peer)) {
             behind |= (cairn_node_set)1 << peer;
             continue;
         }
-        frames = stream_to(node, log, peer, FRAMES_PER_TURN, now_ns);
+        frames = stream_to(worker, log, peer, FRAMES_PER_TURN, now_ns);
         most = frames > most ? frames : most;
         /* Not held back for the next one's frames: the first to answer may be the one that counts. */
-        port_flush(&node->ports[peer], now_ns);
+        port_flush(&worker->ports[peer], now_ns);
     }
     for (; behind != 0; behind &= behind - 1) {
         uint8_t peer = (uint8_t)__builtin_ctz(behind);
 
-        stream_to(node, log, peer, CATCH_UP_FRAMES + most + most / 2, now_ns);
-        port_flush(&node->ports[peer], now_ns);
+        stream_to(worker, log, peer, CATCH_UP_FRAMES + most + most / 2, now_ns);
+        port_flush(&worker->ports[peer], now_ns);
     }
 }
 
 /* The leader's own branch goes the same way, without a frame. */
 static void
-adopt(struct node *node, struct node_log *log, const struct message *message, const struct stretch *stretch,
+adopt(struct worker *worker, struct node_log *log, const struct message *message, const struct stretch *stretch,
       uint64_t now_ns)
 {
     const uint8_t *at = stretch->records;
 
-    node->batch.records = stretch->records;
-    node->batch.block = block_part(stretch);
-    node->batch.count = stretch->count;
+    worker->batch.records = stretch->records;
+    worker->batch.block = block_part(stretch);
+    worker->batch.count = stretch->count;
     for (uint32_t i = 0; i < stretch->count; i++) {
         const struct record *record = (const struct record *)(const void *)at;
 
-        node->batch.offsets[i] = (uint32_t)(at - stretch->records);
-        node->batch.ids[i] = record_id(record);
+        worker->batch.offsets[i] = (uint32_t)(at - stretch->records);
+        worker->batch.ids[i] = record_id(record);
         at += record_size(record);
     }
-    node->batch.offsets[stretch->count] = stretch->size_bytes;
-    core_receive(log->core, message, node->batch.ids, now_ns, &log->sink);
-    node_activate(node, log);
+    worker->batch.offsets[stretch->count] = stretch->size_bytes;
+    core_receive(log->core, message, worker->batch.ids, now_ns, &log->sink);
+    node_activate(worker, log);
 }
 
 /* The run of branch entries that a stretch is. */
@@ -324,14 +325,14 @@ branch_run(const struct stretch *stretch)
 }
 
 static struct message
-hand_off_message(const struct node *node, const struct node_log *log, uint8_t leader, uint64_t after_seq,
+hand_off_message(const struct worker *worker, const struct node_log *log, uint8_t leader, uint64_t after_seq,
                  const struct stretch *stretch)
 {
     struct message message;
 
     memset(&message, 0, sizeof(message));
     message.type = MESSAGE_HAND_OFF;
-    message.from = node->self;
+    message.from = worker->self;
     message.to = leader;
     message.term = core_term(log->core);
     message.hand_off.prev_seq = after_seq;
@@ -340,7 +341,7 @@ hand_off_message(const struct node *node, const struct node_log *log, uint8_t le
 }
 
 static void
-send_hand_off(struct node *node, struct node_log *log, uint8_t origin, uint64_t now_ns)
+send_hand_off(struct worker *worker, struct node_log *log, uint8_t origin, uint64_t now_ns)
 {
     const struct store *store = &log->branches[origin].store;
     struct stream *stream = &log->hand_offs[origin];
@@ -357,18 +358,18 @@ send_hand_off(struct node *node, struct node_log *log, uint8_t origin, uint64_t 
         stream_place(stream, branch_place(incarnation, after_seq));
         if (!store_look(store, &stream->cursor, UINT64_MAX, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch))
             return;
-        message = hand_off_message(node, log, leader, after_seq, &stretch);
-        if (leader == node->self) {
+        message = hand_off_message(worker, log, leader, after_seq, &stretch);
+        if (leader == worker->self) {
             size_t size_bytes = stretch.size_bytes + stretch.count * sizeof(struct block);
 
-            if (!store_has_room(node, &log->trunk, size_bytes) ||
-                durable_space(node, log, size_bytes, USE_FOLLOWER) != SPACE_YES)
+            if (!store_has_room(worker, &log->trunk, size_bytes) ||
+                durable_space(worker, log, size_bytes, USE_FOLLOWER) != SPACE_YES)
                 return;
-            adopt(node, log, &message, &stretch, now_ns);
+            adopt(worker, log, &message, &stretch, now_ns);
         } else {
-            struct port *port = &node->ports[leader];
+            struct port *port = &worker->ports[leader];
 
-            if (port_room(port) < 4 || !send_stretch(node, log, port, &message, &stretch, stream))
+            if (port_room(port) < 4 || !send_stretch(worker, log, port, &message, &stretch, stream))
                 return;
             core_handed(log->core, origin, message.hand_off.run.first_seq + stretch.count - 1, stretch.count, now_ns);
         }
@@ -378,17 +379,17 @@ send_hand_off(struct node *node, struct node_log *log, uint8_t origin, uint64_t 
 }
 
 void
-send_hand_offs(struct node *node, struct node_log *log, uint64_t now_ns)
+send_hand_offs(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     for (cairn_node_set held = core_branches_held(log->core); held != 0; held &= held - 1)
-        send_hand_off(node, log, (uint8_t)__builtin_ctz(held), now_ns);
+        send_hand_off(worker, log, (uint8_t)__builtin_ctz(held), now_ns);
 }
 
 static void
-spread_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns)
+spread_to(struct worker *worker, struct node_log *log, uint8_t peer, uint64_t now_ns)
 {
     struct stream *stream = &log->spreads[peer];
-    struct port *port = &node->ports[peer];
+    struct port *port = &worker->ports[peer];
     uint64_t after_place;
 
     for (uint32_t frames = 0; frames < FRAMES_PER_TURN; frames++) {
@@ -402,7 +403,7 @@ spread_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
             return;
         core_spread_message(log->core, peer, after_place, &message);
         message.spread.run = branch_run(&stretch);
-        if (!send_stretch(node, log, port, &message, &stretch, stream))
+        if (!send_stretch(worker, log, port, &message, &stretch, stream))
             return;
         stream->key = stretch.first + stretch.count - 1;
         store_advance(&stream->cursor, &stretch);
@@ -411,12 +412,12 @@ spread_to(struct node *node, struct node_log *log, uint8_t peer, uint64_t now_ns
 }
 
 void
-send_spreads(struct node *node, struct node_log *log, uint64_t now_ns)
+send_spreads(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     if (log->own->entries == 0)
         return;
-    for (uint8_t peer = 0; peer < node->nodes; peer++)
-        spread_to(node, log, peer, now_ns);
+    for (uint8_t peer = 0; peer < worker->nodes; peer++)
+        spread_to(worker, log, peer, now_ns);
 }
 
 /* Changes are said a few times over, since a heartbeat may be lost; everything else now and then. */
@@ -424,15 +425,15 @@ send_spreads(struct node *node, struct node_log *log, uint64_t now_ns)
 #define ROW_REFRESH_BEATS 64u
 
 static void
-send_heartbeat(struct node *node, uint8_t peer, struct wire_heartbeat *heartbeat, const struct wire_row *rows,
+send_heartbeat(struct worker *worker, uint8_t peer, struct wire_heartbeat *heartbeat, const struct wire_row *rows,
                uint64_t now_ns)
 {
-    struct rte_mbuf *frame = port_frame(&node->ports[peer]);
+    struct rte_mbuf *frame = port_frame(&worker->ports[peer]);
 
     if (frame == NULL)
         return;
-    send_head(&node->ports[peer], frame,
-              codec_encode_heartbeat(&node->codec, peer, heartbeat, rows, rte_pktmbuf_mtod(frame, uint8_t *)), now_ns,
+    send_head(&worker->ports[peer], frame,
+              codec_encode_heartbeat(&worker->codec, peer, heartbeat, rows, rte_pktmbuf_mtod(frame, uint8_t *)), now_ns,
               false);
 }
 
@@ -451,19 +452,19 @@ tells(const struct node_log *log)
 
 /* Which rows have changed since the last heartbeat. */
 static uint32_t
-rows_review(struct node *node)
+rows_review(struct worker *worker)
 {
     uint32_t led = 0;
 
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        struct node_log *log = node->logs[i];
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        struct node_log *log = worker->logs[i];
         uint64_t trim_lsn;
 
         if (!tells(log))
             continue;
         trim_lsn = leads(log) ? core_trim_limit(log->core) : 0;
         if (log->row_commit_lsn != core_commit_lsn(log->core) || log->row_trim_lsn != trim_lsn ||
-            log->row_aged_lsn != log->aged_lsn || (node->beats + i) % ROW_REFRESH_BEATS == 0)
+            log->row_aged_lsn != log->aged_lsn || (worker->beats + i) % ROW_REFRESH_BEATS == 0)
             log->row_beats = ROW_BEATS;
         else if (log->row_beats > 0)
             log->row_beats--;
@@ -477,17 +478,17 @@ rows_review(struct node *node)
 
 /* One peer's heartbeat, in as many frames as the rows that it needs take. */
 static void
-heartbeat_to(struct node *node, uint8_t peer, const struct wire_heartbeat *common, uint64_t now_ns)
+heartbeat_to(struct worker *worker, uint8_t peer, const struct wire_heartbeat *common, uint64_t now_ns)
 {
-    bool full = node->peers[peer].seen != node->lead_epoch;
+    bool full = worker->peers[peer].seen != worker->lead_epoch;
     struct wire_row rows[CODEC_HEARTBEAT_ROWS_MAX];
     struct wire_heartbeat heartbeat = *common;
     bool sent = false;
 
-    heartbeat.seen = node->peers[peer].complete;
+    heartbeat.seen = worker->peers[peer].complete;
     heartbeat.first = full ? 0 : HEARTBEAT_CHANGES;
-    for (uint32_t i = 0; i < node->logs_count; i++) {
-        struct node_log *log = node->logs[i];
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        struct node_log *log = worker->logs[i];
 
         if (!tells(log) || (!full && log->row_beats == 0))
             continue;
@@ -503,33 +504,33 @@ heartbeat_to(struct node *node, uint8_t peer, const struct wire_heartbeat *commo
         };
         if (heartbeat.rows < CODEC_HEARTBEAT_ROWS_MAX)
             continue;
-        send_heartbeat(node, peer, &heartbeat, rows, now_ns);
+        send_heartbeat(worker, peer, &heartbeat, rows, now_ns);
         heartbeat.first += full ? heartbeat.rows : 0;
         heartbeat.rows = 0;
         sent = true;
     }
     if (heartbeat.rows > 0 || !sent)
-        send_heartbeat(node, peer, &heartbeat, rows, now_ns);
+        send_heartbeat(worker, peer, &heartbeat, rows, now_ns);
 }
 
 void
-send_heartbeats(struct node *node, uint64_t now_ns)
+send_heartbeats(struct worker *worker, uint64_t now_ns)
 {
     struct wire_heartbeat common = {
-        .progress = atomic_load_explicit(&node->task.polls, memory_order_relaxed),
-        .pace_ns = node->pace_ns,
-        .epoch = node->lead_epoch,
-        .led = rows_review(node),
-        .agreed_lsn = node->introduction.lives.identity.agreed.lsn,
-        .fingerprint = node->introduction.lives.fingerprint,
+        .progress = atomic_load_explicit(&worker->task.polls, memory_order_relaxed),
+        .pace_ns = worker->pace_ns,
+        .epoch = worker->lead_epoch,
+        .led = rows_review(worker),
+        .agreed_lsn = worker->node->introduction.lives.identity.agreed.lsn,
+        .fingerprint = worker->node->introduction.lives.fingerprint,
     };
 
-    sight_tell(node, &common, now_ns);
-    node_clocks_tell(node, &common, now_ns);
-    node->beats++;
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self)
-            heartbeat_to(node, peer, &common, now_ns);
+    sight_tell(worker, &common, now_ns);
+    node_clocks_tell(worker, &common, now_ns);
+    worker->beats++;
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
+        if (peer != worker->self)
+            heartbeat_to(worker, peer, &common, now_ns);
     }
-    introduction_beat(node, now_ns);
+    introduction_beat(worker, now_ns);
 }

@@ -6,11 +6,11 @@
 
 /* The part of a block that a stretch is. */
 struct block block_part(const struct stretch *stretch);
-void send_message(struct node *node, struct node_log *log, const struct message *message);
-void send_entries(struct node *node, struct node_log *log, uint64_t now_ns);
-void send_lent(struct node *node, struct node_log *log);
-void send_hand_offs(struct node *node, struct node_log *log, uint64_t now_ns);
-void send_spreads(struct node *node, struct node_log *log, uint64_t now_ns);
-void send_heartbeats(struct node *node, uint64_t now_ns);
+void send_message(struct worker *worker, struct node_log *log, const struct message *message);
+void send_entries(struct worker *worker, struct node_log *log, uint64_t now_ns);
+void send_lent(struct worker *worker, struct node_log *log);
+void send_hand_offs(struct worker *worker, struct node_log *log, uint64_t now_ns);
+void send_spreads(struct worker *worker, struct node_log *log, uint64_t now_ns);
+void send_heartbeats(struct worker *worker, uint64_t now_ns);
 
 #endif

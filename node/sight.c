@@ -28,28 +28,28 @@ show(struct sights *sights)
 }
 
 void
-sight_review(struct node *node, uint64_t now_ns)
+sight_review(struct worker *worker, uint64_t now_ns)
 {
-    struct sight *own = &node->sights.now[node->self];
+    struct sight *own = &worker->sights.now[worker->self];
 
-    *own = (struct sight){.told_ns = now_ns, .hears = node->hears, .health = health_told(node)};
-    detector_patience(&node->detector, &node->sights.patience);
-    for (uint8_t peer = 0; peer < node->nodes; peer++)
-        own->heard[peer] = peer == node->self ? 0 : units_since(node->detector.peers[peer].heard_ns, now_ns);
-    for (uint32_t i = 0; i < node->logs_count; i++)
-        own->modes[node->logs[i]->mode]++;
-    for (uint8_t i = 0; i < node->nodes; i++)
-        node->sights.now[i].clock_ns = node_clock_ahead_ns(node, i);
-    show(&node->sights);
+    *own = (struct sight){.told_ns = now_ns, .hears = worker->hears, .health = health_told(worker)};
+    detector_patience(&worker->detector, &worker->sights.patience);
+    for (uint8_t peer = 0; peer < worker->nodes; peer++)
+        own->heard[peer] = peer == worker->self ? 0 : units_since(worker->detector.peers[peer].heard_ns, now_ns);
+    for (uint32_t i = 0; i < worker->logs_count; i++)
+        own->modes[worker->logs[i]->mode]++;
+    for (uint8_t i = 0; i < worker->nodes; i++)
+        worker->sights.now[i].clock_ns = node_clock_ahead_ns(worker, i);
+    show(&worker->sights);
 }
 
 void
-sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
+sight_tell(struct worker *worker, struct wire_heartbeat *heartbeat, uint64_t now_ns)
 {
-    const struct sight *own = &node->sights.now[node->self];
+    const struct sight *own = &worker->sights.now[worker->self];
 
-    if (own->hears != node->hears || own->told_ns == 0)
-        sight_review(node, now_ns);
+    if (own->hears != worker->hears || own->told_ns == 0)
+        sight_review(worker, now_ns);
     heartbeat->hears = own->hears;
     memcpy(heartbeat->heard, own->heard, sizeof(heartbeat->heard));
     memcpy(heartbeat->modes, own->modes, sizeof(heartbeat->modes));
@@ -57,9 +57,9 @@ sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns)
 }
 
 void
-sight_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat, uint64_t now_ns)
+sight_take(struct worker *worker, uint8_t from, const struct wire_heartbeat *heartbeat, uint64_t now_ns)
 {
-    struct sight *sight = &node->sights.now[from];
+    struct sight *sight = &worker->sights.now[from];
 
     sight->told_ns = now_ns;
     sight->hears = (cairn_node_set)heartbeat->hears;
@@ -69,9 +69,9 @@ sight_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbe
 }
 
 void
-sights_read(const struct node *node, struct sight *out, struct detector_patience *patience)
+sights_read(const struct worker *worker, struct sight *out, struct detector_patience *patience)
 {
-    const struct sights *sights = &node->sights;
+    const struct sights *sights = &worker->sights;
     uint32_t before, after;
 
     do {

@@ -9,7 +9,7 @@
 #include "codec.h"
 #include "detector.h"
 
-struct node;
+struct worker;
 
 /* Of one node, as its last heartbeat had it. */
 struct sight {
@@ -35,12 +35,12 @@ struct sights {
 #define SIGHT_LONG UINT16_MAX
 
 /* Worker, now and then: what this node sees now, for heartbeats and for others to read. */
-void sight_review(struct node *node, uint64_t now_ns);
+void sight_review(struct worker *worker, uint64_t now_ns);
 /* Worker, at each heartbeat: what it saw then; whom it hears, now. */
-void sight_tell(struct node *node, struct wire_heartbeat *heartbeat, uint64_t now_ns);
+void sight_tell(struct worker *worker, struct wire_heartbeat *heartbeat, uint64_t now_ns);
 /* Worker: what a peer's heartbeat says. */
-void sight_take(struct node *node, uint8_t from, const struct wire_heartbeat *heartbeat, uint64_t now_ns);
+void sight_take(struct worker *worker, uint8_t from, const struct wire_heartbeat *heartbeat, uint64_t now_ns);
 /* All that is known, by node: CAIRN_NODES_MAX of them; patience: NULL, or how long this node waits. Any thread. */
-void sights_read(const struct node *node, struct sight *out, struct detector_patience *patience);
+void sights_read(const struct worker *worker, struct sight *out, struct detector_patience *patience);
 
 #endif

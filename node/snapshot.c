@@ -25,8 +25,8 @@ snapshot_publish(struct node *node, struct snapshot *next)
 
     next->version = before->version + 1;
     rcu_assign_pointer(node->snapshot, next);
-    if (node->bell != NULL)
-        doorbell_ring(node->bell);
+    if (node->workers[0]->bell != NULL)
+        doorbell_ring(node->workers[0]->bell);
     return before;
 }
 

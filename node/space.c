@@ -6,29 +6,29 @@
 /* What was let in takes its part of the journal from then on, and not only once it is written: else a burst takes what is kept
  * for others. */
 void
-durable_claim_some(struct node *node, struct node_log *log, size_t size_bytes)
+durable_claim_some(struct worker *worker, struct node_log *log, size_t size_bytes)
 {
-    if (node->restoring)
+    if (worker->restoring)
         return;
     log->durable->claimed_bytes += size_bytes + sizeof(struct journal_block);
-    node->claimed_bytes += size_bytes + sizeof(struct journal_block);
+    worker->claimed_bytes += size_bytes + sizeof(struct journal_block);
 }
 
 /* It is written; or, all of it where that is more, there is nothing any more that is to be. */
 void
-unclaim(struct node *node, struct node_log *log, uint64_t size_bytes)
+unclaim(struct worker *worker, struct node_log *log, uint64_t size_bytes)
 {
     if (size_bytes > log->durable->claimed_bytes)
         size_bytes = log->durable->claimed_bytes;
     log->durable->claimed_bytes -= size_bytes;
-    node->claimed_bytes -= size_bytes;
+    worker->claimed_bytes -= size_bytes;
 }
 
 enum journal_space
-durable_space(const struct node *node, const struct node_log *log, size_t size_bytes, enum journal_use use)
+durable_space(const struct worker *worker, const struct node_log *log, size_t size_bytes, enum journal_use use)
 {
     if (log->durable == NULL)
         return SPACE_YES;
-    return journal_space(&node->journal, node->claimed_bytes + size_bytes + sizeof(struct journal_block),
+    return journal_space(&worker->journal, worker->claimed_bytes + size_bytes + sizeof(struct journal_block),
                          log->id == CATALOG_LOG ? USE_ORDER : use);
 }

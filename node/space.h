@@ -5,17 +5,17 @@
 #include "state.h"
 
 /* What was let in takes its part of the journal, until it is written. */
-void durable_claim_some(struct node *node, struct node_log *log, size_t size_bytes);
+void durable_claim_some(struct worker *worker, struct node_log *log, size_t size_bytes);
 static inline void
-durable_claim(struct node *node, struct node_log *log, size_t size_bytes)
+durable_claim(struct worker *worker, struct node_log *log, size_t size_bytes)
 {
     if (log->durable != NULL)
-        durable_claim_some(node, log, size_bytes);
+        durable_claim_some(worker, log, size_bytes);
 }
 /* May entries of that size be let in? What the catalog says counts as order, whoever gives it. */
-enum journal_space durable_space(const struct node *node, const struct node_log *log, size_t size_bytes,
+enum journal_space durable_space(const struct worker *worker, const struct node_log *log, size_t size_bytes,
                                  enum journal_use use);
 /* So much of what was let in is written. */
-void unclaim(struct node *node, struct node_log *log, uint64_t size_bytes);
+void unclaim(struct worker *worker, struct node_log *log, uint64_t size_bytes);
 
 #endif

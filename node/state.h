@@ -57,6 +57,7 @@
 #define BATCH_RECORDS_MAX MESSAGE_ENTRIES_MAX
 #define CATALOG_LOG 0u
 #define LOGS_MAX 1024u
+#define WORKERS_MAX 1u
 /* Segments that only control entries may still take, beside one for each log. */
 #define SEGMENTS_RESERVED 3u
 
@@ -323,8 +324,8 @@ struct log_rules {
 };
 
 struct node_log {
-    struct node *node; /* whose it is */
-    struct sink sink;  /* its core's effects */
+    struct worker *worker; /* whose it is */
+    struct sink sink;      /* its core's effects */
     uint32_t id;
     uint8_t self;
     char name[CAIRN_NAME_BYTES];
@@ -419,31 +420,24 @@ struct slow_peers {
     uint64_t seen_ns[CAIRN_NODES_MAX];      /* when it was slow last */
 };
 
-struct node {
-    struct node_config config;
-    struct cluster_config cluster; /* as agreed on by now: the control thread's; names that the worker knows stay */
-    char name[CAIRN_NAME_BYTES];
-    uint8_t self;
-    _Atomic uint8_t nodes;    /* seats; the worker writes, once their ports are there */
-    cairn_node_set present;   /* whose members are of the cluster; the worker's */
-    uint64_t promise_set_ns;  /* the worker's: when the timeout was last lowered */
-    uint64_t core_timeout_ns; /* that elections and promises go by; the worker's */
-    /* Of this life, from when its logs begin: its number; whether there were lives before; whether it cannot trust its
-     * journal. */
-    uint32_t incarnation;
-    bool recovering, forgotten;
-    uint64_t began_place;                 /* of the journal: it went on there */
-    _Atomic uint64_t catalog_applied_lsn; /* control: its last entry that is in force here */
-    struct introduction introduction;
-    struct rescue rescue;
+/* What a worker owns, and shares with no other: nothing of it is another thread's, unless it says so. */
+struct worker {
+    struct node *node;                /* whose it is */
+    const struct node_config *config; /* that node's */
+    struct task task;                 /* what an lcore polls */
+    uint8_t self;                     /* that node's seat */
+    _Atomic uint8_t nodes;            /* seats; the worker writes, once their ports are there */
+    cairn_node_set present;           /* whose members are of the cluster */
+    uint64_t promise_set_ns;          /* when the timeout was last lowered */
+    uint64_t core_timeout_ns;         /* that elections and promises go by */
+    uint64_t began_place;             /* of the journal: it went on there */
     struct ends ends;
     struct codec codec;
-    struct task task;
     struct rte_mempool *pool;
     struct port ports[CAIRN_NODES_MAX]; /* by peer */
     struct fault_rule fault_rules[CAIRN_NODES_MAX];
     struct fault_queue faults[CAIRN_NODES_MAX];
-    struct doorbell *bell;
+    struct doorbell *bell;                                  /* its lcore's */
     _Atomic(struct doorbell *) peer_bells[CAIRN_NODES_MAX]; /* control writes, worker reads: bells.h */
     struct segment_pool segments;
     struct journal journal; /* used where config.disk is */
@@ -454,7 +448,6 @@ struct node {
     bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full, journal_short;
     uint64_t damage_places[DAMAGE_PLACES_MAX]; /* that are known: the starting thread's, then the control thread's */
     uint32_t damage_places_count;
-    uint64_t restored_catalog_lsn;
     uint32_t mended_reviews;
     char restore_failure[256];
     struct rte_mbuf_ext_shared_info *shared; /* by segment: frames that refer to it */
@@ -464,27 +457,25 @@ struct node {
     struct node_health health;
     struct acquaintance peers[CAIRN_NODES_MAX];
     struct sights sights;
-    uint32_t lead_epoch; /* changes with the set of logs that this node leads */
+    uint32_t lead_epoch; /* changes with the set of logs that this worker leads */
     uint64_t beats;
     uint64_t heartbeat_ns, suspect_ns, retained_ns, reviewed_ns;
-    _Atomic int stopping;     /* control asks, the worker answers: see node_stop_begin() */
-    bool ends_written;        /* since then */
-    _Atomic bool unreadable;  /* worker writes, control reads: something on disk is not as it was written */
-    bool checkpoint_void;     /* control: so the next start reads all of the journal */
-    _Atomic bool worker_hung; /* control: the worker takes no turns */
-    _Atomic bool resting;     /* worker writes, control reads: nothing to do */
+    bool ends_written;       /* since its node is to stop */
+    _Atomic bool unreadable; /* worker writes, control reads: something on disk is not as it was written */
+    bool checkpoint_void;    /* control: so the next start reads all of the journal */
+    _Atomic bool hung;       /* control: it takes no turns */
+    _Atomic bool resting;    /* worker writes, control reads: nothing to do */
     uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
     bool status_due;                               /* something changed that no status block shows yet */
 
-    struct snapshot *snapshot; /* QSBR */
-    uint32_t snapshot_version;
-    struct node_log *logs[LOGS_MAX]; /* worker's view */
+    uint32_t snapshot_version;       /* of what was adopted last */
+    struct node_log *logs[LOGS_MAX]; /* as it was adopted */
     uint64_t due_ns[LOGS_MAX];       /* of each, its next tick */
     uint32_t logs_count;
     struct node_log *active[LOGS_MAX];
     uint32_t active_count;
 
-    struct rte_ring *commands, *events;
+    struct rte_ring *commands, *events; /* from the control thread, and to it */
     struct attachment *attachments[ATTACHMENTS_MAX];
     uint32_t attachments_end; /* none at or above */
     struct reader readers[READERS_MAX];
@@ -507,8 +498,26 @@ struct node {
     uint64_t producer_max; /* an id above was made in a future that nobody can have: plausible.h */
     uint64_t heard_hlc;    /* the latest clock that heartbeats told, within the bound */
     struct node_counters counters;
+};
 
+/* What all workers of a node have in common, and what its control thread has. */
+struct node {
+    struct node_config config;
+    struct cluster_config cluster; /* as agreed on by now: the control thread's; names that workers know stay */
+    char name[CAIRN_NAME_BYTES];
+    uint8_t self;
+    /* Of this life, from when its logs begin: its number; whether there were lives before; whether it cannot trust its
+     * journal. */
+    uint32_t incarnation;
+    bool recovering, forgotten;
+    _Atomic uint64_t catalog_applied_lsn; /* control: its last entry that is in force here */
+    uint64_t restored_catalog_lsn;
+    struct introduction introduction;
+    struct rescue rescue;
+    _Atomic int stopping;      /* control asks, the worker answers: see node_stop_begin() */
+    struct snapshot *snapshot; /* QSBR */
     struct control *control;
+    struct worker *workers[WORKERS_MAX];
 };
 
 struct answer;

@@ -10,14 +10,14 @@
 
 /* Its own: without space it waits for a tick at which there is some. */
 static bool
-can_adopt(const struct node *node, const struct node_log *log)
+can_adopt(const struct worker *worker, const struct node_log *log)
 {
-    return store_has_room(node, &log->trunk, ADOPTED_BYTES) &&
-           durable_space(node, log, ADOPTED_BYTES, USE_FOLLOWER) == SPACE_YES;
+    return store_has_room(worker, &log->trunk, ADOPTED_BYTES) &&
+           durable_space(worker, log, ADOPTED_BYTES, USE_FOLLOWER) == SPACE_YES;
 }
 
 static bool
-branches_unsent(const struct node *node, const struct node_log *log)
+branches_unsent(const struct worker *worker, const struct node_log *log)
 {
     uint64_t after;
     uint32_t incarnation;
@@ -25,10 +25,10 @@ branches_unsent(const struct node *node, const struct node_log *log)
 
     for (cairn_node_set held = core_branches_held(log->core); held != 0; held &= held - 1) {
         if (core_hand_off_window(log->core, (uint8_t)__builtin_ctz(held), &incarnation, &after, &leader) &&
-            (leader != node->self || can_adopt(node, log)))
+            (leader != worker->self || can_adopt(worker, log)))
             return true;
     }
-    for (uint8_t peer = 0; log->own->entries > 0 && peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; log->own->entries > 0 && peer < worker->nodes; peer++) {
         if (core_spread_window(log->core, peer, &after))
             return true;
     }
@@ -37,19 +37,19 @@ branches_unsent(const struct node *node, const struct node_log *log)
 
 /* Something that may be sent now: to a follower, or of a branch. */
 bool
-node_has_unsent(const struct node *node, const struct node_log *log)
+node_has_unsent(const struct worker *worker, const struct node_log *log)
 {
     uint64_t from, to;
 
-    if (log->lend_from_lsn != 0 || branches_unsent(node, log))
+    if (log->lend_from_lsn != 0 || branches_unsent(worker, log))
         return true;
     if (core_role(log->core) != ROLE_LEADER)
         return false;
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (peer != node->self &&
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
+        if (peer != worker->self &&
             (core_send_window(log->core, peer, &from, &to) || core_wants_base(log->core, peer) ||
              core_wants_producers(log->core, peer)) &&
-            node->ports[peer].pool != NULL)
+            worker->ports[peer].pool != NULL)
             return true;
     }
     return false;

@@ -4,6 +4,6 @@
 
 #include "state.h"
 
-bool node_has_unsent(const struct node *node, const struct node_log *log);
+bool node_has_unsent(const struct worker *worker, const struct node_log *log);
 
 #endif

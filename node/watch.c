@@ -20,91 +20,91 @@
 #define UNSEEN_NS 150000000u
 
 static uint64_t
-owed_for_ns(const struct node *node, const struct node_log *log, uint8_t peer, uint64_t now_ns, uint64_t *lsn)
+owed_for_ns(const struct worker *worker, const struct node_log *log, uint8_t peer, uint64_t now_ns, uint64_t *lsn)
 {
     uint64_t owed_ns = core_owes_ns(log->core, peer, now_ns, lsn);
 
-    return owed_ns > OWED_TIMEOUTS * node->detector.config.timeout_ns ? owed_ns : 0;
+    return owed_ns > OWED_TIMEOUTS * worker->detector.config.timeout_ns ? owed_ns : 0;
 }
 
 void
-watch_log(struct node *node, struct node_log *log, uint64_t now_ns)
+watch_log(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     uint64_t lsn;
 
     if (core_role(log->core) != ROLE_LEADER)
         return;
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        if (node->slow.owes[peer] == NULL && owed_for_ns(node, log, peer, now_ns, &lsn) != 0)
-            node->slow.owes[peer] = log;
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
+        if (worker->slow.owes[peer] == NULL && owed_for_ns(worker, log, peer, now_ns, &lsn) != 0)
+            worker->slow.owes[peer] = log;
     }
 }
 
 /* What is slow about the peer, in words; false: nothing. */
 static bool
-describe(struct node *node, uint8_t peer, uint64_t now_ns, char *text, size_t text_bytes)
+describe(struct worker *worker, uint8_t peer, uint64_t now_ns, char *text, size_t text_bytes)
 {
-    const char *name = node->config.cluster->names[peer];
-    struct node_log *log = node->slow.owes[peer];
-    uint64_t lsn, owed_ns = log == NULL ? 0 : owed_for_ns(node, log, peer, now_ns, &lsn);
+    const char *name = worker->config->cluster->names[peer];
+    struct node_log *log = worker->slow.owes[peer];
+    uint64_t lsn, owed_ns = log == NULL ? 0 : owed_for_ns(worker, log, peer, now_ns, &lsn);
 
     if (owed_ns != 0) {
         snprintf(text, text_bytes, "%s is slow: it has owed lsn %lu of log %s for %lu ms", name, (unsigned long)lsn,
                  log->name, (unsigned long)(owed_ns / 1000000));
         return true;
     }
-    node->slow.owes[peer] = NULL;
-    if (!(detector_slow(&node->detector) >> peer & 1))
+    worker->slow.owes[peer] = NULL;
+    if (!(detector_slow(&worker->detector) >> peer & 1))
         return false;
     snprintf(text, text_bytes, "%s is slow: its heartbeats come %lu us late", name,
-             (unsigned long)(node->detector.peers[peer].lateness.mean_ns / 1000));
+             (unsigned long)(worker->detector.peers[peer].lateness.mean_ns / 1000));
     return true;
 }
 
 void
-watch_peers(struct node *node, uint64_t now_ns)
+watch_peers(struct worker *worker, uint64_t now_ns)
 {
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         cairn_node_set bit = (cairn_node_set)1 << peer;
         char text[128];
 
-        if (peer == node->self)
+        if (peer == worker->self)
             continue;
         /* Who is out of reach is told of as that. */
-        if (!(node->reach & bit)) {
-            node->slow.owes[peer] = NULL;
-            node->slow.peers &= ~bit;
-        } else if (describe(node, peer, now_ns, text, sizeof(text))) {
-            if (!(node->slow.peers & bit))
-                node_event(node, EVENT_PEER_SLOW, NULL, peer, 0, 0, "%s", text);
-            node->slow.peers |= bit;
-            node->slow.seen_ns[peer] = now_ns;
-        } else if ((node->slow.peers & bit) && now_ns - node->slow.seen_ns[peer] > CALM_NS) {
-            node_event(node, EVENT_PEER_STEADY, NULL, peer, 0, 0, "%s keeps up again",
-                       node->config.cluster->names[peer]);
-            node->slow.peers &= ~bit;
+        if (!(worker->reach & bit)) {
+            worker->slow.owes[peer] = NULL;
+            worker->slow.peers &= ~bit;
+        } else if (describe(worker, peer, now_ns, text, sizeof(text))) {
+            if (!(worker->slow.peers & bit))
+                node_event(worker, EVENT_PEER_SLOW, NULL, peer, 0, 0, "%s", text);
+            worker->slow.peers |= bit;
+            worker->slow.seen_ns[peer] = now_ns;
+        } else if ((worker->slow.peers & bit) && now_ns - worker->slow.seen_ns[peer] > CALM_NS) {
+            node_event(worker, EVENT_PEER_STEADY, NULL, peer, 0, 0, "%s keeps up again",
+                       worker->config->cluster->names[peer]);
+            worker->slow.peers &= ~bit;
         }
     }
 }
 
 static void
-tell(struct node *node, enum event_kind kind, uint64_t now_ns, uint64_t for_ns)
+tell(struct worker *worker, enum event_kind kind, uint64_t now_ns, uint64_t for_ns)
 {
-    struct node_event event = {.t_ns = now_ns, .kind = kind, .log = UINT32_MAX, .peer = node->self};
+    struct node_event event = {.t_ns = now_ns, .kind = kind, .log = UINT32_MAX, .peer = worker->self};
     const char *format = kind == EVENT_WORKER_HUNG
                              ? "its worker has taken no turn for %lu ms: to the others this node is gone"
                              : "its worker takes turns again, after %lu ms";
 
     snprintf(event.reason, sizeof(event.reason), format, (unsigned long)(for_ns / 1000000));
-    control_event(node, &event);
+    control_event(worker->node, &event);
 }
 
 void
-watch_worker(struct node *node, uint64_t now_ns)
+watch_worker(struct worker *worker, uint64_t now_ns)
 {
-    struct worker_watch *watch = &node->control->watch;
-    uint64_t polls = atomic_load_explicit(&node->task.polls, memory_order_relaxed);
-    uint64_t limit_ns = HUNG_TIMEOUTS * node->detector.config.timeout_ns, still_ns;
+    struct worker_watch *watch = &worker->node->control->watch;
+    uint64_t polls = atomic_load_explicit(&worker->task.polls, memory_order_relaxed);
+    uint64_t limit_ns = HUNG_TIMEOUTS * worker->detector.config.timeout_ns, still_ns;
     bool unseen = now_ns - watch->looked_ns > UNSEEN_NS;
 
     if (limit_ns < HUNG_LEAST_NS)
@@ -113,13 +113,13 @@ watch_worker(struct node *node, uint64_t now_ns)
     watch->looked_ns = now_ns;
     if (polls != watch->polls || (unseen && !watch->hung)) {
         if (watch->hung)
-            tell(node, EVENT_WORKER_BACK, now_ns, still_ns);
+            tell(worker, EVENT_WORKER_BACK, now_ns, still_ns);
         watch->hung = false;
         watch->polls = polls;
         watch->moved_ns = now_ns;
     } else if (!watch->hung && still_ns > limit_ns) {
         watch->hung = true;
-        tell(node, EVENT_WORKER_HUNG, now_ns, still_ns);
+        tell(worker, EVENT_WORKER_HUNG, now_ns, still_ns);
     }
-    atomic_store_explicit(&node->worker_hung, watch->hung, memory_order_relaxed);
+    atomic_store_explicit(&worker->hung, watch->hung, memory_order_relaxed);
 }

@@ -5,8 +5,8 @@
 #include "state.h"
 
 /* The first two are the worker's, at a log's tick and at each heartbeat; the third the control thread's. */
-void watch_log(struct node *node, struct node_log *log, uint64_t now_ns);
-void watch_peers(struct node *node, uint64_t now_ns);
-void watch_worker(struct node *node, uint64_t now_ns);
+void watch_log(struct worker *worker, struct node_log *log, uint64_t now_ns);
+void watch_peers(struct worker *worker, uint64_t now_ns);
+void watch_worker(struct worker *worker, uint64_t now_ns);
 
 #endif

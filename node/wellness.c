@@ -28,96 +28,97 @@ in_us(uint64_t ns)
 }
 
 static uint32_t
-write_us(const struct node *node)
+write_us(const struct worker *worker)
 {
-    return in_us(node->health.pulse.usual_ns);
+    return in_us(worker->health.pulse.usual_ns);
 }
 
 /* For how long the oldest write has been under way; 0: none is. */
 static uint64_t
-under_way_ns(const struct node *node, uint64_t now_ns)
+under_way_ns(const struct worker *worker, uint64_t now_ns)
 {
-    const struct journal_write *write = node->config.disk == NULL ? NULL : journal_under_way(&node->journal);
+    const struct journal_write *write = worker->config->disk == NULL ? NULL : journal_under_way(&worker->journal);
 
-    return write == NULL ? 0 : detector_awake_ns(&node->detector, now_ns) - write->submitted_ns;
+    return write == NULL ? 0 : detector_awake_ns(&worker->detector, now_ns) - write->submitted_ns;
 }
 
 static uint32_t
-disk_ailments(const struct node *node, uint64_t now_ns)
+disk_ailments(const struct worker *worker, uint64_t now_ns)
 {
-    const struct pulse *pulse = &node->health.pulse;
-    uint64_t for_ns = under_way_ns(node, now_ns);
+    const struct pulse *pulse = &worker->health.pulse;
+    uint64_t for_ns = under_way_ns(worker, now_ns);
 
-    if (node->config.disk == NULL)
+    if (worker->config->disk == NULL)
         return 0;
-    return (node->journal_failed ? AIL_DISK_FAILED : 0u) | (pulse_hangs(pulse, for_ns) ? AIL_DISK_HANGS : 0u) |
-           (node->journal_full    ? AIL_DISK_FULL
-            : node->journal_short ? AIL_DISK_WAITS
-                                  : 0u) |
-           (journal_is_tight(&node->journal) ? AIL_DISK_TIGHT : 0u) |
+    return (worker->journal_failed ? AIL_DISK_FAILED : 0u) | (pulse_hangs(pulse, for_ns) ? AIL_DISK_HANGS : 0u) |
+           (worker->journal_full    ? AIL_DISK_FULL
+            : worker->journal_short ? AIL_DISK_WAITS
+                                    : 0u) |
+           (journal_is_tight(&worker->journal) ? AIL_DISK_TIGHT : 0u) |
            (pulse_is_slow(pulse, for_ns) || (pulse->slow_ns != 0 && now_ns - pulse->slow_ns < CALM_NS) ? AIL_DISK_SLOW
                                                                                                        : 0u);
 }
 
 static bool
-slots_taken(const struct node *node)
+slots_taken(const struct worker *worker)
 {
     uint32_t attached = 0;
 
-    if (node->readers_used >= READERS_MAX - READERS_KEPT)
+    if (worker->readers_used >= READERS_MAX - READERS_KEPT)
         return true;
-    if (node->attachments_end < ATTACHMENTS_MAX - ATTACHMENTS_KEPT)
+    if (worker->attachments_end < ATTACHMENTS_MAX - ATTACHMENTS_KEPT)
         return false;
-    for (uint32_t i = 0; i < node->attachments_end; i++)
-        attached += node->attachments[i] != NULL;
+    for (uint32_t i = 0; i < worker->attachments_end; i++)
+        attached += worker->attachments[i] != NULL;
     return attached >= ATTACHMENTS_MAX - ATTACHMENTS_KEPT;
 }
 
 static void
-tell_disk(struct node *node, uint32_t before, uint64_t now_ns)
+tell_disk(struct worker *worker, uint32_t before, uint64_t now_ns)
 {
-    const struct pulse *pulse = &node->health.pulse;
-    uint32_t now = node->health.ailments, slow = AIL_DISK_SLOW | AIL_DISK_HANGS;
-    uint64_t for_ns = under_way_ns(node, now_ns);
+    const struct pulse *pulse = &worker->health.pulse;
+    uint32_t now = worker->health.ailments, slow = AIL_DISK_SLOW | AIL_DISK_HANGS;
+    uint64_t for_ns = under_way_ns(worker, now_ns);
 
     if (now & ~before & AIL_DISK_HANGS)
-        node_event(node, EVENT_DISK_HANGS, NULL, node->self, 0, 0,
+        node_event(worker, EVENT_DISK_HANGS, NULL, worker->self, 0, 0,
                    "a write of the journal has been under way for %" PRIu64 " ms; usually one takes %" PRIu64 " us",
                    for_ns / 1000000, pulse->usual_ns / 1000);
     else if (now & ~before & AIL_DISK_SLOW)
-        node_event(node, EVENT_DISK_SLOW, NULL, node->self, 0, 0,
+        node_event(worker, EVENT_DISK_SLOW, NULL, worker->self, 0, 0,
                    "a write of the journal takes %" PRIu64 " ms; usually one takes %" PRIu64 " us",
                    (for_ns > pulse->took_ns ? for_ns : pulse->took_ns) / 1000000, pulse->usual_ns / 1000);
     if ((before & slow) && !(now & slow) && !(now & AIL_DISK_FAILED))
-        node_event(node, EVENT_DISK_STEADY, NULL, node->self, 0, 0,
+        node_event(worker, EVENT_DISK_STEADY, NULL, worker->self, 0, 0,
                    "writes of the journal take as long as usual again, %" PRIu64 " us", pulse->usual_ns / 1000);
 }
 
 static void
-look_at_itself(struct node *node, uint64_t now_ns)
+look_at_itself(struct worker *worker, uint64_t now_ns)
 {
-    struct node_health *health = &node->health;
+    struct node_health *health = &worker->health;
     uint32_t before = health->ailments;
 
-    health->ailments = disk_ailments(node, now_ns) | (segments_free(node) == 0 ? AIL_NO_MEMORY : 0u) |
-                       (slots_taken(node) ? AIL_NO_SLOTS : 0u);
+    health->ailments = disk_ailments(worker, now_ns) | (segments_free(worker) == 0 ? AIL_NO_MEMORY : 0u) |
+                       (slots_taken(worker) ? AIL_NO_SLOTS : 0u);
     for (uint32_t bit = 0; bit < AILMENT_BITS; bit++) {
         if (health->ailments & ~before & 1u << bit)
             health->since_ns[bit] = now_ns;
     }
-    tell_disk(node, before, now_ns);
+    tell_disk(worker, before, now_ns);
 }
 
 /* What others said of themselves last. */
 static void
-look_at_others(struct node *node, uint64_t now_ns)
+look_at_others(struct worker *worker, uint64_t now_ns)
 {
-    struct node_health *health = &node->health;
+    struct node_health *health = &worker->health;
 
     health->unwritable = health->waited_for = health->tight = 0;
     health->slower = false;
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        uint32_t ailments = peer == node->self ? health->ailments : node->sights.now[peer].health.ailments & AILMENTS;
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
+        uint32_t ailments = peer == worker->self ? health->ailments
+                                                 : worker->sights.now[peer].health.ailments & AILMENTS;
 
         if (ailments & (AIL_DISK_FULL | AIL_DISK_FAILED))
             health->unwritable |= (cairn_node_set)1 << peer;
@@ -127,38 +128,38 @@ look_at_others(struct node *node, uint64_t now_ns)
             health->tight |= (cairn_node_set)1 << peer;
         if (ailments & ~AIL_DISK_WAITS)
             health->ailing_ns[peer] = now_ns;
-        health->slower |= health_is_slower(write_us(node), node->sights.now[peer].health.write_us);
+        health->slower |= health_is_slower(write_us(worker), worker->sights.now[peer].health.write_us);
     }
 }
 
 /* Its own, but for what may pass and is not old enough. */
 static uint32_t
-lasting_ailments(const struct node *node, uint64_t now_ns)
+lasting_ailments(const struct worker *worker, uint64_t now_ns)
 {
-    uint32_t lasting = node->health.ailments;
+    uint32_t lasting = worker->health.ailments;
 
     for (uint32_t bit = 0; bit < AILMENT_BITS; bit++) {
-        if ((PASSING >> bit & 1) && now_ns - node->health.since_ns[bit] < PASSING_NS)
+        if ((PASSING >> bit & 1) && now_ns - worker->health.since_ns[bit] < PASSING_NS)
             lasting &= ~(1u << bit);
     }
     return lasting;
 }
 
 cairn_node_set
-health_better_off(const struct node *node, const struct node_log *log, uint64_t now_ns)
+health_better_off(const struct worker *worker, const struct node_log *log, uint64_t now_ns)
 {
-    cairn_node_set voters = core_members(log->core)->voters & node->reach, better = 0;
+    cairn_node_set voters = core_members(log->core)->voters & worker->reach, better = 0;
     bool durable = log->durable != NULL;
-    uint32_t rank = health_rank(lasting_ailments(node, now_ns), durable);
+    uint32_t rank = health_rank(lasting_ailments(worker, now_ns), durable);
 
-    for (uint8_t peer = 0; peer < node->nodes; peer++) {
-        const struct wire_health *told = &node->sights.now[peer].health;
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
+        const struct wire_health *told = &worker->sights.now[peer].health;
         uint32_t theirs = health_rank(told->ailments & AILMENTS, durable);
-        bool slower = durable && health_is_slower(write_us(node), told->write_us);
+        bool slower = durable && health_is_slower(write_us(worker), told->write_us);
 
-        if (peer == node->self || !(voters >> peer & 1) || theirs >= (slower && rank == 0 ? 1 : rank))
+        if (peer == worker->self || !(voters >> peer & 1) || theirs >= (slower && rank == 0 ? 1 : rank))
             continue;
-        if (node->health.ailing_ns[peer] == 0 || now_ns - node->health.ailing_ns[peer] >= CALM_NS)
+        if (worker->health.ailing_ns[peer] == 0 || now_ns - worker->health.ailing_ns[peer] >= CALM_NS)
             better |= (cairn_node_set)1 << peer;
     }
     return better;
@@ -177,73 +178,73 @@ too_many(const struct node_log *log, cairn_node_set without_room, enum cairn_ack
 }
 
 bool
-health_forbids(const struct node *node, const struct node_log *log, enum cairn_ack ack)
+health_forbids(const struct worker *worker, const struct node_log *log, enum cairn_ack ack)
 {
-    return too_many(log, node->health.unwritable, ack);
+    return too_many(log, worker->health.unwritable, ack);
 }
 
 bool
-health_delays(const struct node *node, const struct node_log *log, enum cairn_ack ack)
+health_delays(const struct worker *worker, const struct node_log *log, enum cairn_ack ack)
 {
-    return too_many(log, node->health.waited_for, ack) ||
-           (log->uncommitted_bytes > ON_THE_WAY_MAX && too_many(log, node->health.tight, ack));
+    return too_many(log, worker->health.waited_for, ack) ||
+           (log->uncommitted_bytes > ON_THE_WAY_MAX && too_many(log, worker->health.tight, ack));
 }
 
 static void
-step_aside(struct node *node, struct node_log *log, uint64_t now_ns)
+step_aside(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     cairn_node_set better;
-    uint32_t ailments = node->health.ailments;
+    uint32_t ailments = worker->health.ailments;
 
     if (core_role(log->core) != ROLE_LEADER || core_transferring(log->core) ||
         (log->aside_ns != 0 && now_ns - log->aside_ns < ASIDE_EVERY_NS))
         return;
-    better = health_better_off(node, log, now_ns);
+    better = health_better_off(worker, log, now_ns);
     if (better == 0 || core_hand_away(log->core, better, now_ns) != CAIRN_OK)
         return;
     log->aside_ns = now_ns;
-    node_activate(node, log);
-    node_event(node, EVENT_STEPS_ASIDE, log, core_transfer_target(log->core), 0, 0, "%s lets %s lead: %s", node->name,
-               node->config.cluster->names[core_transfer_target(log->core)],
+    node_activate(worker, log);
+    node_event(worker, EVENT_STEPS_ASIDE, log, core_transfer_target(log->core), 0, 0, "%s lets %s lead: %s",
+               worker->node->name, worker->config->cluster->names[core_transfer_target(log->core)],
                ailments != 0 ? health_text(ailments) : "its disk is much slower");
 }
 
 void
-health_tick(struct node *node, uint64_t now_ns)
+health_tick(struct worker *worker, uint64_t now_ns)
 {
-    look_at_itself(node, now_ns);
-    look_at_others(node, now_ns);
-    if ((node->health.ailments & ~AIL_DISK_WAITS) == 0 && !node->health.slower)
+    look_at_itself(worker, now_ns);
+    look_at_others(worker, now_ns);
+    if ((worker->health.ailments & ~AIL_DISK_WAITS) == 0 && !worker->health.slower)
         return;
-    for (uint32_t i = 0; i < node->logs_count; i++)
-        step_aside(node, node->logs[i], now_ns);
+    for (uint32_t i = 0; i < worker->logs_count; i++)
+        step_aside(worker, worker->logs[i], now_ns);
 }
 
 void
-health_heard(struct node *node, uint64_t now_ns)
+health_heard(struct worker *worker, uint64_t now_ns)
 {
-    look_at_others(node, now_ns);
+    look_at_others(worker, now_ns);
 }
 
 void
-health_wrote(struct node *node, const struct journal_write *write, uint64_t now_ns)
+health_wrote(struct worker *worker, const struct journal_write *write, uint64_t now_ns)
 {
     if (write != NULL)
-        pulse_note(&node->health.pulse, detector_awake_ns(&node->detector, now_ns) - write->submitted_ns, now_ns);
+        pulse_note(&worker->health.pulse, detector_awake_ns(&worker->detector, now_ns) - write->submitted_ns, now_ns);
 }
 
 struct wire_health
-health_told(const struct node *node)
+health_told(const struct worker *worker)
 {
-    return (struct wire_health){.ailments = node->health.ailments,
-                                .write_us = write_us(node),
-                                .stall_us = in_us(detector_stall_ns(&node->detector))};
+    return (struct wire_health){.ailments = worker->health.ailments,
+                                .write_us = write_us(worker),
+                                .stall_us = in_us(detector_stall_ns(&worker->detector))};
 }
 
 void
-health_why(const struct node *node, const struct detector_patience *patience, char *text, size_t text_bytes)
+health_why(const struct worker *worker, const struct detector_patience *patience, char *text, size_t text_bytes)
 {
-    const char *peer = node->config.cluster->names[patience->peer];
+    const char *peer = worker->config->cluster->names[patience->peer];
     double cause_ms = (double)patience->cause_ns / 1e6;
 
     switch (patience->reason) {
@@ -251,7 +252,7 @@ health_why(const struct node *node, const struct detector_patience *patience, ch
         snprintf(text, text_bytes, "%s", "");
         break;
     case DETECTOR_OWN_STALLS:
-        snprintf(text, text_bytes, "%s stalls for up to %.1f ms", node->name, cause_ms);
+        snprintf(text, text_bytes, "%s stalls for up to %.1f ms", worker->node->name, cause_ms);
         break;
     case DETECTOR_PEER_STALLS:
         snprintf(text, text_bytes, "%s says that it stalls for up to %.1f ms", peer, cause_ms);

@@ -11,7 +11,7 @@
 #include "health.h"
 
 struct journal_write;
-struct node;
+struct worker;
 struct node_log;
 
 struct node_health {
@@ -26,26 +26,26 @@ struct node_health {
 };
 
 /* At each heartbeat: looks at itself, tells of what has changed, and lets others lead who are better off. */
-void health_tick(struct node *node, uint64_t now_ns);
+void health_tick(struct worker *worker, uint64_t now_ns);
 
 /* A peer does otherwise than it said last. */
-void health_heard(struct node *node, uint64_t now_ns);
+void health_heard(struct worker *worker, uint64_t now_ns);
 
 /* A write of the journal's has ended; NULL: it was something else. */
-void health_wrote(struct node *node, const struct journal_write *write, uint64_t now_ns);
+void health_wrote(struct worker *worker, const struct journal_write *write, uint64_t now_ns);
 
 /* For the next heartbeat. */
-struct wire_health health_told(const struct node *node);
+struct wire_health health_told(const struct worker *worker);
 
 /* The log's voters that are in reach and better off than this node. */
-cairn_node_set health_better_off(const struct node *node, const struct node_log *log, uint64_t now_ns);
+cairn_node_set health_better_off(const struct worker *worker, const struct node_log *log, uint64_t now_ns);
 
 /* Are there too many voters that have no space for an append at that level to be held as it asks? Or will have some only
  * when their next file is made? */
-bool health_forbids(const struct node *node, const struct node_log *log, enum cairn_ack ack);
-bool health_delays(const struct node *node, const struct node_log *log, enum cairn_ack ack);
+bool health_forbids(const struct worker *worker, const struct node_log *log, enum cairn_ack ack);
+bool health_delays(const struct worker *worker, const struct node_log *log, enum cairn_ack ack);
 
 /* Why this node waits so long for others; "" where it waits as long as was agreed. Any thread. */
-void health_why(const struct node *node, const struct detector_patience *patience, char *text, size_t text_bytes);
+void health_why(const struct worker *worker, const struct detector_patience *patience, char *text, size_t text_bytes);
 
 #endif

@@ -26,7 +26,7 @@ receive(const uint8_t *bytes, size_t size_bytes)
 
     memcpy(own, bytes, size_bytes);
     sim->now_ns += US;
-    node_receive(sim->nodes[self].node, leader, own, size_bytes, node_clock_ns(&sim->nodes[self]));
+    node_receive(sim->nodes[self].node->workers[0], leader, own, size_bytes, node_clock_ns(&sim->nodes[self]));
     free(own);
 }
 
@@ -47,7 +47,7 @@ static void
 receive_piece(uint32_t offset, uint32_t piece_bytes, uint32_t total, uint8_t type)
 {
     const struct core *core = core_of(sim, self);
-    struct codec codec = sim->nodes[leader].node->codec;
+    struct codec codec = sim->nodes[leader].node->workers[0]->codec;
     struct message message;
     struct block block = {.term = core_term(core),
                           .first_seq = 1,
@@ -101,7 +101,7 @@ receive_raw(struct input *input)
 {
     uint8_t bytes[sizeof(struct wire_header) + 512] = {0};
     size_t size_bytes = sizeof(struct wire_header) + draw(input, 1) * 2;
-    const struct codec *codec = &sim->nodes[leader].node->codec;
+    const struct codec *codec = &sim->nodes[leader].node->workers[0]->codec;
     struct wire_header header;
 
     draw_bytes(input, bytes, size_bytes);

@@ -326,7 +326,7 @@ teaches(const struct sim *sim)
 static uint64_t
 patience_ns(struct sim *sim, struct sim_node *node, uint8_t peer)
 {
-    uint64_t now_ns = node->node->detector.peers[peer].wait_ns, wait_ns = now_ns;
+    uint64_t now_ns = node->node->workers[0]->detector.peers[peer].wait_ns, wait_ns = now_ns;
 
     if (wait_ns < node->waits_ns[peer])
         wait_ns = node->waits_ns[peer];

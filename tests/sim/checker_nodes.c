@@ -51,7 +51,9 @@ note_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log, uint64
 static bool
 is_log(const struct sim *sim, uint8_t node, uint32_t log, uint32_t log_id)
 {
-    const struct node_log *held = sim->nodes[node].node == NULL ? NULL : node_find_log(sim->nodes[node].node, log_id);
+    const struct node_log *held = sim->nodes[node].node == NULL
+                                      ? NULL
+                                      : node_find_log(sim->nodes[node].node->workers[0], log_id);
 
     return held == NULL ? sim->log_ids[log] == log_id && (log == 0 || log_id != 0)
                         : strcmp(held->name, sim_log_name(log)) == 0;

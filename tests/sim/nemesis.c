@@ -174,7 +174,7 @@ disk_trouble_ends(struct sim *sim, enum fault_kind kind, struct sim_node *node)
 {
     node->disk.no_space = kind == FAULT_DISK_FULL ? false : node->disk.no_space;
     node->disk.failing = 0;
-    if (kind == FAULT_DISK_FAIL && node_is_up(node) && node->node->journal_failed &&
+    if (kind == FAULT_DISK_FAIL && node_is_up(node) && node->node->workers[0]->journal_failed &&
         sim->now_ns >= node->disk.crash_from_ns) {
         node_crash(node);
         node_boot(node);
@@ -562,7 +562,7 @@ nemesis_mend(struct sim *sim)
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
         struct sim_node *node = &sim->nodes[i];
 
-        if (!node_is_up(node) || !node->node->journal_failed)
+        if (!node_is_up(node) || !node->node->workers[0]->journal_failed)
             continue;
         node_crash(node);
         node_boot(node);

@@ -10,7 +10,7 @@
 static struct codec
 codec_of(const struct sim *sim, uint8_t node)
 {
-    return sim->nodes[node].node->codec;
+    return sim->nodes[node].node->workers[0]->codec;
 }
 
 static struct message
@@ -129,20 +129,20 @@ forged_numbers(struct sim *sim)
         }
     }
     for (uint8_t i = 0; i < 3; i++) {
-        expect(sim, sim->nodes[i].node->counters.frames_dropped[CODEC_FIELD] > 0);
-        expect(sim, sim->nodes[i].node->counters.frames_dropped[CODEC_STRANGER] > 0);
-        expect(sim, sim->nodes[i].node->counters.far_terms > 0);
-        expect(sim, sim->nodes[i].node->counters.stale_incarnation == 0);
+        expect(sim, sim->nodes[i].node->workers[0]->counters.frames_dropped[CODEC_FIELD] > 0);
+        expect(sim, sim->nodes[i].node->workers[0]->counters.frames_dropped[CODEC_STRANGER] > 0);
+        expect(sim, sim->nodes[i].node->workers[0]->counters.far_terms > 0);
+        expect(sim, sim->nodes[i].node->workers[0]->counters.stale_incarnation == 0);
     }
     sim_run_for(sim, MS);
     /* Not even a row's lsn, whatever comes of it. */
     for (uint32_t i = 0; i < 2; i++) {
         const struct node *node = sim->nodes[follower(sim, leader, 1)].node;
-        uint64_t before = node->counters.frames_dropped[CODEC_FIELD];
+        uint64_t before = node->workers[0]->counters.frames_dropped[CODEC_FIELD];
 
         forge_heartbeat(sim, leader, node->self, sim->nodes[leader].incarnation, term, i == 0 ? LSN_MAX : LSN_MAX + 1);
         sim_run_for(sim, 200 * US);
-        expect(sim, node->counters.frames_dropped[CODEC_FIELD] == before + i);
+        expect(sim, node->workers[0]->counters.frames_dropped[CODEC_FIELD] == before + i);
     }
     for (uint8_t i = 1; i <= 2; i++) {
         uint8_t to = follower(sim, leader, i);
@@ -150,7 +150,7 @@ forged_numbers(struct sim *sim)
         forge_entry(sim, leader, to, LIFE_MAX + 1, 1, 0);
         forge_entry(sim, leader, to, sim->nodes[leader].incarnation, SEQ_MAX + 1, 0);
         forge_entry(sim, leader, to, sim->nodes[leader].incarnation, 100, 9);
-        expect(sim, sim->nodes[to].node->counters.damaged_records == 1);
+        expect(sim, sim->nodes[to].node->workers[0]->counters.damaged_records == 1);
         expect(sim, core_last_lsn(core_of(sim, to)) == core_last_lsn(core_of(sim, leader)));
     }
     sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
@@ -172,12 +172,12 @@ forged_agreement(struct sim *sim)
 
     sim_run_for(sim, 200 * MS);
     forge_heartbeat(sim, from, leader, life, term, 0);
-    expect(sim, node->codec.peers[from] != 0);
+    expect(sim, node->workers[0]->codec.peers[from] != 0);
     forge_heartbeat_of(sim, from, leader, life, term, 0, 1);
     sim_run_for(sim, 200 * US);
-    expect(sim, node->codec.peers[from] == 0);
+    expect(sim, node->workers[0]->codec.peers[from] == 0);
     sim_run_for(sim, 200 * MS);
-    expect(sim, node->codec.peers[from] != 0);
+    expect(sim, node->workers[0]->codec.peers[from] != 0);
     expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
     scene_end(sim);
 }
@@ -333,7 +333,7 @@ forged_disk(struct sim *sim)
         node_crash(node);
         expect(sim, disk_forge_blocks(node, forgeries[i].types, forgeries[i].forge) > 0);
         node_boot(node);
-        expect(sim, node_is_up(node) && node->node->damage_places_count > 0);
+        expect(sim, node_is_up(node) && node->node->workers[0]->damage_places_count > 0);
         eventually(sim, WITHIN, node_log_of(node, LOG) != NULL && !core_recovering(core_of(sim, node->self)));
     }
     /* What another leaves for its next start is void: it begins anew, from the others. */
@@ -345,7 +345,7 @@ forged_disk(struct sim *sim)
         forge_checkpoint(&node->disk);
     eventually(sim, 200 * MS,
                node_is_up(node) && node_log_of(node, LOG) != NULL && !core_recovering(core_of(sim, node->self)));
-    expect(sim, core_term(node->node->logs[0]->core) <= TERM_MAX);
+    expect(sim, core_term(node->node->workers[0]->logs[0]->core) <= TERM_MAX);
     scene_calm(sim);
     expect(sim, append(sim, scene_leader(sim), 8, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
     scene_end(sim);

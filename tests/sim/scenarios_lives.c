@@ -9,13 +9,13 @@
 static struct core *
 catalog_at(struct sim *sim, uint8_t node)
 {
-    return node_find_log(sim->nodes[node].node, CATALOG)->core;
+    return node_find_log(sim->nodes[node].node->workers[0], CATALOG)->core;
 }
 
 static bool
 knows_the_catalog(struct sim *sim, uint8_t node)
 {
-    const struct node_log *held = node_find_log(sim->nodes[node].node, CATALOG);
+    const struct node_log *held = node_find_log(sim->nodes[node].node->workers[0], CATALOG);
 
     return held != NULL && !core_recovering(held->core);
 }

@@ -124,7 +124,7 @@ torn_tail(struct sim *sim)
         cut_power(sim);
         boot_all(sim);
         for (uint8_t i = 0; i < 3; i++)
-            expect(sim, !sim->nodes[i].node->journal_damaged);
+            expect(sim, !sim->nodes[i].node->workers[0]->journal_damaged);
         /* Answered by nobody, it may or may not have lived on; a repeat settles it, as soon as somebody leads for good. */
         eventually(sim, WITHIN,
                    scene_append_sized(sim, scene_leader(sim), 7, seq + 1, CAIRN_ACK_MAJORITY, LARGE_BYTES, NULL) ==
@@ -151,7 +151,7 @@ corrupt_middle(struct sim *sim)
             uint8_t node = follower(sim, sound, i);
 
             node_boot(&sim->nodes[node]);
-            expect(sim, sim->nodes[node].node->journal_damaged && lacks(sim, node));
+            expect(sim, sim->nodes[node].node->workers[0]->journal_damaged && lacks(sim, node));
         }
         for (uint8_t i = 1; i <= count; i++)
             eventually(sim, WITHIN, !lacks(sim, follower(sim, sound, i)));
@@ -237,7 +237,7 @@ lost_vote_file(struct sim *sim)
 static const struct node_log *
 catalog_of(const struct sim *sim, uint8_t node)
 {
-    return sim->nodes[node].node->logs[0];
+    return sim->nodes[node].node->workers[0]->logs[0];
 }
 
 /* Its directory is lost; it starts, and ends before it has written anything. The next life still knows that it may not
@@ -328,8 +328,8 @@ any_damage(struct sim *sim)
     changed = disk_damage_oldest(&sim->nodes[node], which);
     node_boot(&sim->nodes[node]);
     eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
-    expect(sim,
-           (sim->nodes[node].node->damage_places_count > 0 || sim->nodes[node].node->journal_was_empty) == changed);
+    expect(sim, (sim->nodes[node].node->workers[0]->damage_places_count > 0 ||
+                 sim->nodes[node].node->workers[0]->journal_was_empty) == changed);
     comes_back(sim, node);
     expect(sim, append(sim, scene_leader(sim), 7, 11, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     sim_run_for(sim, SETTLED_NS);
@@ -356,7 +356,8 @@ misdirected_write(struct sim *sim)
         node_crash(&sim->nodes[node]);
         node_boot(&sim->nodes[node]);
         eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
-        expect(sim, sim->nodes[node].node->journal_damaged || sim->nodes[node].node->journal_was_empty);
+        expect(sim, sim->nodes[node].node->workers[0]->journal_damaged ||
+                        sim->nodes[node].node->workers[0]->journal_was_empty);
         comes_back(sim, node);
         eventually(sim, WITHIN, core_last_lsn(core_of(sim, node)) >= place(sim, 7, seq));
         sim_run_for(sim, SETTLED_NS);
@@ -436,7 +437,7 @@ truncate_race(struct sim *sim)
 static void
 write_files(struct sim *sim, uint8_t node, uint64_t *seq)
 {
-    const struct journal *journal = &sim->nodes[node].node->journal;
+    const struct journal *journal = &sim->nodes[node].node->workers[0]->journal;
     const struct log_index *index = &catalog_of(sim, node)->durable->index;
     uint64_t from = journal->file.number;
 
@@ -755,14 +756,14 @@ rest_writes_nothing(struct sim *sim)
         expect(sim, scene_append_sized(sim, leader, 7, seq, CAIRN_ACK_ALL, 50000, NULL) == CAIRN_OK);
     sim_run_for(sim, 3000 * MS);
     for (uint8_t i = 0; i < 3; i++) {
-        const struct journal *journal = &sim->nodes[i].node->journal;
+        const struct journal *journal = &sim->nodes[i].node->workers[0]->journal;
 
         expect(sim, journal->file.number > 5);
         places[i] = journal_place(journal->file.number, journal->offset_bytes);
     }
     sim_run_for(sim, 3000 * MS);
     for (uint8_t i = 0; i < 3; i++) {
-        const struct journal *journal = &sim->nodes[i].node->journal;
+        const struct journal *journal = &sim->nodes[i].node->workers[0]->journal;
 
         expect(sim, journal_place(journal->file.number, journal->offset_bytes) == places[i]);
     }

@@ -75,7 +75,7 @@ all_follow(struct sim *sim)
         const struct node_log *held = node_log_of(&sim->nodes[i], LOG);
 
         if (held == NULL || core_leader(held->core) != leader ||
-            __builtin_popcount(sim->nodes[i].node->reach) != (int)sim->plan.nodes)
+            __builtin_popcount(sim->nodes[i].node->workers[0]->reach) != (int)sim->plan.nodes)
             return false;
     }
     return leader != CAIRN_NODE_NONE;

@@ -61,7 +61,7 @@ node_log_of(const struct sim_node *node, uint32_t log)
 {
     if (node->node == NULL || (log > 0 && node->sim->log_ids[log] == 0))
         return NULL;
-    return node_find_log(node->node, node->sim->log_ids[log]);
+    return node_find_log(node->node->workers[0], node->sim->log_ids[log]);
 }
 
 /* Without space it is tried again later; what a damaged disk holds may not be enough to start from: then it is taken
@@ -385,7 +385,7 @@ node_do_poll(struct sim_node *node)
         node_want_poll(node, AGAIN_NS + sim->plan.poll_delay_ns);
         return;
     }
-    due_ns = node_deadline_ns(node->node);
+    due_ns = node_deadline_ns(node->node->workers[0]);
     node_want_poll(node, due_ns > now_ns ? due_ns - now_ns + 1 : US);
 }
 
