@@ -3,7 +3,9 @@
 #include "due.h"
 #include "events.h"
 #include "held.h"
+#include "log.h"
 #include "state.h"
+#include "worker.h"
 
 /* That its trunk ends in, durably, or did before some of it was lost here. */
 static uint64_t
@@ -28,10 +30,10 @@ lead_alone(struct worker *worker, struct node_log *log, uint64_t now_ns)
     log->adopting_term = log->rules.adopted_term;
     if (error == CAIRN_OK)
         node_event(worker, EVENT_DECIDED, log, worker->self, 0, 0,
-                   "by an administrator's word: it goes on from what %s holds", worker->node->name);
+                   "by an administrator's word: it goes on from what %s holds", worker->name);
     else
         node_event(worker, EVENT_DECIDED, log, worker->self, 0, 0,
-                   "%s cannot go on with it: %s (another node's history can be adopted)", worker->node->name,
+                   "%s cannot go on with it: %s (another node's history can be adopted)", worker->name,
                    cairn_error_text(error));
 }
 
@@ -42,7 +44,7 @@ give_up(struct worker *worker, struct node_log *log)
         return;
     core_adopt(log->core, log->rules.adopted_term);
     node_event(worker, EVENT_DECIDED, log, log->rules.adopted_from, 0, 0,
-               "by an administrator's word: what %s holds is given up for what %s does", worker->node->name,
+               "by an administrator's word: what %s holds is given up for what %s does", worker->name,
                worker->config->cluster->names[log->rules.adopted_from]);
 }
 

@@ -9,7 +9,6 @@
 #include "look.h"
 #include "peers.h"
 #include "reassess.h"
-#include "state.h"
 
 void
 agree_begin(struct node *node, const struct identity *identity)

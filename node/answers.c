@@ -3,7 +3,7 @@
 
 #include "look.h"
 #include "protocol.h"
-#include "state.h"
+#include "worker.h"
 
 /* Room for one answer to each request that is not answered yet is kept free, whatever else is put there: so none is taken for which
  * there is no such room, and no answer of a client that leaves the indices alone is ever without. */
@@ -58,7 +58,7 @@ answer_to(const struct worker *worker, const struct node_log *log, uint64_t toke
         .leader = log == NULL || leader != CAIRN_NODE_NONE ? leader : node_to_ask(worker, log),
         .origin = worker->self,
         .reached = (uint8_t)__builtin_popcount(worker->reach),
-        .incarnation = worker->node->incarnation,
+        .incarnation = worker->codec.incarnation,
     };
 
     /* So that the next name that it takes is a new one. */

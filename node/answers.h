@@ -2,7 +2,14 @@
 #ifndef NODE_ANSWERS_H
 #define NODE_ANSWERS_H
 
-#include "state.h"
+#include "attachment.h"
+#include "cairn/cairn.h"
+
+struct answer;
+struct node_log;
+struct pending;
+struct record;
+struct worker;
 
 /* Requests of the client's that have an answer coming. */
 uint32_t answers_owed(const struct attachment *attachment);

@@ -4,18 +4,21 @@
 #include <assert.h>
 #include <string.h>
 
+#include "batch.h"
 #include "due.h"
 #include "durable.h"
 #include "events.h"
 #include "hlc.h"
+#include "introduce.h"
 #include "look.h"
 #include "pending.h"
 #include "readers.h"
 #include "seen.h"
 #include "send.h"
 #include "space.h"
-#include "state.h"
 #include "status.h"
+#include "unwritten.h"
+#include "worker.h"
 
 /* The run is of the event's batch, from its record `index` on. */
 static struct block
@@ -198,11 +201,10 @@ rebased(struct worker *worker, struct node_log *log, uint64_t lsn)
     /* Where a journal is read from is no news. */
     if (!worker->restoring && lsn == 0)
         node_event(worker, EVENT_REBASED, log, worker->self, 0, 0, "%s begins anew with another node's history",
-                   worker->node->name);
+                   worker->name);
     else if (!worker->restoring)
         node_event(worker, EVENT_REBASED, log, worker->self, 0, 0,
-                   "%s begins anew after lsn %lu: the log is trimmed up to there", worker->node->name,
-                   (unsigned long)lsn);
+                   "%s begins anew after lsn %lu: the log is trimmed up to there", worker->name, (unsigned long)lsn);
     node_activate(worker, log);
 }
 
@@ -287,10 +289,10 @@ branch_trim(struct worker *worker, struct node_log *log, uint8_t origin, uint64_
         return;
     if (log->merge.entries == 0)
         node_event(worker, EVENT_MERGED, log, worker->self, 0, 0, "every branch entry of %s is on the trunk",
-                   worker->node->name);
+                   worker->name);
     else
         node_event(worker, EVENT_MERGED, log, worker->self, 0, 0,
-                   "every branch entry of %s is on the trunk: %lu in %.1f ms", worker->node->name,
+                   "every branch entry of %s is on the trunk: %lu in %.1f ms", worker->name,
                    (unsigned long)log->merge.entries, (double)(node_now_ns(worker->node) - log->merge.begun_ns) / 1e6);
     log->merge.entries = 0;
 }
@@ -322,7 +324,7 @@ role_changed(struct worker *worker, struct node_log *log)
     if (core_role(log->core) == ROLE_LEADER)
         worker->lead_epoch++;
     if (core_role(log->core) == ROLE_LEADER)
-        node_event(worker, EVENT_LEADER, log, worker->self, 0, 0, "%s leads in term %lu", worker->node->name,
+        node_event(worker, EVENT_LEADER, log, worker->self, 0, 0, "%s leads in term %lu", worker->name,
                    (unsigned long)core_term(log->core));
     node_activate(worker, log);
     status_publish(log);
@@ -375,7 +377,7 @@ apply_effect(void *context, const struct effect *effect)
         break;
     case EFFECT_DEPOSED:
         worker->lead_epoch++;
-        node_event(worker, EVENT_LEADER_LOST, log, worker->self, 0, 0, "%s no longer leads", worker->node->name);
+        node_event(worker, EVENT_LEADER_LOST, log, worker->self, 0, 0, "%s no longer leads", worker->name);
         pending_deposed(worker, log);
         settle_uncommitted(worker, log, UINT64_MAX);
         break;
@@ -416,7 +418,7 @@ apply_effect(void *context, const struct effect *effect)
         break;
     case EFFECT_RECOVERED:
         node_event(worker, EVENT_RECOVERED, log, worker->self, 0, 0,
-                   "%s holds all it could have promised again, lsn %lu", worker->node->name,
+                   "%s holds all it could have promised again, lsn %lu", worker->name,
                    (unsigned long)core_last_lsn(log->core));
         break;
     }

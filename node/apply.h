@@ -2,7 +2,10 @@
 #ifndef NODE_APPLY_H
 #define NODE_APPLY_H
 
-#include "state.h"
+#include "core.h"
+#include "log.h"
+
+struct stretch;
 
 /* Nothing of it is held; what comes next stands behind the place. */
 void branch_begin(struct held_branch *branch, uint64_t place);

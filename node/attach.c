@@ -6,7 +6,6 @@
 
 #include "client.h"
 #include "control.h"
-#include "state.h"
 
 void
 attachment_leave(struct attachment *attachment)

@@ -2,7 +2,9 @@
 #ifndef NODE_ATTACH_H
 #define NODE_ATTACH_H
 
-#include "state.h"
+#include "attachment.h"
+
+struct node;
 
 struct attachment *attachment_make(struct node *node, enum attachment_kind kind);
 void attachment_leave(struct attachment *attachment);

@@ -2,7 +2,10 @@
 #ifndef NODE_BEGIN_H
 #define NODE_BEGIN_H
 
-#include "state.h"
+#include "cairn/cairn.h"
+#include "identity.h"
+
+struct node;
 
 /* The logs of a numbered life. The worker hears nothing meanwhile. */
 enum cairn_error node_begin(struct node *node, const struct identity *identity, char *detail, size_t detail_bytes);

@@ -8,7 +8,6 @@
 
 #include "control.h"
 #include "identity_file.h"
-#include "state.h"
 
 /* Who is not there is asked again so soon, and then ever later. */
 #define AGAIN_MIN_NS 50000000u

@@ -11,7 +11,6 @@
 #include "control.h"
 #include "logs.h"
 #include "snapshot.h"
-#include "state.h"
 #include "status.h"
 
 static uint32_t

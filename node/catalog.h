@@ -2,7 +2,10 @@
 #ifndef NODE_CATALOG_H
 #define NODE_CATALOG_H
 
-#include "state.h"
+#include "cairn/cairn.h"
+#include "config.h"
+
+struct node;
 
 void catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_bytes);
 enum cairn_durability durability_default(const struct node *node);

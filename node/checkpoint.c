@@ -15,13 +15,13 @@
 #include "apply.h"
 #include "control.h"
 #include "crc32c.h"
+#include "durable.h"
 #include "held.h"
 #include "index.h"
 #include "journal_scan.h"
 #include "look.h"
 #include "restore_catalog.h"
 #include "send.h"
-#include "state.h"
 
 #define CHECKPOINT_NAME "checkpoint"
 #define CHECKPOINT_MAGIC "CAIRNCP1"
@@ -243,7 +243,7 @@ checkpoint_write(struct worker *worker)
     struct checkpoint_head head = {.magic = CHECKPOINT_MAGIC,
                                    .version = CHECKPOINT_VERSION,
                                    .cluster = worker->config->cluster->id,
-                                   .incarnation = worker->node->incarnation,
+                                   .incarnation = worker->codec.incarnation,
                                    .oldest_number = worker->journal.oldest_number,
                                    .node = worker->self};
     struct producer_row *page;
@@ -251,7 +251,7 @@ checkpoint_write(struct worker *worker)
     bool saved = false;
 
     if (worker->config->disk == NULL || introduction_phase(&worker->node->introduction) != PHASE_INSIDE ||
-        !node_settled(worker->node) || worker->journal_damaged || worker->journal_failed ||
+        worker->journal_damaged || worker->journal_failed ||
         atomic_load_explicit(&worker->unreadable, memory_order_relaxed))
         return false;
     head.from_place = worker->logs[0]->durable == NULL ? 0 : worker->logs[0]->durable->tail_place;
@@ -527,7 +527,7 @@ checkpoint_read(const struct worker *worker)
         head->version != CHECKPOINT_VERSION || head->size_bytes != size_bytes ||
         head->crc32c != crc32c(0, (const uint8_t *)head + 16, size_bytes - 16) ||
         head->cluster != worker->config->cluster->id || head->node != worker->self ||
-        head->incarnation >= worker->node->incarnation) {
+        head->incarnation >= worker->codec.incarnation) {
         free(bytes);
         return NULL;
     }
@@ -549,12 +549,12 @@ checkpoint_load(struct worker *worker, const struct journal_scan *scan, const st
         return CAIRN_OK;
     *from_place = head->from_place;
     if (!worker->config->checkpoint_always)
-        fprintf(stderr, "cairn: node %s goes on from its checkpoint\n", worker->node->name);
+        fprintf(stderr, "cairn: node %s goes on from its checkpoint\n", worker->name);
     if (take_logs(worker, head, scan->highest_number))
         return CAIRN_OK;
     snprintf(detail, detail_bytes,
              "node %s: its checkpoint does not fit its cluster file or its journal (remove the file "
              "'checkpoint' from its directory: it then reads all of its journal)",
-             worker->node->name);
+             worker->name);
     return CAIRN_CORRUPT;
 }

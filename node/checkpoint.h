@@ -2,7 +2,9 @@
 #ifndef NODE_CHECKPOINT_H
 #define NODE_CHECKPOINT_H
 
-#include "state.h"
+#include "cairn/cairn.h"
+
+struct worker;
 
 struct checkpoint_head;
 struct journal_scan;

@@ -11,7 +11,6 @@
 #include "control.h"
 #include "identity_file.h"
 #include "look.h"
-#include "state.h"
 
 #define EVENTS_PER_REPLY 256u
 #define FAULT_DELAY_US_MAX 3600e6

@@ -2,7 +2,7 @@
 #ifndef NODE_COMMANDS_H
 #define NODE_COMMANDS_H
 
-#include "state.h"
+#include "admin.h"
 
 struct admin_reply;
 void admin_command(void *context, void **connection, bool administrator, const void *request,

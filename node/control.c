@@ -11,7 +11,6 @@
 
 #include <urcu/urcu-qsbr.h>
 
-#include "agree.h"
 #include "attach.h"
 #include "begin.h"
 #include "catalog.h"

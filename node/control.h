@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "admin.h"
+#include "attachment.h"
 #include "bells.h"
 #include "scrub.h"
 #include "state.h"

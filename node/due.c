@@ -1,7 +1,8 @@
 /* Which logs have something to do in this turn, and which at the next tick. */
 #include "due.h"
 
-#include "state.h"
+#include "log.h"
+#include "worker.h"
 
 /* Something happened to the log: its next tick is due, and its status. */
 void

@@ -2,7 +2,10 @@
 #ifndef NODE_DUE_H
 #define NODE_DUE_H
 
-#include "state.h"
+#include <stdint.h>
+
+struct node_log;
+struct worker;
 
 void node_activate(struct worker *worker, struct node_log *log);
 void node_touch(struct worker *worker, struct node_log *log);

@@ -2,6 +2,7 @@
 
 #include "space.h"
 #include "state.h"
+#include "worker.h"
 
 #define WRITE_EVERY_NS 100000000u
 

@@ -1,11 +1,12 @@
 /* What a node tells of itself: its worker puts it into a ring, the control thread keeps it. */
 #include "events.h"
 
+#include "log.h"
+#include "worker.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "state.h"
 
 const char *
 event_name(enum event_kind kind)

@@ -2,7 +2,10 @@
 #ifndef NODE_EVENTS_H
 #define NODE_EVENTS_H
 
-#include "state.h"
+#include "node.h"
+
+struct node_log;
+struct worker;
 
 void node_event(struct worker *worker, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
                 uint8_t to, const char *reason, ...) __attribute__((format(printf, 7, 8)));

@@ -3,10 +3,12 @@
 
 #include <assert.h>
 
+#include "durable.h"
 #include "held.h"
 #include "index.h"
+#include "log.h"
 #include "room.h"
-#include "state.h"
+#include "worker.h"
 
 /* Segments that eviction keeps free: one part of so many. */
 #define FREE_SHARE 8u

@@ -2,7 +2,11 @@
 #ifndef NODE_EVICT_H
 #define NODE_EVICT_H
 
-#include "state.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct node_log;
+struct worker;
 
 /* Gives up memory of what is on disk, while there is little left. */
 void evict(struct worker *worker);

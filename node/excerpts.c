@@ -11,13 +11,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "batch.h"
 #include "due.h"
+#include "durable.h"
 #include "events.h"
 #include "held.h"
 #include "index.h"
 #include "journal_scan.h"
 #include "look.h"
-#include "state.h"
+#include "worker.h"
 
 #define HAND_AWAY_EVERY_NS 1000000000u
 /* So long it is kept for whom it was read for. */

@@ -2,7 +2,28 @@
 #ifndef NODE_EXCERPTS_H
 #define NODE_EXCERPTS_H
 
-#include "state.h"
+#include "disk.h"
+#include "store.h"
+
+struct node_log;
+struct worker;
+
+#define EXCERPTS_MAX 4u
+#define EXCERPT_BYTES (2u << 20)
+#define EXCERPT_TOKEN (1ull << 62)
+
+/* A stretch of one trunk, read from the journal. */
+struct excerpt {
+    enum { EXCERPT_FREE, EXCERPT_READING, EXCERPT_READY } state;
+    struct node_log *log;
+    uint8_t *bytes;
+    struct store store;
+    struct disk_file file;
+    bool opened;
+    uint64_t first_lsn, wanted_lsn, truncations, used;
+    uint64_t ready_ns; /* and nobody has looked at it yet; 0: somebody has */
+    uint32_t item, from_bytes;
+};
 
 bool excerpts_init(struct worker *worker);
 /* Those that hold no segment now. */

@@ -1,7 +1,7 @@
 /* One frame to one peer. */
 #include "frames.h"
 
-#include "state.h"
+#include "worker.h"
 
 /* A frame that is all head. */
 void

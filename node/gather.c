@@ -10,11 +10,14 @@
 #include <stdio.h>
 
 #include "checkpoint.h"
-#include "control.h"
 #include "durable.h"
 #include "index.h"
 #include "journal_scan.h"
+#include "log.h"
 #include "state.h"
+#include "unwritten.h"
+#include "worker.h"
+#include "writes.h"
 
 /* Of the file, what is written again may take at most so many eighths: the rest is for what comes then. */
 #define EIGHTHS_MAX 5u

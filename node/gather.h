@@ -2,7 +2,9 @@
 #ifndef NODE_GATHER_H
 #define NODE_GATHER_H
 
-#include "state.h"
+#include "cairn/cairn.h"
+
+struct worker;
 
 struct journal_scan;
 

@@ -1,7 +1,8 @@
 /* What of a log is durable. */
 #include "held.h"
 
-#include "state.h"
+#include "durable.h"
+#include "log.h"
 
 /* The own branch is written also where it is settled already: answers wait for it. A copy need not be. */
 cairn_node_set

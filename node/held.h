@@ -2,7 +2,9 @@
 #ifndef NODE_HELD_H
 #define NODE_HELD_H
 
-#include "state.h"
+#include "cairn/cairn.h"
+
+struct node_log;
 
 cairn_node_set written_branches(const struct node_log *log);
 /* The place in the journal that the branches held here begin at; `none` where nothing of them is there. */

@@ -6,7 +6,7 @@
 
 #include "events.h"
 #include "look.h"
-#include "state.h"
+#include "worker.h"
 
 /* A heartbeat may come every 50 us; clocks that were set differ by a second at least. */
 #define JUDGE_EVERY_NS 10000000u
@@ -73,7 +73,7 @@ tell(struct worker *worker, const struct clocks_news *news)
     if (news->set_ns != 0)
         node_event(worker, EVENT_CLOCK, NULL, worker->self, 0, 0,
                    "the wall clock of %s's machine was set by %+.1f s: nothing is trimmed by age for a while",
-                   worker->node->name, seconds(news->set_ns));
+                   worker->name, seconds(news->set_ns));
     if (news->believed_ns != 0)
         node_event(worker, EVENT_CLOCK, NULL, worker->self, 0, 0,
                    "%+.1f s are believed, since a majority has agreed on them for %.1f s", seconds(news->believed_ns),

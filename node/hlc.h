@@ -2,7 +2,10 @@
 #ifndef NODE_HLC_H
 #define NODE_HLC_H
 
-#include "state.h"
+#include "codec.h"
+
+struct node_log;
+struct worker;
 
 void node_clocks_start(struct worker *worker);
 /* Once an interval. */

@@ -5,10 +5,11 @@
  * truncated later lies at or behind the next one's lsn. */
 #include "index.h"
 
+#include "durable.h"
+#include "log.h"
+
 #include <string.h>
 #include <sys/mman.h>
-
-#include "state.h"
 
 /* Of the journal, between two items. */
 #define ITEM_BYTES (64u << 10)

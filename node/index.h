@@ -2,7 +2,26 @@
 #ifndef NODE_INDEX_H
 #define NODE_INDEX_H
 
-#include "state.h"
+#include "segment.h"
+
+struct node_log;
+
+/* Where a segment began that is in memory no more: the trunk may begin there. */
+struct cut {
+    uint64_t first_lsn, hlc_before, digest_before, bytes_before;
+};
+
+/* Where a trunk's entries are in the journal: some of them. */
+struct log_index {
+    struct {
+        uint64_t lsn, place;
+    } * items;
+    uint32_t count;
+    bool due; /* the next block has an item, however near the last one */
+    struct cut *cuts;
+    uint32_t cuts_first, cuts_count;
+    uint64_t evicted_bytes; /* ever */
+};
 
 bool index_init(struct log_index *index);
 void index_fini(struct log_index *index);

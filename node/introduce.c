@@ -9,7 +9,6 @@
 #include "control.h"
 #include "events.h"
 #include "frames.h"
-#include "state.h"
 
 /* A node that rests beats slowly; one that has no logs yet beats so often at most. */
 #define OUTSIDE_BEAT_NS 1000000u
@@ -212,15 +211,14 @@ end_life(struct worker *worker, unsigned verdict)
         node_event(worker, EVENT_AGREED, NULL, worker->self, 0, 0,
                    "the others have agreed on more than this node's cluster file says: it starts anew by that");
     else if (verdict & LIVES_REMOVED)
-        node_event(worker, EVENT_STRANGER, NULL, worker->self, 0, 0, "%s was removed from the cluster",
-                   worker->node->name);
+        node_event(worker, EVENT_STRANGER, NULL, worker->self, 0, 0, "%s was removed from the cluster", worker->name);
     else if (verdict & LIVES_FORGOT)
         node_event(worker, EVENT_FORGOTTEN, NULL, worker->self, 0, 0,
                    "others know of a life of %s that its journal does not: it starts anew as one that has forgotten",
-                   worker->node->name);
+                   worker->name);
     else
         node_event(worker, EVENT_STRANGER, NULL, worker->self, 0, 0, "%s runs already elsewhere: this one is refused",
-                   worker->node->name);
+                   worker->name);
     atomic_store_explicit(&worker->node->introduction.phase, PHASE_ENDED, memory_order_release);
 }
 
@@ -420,8 +418,7 @@ introduction_review(struct worker *worker)
     lives->identity.forgotten = false;
     lives->version++;
     atomic_store_explicit(&worker->journal.doubtful, false, memory_order_relaxed);
-    node_event(worker, EVENT_RECOVERED, NULL, worker->self, 0, 0, "%s has recovered all of its logs",
-               worker->node->name);
+    node_event(worker, EVENT_RECOVERED, NULL, worker->self, 0, 0, "%s has recovered all of its logs", worker->name);
     show(worker);
 }
 

@@ -1,7 +1,7 @@
 /* The life that begins is kept before it promises anything. */
 #include "keep.h"
 
-#include "control.h"
+#include "state.h"
 
 bool
 node_keep_life(struct node *node, bool begun, char *detail, size_t detail_bytes)

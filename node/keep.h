@@ -2,7 +2,9 @@
 #ifndef NODE_KEEP_H
 #define NODE_KEEP_H
 
-#include "state.h"
+#include "identity.h"
+
+struct node;
 
 /* Keeps the life that begins, with where its journal goes on. begun: from now on it may promise something, and a start that
  * does not find its journal has forgotten. Not begun: what is there is the journal up to it, whatever becomes of this start. */

@@ -9,6 +9,7 @@
 #include "look.h"
 #include "pending.h"
 #include "state.h"
+#include "worker.h"
 
 /* A replica that contradicted others does not count by being restarted. */
 static enum core_stop
@@ -36,7 +37,7 @@ core_settings(const struct worker *worker, uint32_t id, const struct log_setting
         .self = worker->self,
         .nodes = agreed_present(&worker->node->snapshot->agreed) | asked->voters,
         .members.voters = asked->voters,
-        .incarnation = worker->node->incarnation,
+        .incarnation = worker->codec.incarnation,
         .seed = worker->config->seed + id,
         .election_timeout_ns = timing.timeout_ns,
         .promised_ns = longest_promise_ns(&worker->node->introduction.begun),

@@ -2,7 +2,9 @@
 #ifndef NODE_LOGS_H
 #define NODE_LOGS_H
 
-#include "state.h"
+#include "log.h"
+
+struct worker;
 
 struct log_settings {
     const char *name;

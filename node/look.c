@@ -2,6 +2,7 @@
 #include "look.h"
 
 #include "state.h"
+#include "worker.h"
 
 uint64_t
 node_now_ns(const struct node *node)

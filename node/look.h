@@ -2,7 +2,11 @@
 #ifndef NODE_LOOK_H
 #define NODE_LOOK_H
 
-#include "state.h"
+#include "attachment.h"
+#include "log.h"
+
+struct node;
+struct worker;
 
 uint64_t node_now_ns(const struct node *node);
 

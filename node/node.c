@@ -92,10 +92,10 @@ node_settled(const struct node *node)
 bool
 node_checkpoint(struct node *node)
 {
-    bool all = true;
+    bool all = node_settled(node);
 
     for (uint8_t number = 0; number < WORKERS_MAX; number++)
-        all &= checkpoint_write(node->workers[number]);
+        all = all && checkpoint_write(node->workers[number]);
     return all;
 }
 

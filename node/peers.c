@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "assembly.h"
 #include "logs.h"
-#include "state.h"
+#include "snapshot.h"
+#include "worker.h"
 
 static bool
 assemblies_init(struct worker *worker, uint8_t peer)

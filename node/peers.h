@@ -2,7 +2,10 @@
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
 
-#include "state.h"
+#include "cairn/cairn.h"
+
+struct snapshot;
+struct worker;
 
 /* For large records on their way. false: no memory. */
 bool peers_make_room(struct worker *worker);

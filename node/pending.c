@@ -5,9 +5,10 @@
 #include <stdlib.h>
 
 #include "answers.h"
+#include "durable.h"
 #include "look.h"
 #include "protocol.h"
-#include "state.h"
+#include "worker.h"
 
 bool
 waits_room(const struct node_log *log, const struct attachment *attachment)
@@ -193,7 +194,7 @@ settle_deposed(struct worker *worker, struct node_log *log, struct pending *pend
     struct answer answer;
 
     if (seq != 0 && (log->durable == NULL || pending_room(&log->durable->branch_pending))) {
-        answer_kept(worker, log, pending, worker->node->incarnation, seq, false);
+        answer_kept(worker, log, pending, worker->codec.incarnation, seq, false);
         return;
     }
     answer = answer_to(worker, log, pending->token, CAIRN_UNKNOWN);

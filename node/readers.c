@@ -6,11 +6,12 @@
 #include "answers.h"
 #include "cairn/token.h"
 #include "due.h"
+#include "durable.h"
 #include "excerpts.h"
 #include "held.h"
 #include "index.h"
 #include "look.h"
-#include "state.h"
+#include "worker.h"
 
 #define ENTRIES_PER_TURN 64u
 #define ASK_AGAIN_NS 5000000u
@@ -74,7 +75,7 @@ reader_token(const struct worker *worker, const struct reader *reader)
 {
     uint64_t generation = reader->generation & ((1u << GENERATION_BITS) - 1);
 
-    return (uint64_t)worker->node->incarnation << (GENERATION_BITS + PLACE_BITS) | generation << PLACE_BITS |
+    return (uint64_t)worker->codec.incarnation << (GENERATION_BITS + PLACE_BITS) | generation << PLACE_BITS |
            (uint64_t)(reader - worker->readers);
 }
 

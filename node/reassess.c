@@ -5,9 +5,9 @@
 #include "events.h"
 #include "look.h"
 #include "pending.h"
-#include "state.h"
 #include "status.h"
 #include "unsent.h"
+#include "worker.h"
 
 /* How often as long as others a node waits to campaign that is worse off than they. */
 #define SICK_PATIENCE 4u

@@ -2,7 +2,10 @@
 #ifndef NODE_REASSESS_H
 #define NODE_REASSESS_H
 
-#include "state.h"
+#include <stdint.h>
+
+struct node_log;
+struct worker;
 
 /* How long the log waits before it campaigns, by how this node does. */
 void set_patience(const struct worker *worker, struct node_log *log, uint64_t now_ns);

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "assembly.h"
+#include "batch.h"
 #include "due.h"
 #include "events.h"
 #include "hlc.h"
@@ -13,6 +15,7 @@
 #include "space.h"
 #include "state.h"
 #include "unsent.h"
+#include "worker.h"
 
 _Static_assert(CODEC_VERDICTS <= sizeof(((struct node_counters *)0)->frames_dropped) / sizeof(uint64_t),
                "each is counted");

@@ -2,7 +2,12 @@
 #ifndef NODE_RECEIVE_H
 #define NODE_RECEIVE_H
 
-#include "state.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct batch;
+struct block;
 
 /* Reads lengths and identities of the batch's records and checks their checksums. */
 bool batch_read(struct batch *batch, const uint8_t *records, const struct block *block);

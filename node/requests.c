@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "answers.h"
+#include "batch.h"
 #include "due.h"
+#include "durable.h"
 #include "hlc.h"
 #include "look.h"
 #include "pending.h"
@@ -16,7 +18,9 @@
 #include "room.h"
 #include "search.h"
 #include "space.h"
-#include "state.h"
+#include "worker.h"
+
+#define REQUESTS_PER_TURN 64u
 
 /* Apart, so that what happens at each append stays short. */
 __attribute__((noinline)) static bool
@@ -159,7 +163,7 @@ append_trunk(struct worker *worker, struct node_log *log, const struct attachmen
         .trunk_hlc = hlc,
         .count = 1,
         .size_bytes = (uint32_t)record_size(record),
-        .incarnation = worker->node->incarnation,
+        .incarnation = worker->codec.incarnation,
         .origin = worker->self,
     };
     store_append(&log->trunk, &block, record);
@@ -241,14 +245,14 @@ append_branch(struct worker *worker, struct node_log *log, const struct attachme
         return answer_repeated(worker, log, pending, record, &accepted);
     if (!accepted.repeated) {
         block = (struct block){
-            .first_lsn = branch_place(worker->node->incarnation, accepted.seq),
+            .first_lsn = branch_place(worker->codec.incarnation, accepted.seq),
             .prev = branch_end(log->own),
             .first_seq = accepted.seq,
             .fork_lsn = core_commit_lsn(log->core),
             .hlc = node_hlc(worker, log, now_ns),
             .count = 1,
             .size_bytes = (uint32_t)record_size(record),
-            .incarnation = worker->node->incarnation,
+            .incarnation = worker->codec.incarnation,
             .origin = worker->self,
         };
         store_append(&log->own->store, &block, record);

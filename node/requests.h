@@ -2,7 +2,9 @@
 #ifndef NODE_REQUESTS_H
 #define NODE_REQUESTS_H
 
-#include "state.h"
+#include <stdint.h>
+
+struct worker;
 
 uint32_t requests_turn(struct worker *worker, uint64_t now_ns);
 

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#include "control.h"
 #include "due.h"
 #include "events.h"
 #include "look.h"
 #include "state.h"
+#include "worker.h"
 
 bool
 rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct cairn_id *drawn)
@@ -82,7 +82,7 @@ goes_on(struct worker *worker, struct node_log *log, uint64_t now_ns)
         return false;
     node_activate(worker, log);
     node_event(worker, EVENT_DECIDED, log, worker->self, 0, 0,
-               "by an administrator's word: it goes on from what %s holds", worker->node->name);
+               "by an administrator's word: it goes on from what %s holds", worker->name);
     return true;
 }
 

@@ -12,25 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apply.h"
 #include "checkpoint.h"
 #include "control.h"
 #include "durable.h"
 #include "events.h"
-#include "evict.h"
 #include "gather.h"
-#include "hlc.h"
 #include "index.h"
 #include "journal_scan.h"
 #include "keep.h"
 #include "look.h"
 #include "reassess.h"
-#include "receive.h"
+#include "restore_blocks.h"
 #include "restore_catalog.h"
-#include "room.h"
-#include "state.h"
 #include "status.h"
 #include "turn.h"
+#include "unwritten.h"
 
 #define FILE_BYTES (64u << 20)
 #define FILE_BYTES_MIN (4u << 20)
@@ -75,266 +71,6 @@ log_of(struct restoring *restoring, uint32_t id)
     return log == NULL || log->durable == NULL ? NULL : log;
 }
 
-static bool
-room_for(struct worker *worker, const struct store *store, size_t size_bytes)
-{
-    if (!store_has_room(worker, store, size_bytes))
-        evict(worker);
-    return store_has_room(worker, store, size_bytes);
-}
-
-/* The next records of a block, as many as one event takes. Returns their bytes, 0 where they are not sound. */
-static uint32_t
-next_batch(struct worker *worker, const struct block *whole, const uint8_t *records, uint32_t done, uint32_t offset,
-           struct block *part)
-{
-    const uint8_t *at = records + offset;
-
-    *part = *whole;
-    part->first_lsn += done;
-    part->hlc += done;
-    part->trunk_hlc += whole->trunk_hlc == 0 ? 0 : done;
-    part->first_seq += whole->kind == ENTRY_DATA ? done : 0;
-    part->count = whole->count - done < BATCH_RECORDS_MAX ? whole->count - done : BATCH_RECORDS_MAX;
-    for (uint32_t i = 0; i < part->count; i++) {
-        size_t size_bytes = record_measure(at, whole->size_bytes - (size_t)(at - records));
-
-        if (size_bytes == 0)
-            return 0;
-        at += size_bytes;
-    }
-    part->size_bytes = (uint32_t)(at - (records + offset));
-    return batch_read(&worker->batch, records + offset, part) ? part->size_bytes : 0;
-}
-
-/* The log is known to have ended there, and does not here. Ends only move on, by (term, lsn). */
-static void
-promise(struct durable *durable, uint64_t lsn, uint64_t term)
-{
-    durable->doubtful = false;
-    durable->broken = true;
-    if (term < durable->promised_term || (term == durable->promised_term && lsn <= durable->promised_lsn))
-        return;
-    durable->promised_lsn = lsn;
-    durable->promised_term = term;
-}
-
-/* All before this is as it was. */
-static void
-settle_doubt(struct node_log *log)
-{
-    log->durable->doubtful = log->durable->broken = false;
-}
-
-/* The commit lsn that a block carries, and the digest there: of what this node has, if it has all before it. */
-static bool
-check_digest(struct worker *worker, struct node_log *log, const struct journal_block *head)
-{
-    if (head->digest == 0 || head->commit_lsn != log->digest_lsn || head->digest == log->digest)
-        return true;
-    snprintf(worker->restore_failure, sizeof(worker->restore_failure),
-             "log %s: the chain digest at lsn %" PRIu64 " is not what was written: its entries are not those that were "
-             "agreed on (take the node's directory away and let it recover from the others)",
-             log->name, head->commit_lsn);
-    return false;
-}
-
-static bool
-restore_entries(struct worker *worker, struct node_log *log, const struct journal_block *head, const uint8_t *body,
-                uint64_t place)
-{
-    const struct block *block = &head->block;
-    const struct run whole = block_run(block);
-    uint64_t end_lsn = block->first_lsn + block->count, new_lsn = core_commit_lsn(log->core) + 1;
-    uint32_t offset = 0;
-
-    /* Written before what restoring began with was agreed on: it was written over. */
-    if (new_lsn > block->first_lsn && new_lsn < end_lsn && core_term_at(log->core, new_lsn - 1) != block->term)
-        return true;
-    if (block->first_lsn > core_last_lsn(log->core) + 1 ||
-        (block->first_lsn > core_commit_lsn(log->core) &&
-         core_term_at(log->core, block->first_lsn - 1) != block->prev)) {
-        promise(log->durable, end_lsn - 1, block->term);
-        return true;
-    }
-    new_lsn = block->first_lsn + core_stands(log->core, &whole);
-    for (uint32_t done = 0; done < block->count; done += worker->batch.count) {
-        struct block part;
-        struct run run;
-        uint32_t size_bytes = next_batch(worker, block, body, done, offset, &part);
-
-        if (size_bytes == 0 || !room_for(worker, &log->trunk, size_bytes + sizeof(struct block)))
-            return false;
-        run = block_run(&part);
-        if (!core_restore_entries(log->core, &run, worker->batch.ids, head->commit_lsn,
-                                  (head->flags & JOURNAL_ACKED) != 0, &log->sink))
-            return false;
-        offset += size_bytes;
-        assert(worker->batch.count > 0);
-    }
-    if (new_lsn < end_lsn)
-        index_note(&log->durable->index, new_lsn, place);
-    if ((head->flags & JOURNAL_ACKED) != 0)
-        log->durable->acked_place = place;
-    log->durable->held_lsn = core_last_lsn(log->core);
-    log->ticked_lsn = log->digest_lsn;
-    settle_doubt(log);
-    return check_digest(worker, log, head);
-}
-
-/* What is lost has been promised, unless it was agreed on before restoring began, or has been written over by that. */
-static void
-lose_entries(struct node_log *log, const struct journal_block *head)
-{
-    uint64_t last_lsn = head->block.first_lsn + head->block.count - 1;
-
-    core_restore_state(log->core, head->block.term, CAIRN_NODE_NONE);
-    if (last_lsn > core_commit_lsn(log->core) && head->block.count > 0)
-        promise(log->durable, last_lsn, head->block.term);
-}
-
-/* The core is told of the next records of a branch. false: they do not fit. *kept: they stand there now. */
-static bool
-restore_batch(struct worker *worker, struct node_log *log, const struct block *part, const struct run *run,
-              uint64_t prev_place, bool *kept)
-{
-    bool settled;
-
-    if (part->origin != worker->self)
-        return core_restore_copy(log->core, run, prev_place, kept);
-    if (!core_restore_branch(log->core, run, prev_place, worker->batch.ids, &settled))
-        return false;
-    *kept = !settled;
-    return true;
-}
-
-/* Of the own branch, or of a copy of another's. */
-static bool
-restore_branch(struct worker *worker, struct node_log *log, const struct journal_block *head, const uint8_t *body,
-               uint64_t place)
-{
-    const struct block *block = &head->block;
-    struct held_branch *branch = &log->branches[block->origin];
-    uint64_t *begins = &log->durable->branches[block->origin].place, prev_place = block->prev;
-    uint32_t offset = 0;
-
-    for (uint32_t done = 0; done < block->count; done += worker->batch.count) {
-        struct block part;
-        struct run run;
-        bool kept;
-        uint32_t size_bytes = next_batch(worker, block, body, done, offset, &part);
-
-        if (size_bytes == 0)
-            return false;
-        /* A copy that finds no room is not taken, here as elsewhere. */
-        if (!room_for(worker, &branch->store, size_bytes + sizeof(struct block)))
-            return branch != log->own;
-        run = block_run(&part);
-        if (!restore_batch(worker, log, &part, &run, prev_place, &kept))
-            return false;
-        part.first_lsn = branch_place(part.incarnation, part.first_seq);
-        part.prev = prev_place;
-        if (kept && part.first_lsn <= branch->store.last) {
-            /* It begins anew, so what stands before it was on the trunk by then. */
-            *begins = 0;
-            branch_begin(branch, part.first_lsn - 1);
-        }
-        if (kept) {
-            if (*begins == 0)
-                *begins = place;
-            log->durable->branches[block->origin].last_place = place;
-            store_append(&branch->store, &part, worker->batch.records);
-            branch->entries += part.count;
-        }
-        prev_place = part.first_lsn + part.count - 1;
-        offset += size_bytes;
-    }
-    store_seal(&branch->store);
-    node_take_hlc(worker, log, block->hlc + block->count - 1);
-    return true;
-}
-
-static void
-restore_tail(struct worker *worker, struct node_log *log, const struct journal_block *head)
-{
-    const struct block *block = &head->block;
-
-    core_restore_state(log->core, block->term, block->origin);
-    log->durable->state_doubtful = false;
-    if (block->first_lsn == core_last_lsn(log->core) && block->prev == core_term_at(log->core, block->first_lsn)) {
-        settle_doubt(log);
-        core_restore_commit(log->core, head->commit_lsn, &log->sink);
-    } else {
-        promise(log->durable, block->first_lsn, block->prev);
-    }
-}
-
-static bool
-begin_at(struct worker *worker, struct node_log *log, const struct journal_base *body)
-{
-    struct mark marks[MARKS_MAX];
-    struct core_base base;
-
-    journal_base_read(body, marks, &base);
-    worker->event_digest = body->digest;
-    worker->event_hlc = body->hlc;
-    if (!core_restore_base(log->core, &base, &log->sink))
-        return false;
-    if (base_is_nothing(&base))
-        log->durable->promised_lsn = log->durable->promised_term = 0;
-    settle_doubt(log);
-    return true;
-}
-
-/* What a base does not tell of its producers. Rows are of what is committed, so they hold whenever they were written;
- * but only those of this trunk's base, with none missing between, are all. */
-static bool
-restore_producers(struct node_log *log, const struct journal_block *head, const struct producer_row *rows)
-{
-    struct durable *durable = log->durable;
-    bool follows = head->block.first_lsn == durable->producers_after_id;
-
-    if (head->body_bytes != head->block.count * sizeof(*rows))
-        return false;
-    core_restore_producers(log->core, rows, head->block.count,
-                           follows && head->block.first_seq == 1 && durable->producers_lsn >= log->base_lsn);
-    if (!follows)
-        durable->producers_after_id = UINT64_MAX;
-    else if (head->block.count > 0)
-        durable->producers_after_id = rows[head->block.count - 1].id;
-    return true;
-}
-
-/* The trunk's beginning moved: nothing changes but that. */
-static bool
-restore_trim(struct worker *worker, struct node_log *log, const struct journal_block *head,
-             const struct journal_base *body)
-{
-    if (!log->durable->doubtful && !log->durable->broken)
-        core_restore_commit(log->core, head->commit_lsn, &log->sink);
-    if (body->lsn > core_commit_lsn(log->core))
-        return begin_at(worker, log, body);
-    if (body->lsn <= log->base_lsn)
-        return true;
-    core_trimmed(log->core, body->lsn);
-    log->base_lsn = body->lsn;
-    log->base_digest = body->digest;
-    if (log->trunk_hlc < body->hlc)
-        log->trunk_hlc = body->hlc;
-    return true;
-}
-
-static bool
-restore_base(struct worker *worker, struct node_log *log, const struct journal_block *head,
-             const struct journal_base *body)
-{
-    if (head->body_bytes != sizeof(*body))
-        return false;
-    log->durable->producers_lsn = body->lsn;
-    log->durable->producers_after_id = 0;
-    return head->type == JOURNAL_TRIM ? restore_trim(worker, log, head, body) : begin_at(worker, log, body);
-}
-
 static void
 note_trim(struct restoring *restoring, uint32_t log, const struct journal_base *base)
 {
@@ -355,7 +91,7 @@ begin_at_trim(struct restoring *restoring, struct node_log *log)
 {
     for (uint32_t i = 0; i < restoring->trims_count; i++) {
         if (restoring->trims[i].log == log->id && log->durable != NULL)
-            begin_at(restoring->worker, log, &restoring->trims[i].base);
+            restore_begin(restoring->worker, log, &restoring->trims[i].base);
     }
 }
 
@@ -437,7 +173,7 @@ lose_block(struct restoring *restoring, const struct journal_block *head)
     if (log == NULL || head->type == JOURNAL_ENDS)
         return;
     if (head->type == JOURNAL_ENTRIES)
-        lose_entries(log, head);
+        restore_lost(log, head);
     else if (head->type == JOURNAL_PRODUCERS)
         log->durable->producers_after_id = UINT64_MAX;
     else if (head->type == JOURNAL_BRANCH) /* nobody has voted by it; what stands behind it on a copy is not taken */
@@ -454,7 +190,7 @@ note_damage(struct restoring *restoring)
     /* What is read in two passes is met twice. */
     if (damage_is_new(restoring->worker, restoring->scan.from) &&
         restoring->worker->damage_places_count <= DAMAGES_TOLD && !restoring->worker->config->quiet)
-        fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->worker->node->name, restoring->scan.reason);
+        fprintf(stderr, "cairn: node %s: damaged: %s\n", restoring->worker->name, restoring->scan.reason);
     if (restoring->scan.known)
         lose_block(restoring, &restoring->scan.damaged);
     else if (!restoring->scan.harmless)
@@ -614,11 +350,10 @@ finish_log(struct worker *worker, struct node_log *log, uint64_t now_ns)
     if (core_lacks(log->core, &lacks_lsn, &lacks_term))
         node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
                    "lsn %" PRIu64 " to %" PRIu64 " are damaged here: %s does not lead until others have sent them",
-                   core_last_lsn(log->core) + 1, lacks_lsn, worker->node->name);
+                   core_last_lsn(log->core) + 1, lacks_lsn, worker->name);
     else if (core_recovering(log->core))
         node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
-                   "what is damaged may have been of this log: %s does not vote until it has caught up",
-                   worker->node->name);
+                   "what is damaged may have been of this log: %s does not vote until it has caught up", worker->name);
     else if (core_last_lsn(log->core) > 0)
         node_event(worker, EVENT_RESTORED, log, worker->self, 0, 0,
                    "up to lsn %" PRIu64 ", term %" PRIu64 ", %" PRIu64 " branch entries", core_last_lsn(log->core),
@@ -661,7 +396,7 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
     struct journal_config config = {
         .disk = worker->config->disk,
         .cluster = worker->config->cluster->id,
-        .incarnation = worker->node->incarnation,
+        .incarnation = worker->codec.incarnation,
         .cluster_id = worker->node->introduction.lives.identity.cluster,
         .life = worker->node->introduction.lives.identity.life.id,
         .node = worker->self,
@@ -709,16 +444,16 @@ check_lives(const struct restoring *restoring, char *detail, size_t detail_bytes
         snprintf(
             detail, detail_bytes,
             "node %s: its journal is of another cluster (take the node's directory away to recover from the others)",
-            worker->node->name);
+            worker->name);
         return CAIRN_CORRUPT;
     }
-    if (restoring->scan.incarnation < worker->node->incarnation)
+    if (restoring->scan.incarnation < worker->codec.incarnation)
         return CAIRN_OK;
     snprintf(
         detail, detail_bytes,
         "node %s: its journal is of life %u, and this would be life %u (take the node's directory away to recover from "
         "the others)",
-        worker->node->name, restoring->scan.incarnation, worker->node->incarnation);
+        worker->name, restoring->scan.incarnation, worker->codec.incarnation);
     return CAIRN_CORRUPT;
 }
 
@@ -732,7 +467,7 @@ check_orphans(const struct restoring *restoring, char *detail, size_t detail_byt
              "node %s: its journal has %" PRIu64
              " blocks of logs that its catalog does not know (keep the directory, and "
              "let the node recover from the others with an empty one)",
-             restoring->worker->node->name, restoring->orphans);
+             restoring->worker->name, restoring->orphans);
     return CAIRN_CORRUPT;
 }
 

@@ -2,7 +2,9 @@
 #ifndef NODE_RESTORE_H
 #define NODE_RESTORE_H
 
-#include "state.h"
+#include "cairn/cairn.h"
+
+struct worker;
 
 enum cairn_error restore(struct worker *worker, char *detail, size_t detail_bytes);
 

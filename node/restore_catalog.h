@@ -2,7 +2,9 @@
 #ifndef NODE_RESTORE_CATALOG_H
 #define NODE_RESTORE_CATALOG_H
 
-#include "state.h"
+#include <stdint.h>
+
+struct node;
 
 /* What the catalog says up to lsn is in force. The worker is not polled yet. */
 void restore_catalog(struct node *node, uint64_t lsn);

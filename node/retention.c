@@ -10,9 +10,13 @@
 
 #include <assert.h>
 
+#include "durable.h"
 #include "evict.h"
 #include "held.h"
-#include "state.h"
+#include "index.h"
+#include "log.h"
+#include "segment.h"
+#include "worker.h"
 
 static bool
 has_rules(const struct log_rules *rules)

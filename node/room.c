@@ -2,7 +2,11 @@
 #include "room.h"
 
 #include "excerpts.h"
-#include "state.h"
+#include "log.h"
+#include "worker.h"
+
+/* Segments that only control entries may still take, beside one for each log. */
+#define SEGMENTS_RESERVED 3u
 
 /* Segments that data may take: each log keeps one for entries without which it could not change its
  * leader, and each excerpt the one that it is read into. */

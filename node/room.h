@@ -2,7 +2,10 @@
 #ifndef NODE_ROOM_H
 #define NODE_ROOM_H
 
-#include "state.h"
+#include "store.h"
+
+struct held_branch;
+struct worker;
 
 uint32_t segments_free(const struct worker *worker);
 bool store_has_room(const struct worker *worker, const struct store *store, size_t size_bytes);

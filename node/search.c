@@ -2,7 +2,9 @@
  * ask for as many as it likes: so each is given a part of it in a turn, and nobody else waits for more than that. */
 #include "search.h"
 
-#include "state.h"
+#include "log.h"
+#include "record.h"
+#include "worker.h"
 
 /* That are looked at for one client in one turn: some fifty microseconds. */
 #define SEARCH_ENTRIES 2048u

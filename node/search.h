@@ -2,7 +2,12 @@
 #ifndef NODE_SEARCH_H
 #define NODE_SEARCH_H
 
-#include "state.h"
+#include "attachment.h"
+#include "core.h"
+
+struct node_log;
+struct store;
+struct worker;
 
 /* Where an entry stands on the trunk or branch, looked for from there on; 0: nowhere. A walk. */
 uint64_t node_find_entry(const struct store *store, const struct entry_id *id, uint64_t from);

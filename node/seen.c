@@ -5,8 +5,10 @@
 
 #include <string.h>
 
+#include "batch.h"
+#include "log.h"
 #include "search.h"
-#include "state.h"
+#include "worker.h"
 
 /* With so many the filter says maybe of a third of all; it is begun anew where less of the trunk will do. */
 #define SEEN_ENTRIES_MAX (SEEN_WORDS * 64 / 2)

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "batch.h"
 #include "due.h"
 #include "excerpts.h"
 #include "frames.h"
@@ -12,6 +13,12 @@
 #include "room.h"
 #include "space.h"
 #include "state.h"
+#include "worker.h"
+
+#define FRAMES_PER_TURN 32u
+/* A follower further than this behind what is committed catches up, with so many frames a turn more than the others. */
+#define CATCH_UP_ENTRIES 4096u
+#define CATCH_UP_FRAMES 2u
 
 /* Records that fit a frame behind its head; a multiple of 8, so that fragments stay aligned. */
 #define FRAME_ROOM ((PORT_FRAME_BYTES - FRAME_HEAD_BYTES - CODEC_HEAD_BYTES) & ~7u)

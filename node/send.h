@@ -2,7 +2,12 @@
 #ifndef NODE_SEND_H
 #define NODE_SEND_H
 
-#include "state.h"
+#include "core.h"
+
+struct block;
+struct node_log;
+struct stretch;
+struct worker;
 
 /* The part of a block that a stretch is. */
 struct block block_part(const struct stretch *stretch);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "hlc.h"
-#include "state.h"
+#include "worker.h"
 
 static uint16_t
 units_since(uint64_t heard_ns, uint64_t now_ns)

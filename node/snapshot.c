@@ -1,11 +1,11 @@
 /* What the control thread has decided, handed to the worker: by liburcu, as quiescent states (QSBR). */
 #include "snapshot.h"
 
+#include "state.h"
+
 #include <stdlib.h>
 
 #include <urcu/urcu-qsbr.h>
-
-#include "control.h"
 
 struct snapshot *
 snapshot_copy(const struct node *node)

@@ -1,7 +1,8 @@
 /* How much of the journal may still be taken, and what was let in and is not written yet. */
 #include "space.h"
 
-#include "state.h"
+#include "durable.h"
+#include "worker.h"
 
 /* What was let in takes its part of the journal from then on, and not only once it is written: else a burst takes what is kept
  * for others. */

@@ -2,7 +2,10 @@
 #ifndef NODE_SPACE_H
 #define NODE_SPACE_H
 
-#include "state.h"
+#include "journal.h"
+#include "log.h"
+
+struct worker;
 
 /* What was let in takes its part of the journal, until it is written. */
 void durable_claim_some(struct worker *worker, struct node_log *log, size_t size_bytes);

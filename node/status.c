@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "held.h"
-#include "state.h"
+#include "log.h"
 
 /* Sequence lock: odd while it is written. One writer. */
 void

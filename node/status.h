@@ -2,7 +2,8 @@
 #ifndef NODE_STATUS_H
 #define NODE_STATUS_H
 
-#include "state.h"
+struct log_status;
+struct node_log;
 
 void status_publish(struct node_log *log);
 void status_read(const struct node_log *log, struct log_status *out);

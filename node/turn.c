@@ -9,20 +9,26 @@
 
 #include "adoption.h"
 #include "agree.h"
+#include "attachment.h"
 #include "due.h"
 #include "durable.h"
 #include "evict.h"
 #include "held.h"
 #include "hlc.h"
+#include "log.h"
 #include "readers.h"
 #include "reassess.h"
 #include "requests.h"
 #include "retention.h"
 #include "send.h"
+#include "snapshot.h"
 #include "state.h"
 #include "status.h"
 #include "unsent.h"
+#include "unwritten.h"
 #include "watch.h"
+#include "worker.h"
+#include "writes.h"
 
 /* Without work for this long a node rests: docs/operations.md, idle. */
 #define REST_AFTER_NS 50000000u

@@ -2,7 +2,9 @@
 #ifndef NODE_TURN_H
 #define NODE_TURN_H
 
-#include "state.h"
+#include "doorbell.h"
+
+struct worker;
 
 uint32_t node_turn(void *context, uint64_t now_ns, bool drained);
 void adopt_snapshot(struct worker *worker, uint64_t now_ns);

@@ -3,7 +3,7 @@
 
 #include "room.h"
 #include "space.h"
-#include "state.h"
+#include "worker.h"
 
 /* About as much as is adopted at once. */
 #define ADOPTED_BYTES 2048u

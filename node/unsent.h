@@ -2,7 +2,10 @@
 #ifndef NODE_UNSENT_H
 #define NODE_UNSENT_H
 
-#include "state.h"
+#include "cairn/cairn.h"
+
+struct node_log;
+struct worker;
 
 bool node_has_unsent(const struct worker *worker, const struct node_log *log);
 

@@ -7,7 +7,6 @@
 
 #include "control.h"
 #include "events.h"
-#include "state.h"
 
 /* An acknowledgement owed for longer is told of. */
 #define OWED_TIMEOUTS 5u

@@ -6,10 +6,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "attachment.h"
 #include "due.h"
 #include "events.h"
+#include "log.h"
+#include "readers.h"
 #include "room.h"
-#include "state.h"
+#include "worker.h"
 
 /* What is not over and over again is no ailment: after so long without it the node is well. */
 #define CALM_NS 1000000000u
@@ -205,7 +208,7 @@ step_aside(struct worker *worker, struct node_log *log, uint64_t now_ns)
     log->aside_ns = now_ns;
     node_activate(worker, log);
     node_event(worker, EVENT_STEPS_ASIDE, log, core_transfer_target(log->core), 0, 0, "%s lets %s lead: %s",
-               worker->node->name, worker->config->cluster->names[core_transfer_target(log->core)],
+               worker->name, worker->config->cluster->names[core_transfer_target(log->core)],
                ailments != 0 ? health_text(ailments) : "its disk is much slower");
 }
 
@@ -252,7 +255,7 @@ health_why(const struct worker *worker, const struct detector_patience *patience
         snprintf(text, text_bytes, "%s", "");
         break;
     case DETECTOR_OWN_STALLS:
-        snprintf(text, text_bytes, "%s stalls for up to %.1f ms", worker->node->name, cause_ms);
+        snprintf(text, text_bytes, "%s stalls for up to %.1f ms", worker->name, cause_ms);
         break;
     case DETECTOR_PEER_STALLS:
         snprintf(text, text_bytes, "%s says that it stalls for up to %.1f ms", peer, cause_ms);

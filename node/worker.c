@@ -7,6 +7,7 @@
 
 #include <rte_errno.h>
 
+#include "durable.h"
 #include "excerpts.h"
 #include "hlc.h"
 #include "look.h"
@@ -54,7 +55,7 @@ rings_init(struct worker *worker, char *detail, size_t detail_bytes)
     if (worker->pool == NULL)
         worker->pool = port_pool_create(name, by_interface ? PORT_INTERFACE_BYTES : PORT_FRAME_BYTES);
     if (worker->pool == NULL) {
-        snprintf(detail, detail_bytes, "node %s: no DPDK memory for its frames: %s", worker->node->name,
+        snprintf(detail, detail_bytes, "node %s: no DPDK memory for its frames: %s", worker->name,
                  rte_strerror(rte_errno));
         return CAIRN_NO_MEMORY;
     }
@@ -137,6 +138,7 @@ worker_create(struct node *node, uint8_t number, struct worker **out, char *deta
     memset(worker, 0, sizeof(*worker));
     worker->node = node;
     worker->config = &node->config;
+    worker->name = node->name;
     worker->self = node->self;
     worker->nodes = (uint8_t)node->config.cluster->nodes;
     worker->present = agreed_present(&node->config.identity->agreed);

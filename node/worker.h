@@ -2,13 +2,120 @@
 #ifndef NODE_WORKER_H
 #define NODE_WORKER_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stdatomic.h>
 
-#include "cairn/cairn.h"
+#include <rte_ring.h>
 
-struct node;
-struct worker;
+#include "assembly.h"
+#include "attachment.h"
+#include "batch.h"
+#include "clocks.h"
+#include "codec.h"
+#include "detector.h"
+#include "ends.h"
+#include "excerpts.h"
+#include "fault.h"
+#include "journal.h"
+#include "lcore.h"
+#include "log.h"
+#include "node.h"
+#include "readers.h"
+#include "seen.h"
+#include "sight.h"
+#include "watch.h"
+#include "wellness.h"
+
+#define DAMAGE_PLACES_MAX 64u
+
+/* What is known between this node and a peer of which logs each leads. */
+struct acquaintance {
+    uint32_t seen;     /* this node's epoch that the peer knows all of */
+    uint32_t epoch;    /* the peer's, as its last heartbeat had it */
+    uint32_t complete; /* the peer's that this node knows all of; 0: none */
+    uint32_t expected; /* next row of the peer's full list */
+    uint64_t beat_ns;  /* its last heartbeat of a complete epoch */
+};
+
+/* What a worker owns, and shares with no other: nothing of it is another thread's, unless it says so. */
+struct worker {
+    struct node *node;                /* whose it is */
+    const struct node_config *config; /* that node's */
+    struct task task;                 /* what an lcore polls */
+    const char *name;                 /* that node's */
+    uint8_t self;                     /* that node's seat */
+    _Atomic uint8_t nodes;            /* seats; the worker writes, once their ports are there */
+    cairn_node_set present;           /* whose members are of the cluster */
+    uint64_t promise_set_ns;          /* when the timeout was last lowered */
+    uint64_t core_timeout_ns;         /* that elections and promises go by */
+    uint64_t began_place;             /* of the journal: it went on there */
+    struct ends ends;
+    struct codec codec;
+    struct rte_mempool *pool;
+    struct port ports[CAIRN_NODES_MAX]; /* by peer */
+    struct fault_rule fault_rules[CAIRN_NODES_MAX];
+    struct fault_queue faults[CAIRN_NODES_MAX];
+    struct doorbell *bell;                                  /* its lcore's */
+    _Atomic(struct doorbell *) peer_bells[CAIRN_NODES_MAX]; /* control writes, worker reads: bells.h */
+    struct segment_pool segments;
+    struct journal journal; /* used where config.disk is */
+    struct excerpt excerpts[EXCERPTS_MAX];
+    uint64_t excerpts_used;
+    struct node_log *unwritten[LOGS_MAX];
+    uint32_t unwritten_count;
+    bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full, journal_short;
+    uint64_t damage_places[DAMAGE_PLACES_MAX]; /* that are known: the starting thread's, then the control thread's */
+    uint32_t damage_places_count;
+    uint32_t mended_reviews;
+    char restore_failure[256];
+    struct rte_mbuf_ext_shared_info *shared; /* by segment: frames that refer to it */
+    struct detector detector;
+    cairn_node_set hears, reach;
+    struct slow_peers slow;
+    struct node_health health;
+    struct acquaintance peers[CAIRN_NODES_MAX];
+    struct sights sights;
+    uint32_t lead_epoch; /* changes with the set of logs that this worker leads */
+    uint64_t beats;
+    uint64_t heartbeat_ns, suspect_ns, retained_ns, reviewed_ns;
+    bool ends_written;       /* since its node is to stop */
+    _Atomic bool unreadable; /* worker writes, control reads: something on disk is not as it was written */
+    bool checkpoint_void;    /* control: so the next start reads all of the journal */
+    _Atomic bool hung;       /* control: it takes no turns */
+    _Atomic bool resting;    /* worker writes, control reads: nothing to do */
+    uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
+    bool status_due;                               /* something changed that no status block shows yet */
+
+    uint32_t snapshot_version;       /* of what was adopted last */
+    struct node_log *logs[LOGS_MAX]; /* as it was adopted */
+    uint64_t due_ns[LOGS_MAX];       /* of each, its next tick */
+    uint32_t logs_count;
+    struct node_log *active[LOGS_MAX];
+    uint32_t active_count;
+
+    struct rte_ring *commands, *events; /* from the control thread, and to it */
+    struct attachment *attachments[ATTACHMENTS_MAX];
+    uint32_t attachments_end; /* none at or above */
+    struct reader readers[READERS_MAX];
+    uint32_t readers_used, readers_end; /* none is used at or above */
+    uint64_t searched_ns;               /* the turn in which a search was to go on in the next one */
+    uint32_t readers_first;             /* in this turn, counted on and on */
+    struct assembly assemblies[CAIRN_NODES_MAX][ASSEMBLIES_PER_PEER];
+    uint8_t *scratch;
+    struct producer_row *producer_rows; /* producers_max, and a page: while one log's are sent or written */
+    uint64_t uncommitted_bytes;         /* of what clients appended here, all logs: may have to be kept on branches */
+    uint64_t claimed_bytes;             /* of the journal, by all logs */
+    bool gathering;                     /* what is put has been measured: gather.c */
+    struct batch batch;
+    struct seen seen[SEEN_MAX];
+    uint64_t seen_used;
+    uint64_t event_digest; /* of the base that the event brings */
+    uint64_t event_hlc;    /* and the trunk's clock there */
+    struct clocks clocks;
+    uint64_t clocks_ns;    /* clocks are judged again then */
+    uint64_t producer_max; /* an id above was made in a future that nobody can have: plausible.h */
+    uint64_t heard_hlc;    /* the latest clock that heartbeats told, within the bound */
+    struct node_counters counters;
+};
 
 /* Makes the worker of that number, and its ports where the transport is memif; nothing polls it yet. *out is to be given
  * back also where this fails. */

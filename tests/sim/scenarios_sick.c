@@ -1,4 +1,5 @@
 /* Who is sick steps aside: leaders whose disk hangs, is full or slow; and everybody full at once. */
+#include "node/durable.h"
 #include "scene.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* Disks: writes that are cut off, that fail, that go elsewhere; what was written and is not as it was; no space. */
+#include "node/durable.h"
 #include "scene.h"
 
 #include <string.h>

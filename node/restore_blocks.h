@@ -1,0 +1,24 @@
+/* What single blocks of the journal say of a durable log is known again, in the order in which they were written. The starting
+ * thread's. false: the block does not fit what was said before. */
+#ifndef NODE_RESTORE_BLOCKS_H
+#define NODE_RESTORE_BLOCKS_H
+
+#include "journal.h"
+
+struct node_log;
+struct worker;
+
+bool restore_entries(struct worker *worker, struct node_log *log, const struct journal_block *head, const uint8_t *body,
+                     uint64_t place);
+/* Of a block that is damaged: the log is known to have ended there. */
+void restore_lost(struct node_log *log, const struct journal_block *head);
+bool restore_branch(struct worker *worker, struct node_log *log, const struct journal_block *head, const uint8_t *body,
+                    uint64_t place);
+void restore_tail(struct worker *worker, struct node_log *log, const struct journal_block *head);
+bool restore_producers(struct node_log *log, const struct journal_block *head, const struct producer_row *rows);
+bool restore_base(struct worker *worker, struct node_log *log, const struct journal_block *head,
+                  const struct journal_base *body);
+/* The trunk begins there, with nothing before. */
+bool restore_begin(struct worker *worker, struct node_log *log, const struct journal_base *body);
+
+#endif

@@ -1,0 +1,51 @@
+/* Which durable logs have something that is not written yet. */
+#include "unwritten.h"
+
+#include "durable.h"
+#include "held.h"
+#include "log.h"
+#include "worker.h"
+
+static bool
+has_unwritten_branch(const struct node_log *log)
+{
+    for (cairn_node_set left = written_branches(log); left != 0; left &= left - 1) {
+        uint8_t origin = (uint8_t)__builtin_ctz(left);
+
+        if (log->branches[origin].store.last >= log->durable->branches[origin].cursor.position)
+            return true;
+    }
+    return false;
+}
+
+bool
+has_unwritten(const struct node_log *log)
+{
+    const struct durable *durable = log->durable;
+
+    return durable->state_written != durable->state_wanted || durable->base_due || durable->trim_due ||
+           durable->producers_due || log->trunk.last >= durable->trunk.position || has_unwritten_branch(log);
+}
+
+void
+list_unwritten(struct worker *worker, struct node_log *log)
+{
+    if (log->durable->listed || worker->restoring)
+        return;
+    log->durable->listed = true;
+    worker->unwritten[worker->unwritten_count++] = log;
+}
+
+void
+durable_want(struct worker *worker, struct node_log *log)
+{
+    if (log->durable == NULL)
+        return;
+    /* What was missing when the base was written is here now. */
+    if (log->durable->producers_missing && !core_producers_partial(log->core)) {
+        log->durable->producers_missing = false;
+        log->durable->trim_due = true;
+    }
+    if (has_unwritten(log))
+        list_unwritten(worker, log);
+}
