@@ -340,67 +340,59 @@ apply_holds(void *context, const struct entry_id *id)
     return seen_behind(log->worker, log, id, log->worker->batch.block.fork_lsn);
 }
 
-void
-apply_effect(void *context, const struct effect *effect)
+static void
+leave(struct worker *worker, struct node_log *log, const struct message *message)
 {
-    struct node_log *log = context;
-    struct worker *worker = log->worker;
+    if (durable_park(log, message))
+        return;
+    send_message(worker, log, message);
+    /* The one thing that a client somewhere waits for leaves before what comes next is done. */
+    if (message->type == MESSAGE_APPEND_REPLY && worker->active_count <= 1)
+        port_flush(&worker->ports[message->to], worker->task.now_ns);
+}
 
+static void
+truncated(struct worker *worker, struct node_log *log, uint64_t from_lsn)
+{
+    store_truncate(&log->trunk, from_lsn);
+    seen_truncate(worker, log, from_lsn);
+    readers_truncated(worker, log, from_lsn);
+    durable_truncated(worker, log, from_lsn);
+}
+
+static void
+deposed(struct worker *worker, struct node_log *log)
+{
+    worker->lead_epoch++;
+    node_event(worker, EVENT_LEADER_LOST, log, worker->self, 0, 0, "%s no longer leads", worker->name);
+    pending_deposed(worker, log);
+    settle_uncommitted(worker, log, UINT64_MAX);
+}
+
+static void
+lend(struct worker *worker, struct node_log *log, uint8_t to, uint64_t from_lsn)
+{
+    log->lend_from_lsn = from_lsn;
+    log->lend_to = to;
+    node_activate(worker, log);
+}
+
+/* What does not change what is held: who leads, what may be read, what is to be told. */
+static void
+apply_news(struct worker *worker, struct node_log *log, const struct effect *effect)
+{
     switch (effect->type) {
-    case EFFECT_SEND:
-        if (durable_park(log, &effect->message))
-            break;
-        send_message(worker, log, &effect->message);
-        /* The one thing that a client somewhere waits for leaves before what comes next is done. */
-        if (effect->message.type == MESSAGE_APPEND_REPLY && worker->active_count <= 1)
-            port_flush(&worker->ports[effect->message.to], worker->task.now_ns);
-        break;
-    case EFFECT_STORE:
-        store_batch(worker, log, &effect->store.run, effect->store.index);
-        node_activate(worker, log);
-        break;
-    case EFFECT_STORE_CONTROL:
-        store_control_entry(worker, log, &effect->store.run);
-        node_activate(worker, log);
-        break;
-    case EFFECT_TRUNCATE:
-        store_truncate(&log->trunk, effect->lsn);
-        seen_truncate(worker, log, effect->lsn);
-        readers_truncated(worker, log, effect->lsn);
-        durable_truncated(worker, log, effect->lsn);
-        break;
-    case EFFECT_KEEP_COPY:
-        store_copy(worker, log, &effect->store.run, effect->store.index, effect->store.prev_place);
-        break;
-    case EFFECT_KEEP:
-        keep_on_branch(worker, log, &effect->store.run);
-        break;
-    case EFFECT_DEPOSED:
-        worker->lead_epoch++;
-        node_event(worker, EVENT_LEADER_LOST, log, worker->self, 0, 0, "%s no longer leads", worker->name);
-        pending_deposed(worker, log);
-        settle_uncommitted(worker, log, UINT64_MAX);
-        break;
-    case EFFECT_COMMIT:
-        committed(worker, log, effect->lsn);
-        break;
     case EFFECT_ROLE:
         role_changed(worker, log);
+        break;
+    case EFFECT_DEPOSED:
+        deposed(worker, log);
         break;
     case EFFECT_READ_READY:
         reader_ready(worker, effect->read.token, effect->read.lsn, effect->read.here);
         break;
     case EFFECT_READ_FAILED:
         reader_failed(worker, effect->read.token);
-        break;
-    case EFFECT_BRANCH_TRIM:
-        branch_trim(worker, log, effect->branch.origin, branch_place(effect->branch.incarnation, effect->branch.seq));
-        break;
-    case EFFECT_REBASE:
-        rebased(worker, log, effect->lsn);
-        break;
-    case EFFECT_STATE:
-        durable_state(worker, log);
         break;
     case EFFECT_STOPPED:
         stopped(worker, log, effect->contradiction.peer, effect->contradiction.lsn);
@@ -412,14 +404,59 @@ apply_effect(void *context, const struct effect *effect)
                    (unsigned long)effect->contradiction.lsn);
         break;
     case EFFECT_LEND:
-        log->lend_from_lsn = effect->lend.from_lsn;
-        log->lend_to = effect->lend.to;
-        node_activate(worker, log);
+        lend(worker, log, effect->lend.to, effect->lend.from_lsn);
         break;
     case EFFECT_RECOVERED:
         node_event(worker, EVENT_RECOVERED, log, worker->self, 0, 0,
                    "%s holds all it could have promised again, lsn %lu", worker->name,
                    (unsigned long)core_last_lsn(log->core));
+        break;
+    default:
+        assert(false);
+    }
+}
+
+void
+apply_effect(void *context, const struct effect *effect)
+{
+    struct node_log *log = context;
+    struct worker *worker = log->worker;
+
+    switch (effect->type) {
+    case EFFECT_SEND:
+        leave(worker, log, &effect->message);
+        break;
+    case EFFECT_STORE:
+        store_batch(worker, log, &effect->store.run, effect->store.index);
+        node_activate(worker, log);
+        break;
+    case EFFECT_STORE_CONTROL:
+        store_control_entry(worker, log, &effect->store.run);
+        node_activate(worker, log);
+        break;
+    case EFFECT_TRUNCATE:
+        truncated(worker, log, effect->lsn);
+        break;
+    case EFFECT_KEEP_COPY:
+        store_copy(worker, log, &effect->store.run, effect->store.index, effect->store.prev_place);
+        break;
+    case EFFECT_KEEP:
+        keep_on_branch(worker, log, &effect->store.run);
+        break;
+    case EFFECT_COMMIT:
+        committed(worker, log, effect->lsn);
+        break;
+    case EFFECT_BRANCH_TRIM:
+        branch_trim(worker, log, effect->branch.origin, branch_place(effect->branch.incarnation, effect->branch.seq));
+        break;
+    case EFFECT_REBASE:
+        rebased(worker, log, effect->lsn);
+        break;
+    case EFFECT_STATE:
+        durable_state(worker, log);
+        break;
+    default:
+        apply_news(worker, log, effect);
         break;
     }
 }

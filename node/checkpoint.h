@@ -6,19 +6,8 @@
 
 struct worker;
 
-struct checkpoint_head;
-struct journal_scan;
 /* Of a node that has settled, once nothing polls it any more. false: there is none. */
 bool checkpoint_write(struct worker *worker);
 /* From the control thread, or at a start: no start begins with what was left before. false: it may yet. */
 bool checkpoint_discard(struct worker *worker);
-/* What the last stop left, if it is whole and this node's; the caller frees it. NULL: nothing. */
-struct checkpoint_head *checkpoint_read(const struct worker *worker);
-/* The journal's file that reading goes on in. */
-uint64_t checkpoint_file(const struct checkpoint_head *head);
-/* Takes it, where the files that it speaks of are there; *from_place: where reading the journal goes on then, else 0. */
-enum cairn_error checkpoint_load(struct worker *worker, const struct journal_scan *scan,
-                                 const struct checkpoint_head *head, uint64_t *from_place, char *detail,
-                                 size_t detail_bytes);
-
 #endif

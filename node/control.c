@@ -18,6 +18,7 @@
 #include "client.h"
 #include "commands.h"
 #include "look.h"
+#include "offered.h"
 #include "watch.h"
 
 #define TICK_MS 20

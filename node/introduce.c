@@ -5,7 +5,6 @@
 
 #include <urcu/urcu-qsbr.h>
 
-#include "begin.h"
 #include "control.h"
 #include "events.h"
 #include "frames.h"
@@ -472,91 +471,4 @@ introduction_give_up(struct worker *worker, cairn_node_set given_up, const struc
     }
     offer(introduction);
     show(worker);
-}
-
-/* What is not kept does not take effect, and is tried again. */
-static bool
-keep(struct node *node, const struct identity *identity)
-{
-    struct introduction *introduction = &node->introduction;
-    char detail[384];
-    bool kept = node->config.keep == NULL ||
-                node->config.keep(node->config.keep_context, identity, detail, sizeof(detail));
-
-    if (!kept && !introduction->told_unkept)
-        control_tell(node, EVENT_DISK_FAILED, "who this node is cannot be kept: %s", detail);
-    introduction->told_unkept = !kept;
-    return kept;
-}
-
-enum cairn_error
-introduction_step(struct node *node, char *detail, size_t detail_bytes)
-{
-    struct introduction *introduction = &node->introduction;
-    enum cairn_error error = CAIRN_OK;
-
-    if (!atomic_load_explicit(&introduction->offered, memory_order_acquire) || !keep(node, &introduction->offer))
-        return CAIRN_OK;
-    introduction->kept_agreed_lsn = introduction->offer.agreed.lsn;
-    atomic_store_explicit(&introduction->kept_version, introduction->offer_version, memory_order_release);
-    if (introduction_phase(introduction) == PHASE_OUTSIDE && introduction->offer.life.number > 0)
-        error = node_begin(node, &introduction->offer, detail, detail_bytes);
-    atomic_store_explicit(&introduction->offered, false, memory_order_release);
-    return error;
-}
-
-void
-node_standing(const struct node *node, char *out, size_t out_bytes)
-{
-    struct standing_view view;
-
-    introduction_show(node, &view);
-    switch (view.standing) {
-    case STANDING_WAITING:
-        if (view.differing != 0)
-            snprintf(
-                out, out_bytes,
-                "%s waits: %s has agreed on something else than this node's cluster file says (nodes and their order, "
-                "heartbeat_us, timeout_us, clock_bound_ms, durability or memory_mib): mend the file, and start it anew",
-                node->name, node->config.cluster->names[__builtin_ctz(view.differing)]);
-        else if (view.unseating != 0)
-            snprintf(out, out_bytes,
-                     "%s waits: %s is of a cluster that has no place for it ('cairn cluster add %s' gives it one, also "
-                     "after "
-                     "'cluster remove')",
-                     node->name, node->config.cluster->names[__builtin_ctz(view.unseating)], node->name);
-        else
-            snprintf(
-                out, out_bytes,
-                "%s waits: it has no state and hears of no cluster ('cairn cluster bootstrap' founds one, once all "
-                "its nodes wait)",
-                node->name);
-        break;
-    case STANDING_FORGOTTEN:
-        snprintf(out, out_bytes, "%s %s: %d of the others have granted it a life, more than %u must", node->name,
-                 view.born ? "holds nothing of the cluster yet" : "has forgotten what it promised, and recovers",
-                 __builtin_popcount(view.granted_by),
-                 ((unsigned)__builtin_popcount(agreed_present(&view.agreed)) - 1) / 2);
-        break;
-    case STANDING_MEMBER:
-        snprintf(out, out_bytes, "%s serves in its life %u%s", node->name, view.number,
-                 view.well >> node->self & 1 ? "" : ", and recovers: no other node may be restarted yet");
-        break;
-    case STANDING_LAPSED:
-        snprintf(out, out_bytes, "%s has forgotten a life that others know of, and starts anew", node->name);
-        break;
-    case STANDING_REFUSED:
-        snprintf(out, out_bytes, "%s runs already elsewhere: this one is refused (stop one of the two)", node->name);
-        break;
-    case STANDING_LEARNED:
-        snprintf(out, out_bytes, "%s has heard what the cluster has agreed on, and starts anew by that", node->name);
-        break;
-    case STANDING_REMOVED:
-        snprintf(
-            out, out_bytes,
-            "%s was removed from the cluster, or replaced there: this one is refused ('cairn cluster add %s' and an "
-            "empty directory let it back)",
-            node->name, node->name);
-        break;
-    }
 }

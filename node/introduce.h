@@ -118,9 +118,6 @@ bool introduction_is_recovered(const struct worker *worker);
 /* Worker: as lives_give_up() has it: none of them is believed until it has come back. */
 void introduction_give_up(struct worker *worker, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);
 
-/* Control thread: keeps what changed; begins the logs when it is time. Not CAIRN_OK: they cannot begin, detail says why. */
-enum cairn_error introduction_step(struct node *node, char *detail, size_t detail_bytes);
-
 /* Any thread. */
 void introduction_show(const struct node *node, struct standing_view *out);
 

@@ -131,6 +131,62 @@ node_end(const struct node *node)
     return view.standing == STANDING_REFUSED || view.standing == STANDING_REMOVED ? NODE_REFUSED : NODE_FORGOT;
 }
 
+void
+node_standing(const struct node *node, char *out, size_t out_bytes)
+{
+    struct standing_view view;
+
+    introduction_show(node, &view);
+    switch (view.standing) {
+    case STANDING_WAITING:
+        if (view.differing != 0)
+            snprintf(
+                out, out_bytes,
+                "%s waits: %s has agreed on something else than this node's cluster file says (nodes and their order, "
+                "heartbeat_us, timeout_us, clock_bound_ms, durability or memory_mib): mend the file, and start it anew",
+                node->name, node->config.cluster->names[__builtin_ctz(view.differing)]);
+        else if (view.unseating != 0)
+            snprintf(out, out_bytes,
+                     "%s waits: %s is of a cluster that has no place for it ('cairn cluster add %s' gives it one, also "
+                     "after "
+                     "'cluster remove')",
+                     node->name, node->config.cluster->names[__builtin_ctz(view.unseating)], node->name);
+        else
+            snprintf(
+                out, out_bytes,
+                "%s waits: it has no state and hears of no cluster ('cairn cluster bootstrap' founds one, once all "
+                "its nodes wait)",
+                node->name);
+        break;
+    case STANDING_FORGOTTEN:
+        snprintf(out, out_bytes, "%s %s: %d of the others have granted it a life, more than %u must", node->name,
+                 view.born ? "holds nothing of the cluster yet" : "has forgotten what it promised, and recovers",
+                 __builtin_popcount(view.granted_by),
+                 ((unsigned)__builtin_popcount(agreed_present(&view.agreed)) - 1) / 2);
+        break;
+    case STANDING_MEMBER:
+        snprintf(out, out_bytes, "%s serves in its life %u%s", node->name, view.number,
+                 view.well >> node->self & 1 ? "" : ", and recovers: no other node may be restarted yet");
+        break;
+    case STANDING_LAPSED:
+        snprintf(out, out_bytes, "%s has forgotten a life that others know of, and starts anew", node->name);
+        break;
+    case STANDING_REFUSED:
+        snprintf(out, out_bytes, "%s runs already elsewhere: this one is refused (stop one of the two)", node->name);
+        break;
+    case STANDING_LEARNED:
+        snprintf(out, out_bytes, "%s has heard what the cluster has agreed on, and starts anew by that", node->name);
+        break;
+    case STANDING_REMOVED:
+        snprintf(
+            out, out_bytes,
+            "%s was removed from the cluster, or replaced there: this one is refused ('cairn cluster add %s' and an "
+            "empty directory let it back)",
+            node->name, node->name);
+        break;
+    }
+}
+
 struct task *
 node_task(struct node *node)
 {

@@ -12,21 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint.h"
+#include "checkpoint_read.h"
 #include "control.h"
 #include "durable.h"
-#include "events.h"
 #include "gather.h"
 #include "index.h"
 #include "journal_scan.h"
 #include "keep.h"
 #include "look.h"
-#include "reassess.h"
 #include "restore_blocks.h"
 #include "restore_catalog.h"
-#include "status.h"
 #include "turn.h"
-#include "unwritten.h"
 
 #define FILE_BYTES (64u << 20)
 #define FILE_BYTES_MIN (4u << 20)
@@ -324,52 +320,6 @@ read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
     return read_journal(restoring, detail, detail_bytes);
 }
 
-/* What former lives promised is not in the journal, or not all of it. */
-static bool
-has_forgotten(const struct worker *worker)
-{
-    return worker->node->forgotten || (worker->journal_was_empty && worker->node->recovering);
-}
-
-/* Each log stands where its node's disk says; what may be missing it says, and what cannot be known. */
-static void
-finish_log(struct worker *worker, struct node_log *log, uint64_t now_ns)
-{
-    struct durable *durable = log->durable;
-    uint64_t lacks_lsn, lacks_term;
-
-    durable->trunk.position = core_last_lsn(log->core) + 1;
-    for (uint8_t i = 0; i < worker->nodes; i++)
-        durable->branches[i].cursor.position = log->branches[i].store.last + 1;
-    durable->held_lsn = core_last_lsn(log->core);
-    durable->held_branch = log->own->store.last;
-    durable->producers_missing = core_producers_partial(log->core);
-    core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &log->sink);
-    if (durable->doubtful || durable->state_doubtful || has_forgotten(worker))
-        core_restore_doubt(log->core);
-    if (core_lacks(log->core, &lacks_lsn, &lacks_term))
-        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
-                   "lsn %" PRIu64 " to %" PRIu64 " are damaged here: %s does not lead until others have sent them",
-                   core_last_lsn(log->core) + 1, lacks_lsn, worker->name);
-    else if (core_recovering(log->core))
-        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
-                   "what is damaged may have been of this log: %s does not vote until it has caught up", worker->name);
-    else if (core_last_lsn(log->core) > 0)
-        node_event(worker, EVENT_RESTORED, log, worker->self, 0, 0,
-                   "up to lsn %" PRIu64 ", term %" PRIu64 ", %" PRIu64 " branch entries", core_last_lsn(log->core),
-                   core_term(log->core), log->own->entries);
-    if (durable->branch_damages > 0)
-        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
-                   "%" PRIu32
-                   " blocks of a branch are damaged: what the trunk lacks of them comes from who has a copy, else "
-                   "it is lost",
-                   durable->branch_damages);
-    /* What is kept for the branch now is written there. */
-    durable_want(worker, log);
-    log_reassess(worker, log);
-    status_publish(log);
-}
-
 static uint32_t
 file_bytes(const struct worker *worker, uint32_t write_bytes)
 {
@@ -400,7 +350,7 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
         .cluster_id = worker->node->introduction.lives.identity.cluster,
         .life = worker->node->introduction.lives.identity.life.id,
         .node = worker->self,
-        .doubtful = has_forgotten(worker),
+        .doubtful = restore_forgot(worker),
         .file_bytes = file_bytes(worker, write_bytes),
         .write_bytes = write_bytes,
         .items_max = ITEMS_MAX,
@@ -506,7 +456,7 @@ restore(struct worker *worker, char *detail, size_t detail_bytes)
     worker->restoring = false;
     for (uint32_t i = 0; i < worker->logs_count && error == CAIRN_OK; i++) {
         if (worker->logs[i]->durable != NULL)
-            finish_log(worker, worker->logs[i], node_now_ns(worker->node));
+            restore_finish(worker, worker->logs[i], node_now_ns(worker->node));
     }
     if (error == CAIRN_OK && worker->journal.next_reserved)
         error = gather(worker, &restoring.scan, detail, detail_bytes);

@@ -6,12 +6,17 @@
 
 #include "apply.h"
 #include "durable.h"
+#include "events.h"
 #include "evict.h"
 #include "hlc.h"
 #include "index.h"
 #include "log.h"
+#include "reassess.h"
 #include "receive.h"
 #include "room.h"
+#include "state.h"
+#include "status.h"
+#include "unwritten.h"
 #include "worker.h"
 
 static bool
@@ -272,4 +277,50 @@ restore_base(struct worker *worker, struct node_log *log, const struct journal_b
     log->durable->producers_lsn = body->lsn;
     log->durable->producers_after_id = 0;
     return head->type == JOURNAL_TRIM ? restore_trim(worker, log, head, body) : restore_begin(worker, log, body);
+}
+
+/* What former lives promised is not in the journal, or not all of it. */
+bool
+restore_forgot(const struct worker *worker)
+{
+    return worker->node->forgotten || (worker->journal_was_empty && worker->node->recovering);
+}
+
+/* Each log stands where its node's disk says; what may be missing it says, and what cannot be known. */
+void
+restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns)
+{
+    struct durable *durable = log->durable;
+    uint64_t lacks_lsn, lacks_term;
+
+    durable->trunk.position = core_last_lsn(log->core) + 1;
+    for (uint8_t i = 0; i < worker->nodes; i++)
+        durable->branches[i].cursor.position = log->branches[i].store.last + 1;
+    durable->held_lsn = core_last_lsn(log->core);
+    durable->held_branch = log->own->store.last;
+    durable->producers_missing = core_producers_partial(log->core);
+    core_restore_end(log->core, durable->promised_lsn, durable->promised_term, now_ns, &log->sink);
+    if (durable->doubtful || durable->state_doubtful || restore_forgot(worker))
+        core_restore_doubt(log->core);
+    if (core_lacks(log->core, &lacks_lsn, &lacks_term))
+        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
+                   "lsn %" PRIu64 " to %" PRIu64 " are damaged here: %s does not lead until others have sent them",
+                   core_last_lsn(log->core) + 1, lacks_lsn, worker->name);
+    else if (core_recovering(log->core))
+        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
+                   "what is damaged may have been of this log: %s does not vote until it has caught up", worker->name);
+    else if (core_last_lsn(log->core) > 0)
+        node_event(worker, EVENT_RESTORED, log, worker->self, 0, 0,
+                   "up to lsn %" PRIu64 ", term %" PRIu64 ", %" PRIu64 " branch entries", core_last_lsn(log->core),
+                   core_term(log->core), log->own->entries);
+    if (durable->branch_damages > 0)
+        node_event(worker, EVENT_DAMAGED, log, worker->self, 0, 0,
+                   "%" PRIu32
+                   " blocks of a branch are damaged: what the trunk lacks of them comes from who has a copy, else "
+                   "it is lost",
+                   durable->branch_damages);
+    /* What is kept for the branch now is written there. */
+    durable_want(worker, log);
+    log_reassess(worker, log);
+    status_publish(log);
 }

@@ -21,4 +21,9 @@ bool restore_base(struct worker *worker, struct node_log *log, const struct jour
 /* The trunk begins there, with nothing before. */
 bool restore_begin(struct worker *worker, struct node_log *log, const struct journal_base *body);
 
+/* What former lives promised is not in the journal, or not all of it. */
+bool restore_forgot(const struct worker *worker);
+/* All has been read: the log stands where its node's disk says; what may be missing it says, and what cannot be known. */
+void restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns);
+
 #endif

@@ -16,6 +16,5 @@ void send_entries(struct worker *worker, struct node_log *log, uint64_t now_ns);
 void send_lent(struct worker *worker, struct node_log *log);
 void send_hand_offs(struct worker *worker, struct node_log *log, uint64_t now_ns);
 void send_spreads(struct worker *worker, struct node_log *log, uint64_t now_ns);
-void send_heartbeats(struct worker *worker, uint64_t now_ns);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "state.h"
 
+
 #include <stdlib.h>
 
 #include <urcu/urcu-qsbr.h>

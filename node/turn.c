@@ -13,6 +13,7 @@
 #include "due.h"
 #include "durable.h"
 #include "evict.h"
+#include "heartbeats.h"
 #include "held.h"
 #include "hlc.h"
 #include "log.h"

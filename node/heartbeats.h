@@ -1,0 +1,14 @@
+/* Heartbeats to peers. */
+#ifndef NODE_HEARTBEATS_H
+#define NODE_HEARTBEATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct worker;
+
+/* Worker, at each heartbeat. */
+void send_heartbeats(struct worker *worker, uint64_t now_ns);
+
+#endif
