@@ -3,7 +3,6 @@
 
 #include "state.h"
 
-
 bool
 node_keep_life(struct node *node, bool begun, char *detail, size_t detail_bytes)
 {

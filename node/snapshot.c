@@ -3,7 +3,6 @@
 
 #include "state.h"
 
-
 #include <stdlib.h>
 
 #include <urcu/urcu-qsbr.h>
