@@ -365,6 +365,31 @@ choose_input(const char *argument, const char **file)
     return 0;
 }
 
+/* Everything is known: from the session to its end. */
+static int
+append_to(struct append *append, const char *log, const struct cli_producer *producer, enum cairn_durability wanted)
+{
+    int status;
+
+    append->sockets = cli_sockets(&append->cluster);
+    append->may_create = true;
+    append->look_up_ns = LOOK_UP_NS;
+    status = open_session(append);
+    if (status == 0)
+        status = check_cluster(append, &producer->of);
+    if (status == 0 && wanted == CAIRN_DISK)
+        status = check_durable(&append->cluster, log);
+    if (status == 0)
+        status = append_all(append);
+    if (append->session_file != NULL && append->acked > 0 &&
+        cli_session_save(append->session_file, log, &append->token) != 0)
+        status = EXIT_FAILED;
+    if (append->session != NULL)
+        session_close(append->session);
+    lines_close(&append->lines);
+    return cli_end(status);
+}
+
 int
 cmd_append(int argc, char **argv)
 {
@@ -412,7 +437,6 @@ cmd_append(int argc, char **argv)
         return status;
     if (!lines_open(&append.lines, file, append.whole))
         return cli_fail("input %s: %s", file, append.lines.detail);
-    append.sockets = cli_sockets(&append.cluster);
     append.session_config = (struct session_config){
         .nodes = append.cluster.nodes,
         .connect = session_connect_shm,
@@ -425,20 +449,5 @@ cmd_append(int argc, char **argv)
         .first_seq = seq,
         .producer_epoch = epoch,
     };
-    append.may_create = true;
-    append.look_up_ns = LOOK_UP_NS;
-    status = open_session(&append);
-    if (status == 0)
-        status = check_cluster(&append, &producer.of);
-    if (status == 0 && wanted == CAIRN_DISK)
-        status = check_durable(&append.cluster, argv[first]);
-    if (status == 0)
-        status = append_all(&append);
-    if (append.session_file != NULL && append.acked > 0 &&
-        cli_session_save(append.session_file, argv[first], &append.token) != 0)
-        status = EXIT_FAILED;
-    if (append.session != NULL)
-        session_close(append.session);
-    lines_close(&append.lines);
-    return cli_end(status);
+    return append_to(&append, argv[first], &producer, wanted);
 }

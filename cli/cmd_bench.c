@@ -613,6 +613,37 @@ bench_on_disk(struct bench *bench, int (*measure)(struct bench *bench))
     return cli_scratch(bench->dir, "cairn-bench", measure_on_disk, bench);
 }
 
+/* What was not asked for: throughput has no rate, and on disk latency is of one at a time. */
+static void
+choose_load(struct bench *bench)
+{
+    if (bench->throughput)
+        bench->rate_per_s = 0;
+    else if (bench->rate_per_s == 0 && bench->durability == CAIRN_DISK)
+        bench->in_flight = 1;
+    else if (bench->rate_per_s == 0)
+        bench->rate_per_s = 100000;
+    bench->in_flight = bench->in_flight == 0 ? 4096 : bench->in_flight;
+}
+
+static int
+price(struct bench *bench)
+{
+    return bench->durability == CAIRN_DISK ? bench_on_disk(bench, bench_levels) : bench_levels(bench);
+}
+
+static int
+measure(struct bench *bench)
+{
+    if (shares_core(bench) && strcmp(bench->transport, "memif") == 0)
+        return cli_fail("bench: memif needs two CPUs, one for each process (this one may use only one)");
+    if (bench->durability == CAIRN_DISK)
+        return bench_on_disk(bench, bench_memif);
+    if (strcmp(bench->transport, "ring") == 0)
+        return bench_ring(bench);
+    return cli_scratch("/tmp", "cairn-bench", measure_memif, bench);
+}
+
 int
 cmd_bench(int argc, char **argv)
 {
@@ -657,13 +688,7 @@ cmd_bench(int argc, char **argv)
         cairn_durability_parse(durability, &bench.durability);
     cluster_profile_parse(profile, &bench.profile);
     bench.seconds = seconds;
-    if (bench.throughput)
-        bench.rate_per_s = 0;
-    else if (bench.rate_per_s == 0 && bench.durability == CAIRN_DISK)
-        bench.in_flight = 1;
-    else if (bench.rate_per_s == 0)
-        bench.rate_per_s = 100000;
-    bench.in_flight = bench.in_flight == 0 ? 4096 : bench.in_flight;
+    choose_load(&bench);
     if (bench.durability == CAIRN_DISK && strcmp(bench.transport, "memif") != 0)
         return cli_usage("bench: --durability disk goes with --transport memif");
     if (bench.report != NULL && (status = cli_refuse_unwritable("report", bench.report)) != 0)
@@ -672,16 +697,7 @@ cmd_bench(int argc, char **argv)
     bench.histogram = histogram_new();
     if (bench.histogram == NULL)
         return cli_fail("bench: no memory");
-    if (consistency)
-        status = bench.durability == CAIRN_DISK ? bench_on_disk(&bench, bench_levels) : bench_levels(&bench);
-    else if (shares_core(&bench) && strcmp(bench.transport, "memif") == 0)
-        status = cli_fail("bench: memif needs two CPUs, one for each process (this one may use only one)");
-    else if (bench.durability == CAIRN_DISK)
-        status = bench_on_disk(&bench, bench_memif);
-    else if (strcmp(bench.transport, "ring") == 0)
-        status = bench_ring(&bench);
-    else
-        status = cli_scratch("/tmp", "cairn-bench", measure_memif, &bench);
+    status = consistency ? price(&bench) : measure(&bench);
     histogram_free(bench.histogram);
     return cli_end(status);
 }

@@ -416,6 +416,37 @@ refuse_ring(const struct server *server)
     return cli_fail("%s", detail);
 }
 
+/* From its start to its end. argv: by which it starts anew. */
+static int
+run(struct server *server, uint8_t self, enum idle_policy idle, char **argv)
+{
+    enum end end = END_ASKED;
+    sigset_t signals;
+    int status;
+
+    /* After a start anew it would be called exe. */
+    prctl(PR_SET_NAME, "cairn");
+    /* Blocked before any thread starts, so that only sigwait() takes them. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if ((status = prepare(server, self)) != 0)
+        return status;
+    status = start(server, idle);
+    if (status == 0)
+        end = serve(server, &signals);
+    if (end == END_ANEW)
+        return start_anew(server, argv);
+    if (end == END_FAILED)
+        status = fail_as_told(server);
+    remove_pid(server);
+    stop(server);
+    if (status == 0)
+        leave(server);
+    return status;
+}
+
 int
 cmd_server(int argc, char **argv)
 {
@@ -442,10 +473,8 @@ cmd_server(int argc, char **argv)
     };
     const struct cli_grammar grammar = {"server", "", 0, 0, .options = options};
     enum idle_policy idle = IDLE_SLEEP;
-    sigset_t signals;
     uint8_t self;
     int first, status;
-    enum end end = END_ASKED;
 
     if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
@@ -466,25 +495,5 @@ cmd_server(int argc, char **argv)
     }
     if (server.cluster.transport == TRANSPORT_NETNS && (status = netns_enter(name)) != 0)
         return status;
-    /* After a start anew it would be called exe. */
-    prctl(PR_SET_NAME, "cairn");
-    /* Blocked before any thread starts, so that only sigwait() takes them. */
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    if ((status = prepare(&server, self)) != 0)
-        return status;
-    status = start(&server, idle);
-    if (status == 0)
-        end = serve(&server, &signals);
-    if (end == END_ANEW)
-        return start_anew(&server, argv - 1);
-    if (end == END_FAILED)
-        status = fail_as_told(&server);
-    remove_pid(&server);
-    stop(&server);
-    if (status == 0)
-        leave(&server);
-    return status;
+    return run(&server, self, idle, argv - 1);
 }

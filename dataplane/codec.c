@@ -208,17 +208,44 @@ codec_encode_hello(const struct codec *codec, uint8_t to, const void *hello, siz
 }
 
 static enum codec_verdict
+decode_vote_reply(const struct wire_header *header, const uint8_t *body, struct message *message)
+{
+    if (header->body_bytes != sizeof(struct wire_vote_reply))
+        return CODEC_SHORT;
+    memcpy(message->vote_reply.lives, body, sizeof(message->vote_reply.lives));
+    return CODEC_OK;
+}
+
+static enum codec_verdict
+decode_hand_off_reply(const struct wire_small *small, struct message *message)
+{
+    if (small->b > LIFE_MAX)
+        return CODEC_FIELD;
+    message->hand_off_reply.mark = small->a;
+    message->hand_off_reply.incarnation = (uint32_t)small->b;
+    message->hand_off_reply.origin = (uint8_t)small->c;
+    message->hand_off_reply.rate_per_s = (uint32_t)(small->c >> 8);
+    message->hand_off_reply.room = (uint32_t)(small->c >> 40);
+    return CODEC_OK;
+}
+
+static void
+decode_recover(const struct wire_header *header, const struct wire_small *small, struct message *message)
+{
+    message->recover.nonce = small->a;
+    message->recover.last_lsn = small->b;
+    message->recover.members = members_decode(small->c);
+    message->recover.leader = (header->flags & WIRE_LEADER) != 0;
+}
+
+static enum codec_verdict
 decode_small(const struct wire_header *header, const uint8_t *body, struct decoded *out)
 {
     struct message *message = &out->message;
     struct wire_small small;
 
-    if (header->type == MESSAGE_VOTE_REPLY) {
-        if (header->body_bytes != sizeof(struct wire_vote_reply))
-            return CODEC_SHORT;
-        memcpy(message->vote_reply.lives, body, sizeof(message->vote_reply.lives));
-        return CODEC_OK;
-    }
+    if (header->type == MESSAGE_VOTE_REPLY)
+        return decode_vote_reply(header, body, message);
     if (header->body_bytes != sizeof(small))
         return CODEC_SHORT;
     memcpy(&small, body, sizeof(small));
@@ -247,14 +274,7 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
         message->read_index.clock_ns = small.c;
         break;
     case MESSAGE_HAND_OFF_REPLY:
-        message->hand_off_reply.mark = small.a;
-        if (small.b > LIFE_MAX)
-            return CODEC_FIELD;
-        message->hand_off_reply.incarnation = (uint32_t)small.b;
-        message->hand_off_reply.origin = (uint8_t)small.c;
-        message->hand_off_reply.rate_per_s = (uint32_t)(small.c >> 8);
-        message->hand_off_reply.room = (uint32_t)(small.c >> 40);
-        break;
+        return decode_hand_off_reply(&small, message);
     case MESSAGE_SPREAD_REPLY:
         message->spread_reply.held_place = small.a;
         break;
@@ -263,22 +283,11 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
         break;
     case MESSAGE_RECOVER:
     case MESSAGE_RECOVER_REPLY:
-        message->recover.nonce = small.a;
-        message->recover.last_lsn = small.b;
-        message->recover.members = members_decode(small.c);
-        message->recover.leader = (header->flags & WIRE_LEADER) != 0;
+        decode_recover(header, &small, message);
         break;
     case MESSAGE_TIMEOUT_NOW:
         break;
-    case MESSAGE_VOTE_REPLY:
-    case MESSAGE_NONE:
-    case MESSAGE_APPEND:
-    case MESSAGE_LEND:
-    case MESSAGE_HAND_OFF:
-    case MESSAGE_SPREAD:
-    case MESSAGE_BASE:
-    case MESSAGE_PRODUCERS:
-    case MESSAGE_TYPES:
+    default:
         return CODEC_FIELD;
     }
     return CODEC_OK;

@@ -62,6 +62,14 @@ count_appended(struct node_log *log, uint32_t size_bytes)
     log->counters.appended_bytes += size_bytes;
 }
 
+static void
+count_uncommitted(struct worker *worker, struct node_log *log, uint32_t size_bytes)
+{
+    count_appended(log, size_bytes);
+    log->uncommitted_bytes += size_bytes;
+    worker->uncommitted_bytes += size_bytes;
+}
+
 /* If this node is deposed, what is not committed may have to be copied to branches: more than the free
  * segments take is not let in. Half of their room, since large records leave the ends unused. */
 static bool
@@ -137,9 +145,7 @@ append_trunk(struct worker *worker, struct node_log *log, const struct attachmen
     };
     store_append(&log->trunk, &block, record);
     durable_claim(worker, log, block.size_bytes);
-    count_appended(log, block.size_bytes);
-    log->uncommitted_bytes += block.size_bytes;
-    worker->uncommitted_bytes += block.size_bytes;
+    count_uncommitted(worker, log, block.size_bytes);
     pending->lsn = accepted.lsn;
     if (alone && log->durable == NULL)
         answer_appended(worker, log, pending);

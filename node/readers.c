@@ -204,6 +204,30 @@ reader_place_at(struct reader *reader, const struct request *request)
         reader->log->durable->damaged_lsn = 0;
 }
 
+/* May this client read there, at which level? */
+static enum cairn_error
+admit(const struct worker *worker, const struct reader *reader, const struct attachment *attachment,
+      const struct request *request, const struct request_session *session, enum cairn_read_level *level)
+{
+    struct mode_inputs inputs;
+
+    if (reader->log == NULL)
+        return CAIRN_NO_LOG;
+    if (log_is_closed_to(reader->log, attachment))
+        return CAIRN_FORBIDDEN;
+    if (!node_is_member(worker, reader->log))
+        return CAIRN_NOT_MEMBER;
+    if (core_stopped(reader->log->core) != STOP_NONE)
+        return CAIRN_STOPPED;
+    if (request->level > CAIRN_READ_LINEARIZABLE || !session_sane(session))
+        return CAIRN_INVALID;
+    inputs = node_mode_inputs(worker, reader->log);
+    if (reader->max_lag_ns != 0)
+        return admit_bounded(worker, reader, &inputs, level);
+    return mode_admit_read(reader->log->mode, &inputs, reader->log->rules.deny, (enum cairn_read_level)request->level,
+                           level);
+}
+
 void
 reader_start(struct worker *worker, struct attachment *attachment, const struct request *request,
              const struct request_session *session, uint64_t now_ns)
@@ -212,7 +236,7 @@ reader_start(struct worker *worker, struct attachment *attachment, const struct 
     uint32_t generation = reader == NULL ? 0 : reader->generation;
     struct reader refused;
     enum cairn_read_level level = CAIRN_READ_STALE;
-    enum cairn_error error = CAIRN_OK;
+    enum cairn_error error;
 
     if (reader == NULL)
         reader = &refused;
@@ -234,25 +258,7 @@ reader_start(struct worker *worker, struct attachment *attachment, const struct 
     attachment->reads++;
     if (reader != &refused && worker->readers_end <= (uint32_t)(reader - worker->readers))
         worker->readers_end = (uint32_t)(reader - worker->readers) + 1;
-    if (reader == &refused)
-        error = CAIRN_FULL;
-    else if (reader->log == NULL)
-        error = CAIRN_NO_LOG;
-    else if (log_is_closed_to(reader->log, attachment))
-        error = CAIRN_FORBIDDEN;
-    else if (!node_is_member(worker, reader->log))
-        error = CAIRN_NOT_MEMBER;
-    else if (core_stopped(reader->log->core) != STOP_NONE)
-        error = CAIRN_STOPPED;
-    else if (request->level > CAIRN_READ_LINEARIZABLE || !session_sane(session))
-        error = CAIRN_INVALID;
-    else {
-        struct mode_inputs inputs = node_mode_inputs(worker, reader->log);
-
-        error = reader->max_lag_ns != 0 ? admit_bounded(worker, reader, &inputs, &level)
-                                        : mode_admit_read(reader->log->mode, &inputs, reader->log->rules.deny,
-                                                          (enum cairn_read_level)request->level, &level);
-    }
+    error = reader == &refused ? CAIRN_FULL : admit(worker, reader, attachment, request, session, &level);
     if (error != CAIRN_OK) {
         reader_end(worker, reader, error);
         return;

@@ -1,6 +1,105 @@
 /* Events from outside, each to whoever deals with it: a message, the time, what is durable now, a peer's new life. */
 #include "state.h"
 
+/* Who leads, and what a node that has forgotten asks. */
+static void
+receive_of_elections(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
+{
+    switch ((enum message_type)message->type) {
+    case MESSAGE_PREVOTE:
+        receive_prevote(core, message, now_ns, sink);
+        break;
+    case MESSAGE_PREVOTE_REPLY:
+        receive_prevote_reply(core, message, now_ns, sink);
+        break;
+    case MESSAGE_VOTE:
+        receive_vote(core, message, now_ns, sink);
+        break;
+    case MESSAGE_VOTE_REPLY:
+        receive_vote_reply(core, message, now_ns, sink);
+        break;
+    case MESSAGE_TIMEOUT_NOW:
+        receive_timeout_now(core, message, now_ns, sink);
+        break;
+    case MESSAGE_RECOVER:
+        receive_recover(core, message, sink);
+        break;
+    case MESSAGE_RECOVER_REPLY:
+        receive_recover_reply(core, message, sink);
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+receive_of_branches(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
+                    const struct sink *sink)
+{
+    switch ((enum message_type)message->type) {
+    case MESSAGE_HAND_OFF:
+        receive_hand_off(core, message, ids, now_ns, sink);
+        break;
+    case MESSAGE_HAND_OFF_REPLY:
+        receive_hand_off_reply(core, message, now_ns);
+        break;
+    case MESSAGE_SPREAD:
+        receive_spread(core, message, sink);
+        break;
+    case MESSAGE_SPREAD_REPLY:
+        receive_spread_reply(core, message, now_ns);
+        break;
+    case MESSAGE_PULL:
+        receive_pull(core, message, sink);
+        break;
+    case MESSAGE_LEND:
+        receive_lend(core, message, ids, now_ns, sink);
+        break;
+    default:
+        receive_of_elections(core, message, now_ns, sink);
+        break;
+    }
+}
+
+/* First what there is most of. */
+static void
+receive_of_trunk(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
+                 const struct sink *sink)
+{
+    switch ((enum message_type)message->type) {
+    case MESSAGE_APPEND:
+        receive_append(core, message, ids, now_ns, sink);
+        break;
+    case MESSAGE_APPEND_REPLY:
+        receive_append_reply(core, message, now_ns, sink);
+        break;
+    case MESSAGE_CONFIRM:
+        receive_confirm(core, message, now_ns, sink);
+        break;
+    case MESSAGE_CONFIRM_REPLY:
+        receive_confirm_reply(core, message, sink);
+        break;
+    case MESSAGE_READ_INDEX:
+        receive_read_index(core, message, now_ns, sink);
+        break;
+    case MESSAGE_READ_INDEX_REPLY:
+        receive_read_index_reply(core, message, now_ns, sink);
+        break;
+    case MESSAGE_BASE:
+        receive_base(core, message, now_ns, sink);
+        break;
+    case MESSAGE_PRODUCERS_WANTED:
+        receive_producers_wanted(core, message);
+        break;
+    case MESSAGE_PRODUCERS:
+        receive_producers(core, message, now_ns, sink);
+        break;
+    default:
+        receive_of_branches(core, message, ids, now_ns, sink);
+        break;
+    }
+}
+
 bool
 core_receive(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
              const struct sink *sink)
@@ -26,77 +125,7 @@ core_receive(struct core *core, const struct message *message, const struct entr
         return true;
     }
 
-    switch ((enum message_type)message->type) {
-    case MESSAGE_PREVOTE:
-        receive_prevote(core, message, now_ns, sink);
-        break;
-    case MESSAGE_PREVOTE_REPLY:
-        receive_prevote_reply(core, message, now_ns, sink);
-        break;
-    case MESSAGE_VOTE:
-        receive_vote(core, message, now_ns, sink);
-        break;
-    case MESSAGE_VOTE_REPLY:
-        receive_vote_reply(core, message, now_ns, sink);
-        break;
-    case MESSAGE_APPEND:
-        receive_append(core, message, ids, now_ns, sink);
-        break;
-    case MESSAGE_APPEND_REPLY:
-        receive_append_reply(core, message, now_ns, sink);
-        break;
-    case MESSAGE_CONFIRM:
-        receive_confirm(core, message, now_ns, sink);
-        break;
-    case MESSAGE_CONFIRM_REPLY:
-        receive_confirm_reply(core, message, sink);
-        break;
-    case MESSAGE_READ_INDEX:
-        receive_read_index(core, message, now_ns, sink);
-        break;
-    case MESSAGE_READ_INDEX_REPLY:
-        receive_read_index_reply(core, message, now_ns, sink);
-        break;
-    case MESSAGE_HAND_OFF:
-        receive_hand_off(core, message, ids, now_ns, sink);
-        break;
-    case MESSAGE_HAND_OFF_REPLY:
-        receive_hand_off_reply(core, message, now_ns);
-        break;
-    case MESSAGE_RECOVER:
-        receive_recover(core, message, sink);
-        break;
-    case MESSAGE_RECOVER_REPLY:
-        receive_recover_reply(core, message, sink);
-        break;
-    case MESSAGE_TIMEOUT_NOW:
-        receive_timeout_now(core, message, now_ns, sink);
-        break;
-    case MESSAGE_BASE:
-        receive_base(core, message, now_ns, sink);
-        break;
-    case MESSAGE_PULL:
-        receive_pull(core, message, sink);
-        break;
-    case MESSAGE_LEND:
-        receive_lend(core, message, ids, now_ns, sink);
-        break;
-    case MESSAGE_SPREAD:
-        receive_spread(core, message, sink);
-        break;
-    case MESSAGE_SPREAD_REPLY:
-        receive_spread_reply(core, message, now_ns);
-        break;
-    case MESSAGE_PRODUCERS_WANTED:
-        receive_producers_wanted(core, message);
-        break;
-    case MESSAGE_PRODUCERS:
-        receive_producers(core, message, now_ns, sink);
-        break;
-    case MESSAGE_NONE:
-    case MESSAGE_TYPES:
-        break;
-    }
+    receive_of_trunk(core, message, ids, now_ns, sink);
     core_check(core);
     return true;
 }

@@ -71,14 +71,16 @@ static void
 session_begin(struct sim_client *client)
 {
     struct sim *sim = client->sim;
+    uint8_t via = (uint8_t)random_under(&sim->load, sim->plan.nodes);
+    uint64_t deadline_ns = 200 * MS + random_under(&sim->load, 1000 * MS);
     struct session_config config = {
         .nodes = sim->plan.nodes,
         .connect = connect_session,
         .connect_context = client,
         .log = sim_log_name(client->log),
-        .via = (uint8_t)random_under(&sim->load, sim->plan.nodes),
+        .via = via,
         .ack = client->ack,
-        .deadline_ns = 200 * MS + random_under(&sim->load, 1000 * MS),
+        .deadline_ns = deadline_ns,
         .window_entries = sim->plan.session_window,
         .now_ns = session_time_ns,
         .renew = new_producer,

@@ -298,12 +298,13 @@ clock_wrong(struct sim *sim)
 static void
 change_agreed(struct sim *sim)
 {
+    uint64_t memory_mib = 256 + random_under(&sim->changes, 1000);
+    uint64_t timeout_us = (4 + 2 * random_under(&sim->changes, 4)) * (SIM_TIMEOUT_NS / 10000);
     char change[96];
 
     sim->counts.kinds |= 1u << FAULT_AGREED;
-    snprintf(change, sizeof(change), "\"timeout_us\":%lu,\"memory_mib\":%lu",
-             (unsigned long)(4 + 2 * random_under(&sim->changes, 4)) * (unsigned long)(SIM_TIMEOUT_NS / 10000),
-             (unsigned long)(256 + random_under(&sim->changes, 1000)));
+    snprintf(change, sizeof(change), "\"timeout_us\":%lu,\"memory_mib\":%lu", (unsigned long)timeout_us,
+             (unsigned long)memory_mib);
     catalog_write(sim, 0, "agree", change);
     sim_plan_happening(sim, 20 * MS + random_under(&sim->changes, 400 * MS), HAPPEN_FAULT, 0, 0, FAULT_AGREED, 0);
 }
@@ -323,7 +324,7 @@ static void
 change_retention(struct sim *sim)
 {
     uint32_t log = (uint32_t)random_under(&sim->nemesis, sim->plan.logs);
-    uint64_t last = sim->trunks[log + 1].last;
+    uint64_t last = sim->trunks[log + 1].last, age_ms;
     char rules[96];
 
     if (sim->log_ids[log + 1] == 0)
@@ -334,8 +335,9 @@ change_retention(struct sim *sim)
         catalog_write(sim, log, "trim", rules);
         break;
     case 1:
-        snprintf(rules, sizeof(rules), "\"retain_age_ms\":%lu",
-                 (unsigned long)(random_under(&sim->nemesis, 2) * (500 + random_under(&sim->nemesis, 2000))));
+        age_ms = random_under(&sim->nemesis, 2);
+        age_ms *= 500 + random_under(&sim->nemesis, 2000);
+        snprintf(rules, sizeof(rules), "\"retain_age_ms\":%lu", (unsigned long)age_ms);
         catalog_write(sim, log, "set", rules);
         break;
     default:

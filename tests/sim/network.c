@@ -43,8 +43,11 @@ damage(struct sim *sim, uint8_t *bytes, uint32_t size_bytes)
 {
     uint32_t flips = 1 + (uint32_t)random_under(&sim->network, 4);
 
-    for (uint32_t i = 0; i < flips; i++)
-        bytes[random_under(&sim->network, size_bytes)] ^= (uint8_t)(1u << random_under(&sim->network, 8));
+    for (uint32_t i = 0; i < flips; i++) {
+        uint8_t bit = (uint8_t)(1u << random_under(&sim->network, 8));
+
+        bytes[random_under(&sim->network, size_bytes)] ^= bit;
+    }
 }
 
 static void

@@ -86,9 +86,11 @@ static struct cairn_id
 draw_id(struct sim *sim, uint64_t of)
 {
     struct stream_random random = {sim->plan.seed * 0x9e3779b97f4a7c15u + of};
-    uint64_t words[2] = {random_next(&random), random_next(&random)};
+    uint64_t words[2];
     struct cairn_id id;
 
+    words[0] = random_next(&random);
+    words[1] = random_next(&random);
     memcpy(id.bytes, words, sizeof(id.bytes));
     return id;
 }
