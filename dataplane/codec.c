@@ -239,9 +239,8 @@ decode_recover(const struct wire_header *header, const struct wire_small *small,
 }
 
 static enum codec_verdict
-decode_small(const struct wire_header *header, const uint8_t *body, struct decoded *out)
+decode_small(const struct wire_header *header, const uint8_t *body, struct message *message)
 {
-    struct message *message = &out->message;
     struct wire_small small;
 
     if (header->type == MESSAGE_VOTE_REPLY)
@@ -287,7 +286,15 @@ decode_small(const struct wire_header *header, const uint8_t *body, struct decod
         break;
     case MESSAGE_TIMEOUT_NOW:
         break;
-    default:
+    case MESSAGE_VOTE_REPLY:
+    case MESSAGE_NONE:
+    case MESSAGE_APPEND:
+    case MESSAGE_LEND:
+    case MESSAGE_HAND_OFF:
+    case MESSAGE_SPREAD:
+    case MESSAGE_BASE:
+    case MESSAGE_PRODUCERS:
+    case MESSAGE_TYPES:
         return CODEC_FIELD;
     }
     return CODEC_OK;
@@ -464,7 +471,7 @@ decode_body(const struct wire_header *header, const uint8_t *body, struct decode
         return decode_producers(header, body, out);
     if (codec_has_entries(header->type))
         return decode_entries(header, body, out);
-    return decode_small(header, body, out);
+    return decode_small(header, body, &out->message);
 }
 
 static bool

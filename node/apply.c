@@ -411,7 +411,17 @@ apply_news(struct worker *worker, struct node_log *log, const struct effect *eff
                    "%s holds all it could have promised again, lsn %lu", worker->name,
                    (unsigned long)core_last_lsn(log->core));
         break;
-    default:
+    /* Dealt with by who calls this; without a default the compiler names a new one that is not. */
+    case EFFECT_SEND:
+    case EFFECT_STORE:
+    case EFFECT_STORE_CONTROL:
+    case EFFECT_TRUNCATE:
+    case EFFECT_KEEP_COPY:
+    case EFFECT_KEEP:
+    case EFFECT_COMMIT:
+    case EFFECT_BRANCH_TRIM:
+    case EFFECT_REBASE:
+    case EFFECT_STATE:
         assert(false);
     }
 }

@@ -35,7 +35,7 @@ struct durable {
     uint64_t producers_after_id;
     uint64_t claimed_bytes; /* of the journal, by what was let in and is not written yet */
     bool tail_due;          /* something was written since the last tail */
-    bool listed;            /* in node->unwritten */
+    bool listed;            /* in worker->unwritten */
     uint64_t moved_file;    /* where it was written again last for want of space */
     /* Of a trunk that is written again what is durable so far: the places of what is behind are not known yet. UINT64_MAX: of
      * all. */

@@ -2,8 +2,6 @@
 #ifndef NODE_HEARTBEATS_H
 #define NODE_HEARTBEATS_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct worker;

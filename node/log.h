@@ -105,7 +105,7 @@ struct node_log {
     struct stream hand_offs[CAIRN_NODES_MAX]; /* by origin */
     struct stream spreads[CAIRN_NODES_MAX];   /* by peer */
     bool left;          /* its leader counts this node as no member, which its trunk need not say */
-    bool active;        /* in node->active */
+    bool active;        /* in worker->active */
     bool touched;       /* something happened since its last tick */
     uint64_t hlc;       /* the hybrid clock's last word */
     uint64_t trunk_hlc; /* no entry of the trunk has a later one */

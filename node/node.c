@@ -41,17 +41,13 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     struct node *node = aligned_alloc(64, (sizeof(*node) + 63) & ~(size_t)63);
     enum cairn_error error = CAIRN_OK;
 
-    if (node == NULL) {
-        snprintf(detail, detail_bytes, "no memory for a node");
-        return CAIRN_NO_MEMORY;
-    }
+    if (node == NULL)
+        return worker_no_memory(detail, detail_bytes, "a node");
     memset(node, 0, sizeof(*node));
     config_take(node, config);
     node->snapshot = calloc(1, sizeof(*node->snapshot));
-    if (node->snapshot == NULL) {
-        snprintf(detail, detail_bytes, "no memory for a node's logs");
-        error = CAIRN_NO_MEMORY;
-    }
+    if (node->snapshot == NULL)
+        error = worker_no_memory(detail, detail_bytes, "a node's logs");
     for (uint8_t number = 0; number < WORKERS_MAX && error == CAIRN_OK; number++)
         error = worker_create(node, number, &node->workers[number], detail, detail_bytes);
     if (error != CAIRN_OK) {

@@ -3,7 +3,6 @@
 #define NODE_READER_ENTRIES_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct reader;

@@ -20,8 +20,8 @@
 #define EVENTS_MAX 1024u
 #define REJOIN_BEATS 3u
 
-static enum cairn_error
-no_memory(char *detail, size_t detail_bytes, const char *what)
+enum cairn_error
+worker_no_memory(char *detail, size_t detail_bytes, const char *what)
 {
     snprintf(detail, detail_bytes, "no memory for %s (lower memory_mib in the cluster file)", what);
     return CAIRN_NO_MEMORY;
@@ -49,7 +49,7 @@ rings_init(struct worker *worker, char *detail, size_t detail_bytes)
     worker->commands = ring_make("commands", sizeof(void *), COMMANDS_MAX);
     worker->events = ring_make("events", sizeof(struct node_event), EVENTS_MAX);
     if (worker->commands == NULL || worker->events == NULL)
-        return no_memory(detail, detail_bytes, "a worker's rings");
+        return worker_no_memory(detail, detail_bytes, "a worker's rings");
     snprintf(name, sizeof(name), "mb%08x-%u", worker->config->cluster->id, worker->self);
     worker->pool = worker->config->pool;
     if (worker->pool == NULL)
@@ -102,14 +102,14 @@ memory_init(struct worker *worker, char *detail, size_t detail_bytes)
     worker->scratch = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
     worker->producer_rows = malloc((worker->config->producers_max + JOURNAL_ROWS) * sizeof(*worker->producer_rows));
     if (worker->scratch == NULL || worker->producer_rows == NULL || !peers_make_room(worker))
-        return no_memory(detail, detail_bytes, "a worker's buffers");
+        return worker_no_memory(detail, detail_bytes, "a worker's buffers");
     /* All of it before the logs are made: their timers run from then on. */
     if (!segment_pool_init(&worker->segments, worker->config->memory_bytes, worker->config->segment_bytes) ||
         (worker->config->cluster->memory_at_start && !segment_pool_touch_all(&worker->segments)))
-        return no_memory(detail, detail_bytes, "the logs");
+        return worker_no_memory(detail, detail_bytes, "the logs");
     worker->shared = calloc(worker->segments.count, sizeof(*worker->shared));
     if (worker->shared == NULL)
-        return no_memory(detail, detail_bytes, "the logs");
+        return worker_no_memory(detail, detail_bytes, "the logs");
     for (uint32_t i = 0; i < worker->segments.count; i++) {
         worker->shared[i].free_cb = nothing_to_free;
         rte_mbuf_ext_refcnt_set(&worker->shared[i], 1);
@@ -117,7 +117,7 @@ memory_init(struct worker *worker, char *detail, size_t detail_bytes)
     worker->segments.busy = segment_busy;
     worker->segments.busy_context = worker;
     if (worker->config->disk != NULL && !excerpts_init(worker))
-        return no_memory(detail, detail_bytes, "what is read from disk");
+        return worker_no_memory(detail, detail_bytes, "what is read from disk");
     return CAIRN_OK;
 }
 
@@ -133,7 +133,7 @@ worker_create(struct node *node, uint8_t number, struct worker **out, char *deta
     enum cairn_error error;
 
     if (worker == NULL)
-        return no_memory(detail, detail_bytes, "a worker");
+        return worker_no_memory(detail, detail_bytes, "a worker");
     *out = worker;
     memset(worker, 0, sizeof(*worker));
     worker->node = node;

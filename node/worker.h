@@ -117,6 +117,9 @@ struct worker {
     struct node_counters counters;
 };
 
+/* Says what there was no memory for, and what to do. Returns CAIRN_NO_MEMORY. */
+enum cairn_error worker_no_memory(char *detail, size_t detail_bytes, const char *what);
+
 /* Makes the worker of that number, and its ports where the transport is memif; nothing polls it yet. *out is to be given
  * back also where this fails. */
 enum cairn_error worker_create(struct node *node, uint8_t number, struct worker **out, char *detail,

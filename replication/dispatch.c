@@ -27,7 +27,24 @@ receive_of_elections(struct core *core, const struct message *message, uint64_t 
     case MESSAGE_RECOVER_REPLY:
         receive_recover_reply(core, message, sink);
         break;
-    default:
+    /* Dealt with by who calls this, or nothing; without a default the compiler names a new one that is not. */
+    case MESSAGE_APPEND:
+    case MESSAGE_APPEND_REPLY:
+    case MESSAGE_CONFIRM:
+    case MESSAGE_CONFIRM_REPLY:
+    case MESSAGE_READ_INDEX:
+    case MESSAGE_READ_INDEX_REPLY:
+    case MESSAGE_BASE:
+    case MESSAGE_PRODUCERS_WANTED:
+    case MESSAGE_PRODUCERS:
+    case MESSAGE_HAND_OFF:
+    case MESSAGE_HAND_OFF_REPLY:
+    case MESSAGE_SPREAD:
+    case MESSAGE_SPREAD_REPLY:
+    case MESSAGE_PULL:
+    case MESSAGE_LEND:
+    case MESSAGE_NONE:
+    case MESSAGE_TYPES:
         break;
     }
 }
