@@ -418,11 +418,10 @@ charge_others(struct admin *admin, uint64_t spent, uint64_t now_ns)
 }
 
 /* What each waits for: the listener first, then the connections there are (a process may not even name more places than
- * it may have descriptors), of those whose turn it may be. *more: one need not wait. */
+ * it may have descriptors), of those whose turn it may be: not the others' while they rest. *more: one need not wait. */
 static nfds_t
-gather(const struct admin *admin, uint64_t now_ns, struct pollfd *fds, int *places, bool *more)
+gather(const struct admin *admin, bool rest, uint64_t now_ns, struct pollfd *fds, int *places, bool *more)
 {
-    bool rest = others_rest(admin, now_ns);
     nfds_t count = 0;
 
     fds[count++] = (struct pollfd){.fd = rest || now_ns < admin->listens_ns ? -1 : admin->listener, .events = POLLIN};
@@ -459,9 +458,23 @@ serve_administrators(struct admin *admin, const struct pollfd *fds, const int *p
     }
 }
 
+/* Does a newcomer or a client that is no administrator want anything? */
+static bool
+others_want(const struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count)
+{
+    bool want = fds[0].revents != 0;
+
+    for (nfds_t i = 1; i < count && !want; i++) {
+        const struct connection *connection = &admin->connections[places[i]];
+
+        want = connection->socket >= 0 && !connection->administrator && (fds[i].revents != 0 || has_line(connection));
+    }
+    return want;
+}
+
 /* They have their turns one after the other, and whoever has none any more this time is first the next. */
 static void
-serve_others(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
+serve_clients(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
 {
     uint64_t end_ns = monotonic_ns() + OTHERS_NS;
 
@@ -477,26 +490,38 @@ serve_others(struct admin *admin, const struct pollfd *fds, const int *places, n
     }
 }
 
+/* Looking whether there is anything to do is not charged: reading the clock alone, turn after turn, would take more
+ * than their share, and they would rest for good. */
+static void
+serve_others(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
+{
+    uint64_t before_ns;
+
+    if (!others_want(admin, fds, places, count))
+        return;
+    before_ns = spent_ns();
+    serve_clients(admin, fds, places, count, now_ns);
+    if (fds[0].revents != 0)
+        accept_some(admin, now_ns);
+    charge_others(admin, spent_ns() - before_ns, now_ns);
+}
+
 void
 admin_poll(struct admin *admin, int timeout_ms)
 {
     int places[CONNECTIONS_MAX + 1];
     struct pollfd fds[CONNECTIONS_MAX + 1];
-    bool more = false;
-    uint64_t now_ns = monotonic_ns(), spent;
-    nfds_t count = gather(admin, now_ns, fds, places, &more);
+    uint64_t now_ns = monotonic_ns();
+    bool rest = others_rest(admin, now_ns), more = false;
+    nfds_t count = gather(admin, rest, now_ns, fds, places, &more);
 
-    if (others_rest(admin, now_ns) && timeout_ms > REST_MS)
+    if (rest && timeout_ms > REST_MS)
         timeout_ms = REST_MS;
     if (poll(fds, count, more ? 0 : timeout_ms) < 0)
         return;
     now_ns = monotonic_ns();
     serve_administrators(admin, fds, places, count, now_ns);
-    spent = spent_ns();
     serve_others(admin, fds, places, count, now_ns);
-    if (fds[0].revents != 0)
-        accept_some(admin, now_ns);
-    charge_others(admin, spent_ns() - spent, now_ns);
 }
 
 void
