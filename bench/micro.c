@@ -91,7 +91,8 @@ static void
 codec_round(struct gbench *bench)
 {
     const struct codec sender = {.identity = 1, .incarnation = 1, .self = 0};
-    const struct codec receiver = {.identity = 2, .incarnation = 1, .self = 1, .peers = {codec_life(1, 1)}};
+    const _Atomic uint64_t introduced[CAIRN_NODES_MAX] = {codec_life(1, 1)};
+    const struct codec receiver = {.identity = 2, .incarnation = 1, .self = 1, .peers = introduced};
     struct message message = {.type = MESSAGE_APPEND, .to = 1, .term = 1};
     struct block block = {.term = 1, .first_seq = 1, .count = 1};
     struct record head = {.payload_bytes = 64};

@@ -140,6 +140,7 @@ raw_pair_open(struct raw_pair *pair, char *detail, size_t detail_bytes)
 {
     struct rte_mempool *near_pool = port_pool_create("raw-near", PORT_FRAME_BYTES),
                        *far_pool = port_pool_create("raw-far", PORT_FRAME_BYTES);
+    struct device_queues near, far;
 
     memset(pair, 0, sizeof(*pair));
     pair->cpu = -1;
@@ -147,7 +148,9 @@ raw_pair_open(struct raw_pair *pair, char *detail, size_t detail_bytes)
         snprintf(detail, detail_bytes, "no memory for the raw transport's frames");
         return CAIRN_NO_MEMORY;
     }
-    return port_pair_create("raw", &pair->near, near_pool, &pair->far, far_pool, detail, detail_bytes);
+    near = (struct device_queues){.ports = {&pair->near}, .pools = {near_pool}, .count = 1};
+    far = (struct device_queues){.ports = {&pair->far}, .pools = {far_pool}, .count = 1};
+    return device_pair_create("raw", &pair->near_device, &near, &pair->far_device, &far, detail, detail_bytes);
 }
 
 static void *
@@ -190,6 +193,6 @@ raw_pair_close(struct raw_pair *pair)
 {
     raw_drain(&pair->near);
     raw_drain(&pair->far);
-    port_close(&pair->near);
-    port_close(&pair->far);
+    device_close(&pair->near_device);
+    device_close(&pair->far_device);
 }

@@ -29,6 +29,7 @@ void raw_drain(struct port *port);
 /* A pair of rings, with a thread of ours at the far end. */
 struct raw_pair {
     struct port near, far;
+    struct device near_device, far_device;
     pthread_t thread;
     _Atomic bool stop;
     _Atomic uint64_t received; /* by a far end that is a sink */

@@ -30,6 +30,9 @@ agreed_of(const json_t *answer, struct agreed *out)
         return false;
     out->lsn = number_of(answer, "agreed_lsn", 1);
     cairn_durability_parse(cli_text(answer, "durability"), &out->durability);
+    out->workers = (uint32_t)number_of(answer, "workers", 1);
+    if (out->workers < 1 || out->workers > CAIRN_WORKERS_MAX)
+        return false;
     out->now = (struct agreed_figures){
         .heartbeat_ns = number_of(answer, "heartbeat_us", 1000),
         .timeout_ns = number_of(answer, "timeout_us", 1000),
@@ -62,10 +65,11 @@ show_people(const struct cluster_config *cluster, const json_t *answer, uint8_t 
     size_t i;
 
     printf("cluster %s, as %s has it from lsn %" PRIu64 " of the catalog on: heartbeat %" PRIu64 " us, timeout %" PRIu64
-           " us, clocks within %" PRIu64 " ms, durability %s, memory %" PRIu64 " MiB\n",
+           " us, clocks within %" PRIu64 " ms, durability %s, memory %" PRIu64 " MiB, workers %" PRIu64 "\n",
            cli_text(answer, "cluster"), cluster->names[who], number_of(answer, "agreed_lsn", 1),
            number_of(answer, "heartbeat_us", 1), number_of(answer, "timeout_us", 1),
-           number_of(answer, "clock_bound_ms", 1), cli_text(answer, "durability"), number_of(answer, "memory_mib", 1));
+           number_of(answer, "clock_bound_ms", 1), cli_text(answer, "durability"), number_of(answer, "memory_mib", 1),
+           number_of(answer, "workers", 1));
     json_array_foreach (json_object_get(answer, "rows"), i, row) {
         printf("%-10s member %s, life %" PRIu64 " (%s)\n", cli_text(row, "node"), cli_text(row, "member"),
                number_of(row, "start", 1), cli_text(row, "life"));
@@ -75,8 +79,8 @@ show_people(const struct cluster_config *cluster, const json_t *answer, uint8_t 
 static void
 show_rows(const json_t *answer)
 {
-    static const char *const keys[] = {"agreed_lsn",     "fingerprint", "heartbeat_us", "timeout_us",
-                                       "clock_bound_ms", "memory_mib",  "durability",   "seats"};
+    static const char *const keys[] = {"agreed_lsn", "fingerprint", "heartbeat_us", "timeout_us", "clock_bound_ms",
+                                       "memory_mib", "durability",  "workers",      "seats"};
     json_t *agreed = json_object(), *row;
     size_t i;
 
@@ -166,11 +170,11 @@ static int
 refuse_memory(const struct cluster_config *cluster, const struct cli_answers *answers, const struct agreed *now,
               uint32_t memory_mib, uint32_t logs)
 {
-    uint32_t least_mib = agreed_memory_mib(logs, now->durability);
+    uint32_t least_mib = agreed_memory_mib(logs, now->workers, now->durability);
 
     if (memory_mib < least_mib)
-        return cli_fail("memory_mib %u is %u less than the %u logs need (at least %u)", memory_mib,
-                        least_mib - memory_mib, logs, least_mib);
+        return cli_fail("memory_mib %u is %u less than the %u logs%s need (at least %u)", memory_mib,
+                        least_mib - memory_mib, logs, now->workers > 1 ? " of one worker" : "", least_mib);
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         uint64_t has_mib = number_of(answers->by_node[i], "has_memory_mib", 1);
 
@@ -229,14 +233,16 @@ refuse_member(const struct cluster_config *cluster, const struct cli_answers *st
 static uint32_t
 logs_known(const struct cluster_config *cluster, const struct cli_answers *status)
 {
-    size_t most = 0;
+    uint32_t most = 0;
 
     for (uint8_t i = 0; i < cluster->nodes; i++) {
-        size_t count = json_array_size(json_object_get(status->by_node[i], "rows"));
+        for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++) {
+            uint32_t count = cli_logs_at(status->by_node[i], worker);
 
-        most = count > most ? count : most;
+            most = count > most ? count : most;
+        }
     }
-    return most == 0 ? 0 : (uint32_t)most - 1; /* the catalog is no log of theirs */
+    return most;
 }
 
 /* Would it be refused, as things are? */

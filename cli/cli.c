@@ -286,6 +286,18 @@ cli_open_disk(const char *parent, const char *node, bool without_uring, char *de
     return disk;
 }
 
+uint32_t
+cli_logs_at(const json_t *answer, uint32_t worker)
+{
+    uint32_t count = 0;
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach (json_object_get(answer, "rows"), i, row)
+        count += cli_text(row, "log")[0] != '_' && json_integer_value(json_object_get(row, "worker")) == worker;
+    return count;
+}
+
 const json_t *
 cli_log_row(const json_t *answer, const char *log)
 {

@@ -124,6 +124,8 @@ int cli_catalog_append(const struct cluster_config *cluster, json_t *change, cai
                        struct cli_waiting *waiting, uint64_t *lsn);
 
 /* The log's row of a node's answer to `status`, the answer's; NULL where the node does not know the log. */
+/* How many logs the worker has, by a node's answer to status; the catalog is none. */
+uint32_t cli_logs_at(const json_t *answer, uint32_t worker);
 const json_t *cli_log_row(const json_t *answer, const char *log);
 
 /* All events of those nodes from number next[node] on, appended to rows, and next moved. How many nodes answered; why the

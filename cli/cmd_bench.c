@@ -326,13 +326,13 @@ bench_ring(struct bench *bench)
         return cli_fail("%s", detail);
     bench->leader = local.nodes[0];
     status = open_log(bench);
-    lcore_stop(&local.lcore);
+    lcore_stop(&local.lcores[0]);
     pin(bench->cpus[0]);
     eal_enter_thread();
     if (status == 0)
         status = ring_raw(bench);
     bench->poll = ring_poll;
-    if (status == 0 && !lcore_start(&local.lcore))
+    if (status == 0 && !lcore_start(&local.lcores[0]))
         status = cli_fail("bench: no thread to be had");
     if (status == 0)
         status = run_load(bench);
@@ -372,8 +372,8 @@ memif_node(const struct bench *bench, const struct cluster_config *cluster, uint
     struct node *node;
 
     if (bench->durability == CAIRN_DISK) {
-        config.disk = node_disk(bench, self, detail, detail_bytes);
-        if (config.disk == NULL)
+        config.disks[0] = node_disk(bench, self, detail, detail_bytes);
+        if (config.disks[0] == NULL)
             return NULL;
     }
     if (node_create(&config, &node, detail, detail_bytes) != CAIRN_OK ||
@@ -406,9 +406,9 @@ followers_poll(const struct bench *bench, struct shared *shared, struct node **n
     while (!atomic_load_explicit(&shared->left[PHASE_CLUSTER], memory_order_relaxed)) {
         uint64_t now_ns = clock_now_ns(&clock);
 
-        uint32_t work = task_poll(node_task(nodes[0]), now_ns);
+        uint32_t work = task_poll(node_task(nodes[0], 0), now_ns);
 
-        work += task_poll(node_task(nodes[1]), now_ns);
+        work += task_poll(node_task(nodes[1], 0), now_ns);
         rest(bench, work);
     }
 }
@@ -435,9 +435,9 @@ followers_run(const struct bench *bench, const struct cluster_config *cluster, s
             continue;
         reach_phase(shared, phase);
         if (phase == PHASE_ECHO)
-            raw_echo(node_port(nodes[0], 0), &shared->left[PHASE_ECHO], false);
+            raw_echo(node_port(nodes[0], 0, 0), &shared->left[PHASE_ECHO], false);
         else if (phase == PHASE_SINK)
-            raw_sink(node_port(nodes[0], 0), &shared->left[PHASE_SINK], &shared->received);
+            raw_sink(node_port(nodes[0], 0, 0), &shared->left[PHASE_SINK], &shared->received);
         else if (phase == PHASE_CLUSTER)
             followers_poll(bench, shared, nodes);
     }
@@ -468,7 +468,7 @@ links_up(struct node *leader)
         up = 0;
         for (uint8_t peer = 1; peer <= 2; peer++) {
             memset(&link, 0, sizeof(link));
-            rte_eth_link_get_nowait(node_port(leader, peer)->port_id, &link);
+            rte_eth_link_get_nowait(node_port(leader, 0, peer)->port_id, &link);
             up += link.link_status == RTE_ETH_LINK_UP;
         }
         urcu_qsbr_quiescent_state();
@@ -480,7 +480,7 @@ links_up(struct node *leader)
 static int
 memif_raw(struct bench *bench, struct shared *shared)
 {
-    struct port *port = node_port(bench->leader, 1);
+    struct port *port = node_port(bench->leader, 0, 1);
     int status;
 
     if (!links_up(bench->leader))
@@ -502,7 +502,7 @@ memif_poll(void *context, uint64_t now_ns)
 {
     const struct bench *bench = context;
 
-    rest(bench, task_poll(node_task(bench->leader), now_ns));
+    rest(bench, task_poll(node_task(bench->leader, 0), now_ns));
 }
 
 static int

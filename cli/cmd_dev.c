@@ -310,6 +310,9 @@ go_on(struct dev *dev, const struct cluster_config *before, bool durability_give
     if (before->nodes != dev->cluster.nodes && dev->nodes_given)
         return cli_fail("directory %s: its cluster has %u nodes, not %u (leave --nodes out, or give another --dir)",
                         dev->cluster.directory, before->nodes, dev->cluster.nodes);
+    if (dev->cluster.workers != 0 && dev->cluster.workers != cluster_workers(before))
+        return cli_fail("directory %s: its nodes have %u workers, not %u (leave --workers out, or give another --dir)",
+                        dev->cluster.directory, cluster_workers(before), dev->cluster.workers);
     dev->cluster = *before;
     if ((status = cli_resolve_directory(&dev->cluster)) != 0 || (status = any_has_state(dev)) != 0)
         return status;
@@ -463,6 +466,8 @@ cmd_dev(int argc, char **argv)
         {"profile", OPTION_WORD, &profile, "heartbeat and timeout; default shared", .unit = "shared|dedicated|wan"},
         {"clock-bound-ms", OPTION_U32, &clock_bound_ms, "how far wall clocks may be apart; default 60000",
          .min = CLOCK_BOUND_MIN_NS / 1000000, .max = CLOCK_BOUND_MAX_NS / 1000000, .unit = "ms"},
+        {"workers", OPTION_U32, &dev.cluster.workers, "of each node, among which its logs are shared out; default 1",
+         .min = 1, .max = CAIRN_WORKERS_MAX},
         {"memory-mib", OPTION_U32, &memory_mib, "for the logs of each node; default: half the machine's, shared",
          .min = MEMORY_MIB_MIN, .max = MEMORY_MIB_MAX, .unit = "MiB"},
         {"idle", OPTION_WORD, &dev.idle, "what nodes do between turns; default sleep, which adapts",
@@ -473,7 +478,8 @@ cmd_dev(int argc, char **argv)
         {"allow-faults", OPTION_FLAG, &dev.allow_faults, "let 'cairn fault' in"},
         {"detach", OPTION_FLAG, &dev.detach, "return when it is ready"},
         {"stop", OPTION_FLAG, &dev.stop, "end the one that runs in --dir",
-         .apart = "nodes|transport|durability|profile|clock-bound-ms|memory-mib|idle|metrics|allow-faults|detach"},
+         .apart =
+             "nodes|transport|durability|profile|clock-bound-ms|workers|memory-mib|idle|metrics|allow-faults|detach"},
         {"json", OPTION_FLAG, &dev.json, "a JSON row when it is ready"},
         OPTIONS_END,
     };

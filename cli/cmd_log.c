@@ -18,15 +18,20 @@
 
 struct log_options {
     const char *cluster_file, *durability, *members, *when_cut, *from, *without;
-    uint64_t retain_bytes, retain_age_ns; /* NOT_GIVEN */
-    uint64_t trim_before;                 /* 0: not given */
+    uint64_t retain_bytes, retain_age_ns, worker; /* NOT_GIVEN */
+    uint64_t trim_before;                         /* 0: not given */
     int policy, deny;
     bool json;
 };
 
 /* How a log stands over the nodes that answer. */
 struct standing {
-    uint32_t answering, knowing, agreeing, logs;
+    uint32_t answering, knowing, agreeing;
+    struct {
+        uint32_t logs;
+        uint64_t entries_per_s, bytes_per_s; /* lately, at all nodes */
+    } workers[CAIRN_WORKERS_MAX];
+    uint32_t worker; /* that has the log */
     cairn_node_set silent;
     cairn_node_set voters; /* as its leader has it, else any that holds it */
     bool led;
@@ -54,6 +59,26 @@ agrees(const json_t *row, json_t *wanted)
     return true;
 }
 
+static void
+take_workers(const json_t *answer, struct standing *standing)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach (json_object_get(answer, "workers"), i, row) {
+        json_int_t worker = json_integer_value(json_object_get(row, "worker"));
+        uint32_t logs;
+
+        if (worker < 0 || worker >= CAIRN_WORKERS_MAX)
+            continue;
+        logs = cli_logs_at(answer, (uint32_t)worker);
+        if (logs > standing->workers[worker].logs)
+            standing->workers[worker].logs = logs;
+        standing->workers[worker].entries_per_s += (uint64_t)json_integer_value(json_object_get(row, "entries_per_s"));
+        standing->workers[worker].bytes_per_s += (uint64_t)json_integer_value(json_object_get(row, "bytes_per_s"));
+    }
+}
+
 /* wanted: the keys of a status row that have to be so; NULL: nothing has to be. */
 static struct standing
 standing_of(const struct cluster_config *cluster, const char *log, json_t *wanted)
@@ -69,12 +94,12 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
         const json_t *answer = answers.by_node[i], *row = cli_log_row(answer, log);
 
         standing.answering += answer != NULL;
-        if (json_array_size(json_object_get(answer, "rows")) > standing.logs + 1)
-            standing.logs = (uint32_t)json_array_size(json_object_get(answer, "rows")) - 1;
+        take_workers(answer, &standing);
         if (row != NULL) {
             standing.knowing++;
             snprintf(standing.policy, sizeof(standing.policy), "%s", cli_text(row, "policy"));
             snprintf(standing.deny, sizeof(standing.deny), "%s", cli_text(row, "deny"));
+            standing.worker = (uint32_t)json_integer_value(json_object_get(row, "worker"));
             standing.agreeing += wanted != NULL && agrees(row, wanted);
             if (!standing.led && json_array_size(json_object_get(row, "voters")) > 0)
                 standing.voters = cli_set_of(cluster, json_object_get(row, "voters"));
@@ -148,35 +173,72 @@ catalog_entry(const char *operation, const char *name, json_t *rules)
     return entry;
 }
 
-/* Is there room for one more? */
-static int
-refuse_beyond_memory(const struct cluster_config *cluster, const char *name, uint32_t logs)
+/* Has the one less to do than the other: fewer entries and bytes lately, else fewer logs? An entry costs what some hundred
+ * bytes do. */
+static bool
+is_less_loaded(const struct standing *standing, uint32_t one, uint32_t other)
 {
-    struct agreed agreed;
+    uint64_t loads[] = {standing->workers[one].entries_per_s * 128 + standing->workers[one].bytes_per_s,
+                        standing->workers[other].entries_per_s * 128 + standing->workers[other].bytes_per_s};
+
+    if (loads[0] != loads[1])
+        return loads[0] < loads[1];
+    return standing->workers[one].logs < standing->workers[other].logs;
+}
+
+/* The worker that is to have it: the one that is named (NOT_GIVEN: none is), else of those with room the one with least to do. */
+static int
+choose_worker(const struct cluster_config *cluster, const char *name, const struct standing *standing, uint64_t named,
+              uint32_t *out)
+{
+    struct agreed agreed = {.workers = 1};
     uint32_t most;
 
     cli_agreed(cluster, &agreed);
-    most = agreed_logs_max(agreed.now.memory_mib, agreed.durability);
-    return logs < most ? 0
-                       : cli_fail("log '%s': the cluster's memory_mib (%u) is enough for %u logs ('cairn cluster set "
-                                  "--memory-mib' raises it)",
-                                  name, agreed.now.memory_mib, most);
+    most = agreed_logs_max(agreed.now.memory_mib, agreed.workers, agreed.durability);
+    if (named != NOT_GIVEN && named >= agreed.workers)
+        return cli_fail("log '%s': there is no worker %lu (each node has %u, from 0 on)", name, (unsigned long)named,
+                        agreed.workers);
+    *out = named == NOT_GIVEN ? 0 : (uint32_t)named;
+    for (uint32_t worker = 1; worker < agreed.workers && named == NOT_GIVEN; worker++) {
+        bool fits = standing->workers[worker].logs < most, fitted = standing->workers[*out].logs < most;
+
+        if (fits && (!fitted || is_less_loaded(standing, worker, *out)))
+            *out = worker;
+    }
+    return standing->workers[*out].logs < most
+               ? 0
+               : cli_fail("log '%s': the cluster's memory_mib (%u) is enough for %u logs%s ('cairn cluster set "
+                          "--memory-mib' raises it)",
+                          name, agreed.now.memory_mib, most, agreed.workers > 1 ? " at each worker" : "");
+}
+
+/* One that is there already is not moved by this. */
+static int
+refuse_other_worker(const char *name, const struct standing *standing, uint64_t named)
+{
+    return standing->knowing == 0 || named == NOT_GIVEN || named == standing->worker
+               ? 0
+               : cli_fail("log '%s' exists at worker %u (it stays there)", name, standing->worker);
 }
 
 static int
 create_and_wait(const struct cluster_config *cluster, const char *name, json_t *rules, const char *durability,
-                const char *members)
+                const char *members, uint64_t named_worker)
 {
     struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     struct standing standing = standing_of(cluster, name, NULL);
     cairn_node_set wanted;
+    uint32_t worker = 0;
     json_t *entry;
     int status = cli_members(cluster, members, &wanted);
 
     if (status != 0 || (status = refuse_other_members(cluster, name, &standing, wanted)) != 0 ||
-        (standing.knowing == 0 && (status = refuse_beyond_memory(cluster, name, standing.logs)) != 0))
+        (status = refuse_other_worker(name, &standing, named_worker)) != 0 ||
+        (standing.knowing == 0 && (status = choose_worker(cluster, name, &standing, named_worker, &worker)) != 0))
         return status;
     entry = catalog_entry("create", name, rules);
+    json_object_set_new(entry, "worker", json_integer(worker));
     if (durability != NULL)
         json_object_set_new(entry, "durability", json_string(durability));
     if (wanted != 0)
@@ -190,7 +252,7 @@ log_create_and_wait(const struct cluster_config *cluster, const char *name, enum
                     enum cairn_deny deny, const char *durability, const char *members)
 {
     json_t *rules = json_pack("{s:s,s:s}", "policy", cairn_policy_name(policy), "deny", cairn_deny_name(deny));
-    int status = create_and_wait(cluster, name, rules, durability, members);
+    int status = create_and_wait(cluster, name, rules, durability, members, NOT_GIVEN);
 
     json_decref(rules);
     return status;
@@ -369,8 +431,8 @@ rules_of(const struct log_options *given, json_t *rules)
 static void
 list_row(const json_t *row)
 {
-    static const char *const keys[] = {"log",      "policy",       "deny",          "durability",
-                                       "when_cut", "retain_bytes", "retain_age_ms", "first_lsn"};
+    static const char *const keys[] = {"log",          "policy",        "deny",      "durability", "when_cut",
+                                       "retain_bytes", "retain_age_ms", "first_lsn", "worker"};
     json_t *out = json_object();
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
@@ -384,8 +446,8 @@ print_log(const json_t *row)
     long long bytes = json_integer_value(json_object_get(row, "retain_bytes"));
     long long age_ms = json_integer_value(json_object_get(row, "retain_age_ms"));
 
-    printf("%-24s %-9s deny %-7s %s", cli_text(row, "log"), cli_text(row, "policy"), cli_text(row, "deny"),
-           cli_text(row, "durability"));
+    printf("%-24s %-9s deny %-7s %s, worker %lld", cli_text(row, "log"), cli_text(row, "policy"), cli_text(row, "deny"),
+           cli_text(row, "durability"), json_integer_value(json_object_get(row, "worker")));
     if (strcmp(cli_text(row, "policy"), "ca") == 0)
         printf(", when cut %s", cli_text(row, "when_cut"));
     if (bytes != 0)
@@ -429,7 +491,7 @@ run_verb(const struct cluster_config *cluster, const char *verb, const char *nam
         given->deny = CAIRN_DENY_WRITES;
     rules_of(given, rules);
     if (strcmp(verb, "create") == 0)
-        status = create_and_wait(cluster, name, rules, given->durability, given->members);
+        status = create_and_wait(cluster, name, rules, given->durability, given->members, given->worker);
     else if (json_object_size(rules) == 0)
         status = cli_usage("log set: nothing to change is given ('cairn log set --help' shows what there is)");
     else
@@ -460,7 +522,8 @@ check_usage(const struct log_options *given, const char *verb, const char *name)
 int
 cmd_log(int argc, char **argv)
 {
-    struct log_options given = {.policy = -1, .retain_bytes = NOT_GIVEN, .retain_age_ns = NOT_GIVEN};
+    struct log_options given = {
+        .policy = -1, .retain_bytes = NOT_GIVEN, .retain_age_ns = NOT_GIVEN, .worker = NOT_GIVEN};
     const struct cli_option options[] = {
         {"cluster", OPTION_FILE, &given.cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
         {"policy", OPTION_POLICY, &given.policy, "what the log does when cut off from a majority",
@@ -470,6 +533,8 @@ cmd_log(int argc, char **argv)
          .unit = "deny|cp", .verbs = "create|set"},
         {"members", OPTION_NODES, &given.members, "who votes in the beginning, e.g. n1,n2,n3; default all",
          .verbs = "create"},
+        {"worker", OPTION_U64, &given.worker, "which worker of each node has it; default: the one with least to do",
+         .max = CAIRN_WORKERS_MAX - 1, .verbs = "create"},
         {"durability", OPTION_WORD, &given.durability, "where its entries are; default: as the cluster file says",
          .unit = "memory|disk", .verbs = "create"},
         {"retain-bytes", OPTION_SIZE, &given.retain_bytes, "keep at least so much; 0: everything", .min = 1,

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,8 @@ struct server {
     int lock_fd; /* held while the node runs */
     struct node_config config;
     struct node *node;
-    struct lcore lcore;
+    struct lcore lcores[CAIRN_WORKERS_MAX];
+    uint32_t lcores_count;
     struct home_links links;
     struct disk *disk;
     const char *metrics_address; /* NULL: nowhere */
@@ -135,11 +137,39 @@ prepare(struct server *server, uint8_t self)
     return write_pid(cluster, self);
 }
 
-static int
-make_bell(struct server *server)
+/* How many threads poll the workers: as many as this node's part of the machine's processors, all of whose nodes are here. */
+static uint32_t
+lcores_of(const struct cluster_config *cluster)
 {
-    server->config.bell = doorbell_make(&server->config.bell_fd);
-    return server->config.bell != NULL ? 0 : cli_fail("no memory to share with clients: %s", strerror(errno));
+    uint32_t workers = cluster_workers(cluster), share;
+    cpu_set_t cpus;
+
+    CPU_ZERO(&cpus);
+    if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
+        return 1;
+    share = (uint32_t)CPU_COUNT(&cpus) / cluster->nodes;
+    return share < 1 ? 1 : share < workers ? share : workers;
+}
+
+/* Each lcore has a bell, and its workers are woken by it. */
+static int
+make_bells(struct server *server)
+{
+    struct node_config *config = &server->config;
+    uint32_t workers = cluster_workers(&server->cluster);
+
+    server->lcores_count = lcores_of(&server->cluster);
+    for (uint32_t worker = 0; worker < workers; worker++) {
+        uint32_t lcore = worker % server->lcores_count;
+
+        if (worker == lcore)
+            config->bells[worker] = doorbell_make(&config->bell_fds[worker]);
+        if (config->bells[lcore] == NULL)
+            return cli_fail("no memory to share with clients: %s", strerror(errno));
+        config->bells[worker] = config->bells[lcore];
+        config->bell_fds[worker] = config->bell_fds[lcore];
+    }
+    return 0;
 }
 
 /* On a terminal, one line that grows; a start that reads little says nothing. */
@@ -159,11 +189,14 @@ open_disk(struct server *server)
 
     if (cluster->durability != CAIRN_DISK)
         return 0;
+    if (cluster_workers(cluster) > 1)
+        return cli_fail("%s: a node with a journal has one worker as yet (write workers: 1, or durability: memory)",
+                        server->cluster_file);
     server->disk = cli_open_disk(cluster->directory, cluster->names[server->config.self], server->without_uring, detail,
                                  sizeof(detail));
     if (server->disk == NULL)
         return cli_fail("%s", detail);
-    server->config.disk = server->disk;
+    server->config.disks[0] = server->disk;
     server->config.restore_progress = show_progress;
     return 0;
 }
@@ -242,6 +275,26 @@ start_metrics(struct server *server)
 }
 
 static int
+start_lcores(struct server *server, enum idle_policy idle)
+{
+    for (uint8_t worker = 0; worker < node_workers(server->node); worker++) {
+        struct lcore *lcore = &server->lcores[worker % server->lcores_count];
+
+        lcore->tasks[lcore->tasks_count++] = node_task(server->node, worker);
+    }
+    for (uint32_t i = 0; i < server->lcores_count; i++) {
+        struct lcore *lcore = &server->lcores[i];
+
+        lcore->idle = idle;
+        lcore->cpu = -1;
+        lcore->bell = server->config.bells[i];
+        if (!lcore_start(lcore))
+            return cli_fail("no thread to be had for the workers");
+    }
+    return 0;
+}
+
+static int
 start(struct server *server, enum idle_policy idle)
 {
     char detail[512] = "";
@@ -250,7 +303,7 @@ start(struct server *server, enum idle_policy idle)
     if (status == 0)
         status = identify(server);
     if (status == 0)
-        status = make_bell(server);
+        status = make_bells(server);
     if (status != 0)
         return status;
     if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK ||
@@ -259,14 +312,7 @@ start(struct server *server, enum idle_policy idle)
         return cli_fail("%s", detail);
     if ((status = start_metrics(server)) != 0)
         return status;
-    server->lcore = (struct lcore){
-        .tasks = {node_task(server->node)},
-        .tasks_count = 1,
-        .idle = idle,
-        .cpu = -1,
-        .bell = server->config.bell,
-    };
-    return lcore_start(&server->lcore) ? 0 : cli_fail("no thread to be had for the worker");
+    return start_lcores(server, idle);
 }
 
 /* A disk that is slow, or fails, does not keep the node from ending: its next start then reads more. */
@@ -288,7 +334,8 @@ stop(struct server *server)
 {
     metrics_stop(server->metrics);
     settle(server);
-    lcore_stop(&server->lcore);
+    for (uint32_t i = 0; i < server->lcores_count; i++)
+        lcore_stop(&server->lcores[i]);
     if (server->node != NULL) {
         node_control_stop(server->node);
         node_checkpoint(server->node);

@@ -21,7 +21,7 @@
 
 struct sim_options {
     uint64_t seed, runs, ms, messages;
-    uint32_t jobs, without;
+    uint32_t jobs, without, workers;
     bool json, list, shrink, keep_going;
     const char *scenario, *trace, *without_text, *profile, *durability;
     enum sim_profile disks;
@@ -65,6 +65,8 @@ draw(const struct sim_options *options, uint64_t seed, uint32_t without, struct 
 {
     plan_draw(plan, seed, without, options->disks);
     plan->until_ns = options->ms * MS;
+    if (options->workers != 0)
+        plan->workers = options->workers;
     if (options->messages != 0)
         plan->messages_min = options->messages;
 }
@@ -417,6 +419,7 @@ play_seeds(const struct sim_options *options, const struct scenario *scenario, u
     for (; count > 0 && !failed; seed++, count--) {
         memset(sim, 0, sizeof(*sim));
         sim->plan.seed = seed;
+        sim->plan.workers = options->workers;
         scenario->play(sim);
         if (write_trace(options, sim) != 0)
             _exit(EXIT_FAILED);
@@ -545,6 +548,8 @@ cmd_sim(int argc, char **argv)
          .unit = "swarm|network|nodes"},
         {"durability", OPTION_WORD, &options.durability, "of the logs; default: as each seed draws",
          .unit = "memory|disk"},
+        {"workers", OPTION_U32, &options.workers, "of each node; default: as each seed draws, and 1 in scenarios",
+         .min = 1, .max = SIM_WORKERS},
         {"without", OPTION_TEXT, &options.without_text, "faults to leave out, by name, with commas"},
         {"ms", OPTION_U64, &options.ms, "virtual time under faults; default: until enough messages", .min = 1,
          .max = VIRTUAL_MS_MAX, .unit = "ms"},

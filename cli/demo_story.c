@@ -92,9 +92,9 @@ measure(struct demo *demo)
     if (f->raw == NULL || f->local == NULL || f->majority == NULL)
         return cli_fail("no memory for histograms");
     /* The nodes rest meanwhile, so that the two threads of the measurement have a core each. */
-    lcore_stop(&demo->local.lcore);
+    lcore_stop(&demo->local.lcores[0]);
     status = measure_raw(demo);
-    if (!lcore_start(&demo->local.lcore))
+    if (!lcore_start(&demo->local.lcores[0]))
         return cli_fail("no thread to be had");
     if (status == 0)
         status = measure_level(demo, CAIRN_ACK_LOCAL, f->local);

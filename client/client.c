@@ -1,6 +1,7 @@
 /* Requests and answers over a channel, whatever made it. */
 #include "client.h"
 
+#include <assert.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,6 +13,97 @@
 
 #define SPIN_POLLS 200u
 #define YIELD_POLLS 2000u
+
+void
+client_lane_opened(struct cairn_client *client, uint8_t worker)
+{
+    assert(worker < CAIRN_WORKERS_MAX && !client->lanes[worker].open);
+    client->lanes[worker].open = true;
+    client->open[client->open_count++] = worker;
+}
+
+static struct opened *
+find_opened(const struct cairn_client *client, uint32_t log)
+{
+    for (uint32_t i = 0; i < client->opened_count; i++) {
+        if (client->opened[i].log == log)
+            return &client->opened[i];
+    }
+    return NULL;
+}
+
+enum cairn_error
+client_note_log(struct cairn_client *client, uint32_t log, uint8_t worker)
+{
+    struct opened *known = find_opened(client, log), *more;
+
+    if (known == NULL) {
+        more = realloc(client->opened, (client->opened_count + 1) * sizeof(*more));
+        if (more == NULL)
+            return CAIRN_NO_MEMORY;
+        client->opened = more;
+        known = &more[client->opened_count++];
+    }
+    *known = (struct opened){.log = log, .worker = worker};
+    client->recent = *known;
+    return CAIRN_OK;
+}
+
+void
+client_free(struct cairn_client *client)
+{
+    free(client->opened);
+    free(client->record);
+    free(client);
+}
+
+/* A log that is not the one touched last. */
+static enum cairn_error
+look_up(struct cairn_client *client, uint32_t log, struct lane **out)
+{
+    struct opened *known = find_opened(client, log);
+    uint8_t worker;
+    enum cairn_error error;
+
+    if (known != NULL) {
+        client->recent = *known;
+    } else {
+        if (client->place == NULL)
+            return CAIRN_NO_LOG;
+        error = client->place(client->context, log, &worker);
+        if (error == CAIRN_OK)
+            error = client_note_log(client, log, worker);
+        if (error != CAIRN_OK)
+            return error;
+    }
+    *out = &client->lanes[client->recent.worker];
+    if ((*out)->open)
+        return CAIRN_OK;
+    if (client->attach == NULL)
+        return CAIRN_NO_LOG;
+    error = client->attach(client->context, client->recent.worker, *out);
+    if (error == CAIRN_OK)
+        client_lane_opened(client, client->recent.worker);
+    return error;
+}
+
+/* The rings of the log's worker. */
+static enum cairn_error
+lane_of(struct cairn_client *client, uint32_t log, struct lane **out)
+{
+    *out = &client->lanes[client->recent.worker];
+    if (log == client->recent.log && (*out)->open)
+        return CAIRN_OK;
+    return look_up(client, log, out);
+}
+
+enum cairn_error
+client_touch(struct cairn_client *client, uint32_t log)
+{
+    struct lane *lane;
+
+    return lane_of(client, log, &lane);
+}
 
 enum cairn_error
 cairn_append(struct cairn_client *client, uint32_t log, const struct cairn_entry *entry, enum cairn_ack ack,
@@ -27,11 +119,15 @@ cairn_append(struct cairn_client *client, uint32_t log, const struct cairn_entry
         .flags = entry->flags,
     };
     struct request *request;
+    struct lane *lane;
+    enum cairn_error error = lane_of(client, log, &lane);
 
+    if (error != CAIRN_OK)
+        return error;
     if (entry->payload_bytes > CAIRN_PAYLOAD_BYTES_MAX || entry->key_bytes > CAIRN_KEY_BYTES_MAX ||
-        size_bytes > client->channel.out.size_bytes)
+        size_bytes > lane->channel.out.size_bytes)
         return CAIRN_TOO_LARGE;
-    request = byte_ring_reserve(&client->channel.out, size_bytes);
+    request = byte_ring_reserve(&lane->channel.out, size_bytes);
     if (request == NULL)
         return CAIRN_AGAIN;
     *request = (struct request){
@@ -42,21 +138,35 @@ cairn_append(struct cairn_client *client, uint32_t log, const struct cairn_entry
         .token = token,
     };
     record_build((struct record *)(void *)(request + 1), &head, entry->key, entry->payload);
-    byte_ring_push(&client->channel.out, size_bytes);
+    byte_ring_push(&lane->channel.out, size_bytes);
+    lane->asked = true;
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+put_there(struct lane *lane, const struct request *request)
+{
+    void *place = byte_ring_reserve(&lane->channel.out, request->size_bytes);
+
+    if (place == NULL)
+        return CAIRN_AGAIN;
+    memcpy(place, request, request->size_bytes);
+    byte_ring_push(&lane->channel.out, request->size_bytes);
+    lane->asked = true;
     return CAIRN_OK;
 }
 
 static enum cairn_error
 put(struct cairn_client *client, const struct request *request)
 {
-    void *place = byte_ring_reserve(&client->channel.out, request->size_bytes);
+    struct lane *lane;
+    enum cairn_error error = lane_of(client, request->log, &lane);
 
-    if (place == NULL)
-        return CAIRN_AGAIN;
-    memcpy(place, request, request->size_bytes);
-    byte_ring_push(&client->channel.out, request->size_bytes);
-    cairn_flush(client);
-    return CAIRN_OK;
+    if (error == CAIRN_OK)
+        error = put_there(lane, request);
+    if (error == CAIRN_OK)
+        cairn_flush(client);
+    return error;
 }
 
 enum cairn_error
@@ -144,8 +254,13 @@ enum cairn_error
 cairn_read_cancel(struct cairn_client *client, uint64_t token)
 {
     struct request request = {.size_bytes = sizeof(request), .type = REQUEST_CANCEL, .token = token};
+    enum cairn_error error = CAIRN_OK;
 
-    return put(client, &request);
+    /* Whose log the read is of only the request said: who does not know the token does nothing. */
+    for (uint8_t i = 0; i < client->open_count && error == CAIRN_OK; i++)
+        error = put_there(&client->lanes[client->open[i]], &request);
+    cairn_flush(client);
+    return error;
 }
 
 /* head: of the answer, copied and found sane; each other number is read once, and none of them says where to look. */
@@ -214,20 +329,23 @@ take_record(struct cairn_client *client, const void *bytes, size_t size_bytes)
     return record_measure(client->record, size_bytes) == 0 ? NULL : client->record;
 }
 
-int
-cairn_poll(struct cairn_client *client, struct cairn_result *result)
+static void
+pop(struct cairn_client *client)
 {
-    struct byte_ring *ring = &client->channel.in;
+    if (client->popped_bytes > 0)
+        byte_ring_pop(&client->popped->channel.in, client->popped_bytes);
+    client->popped_bytes = 0;
+}
+
+/* As cairn_poll(), of one worker. */
+static int
+poll_lane(struct cairn_client *client, struct lane *lane, struct cairn_result *result)
+{
     const struct record *record = NULL;
     struct answer head;
     const void *bytes;
-    size_t ready;
+    size_t ready = byte_ring_peek(&lane->channel.in, &bytes);
 
-    if (client->popped_bytes > 0) {
-        byte_ring_pop(ring, client->popped_bytes);
-        client->popped_bytes = 0;
-    }
-    ready = byte_ring_peek(ring, &bytes);
     if (ready < sizeof(head))
         return ready == 0 ? 0 : -1;
     memcpy(&head, bytes, offsetof(struct answer, token));
@@ -243,33 +361,56 @@ cairn_poll(struct cairn_client *client, struct cairn_result *result)
     if (record != NULL && !record_intact(record))
         result->error = CAIRN_CORRUPT;
     client->popped_bytes = head.size_bytes;
+    client->popped = lane;
     return 1;
+}
+
+int
+cairn_poll(struct cairn_client *client, struct cairn_result *result)
+{
+    int got = 0;
+
+    pop(client);
+    for (uint8_t i = 0; i < client->open_count && got == 0; i++) {
+        uint8_t turn = client->turn;
+
+        got = poll_lane(client, &client->lanes[client->open[turn]], result);
+        /* The others have their turns, too. */
+        client->turn = turn + 1u < client->open_count ? (uint8_t)(turn + 1) : 0;
+    }
+    return got;
 }
 
 void
 cairn_flush(struct cairn_client *client)
 {
-    if (client->worker_bell != NULL)
-        doorbell_ring(client->worker_bell);
+    for (uint8_t i = 0; i < client->open_count; i++) {
+        struct lane *lane = &client->lanes[client->open[i]];
+
+        if (lane->asked && lane->worker_bell != NULL)
+            doorbell_ring(lane->worker_bell);
+        lane->asked = false;
+    }
 }
 
 static bool
 ready(struct cairn_client *client)
 {
-    const void *bytes;
+    bool any = false;
 
-    if (client->popped_bytes > 0) {
-        byte_ring_pop(&client->channel.in, client->popped_bytes);
-        client->popped_bytes = 0;
+    pop(client);
+    for (uint8_t i = 0; i < client->open_count && !any; i++) {
+        const void *bytes;
+
+        any = byte_ring_peek(&client->lanes[client->open[i]].channel.in, &bytes) > 0;
     }
-    return byte_ring_peek(&client->channel.in, &bytes) > 0;
+    return any;
 }
 
 void
 cairn_wait(struct cairn_client *client, uint64_t timeout_ns)
 {
-    struct doorbell *bell = &client->channel.in.shared->bell;
-    uint32_t prepared;
+    struct doorbells bells;
 
     cairn_flush(client);
     for (uint32_t i = 0; i < SPIN_POLLS + YIELD_POLLS; i++) {
@@ -278,9 +419,13 @@ cairn_wait(struct cairn_client *client, uint64_t timeout_ns)
         if (i >= SPIN_POLLS)
             sched_yield();
     }
-    prepared = doorbell_prepare(bell);
+    bells.count = 0;
+    bells.incomplete = false;
+    for (uint8_t i = 0; i < client->open_count; i++)
+        doorbells_add(&bells, &client->lanes[client->open[i]].channel.in.shared->bell);
+    doorbells_prepare(&bells);
     if (ready(client))
-        doorbell_cancel(bell);
+        doorbells_cancel(&bells);
     else
-        doorbell_wait(bell, prepared, timeout_ns);
+        doorbells_wait(&bells, timeout_ns);
 }

@@ -70,24 +70,35 @@ static enum cairn_error
 make_client(struct call *call, struct cairn_client **out, char *detail, size_t detail_bytes)
 {
     struct cairn_client *client;
-    int error;
 
-    if (!json_is_true(json_object_get(call->answer, "ok")) || call->passed_fds[0] < 0)
+    if (!json_is_true(json_object_get(call->answer, "ok")))
         return told(call, detail, detail_bytes);
     client = calloc(1, sizeof(*client));
     if (client == NULL)
         return CAIRN_NO_MEMORY;
-    error = byte_channel_open(&client->channel, call->passed_fds[0]);
+    client->socket = call->fd;
+    call->fd = -1;
+    *out = client;
+    return CAIRN_OK;
+}
+
+/* The rings to a worker, from a call that was answered. */
+static enum cairn_error
+open_lane(struct call *call, struct cairn_client *client, uint8_t worker, char *detail, size_t detail_bytes)
+{
+    struct lane *lane = &client->lanes[worker];
+    int error;
+
+    if (!json_is_true(json_object_get(call->answer, "ok")) || call->passed_fds[0] < 0)
+        return told(call, detail, detail_bytes);
+    error = byte_channel_open(&lane->channel, call->passed_fds[0]);
     call->passed_fds[0] = -1;
     if (error != 0) {
         snprintf(detail, detail_bytes, "the node's shared memory cannot be mapped: %s", strerror(error));
-        free(client);
         return CAIRN_IO;
     }
-    client->socket = call->fd;
-    call->fd = -1;
-    client->worker_bell = &client->channel.out.shared->bell;
-    *out = client;
+    lane->worker_bell = &lane->channel.out.shared->bell;
+    client_lane_opened(client, worker);
     return CAIRN_OK;
 }
 
@@ -95,6 +106,12 @@ static json_t *
 ask_to_attach(bool system)
 {
     return json_pack("{s:s,s:b}", "cmd", "attach", "system", system);
+}
+
+static json_t *
+ask_for_lane(uint8_t worker)
+{
+    return json_pack("{s:s,s:i}", "cmd", "attach", "worker", worker);
 }
 
 enum cairn_error
@@ -115,15 +132,21 @@ dial_attach(struct dial *dial, const char *path, bool system, char *detail, size
     return error;
 }
 
-/* The log's number, from a call that was answered. */
+/* The log's number and its worker, from a call that was answered. */
 static enum cairn_error
-number_of(struct call *call, uint32_t *log, char *detail, size_t detail_bytes)
+take_log(struct call *call, struct cairn_client *client, uint32_t *log, char *detail, size_t detail_bytes)
 {
-    if (json_is_true(json_object_get(call->answer, "ok"))) {
-        *log = (uint32_t)json_integer_value(json_object_get(call->answer, "id"));
-        return CAIRN_OK;
+    json_int_t id = json_integer_value(json_object_get(call->answer, "id"));
+    json_int_t worker = json_integer_value(json_object_get(call->answer, "worker"));
+
+    if (!json_is_true(json_object_get(call->answer, "ok")))
+        return told(call, detail, detail_bytes);
+    if (id < 0 || id > UINT32_MAX || worker < 0 || worker >= CAIRN_WORKERS_MAX) {
+        snprintf(detail, detail_bytes, "the node names a log that cannot be (is it of another release?)");
+        return CAIRN_INVALID;
     }
-    return told(call, detail, detail_bytes);
+    *log = (uint32_t)id;
+    return client_note_log(client, *log, (uint8_t)worker);
 }
 
 static json_t *
@@ -135,23 +158,34 @@ ask_for(const char *log)
 enum cairn_error
 dial_open(struct dial *dial, const char *log, uint32_t *id, char *detail, size_t detail_bytes)
 {
+    struct cairn_client *client = dial->client;
     enum cairn_error error;
 
-    if (dial->client->socket < 0)
-        return cairn_open(dial->client, log, 0, id, detail, detail_bytes);
+    if (client->socket < 0)
+        return cairn_open(client, log, 0, id, detail, detail_bytes);
     if (dial->call.state == CALL_NONE)
-        call_begin_over(&dial->call, dial->client->socket, ask_for(log));
+        call_begin_over(&dial->call, client->socket, ask_for(log));
     if (!call_step(&dial->call))
         return CAIRN_AGAIN;
-    error = number_of(&dial->call, id, detail, detail_bytes);
+    if (dial->opens_lane) {
+        error = open_lane(&dial->call, client, client->recent.worker, detail, detail_bytes);
+        *id = client->recent.log;
+    } else {
+        error = take_log(&dial->call, client, id, detail, detail_bytes);
+    }
     call_end(&dial->call);
-    return error;
+    dial->opens_lane = error == CAIRN_OK && !client->lanes[client->recent.worker].open;
+    if (!dial->opens_lane)
+        return error;
+    call_begin_over(&dial->call, client->socket, ask_for_lane(client->recent.worker));
+    return CAIRN_AGAIN;
 }
 
 void
 dial_end(struct dial *dial)
 {
     call_end(&dial->call);
+    dial->opens_lane = false;
     cairn_disconnect(dial->client);
     dial->client = NULL;
 }
@@ -187,12 +221,24 @@ cairn_open(struct cairn_client *client, const char *name, uint64_t timeout_ns, u
 {
     struct call call;
     enum cairn_error error;
+    uint8_t worker;
 
-    if (client->socket < 0)
-        return client->open(client->context, name, log);
+    if (client->socket < 0) {
+        error = client->find(client->context, name, log, &worker);
+        if (error == CAIRN_OK)
+            error = client_note_log(client, *log, worker);
+        return error == CAIRN_OK ? client_touch(client, *log) : error;
+    }
     call_begin_over(&call, client->socket, ask_for(name));
     call_finish(&call, timeout_ns);
-    error = number_of(&call, log, detail, detail_bytes);
+    error = take_log(&call, client, log, detail, detail_bytes);
+    call_end(&call);
+    worker = client->recent.worker;
+    if (error != CAIRN_OK || client->lanes[worker].open)
+        return error;
+    call_begin_over(&call, client->socket, ask_for_lane(worker));
+    call_finish(&call, timeout_ns);
+    error = open_lane(&call, client, worker, detail, detail_bytes);
     call_end(&call);
     return error;
 }
@@ -217,8 +263,8 @@ cairn_disconnect(struct cairn_client *client)
         client->detach(client->context, client);
     } else {
         close(client->socket);
-        byte_channel_close(&client->channel);
+        for (uint8_t i = 0; i < client->open_count; i++)
+            byte_channel_close(&client->lanes[client->open[i]].channel);
     }
-    free(client->record);
-    free(client);
+    client_free(client);
 }

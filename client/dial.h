@@ -1,5 +1,5 @@
-/* Becoming a client of a node in another process, a step at a time: the admin socket hands over a descriptor of shared
- * memory, and tells the number of a log. */
+/* Becoming a client of a node in another process, a step at a time: the admin socket tells the number of a log and which
+ * worker has it, and hands over a descriptor of shared memory: the rings to that worker. */
 #ifndef CLIENT_DIAL_H
 #define CLIENT_DIAL_H
 
@@ -21,6 +21,7 @@ struct dial {
     struct cairn_client *client; /* attached, and not yet taken */
     struct dial_seats seats;     /* that came with it */
     char name[CAIRN_NAME_BYTES]; /* of the node, as who dials knew it */
+    bool opens_lane;             /* the log was found, and the call is for the rings to its worker */
 };
 
 /* Attaches to the node whose socket is at path; system: as an administrator's command, which the system's own logs are open
@@ -31,7 +32,7 @@ enum cairn_error dial_attach(struct dial *dial, const char *path, bool system, c
 enum cairn_error client_connect(const char *path, bool system, uint64_t timeout_ns, struct cairn_client **out,
                                 struct dial_seats *seats, char *detail, size_t detail_bytes);
 
-/* Then finds the log's number. CAIRN_AGAIN as before. */
+/* Then finds the log's number, and gets the rings to its worker. CAIRN_AGAIN as before. */
 enum cairn_error dial_open(struct dial *dial, const char *log, uint32_t *id, char *detail, size_t detail_bytes);
 
 /* What waits for an answer, for calls_wait(). */

@@ -40,7 +40,7 @@ agreed_timing_makes_sense(uint64_t heartbeat_ns, uint64_t timeout_ns)
 
 static enum agreed_refusal
 apply_figures(struct agreed_figures *figures, const struct agreed_change *change, uint32_t logs,
-              enum cairn_durability durability)
+              const struct agreed *agreed)
 {
     if (change->heartbeat_ns != 0)
         figures->heartbeat_ns = change->heartbeat_ns;
@@ -55,7 +55,7 @@ apply_figures(struct agreed_figures *figures, const struct agreed_change *change
     if (figures->clock_bound_ns < CLOCK_BOUND_MIN_NS || figures->clock_bound_ns > CLOCK_BOUND_MAX_NS)
         return AGREED_NO_BOUND;
     if (change->memory_mib != 0 && (change->memory_mib < MEMORY_MIB_MIN || change->memory_mib > MEMORY_MIB_MAX ||
-                                    change->memory_mib < agreed_memory_mib(logs, durability)))
+                                    change->memory_mib < agreed_memory_mib(logs, agreed->workers, agreed->durability)))
         return AGREED_NO_MEMORY;
     return AGREED_TAKEN;
 }
@@ -99,7 +99,7 @@ enum agreed_refusal
 agreed_apply(struct agreed *agreed, const struct agreed_change *change, uint64_t lsn, uint32_t logs, uint8_t *seat)
 {
     struct agreed next = *agreed;
-    enum agreed_refusal refusal = apply_figures(&next.now, change, logs, agreed->durability);
+    enum agreed_refusal refusal = apply_figures(&next.now, change, logs, agreed);
 
     assert(lsn > agreed->lsn);
     *seat = CAIRN_NODE_NONE;
@@ -155,7 +155,8 @@ agreed_fingerprint(const struct agreed *agreed)
     const struct agreed_figures *now = &agreed->now;
     const uint64_t numbers[] = {agreed->lsn,         agreed->number,    agreed->removed,
                                 now->nodes,          now->heartbeat_ns, now->timeout_ns,
-                                now->clock_bound_ns, now->memory_mib,   (uint64_t)agreed->durability};
+                                now->clock_bound_ns, now->memory_mib,   (uint64_t)agreed->durability,
+                                agreed->workers};
     uint64_t hash = mix(0xcbf29ce484222325u, numbers, sizeof(numbers));
 
     for (uint32_t i = 0; i < now->nodes; i++)
@@ -178,7 +179,9 @@ agreed_plausible(const struct agreed *agreed)
     if (!figures_plausible(&agreed->now) || !figures_plausible(&agreed->founded) ||
         agreed->founded.nodes > agreed->now.nodes || agreed->removed >> agreed->now.nodes != 0 ||
         agreed_present(agreed) == 0 || agreed->lsn > AGREED_LSN_MAX ||
-        (agreed->durability != CAIRN_MEMORY && agreed->durability != CAIRN_DISK))
+        (agreed->durability != CAIRN_MEMORY && agreed->durability != CAIRN_DISK) || agreed->workers < 1 ||
+        agreed->workers > CAIRN_WORKERS_MAX ||
+        agreed->now.memory_mib < agreed_memory_mib(0, agreed->workers, agreed->durability))
         return false;
     for (uint32_t i = 0; i < agreed->now.nodes; i++) {
         if (memchr(agreed->names[i], '\0', sizeof(agreed->names[i])) == NULL ||
@@ -196,17 +199,17 @@ kept_back(enum cairn_durability durability)
 }
 
 uint32_t
-agreed_logs_max(uint32_t memory_mib, enum cairn_durability durability)
+agreed_logs_max(uint32_t memory_mib, uint32_t workers, enum cairn_durability durability)
 {
-    uint32_t kept = kept_back(durability);
+    uint32_t kept = kept_back(durability), share_mib = memory_mib / workers;
 
-    return memory_mib / 8 > kept ? memory_mib / 8 - kept : 1;
+    return share_mib / 8 > kept ? share_mib / 8 - kept : 1;
 }
 
 uint32_t
-agreed_memory_mib(uint32_t logs, enum cairn_durability durability)
+agreed_memory_mib(uint32_t logs, uint32_t workers, enum cairn_durability durability)
 {
     uint32_t least_mib = 8 * (logs + kept_back(durability));
 
-    return logs <= 1 || least_mib < MEMORY_MIB_MIN ? MEMORY_MIB_MIN : least_mib;
+    return workers * (logs <= 1 || least_mib < MEMORY_MIB_MIN ? MEMORY_MIB_MIN : least_mib);
 }

@@ -36,7 +36,8 @@ struct agreed {
     uint64_t lsn;    /* of the catalog, whose entry made it so; 0: as it was founded */
     uint32_t number; /* that the cluster file gives the cluster: hellos and links go by it */
     enum cairn_durability durability;
-    cairn_node_set removed;                        /* seats whose members are of it no more */
+    uint32_t workers;       /* of each node, from the foundation on: where a log is kept goes by it */
+    cairn_node_set removed; /* seats whose members are of it no more */
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES]; /* by seat; of those that are removed, too */
     struct agreed_figures now, founded;
 };
@@ -75,7 +76,7 @@ uint8_t agreed_seat(const struct agreed *agreed, const char *name);
 /* As it was before any entry. */
 void agreed_as_founded(const struct agreed *agreed, struct agreed *out);
 
-/* An entry of the catalog, with its lsn, while there are so many logs. Whatever is refused of it, all of it is; every node
+/* An entry of the catalog, with its lsn, while one worker has so many logs, and no other has more. Whatever is refused of it, all of it is; every node
  * comes to the same. *seat: that is given or taken; CAIRN_NODE_NONE: none is. */
 enum agreed_refusal agreed_apply(struct agreed *agreed, const struct agreed_change *change, uint64_t lsn, uint32_t logs,
                                  uint8_t *seat);
@@ -89,9 +90,10 @@ uint64_t agreed_fingerprint(const struct agreed *agreed);
 /* Do its numbers and names make sense? Of what comes from outside. */
 bool agreed_plausible(const struct agreed *agreed);
 
-/* How many logs fit so much memory: each needs two segments of 4 MiB, and some are kept back. */
-uint32_t agreed_logs_max(uint32_t memory_mib, enum cairn_durability durability);
-/* The least that is enough for so many. */
-uint32_t agreed_memory_mib(uint32_t logs, enum cairn_durability durability);
+/* How many logs a worker may have, of so much memory that is shared out among the workers: each log needs two segments of
+ * 4 MiB, and some are kept back. */
+uint32_t agreed_logs_max(uint32_t memory_mib, uint32_t workers, enum cairn_durability durability);
+/* The least that is enough for so many at each worker. */
+uint32_t agreed_memory_mib(uint32_t logs, uint32_t workers, enum cairn_durability durability);
 
 #endif

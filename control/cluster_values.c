@@ -23,6 +23,8 @@ static const struct cluster_units milliseconds = {
 static const struct cluster_units microseconds = {
     {{"us", 1}, {"ms", 1000}, {"s", 1000000}}, 1, "write us without leading zeros, or a unit: 500, 500us, 5ms"};
 
+static const struct cluster_units workers = {.own_scale = 1, .mend = "write how many, without leading zeros: 1, 2, 4"};
+
 static const char *const transports[] = {
     [TRANSPORT_MEMIF] = "memif", [TRANSPORT_RING] = "ring", [TRANSPORT_NETNS] = "netns", NULL};
 static const char *const profiles[] = {
@@ -33,6 +35,8 @@ static const struct cluster_rule file_rules[] = {
     [CLUSTER_KEY_CLUSTER] = {"cluster", CLUSTER_ID, .required = true, FIELD(id)},
     [CLUSTER_KEY_TRANSPORT] = {"transport", CLUSTER_WORD, FIELD(transport), .words = transports},
     [CLUSTER_KEY_PROFILE] = {"profile", CLUSTER_WORD, FIELD(profile), .words = profiles},
+    [CLUSTER_KEY_WORKERS] = {"workers", CLUSTER_NUMBER, FIELD(workers), .units = &workers, .zero_is_default = true,
+                             .min = 1, .max = CAIRN_WORKERS_MAX},
     [CLUSTER_KEY_MEMORY_MIB] = {"memory_mib", CLUSTER_NUMBER, FIELD(memory_mib), .units = &mebibytes,
                                 .zero_is_default = true, .min = MEMORY_MIB_MIN, .max = MEMORY_MIB_MAX},
     [CLUSTER_KEY_MEMORY_AT_START] = {"memory_at_start", CLUSTER_BOOL, FIELD(memory_at_start)},

@@ -126,6 +126,24 @@ timing_makes_sense(const struct cluster_config *config, struct cluster_fault *fa
     return true;
 }
 
+uint32_t
+cluster_workers(const struct cluster_config *config)
+{
+    return config->workers == 0 ? 1 : config->workers;
+}
+
+/* Each worker has its part of it. */
+static bool
+memory_makes_sense(const struct cluster_config *config, struct cluster_fault *fault)
+{
+    uint32_t workers = cluster_workers(config), least_mib = agreed_memory_mib(0, workers, config->durability);
+
+    return config->memory_mib >= least_mib ||
+           cluster_fault_set(fault, first_place(config, CLUSTER_KEY_MEMORY_MIB, CLUSTER_KEY_WORKERS),
+                             "write more memory, or fewer workers", "memory_mib %u is %u too little for %u workers",
+                             config->memory_mib, least_mib - config->memory_mib, workers);
+}
+
 uint64_t
 cluster_clock_bound_ns(const struct cluster_config *config)
 {
@@ -139,6 +157,7 @@ cluster_agreed(const struct cluster_config *config)
     struct agreed agreed = {
         .number = config->id,
         .durability = config->durability,
+        .workers = cluster_workers(config),
         .now =
             {
                 .nodes = config->nodes,
@@ -258,6 +277,8 @@ agrees(const struct cluster_config *config, const struct agreed *agreed, struct 
     if (here.durability != agreed->durability)
         return contradicts(config, CLUSTER_KEY_DURABILITY, word_of(CLUSTER_KEY_DURABILITY, here.durability),
                            word_of(CLUSTER_KEY_DURABILITY, agreed->durability), fault);
+    if (config->workers != 0 && !number_agrees(config, CLUSTER_KEY_WORKERS, config->workers, agreed->workers, fault))
+        return false;
     return memory_agrees(config, now->memory_mib, fault) &&
            number_agrees(config, CLUSTER_KEY_CLUSTER, here.number, agreed->number, fault) &&
            names_agree(config, agreed, fault) &&
@@ -302,6 +323,7 @@ cluster_config_adopt(struct cluster_config *config, const struct agreed *agreed)
     config->clock_bound_ms = (uint32_t)(agreed->now.clock_bound_ns / 1000000);
     if (config->timeout_ceiling_us != 0 && config->timeout_ceiling_us < config->timeout_us)
         config->timeout_ceiling_us = config->timeout_us;
+    config->workers = agreed->workers;
     config->nodes = agreed->now.nodes;
     memcpy(config->names, agreed->names, sizeof(config->names));
 }
@@ -317,7 +339,8 @@ load(const char *path, struct cluster_config *out, enum cairn_error *error, stru
     if (!cluster_file_read(path, text, &text_bytes, fault))
         return false;
     *error = CAIRN_INVALID;
-    if (!cluster_text_decode(text, text_bytes, &config, fault) || !timing_makes_sense(&config, fault))
+    if (!cluster_text_decode(text, text_bytes, &config, fault) || !timing_makes_sense(&config, fault) ||
+        !memory_makes_sense(&config, fault))
         return false;
     *error = CAIRN_OK;
     *out = config;

@@ -30,6 +30,7 @@ enum cluster_key {
     CLUSTER_KEY_CLUSTER,
     CLUSTER_KEY_TRANSPORT,
     CLUSTER_KEY_PROFILE,
+    CLUSTER_KEY_WORKERS,
     CLUSTER_KEY_MEMORY_MIB,
     CLUSTER_KEY_MEMORY_AT_START,
     CLUSTER_KEY_DURABILITY,
@@ -54,6 +55,7 @@ struct cluster_config {
     uint32_t id;
     enum cluster_transport transport;
     enum cluster_profile profile;
+    uint32_t workers;     /* of each node; 0: the file does not say (1, or what was agreed on) */
     uint32_t memory_mib;  /* of each node, for its logs */
     bool memory_at_start; /* all its pages exist before the node starts; else they do a little before they are used */
     enum cairn_durability
@@ -77,6 +79,9 @@ struct cluster_config {
 
 /* What the profile says, and the file's own figures instead. */
 struct cluster_timing cluster_timing(const struct cluster_config *config);
+
+/* How many workers each node has. */
+uint32_t cluster_workers(const struct cluster_config *config);
 
 uint64_t cluster_clock_bound_ns(const struct cluster_config *config);
 

@@ -16,7 +16,7 @@
 #define FILE_BYTES 16384u
 #define PATH_BYTES 512
 #define FORMAT "cairn identity "
-#define FIRST_LINE FORMAT "3\n"
+#define FIRST_LINE FORMAT "4\n"
 #define TRIES 200
 
 static enum cairn_error
@@ -93,8 +93,8 @@ print_identity(FILE *out, const struct identity *identity)
     cairn_id_text(&identity->cluster, text);
     fprintf(out, FIRST_LINE "cluster %s\nself %u\nforgotten %d\nborn %d\nbegun %d\n", text, identity->self,
             identity->forgotten, identity->born, identity->begun);
-    fprintf(out, "agreed %u %d %" PRIu64 " %u\n", agreed->number, (int)agreed->durability, agreed->lsn,
-            agreed->removed);
+    fprintf(out, "agreed %u %d %u %" PRIu64 " %u\n", agreed->number, (int)agreed->durability, agreed->workers,
+            agreed->lsn, agreed->removed);
     print_figures(out, "now", &agreed->now);
     print_figures(out, "founded", &agreed->founded);
     fprintf(out, "doubted %d\npromised %" PRIu64 "\n", identity->doubts_agreed, identity->promised_ns);
@@ -206,7 +206,8 @@ parse_agreed(const char *line, struct agreed *out)
 {
     int durability;
 
-    if (sscanf(line, "agreed %u %d %" SCNu64 " %u", &out->number, &durability, &out->lsn, &out->removed) != 4)
+    if (sscanf(line, "agreed %u %d %u %" SCNu64 " %u", &out->number, &durability, &out->workers, &out->lsn,
+               &out->removed) != 5)
         return false;
     out->durability = (enum cairn_durability)durability;
     return true;

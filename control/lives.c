@@ -488,9 +488,9 @@ is_taught(const struct lives *lives, uint8_t from, const struct lesson *lesson)
     /* Who waits knows nothing but its cluster file, which may be wrong in anything. */
     if (waits && agreed->lsn == 0 && agreed_fingerprint(agreed) == lives->fingerprint)
         return false;
-    if (!waits &&
-        ((agreed->lsn <= identity->agreed.lsn && !identity->doubts_agreed) ||
-         agreed->durability != identity->agreed.durability || !cairn_id_equal(&lesson->cluster, &identity->cluster)))
+    if (!waits && ((agreed->lsn <= identity->agreed.lsn && !identity->doubts_agreed) ||
+                   agreed->durability != identity->agreed.durability || agreed->workers != identity->agreed.workers ||
+                   !cairn_id_equal(&lesson->cluster, &identity->cluster)))
         return false;
     for (uint8_t i = 0; i < agreed->now.nodes; i++) {
         if (cairn_id_is_set(&lesson->members[i]) == (agreed->removed >> i & 1))

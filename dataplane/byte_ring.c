@@ -50,23 +50,6 @@ byte_ring_push(struct byte_ring *ring, size_t size_bytes)
     __builtin_prefetch(ring->data + (ring->position & (ring->size_bytes - 1)) + 64, 1);
 }
 
-size_t
-byte_ring_peek(struct byte_ring *ring, const void **bytes)
-{
-    uint64_t ready = ring->other_cached - ring->position;
-
-    if (ready == 0) {
-        ring->other_cached = atomic_load_explicit(&ring->shared->head, memory_order_acquire);
-        ready = ring->other_cached - ring->position;
-    }
-    *bytes = ring->data + (ring->position & (ring->size_bytes - 1));
-    if (ready <= ring->size_bytes)
-        return (size_t)ready;
-    /* No producer says so. What it says next is looked at anew. */
-    ring->other_cached = ring->position;
-    return 0;
-}
-
 void
 byte_ring_pop(struct byte_ring *ring, size_t size_bytes)
 {

@@ -42,8 +42,24 @@ void byte_ring_push(struct byte_ring *ring, size_t size_bytes);
 /* Bytes that may still be written. */
 size_t byte_ring_room(struct byte_ring *ring);
 
-/* Bytes that may be read at *bytes; 0: none, or the indices are not sane. */
-size_t byte_ring_peek(struct byte_ring *ring, const void **bytes);
+/* Bytes that may be read at *bytes; 0: none, or the indices are not sane. Each poll asks it of each ring. */
+static inline size_t
+byte_ring_peek(struct byte_ring *ring, const void **bytes)
+{
+    uint64_t ready = ring->other_cached - ring->position;
+
+    if (ready == 0) {
+        ring->other_cached = atomic_load_explicit(&ring->shared->head, memory_order_acquire);
+        ready = ring->other_cached - ring->position;
+    }
+    *bytes = ring->data + (ring->position & (ring->size_bytes - 1));
+    if (ready <= ring->size_bytes)
+        return (size_t)ready;
+    /* No producer says so. What it says next is looked at anew. */
+    ring->other_cached = ring->position;
+    return 0;
+}
+
 void byte_ring_pop(struct byte_ring *ring, size_t size_bytes);
 
 /* Two rings in one shared memory: requests to the worker and answers from it. The worker's side

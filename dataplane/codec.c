@@ -484,6 +484,14 @@ header_intact(const struct wire_header *header, const uint8_t *bytes, size_t siz
     return crc32c(crc32c(0, &blank, sizeof(blank)), bytes + sizeof(blank), covered_bytes) == header->crc32c;
 }
 
+static bool
+is_introduced(const struct codec *codec, const struct wire_header *header)
+{
+    uint64_t life = atomic_load_explicit(&codec->peers[header->from], memory_order_relaxed);
+
+    return life != 0 && life == codec_life(header->identity, header->incarnation);
+}
+
 enum codec_verdict
 codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size_t size_bytes, struct decoded *out)
 {
@@ -505,8 +513,7 @@ codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size
         return CODEC_TO;
     if (header.from != peer)
         return CODEC_FROM;
-    if (header.type != CODEC_HELLO &&
-        (codec->peers[peer] == 0 || codec_life(header.identity, header.incarnation) != codec->peers[peer]))
+    if (header.type != CODEC_HELLO && !is_introduced(codec, &header))
         return CODEC_STRANGER;
     memset(&out->message, 0, sizeof(out->message));
     out->fragment_offset = out->fragment_total = out->records_bytes = 0;

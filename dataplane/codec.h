@@ -7,6 +7,7 @@
 #ifndef DATAPLANE_CODEC_H
 #define DATAPLANE_CODEC_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -132,7 +133,9 @@ struct codec {
     uint32_t identity; /* in everything else */
     uint32_t incarnation;
     uint8_t self, worker;
-    uint64_t peers[CAIRN_NODES_MAX]; /* codec_life() of each peer's, once it has been introduced; 0: none is */
+    /* CAIRN_NODES_MAX: codec_life() of each peer's, once it has been introduced; 0: none is. Borrowed: what is written there
+     * is in force with the next frame. */
+    const _Atomic uint64_t *peers;
 };
 
 /* What the frames of a life carry, all of them and no others. */

@@ -84,7 +84,7 @@ receive(struct task *task, struct port *port, uint64_t now_ns, bool *drained)
     uint32_t work = 0;
     uint16_t count;
 
-    if (port->shared || !atomic_load_explicit(&port->up, memory_order_acquire))
+    if (port->shared || !atomic_load_explicit(&port->device->up, memory_order_acquire))
         return 0;
     count = rte_eth_rx_burst(port->port_id, port->queue_id, frames, PORT_BURST);
     if (count == 0)

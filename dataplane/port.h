@@ -1,10 +1,7 @@
-/* A node's end of a link to a peer: a queue of an ethdev, what is about to be sent on it, and the
- * faults injected there. Ports are DPDK ethdevs and nothing else.
+/* A worker's end of a link to a peer: a queue of an ethdev (device.h), what is about to be sent on it, and the faults
+ * injected there. Ports are queues of DPDK ethdevs and nothing else.
  *
- *   field     writer             reader
- *   up        control thread     worker     may the ethdev be polled?
- *   the rest  worker
- */
+ * All of it is the worker's; the device is shared by the workers whose queues it has. */
 #ifndef DATAPLANE_PORT_H
 #define DATAPLANE_PORT_H
 
@@ -14,69 +11,30 @@
 #include <rte_mbuf.h>
 
 #include "cairn/error.h"
+#include "device.h"
 #include "doorbell.h"
 #include "fault.h"
 #include "frame.h"
 
-/* A frame with its headers fits one memif buffer and one mbuf. */
-#define PORT_FRAME_BYTES 2048u
 #define PORT_BURST 32u
 #define PORT_QUEUE 64u
-#define PORT_MBUFS 2047u
-#define PORT_RING_ENTRIES 256u
 
 struct port {
-    uint16_t port_id, queue_id;
+    const struct device *device;
+    uint16_t port_id, queue_id; /* the device's, and which queue of it */
     uint8_t peer;
-    bool connects; /* this end has to (re)connect: memif's client */
-    bool chains;   /* the ethdev sends frames of several segments */
-    bool borrowed; /* somebody else closes the ethdev */
-    bool shared;   /* its ethdev goes to several peers, and another of their ports receives for all */
-    _Atomic bool up;
-    _Atomic bool restarts; /* EAL's interrupt thread is about to stop and start it */
+    bool chains; /* the device sends frames of several segments */
+    bool shared; /* its queue goes to several peers, and another of their ports receives for all */
     struct rte_mempool *pool;
-    struct frame_template template;
     _Atomic(struct doorbell *) *peer_bell; /* NULL, here or there: the peer cannot be woken from here */
     bool wake_peer;                        /* something other than a heartbeat is queued */
-    struct rte_mbuf *queue[PORT_QUEUE];
     uint32_t queued;
-    const struct fault_rule *fault; /* NULL: none */
     struct fault_queue *faults;
+    const struct fault_rule *fault; /* NULL: none */
+    struct frame_template template;
+    struct rte_mbuf *queue[PORT_QUEUE];
     uint64_t sent, received, unsent;
 };
-
-/* Frames of a node, of PORT_FRAME_BYTES at least; the pool is small on purpose: what is recycled stays in the cache. */
-struct rte_mempool *port_pool_create(const char *name, uint32_t frame_bytes);
-
-/* What an interface of the kernel wants room for, though no frame is longer than the others. */
-#define PORT_INTERFACE_BYTES (2 * PORT_FRAME_BYTES)
-
-/* Two ends of a link inside this process (net_ring). */
-enum cairn_error port_pair_create(const char *name, struct port *left, struct rte_mempool *left_pool,
-                                  struct port *right, struct rte_mempool *right_pool, char *detail,
-                                  size_t detail_bytes);
-
-/* One end of a link by two rings that the caller owns (net_ring). */
-enum cairn_error port_ring_create(const char *name, struct rte_ring *receive, struct rte_ring *send, struct port *port,
-                                  struct rte_mempool *pool, char *detail, size_t detail_bytes);
-
-/* One end of a link to another process (net_memif). The driver hands the other end its memory, so both have to be one user's:
- * socket is a path where only that user can be, and secret what both ends know; listens tells which end waits for the other,
- * and takes away what is left there. */
-enum cairn_error port_memif_create(const char *name, const char *socket, const char *secret, bool listens,
-                                   struct port *port, struct rte_mempool *pool, char *detail, size_t detail_bytes);
-
-/* A node's link to all others by a network interface of the kernel (net_af_packet). Further peers get a copy of the
- * port, with `shared` set. */
-enum cairn_error port_interface_create(const char *name, const char *interface, struct port *port,
-                                       struct rte_mempool *pool, char *detail, size_t detail_bytes);
-
-/* The control thread, a few times a second: connects an end that has to, when the other is there. EAL's interrupt
- * thread does it, and waits for the workers' quiescent states; the port stays where it is until port_close. */
-void port_maintain(struct port *port);
-
-/* Returns when the port is closed. Not from an alarm. */
-void port_close(struct port *port);
 
 /* An empty frame with room for headers; NULL: there is none to be had, or the port was never made. */
 struct rte_mbuf *port_frame(struct port *port);
@@ -102,5 +60,8 @@ void port_reflect(struct port *port, struct rte_mbuf *frame);
 
 /* Sends what is queued, as far as the ethdev takes it. */
 void port_flush(struct port *port, uint64_t now_ns);
+
+/* Gives back what was not sent. */
+void port_empty(struct port *port);
 
 #endif

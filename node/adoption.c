@@ -48,14 +48,19 @@ give_up(struct worker *worker, struct node_log *log)
                worker->config->cluster->names[log->rules.adopted_from]);
 }
 
+static bool
+has_stopped_since(const struct node_log *log, uint64_t term)
+{
+    return log->stopped_for_good || log->stopped_term >= term;
+}
+
 /* Every stop before the decision is over; one since is not. */
 static void
 end_stops(struct worker *worker, struct node_log *log)
 {
     const uint64_t term = log->rules.adopted_term;
 
-    if (core_stopped(log->core) != STOP_NONE &&
-        !identity_stopped_since(&worker->node->introduction.lives.identity, log->id, term))
+    if (core_stopped(log->core) != STOP_NONE && !has_stopped_since(log, term))
         core_end_stop(log->core);
     if (core_recovering(log->core))
         return;
@@ -63,17 +68,19 @@ end_stops(struct worker *worker, struct node_log *log)
     log->adopted_term = term;
 }
 
-/* Where the log has not stopped, what is held is compared with whoever leads, as always: a decision is about stops. */
+/* Where the log has not stopped, and is not lost either, what is held is compared with whoever leads, as always: a decision is
+ * about stops, and about what too few still know. */
 static void
 carry_out(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     if (term_known(log) >= log->rules.adopted_term)
         end_stops(worker, log);
-    else if (core_stopped(log->core) == STOP_NONE)
+    else if (core_stopped(log->core) == STOP_NONE && !core_is_lost(log->core))
         return;
     else if (log->rules.adopted_from == worker->self)
         lead_alone(worker, log, now_ns);
-    else
+    /* Who has forgotten what it held has nothing to give up, and recovers from whoever leads. */
+    else if (core_stopped(log->core) != STOP_NONE)
         give_up(worker, log);
     node_activate(worker, log);
     node_touch(worker, log);

@@ -16,6 +16,14 @@ agree_begin(struct node *node, const struct identity *identity)
     agreed_as_founded(&identity->agreed, &node->control->replayed);
     node->snapshot->agreed = identity->agreed;
     memcpy(node->snapshot->members, identity->members, sizeof(node->snapshot->members));
+    for (uint8_t number = 0; number < node->workers_count; number++) {
+        struct worker *worker = node->workers[number];
+
+        worker->agreed = identity->agreed;
+        worker->fingerprint = agreed_fingerprint(&identity->agreed);
+        atomic_store_explicit(&worker->adopted_lsn, identity->agreed.lsn, memory_order_relaxed);
+    }
+    atomic_store_explicit(&node->introduction.kept_timeout_ns, identity->agreed.now.timeout_ns, memory_order_relaxed);
 }
 
 static bool
@@ -66,15 +74,21 @@ take_change(const json_t *entry, struct agreed_change *out)
            cairn_id_is_set(&out->member);
 }
 
-/* Those that were there when the entry was made: the same on every node, whatever it holds already of what came later. */
+/* Of the worker that has most, those that were there when the entry was made: the same on every node, whatever it holds
+ * already of what came later. */
 static uint32_t
 logs_before(const struct snapshot *snapshot, uint64_t lsn)
 {
-    uint32_t count = 0;
+    uint32_t counts[CAIRN_WORKERS_MAX] = {0}, most = 0;
 
-    for (uint32_t i = 0; i < snapshot->count; i++)
-        count += snapshot->logs[i].log->id != CATALOG_LOG && snapshot->logs[i].log->id < lsn;
-    return count;
+    for (uint32_t i = 0; i < snapshot->count; i++) {
+        const struct node_log *log = snapshot->logs[i].log;
+        uint32_t *count = &counts[log->worker->task.number];
+
+        *count += log->id != CATALOG_LOG && log->id < lsn;
+        most = *count > most ? *count : most;
+    }
+    return most;
 }
 
 /* New ports, and room for what comes from there, of all seats that were not there before. */
@@ -84,7 +98,7 @@ welcome(struct node *node, const struct agreed *before, const struct snapshot *n
     char detail[256];
 
     for (uint8_t seat = (uint8_t)before->now.nodes; seat < next->agreed.now.nodes; seat++) {
-        if (node_welcome(node->workers[0], seat, next, detail, sizeof(detail)) != CAIRN_OK)
+        if (peers_welcome(node, seat, next, detail, sizeof(detail)) != CAIRN_OK)
             snprintf(node->control->agree_failure, sizeof(node->control->agree_failure),
                      "%s cannot be reached until %s is started anew: %s", next->agreed.names[seat], node->name, detail);
     }
@@ -137,15 +151,30 @@ adopt_timing(struct worker *worker, const struct snapshot *snapshot)
     clocks_reconfigure(&worker->clocks, &clocks);
 }
 
+/* The first worker tells the others when what it has agreed on is kept. */
+static void
+note_kept_timeout(struct worker *worker)
+{
+    struct introduction *introduction = &worker->node->introduction;
+    const struct lives *lives = &introduction->lives;
+
+    if (lives->kept_version >= lives->life_version)
+        atomic_store_explicit(&introduction->kept_timeout_ns, lives->identity.agreed.now.timeout_ns,
+                              memory_order_release);
+}
+
 /* A shorter timeout counts at once. A longer one when it is kept: what is promised by it must be known to the next life. */
 static void
 set_timeout(struct worker *worker)
 {
-    const struct lives *lives = &worker->node->introduction.lives;
-    uint64_t timeout_ns = lives->identity.agreed.now.timeout_ns;
+    uint64_t timeout_ns = worker->agreed.now.timeout_ns, kept_ns;
 
-    if (timeout_ns == worker->core_timeout_ns ||
-        (timeout_ns > worker->core_timeout_ns && lives->kept_version < lives->life_version))
+    if (worker_is_first(worker))
+        note_kept_timeout(worker);
+    if (timeout_ns == worker->core_timeout_ns)
+        return;
+    kept_ns = atomic_load_explicit(&worker->node->introduction.kept_timeout_ns, memory_order_acquire);
+    if (timeout_ns > worker->core_timeout_ns && kept_ns != timeout_ns)
         return;
     worker->core_timeout_ns = timeout_ns;
     for (uint32_t i = 0; i < worker->logs_count; i++)
@@ -185,11 +214,15 @@ agree_adopt(struct worker *worker, const struct snapshot *snapshot, uint64_t now
     const struct agreed *agreed = &snapshot->agreed;
     struct agreed before;
 
-    if (agreed->lsn <= worker->node->introduction.lives.identity.agreed.lsn)
+    if (agreed->lsn <= worker->agreed.lsn)
         return;
-    before = worker->node->introduction.lives.identity.agreed;
+    before = worker->agreed;
+    worker->agreed = *agreed;
+    worker->fingerprint = agreed_fingerprint(agreed);
     if (agreed->removed >> worker->self & 1) {
-        introduction_agree(worker, agreed, snapshot->members);
+        /* The other workers are told by the phase. */
+        if (worker_is_first(worker))
+            introduction_agree(worker, agreed, snapshot->members);
         return;
     }
     if (agreed->now.timeout_ns < before.now.timeout_ns)
@@ -201,10 +234,24 @@ agree_adopt(struct worker *worker, const struct snapshot *snapshot, uint64_t now
     adopt_timing(worker, snapshot);
     for (uint32_t i = 0; i < worker->logs_count; i++)
         core_set_nodes(worker->logs[i]->core, worker->present);
-    tell_agreed(worker, &before, agreed);
-    introduction_agree(worker, agreed, snapshot->members);
+    if (worker_is_first(worker)) {
+        tell_agreed(worker, &before, agreed);
+        introduction_agree(worker, agreed, snapshot->members);
+    }
     set_timeout(worker);
+    atomic_store_explicit(&worker->adopted_lsn, agreed->lsn, memory_order_release);
     node_reassess(worker, now_ns);
+}
+
+/* Until then another worker may promise by what was agreed on before. */
+static bool
+all_have_adopted(const struct node *node, uint64_t lsn)
+{
+    bool all = true;
+
+    for (uint8_t number = 1; number < node->workers_count; number++)
+        all &= atomic_load_explicit(&node->workers[number]->adopted_lsn, memory_order_acquire) >= lsn;
+    return all;
 }
 
 void
@@ -213,10 +260,10 @@ agree_beat(struct worker *worker, uint64_t now_ns)
     struct lives *lives = &worker->node->introduction.lives;
 
     set_timeout(worker);
-    if (lives->identity.promised_ns == 0)
+    if (!worker_is_first(worker) || lives->identity.promised_ns == 0)
         return;
     /* Of the life before, too: whatever it promised ends after so long. */
-    if (worker->promise_set_ns == 0)
+    if (worker->promise_set_ns == 0 || !all_have_adopted(worker->node, worker->agreed.lsn))
         worker->promise_set_ns = now_ns;
     if (now_ns - worker->promise_set_ns < lives->identity.promised_ns)
         return;

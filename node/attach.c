@@ -1,11 +1,13 @@
 /* Clients coming and going: the control thread's side. */
 #include "attach.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client.h"
 #include "control.h"
+#include "worker_command.h"
 
 void
 attachment_leave(struct attachment *attachment)
@@ -20,22 +22,24 @@ attachment_free(struct attachment *attachment)
     free(attachment);
 }
 
-/* Frees those that the worker has let go. With the control lock held. */
+/* Frees those that the workers have let go. With the control lock held. */
 void
 attachments_reap(struct node *node)
 {
     struct control *control = node->control;
 
-    for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
-        struct attachment *attachment = control->attachments[i];
+    for (uint8_t worker = 0; worker < node->workers_count; worker++) {
+        for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
+            struct attachment *attachment = control->attachments[worker][i];
 
-        if (attachment == NULL || atomic_load_explicit(&attachment->state, memory_order_acquire) != ATTACHMENT_GONE)
-            continue;
-        control->attachments[i] = NULL;
-        if (attachment->embedded && control->spares_count < SPARES_MAX)
-            control->spares[control->spares_count++] = attachment;
-        else
-            attachment_free(attachment);
+            if (attachment == NULL || atomic_load_explicit(&attachment->state, memory_order_acquire) != ATTACHMENT_GONE)
+                continue;
+            control->attachments[worker][i] = NULL;
+            if (attachment->embedded && control->spares_count < SPARES_MAX)
+                control->spares[control->spares_count++] = attachment;
+            else
+                attachment_free(attachment);
+        }
     }
 }
 
@@ -53,30 +57,43 @@ spare_or_new(struct node *node, bool embedded)
         *attachment = (struct attachment){.channel = channel, .embedded = true};
         return attachment;
     }
-    attachment = calloc(1, sizeof(*attachment));
+    attachment = aligned_alloc(alignof(struct attachment), sizeof(*attachment));
+    if (attachment != NULL)
+        *attachment = (struct attachment){.embedded = embedded};
     if (attachment != NULL && byte_channel_make(&attachment->channel, node->config.channel_bytes) != 0) {
         free(attachment);
         return NULL;
     }
-    if (attachment != NULL)
-        attachment->embedded = embedded;
     return attachment;
 }
 
-/* Called with the control lock held: one writer on the command ring. */
+/* A place at the worker; ATTACHMENTS_MAX: there is none for such a one. */
+static uint32_t
+place_at(const struct control *control, uint8_t worker, enum attachment_kind kind)
+{
+    uint32_t kept = kind == ATTACHED_CLIENT ? ATTACHMENTS_KEPT : 0, left = 0, first = ATTACHMENTS_MAX;
+
+    for (uint32_t i = ATTACHMENTS_MAX; i-- > 0;) {
+        if (control->attachments[worker][i] != NULL)
+            continue;
+        first = i;
+        left++;
+    }
+    return left > kept ? first : ATTACHMENTS_MAX;
+}
+
 struct attachment *
-attachment_make(struct node *node, enum attachment_kind kind)
+attachment_make(struct node *node, uint8_t worker, enum attachment_kind kind)
 {
     struct control *control = node->control;
+    struct worker_command command = {.kind = COMMAND_ATTACH};
     struct attachment *attachment;
-    uint32_t index = 0, left = 0, kept = kind == ATTACHED_CLIENT ? ATTACHMENTS_KEPT : 0;
+    uint32_t index;
 
+    assert(worker < node->workers_count);
     attachments_reap(node);
-    while (index < ATTACHMENTS_MAX && control->attachments[index] != NULL)
-        index++;
-    for (uint32_t i = index; i < ATTACHMENTS_MAX; i++)
-        left += control->attachments[i] == NULL;
-    attachment = left > kept ? spare_or_new(node, kind == ATTACHED_EMBEDDED) : NULL;
+    index = place_at(control, worker, kind);
+    attachment = index < ATTACHMENTS_MAX ? spare_or_new(node, kind == ATTACHED_EMBEDDED) : NULL;
     if (attachment == NULL)
         return NULL;
     attachment->index = (uint8_t)index;
@@ -84,21 +101,54 @@ attachment_make(struct node *node, enum attachment_kind kind)
     attachment->system = kind >= ATTACHED_SYSTEM;
     attachment->serial = ++control->attachment_serial;
     atomic_store(&attachment->state, ATTACHMENT_NEW);
-    control->attachments[index] = attachment;
-    rte_ring_sp_enqueue(node->workers[0]->commands, attachment);
-    if (node->workers[0]->bell != NULL)
-        doorbell_ring(node->workers[0]->bell);
+    control->attachments[worker][index] = attachment;
+    command.attachment = attachment;
+    worker_command(node->workers[worker], &command);
     return attachment;
 }
 
 static enum cairn_error
-embedded_open(void *context, const char *name, uint32_t *log)
+embedded_find(void *context, const char *name, uint32_t *log, uint8_t *worker)
 {
     struct node_log_view view;
 
     if (!node_view(context, name, &view))
         return CAIRN_NO_LOG;
     *log = view.id;
+    *worker = view.worker;
+    return CAIRN_OK;
+}
+
+static enum cairn_error
+embedded_place(void *context, uint32_t log, uint8_t *worker)
+{
+    struct node *node = context;
+    bool found = false;
+
+    pthread_mutex_lock(&node->control->lock);
+    for (uint32_t i = 0; i < node->snapshot->count && !found; i++) {
+        found = node->snapshot->logs[i].log->id == log;
+        if (found)
+            *worker = node->snapshot->logs[i].log->worker->task.number;
+    }
+    pthread_mutex_unlock(&node->control->lock);
+    return found ? CAIRN_OK : CAIRN_NO_LOG;
+}
+
+static enum cairn_error
+embedded_attach(void *context, uint8_t worker, struct lane *lane)
+{
+    struct node *node = context;
+    struct attachment *attachment;
+
+    pthread_mutex_lock(&node->control->lock);
+    attachment = attachment_make(node, worker, ATTACHED_EMBEDDED);
+    pthread_mutex_unlock(&node->control->lock);
+    if (attachment == NULL)
+        return CAIRN_FULL;
+    byte_channel_mirror(&attachment->channel, &lane->channel);
+    lane->worker_bell = node->workers[worker]->bell;
+    lane->attachment = attachment;
     return CAIRN_OK;
 }
 
@@ -106,7 +156,8 @@ static void
 embedded_detach(void *context, struct cairn_client *client)
 {
     (void)context;
-    attachment_leave(client->attachment);
+    for (uint8_t i = 0; i < client->open_count; i++)
+        attachment_leave(client->lanes[client->open[i]].attachment);
 }
 
 enum cairn_error
@@ -114,7 +165,6 @@ node_attach(struct node *node, struct cairn_client **out)
 {
     struct cairn_client *client = calloc(1, sizeof(*client));
     enum phase phase = introduction_phase(&node->introduction);
-    struct attachment *attachment;
 
     if (client == NULL)
         return CAIRN_NO_MEMORY;
@@ -122,20 +172,38 @@ node_attach(struct node *node, struct cairn_client **out)
         free(client);
         return CAIRN_RECOVERING;
     }
-    pthread_mutex_lock(&node->control->lock);
-    attachment = attachment_make(node, ATTACHED_EMBEDDED);
-    pthread_mutex_unlock(&node->control->lock);
-    if (attachment == NULL) {
-        free(client);
-        return CAIRN_FULL;
-    }
-    byte_channel_mirror(&attachment->channel, &client->channel);
-    client->worker_bell = node->workers[0]->bell;
     client->socket = -1;
-    client->open = embedded_open;
+    client->find = embedded_find;
+    client->place = embedded_place;
+    client->attach = embedded_attach;
     client->detach = embedded_detach;
     client->context = node;
-    client->attachment = attachment;
     *out = client;
     return CAIRN_OK;
+}
+
+struct visitor *
+visitor_make(struct node *node, enum attachment_kind kind)
+{
+    struct control *control = node->control;
+    struct visitor *visitor = NULL;
+
+    if (control->visitors < ATTACHMENTS_MAX - (kind == ATTACHED_CLIENT ? ATTACHMENTS_KEPT : 0))
+        visitor = calloc(1, sizeof(*visitor));
+    if (visitor == NULL)
+        return NULL;
+    visitor->kind = kind;
+    control->visitors++;
+    return visitor;
+}
+
+void
+visitor_leave(struct node *node, struct visitor *visitor)
+{
+    for (uint8_t worker = 0; worker < node->workers_count; worker++) {
+        if (visitor->at[worker] != NULL)
+            attachment_leave(visitor->at[worker]);
+    }
+    node->control->visitors--;
+    free(visitor);
 }

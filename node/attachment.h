@@ -2,6 +2,7 @@
 #ifndef NODE_ATTACHMENT_H
 #define NODE_ATTACHMENT_H
 
+#include <stdalign.h>
 #include <stdatomic.h>
 
 #include "byte_ring.h"
@@ -24,9 +25,10 @@ struct search {
     bool on_branch;
 };
 
+/* What a poll that finds nothing looks at is in one cache line. */
 struct attachment {
+    alignas(64) _Atomic int state;
     struct byte_channel channel; /* the worker's end */
-    _Atomic int state;
     uint32_t serial;
     /* Requests taken and not yet answered for good, each with its last answer's room reserved: appends, and reads. How many more
      * may be taken before that room is counted anew. */

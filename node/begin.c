@@ -10,6 +10,7 @@
 
 #include "agree.h"
 #include "catalog.h"
+#include "client.h"
 #include "control.h"
 #include "keep.h"
 #include "logs.h"
@@ -26,6 +27,7 @@ create_catalog(struct node *node)
     struct node_log *log = node_log_create(node->workers[0], CATALOG_LOG, &settings,
                                            node->recovering && settings.durability == CAIRN_MEMORY);
     struct snapshot *next = snapshot_copy(node);
+    enum cairn_error error;
 
     if (log == NULL || next == NULL) {
         free(next);
@@ -34,21 +36,49 @@ create_catalog(struct node *node)
     next->logs[next->count].log = log;
     next->logs[next->count++].rules = log->rules;
     snapshot_retire(snapshot_publish(node, next));
-    return node_attach(node, &node->control->catalog);
+    error = node_attach(node, &node->control->catalog);
+    return error == CAIRN_OK ? client_touch(node->control->catalog, CATALOG_LOG) : error;
 }
 
 /* The cluster goes on without what this node held; whoever decided that may want to look at it. */
 static enum cairn_error
 set_aside(struct node *node, char *detail, size_t detail_bytes)
 {
-    struct disk *disk = node->config.disk;
-    enum cairn_error error = disk == NULL ? CAIRN_OK : disk->operations->set_aside(disk, node->incarnation);
+    enum cairn_error error = CAIRN_OK;
 
-    if (error != CAIRN_OK)
-        snprintf(detail, detail_bytes, "%s", disk->detail);
-    else
+    for (uint8_t number = 0; number < node->workers_count && error == CAIRN_OK; number++) {
+        struct disk *disk = node->workers[number]->disk;
+
+        error = disk == NULL ? CAIRN_OK : disk->operations->set_aside(disk, node->incarnation);
+        if (error != CAIRN_OK)
+            snprintf(detail, detail_bytes, "%s", disk->detail);
+    }
+    if (error == CAIRN_OK)
         node->introduction.begun.discard = false;
     return error;
+}
+
+/* The catalog first: it says which logs the others have. */
+static enum cairn_error
+restore_all(struct node *node, char *detail, size_t detail_bytes)
+{
+    enum cairn_error error = CAIRN_OK;
+
+    for (uint8_t number = 0; number < node->workers_count && error == CAIRN_OK; number++) {
+        if (node->workers[number]->disk != NULL)
+            error = restore(node->workers[number], detail, detail_bytes);
+    }
+    return error;
+}
+
+/* What frames of this life carry. */
+static void
+enter_life(struct worker *worker, const struct identity *identity)
+{
+    worker->codec.incarnation = identity->life.number;
+    worker->codec.identity = identity_tag(&identity->cluster, &identity->life.id);
+    /* No epoch of a former life comes again. */
+    worker->lead_epoch = identity->life.number << 12 | 1;
 }
 
 enum cairn_error
@@ -58,23 +88,22 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
 
     assert(identity->life.number > 0 && node->snapshot->count == 0);
     atomic_store_explicit(&node->introduction.phase, PHASE_BEGINNING, memory_order_release);
-    /* From now on the worker looks at nothing but that. */
+    /* From now on the workers look at nothing but that. */
     urcu_qsbr_synchronize_rcu();
     node->introduction.begun = *identity;
-    node->incarnation = node->workers[0]->codec.incarnation = identity->life.number;
-    node->workers[0]->codec.identity = identity_tag(&identity->cluster, &identity->life.id);
+    node->incarnation = identity->life.number;
+    for (uint8_t number = 0; number < node->workers_count; number++)
+        enter_life(node->workers[number], identity);
     node->recovering = !identity->born;
     node->forgotten = identity->forgotten;
-    /* No epoch of a former life comes again. */
-    node->workers[0]->lead_epoch = node->incarnation << 12 | 1;
     agree_begin(node, identity);
     error = create_catalog(node);
     if (error != CAIRN_OK)
         snprintf(detail, detail_bytes, "no memory for the catalog of logs");
     if (error == CAIRN_OK && identity->discard)
         error = set_aside(node, detail, detail_bytes);
-    if (error == CAIRN_OK && node->config.disk != NULL)
-        error = restore(node->workers[0], detail, detail_bytes);
+    if (error == CAIRN_OK)
+        error = restore_all(node, detail, detail_bytes);
     ends_merge(&node->workers[0]->ends, &node->introduction.begun);
     if (error == CAIRN_OK && !node_keep_life(node, true, detail, detail_bytes))
         error = CAIRN_IO;

@@ -15,11 +15,17 @@
 /* Who has a backlog, or hangs, is left to its time. */
 #define ASKED_FOR_NS 500000000u
 
+static struct peer_bell *
+bell_of(const struct worker *worker, uint8_t peer)
+{
+    return &worker->node->control->bells.of[worker->task.number][peer];
+}
+
 /* The worker takes it from here. The one before stays mapped until no worker can have it in hand. */
 static void
 exchange(struct worker *worker, uint8_t peer, struct doorbell *bell)
 {
-    struct peer_bell *known = &worker->node->control->bells.of[peer];
+    struct peer_bell *known = bell_of(worker, peer);
     struct doorbell *former = known->bell;
 
     known->bell = bell;
@@ -31,9 +37,9 @@ exchange(struct worker *worker, uint8_t peer, struct doorbell *bell)
 }
 
 static void
-take_answer(struct node *node, uint8_t peer)
+take_answer(struct worker *worker, uint8_t peer)
 {
-    struct peer_bell *known = &node->control->bells.of[peer];
+    struct peer_bell *known = bell_of(worker, peer);
     const char *life = json_string_value(json_object_get(known->call.answer, "life"));
     struct cairn_id id;
     struct doorbell *bell;
@@ -44,16 +50,17 @@ take_answer(struct node *node, uint8_t peer)
     if (bell == NULL)
         return;
     known->life = id;
-    exchange(node->workers[0], peer, bell);
+    exchange(worker, peer, bell);
 }
 
 static void
-ask(struct node *node, uint8_t peer)
+ask(const struct worker *worker, uint8_t peer)
 {
     char path[384];
 
-    snprintf(path, sizeof(path), "%s/%s.sock", node->config.directory, node->config.cluster->names[peer]);
-    call_begin(&node->control->bells.of[peer].call, path, json_pack("{s:s}", "cmd", "bell"));
+    snprintf(path, sizeof(path), "%s/%s.sock", worker->config->directory, worker->config->cluster->names[peer]);
+    call_begin(&bell_of(worker, peer)->call, path,
+               json_pack("{s:s,s:i}", "cmd", "bell", "worker", worker->task.number));
 }
 
 /* Is the bell that is known that of the life that is heard there? Of a peer that is not heard any will do. */
@@ -65,9 +72,9 @@ is_current(const struct peer_bell *known, const struct standing_view *view, uint
 }
 
 static void
-step(struct node *node, const struct standing_view *view, uint8_t peer, uint64_t now_ns)
+step(struct worker *worker, const struct standing_view *view, uint8_t peer, uint64_t now_ns)
 {
-    struct peer_bell *known = &node->control->bells.of[peer];
+    struct peer_bell *known = bell_of(worker, peer);
 
     if (known->call.state == CALL_NONE) {
         if (is_current(known, view, peer)) {
@@ -80,12 +87,12 @@ step(struct node *node, const struct standing_view *view, uint8_t peer, uint64_t
         if (known->wait_ns > AGAIN_MAX_NS)
             known->wait_ns = AGAIN_MAX_NS;
         known->due_ns = now_ns + (known->wait_ns < ASKED_FOR_NS ? ASKED_FOR_NS : known->wait_ns);
-        ask(node, peer);
+        ask(worker, peer);
     }
     if (!call_step(&known->call) && now_ns < known->due_ns)
         return;
     if (known->call.state == CALL_DONE)
-        take_answer(node, peer);
+        take_answer(worker, peer);
     call_end(&known->call);
     known->due_ns = now_ns + known->wait_ns;
 }
@@ -99,19 +106,26 @@ bells_step(struct node *node, uint64_t now_ns)
         return;
     introduction_show(node, &view);
     for (uint8_t peer = 0; peer < view.agreed.now.nodes; peer++) {
-        if (peer != node->self && (agreed_present(&view.agreed) >> peer & 1))
-            step(node, &view, peer, now_ns);
+        if (peer == node->self || !(agreed_present(&view.agreed) >> peer & 1))
+            continue;
+        for (uint8_t number = 0; number < node->workers_count; number++)
+            step(node->workers[number], &view, peer, now_ns);
     }
+}
+
+static void
+end(struct worker *worker, uint8_t peer)
+{
+    call_end(&bell_of(worker, peer)->call);
+    if (bell_of(worker, peer)->bell != NULL)
+        exchange(worker, peer, NULL);
 }
 
 void
 bells_end(struct node *node)
 {
-    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
-        struct peer_bell *known = &node->control->bells.of[peer];
-
-        call_end(&known->call);
-        if (known->bell != NULL)
-            exchange(node->workers[0], peer, NULL);
+    for (uint8_t number = 0; number < node->workers_count; number++) {
+        for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++)
+            end(node->workers[number], peer);
     }
 }

@@ -18,7 +18,7 @@ struct bells {
         struct cairn_id life;  /* whose bell that is; not set: there is none */
         struct doorbell *bell; /* mapped; NULL: none */
         uint64_t due_ns, wait_ns;
-    } of[CAIRN_NODES_MAX];
+    } of[CAIRN_WORKERS_MAX][CAIRN_NODES_MAX]; /* for what each worker sends */
 };
 
 /* Control thread, in its turn. */

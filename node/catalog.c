@@ -33,8 +33,9 @@ must_recover(const struct node *node, uint64_t lsn, enum cairn_durability durabi
     if (!node->recovering)
         return false;
     /* What the disk knows it knows; whether it knows of the log at all is read off the catalog, of which nothing
-     * is applied that is not held. */
-    if (node->config.disk != NULL && !node->workers[0]->journal_was_empty && !node->workers[0]->journal_damaged &&
+     * is applied that is not held. What that log had in memory is gone, and all that the journal says of the catalog was there
+     * before this life. */
+    if (node->workers[0]->disk != NULL && !node->workers[0]->journal_was_empty && !node->workers[0]->journal_damaged &&
         !node->forgotten)
         return durability == CAIRN_MEMORY && lsn <= node->restored_catalog_lsn;
     if (lsn <= node->restored_catalog_lsn)
@@ -43,16 +44,55 @@ must_recover(const struct node *node, uint64_t lsn, enum cairn_durability durabi
     return status.recovering || lsn <= status.recovery_lsn;
 }
 
-static bool
-create(struct node *node, struct snapshot *next, uint64_t lsn, const struct log_settings *settings)
+static uint32_t
+logs_at(const struct snapshot *snapshot, const struct worker *worker)
 {
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < snapshot->count; i++)
+        count += snapshot->logs[i].log->worker == worker;
+    return count;
+}
+
+/* The worker that the entry names or, where it names none, the one that has fewest. NULL: there is none of that number. */
+static struct worker *
+worker_of(const struct node *node, const struct snapshot *snapshot, const json_t *number)
+{
+    struct worker *least = node->workers[0];
+
+    if (number != NULL)
+        return json_is_integer(number) && json_integer_value(number) >= 0 &&
+                       json_integer_value(number) < node->workers_count
+                   ? node->workers[json_integer_value(number)]
+                   : NULL;
+    for (uint8_t i = 1; i < node->workers_count; i++) {
+        if (logs_at(snapshot, node->workers[i]) < logs_at(snapshot, least))
+            least = node->workers[i];
+    }
+    return least;
+}
+
+/* How many logs a worker may have, the catalog among them: each has its part of the memory. */
+static uint32_t
+logs_max(const struct node *node)
+{
+    const struct agreed *agreed = &node->control->replayed;
+
+    return agreed_logs_max(agreed->now.memory_mib, agreed->workers, agreed->durability) + 1;
+}
+
+static bool
+create(struct node *node, struct snapshot *next, uint64_t lsn, const struct log_settings *settings,
+       const json_t *number)
+{
+    struct worker *worker = worker_of(node, next, number);
     struct node_log *log;
 
-    /* The same on every node, which all have the same memory. */
-    if (find(next, settings->name) != UINT32_MAX || next->count == LOGS_MAX ||
-        next->count > agreed_logs_max(node->control->replayed.now.memory_mib, node->control->replayed.durability))
+    /* The same on every node, which all have the same memory and workers. */
+    if (worker == NULL || find(next, settings->name) != UINT32_MAX || next->count == LOGS_MAX ||
+        logs_at(next, worker) >= logs_max(node))
         return false;
-    log = node_log_create(node->workers[0], (uint32_t)lsn, settings, must_recover(node, lsn, settings->durability));
+    log = node_log_create(worker, (uint32_t)lsn, settings, must_recover(node, lsn, settings->durability));
     if (log == NULL)
         return false;
     next->logs[next->count].log = log;
@@ -64,7 +104,7 @@ create(struct node *node, struct snapshot *next, uint64_t lsn, const struct log_
 enum cairn_durability
 durability_default(const struct node *node)
 {
-    return node->config.disk == NULL ? CAIRN_MEMORY : CAIRN_DISK;
+    return node->workers[0]->disk == NULL ? CAIRN_MEMORY : CAIRN_DISK;
 }
 
 /* Who votes from the beginning: all, unless the entry names them. */
@@ -209,7 +249,7 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     next = snapshot_copy(node);
     if (next != NULL) {
         changed = agrees    ? agree_apply(node, lsn, entry, next)
-                  : creates ? create(node, next, lsn, &settings)
+                  : creates ? create(node, next, lsn, &settings, json_object_get(entry, "worker"))
                             : change(node, next, operation, name, entry);
         if (changed)
             former = snapshot_publish(node, next);

@@ -215,7 +215,7 @@ checkpoint_write(struct worker *worker)
     struct buffer buffer = {0};
     bool saved = false;
 
-    if (worker->config->disk == NULL || introduction_phase(&worker->node->introduction) != PHASE_INSIDE ||
+    if (worker->disk == NULL || introduction_phase(&worker->node->introduction) != PHASE_INSIDE ||
         worker->journal_damaged || worker->journal_failed ||
         atomic_load_explicit(&worker->unreadable, memory_order_relaxed))
         return false;
@@ -244,8 +244,7 @@ checkpoint_write(struct worker *worker)
         memcpy(buffer.bytes, &head, sizeof(head));
         head.crc32c = crc32c(0, buffer.bytes + 16, buffer.used - 16);
         memcpy(buffer.bytes, &head, sizeof(head));
-        saved = worker->config->disk->operations->save(worker->config->disk, CHECKPOINT_NAME, buffer.bytes,
-                                                       buffer.used) == CAIRN_OK;
+        saved = worker->disk->operations->save(worker->disk, CHECKPOINT_NAME, buffer.bytes, buffer.used) == CAIRN_OK;
     }
     free(page);
     free(buffer.bytes);
@@ -257,7 +256,7 @@ checkpoint_write(struct worker *worker)
 bool
 checkpoint_discard(struct worker *worker)
 {
-    struct disk *disk = worker->config->disk;
+    struct disk *disk = worker->disk;
 
     if (!worker->checkpoint_void)
         worker->checkpoint_void = disk->operations->save(disk, CHECKPOINT_NAME, "", 0) == CAIRN_OK;

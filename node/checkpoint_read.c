@@ -231,7 +231,7 @@ take_logs(struct worker *worker, const struct checkpoint_head *head, uint64_t hi
 struct checkpoint_head *
 checkpoint_read(const struct worker *worker)
 {
-    struct disk *disk = worker->config->disk;
+    struct disk *disk = worker->disk;
     struct checkpoint_head *head = NULL;
     size_t size_bytes = 0;
     void *bytes = NULL;

@@ -19,12 +19,12 @@ event_row(const struct node *node, const struct node_event *event)
 {
     bool modes = event->kind == EVENT_MODE_CHANGED;
 
-    return json_pack("{s:I,s:s,s:s,s:o,s:o,s:o,s:o,s:s}", "t_ns", (json_int_t)event->t_ns, "node", node->name, "event",
-                     event_name(event->kind), "log",
+    return json_pack("{s:I,s:s,s:s,s:o,s:o,s:o,s:o,s:s,s:i}", "t_ns", (json_int_t)event->t_ns, "node", node->name,
+                     "event", event_name(event->kind), "log",
                      event->log == UINT32_MAX ? json_null() : json_string(event->log_name), "from",
                      modes ? json_string(cairn_mode_name((enum cairn_mode)event->from)) : json_null(), "to",
                      modes ? json_string(cairn_mode_name((enum cairn_mode)event->to)) : json_null(), "peer",
-                     node_name_or_null(node, event->peer), "reason", event->reason);
+                     node_name_or_null(node, event->peer), "reason", event->reason, "worker", event->worker);
 }
 
 static json_t *
@@ -63,61 +63,84 @@ for_administrators(void)
     return failure("forbidden", "only an administrator may ask that: root, or the node's own user");
 }
 
+/* The rings to a worker. NULL: reply has them. */
+static json_t *
+attach_to(struct node *node, struct visitor *visitor, const json_t *number, struct admin_reply *reply)
+{
+    json_int_t worker = json_integer_value(number);
+
+    if (!json_is_integer(number) || worker < 0 || worker >= node->workers_count)
+        return failure("invalid", "the node has no such worker");
+    if (visitor->at[worker] != NULL)
+        return failure("invalid", "this connection is attached to that worker already");
+    pthread_mutex_lock(&node->control->lock);
+    visitor->at[worker] = attachment_make(node, (uint8_t)worker, visitor->kind);
+    pthread_mutex_unlock(&node->control->lock);
+    if (visitor->at[worker] == NULL)
+        return failure("full", "the node has no room for another client");
+    reply->fd = visitor->at[worker]->channel.fd;
+    return NULL;
+}
+
+/* A client comes, and gets the rings to a worker where it names one, now or later. */
 static json_t *
 attach(struct node *node, void **connection, bool administrator, const json_t *request, struct admin_reply *reply)
 {
     enum phase phase = introduction_phase(&node->introduction);
+    const json_t *worker = json_object_get(request, "worker");
     bool system = json_is_true(json_object_get(request, "system"));
-    struct attachment *attachment;
     struct standing_view view;
+    json_t *refusal = NULL;
     char standing[384];
 
     if (system && !administrator)
         return for_administrators();
-    if (*connection != NULL)
+    if (*connection != NULL && worker == NULL)
         return failure("invalid", "this connection is attached already");
     if (phase == PHASE_OUTSIDE || phase == PHASE_ENDED) {
         node_standing(node, standing, sizeof(standing));
         return failure("recovering", standing);
     }
-    pthread_mutex_lock(&node->control->lock);
-    attachment = attachment_make(node, system          ? ATTACHED_SYSTEM
-                                       : administrator ? ATTACHED_ADMINISTRATOR
-                                                       : ATTACHED_CLIENT);
-    pthread_mutex_unlock(&node->control->lock);
-    if (attachment == NULL)
+    if (*connection == NULL)
+        *connection = visitor_make(node, system          ? ATTACHED_SYSTEM
+                                         : administrator ? ATTACHED_ADMINISTRATOR
+                                                         : ATTACHED_CLIENT);
+    if (*connection == NULL)
         return failure("full", "the node has no room for another client");
-    *connection = attachment;
-    reply->fd = attachment->channel.fd;
+    if (worker != NULL)
+        refusal = attach_to(node, *connection, worker, reply);
+    if (refusal != NULL)
+        return refusal;
     introduction_show(node, &view);
-    return json_pack("{s:b,s:o}", "ok", 1, "seats", seats_of(&view.agreed));
+    return json_pack("{s:b,s:o,s:i}", "ok", 1, "seats", seats_of(&view.agreed), "workers", node->workers_count);
 }
 
 /* For the other nodes of this machine. */
 static json_t *
-bell(const struct node *node, struct admin_reply *reply)
+bell(const struct node *node, const json_t *request, struct admin_reply *reply)
 {
+    json_int_t worker = json_integer_value(json_object_get(request, "worker"));
     struct standing_view view;
 
-    if (node->config.bell_fd <= 0)
-        return failure("invalid", "the node has no bell");
-    reply->fd = node->config.bell_fd;
+    if (worker < 0 || worker >= node->workers_count || node->config.bell_fds[worker] <= 0)
+        return failure("invalid", "the node has no such bell");
+    reply->fd = node->config.bell_fds[worker];
     introduction_show(node, &view);
     return json_pack("{s:b,s:o}", "ok", 1, "life", id_or_null(&view.life));
 }
 
 static json_t *
-open_log(struct node *node, const struct attachment *attachment, const json_t *request)
+open_log(struct node *node, const struct visitor *visitor, const json_t *request)
 {
     const char *name = json_string_value(json_object_get(request, "log"));
     struct node_log_view view;
 
-    if (name != NULL && name[0] == '_' && (attachment == NULL || !attachment->system))
+    if (name != NULL && name[0] == '_' && (visitor == NULL || visitor->kind < ATTACHED_SYSTEM))
         return failure("forbidden",
                        "names that begin with '_' belong to the system: its logs are changed by commands alone");
     if (name == NULL || !node_view(node, name, &view))
         return failure("no_log", "no such log");
-    return json_pack("{s:b,s:i}", "ok", 1, "id", (int)view.id);
+    return json_pack("{s:b,s:i,s:i}", "ok", 1, "id", (int)view.id, "worker", view.worker);
 }
 
 /* A number from 0 to max, which is 0 where it is not said. false: it is something else. */
@@ -209,6 +232,7 @@ cluster(const struct node *node)
     json_object_set_new(answer, "timeout_us", json_integer((json_int_t)(now->timeout_ns / 1000)));
     json_object_set_new(answer, "clock_bound_ms", json_integer((json_int_t)(now->clock_bound_ns / 1000000)));
     json_object_set_new(answer, "memory_mib", json_integer(now->memory_mib));
+    json_object_set_new(answer, "workers", json_integer(view.agreed.workers));
     json_object_set_new(answer, "has_memory_mib", json_integer((json_int_t)(node->config.memory_bytes >> 20)));
     return answer;
 }
@@ -348,7 +372,7 @@ administer(struct node *node, const char *command, const json_t *request, struct
     if (strcmp(command, "replace") == 0)
         return decide(node, request, false);
     if (strcmp(command, "bell") == 0)
-        return bell(node, reply);
+        return bell(node, request, reply);
     return NULL;
 }
 
@@ -393,7 +417,6 @@ admin_command(void *context, void **connection, bool administrator, const void *
 void
 admin_closed(void *context, void *connection)
 {
-    (void)context;
     if (connection != NULL)
-        attachment_leave(connection);
+        visitor_leave(context, connection);
 }

@@ -20,6 +20,7 @@
 #include "look.h"
 #include "offered.h"
 #include "watch.h"
+#include "worker_command.h"
 
 #define TICK_MS 20
 #define RESTING_TICK_MS 60
@@ -32,8 +33,27 @@ collect_events(struct node *node)
     struct control *control = node->control;
     struct node_event event;
 
-    while (rte_ring_sc_dequeue_elem(node->workers[0]->events, &event, sizeof(event)) == 0)
-        keep_event(control, &event);
+    for (uint8_t number = 0; number < node->workers_count; number++) {
+        while (rte_ring_sc_dequeue_elem(node->workers[number]->events, &event, sizeof(event)) == 0)
+            keep_event(control, &event);
+    }
+}
+
+/* What workers note of their logs the first one takes down. */
+static void
+forward_notes(struct node *node)
+{
+    struct worker *first = node->workers[0];
+    struct worker_command command = {.kind = COMMAND_NOTE};
+
+    for (uint8_t number = 1; number < node->workers_count; number++) {
+        struct rte_ring *notes = node->workers[number]->notes;
+
+        while (!rte_ring_full(first->commands) &&
+               rte_ring_sc_dequeue_elem(notes, &command.note, sizeof(command.note)) == 0) {
+            worker_command(first, &command);
+        }
+    }
 }
 
 /* The catalog is a log like any other: what is committed of it is in force. */
@@ -64,10 +84,26 @@ maintain_ports(struct node *node, uint64_t now_ns)
     if (now_ns - control->maintained_ns < MAINTAIN_NS)
         return;
     control->maintained_ns = now_ns;
+    if (node->config.cluster->transport != TRANSPORT_MEMIF)
+        return;
     for (uint8_t peer = 0; peer < node->workers[0]->nodes; peer++) {
-        if (peer != node->self && node->config.cluster->transport == TRANSPORT_MEMIF)
-            port_maintain(&node->workers[0]->ports[peer]);
+        if (peer != node->self)
+            device_maintain(&node->links[peer]);
     }
+}
+
+/* What a worker needs and may not wait for. */
+static void
+serve_worker(struct worker *worker, uint64_t now_ns)
+{
+    /* In virtual time nobody waits for a page. */
+    if (!worker->config->stepped)
+        worker->node->control->touching |= segment_pool_touch(&worker->segments);
+    if (worker->disk != NULL)
+        journal_maintain(&worker->journal);
+    if (atomic_load_explicit(&worker->unreadable, memory_order_relaxed))
+        checkpoint_discard(worker);
+    scrub_step(worker, now_ns);
 }
 
 void
@@ -82,19 +118,26 @@ node_control_step(struct node *node, uint64_t now_ns)
         atomic_store_explicit(&control->failed, true, memory_order_release);
     if (introduction_phase(&node->introduction) != PHASE_INSIDE)
         return;
-    /* In virtual time nobody waits for a page. */
-    if (!node->config.stepped)
-        control->touching = segment_pool_touch(&node->workers[0]->segments);
-    if (node->config.disk != NULL)
-        journal_maintain(&node->workers[0]->journal);
-    if (atomic_load_explicit(&node->workers[0]->unreadable, memory_order_relaxed))
-        checkpoint_discard(node->workers[0]);
-    scrub_step(node->workers[0], now_ns);
+    control->touching = false;
+    for (uint8_t number = 0; number < node->workers_count; number++)
+        serve_worker(node->workers[number], now_ns);
     follow_catalog(node);
+    load_measure(node, now_ns);
     pthread_mutex_lock(&control->lock);
     collect_events(node);
+    forward_notes(node);
     attachments_reap(node);
     pthread_mutex_unlock(&control->lock);
+}
+
+static bool
+all_rest(const struct node *node)
+{
+    bool all = true;
+
+    for (uint8_t number = 0; number < node->workers_count; number++)
+        all &= atomic_load_explicit(&node->workers[number]->resting, memory_order_relaxed);
+    return all;
 }
 
 static void *
@@ -104,8 +147,7 @@ control_run(void *argument)
     struct control *control = node->control;
 
     while (!atomic_load_explicit(&control->stop, memory_order_relaxed)) {
-        int tick_ms = atomic_load_explicit(&node->workers[0]->resting, memory_order_relaxed) ? RESTING_TICK_MS
-                                                                                             : TICK_MS;
+        int tick_ms = all_rest(node) ? RESTING_TICK_MS : TICK_MS;
 
         if (control->touching)
             tick_ms = 0;
@@ -114,7 +156,8 @@ control_run(void *argument)
         else
             usleep((unsigned)tick_ms * 1000);
         node_control_step(node, node_now_ns(node));
-        watch_worker(node->workers[0], node_now_ns(node));
+        for (uint8_t number = 0; number < node->workers_count; number++)
+            watch_worker(node->workers[number], node_now_ns(node));
     }
     return NULL;
 }
@@ -191,9 +234,11 @@ node_control_stop(struct node *node)
     admin_stop(control->admin);
     if (control->catalog != NULL)
         cairn_disconnect(control->catalog);
-    for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
-        if (control->attachments[i] != NULL)
-            attachment_free(control->attachments[i]);
+    for (uint32_t i = 0; i < CAIRN_WORKERS_MAX * ATTACHMENTS_MAX; i++) {
+        struct attachment *attachment = control->attachments[i / ATTACHMENTS_MAX][i % ATTACHMENTS_MAX];
+
+        if (attachment != NULL)
+            attachment_free(attachment);
     }
     while (control->spares_count > 0)
         attachment_free(control->spares[--control->spares_count]);

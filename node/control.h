@@ -9,6 +9,7 @@
 #include "bells.h"
 #include "scrub.h"
 #include "state.h"
+#include "worker_load.h"
 
 #define EVENTS_KEPT 4096u
 #define SPARES_MAX 8u
@@ -24,10 +25,11 @@ struct control {
     _Atomic bool stop;
     /* Guards what follows, between the control thread and callers of node.h. */
     pthread_mutex_t lock;
-    struct attachment *attachments[ATTACHMENTS_MAX];
+    struct attachment *attachments[CAIRN_WORKERS_MAX][ATTACHMENTS_MAX]; /* by worker */
     struct attachment *spares[SPARES_MAX]; /* embedded ones that were let go: making a channel takes the kernel long */
     uint32_t spares_count;
     uint32_t attachment_serial;
+    uint32_t visitors;         /* control thread: clients that came by the admin socket */
     struct node_event *events; /* EVENTS_KEPT places */
     uint64_t events_count;     /* ever */
     uint64_t events_by_kind[EVENT_KINDS];
@@ -41,8 +43,9 @@ struct control {
     struct bells bells;
     uint64_t maintained_ns;
     bool touching; /* memory that the worker needs soon is made to exist */
-    struct worker_watch watch;
-    struct scrub scrub;
+    struct worker_watch watch[CAIRN_WORKERS_MAX];
+    struct scrub scrub[CAIRN_WORKERS_MAX];
+    struct worker_load load;
     _Atomic bool start_wanted; /* read by whoever runs the node */
     _Atomic bool failed;       /* the logs could not begin: `failure` says why */
     char failure[512];

@@ -205,7 +205,7 @@ journal_fails(struct worker *worker, uint64_t now_ns)
 uint32_t
 durable_poll(struct worker *worker, uint64_t now_ns)
 {
-    struct disk *disk = worker->config->disk;
+    struct disk *disk = worker->disk;
     struct disk_done done[DONE_PER_POLL];
     const struct journal_write *write;
     uint32_t count;
@@ -259,7 +259,7 @@ durable_tick(struct worker *worker, uint64_t now_ns)
 {
     bool full;
 
-    if (worker->config->disk == NULL)
+    if (worker->disk == NULL)
         return;
     journal_tick(&worker->journal);
     ends_write(worker, now_ns);

@@ -54,7 +54,7 @@ ends_write(struct worker *worker, uint64_t now_ns)
     const struct node_log *catalog = worker->logs[CATALOG_LOG];
     size_t body_bytes = CAIRN_NODES_MAX * sizeof(struct journal_end);
 
-    if (worker->config->disk == NULL || catalog->durable == NULL || worker->journal_failed ||
+    if (worker->disk == NULL || catalog->durable == NULL || worker->journal_failed ||
         now_ns - worker->ends.written_ns < WRITE_EVERY_NS || !is_due(worker) ||
         !journal_has_room(&worker->journal, body_bytes) ||
         durable_space(worker, catalog, body_bytes, USE_ORDER) != SPACE_YES)

@@ -54,6 +54,7 @@ node_event(struct worker *worker, enum event_kind kind, const struct node_log *l
         .t_ns = worker->task.now_ns,
         .kind = kind,
         .log = log == NULL ? UINT32_MAX : log->id,
+        .worker = worker->task.number,
         .peer = peer,
         .from = from,
         .to = to,

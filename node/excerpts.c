@@ -43,7 +43,7 @@ excerpts_idle(const struct worker *worker)
 {
     uint32_t idle = 0;
 
-    for (uint32_t i = 0; worker->config->disk != NULL && i < EXCERPTS_MAX; i++)
+    for (uint32_t i = 0; worker->disk != NULL && i < EXCERPTS_MAX; i++)
         idle += worker->excerpts[i].store.head == worker->excerpts[i].store.tail;
     return idle;
 }
@@ -58,7 +58,7 @@ excerpts_fini(struct worker *worker)
             store_fini(&excerpt->store);
         free(excerpt->bytes);
         if (excerpt->opened)
-            worker->config->disk->operations->close(worker->config->disk, &excerpt->file);
+            worker->disk->operations->close(worker->disk, &excerpt->file);
     }
 }
 
@@ -98,7 +98,7 @@ excerpt_place(struct worker *worker)
 static bool
 open_for(struct worker *worker, struct excerpt *excerpt, uint64_t number)
 {
-    struct disk *disk = worker->config->disk;
+    struct disk *disk = worker->disk;
 
     if (excerpt->opened && excerpt->file.number == number)
         return true;
@@ -133,7 +133,7 @@ excerpt_start(struct worker *worker, struct node_log *log, uint64_t lsn)
                                     .size_bytes = EXCERPT_BYTES,
                                     .offset_bytes = excerpt->from_bytes,
                                     .token = EXCERPT_TOKEN + (uint64_t)(excerpt - worker->excerpts)};
-    if (worker->config->disk->operations->submit(worker->config->disk, &request))
+    if (worker->disk->operations->submit(worker->disk, &request))
         excerpt->state = EXCERPT_READING;
 }
 

@@ -6,7 +6,9 @@
 #include "held.h"
 #include "index.h"
 #include "log.h"
+#include "look.h"
 #include "space.h"
+#include "status.h"
 #include "unwritten.h"
 #include "worker.h"
 #include "writes.h"
@@ -66,10 +68,12 @@ move_up(struct worker *worker, struct node_log *log)
 static bool
 is_mended(struct worker *worker)
 {
-    bool whole = core_commit_lsn(worker->logs[0]->core) == core_last_lsn(worker->logs[0]->core) &&
-                 core_leader(worker->logs[0]->core) != CAIRN_NODE_NONE;
+    struct log_status catalog;
     uint64_t lsn, term;
+    bool whole;
 
+    status_read(catalog_of(worker), &catalog);
+    whole = catalog.commit_lsn == catalog.last_lsn && catalog.leader != CAIRN_NODE_NONE;
     for (uint32_t i = 0; i < worker->logs_count && whole; i++)
         whole = worker->logs[i]->durable == NULL ||
                 (!core_recovering(worker->logs[i]->core) && !core_lacks(worker->logs[i]->core, &lsn, &term));

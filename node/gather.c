@@ -191,7 +191,7 @@ write_again(struct worker *worker, uint64_t place)
 enum cairn_error
 gather(struct worker *worker, const struct journal_scan *scan, char *detail, size_t detail_bytes)
 {
-    struct disk *disk = worker->config->disk;
+    struct disk *disk = worker->disk;
     uint32_t first = first_gathered(worker, scan);
     uint64_t former_end = scan->end;
 

@@ -109,8 +109,8 @@ send_heartbeats(struct worker *worker, uint64_t now_ns)
         .pace_ns = worker->pace_ns,
         .epoch = worker->lead_epoch,
         .led = rows_review(worker),
-        .agreed_lsn = worker->node->introduction.lives.identity.agreed.lsn,
-        .fingerprint = worker->node->introduction.lives.fingerprint,
+        .agreed_lsn = worker->agreed.lsn,
+        .fingerprint = worker->fingerprint,
     };
 
     sight_tell(worker, &common, now_ns);
@@ -120,5 +120,6 @@ send_heartbeats(struct worker *worker, uint64_t now_ns)
         if (peer != worker->self)
             heartbeat_to(worker, peer, &common, now_ns);
     }
-    introduction_beat(worker, now_ns);
+    if (worker_is_first(worker))
+        introduction_beat(worker, now_ns);
 }

@@ -36,7 +36,7 @@ tell(struct worker *worker, uint8_t peer, uint64_t now_ns)
 
     if (!may_tell(introduction) || (frame = port_frame(&worker->ports[peer])) == NULL)
         return;
-    if (worker->config->disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
+    if (worker->disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
         introduction->lives.place = ends_place(worker);
     lives_tell(&introduction->lives, peer, &hello);
     introduction->told_beat[peer] = introduction->beats;
@@ -222,6 +222,24 @@ end_life(struct worker *worker, unsigned verdict)
 }
 
 static void
+believe(struct introduction *introduction, uint8_t peer, uint64_t life)
+{
+    atomic_store_explicit(&introduction->believed[peer], life, memory_order_relaxed);
+}
+
+/* Of others' lives more may be known now than was. */
+static void
+doubt_strangers(struct worker *worker)
+{
+    struct introduction *introduction = &worker->node->introduction;
+
+    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
+        if (peer != worker->self && !introduction->lives.peers[peer].introduced)
+            believe(introduction, peer, 0);
+    }
+}
+
+static void
 take_verdict(struct worker *worker, uint8_t from, unsigned verdict, uint64_t now_ns)
 {
     struct introduction *introduction = &worker->node->introduction;
@@ -230,9 +248,9 @@ take_verdict(struct worker *worker, uint8_t from, unsigned verdict, uint64_t now
     const struct life *life = &lives->identity.known[from].life;
 
     /* Whatever is believed of the peer now, frames of another life of it are not. */
-    worker->codec.peers[from] = lives->peers[from].introduced
-                                    ? codec_life(identity_tag(&lives->identity.cluster, &life->id), life->number)
-                                    : 0;
+    believe(introduction, from,
+            lives->peers[from].introduced ? codec_life(identity_tag(&lives->identity.cluster, &life->id), life->number)
+                                          : 0);
     complain(worker, from, verdict);
     if (verdict & (LIVES_FORGOT | LIVES_REFUSED | LIVES_LEARNED | LIVES_REMOVED))
         end_life(worker, verdict);
@@ -278,11 +296,7 @@ introduction_hear(struct worker *worker, const struct decoded *decoded, uint64_t
     }
     memcpy(&hello, decoded->hello, sizeof(hello));
     verdict = lives_hear(&introduction->lives, decoded->from, &hello, heard, now_ns);
-    /* Of others' lives too more may be known now than was. */
-    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
-        if (peer != worker->self && !introduction->lives.peers[peer].introduced)
-            worker->codec.peers[peer] = 0;
-    }
+    doubt_strangers(worker);
     take_verdict(worker, decoded->from, verdict, now_ns);
 }
 
@@ -355,12 +369,12 @@ introduction_turn(struct worker *worker, uint64_t now_ns)
     enum phase phase = introduction_phase(&worker->node->introduction);
 
     worker->suspect_ns = UINT64_MAX;
-    if (phase == PHASE_OUTSIDE)
+    if (phase == PHASE_OUTSIDE && worker_is_first(worker))
         found(worker, now_ns);
     if (now_ns < worker->heartbeat_ns)
         return;
     worker->heartbeat_ns = now_ns + OUTSIDE_BEAT_NS;
-    if (phase == PHASE_BEGINNING)
+    if (phase == PHASE_BEGINNING || !worker_is_first(worker))
         return;
     if (phase == PHASE_OUTSIDE) {
         introduction_beat(worker, now_ns);
@@ -376,13 +390,35 @@ introduction_enter(struct worker *worker)
     struct identity *identity = &introduction->lives.identity;
 
     assert(identity->life.number == introduction->begun.life.number && identity->chain_count > 0);
-    introduction->entered = true;
     identity->begun = true;
     identity->discard = introduction->begun.discard;
     memcpy(identity->chain, introduction->begun.chain, sizeof(identity->chain));
     ends_merge(&worker->ends, identity);
-    worker->heartbeat_ns = worker->suspect_ns = 0;
     show(worker);
+}
+
+/* None of the worker's recovers any more. */
+static bool
+own_logs_count(const struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        if (core_recovering(worker->logs[i]->core))
+            return false;
+    }
+    return true;
+}
+
+static bool
+others_have_recovered(const struct worker *worker)
+{
+    const struct node *node = worker->node;
+
+    for (uint8_t number = 1; number < node->workers_count; number++) {
+        if (atomic_load_explicit(&node->workers[number]->recovered_version, memory_order_acquire) !=
+            worker->snapshot_version)
+            return false;
+    }
+    return true;
 }
 
 /* Logs of which the catalog as it was recovered tells, and which may not be there yet, may have been promised too. */
@@ -394,11 +430,15 @@ introduction_is_recovered(const struct worker *worker)
     if (core_commit_lsn(catalog->core) < core_recovery_lsn(catalog->core) ||
         atomic_load_explicit(&worker->node->catalog_applied_lsn, memory_order_acquire) < catalog->data_lsn)
         return false;
-    for (uint32_t i = 0; i < worker->logs_count; i++) {
-        if (core_recovering(worker->logs[i]->core))
-            return false;
-    }
-    return worker->logs_count == rcu_dereference(worker->node->snapshot)->count;
+    return own_logs_count(worker) && worker->snapshot_rows == rcu_dereference(worker->node->snapshot)->count &&
+           others_have_recovered(worker);
+}
+
+void
+introduction_report(struct worker *worker)
+{
+    atomic_store_explicit(&worker->recovered_version, own_logs_count(worker) ? worker->snapshot_version : 0,
+                          memory_order_release);
 }
 
 void
@@ -416,7 +456,8 @@ introduction_review(struct worker *worker)
         return;
     lives->identity.forgotten = false;
     lives->version++;
-    atomic_store_explicit(&worker->journal.doubtful, false, memory_order_relaxed);
+    for (uint8_t number = 0; number < worker->node->workers_count; number++)
+        atomic_store_explicit(&worker->node->workers[number]->journal.doubtful, false, memory_order_relaxed);
     node_event(worker, EVENT_RECOVERED, NULL, worker->self, 0, 0, "%s has recovered all of its logs", worker->name);
     show(worker);
 }
@@ -427,10 +468,7 @@ introduction_agree(struct worker *worker, const struct agreed *agreed, const str
     struct introduction *introduction = &worker->node->introduction;
 
     lives_agree(&introduction->lives, agreed, members);
-    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
-        if (!introduction->lives.peers[peer].introduced)
-            worker->codec.peers[peer] = 0;
-    }
+    doubt_strangers(worker);
     offer(introduction);
     show(worker);
     if (introduction->lives.standing == STANDING_REMOVED)
@@ -438,25 +476,47 @@ introduction_agree(struct worker *worker, const struct agreed *agreed, const str
 }
 
 void
-introduction_note_stop(struct worker *worker, uint32_t log, enum core_stop stop, uint64_t last_term)
+introduction_take_note(struct worker *worker, const struct note *note)
 {
     struct lives *lives = &worker->node->introduction.lives;
+    bool changed = false;
 
-    if (!identity_stop(&lives->identity, log, (uint32_t)stop, last_term))
+    assert(worker_is_first(worker));
+    switch (note->kind) {
+    case NOTE_STOPPED:
+        changed = identity_stop(&lives->identity, note->log, note->stop, note->term);
+        break;
+    case NOTE_DECIDED:
+        changed = identity_end_stops(&lives->identity, note->log, note->term);
+        break;
+    }
+    if (!changed)
         return;
     lives->version++;
     offer(&worker->node->introduction);
 }
 
+/* By way of the control thread, from all workers but the first. One that finds no place is said again by the next life,
+ * which meets the same contradiction. */
+static void
+note(struct worker *worker, struct note *note)
+{
+    if (worker_is_first(worker))
+        introduction_take_note(worker, note);
+    else
+        rte_ring_sp_enqueue_elem(worker->notes, note, sizeof(*note));
+}
+
+void
+introduction_note_stop(struct worker *worker, uint32_t log, enum core_stop stop, uint64_t last_term)
+{
+    note(worker, &(struct note){.kind = NOTE_STOPPED, .log = log, .stop = (uint32_t)stop, .term = last_term});
+}
+
 void
 introduction_end_stops(struct worker *worker, uint32_t log, uint64_t decided_term)
 {
-    struct lives *lives = &worker->node->introduction.lives;
-
-    if (!identity_end_stops(&lives->identity, log, decided_term))
-        return;
-    lives->version++;
-    offer(&worker->node->introduction);
+    note(worker, &(struct note){.kind = NOTE_DECIDED, .log = log, .term = decided_term});
 }
 
 void
@@ -467,7 +527,7 @@ introduction_give_up(struct worker *worker, cairn_node_set given_up, const struc
     lives_give_up(&introduction->lives, given_up, drawn, alone);
     for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         if (given_up >> peer & 1)
-            worker->codec.peers[peer] = 0;
+            believe(introduction, peer, 0);
     }
     offer(introduction);
     show(worker);

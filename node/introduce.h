@@ -1,6 +1,6 @@
 /* How a node comes to take part: its standing among its peers, by hellos (control/lives.h has the rules).
  *
- * Until its life has a number a node has no logs, and nothing counts but hellos. The worker hears and tells them; the
+ * The first worker does it for all of its node: "the worker" is that one here. Until its life has a number a node has no logs, and nothing counts but hellos. The worker hears and tells them; the
  * control thread keeps the identity, durably, whenever it changed, and begins the logs once it has kept a numbered life.
  *
  *   field            writer    reader
@@ -9,6 +9,7 @@
  *   offer            worker    control    while `offered` is set: then the control thread's
  *   kept_version     control   worker
  *   founding         control   worker     while it is FOUNDING_ASKED: then the worker's
+ *   believed         worker    workers
  *   shown            worker    any        by sequence lock
  */
 #ifndef NODE_INTRODUCE_H
@@ -19,6 +20,7 @@
 #include "codec.h"
 #include "core.h"
 #include "lives.h"
+#include "worker_command.h"
 
 struct node;
 struct worker;
@@ -57,8 +59,8 @@ struct standing_view {
 };
 
 struct introduction {
+    _Atomic int phase; /* enum phase: each turn looks at it */
     struct lives lives;
-    _Atomic int phase; /* enum phase */
     _Atomic bool offered;
     struct identity offer;
     uint64_t offer_version, offered_version;
@@ -66,14 +68,15 @@ struct introduction {
     uint64_t kept_agreed_lsn; /* control: a start goes by what was agreed on up to there */
     struct identity begun;    /* control, while the phase is PHASE_BEGINNING: as it was kept last */
     struct founding founding;
-    bool entered;     /* worker: it has seen PHASE_INSIDE */
     bool told_unkept; /* control */
     uint64_t beats, told_beat[CAIRN_NODES_MAX];
-    uint64_t due_beat;                    /* nobody is told anything before */
-    uint8_t replies[CAIRN_NODES_MAX];     /* since the last beat */
-    uint64_t heard_ns[CAIRN_NODES_MAX];   /* the last frame of the life that was introduced, other than hellos */
-    unsigned complained[CAIRN_NODES_MAX]; /* of what an event has been told already: enum lives_verdict */
-    _Atomic cairn_node_set well;          /* worker writes, any thread reads */
+    uint64_t due_beat;                          /* nobody is told anything before */
+    uint8_t replies[CAIRN_NODES_MAX];           /* since the last beat */
+    uint64_t heard_ns[CAIRN_NODES_MAX];         /* the last frame of the life that was introduced, other than hellos */
+    unsigned complained[CAIRN_NODES_MAX];       /* of what an event has been told already: enum lives_verdict */
+    _Atomic uint64_t believed[CAIRN_NODES_MAX]; /* of each peer's life, what its frames carry; 0: none is believed */
+    _Atomic uint64_t kept_timeout_ns;           /* that was agreed on, as it is kept */
+    _Atomic cairn_node_set well;                /* worker writes, any thread reads */
     _Atomic uint32_t sequence;
     struct standing_view shown;
 };
@@ -92,7 +95,7 @@ bool introduction_compare(struct worker *worker, uint8_t from, uint64_t agreed_l
 void introduction_stranger(struct worker *worker, uint8_t from, uint64_t now_ns);
 /* Worker, at each heartbeat: hellos to those who may want one. */
 void introduction_beat(struct worker *worker, uint64_t now_ns);
-/* Worker: the turn of a node that has no logs yet, or whose life has ended. */
+/* Any worker: the turn of a node that has no logs yet, or whose life has ended. */
 void introduction_turn(struct worker *worker, uint64_t now_ns);
 
 static inline enum phase
@@ -108,10 +111,14 @@ void introduction_review(struct worker *worker);
 
 /* Worker: the catalog has agreed on another state. */
 void introduction_agree(struct worker *worker, const struct agreed *agreed, const struct cairn_id *members);
-/* Worker: the log takes no part here, in this life and the next ones. */
+/* Any worker: the log takes no part here, in this life and the next ones. */
 void introduction_note_stop(struct worker *worker, uint32_t log, enum core_stop stop, uint64_t last_term);
-/* Worker: what stopped it before that decision does so no more. */
+/* Any worker: what stopped it before that decision does so no more. */
 void introduction_end_stops(struct worker *worker, uint32_t log, uint64_t decided_term);
+/* Worker: another worker of this node said so. */
+void introduction_take_note(struct worker *worker, const struct note *note);
+/* Any worker but the first, now and then: whether all of its logs count. */
+void introduction_report(struct worker *worker);
 /* Worker: does this node hold all that it may have promised? */
 bool introduction_is_recovered(const struct worker *worker);
 

@@ -48,14 +48,16 @@ make_nodes(const struct local_config *config, struct local_cluster *local, char 
             .identity = &identities[i],
             .standing = STANDING_MEMBER,
             .seed = local->cluster.id + i,
-            .bell = &local->lcore.own_bell,
             .channel_bytes = config->channel_bytes,
             .election_patience = i == 0 ? 1 : PATIENCE,
             .retain_bytes = config->retain_bytes,
-            .disk = config->disks == NULL ? NULL : config->disks[i],
             .allow_faults = true,
         };
 
+        for (uint32_t worker = 0; worker < local->cluster.workers; worker++) {
+            node.bells[worker] = &local->lcores[worker].own_bell;
+            node.disks[worker] = config->disks == NULL ? NULL : config->disks[i * local->cluster.workers + worker];
+        }
         error = node_create(&node, &local->nodes[i], detail, detail_bytes);
         for (uint8_t j = 0; j < i && error == CAIRN_OK; j++)
             error = node_link(local->nodes[j], local->nodes[i], detail, detail_bytes);
@@ -63,6 +65,19 @@ make_nodes(const struct local_config *config, struct local_cluster *local, char 
     for (uint8_t i = 0; i < config->nodes && error == CAIRN_OK; i++)
         error = node_control_start(local->nodes[i], detail, detail_bytes);
     return error;
+}
+
+/* An lcore for the workers of that number, of all nodes. */
+static bool
+poll_worker(const struct local_config *config, struct local_cluster *local, uint8_t worker)
+{
+    struct lcore *lcore = &local->lcores[worker];
+
+    lcore->idle = config->idle;
+    lcore->cpu = config->cpu < 0 ? -1 : config->cpu + worker;
+    for (uint32_t i = 0; i < config->nodes; i++)
+        lcore->tasks[lcore->tasks_count++] = node_task(local->nodes[i], worker);
+    return config->lcore_later || lcore_start(lcore);
 }
 
 enum cairn_error
@@ -75,13 +90,10 @@ local_start(const struct local_config *config, struct local_cluster *local, char
         return error;
     local->cluster = local_cluster_config(config->nodes, TRANSPORT_RING, config->memory_mib, config->profile);
     local->cluster.memory_at_start = config->memory_at_start;
+    local->cluster.workers = config->workers == 0 ? 1 : config->workers;
     error = make_nodes(config, local, detail, detail_bytes);
-    if (error == CAIRN_OK) {
-        local->lcore.idle = config->idle;
-        local->lcore.cpu = config->cpu;
-        for (uint32_t i = 0; i < config->nodes; i++)
-            local->lcore.tasks[local->lcore.tasks_count++] = node_task(local->nodes[i]);
-        if (!config->lcore_later && !lcore_start(&local->lcore)) {
+    for (uint8_t worker = 0; worker < local->cluster.workers && error == CAIRN_OK; worker++) {
+        if (!poll_worker(config, local, worker)) {
             snprintf(detail, detail_bytes, "no thread to be had for the workers");
             error = CAIRN_NO_MEMORY;
         }
@@ -94,7 +106,8 @@ local_start(const struct local_config *config, struct local_cluster *local, char
 void
 local_stop(struct local_cluster *local)
 {
-    lcore_stop(&local->lcore);
+    for (uint8_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++)
+        lcore_stop(&local->lcores[worker]);
     for (uint32_t i = 0; i < local->cluster.nodes; i++) {
         if (local->nodes[i] == NULL)
             continue;

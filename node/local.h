@@ -1,4 +1,4 @@
-/* All nodes of a cluster in this process, linked by rings, polled by one lcore of ours: what the demo
+/* All nodes of a cluster in this process, linked by rings, polled by lcores of ours: what the demo
  * and the benches run. The nodes are the same as in `cairn server`. */
 #ifndef NODE_LOCAL_H
 #define NODE_LOCAL_H
@@ -8,24 +8,25 @@
 
 struct local_config {
     uint32_t nodes;
+    uint32_t workers;    /* of each node, each on an lcore of its own with those of the same number; 0: 1 */
     uint32_t memory_mib; /* of each node */
     uint64_t retain_bytes;
     bool memory_at_start;
     uint32_t channel_bytes; /* of each client's rings */
     enum cluster_profile profile;
     enum idle_policy idle;
-    int cpu;             /* of the lcore; -1: floats */
+    int cpu;             /* of the first lcore, each of the others on the next one; -1: they float */
     bool lcore_later;    /* lcore_start() is left to the caller */
-    struct disk **disks; /* of each node, borrowed; NULL: memory alone */
+    struct disk **disks; /* of each node, and of it of each worker, borrowed; NULL: memory alone */
 };
 
 struct local_cluster {
     struct cluster_config cluster;
     struct node *nodes[CAIRN_NODES_MAX];
-    struct lcore lcore;
+    struct lcore lcores[CAIRN_WORKERS_MAX];
 };
 
-/* Starts EAL, nodes and lcore; the first node leads whatever log is made, while it can. */
+/* Starts EAL, nodes and lcores; the first node leads whatever log is made, while it can. */
 enum cairn_error local_start(const struct local_config *config, struct local_cluster *out, char *detail,
                              size_t detail_bytes);
 void local_stop(struct local_cluster *local);

@@ -128,6 +128,7 @@ struct node_log {
     uint64_t lend_from_lsn;         /* 0: nothing to lend; else what lend_to asked for */
     uint8_t lend_to;
     uint64_t stopped_term;                /* where its trunk ended as it stopped */
+    bool stopped_for_good;                /* more logs stopped than the node could keep apart: no decision ends that */
     uint64_t adopting_term, adopted_term; /* the decision that is begun, and the one that is carried out: adoption.c */
     uint64_t aside_ns;                    /* when leadership was last offered to one better off; 0: never */
     _Atomic uint32_t status_sequence;

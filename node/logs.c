@@ -46,7 +46,7 @@ core_settings(const struct worker *worker, uint32_t id, const struct log_setting
         .window_entries = worker->config->window_entries,
         .producers_max = worker->config->producers_max,
         .policy = asked->rules.policy,
-        .durable = worker->config->disk != NULL && asked->durability == CAIRN_DISK,
+        .durable = worker->disk != NULL && asked->durability == CAIRN_DISK,
         .recovering = recovering,
         .stopped = stop_of_life_before(worker, id),
     };
@@ -82,6 +82,7 @@ node_log_create(struct worker *worker, uint32_t id, const struct log_settings *a
     log->self = worker->self;
     log->led_by = CAIRN_NODE_NONE;
     log->stopped_term = identity_stopped(&worker->node->introduction.begun, id).last_term;
+    log->stopped_for_good = identity_stopped(&worker->node->introduction.begun, STOP_EVERY_LOG).kind != 0;
     snprintf(log->name, sizeof(log->name), "%s", asked->name);
     log->rules = asked->rules;
     log->own = &log->branches[worker->self];

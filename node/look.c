@@ -11,6 +11,12 @@ node_now_ns(const struct node *node)
 }
 
 struct node_log *
+catalog_of(const struct worker *worker)
+{
+    return worker->node->workers[0]->logs[CATALOG_LOG];
+}
+
+struct node_log *
 node_find_log(const struct worker *worker, uint32_t id)
 {
     for (uint32_t i = 0; i < worker->logs_count; i++) {

@@ -10,6 +10,8 @@ struct worker;
 
 uint64_t node_now_ns(const struct node *node);
 
+/* The log of logs, which the first worker has. */
+struct node_log *catalog_of(const struct worker *worker);
 struct node_log *node_find_log(const struct worker *worker, uint32_t id);
 /* What is agreed on stands in the catalog: nobody's clients read or write there. */
 static inline bool

@@ -1,4 +1,5 @@
 /* One node, wired together: its workers, and what they have in common. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ config_take(struct node *node, const struct node_config *config)
     if (config->producers_max == 0)
         node->config.producers_max = PRODUCERS_MAX;
     node->self = config->self;
+    node->workers_count = (uint8_t)cluster_workers(config->cluster);
     snprintf(node->name, sizeof(node->name), "%s", config->cluster->names[config->self]);
 }
 
@@ -48,8 +50,10 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
     node->snapshot = calloc(1, sizeof(*node->snapshot));
     if (node->snapshot == NULL)
         error = worker_no_memory(detail, detail_bytes, "a node's logs");
-    for (uint8_t number = 0; number < WORKERS_MAX && error == CAIRN_OK; number++)
+    for (uint8_t number = 0; number < node->workers_count && error == CAIRN_OK; number++)
         error = worker_create(node, number, &node->workers[number], detail, detail_bytes);
+    if (error == CAIRN_OK)
+        error = peers_attach(node, detail, detail_bytes);
     if (error != CAIRN_OK) {
         node_free(node);
         return error;
@@ -62,27 +66,26 @@ node_create(const struct node_config *config, struct node **out, char *detail, s
 enum cairn_error
 node_link(struct node *left, struct node *right, char *detail, size_t detail_bytes)
 {
-    enum cairn_error error = CAIRN_OK;
-
-    for (uint8_t number = 0; number < WORKERS_MAX && error == CAIRN_OK; number++)
-        error = peers_link(left->workers[number], right->workers[number], detail, detail_bytes);
-    return error;
+    assert(left->workers_count == right->workers_count);
+    return peers_link(left, right, detail, detail_bytes);
 }
 
 void
 node_stop_begin(struct node *node)
 {
-    int expected = STOPPING_NOT;
-
-    atomic_compare_exchange_strong(&node->stopping, &expected, STOPPING_ASKED);
-    if (node->workers[0]->bell != NULL)
-        doorbell_ring(node->workers[0]->bell);
+    atomic_store_explicit(&node->stopping, true, memory_order_release);
+    for (uint8_t number = 0; number < node->workers_count; number++)
+        worker_wake(node->workers[number]);
 }
 
 bool
 node_settled(const struct node *node)
 {
-    return atomic_load_explicit(&node->stopping, memory_order_acquire) == STOPPING_SETTLED;
+    bool all = true;
+
+    for (uint8_t number = 0; number < node->workers_count; number++)
+        all = all && atomic_load_explicit(&node->workers[number]->settled, memory_order_acquire);
+    return all;
 }
 
 bool
@@ -90,27 +93,27 @@ node_checkpoint(struct node *node)
 {
     bool all = node_settled(node);
 
-    for (uint8_t number = 0; number < WORKERS_MAX; number++)
+    for (uint8_t number = 0; number < node->workers_count; number++)
         all = all && checkpoint_write(node->workers[number]);
     return all;
 }
 
 void
-node_plug(struct node *node, uint8_t peer, const struct port *port)
+node_plug(struct node *node, uint8_t worker, uint8_t peer, const struct port *port)
 {
-    node->workers[0]->ports[peer] = *port;
-    node->workers[0]->ports[peer].borrowed = true;
-    node_attach_port(node->workers[0], peer);
+    node->workers[worker]->ports[peer] = *port;
+    node_attach_port(node->workers[worker], peer);
 }
 
 void
 node_free(struct node *node)
 {
-    for (uint8_t number = 0; number < WORKERS_MAX; number++)
+    for (uint8_t number = 0; number < node->workers_count; number++)
         worker_close(node->workers[number]);
+    peers_close(node);
     for (uint32_t i = 0; node->snapshot != NULL && i < node->snapshot->count; i++)
         node_log_free(node->snapshot->logs[i].log);
-    for (uint8_t number = 0; number < WORKERS_MAX; number++)
+    for (uint8_t number = 0; number < node->workers_count; number++)
         worker_free(node->workers[number]);
     free(node->snapshot);
     free(node);
@@ -183,14 +186,22 @@ node_standing(const struct node *node, char *out, size_t out_bytes)
     }
 }
 
-struct task *
-node_task(struct node *node)
+uint8_t
+node_workers(const struct node *node)
 {
-    return &node->workers[0]->task;
+    return node->workers_count;
+}
+
+struct task *
+node_task(struct node *node, uint8_t worker)
+{
+    assert(worker < node->workers_count);
+    return &node->workers[worker]->task;
 }
 
 struct port *
-node_port(struct node *node, uint8_t peer)
+node_port(struct node *node, uint8_t worker, uint8_t peer)
 {
-    return &node->workers[0]->ports[peer];
+    assert(worker < node->workers_count);
+    return &node->workers[worker]->ports[peer];
 }

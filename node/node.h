@@ -1,6 +1,6 @@
 /* A node: one member of a cluster, as an object. A process may hold many.
  *
- * node_create() makes it and its ports; something must then poll node_task(): an lcore of ours
+ * node_create() makes it and its ports; something must then poll each node_task(): an lcore of ours
  * (lcore_start) or the thread of an application that embeds the node. node_control_start() gives it
  * the thread that watches over links, the catalog of logs, events and the admin socket. */
 #ifndef NODE_NODE_H
@@ -26,21 +26,21 @@ struct node_config {
     uint32_t asked_number;           /* forgotten: it asks for this number at least; 0: for any */
     /* Keeps the identity, durably, before what it says takes effect. NULL: there is nothing that could outlive the node. */
     bool (*keep)(void *context, const struct identity *identity, char *detail, size_t detail_bytes);
-    void *keep_context;          /* of keep */
-    struct disk *disk;           /* of its journal, borrowed; NULL: logs live in memory alone */
-    uint32_t journal_file_bytes; /* 0: 64 MiB, less where the disk is small */
-    uint64_t scrub_bytes_per_s;  /* that are read again in the background; 0: none */
-    bool checkpoint_always;      /* also where reading the journal takes no time to speak of */
+    void *keep_context;                    /* of keep */
+    struct disk *disks[CAIRN_WORKERS_MAX]; /* of each worker's journal, borrowed; NULL: logs live in memory alone */
+    uint32_t journal_file_bytes;           /* 0: 64 MiB, less where the disk is small */
+    uint64_t scrub_bytes_per_s;            /* that are read again in the background; 0: none */
+    bool checkpoint_always;                /* also where reading the journal takes no time to speak of */
     void (*restore_progress)(uint64_t done_bytes, uint64_t total_bytes); /* NULL: not told */
     uint64_t seed;
-    struct doorbell *bell;          /* the polling lcore's */
-    int bell_fd;                    /* by which others get it; 0: they do not */
-    uint32_t channel_bytes;         /* ring size of each client */
-    uint32_t election_patience;     /* 0, 1: as usual; n: waits n times as long to campaign */
-    uint64_t retain_bytes;          /* of logs that do not say themselves; 0: everything */
-    const char *directory;          /* of the admin socket; NULL: none */
-    const struct home_links *links; /* where memif's links are; outlives the node */
-    struct access access;           /* who may ask there */
+    struct doorbell *bells[CAIRN_WORKERS_MAX]; /* of each worker's lcore */
+    int bell_fds[CAIRN_WORKERS_MAX];           /* by which others get them; 0: they do not */
+    uint32_t channel_bytes;                    /* ring size of each client */
+    uint32_t election_patience;                /* 0, 1: as usual; n: waits n times as long to campaign */
+    uint64_t retain_bytes;                     /* of logs that do not say themselves; 0: everything */
+    const char *directory;                     /* of the admin socket; NULL: none */
+    const struct home_links *links;            /* where memif's links are; outlives the node */
+    struct access access;                      /* who may ask there */
     bool allow_faults;
     /* What a simulator gives: */
     const struct time_source *time; /* NULL: the machine's */
@@ -89,7 +89,8 @@ enum event_kind {
 struct node_event {
     uint64_t t_ns; /* CLOCK_MONOTONIC */
     enum event_kind kind;
-    uint32_t log; /* UINT32_MAX: of the whole node */
+    uint32_t log; /* UINT32_MAX: of the whole worker, or node */
+    uint8_t worker;
     uint8_t peer;
     uint8_t from, to; /* modes, where the kind is a change of them */
     char log_name[CAIRN_NAME_BYTES];
@@ -109,11 +110,11 @@ enum cairn_error node_create(const struct node_config *config, struct node **out
 /* Connects two nodes of this process by rings. Before either is polled. */
 enum cairn_error node_link(struct node *left, struct node *right, char *detail, size_t detail_bytes);
 
-/* Gives the node a port to peer that the caller made and closes. Before it is polled. */
-void node_plug(struct node *node, uint8_t peer, const struct port *port);
+/* Gives a worker a port to peer that the caller made and closes. Before it is polled. */
+void node_plug(struct node *node, uint8_t worker, uint8_t peer, const struct port *port);
 
-/* Towards its end: from now on it takes nothing in and answers nobody, and its worker writes what it has. Any thread; the
- * worker goes on being polled until it has settled, or whoever waits has waited long enough. */
+/* Towards its end: from now on it takes nothing in and answers nobody, and its workers write what they have. Any thread; they
+ * go on being polled until it has settled, or whoever waits has waited long enough. */
 void node_stop_begin(struct node *node);
 bool node_settled(const struct node *node);
 
@@ -128,7 +129,9 @@ bool node_checkpoint(struct node *node);
 /* Ends it. Nothing polls it any more. */
 void node_free(struct node *node);
 
-struct task *node_task(struct node *node);
+/* How many workers it has; what an lcore polls of each. */
+uint8_t node_workers(const struct node *node);
+struct task *node_task(struct node *node, uint8_t worker);
 
 /* Its life may not go on: it has heard what it has forgotten (and kept that: its next start recovers), or another life of
  * this member runs. Any thread. */
@@ -165,6 +168,7 @@ struct log_counters {
 struct node_log_view {
     char name[CAIRN_NAME_BYTES];
     uint32_t id;
+    uint8_t worker; /* that owns it, on each node */
     const char *role;
     enum cairn_policy policy;
     enum cairn_deny deny;
@@ -200,7 +204,7 @@ uint32_t node_events(struct node *node, uint64_t *next, struct node_event *out, 
 void node_events_by_kind(struct node *node, uint64_t *out);
 const char *event_name(enum event_kind kind);
 
-/* The port to a peer, for benches that measure it bare. */
-struct port *node_port(struct node *node, uint8_t peer);
+/* A worker's port to a peer, for benches that measure it bare. */
+struct port *node_port(struct node *node, uint8_t worker, uint8_t peer);
 
 #endif

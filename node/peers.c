@@ -8,6 +8,7 @@
 #include "assembly.h"
 #include "logs.h"
 #include "snapshot.h"
+#include "state.h"
 #include "worker.h"
 
 static bool
@@ -41,29 +42,46 @@ node_attach_port(struct worker *worker, uint8_t peer)
     port->peer = peer;
     port->peer_bell = &worker->peer_bells[peer];
     port->faults = &worker->faults[peer];
-    port->faults->random = worker->config->seed * 31 + peer;
+    port->faults->random = worker->config->seed * 31 + peer + 1024u * worker->task.number;
     frame_template_init(&port->template, worker->self, peer, worker->task.number);
     worker->task.ports[worker->task.ports_count++] = port;
 }
 
-static enum cairn_error
-memif_port_init(struct worker *worker, uint8_t peer, char *detail, size_t detail_bytes)
+/* The workers' ports to that peer, which one device has. */
+static struct device_queues
+queues_to(struct node *node, uint8_t peer)
 {
-    uint8_t low = peer < worker->self ? peer : worker->self, high = peer < worker->self ? worker->self : peer;
-    const struct home_links *links = worker->config->links;
+    struct device_queues queues = {.count = node->workers_count};
+
+    for (uint8_t number = 0; number < node->workers_count; number++) {
+        queues.ports[number] = &node->workers[number]->ports[peer];
+        queues.pools[number] = node->workers[number]->pool;
+    }
+    return queues;
+}
+
+static enum cairn_error
+memif_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
+{
+    uint8_t low = peer < node->self ? peer : node->self, high = peer < node->self ? node->self : peer;
+    const struct home_links *links = node->config.links;
+    const struct device_queues queues = queues_to(node, peer);
     char name[32], socket[64];
 
     assert(links != NULL);
-    snprintf(name, sizeof(name), "%u_%u", worker->self, peer);
-    snprintf(socket, sizeof(socket), "%s/%u-%u-w0.sock", links->path, low, high);
-    return port_memif_create(name, socket, links->secret, worker->self == low, &worker->ports[peer], worker->pool,
-                             detail, detail_bytes);
+    snprintf(name, sizeof(name), "%u_%u", node->self, peer);
+    snprintf(socket, sizeof(socket), "%s/%u-%u.sock", links->path, low, high);
+    return device_memif_create(name, socket, links->secret, node->self == low, &node->links[peer], &queues, detail,
+                               detail_bytes);
 }
 
-/* One interface for all peers. */
+/* One interface for all peers; of it one device for each worker. */
 static enum cairn_error
-interface_port_init(struct worker *worker, uint8_t peer, char *detail, size_t detail_bytes)
+interface_init(struct worker *worker, uint8_t peer, char *detail, size_t detail_bytes)
 {
+    struct device_queues queues = {.ports = {&worker->ports[peer]}, .pools = {worker->pool}, .count = 1};
+    char name[8];
+
     for (uint8_t other = 0; other < CAIRN_NODES_MAX; other++) {
         if (worker->ports[other].pool == NULL || worker->ports[other].shared)
             continue;
@@ -72,63 +90,91 @@ interface_port_init(struct worker *worker, uint8_t peer, char *detail, size_t de
         worker->ports[peer].queued = 0;
         return CAIRN_OK;
     }
-    return port_interface_create("0", "eth0", &worker->ports[peer], worker->pool, detail, detail_bytes);
+    snprintf(name, sizeof(name), "%u", worker->task.number);
+    return device_interface_create(name, "eth0", &worker->node->interfaces[worker->task.number], &queues, detail,
+                                   detail_bytes);
 }
 
 static enum cairn_error
-port_init(struct worker *worker, uint8_t peer, char *detail, size_t detail_bytes)
+ports_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
 {
-    switch (worker->config->cluster->transport) {
+    enum cairn_error error = CAIRN_OK;
+
+    switch (node->config.cluster->transport) {
     case TRANSPORT_MEMIF:
-        return memif_port_init(worker, peer, detail, detail_bytes);
+        return memif_init(node, peer, detail, detail_bytes);
     case TRANSPORT_NETNS:
-        return interface_port_init(worker, peer, detail, detail_bytes);
+        for (uint8_t number = 0; number < node->workers_count && error == CAIRN_OK; number++)
+            error = interface_init(node->workers[number], peer, detail, detail_bytes);
+        return error;
     case TRANSPORT_RING:
         break;
     }
-    return CAIRN_OK; /* node_link() and node_plug() make it */
+    return CAIRN_OK; /* node_link() and node_plug() make them */
 }
 
 enum cairn_error
-peers_attach(struct worker *worker, char *detail, size_t detail_bytes)
+peers_attach(struct node *node, char *detail, size_t detail_bytes)
 {
-    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
-        enum cairn_error error = peer == worker->self ? CAIRN_OK : port_init(worker, peer, detail, detail_bytes);
+    for (uint8_t peer = 0; peer < node->cluster.nodes; peer++) {
+        enum cairn_error error = peer == node->self ? CAIRN_OK : ports_init(node, peer, detail, detail_bytes);
 
         if (error != CAIRN_OK)
             return error;
-        if (peer != worker->self)
-            node_attach_port(worker, peer);
+        for (uint8_t number = 0; number < node->workers_count && peer != node->self; number++)
+            node_attach_port(node->workers[number], peer);
     }
     return CAIRN_OK;
 }
 
-enum cairn_error
-node_welcome(struct worker *worker, uint8_t seat, const struct snapshot *snapshot, char *detail, size_t detail_bytes)
+static bool
+make_room(struct worker *worker, uint8_t seat, const struct snapshot *snapshot)
 {
     bool room = assemblies_init(worker, seat);
 
-    for (uint32_t i = 0; i < snapshot->count && room; i++)
-        room = log_make_room(worker, snapshot->logs[i].log, seat);
+    for (uint32_t i = 0; i < snapshot->count && room; i++) {
+        if (snapshot->logs[i].log->worker == worker)
+            room = log_make_room(worker, snapshot->logs[i].log, seat);
+    }
+    return room;
+}
+
+enum cairn_error
+peers_welcome(struct node *node, uint8_t seat, const struct snapshot *snapshot, char *detail, size_t detail_bytes)
+{
+    bool room = true;
+
+    for (uint8_t number = 0; number < node->workers_count && room; number++)
+        room = make_room(node->workers[number], seat, snapshot);
     if (!room) {
         snprintf(detail, detail_bytes, "no memory for what comes from there (lower memory_mib in the cluster file)");
         return CAIRN_NO_MEMORY;
     }
-    return port_init(worker, seat, detail, detail_bytes);
+    return ports_init(node, seat, detail, detail_bytes);
 }
 
 enum cairn_error
-peers_link(struct worker *left, struct worker *right, char *detail, size_t detail_bytes)
+peers_link(struct node *left, struct node *right, char *detail, size_t detail_bytes)
 {
+    const struct device_queues left_queues = queues_to(left, right->self), right_queues = queues_to(right, left->self);
     char name[RTE_RING_NAMESIZE];
     enum cairn_error error;
 
-    snprintf(name, sizeof(name), "l%08x%u%u-%u", left->config->cluster->id, left->self, right->self, left->task.number);
-    error = port_pair_create(name, &left->ports[right->self], left->pool, &right->ports[left->self], right->pool,
-                             detail, detail_bytes);
-    if (error != CAIRN_OK)
-        return error;
-    node_attach_port(left, right->self);
-    node_attach_port(right, left->self);
-    return CAIRN_OK;
+    snprintf(name, sizeof(name), "l%08x%u%u", left->config.cluster->id, left->self, right->self);
+    error = device_pair_create(name, &left->links[right->self], &left_queues, &right->links[left->self], &right_queues,
+                               detail, detail_bytes);
+    for (uint8_t number = 0; number < left->workers_count && error == CAIRN_OK; number++) {
+        node_attach_port(left->workers[number], right->self);
+        node_attach_port(right->workers[number], left->self);
+    }
+    return error;
+}
+
+void
+peers_close(struct node *node)
+{
+    for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++)
+        device_close(&node->links[peer]);
+    for (uint8_t number = 0; number < node->workers_count; number++)
+        device_close(&node->interfaces[number]);
 }

@@ -4,19 +4,22 @@
 
 #include "cairn/cairn.h"
 
+struct node;
 struct snapshot;
 struct worker;
 
 /* For large records on their way. false: no memory. */
 bool peers_make_room(struct worker *worker);
-/* A port to each, where the transport makes it. */
-enum cairn_error peers_attach(struct worker *worker, char *detail, size_t detail_bytes);
-/* Connects two workers of this process, of the same number, by rings. Before either is polled. */
-enum cairn_error peers_link(struct worker *left, struct worker *right, char *detail, size_t detail_bytes);
+/* Ports to each, where the transport makes them. Its workers are there, and not polled yet. */
+enum cairn_error peers_attach(struct node *node, char *detail, size_t detail_bytes);
+/* Connects two nodes of this process by rings. Before either is polled. */
+enum cairn_error peers_link(struct node *left, struct node *right, char *detail, size_t detail_bytes);
+/* Nothing polls its workers any more. */
+void peers_close(struct node *node);
 /* Worker: frames go that way from now on. */
 void node_attach_port(struct worker *worker, uint8_t peer);
-/* Control thread: a port to a seat that was not there before, and room for what comes from it. */
-enum cairn_error node_welcome(struct worker *worker, uint8_t seat, const struct snapshot *snapshot, char *detail,
-                              size_t detail_bytes);
+/* Control thread: ports to a seat that was not there before, and room for what comes from it. */
+enum cairn_error peers_welcome(struct node *node, uint8_t seat, const struct snapshot *snapshot, char *detail,
+                               size_t detail_bytes);
 
 #endif

@@ -370,8 +370,8 @@ receive_heartbeat(struct worker *worker, const struct decoded *decoded, uint64_t
     uint32_t ailments;
     unsigned verdict;
 
-    if (!introduction_compare(worker, decoded->from, decoded->heartbeat.agreed_lsn, decoded->heartbeat.fingerprint,
-                              now_ns))
+    if (worker_is_first(worker) && !introduction_compare(worker, decoded->from, decoded->heartbeat.agreed_lsn,
+                                                         decoded->heartbeat.fingerprint, now_ns))
         return;
     verdict = detector_observe(&worker->detector, decoded->from, &beat, now_ns);
     acquaint(&worker->peers[decoded->from], &decoded->heartbeat, now_ns);
@@ -410,12 +410,15 @@ node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_by
     enum detector_verdict life;
     struct node_log *log;
 
-    if (atomic_load_explicit(&worker->node->stopping, memory_order_relaxed) != STOPPING_NOT || phase >= PHASE_BEGINNING)
+    if (atomic_load_explicit(&worker->node->stopping, memory_order_relaxed) || phase >= PHASE_BEGINNING)
         return false;
-    if (verdict == CODEC_STRANGER)
+    if (verdict == CODEC_STRANGER && worker_is_first(worker))
         introduction_stranger(worker, peer, now_ns);
     if (verdict == CODEC_OK && decoded.type == CODEC_HELLO && !introduction_is_sized(&decoded))
         verdict = CODEC_SHORT;
+    /* Hellos are for the first worker. */
+    if (verdict == CODEC_OK && decoded.type == CODEC_HELLO && !worker_is_first(worker))
+        verdict = CODEC_TO;
     if (verdict != CODEC_OK) {
         count(&worker->counters.frames_dropped[verdict]);
         return false;
@@ -424,8 +427,11 @@ node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_by
         introduction_hear(worker, &decoded, now_ns);
     if (decoded.type == CODEC_HELLO || phase != PHASE_INSIDE)
         return false;
-    assert(decoded.from < worker->nodes);
-    worker->node->introduction.heard_ns[decoded.from] = now_ns;
+    /* A member that this worker has not heard of yet, though another has. */
+    if (decoded.from >= worker->nodes)
+        return false;
+    if (worker_is_first(worker))
+        worker->node->introduction.heard_ns[decoded.from] = now_ns;
     life = detector_incarnation(&worker->detector, decoded.from, decoded.incarnation);
     if (life == DETECTOR_STALE) {
         count(&worker->counters.stale_incarnation);

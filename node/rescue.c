@@ -1,5 +1,6 @@
 #include "rescue.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "due.h"
@@ -100,21 +101,43 @@ is_known(const struct worker *worker)
     return true;
 }
 
+static bool
+all_go_on(const struct node *node)
+{
+    bool all = true;
+
+    for (uint8_t number = 0; number < node->workers_count; number++)
+        all &= atomic_load_explicit(&node->workers[number]->alone_from, memory_order_acquire) == node->rescue.version;
+    return all;
+}
+
 void
-rescue_turn(struct worker *worker, uint64_t now_ns)
+rescue_turn(struct worker *worker)
 {
     struct rescue *rescue = &worker->node->rescue;
     int state = atomic_load_explicit(&rescue->state, memory_order_acquire);
-    bool done = true;
 
+    assert(worker_is_first(worker));
     if (state == RESCUE_ASKED)
         decide(worker);
     if (state != RESCUE_KEEPING || worker->node->introduction.lives.kept_version < rescue->version)
         return;
-    if (!rescue->alone)
-        done = is_known(worker);
-    for (uint32_t i = 0; i < worker->logs_count && rescue->alone; i++)
-        done &= goes_on(worker, worker->logs[i], now_ns);
-    if (done)
+    if (rescue->alone)
+        atomic_store_explicit(&rescue->alone_from, rescue->version, memory_order_release);
+    if (rescue->alone ? all_go_on(worker->node) : is_known(worker))
         atomic_store_explicit(&rescue->state, RESCUE_DONE, memory_order_release);
+}
+
+void
+rescue_go_on(struct worker *worker, uint64_t now_ns)
+{
+    uint64_t from = atomic_load_explicit(&worker->node->rescue.alone_from, memory_order_acquire);
+    bool all = true;
+
+    if (from == atomic_load_explicit(&worker->alone_from, memory_order_relaxed))
+        return;
+    for (uint32_t i = 0; i < worker->logs_count; i++)
+        all &= goes_on(worker, worker->logs[i], now_ns);
+    if (all)
+        atomic_store_explicit(&worker->alone_from, from, memory_order_release);
 }

@@ -7,7 +7,8 @@
  *                                       whoever starts in its place has forgotten.
  *
  *   field              thread
- *   given_up .. drawn  control writes, before it is RESCUE_ASKED; then the worker's
+ *   given_up .. drawn  control writes, before it is RESCUE_ASKED; then the first worker's
+ *   alone_from         the first worker writes, all read
  *   state              both: see enum rescue_state
  */
 #ifndef NODE_RESCUE_H
@@ -25,7 +26,7 @@ struct worker;
 enum rescue_state {
     RESCUE_NONE,
     RESCUE_ASKED,   /* control sets it */
-    RESCUE_KEEPING, /* the worker: decided, and not durable yet, or not in force in every log */
+    RESCUE_KEEPING, /* the first worker: decided, and not durable yet, or not in force in every log */
     RESCUE_DONE,
     RESCUE_REFUSED,
 };
@@ -36,6 +37,8 @@ struct rescue {
     bool alone; /* the cluster goes on from this node */
     struct cairn_id drawn[CAIRN_NODES_MAX];
     uint64_t version; /* of the identity that says so */
+    _Atomic uint64_t
+        alone_from; /* of that, once it is kept: each worker's logs go on from here alone; 0: they do not */
     /* Refused: CAIRN_RECOVERING: this node has forgotten itself; CAIRN_INVALID: nothing need be given up;
      * CAIRN_NO_QUORUM: too few others are well for one to be replaced. */
     enum cairn_error error;
@@ -44,7 +47,9 @@ struct rescue {
 /* Control thread. drawn: an identity for each seat. false: something is asked for already. */
 bool rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct cairn_id *drawn);
 
-/* Worker, at each heartbeat. */
-void rescue_turn(struct worker *worker, uint64_t now_ns);
+/* The first worker, at each heartbeat. */
+void rescue_turn(struct worker *worker);
+/* Each worker, then: its logs go on from here, where that was decided. */
+void rescue_go_on(struct worker *worker, uint64_t now_ns);
 
 #endif

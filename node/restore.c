@@ -59,7 +59,7 @@ log_of(struct restoring *restoring, uint32_t id)
     struct node_log *log = node_find_log(worker, id);
 
     /* And what stands before that, which is committed with it. */
-    if (log == NULL && id <= core_last_lsn(worker->logs[0]->core)) {
+    if (log == NULL && id <= core_last_lsn(catalog_of(worker)->core)) {
         catalog_up_to(worker->node, &restoring->next_catalog, id);
         log = node_find_log(worker, id);
     }
@@ -258,7 +258,7 @@ read_journal(struct restoring *restoring, char *detail, size_t detail_bytes)
             return CAIRN_CORRUPT;
         }
         if (scan->head->log == CATALOG_LOG && restoring->pass != PASS_OTHERS)
-            catalog_up_to(worker->node, &restoring->next_catalog, core_commit_lsn(worker->logs[0]->core));
+            catalog_up_to(worker->node, &restoring->next_catalog, core_commit_lsn(catalog_of(worker)->core));
         tell_progress(restoring);
     }
 }
@@ -326,7 +326,7 @@ file_bytes(const struct worker *worker, uint32_t write_bytes)
     uint64_t size_bytes = worker->config->journal_file_bytes;
 
     if (size_bytes == 0) {
-        uint64_t share = worker->config->disk->operations->free_bytes(worker->config->disk) / FILE_SHARE;
+        uint64_t share = worker->disk->operations->free_bytes(worker->disk) / FILE_SHARE;
 
         size_bytes = share > FILE_BYTES ? FILE_BYTES : share < FILE_BYTES_MIN ? FILE_BYTES_MIN : share;
     }
@@ -344,12 +344,13 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
                                                                                     : (uint32_t)JOURNAL_BLOCK_BYTES_MAX;
     uint32_t write_bytes = (largest + 4 * DISK_SECTOR_BYTES) & ~(DISK_SECTOR_BYTES - 1);
     struct journal_config config = {
-        .disk = worker->config->disk,
+        .disk = worker->disk,
         .cluster = worker->config->cluster->id,
         .incarnation = worker->codec.incarnation,
         .cluster_id = worker->node->introduction.lives.identity.cluster,
         .life = worker->node->introduction.lives.identity.life.id,
         .node = worker->self,
+        .worker = worker->task.number,
         .doubtful = restore_forgot(worker),
         .file_bytes = file_bytes(worker, write_bytes),
         .write_bytes = write_bytes,
@@ -363,7 +364,7 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
         return CAIRN_IO;
     error = journal_scan_tidy(&restoring->scan);
     if (error != CAIRN_OK) {
-        snprintf(detail, detail_bytes, "%s", worker->config->disk->detail);
+        snprintf(detail, detail_bytes, "%s", worker->disk->detail);
         return error;
     }
     error = journal_init(&worker->journal, &config, restoring->scan.highest_number + 1, restoring->scan.end, detail,
@@ -411,7 +412,10 @@ check_lives(const struct restoring *restoring, char *detail, size_t detail_bytes
 static enum cairn_error
 check_orphans(const struct restoring *restoring, char *detail, size_t detail_bytes)
 {
-    if (restoring->orphans == 0 || restoring->worker->journal_damaged)
+    const struct worker *first = restoring->worker->node->workers[0];
+
+    if (restoring->orphans == 0 || restoring->worker->journal_damaged || first->journal_damaged ||
+        first->journal_was_empty)
         return CAIRN_OK;
     snprintf(detail, detail_bytes,
              "node %s: its journal has %" PRIu64
@@ -425,7 +429,7 @@ check_orphans(const struct restoring *restoring, char *detail, size_t detail_byt
 static bool
 is_nearly_full(const struct worker *worker)
 {
-    struct disk *disk = worker->config->disk;
+    struct disk *disk = worker->disk;
 
     return disk->operations->free_bytes(disk) < FILE_BYTES_MIN;
 }
@@ -440,9 +444,9 @@ restore(struct worker *worker, char *detail, size_t detail_bytes)
     worker->restoring = true;
     adopt_snapshot(worker, node_now_ns(worker->node));
     restoring.checkpoint = is_nearly_full(worker) ? NULL : checkpoint_read(worker);
-    error = journal_scan_init(&restoring.scan, worker->config->disk, worker->config->cluster->id, worker->self, 0,
-                              restoring.checkpoint == NULL ? 0 : checkpoint_file(restoring.checkpoint), detail,
-                              detail_bytes);
+    error = journal_scan_init(
+        &restoring.scan, worker->disk, worker->config->cluster->id, worker->self, worker->task.number,
+        restoring.checkpoint == NULL ? 0 : checkpoint_file(restoring.checkpoint), detail, detail_bytes);
     if (error == CAIRN_OK)
         error = check_lives(&restoring, detail, detail_bytes);
     /* A life that knew nothing of those before, and ended before its first write, leaves a file that says so. */
@@ -460,8 +464,9 @@ restore(struct worker *worker, char *detail, size_t detail_bytes)
     }
     if (error == CAIRN_OK && worker->journal.next_reserved)
         error = gather(worker, &restoring.scan, detail, detail_bytes);
-    if (error != CAIRN_OK || !core_lacks(worker->logs[0]->core, &worker->node->restored_catalog_lsn, &term))
-        worker->node->restored_catalog_lsn = core_last_lsn(worker->logs[0]->core);
+    if (worker_is_first(worker) &&
+        (error != CAIRN_OK || !core_lacks(catalog_of(worker)->core, &worker->node->restored_catalog_lsn, &term)))
+        worker->node->restored_catalog_lsn = core_last_lsn(catalog_of(worker)->core);
     free(restoring.checkpoint);
     free(restoring.trims);
     journal_scan_fini(&restoring.scan);

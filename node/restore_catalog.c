@@ -22,7 +22,8 @@ catalog_up_to(struct node *node, uint64_t *next, uint64_t lsn)
         store_advance(&cursor, &stretch);
     }
     *next = cursor.position;
-    adopt_snapshot(node->workers[0], node_now_ns(node));
+    for (uint8_t number = 0; number < node->workers_count; number++)
+        adopt_snapshot(node->workers[number], node_now_ns(node));
 }
 
 void

@@ -21,6 +21,12 @@
 #define WHOLE_FOR_NS 1000000000u
 #define MENDED_BY " (a start mends it)"
 
+static struct scrub *
+scrub_of(const struct worker *worker)
+{
+    return &worker->node->control->scrub[worker->task.number];
+}
+
 static bool
 begin(struct worker *worker, struct scrub *scrub, uint64_t now_ns)
 {
@@ -28,7 +34,7 @@ begin(struct worker *worker, struct scrub *scrub, uint64_t now_ns)
     char detail[192];
 
     scrub->next_ns = now_ns + PASS_EVERY_NS;
-    if (journal_scan_init(scan, worker->config->disk, worker->config->cluster->id, worker->self, 0, 0, detail,
+    if (journal_scan_init(scan, worker->disk, worker->config->cluster->id, worker->self, worker->task.number, 0, detail,
                           sizeof(detail)) != CAIRN_OK) {
         journal_scan_fini(scan);
         return false;
@@ -73,8 +79,11 @@ static void
 tell(struct worker *worker, const struct journal_scan *scan)
 {
     const struct journal_block *head = &scan->damaged;
-    struct node_event event = {
-        .t_ns = node_now_ns(worker->node), .kind = EVENT_DAMAGED, .log = UINT32_MAX, .peer = worker->self};
+    struct node_event event = {.t_ns = node_now_ns(worker->node),
+                               .kind = EVENT_DAMAGED,
+                               .log = UINT32_MAX,
+                               .worker = worker->task.number,
+                               .peer = worker->self};
     char what[48] = "";
 
     for (uint32_t i = 0; scan->known && i < worker->node->snapshot->count; i++) {
@@ -101,7 +110,7 @@ found(struct worker *worker, const struct journal_scan *scan)
         return;
     /* A start must not go by the checkpoint, which leaves out what is damaged. */
     atomic_store_explicit(&worker->unreadable, true, memory_order_relaxed);
-    worker->node->control->scrub.found = true;
+    scrub_of(worker)->found = true;
     tell(worker, scan);
 }
 
@@ -123,7 +132,7 @@ is_whole(const struct worker *worker)
 static void
 consider_start(struct worker *worker, uint64_t now_ns)
 {
-    struct scrub *scrub = &worker->node->control->scrub;
+    struct scrub *scrub = scrub_of(worker);
 
     if (!scrub->found)
         return;
@@ -131,6 +140,7 @@ consider_start(struct worker *worker, uint64_t now_ns)
         scrub->whole_ns = 0;
     else if (scrub->whole_ns == 0)
         scrub->whole_ns = now_ns;
+    /* Whichever worker's journal it is: the whole node starts anew, and is whole. */
     atomic_store_explicit(&worker->node->control->start_wanted,
                           scrub->whole_ns != 0 && now_ns - scrub->whole_ns >= WHOLE_FOR_NS * (1ull + worker->self),
                           memory_order_relaxed);
@@ -139,13 +149,13 @@ consider_start(struct worker *worker, uint64_t now_ns)
 void
 scrub_step(struct worker *worker, uint64_t now_ns)
 {
-    struct scrub *scrub = &worker->node->control->scrub;
-    uint64_t rate = worker->config->scrub_bytes_per_s, steps_from, allowed;
+    struct scrub *scrub = scrub_of(worker);
+    uint64_t rate = worker->config->scrub_bytes_per_s / worker->node->workers_count, steps_from, allowed;
 
     consider_start(worker, now_ns);
     if (scrub->next_ns == 0)
         scrub->next_ns = now_ns + FIRST_AFTER_NS;
-    if (rate == 0 || worker->config->disk == NULL || (!scrub->under_way && now_ns < scrub->next_ns))
+    if (rate == 0 || worker->disk == NULL || (!scrub->under_way && now_ns < scrub->next_ns))
         return;
     if (!scrub->under_way && !(scrub->under_way = begin(worker, scrub, now_ns)))
         return;
@@ -168,6 +178,8 @@ scrub_step(struct worker *worker, uint64_t now_ns)
 void
 scrub_stop(struct node *node)
 {
-    if (node->control->scrub.under_way)
-        end(&node->control->scrub);
+    for (uint8_t number = 0; number < node->workers_count; number++) {
+        if (node->control->scrub[number].under_way)
+            end(&node->control->scrub[number]);
+    }
 }

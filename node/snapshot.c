@@ -25,8 +25,8 @@ snapshot_publish(struct node *node, struct snapshot *next)
 
     next->version = before->version + 1;
     rcu_assign_pointer(node->snapshot, next);
-    if (node->workers[0]->bell != NULL)
-        doorbell_ring(node->workers[0]->bell);
+    for (uint8_t number = 0; number < node->workers_count; number++)
+        worker_wake(node->workers[number]);
     return before;
 }
 

@@ -13,19 +13,20 @@
 #ifndef NODE_STATE_H
 #define NODE_STATE_H
 
+#include <stdalign.h>
+
 #include "introduce.h"
 #include "node.h"
 #include "rescue.h"
 #include "snapshot.h"
 #include "worker.h"
 
-#define WORKERS_MAX 1u
-
-/* A node that is to stop takes nothing in any more, writes what it has, and then does nothing. */
-enum stopping { STOPPING_NOT, STOPPING_ASKED, STOPPING_SETTLED };
-
 /* What all workers of a node have in common, and what its control thread has. */
 struct node {
+    /* What each turn of each worker looks at, in one cache line that seldom changes. */
+    alignas(64) struct snapshot *snapshot; /* QSBR */
+    _Atomic bool stopping;                 /* its workers are to settle: see node_stop_begin() */
+    struct introduction introduction;
     struct node_config config;
     struct cluster_config cluster; /* as agreed on by now: the control thread's; names that workers know stay */
     char name[CAIRN_NAME_BYTES];
@@ -36,12 +37,12 @@ struct node {
     bool recovering, forgotten;
     _Atomic uint64_t catalog_applied_lsn; /* control: its last entry that is in force here */
     uint64_t restored_catalog_lsn;
-    struct introduction introduction;
     struct rescue rescue;
-    _Atomic int stopping;      /* control asks, the worker answers: see node_stop_begin() */
-    struct snapshot *snapshot; /* QSBR */
     struct control *control;
-    struct worker *workers[WORKERS_MAX];
+    struct device links[CAIRN_NODES_MAX];        /* to each peer, a queue for each worker; or */
+    struct device interfaces[CAIRN_WORKERS_MAX]; /* of each worker, to all peers */
+    uint8_t workers_count;
+    struct worker *workers[CAIRN_WORKERS_MAX]; /* the first has the catalog, and speaks for the node (introduce.h) */
 };
 
 #endif

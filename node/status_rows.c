@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "catalog.h"
+#include "control.h"
 #include "look.h"
 #include "state.h"
 
@@ -40,6 +41,7 @@ is_safe_to_restart(const struct node *node, const struct node_log_view *view, ca
 static json_t *
 status_row(struct node *node, const struct node_log_view *view, cairn_node_set well)
 {
+    const struct worker *worker = node->workers[view->worker];
     static const char *const stops[] = {[STOP_NONE] = "", [STOP_REPLICA] = "replica", [STOP_LOG] = "log"};
     uint64_t merge_ns = view->merge_entries != 0 ? node_now_ns(node) - view->merge_begun_ns : 0;
     char digest[20];
@@ -47,23 +49,23 @@ status_row(struct node *node, const struct node_log_view *view, cairn_node_set w
     snprintf(digest, sizeof(digest), "%016" PRIx64, view->digest);
     return json_pack(
         "{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:b,s:s,s:I,"
-        "s:I,s:I,s:o,s:b,s:I,s:I,s:I,s:I,s:b,s:s}",
+        "s:I,s:I,s:o,s:b,s:I,s:I,s:I,s:I,s:b,s:s,s:i}",
         "node", node->name, "log", view->name, "id", (int)view->id, "role", view->role, "leader",
         node_name_or_null(node, view->leader), "term", (json_int_t)view->term, "mode", cairn_mode_name(view->mode),
         "policy", cairn_policy_name(view->policy), "deny", cairn_deny_name(view->deny), "commit_lsn",
         (json_int_t)view->commit_lsn, "last_lsn", (json_int_t)view->last_lsn, "first_lsn", (json_int_t)view->first_lsn,
         "branch_entries", (json_int_t)view->branch_entries, "digest", digest, "appended",
         (json_int_t)view->counters.appended, "refused", (json_int_t)view->counters.refused, "hears",
-        names_of(node, node->workers[0]->hears), "voters", names_of(node, view->voters), "learners",
+        names_of(node, worker->hears), "voters", names_of(node, view->voters), "learners",
         names_of(node, view->learners), "durability", cairn_durability_name(view->durability), "held_lsn",
         (json_int_t)view->held_lsn, "lacks_lsn", (json_int_t)view->lacks_lsn, "disk_failed", view->disk_failed,
         "when_cut", view->falls_to_cp ? "cp" : "deny", "retain_bytes", (json_int_t)view->retain_bytes, "retain_age_ms",
         (json_int_t)(view->retain_age_ns / 1000000), "trim_before", (json_int_t)view->trim_before_lsn, "slow",
-        names_of(node, node->workers[0]->slow.peers), "worker_hung",
-        atomic_load_explicit(&node->workers[0]->hung, memory_order_relaxed), "merge_entries",
-        (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000), "appended_bytes",
-        (json_int_t)view->counters.appended_bytes, "read", (json_int_t)view->counters.read, "safe_to_restart",
-        is_safe_to_restart(node, view, well), "stopped", stops[view->stopped]);
+        names_of(node, worker->slow.peers), "worker_hung", atomic_load_explicit(&worker->hung, memory_order_relaxed),
+        "merge_entries", (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000),
+        "appended_bytes", (json_int_t)view->counters.appended_bytes, "read", (json_int_t)view->counters.read,
+        "safe_to_restart", is_safe_to_restart(node, view, well), "stopped", stops[view->stopped], "worker",
+        view->worker);
 }
 
 /* By level, the buckets that are not empty: pairs of number and count. */
@@ -181,6 +183,26 @@ row_outside(struct node *node, const struct standing_view *standing)
     return status_row(node, &view, standing->well);
 }
 
+/* What each worker has, and has lately had to do. */
+static json_t *
+worker_rows(struct node *node)
+{
+    const struct worker_load *load = &node->control->load;
+    uint32_t logs[CAIRN_WORKERS_MAX] = {0};
+    json_t *rows = json_array();
+
+    for (uint32_t i = 0; i < node->snapshot->count; i++)
+        logs[node->snapshot->logs[i].log->worker->task.number]++;
+    for (uint8_t worker = 0; worker < node->workers_count; worker++)
+        json_array_append_new(rows,
+                              json_pack("{s:i,s:I,s:I,s:I,s:b,s:o}", "worker", worker, "logs", (json_int_t)logs[worker],
+                                        "entries_per_s", (json_int_t)load->of[worker].entries_per_s, "bytes_per_s",
+                                        (json_int_t)load->of[worker].bytes_per_s, "hung",
+                                        atomic_load_explicit(&node->workers[worker]->hung, memory_order_relaxed),
+                                        "reach", names_of(node, node->workers[worker]->reach)));
+    return rows;
+}
+
 json_t *
 status_answer(struct node *node, const json_t *request)
 {
@@ -204,6 +226,7 @@ status_answer(struct node *node, const json_t *request)
             json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
         json_array_append_new(rows, row);
     }
-    return json_pack("{s:b,s:o,s:o,s:o,s:o}", "ok", 1, "rows", rows, "reach", names_of(node, node->workers[0]->reach),
-                     "matrix", matrix(node), "standing", standing_row(node));
+    return json_pack("{s:b,s:o,s:o,s:o,s:o,s:o}", "ok", 1, "rows", rows, "reach",
+                     names_of(node, node->workers[0]->reach), "matrix", matrix(node), "standing", standing_row(node),
+                     "workers", worker_rows(node));
 }

@@ -29,6 +29,7 @@
 #include "unwritten.h"
 #include "watch.h"
 #include "worker.h"
+#include "worker_command.h"
 #include "writes.h"
 
 /* Without work for this long a node rests: docs/operations.md, idle. */
@@ -47,12 +48,14 @@ adopt_snapshot(struct worker *worker, uint64_t now_ns)
     if (snapshot->version == worker->snapshot_version)
         return;
     worker->snapshot_version = snapshot->version;
-    if (worker->node->introduction.entered)
+    if (worker->entered)
         agree_adopt(worker, snapshot, now_ns);
     for (uint32_t i = 0; i < snapshot->count; i++) {
         struct node_log *log = snapshot->logs[i].log;
 
-        if (i >= worker->logs_count) {
+        if (log->worker != worker)
+            continue;
+        if (i >= worker->snapshot_rows) {
             worker->due_ns[worker->logs_count] = 0;
             worker->logs[worker->logs_count++] = log;
             agree_welcome_log(worker, log);
@@ -66,6 +69,7 @@ adopt_snapshot(struct worker *worker, uint64_t now_ns)
         log_reassess(worker, log);
         status_publish(log);
     }
+    worker->snapshot_rows = snapshot->count;
     /* Copied: frames are sent before the next snapshot is looked at. */
     for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         worker->fault_rules[peer] = snapshot->faults[peer];
@@ -73,23 +77,38 @@ adopt_snapshot(struct worker *worker, uint64_t now_ns)
     }
 }
 
-/* Clients that the control thread has let in. Returns how many: their bells are to be waited for from now on. */
+/* A client that the control thread has let in. */
+static void
+welcome_client(struct worker *worker, struct attachment *attachment)
+{
+    int expected = ATTACHMENT_NEW;
+
+    assert(worker->attachments[attachment->index] == NULL);
+    worker->attachments[attachment->index] = attachment;
+    if (worker->attachments_end <= attachment->index)
+        worker->attachments_end = attachment->index + 1u;
+    /* Unless it is leaving already. */
+    atomic_compare_exchange_strong(&attachment->state, &expected, ATTACHMENT_ATTACHED);
+}
+
+/* Returns how many: clients' bells are to be waited for from now on. */
 static uint32_t
 take_commands(struct worker *worker)
 {
+    struct worker_command command;
     uint32_t taken = 0;
-    void *command;
 
-    while (rte_ring_sc_dequeue(worker->commands, &command) == 0) {
-        struct attachment *attachment = command;
-
-        assert(worker->attachments[attachment->index] == NULL);
-        worker->attachments[attachment->index] = attachment;
-        if (worker->attachments_end <= attachment->index)
-            worker->attachments_end = attachment->index + 1u;
-        /* Unless it is leaving already. */
-        int expected = ATTACHMENT_NEW;
-        atomic_compare_exchange_strong(&attachment->state, &expected, ATTACHMENT_ATTACHED);
+    /* What comes after this is said anew. */
+    atomic_exchange_explicit(&worker->commanded, false, memory_order_acq_rel);
+    while (rte_ring_sc_dequeue_elem(worker->commands, &command, sizeof(command)) == 0) {
+        switch (command.kind) {
+        case COMMAND_ATTACH:
+            welcome_client(worker, command.attachment);
+            break;
+        case COMMAND_NOTE:
+            introduction_take_note(worker, &command.note);
+            break;
+        }
         taken++;
     }
     return taken;
@@ -164,8 +183,13 @@ review(struct worker *worker, uint64_t now_ns)
     if (now_ns - worker->reviewed_ns < REVIEW_EVERY_NS)
         return;
     worker->reviewed_ns = now_ns;
-    introduction_review(worker);
-    rescue_turn(worker, now_ns);
+    if (worker_is_first(worker)) {
+        introduction_review(worker);
+        rescue_turn(worker);
+    } else {
+        introduction_report(worker);
+    }
+    rescue_go_on(worker, now_ns);
     adoption_review(worker, now_ns);
     agree_beat(worker, now_ns);
     health_tick(worker, now_ns);
@@ -257,11 +281,10 @@ publish_touched(struct worker *worker)
 static uint32_t
 settle(struct worker *worker, uint64_t now_ns)
 {
-    if (atomic_load_explicit(&worker->node->stopping, memory_order_relaxed) == STOPPING_SETTLED)
+    if (atomic_load_explicit(&worker->settled, memory_order_relaxed))
         return 0;
-    if (worker->config->disk == NULL || worker->logs_count == 0 || worker->journal_failed ||
-        durable_settle(worker, now_ns))
-        atomic_store_explicit(&worker->node->stopping, STOPPING_SETTLED, memory_order_release);
+    if (worker->disk == NULL || worker->logs_count == 0 || worker->journal_failed || durable_settle(worker, now_ns))
+        atomic_store_explicit(&worker->settled, true, memory_order_release);
     return 1;
 }
 
@@ -269,7 +292,10 @@ settle(struct worker *worker, uint64_t now_ns)
 static void
 enter(struct worker *worker, uint64_t now_ns)
 {
-    introduction_enter(worker);
+    if (worker_is_first(worker))
+        introduction_enter(worker);
+    worker->entered = true;
+    worker->heartbeat_ns = worker->suspect_ns = 0;
     agree_adopt(worker, rcu_dereference(worker->node->snapshot), now_ns);
 }
 
@@ -279,17 +305,19 @@ node_turn(void *context, uint64_t now_ns, bool drained)
     struct worker *worker = context;
     uint32_t work;
 
-    if (atomic_load_explicit(&worker->node->stopping, memory_order_acquire) != STOPPING_NOT)
+    if (atomic_load_explicit(&worker->node->stopping, memory_order_acquire))
         return settle(worker, now_ns);
     if (introduction_phase(&worker->node->introduction) != PHASE_INSIDE) {
         introduction_turn(worker, now_ns);
         return 0;
     }
-    if (!worker->node->introduction.entered)
+    if (!worker->entered)
         enter(worker, now_ns);
-    adopt_snapshot(worker, now_ns);
-    work = take_commands(worker);
-    work += durable_poll(worker, now_ns);
+    if (rcu_dereference(worker->node->snapshot)->version != worker->snapshot_version)
+        adopt_snapshot(worker, now_ns);
+    work = atomic_load_explicit(&worker->commanded, memory_order_relaxed) ? take_commands(worker) : 0;
+    if (worker->disk != NULL)
+        work += durable_poll(worker, now_ns);
     work += requests_turn(worker, now_ns);
     if (now_ns >= worker->heartbeat_ns || now_ns >= worker->suspect_ns)
         timers(worker, now_ns, drained);
@@ -310,7 +338,7 @@ node_waits(void *context)
     const struct worker *worker = context;
 
     /* Nor does it sleep over a search that goes on. */
-    return (worker->config->disk != NULL && journal_busy(&worker->journal) && !worker->journal_failed) ||
+    return (worker->disk != NULL && journal_busy(&worker->journal) && !worker->journal_failed) ||
            worker->searched_ns == worker->task.now_ns;
 }
 

@@ -4,6 +4,7 @@
 #include "control.h"
 #include "snapshot.h"
 #include "status.h"
+#include "worker.h"
 
 static const char *
 role_name(const struct log_status *status)
@@ -28,6 +29,7 @@ view_fill(const struct node_log *log, const struct log_rules *rules, struct node
     memset(out, 0, sizeof(*out));
     memcpy(out->name, log->name, sizeof(out->name));
     out->id = log->id;
+    out->worker = log->worker->task.number;
     out->role = role_name(&status);
     out->policy = rules->policy;
     out->deny = rules->deny;

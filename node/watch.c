@@ -89,7 +89,8 @@ watch_peers(struct worker *worker, uint64_t now_ns)
 static void
 tell(struct worker *worker, enum event_kind kind, uint64_t now_ns, uint64_t for_ns)
 {
-    struct node_event event = {.t_ns = now_ns, .kind = kind, .log = UINT32_MAX, .peer = worker->self};
+    struct node_event event = {
+        .t_ns = now_ns, .kind = kind, .log = UINT32_MAX, .worker = worker->task.number, .peer = worker->self};
     const char *format = kind == EVENT_WORKER_HUNG
                              ? "its worker has taken no turn for %lu ms: to the others this node is gone"
                              : "its worker takes turns again, after %lu ms";
@@ -101,7 +102,7 @@ tell(struct worker *worker, enum event_kind kind, uint64_t now_ns, uint64_t for_
 void
 watch_worker(struct worker *worker, uint64_t now_ns)
 {
-    struct worker_watch *watch = &worker->node->control->watch;
+    struct worker_watch *watch = &worker->node->control->watch[worker->task.number];
     uint64_t polls = atomic_load_explicit(&worker->task.polls, memory_order_relaxed);
     uint64_t limit_ns = HUNG_TIMEOUTS * worker->detector.config.timeout_ns, still_ns;
     bool unseen = now_ns - watch->looked_ns > UNSEEN_NS;

@@ -40,7 +40,7 @@ write_us(const struct worker *worker)
 static uint64_t
 under_way_ns(const struct worker *worker, uint64_t now_ns)
 {
-    const struct journal_write *write = worker->config->disk == NULL ? NULL : journal_under_way(&worker->journal);
+    const struct journal_write *write = worker->disk == NULL ? NULL : journal_under_way(&worker->journal);
 
     return write == NULL ? 0 : detector_awake_ns(&worker->detector, now_ns) - write->submitted_ns;
 }
@@ -51,7 +51,7 @@ disk_ailments(const struct worker *worker, uint64_t now_ns)
     const struct pulse *pulse = &worker->health.pulse;
     uint64_t for_ns = under_way_ns(worker, now_ns);
 
-    if (worker->config->disk == NULL)
+    if (worker->disk == NULL)
         return 0;
     return (worker->journal_failed ? AIL_DISK_FAILED : 0u) | (pulse_hangs(pulse, for_ns) ? AIL_DISK_HANGS : 0u) |
            (worker->journal_full    ? AIL_DISK_FULL

@@ -18,6 +18,7 @@
 
 #define COMMANDS_MAX 256u
 #define EVENTS_MAX 1024u
+#define NOTES_MAX 256u
 #define REJOIN_BEATS 3u
 
 enum cairn_error
@@ -46,11 +47,12 @@ rings_init(struct worker *worker, char *detail, size_t detail_bytes)
     const bool by_interface = worker->config->cluster->transport == TRANSPORT_NETNS;
     char name[RTE_RING_NAMESIZE];
 
-    worker->commands = ring_make("commands", sizeof(void *), COMMANDS_MAX);
+    worker->commands = ring_make("commands", sizeof(struct worker_command), COMMANDS_MAX);
+    worker->notes = ring_make("notes", sizeof(struct note), NOTES_MAX);
     worker->events = ring_make("events", sizeof(struct node_event), EVENTS_MAX);
-    if (worker->commands == NULL || worker->events == NULL)
+    if (worker->commands == NULL || worker->notes == NULL || worker->events == NULL)
         return worker_no_memory(detail, detail_bytes, "a worker's rings");
-    snprintf(name, sizeof(name), "mb%08x-%u", worker->config->cluster->id, worker->self);
+    snprintf(name, sizeof(name), "mb%08x-%u-%u", worker->config->cluster->id, worker->self, worker->task.number);
     worker->pool = worker->config->pool;
     if (worker->pool == NULL)
         worker->pool = port_pool_create(name, by_interface ? PORT_INTERFACE_BYTES : PORT_FRAME_BYTES);
@@ -104,7 +106,8 @@ memory_init(struct worker *worker, char *detail, size_t detail_bytes)
     if (worker->scratch == NULL || worker->producer_rows == NULL || !peers_make_room(worker))
         return worker_no_memory(detail, detail_bytes, "a worker's buffers");
     /* All of it before the logs are made: their timers run from then on. */
-    if (!segment_pool_init(&worker->segments, worker->config->memory_bytes, worker->config->segment_bytes) ||
+    if (!segment_pool_init(&worker->segments, worker->config->memory_bytes / worker->node->workers_count,
+                           worker->config->segment_bytes) ||
         (worker->config->cluster->memory_at_start && !segment_pool_touch_all(&worker->segments)))
         return worker_no_memory(detail, detail_bytes, "the logs");
     worker->shared = calloc(worker->segments.count, sizeof(*worker->shared));
@@ -116,7 +119,7 @@ memory_init(struct worker *worker, char *detail, size_t detail_bytes)
     }
     worker->segments.busy = segment_busy;
     worker->segments.busy_context = worker;
-    if (worker->config->disk != NULL && !excerpts_init(worker))
+    if (worker->disk != NULL && !excerpts_init(worker))
         return worker_no_memory(detail, detail_bytes, "what is read from disk");
     return CAIRN_OK;
 }
@@ -141,10 +144,13 @@ worker_create(struct node *node, uint8_t number, struct worker **out, char *deta
     worker->name = node->name;
     worker->self = node->self;
     worker->nodes = (uint8_t)node->config.cluster->nodes;
-    worker->present = agreed_present(&node->config.identity->agreed);
+    worker->agreed = node->config.identity->agreed;
+    worker->present = agreed_present(&worker->agreed);
     worker->core_timeout_ns = cluster_timing(&node->cluster).timeout_ns;
-    worker->bell = node->config.bell;
-    worker->codec = (struct codec){.hello = node->config.cluster->id, .self = node->self, .worker = number};
+    worker->bell = node->config.bells[number];
+    worker->disk = node->config.disks[number];
+    worker->codec = (struct codec){
+        .hello = node->config.cluster->id, .self = node->self, .worker = number, .peers = node->introduction.believed};
     application.context = worker;
     task_init(&worker->task, number, &application, node_now_ns(node));
     detector_start(worker);
@@ -152,8 +158,6 @@ worker_create(struct node *node, uint8_t number, struct worker **out, char *deta
     error = memory_init(worker, detail, detail_bytes);
     if (error == CAIRN_OK)
         error = rings_init(worker, detail, detail_bytes);
-    if (error == CAIRN_OK)
-        error = peers_attach(worker, detail, detail_bytes);
     return error;
 }
 
@@ -161,7 +165,7 @@ void
 worker_close(struct worker *worker)
 {
     for (uint32_t i = 0; worker != NULL && i < worker->task.ports_count; i++)
-        port_close(worker->task.ports[i]);
+        port_empty(worker->task.ports[i]);
 }
 
 void
@@ -174,15 +178,33 @@ worker_free(struct worker *worker)
             free(worker->assemblies[peer][i].bytes);
     }
     excerpts_fini(worker);
-    if (worker->config->disk != NULL)
+    if (worker->disk != NULL)
         journal_fini(&worker->journal);
     segment_pool_fini(&worker->segments);
     free(worker->commands);
     free(worker->events);
+    free(worker->notes);
     if (worker->config->pool == NULL)
         rte_mempool_free(worker->pool);
     free(worker->shared);
     free(worker->scratch);
     free(worker->producer_rows);
     free(worker);
+}
+
+void
+worker_command(struct worker *worker, const struct worker_command *command)
+{
+    struct worker_command copy = *command;
+
+    rte_ring_sp_enqueue_elem(worker->commands, &copy, sizeof(copy));
+    atomic_store_explicit(&worker->commanded, true, memory_order_release);
+    worker_wake(worker);
+}
+
+void
+worker_wake(const struct worker *worker)
+{
+    if (worker->bell != NULL)
+        doorbell_ring(worker->bell);
 }

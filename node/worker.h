@@ -24,6 +24,7 @@
 #include "sight.h"
 #include "watch.h"
 #include "wellness.h"
+#include "worker_command.h"
 
 #define DAMAGE_PLACES_MAX 64u
 
@@ -38,9 +39,21 @@ struct acquaintance {
 
 /* What a worker owns, and shares with no other: nothing of it is another thread's, unless it says so. */
 struct worker {
-    struct node *node;                /* whose it is */
+    /* What a turn that finds nothing to do looks at, close together. */
+    struct node *node; /* whose it is */
+    struct disk *disk; /* of its journal, borrowed; NULL: there is none */
+    bool entered;      /* it has seen that its node's logs are there */
+    bool status_due;   /* something changed that no status block shows yet */
+    bool journal_failed;
+    _Atomic bool commanded;    /* control sets it, behind a command */
+    uint32_t snapshot_version; /* of what was adopted last */
+    uint32_t attachments_end;  /* none at or above */
+    uint32_t readers_used;
+    uint32_t active_count, unwritten_count;
+    uint64_t heartbeat_ns, suspect_ns;
+    struct attachment *attachments[ATTACHMENTS_MAX];
+    struct task task;                 /* what an lcore polls; its number is the worker's */
     const struct node_config *config; /* that node's */
-    struct task task;                 /* what an lcore polls */
     const char *name;                 /* that node's */
     uint8_t self;                     /* that node's seat */
     _Atomic uint8_t nodes;            /* seats; the worker writes, once their ports are there */
@@ -48,6 +61,12 @@ struct worker {
     uint64_t promise_set_ns;          /* when the timeout was last lowered */
     uint64_t core_timeout_ns;         /* that elections and promises go by */
     uint64_t began_place;             /* of the journal: it went on there */
+    struct agreed agreed;             /* what it goes by */
+    uint64_t fingerprint;             /* of that */
+    _Atomic bool settled;         /* its node is to stop, and it has written what it had: it does nothing any more */
+    _Atomic uint64_t adopted_lsn; /* of agreed: for the first worker to read */
+    _Atomic uint64_t alone_from;  /* as its node's rescue has it, once all of its logs go on from here */
+    _Atomic uint32_t recovered_version; /* of the snapshot all of whose logs count here; 0: some do not */
     struct ends ends;
     struct codec codec;
     struct rte_mempool *pool;
@@ -61,8 +80,7 @@ struct worker {
     struct excerpt excerpts[EXCERPTS_MAX];
     uint64_t excerpts_used;
     struct node_log *unwritten[LOGS_MAX];
-    uint32_t unwritten_count;
-    bool restoring, journal_was_empty, journal_damaged, journal_failed, journal_full, journal_short;
+    bool restoring, journal_was_empty, journal_damaged, journal_full, journal_short;
     uint64_t damage_places[DAMAGE_PLACES_MAX]; /* that are known: the starting thread's, then the control thread's */
     uint32_t damage_places_count;
     uint32_t mended_reviews;
@@ -76,29 +94,25 @@ struct worker {
     struct sights sights;
     uint32_t lead_epoch; /* changes with the set of logs that this worker leads */
     uint64_t beats;
-    uint64_t heartbeat_ns, suspect_ns, retained_ns, reviewed_ns;
+    uint64_t retained_ns, reviewed_ns;
     bool ends_written;       /* since its node is to stop */
     _Atomic bool unreadable; /* worker writes, control reads: something on disk is not as it was written */
     bool checkpoint_void;    /* control: so the next start reads all of the journal */
     _Atomic bool hung;       /* control: it takes no turns */
     _Atomic bool resting;    /* worker writes, control reads: nothing to do */
     uint64_t pace_ns, worked_ns, reach_changed_ns; /* heartbeats come less often while there is nothing to do */
-    bool status_due;                               /* something changed that no status block shows yet */
 
-    uint32_t snapshot_version;       /* of what was adopted last */
+    uint32_t snapshot_rows;          /* that it had */
     struct node_log *logs[LOGS_MAX]; /* as it was adopted */
     uint64_t due_ns[LOGS_MAX];       /* of each, its next tick */
     uint32_t logs_count;
     struct node_log *active[LOGS_MAX];
-    uint32_t active_count;
 
-    struct rte_ring *commands, *events; /* from the control thread, and to it */
-    struct attachment *attachments[ATTACHMENTS_MAX];
-    uint32_t attachments_end; /* none at or above */
+    struct rte_ring *commands, *events, *notes; /* from the control thread, and to it */
     struct reader readers[READERS_MAX];
-    uint32_t readers_used, readers_end; /* none is used at or above */
-    uint64_t searched_ns;               /* the turn in which a search was to go on in the next one */
-    uint32_t readers_first;             /* in this turn, counted on and on */
+    uint32_t readers_end;   /* none is used at or above */
+    uint64_t searched_ns;   /* the turn in which a search was to go on in the next one */
+    uint32_t readers_first; /* in this turn, counted on and on */
     struct assembly assemblies[CAIRN_NODES_MAX][ASSEMBLIES_PER_PEER];
     uint8_t *scratch;
     struct producer_row *producer_rows; /* producers_max, and a page: while one log's are sent or written */
@@ -120,7 +134,7 @@ struct worker {
 /* Says what there was no memory for, and what to do. Returns CAIRN_NO_MEMORY. */
 enum cairn_error worker_no_memory(char *detail, size_t detail_bytes, const char *what);
 
-/* Makes the worker of that number, and its ports where the transport is memif; nothing polls it yet. *out is to be given
+/* Makes the worker of that number, without ports; nothing polls it yet. *out is to be given
  * back also where this fails. */
 enum cairn_error worker_create(struct node *node, uint8_t number, struct worker **out, char *detail,
                                size_t detail_bytes);
@@ -128,5 +142,17 @@ enum cairn_error worker_create(struct node *node, uint8_t number, struct worker 
 /* In this order, once nothing polls it any more, with its logs given back between the two. NULL: nothing. */
 void worker_close(struct worker *worker);
 void worker_free(struct worker *worker);
+
+/* Control thread: hands it a command, for its next turn. */
+void worker_command(struct worker *worker, const struct worker_command *command);
+/* It looks at what is there for it. Any thread. */
+void worker_wake(const struct worker *worker);
+
+/* The one that has the catalog, and speaks for the node. */
+static inline bool
+worker_is_first(const struct worker *worker)
+{
+    return worker->task.number == 0;
+}
 
 #endif

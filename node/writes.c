@@ -302,7 +302,7 @@ durable_write(struct worker *worker, uint64_t now_ns)
 {
     uint32_t kept = 0;
 
-    if (worker->config->disk == NULL || worker->journal_failed)
+    if (worker->disk == NULL || worker->journal_failed)
         return;
     for (uint32_t i = 0; i < worker->unwritten_count; i++) {
         struct node_log *log = worker->unwritten[i];

@@ -9,6 +9,7 @@
 /* Nodes of one cluster are numbered from 0 in the order of the cluster file; sets of nodes are
  * bitmaps, so this bounds a cluster. */
 #define CAIRN_NODES_MAX 16
+#define CAIRN_WORKERS_MAX 16 /* of a node */
 #define CAIRN_NODE_NONE 0xff
 
 /* Largest payload of one entry. */

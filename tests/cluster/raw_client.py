@@ -27,11 +27,11 @@ def record(payload, producer=0, seq=0):
 class RawClient:
     """Its rings are its own: it reads what it likes, when it likes."""
 
-    def __init__(self, cluster, node, system=False):
+    def __init__(self, cluster, node, system=False, worker=0):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(10)
         self.socket.connect(os.path.join(cluster.dir, node + '.sock'))
-        self.socket.sendall(json.dumps({'cmd': 'attach', 'system': system}).encode() + b'\n')
+        self.socket.sendall(json.dumps({'cmd': 'attach', 'system': system, 'worker': worker}).encode() + b'\n')
         answer, passed, _, _ = self.socket.recvmsg(65536, socket.CMSG_SPACE(8))
         while not answer.endswith(b'\n'):
             answer += self.socket.recv(65536)

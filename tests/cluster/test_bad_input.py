@@ -119,9 +119,9 @@ def test_a_link_that_cannot_be_made():
     """Something that no node made is where the socket of a link is to be."""
     directory = tempfile.mkdtemp(prefix='cairn-test-')
     name = with_file(GOOD.replace('/tmp/cairn-nowhere', directory))
-    os.makedirs(os.path.join(directory, 'links', '0-1-w0.sock'), 0o700)
+    os.makedirs(os.path.join(directory, 'links', '0-1.sock'), 0o700)
     try:
-        complains(run('server', '--node', 'n1', '--cluster', name), 1, '0-1-w0.sock', 'cannot be made')
+        complains(run('server', '--node', 'n1', '--cluster', name), 1, '0-1.sock', 'cannot be made')
         with open(os.path.join(directory, 'links', 'secret'), 'w') as file:
             file.write('short')
         complains(run('server', '--node', 'n1', '--cluster', name), 1, 'secret', 'delete it')
@@ -193,7 +193,7 @@ def test_who_connects_to_a_port_and_hangs_up_at_once_harms_no_node():
         for _ in range(200):
             for name in ('0-1', '0-2', '1-2'):
                 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
-                    sock.connect(os.path.join(cluster.dir, 'links', f'{name}-w0.sock'))
+                    sock.connect(os.path.join(cluster.dir, 'links', f'{name}.sock'))
         until('every node answers', lambda: len(cluster.status('k')) == 3)
         cluster.ok('append', 'k', stdin=b'after\n')
         cluster.converged('k')

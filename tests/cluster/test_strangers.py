@@ -262,7 +262,7 @@ def asks(path, kind, request):
         answer = sock.recv(65536)
         return bool(answer) and json.loads(answer).get('error') != 'forbidden'
 
-names = ['cluster.yaml', 'links', 'links/secret', 'links/0-1-w0.sock', 'n1', 'n1/identity', 'n1/journal-00000001', 'n1.lock', 'n1.log',
+names = ['cluster.yaml', 'links', 'links/secret', 'links/0-1.sock', 'n1', 'n1/identity', 'n1/journal-00000001', 'n1.lock', 'n1.log',
          'n1.pid', 'n1.sock', 'n1.bell']
 for name in names:
     path = os.path.join(home, name)
@@ -281,7 +281,7 @@ for command in ('attach', 'open', 'status', 'events', 'cluster', 'faults', 'boot
                                           json.dumps({'cmd': command, 'system': True}).encode() + b'\\n'))
 for link in ('0-1', '0-2', '1-2'):
     tries('connects to link ' + link,
-          lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(os.path.join(home, 'links', link + '-w0.sock')))
+          lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(os.path.join(home, 'links', link + '.sock')))
 with open('/proc/net/unix') as table:
     for line in table:
         name = line.split()[-1]

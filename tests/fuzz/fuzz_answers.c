@@ -102,7 +102,8 @@ poll_ring(struct input *input)
     struct cairn_client client = {.socket = -1};
 
     memset(worker.memory, 0, 8192);
-    byte_channel_mirror(&worker, &client.channel);
+    byte_channel_mirror(&worker, &client.lanes[0].channel);
+    client_lane_opened(&client, 0);
     for (uint32_t i = 0; i < POLLS_MAX && input->left > 0; i++) {
         struct cairn_result result = {.token = 0};
         int got;
@@ -183,7 +184,6 @@ hear_socket(struct input *input, bool attaches)
         abort();
     dial.client = calloc(1, sizeof(*dial.client));
     dial.client->socket = ends[0];
-    dial.client->channel.fd = -1;
     if (attaches) {
         struct cairn_client *former = dial.client;
 
@@ -196,7 +196,7 @@ hear_socket(struct input *input, bool attaches)
             (void)!send_with(ends[1], &with, input->at + first, input->left - first);
         shutdown(ends[1], SHUT_WR);
         dial_attach(&dial, "", false, detail, sizeof(detail));
-        if (dial.seats.count > CAIRN_NODES_MAX || (dial.client != NULL && dial.client->channel.in.data == NULL))
+        if (dial.seats.count > CAIRN_NODES_MAX)
             abort();
         dial_end(&dial);
         cairn_disconnect(former);

@@ -151,7 +151,7 @@ turn(uint32_t index)
         if (node->disk.requests[i].state == REQUEST_UNDER_WAY)
             disk_request_end(node, i);
     }
-    task_poll(node_task(node->node), node_clock_ns(node));
+    task_poll(node_task(node->node, 0), node_clock_ns(node));
     if (index % 8 == 0)
         node_control_step(node->node, node_clock_ns(node));
     return node_end(node->node) == NODE_GOES_ON && node_failure(node->node) == NULL;

@@ -16,8 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 decode(const uint8_t *bytes, size_t size)
 {
-    static const struct codec receiver = {
-        .hello = 7, .incarnation = 1, .self = 2, .worker = 0, .peers = {7, 1ull << 32 | 7, 0, 7}};
+    static const _Atomic uint64_t introduced[CAIRN_NODES_MAX] = {7, 1ull << 32 | 7, 0, 7};
+    static const struct codec receiver = {.hello = 7, .incarnation = 1, .self = 2, .worker = 0, .peers = introduced};
     struct decoded decoded;
 
     if (codec_decode(&receiver, 1, bytes, size, &decoded) != CODEC_OK)

@@ -152,7 +152,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             receive_pieces(&input, total);
         }
     }
-    task_poll(node_task(sim->nodes[self].node), node_clock_ns(&sim->nodes[self]));
+    task_poll(node_task(sim->nodes[self].node, 0), node_clock_ns(&sim->nodes[self]));
     /* What it sends is of its own memory. */
     network_collect(sim, &sim->nodes[self]);
     return 0;

@@ -86,7 +86,7 @@ ask(struct input *input, struct byte_ring *ring)
 static void
 turn(struct input *input, struct cairn_client *client)
 {
-    struct byte_ring *out = &client->channel.out, *in = &client->channel.in;
+    struct byte_ring *out = &client->lanes[0].channel.out, *in = &client->lanes[0].channel.in;
 
     switch (draw(input, 1) % 8) {
     case 0:

@@ -324,13 +324,13 @@ teaches(const struct sim *sim)
 /* How long the node may wait for the peer: by what it knew at the look before, too, since what it knows of a peer is gone
  * when that starts anew. */
 static uint64_t
-patience_ns(struct sim *sim, struct sim_node *node, uint8_t peer)
+patience_ns(struct sim *sim, struct sim_node *node, uint8_t worker, uint8_t peer)
 {
-    uint64_t now_ns = node->node->workers[0]->detector.peers[peer].wait_ns, wait_ns = now_ns;
+    uint64_t now_ns = node->node->workers[worker]->detector.peers[peer].wait_ns, wait_ns = now_ns;
 
-    if (wait_ns < node->waits_ns[peer])
-        wait_ns = node->waits_ns[peer];
-    node->waits_ns[peer] = now_ns;
+    if (wait_ns < node->workers[worker].waits_ns[peer])
+        wait_ns = node->workers[worker].waits_ns[peer];
+    node->workers[worker].waits_ns[peer] = now_ns;
     if (wait_ns < SIM_TIMEOUT_NS)
         return SIM_TIMEOUT_NS;
     if (wait_ns > SIM_TIMEOUT_NS && !sim->scripted && !teaches(sim))
@@ -343,26 +343,27 @@ patience_ns(struct sim *sim, struct sim_node *node, uint8_t peer)
 
 /* How long the node waits for anybody, as was looked at last. */
 static uint64_t
-longest_wait_ns(const struct sim_node *node)
+longest_wait_ns(const struct sim_node *node, uint8_t worker)
 {
     uint64_t longest_ns = SIM_TIMEOUT_NS;
 
     for (uint8_t peer = 0; peer < node->sim->plan.nodes; peer++) {
-        if (node->waits_ns[peer] > longest_ns)
-            longest_ns = node->waits_ns[peer];
+        if (node->workers[worker].waits_ns[peer] > longest_ns)
+            longest_ns = node->workers[worker].waits_ns[peer];
     }
     return longest_ns;
 }
 
-/* Whom the node can have in reach: whose heartbeats it has read lately. */
+/* Whom the worker can have in reach: whose heartbeats it has read lately. */
 static cairn_node_set
-reachable(struct sim *sim, struct sim_node *node)
+reachable(struct sim *sim, struct sim_node *node, uint8_t worker)
 {
+    const uint64_t *heard_ns = node->workers[worker].heard_ns;
     cairn_node_set set = (cairn_node_set)1 << node->self;
 
     for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
-        if (peer != node->self && node->heard_ns[peer] != 0 &&
-            sim->now_ns - node->heard_ns[peer] <= patience_ns(sim, node, peer) + SIM_INTERVAL_NS + MODE_SLACK_NS)
+        if (peer != node->self && heard_ns[peer] != 0 &&
+            sim->now_ns - heard_ns[peer] <= patience_ns(sim, node, worker, peer) + SIM_INTERVAL_NS + MODE_SLACK_NS)
             set |= (cairn_node_set)1 << peer;
     }
     return set;
@@ -370,21 +371,24 @@ reachable(struct sim *sim, struct sim_node *node)
 
 /* Modes change within timeout and interval of a cut; and back, once those who are back can be held back no more. */
 static void
-check_mode(struct sim *sim, struct sim_node *node)
+check_mode(struct sim *sim, struct sim_node *node, uint8_t worker)
 {
-    cairn_node_set reach = reachable(sim, node), sure = check_sure_reach(sim, node);
+    cairn_node_set reach = reachable(sim, node, worker), sure = check_sure_reach(sim, node, worker);
 
     for (uint32_t log = 0; log <= sim->plan.logs; log++) {
         const struct node_log *held = node_log_of(node, log);
         cairn_node_set voters = held == NULL ? 0 : core_members(held->core)->voters;
         struct mode_inputs inputs;
 
+        if (held != NULL && held->worker->task.number != worker)
+            continue;
+
         /* Who stops decides nothing any more. */
         if (held == NULL || node->stop_by_ns != 0 || core_role(held->core) != ROLE_LEADER)
             node->checks[log].alone_ns = 0;
         else
             check_alone(sim, node->self, log, &node->checks[log], (uint32_t)__builtin_popcount(reach & voters),
-                        (uint32_t)__builtin_popcount(voters), longest_wait_ns(node));
+                        (uint32_t)__builtin_popcount(voters), longest_wait_ns(node, worker));
         if (held == NULL || node->stop_by_ns != 0 || held->rules.policy == CAIRN_POLICY_AP)
             continue;
         inputs = (struct mode_inputs){
@@ -409,9 +413,11 @@ check_often(struct sim *sim)
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
         struct sim_node *node = &sim->nodes[i];
 
-        if (node_is_up(node) && sim->now_ns > node->resumed_ns + 3 * SIM_TIMEOUT_NS &&
-            sim->now_ns >= node->paused_until_ns)
-            check_mode(sim, node);
+        for (uint8_t worker = 0; node_is_up(node) && worker < sim_workers(sim); worker++) {
+            if (sim->now_ns > worker_resumed_ns(node, worker) + 3 * SIM_TIMEOUT_NS &&
+                sim->now_ns >= worker_paused_until_ns(node, worker))
+                check_mode(sim, node, worker);
+        }
     }
 }
 

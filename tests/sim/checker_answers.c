@@ -63,31 +63,33 @@ check_rules(struct sim *sim, struct sim_node *node, uint32_t log)
 }
 
 void
-check_beat(struct sim_node *node, uint8_t peer, uint32_t incarnation)
+check_beat(struct sim_node *node, uint8_t worker, uint8_t peer, uint32_t incarnation)
 {
+    struct sim_worker *heard = &node->workers[worker];
     uint64_t now_ns = node->sim->now_ns;
 
-    if (incarnation < node->beats[peer].incarnation)
+    if (incarnation < heard->beats[peer].incarnation)
         return;
-    if (incarnation != node->beats[peer].incarnation || now_ns - node->beats[peer].last_ns > BEAT_GAP_NS)
-        node->beats[peer].since_ns = now_ns;
-    node->beats[peer].incarnation = incarnation;
-    node->beats[peer].last_ns = now_ns;
+    if (incarnation != heard->beats[peer].incarnation || now_ns - heard->beats[peer].last_ns > BEAT_GAP_NS)
+        heard->beats[peer].since_ns = now_ns;
+    heard->beats[peer].incarnation = incarnation;
+    heard->beats[peer].last_ns = now_ns;
 }
 
 static bool
-hears_surely(const struct sim *sim, const struct sim_node *node, uint8_t peer)
+hears_surely(const struct sim *sim, const struct sim_node *node, uint8_t worker, uint8_t peer)
 {
-    uint64_t since_ns = node->beats[peer].since_ns;
+    const struct sim_worker *heard = &node->workers[worker];
+    uint64_t since_ns = heard->beats[peer].since_ns;
 
-    if (since_ns < node->resumed_ns)
-        since_ns = node->resumed_ns;
-    return node_is_up(node) && node->beats[peer].incarnation == sim->nodes[peer].incarnation &&
-           sim->now_ns - node->beats[peer].last_ns <= BEAT_GAP_NS && sim->now_ns >= since_ns + SURE_NS;
+    if (since_ns < worker_resumed_ns(node, worker))
+        since_ns = worker_resumed_ns(node, worker);
+    return node_is_up(node) && heard->beats[peer].incarnation == sim->nodes[peer].incarnation &&
+           sim->now_ns - heard->beats[peer].last_ns <= BEAT_GAP_NS && sim->now_ns >= since_ns + SURE_NS;
 }
 
 cairn_node_set
-check_sure_reach(const struct sim *sim, const struct sim_node *node)
+check_sure_reach(const struct sim *sim, const struct sim_node *node, uint8_t worker)
 {
     cairn_node_set set = (cairn_node_set)1 << node->self;
 
@@ -95,7 +97,8 @@ check_sure_reach(const struct sim *sim, const struct sim_node *node)
     if (sim->cluster.timeout_ceiling_us != 0)
         return set;
     for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
-        if (peer != node->self && hears_surely(sim, node, peer) && hears_surely(sim, &sim->nodes[peer], node->self))
+        if (peer != node->self && hears_surely(sim, node, worker, peer) &&
+            hears_surely(sim, &sim->nodes[peer], worker, node->self))
             set |= (cairn_node_set)1 << peer;
     }
     return set;

@@ -51,9 +51,8 @@ note_vote(struct sim *sim, uint8_t node, uint8_t candidate, uint32_t log, uint64
 static bool
 is_log(const struct sim *sim, uint8_t node, uint32_t log, uint32_t log_id)
 {
-    const struct node_log *held = sim->nodes[node].node == NULL
-                                      ? NULL
-                                      : node_find_log(sim->nodes[node].node->workers[0], log_id);
+    const struct node_log *held = sim->nodes[node].node == NULL ? NULL
+                                                                : node_log_numbered(sim->nodes[node].node, log_id);
 
     return held == NULL ? sim->log_ids[log] == log_id && (log == 0 || log_id != 0)
                         : strcmp(held->name, sim_log_name(log)) == 0;
@@ -165,7 +164,7 @@ check_leading(struct sim *sim, struct sim_node *node, uint32_t log, const struct
     }
     if (base_lsn > check->base_lsn && check->role == ROLE_LEADER)
         check_trimmed(sim, node->self, log, base_lsn,
-                      check_sure_reach(sim, node) & (members->voters | members->learners));
+                      check_sure_reach(sim, node, held->worker->task.number) & (members->voters | members->learners));
 }
 
 void

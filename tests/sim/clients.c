@@ -373,7 +373,7 @@ reader_step(struct sim *sim, struct sim_reader *reader)
 
         reader_collect(sim, reader);
         if (reader->busy && sim->now_ns - reader->asked_ns > UNANSWERED_NS &&
-            sim->now_ns > node->resumed_ns + UNANSWERED_NS)
+            sim->now_ns > node_resumed_ns(node) + UNANSWERED_NS)
             sim_violation(sim, "a %s of %s from lsn %lu at n%u is at lsn %lu after %lu ms (committed: %lu)",
                           reader->appends        ? "single append"
                           : reader->session      ? "session's read"
@@ -480,7 +480,7 @@ steward_step(struct sim *sim)
         trace_add(sim, TRACE_CLIENT, steward->node, 0, "steward hears: %s", cairn_error_name(result.error));
     }
     if (steward->busy && sim->now_ns - steward->asked_ns > UNANSWERED_NS &&
-        sim->now_ns > sim->nodes[steward->node].resumed_ns + UNANSWERED_NS)
+        sim->now_ns > node_resumed_ns(&sim->nodes[steward->node]) + UNANSWERED_NS)
         sim_violation(sim, "a change of members at n%u is not answered after %lu ms", steward->node + 1,
                       (unsigned long)((sim->now_ns - steward->asked_ns) / MS));
     if (sim->healing)

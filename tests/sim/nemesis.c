@@ -190,7 +190,9 @@ pause_one(struct sim *sim)
     if (!node_is_up(node) || sim->now_ns < node->paused_until_ns)
         return;
     sim->counts.kinds |= 1u << FAULT_PAUSE;
-    if (sim->pauses++ % 2 == 0)
+    if (sim_workers(sim) > 1 && random_under(&sim->nemesis, 2) == 0)
+        worker_pause(node, (uint8_t)random_under(&sim->nemesis, sim_workers(sim)), about(sim, sim->plan.fault_for_ns));
+    else if (sim->pauses++ % 2 == 0)
         node_pause(node, about(sim, sim->plan.fault_for_ns));
     else
         node_pause_in_poll(node, about(sim, sim->plan.fault_for_ns));
@@ -206,11 +208,27 @@ cut(struct sim *sim, enum fault_kind kind, uint32_t side)
     end_later(sim, kind, 0, 0, side);
 }
 
+/* Of one worker alone: its queue of the link. */
+static void
+cut_worker(struct sim *sim, enum fault_kind kind, uint8_t left, uint8_t right)
+{
+    uint8_t worker = (uint8_t)random_under(&sim->nemesis, sim_workers(sim));
+
+    trace_add(sim, TRACE_FAULT, left, right, "%s: worker %u's link to n%u cut", fault_name(kind), worker, right + 1);
+    network_cut_worker(sim, worker, left, right, true);
+    network_cut_worker(sim, worker, right, left, true);
+    end_later(sim, kind, left, right, worker + 1u);
+}
+
 static void
 cut_pair(struct sim *sim, enum fault_kind kind, uint8_t left, uint8_t right)
 {
     sim->counts.partitions++;
     sim->counts.kinds |= 1u << kind;
+    if (sim_workers(sim) > 1 && random_under(&sim->nemesis, 2) == 0) {
+        cut_worker(sim, kind, left, right);
+        return;
+    }
     trace_add(sim, TRACE_FAULT, left, right, "%s: link to n%u cut", fault_name(kind), right + 1);
     network_cut(sim, left, right, true);
     network_cut(sim, right, left, true);
@@ -488,6 +506,20 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     sim_plan_happening(sim, about(sim, sim->plan.fault_every_ns), HAPPEN_FAULT, 0, 0, (uint32_t)kind, 0);
 }
 
+static void
+join_pair(struct sim *sim, const struct happening *happening)
+{
+    uint8_t left = happening->node, right = happening->peer;
+
+    if (happening->value != 0) {
+        network_cut_worker(sim, (uint8_t)(happening->value - 1), left, right, false);
+        network_cut_worker(sim, (uint8_t)(happening->value - 1), right, left, false);
+    } else {
+        network_cut(sim, left, right, false);
+        network_cut(sim, right, left, false);
+    }
+}
+
 void
 nemesis_end(struct sim *sim, const struct happening *happening)
 {
@@ -529,8 +561,7 @@ nemesis_end(struct sim *sim, const struct happening *happening)
         if (sim->healing)
             break;
         trace_add(sim, TRACE_FAULT, happening->node, happening->peer, "link to n%u is back", happening->peer + 1);
-        network_cut(sim, happening->node, happening->peer, false);
-        network_cut(sim, happening->peer, happening->node, false);
+        join_pair(sim, happening);
         break;
     default:
         break;
@@ -548,6 +579,8 @@ nemesis_peace(struct sim *sim)
         struct sim_node *node = &sim->nodes[i];
 
         node->paused_until_ns = 0;
+        for (uint8_t worker = 0; worker < SIM_WORKERS; worker++)
+            node->workers[worker].paused_until_ns = 0;
         node->disk.no_space = false;
         node->disk.failing = node->disk.astray = 0;
         if (!node_is_up(node))

@@ -178,6 +178,15 @@ draw_changes(struct plan *plan, uint64_t seed, uint32_t without)
         plan->faults |= 1u << FAULT_AGREED & ~without;
 }
 
+/* And this: most clusters have one. */
+static uint32_t
+draw_workers(uint64_t seed)
+{
+    struct stream_random random = {seed * 0x9e3779b97f4a7c15u + 19};
+
+    return random_under(&random, 2) == 0 ? 1 : 1 + (uint32_t)random_under(&random, SIM_WORKERS);
+}
+
 void
 plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile profile)
 {
@@ -202,4 +211,5 @@ plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile p
     draw_operators(plan, seed, without);
     draw_clocks(plan, seed, without);
     draw_changes(plan, seed, without);
+    plan->workers = plan->disk ? 1 : draw_workers(seed);
 }

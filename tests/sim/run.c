@@ -19,7 +19,7 @@
 #define SERVE_NS (10000 * MS)
 #define UNDER_FAULTS_NS (600000 * MS)
 
-static struct socket_hardware sockets[SIM_NODES][SIM_NODES];
+static struct socket_hardware sockets[SIM_WORKERS][SIM_NODES][SIM_NODES];
 static struct rte_mempool *pool;
 static uint8_t *frames;
 static uint32_t *frames_free;
@@ -33,21 +33,31 @@ sim_log_name(uint32_t log)
 }
 
 static enum cairn_error
-socket_make(uint8_t node, uint8_t peer, char *detail, size_t detail_bytes)
+sockets_make(uint8_t node, uint8_t peer, char *detail, size_t detail_bytes)
 {
-    struct socket_hardware *socket = &sockets[node][peer];
+    static struct device devices[SIM_NODES][SIM_NODES];
+    struct device_queues queues = {.count = SIM_WORKERS};
+    struct rte_ring *receive[SIM_WORKERS], *send[SIM_WORKERS];
     char name[RTE_RING_NAMESIZE];
 
-    snprintf(name, sizeof(name), "sim%u%ur", node, peer);
-    socket->receive = rte_ring_create(name, RING_ENTRIES, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-    snprintf(name, sizeof(name), "sim%u%us", node, peer);
-    socket->send = rte_ring_create(name, RING_ENTRIES, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-    if (socket->receive == NULL || socket->send == NULL) {
-        snprintf(detail, detail_bytes, "no DPDK memory for the simulator's rings");
-        return CAIRN_NO_MEMORY;
+    for (uint8_t worker = 0; worker < SIM_WORKERS; worker++) {
+        struct socket_hardware *socket = &sockets[worker][node][peer];
+
+        snprintf(name, sizeof(name), "sim%u%u%ur", worker, node, peer);
+        socket->receive = rte_ring_create(name, RING_ENTRIES, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+        snprintf(name, sizeof(name), "sim%u%u%us", worker, node, peer);
+        socket->send = rte_ring_create(name, RING_ENTRIES, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+        if (socket->receive == NULL || socket->send == NULL) {
+            snprintf(detail, detail_bytes, "no DPDK memory for the simulator's rings");
+            return CAIRN_NO_MEMORY;
+        }
+        receive[worker] = socket->receive;
+        send[worker] = socket->send;
+        queues.ports[worker] = &socket->port;
+        queues.pools[worker] = pool;
     }
     snprintf(name, sizeof(name), "sim%u%u", node, peer);
-    return port_ring_create(name, socket->receive, socket->send, &socket->port, pool, detail, detail_bytes);
+    return device_ring_create(name, receive, send, &devices[node][peer], &queues, detail, detail_bytes);
 }
 
 enum cairn_error
@@ -68,7 +78,7 @@ sim_process_start(char *detail, size_t detail_bytes)
     for (uint8_t node = 0; node < SIM_NODES; node++) {
         for (uint8_t peer = 0; peer < SIM_NODES && error == CAIRN_OK; peer++) {
             if (peer != node)
-                error = socket_make(node, peer, detail, detail_bytes);
+                error = sockets_make(node, peer, detail, detail_bytes);
         }
     }
     return error;
@@ -128,6 +138,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         .memory_mib = 128,
         .clock_bound_ms = plan->clock_bound_ms != 0 ? plan->clock_bound_ms : 400,
         .durability = plan->disk ? CAIRN_DISK : CAIRN_MEMORY,
+        .workers = sim_workers(sim),
         .nodes = plan->nodes,
     };
     for (uint32_t i = 0; i < plan->nodes; i++)
@@ -137,7 +148,8 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         sim->nodes[i].sim = sim;
         sim->nodes[i].self = i;
         sim->nodes[i].clock.base_ns = sim->now_ns;
-        sim->nodes[i].poll_at_ns = UINT64_MAX;
+        for (uint8_t worker = 0; worker < SIM_WORKERS; worker++)
+            sim->nodes[i].workers[worker].poll_at_ns = UINT64_MAX;
         disk_init(&sim->nodes[i]);
         if (i < plan->nodes)
             node_boot(&sim->nodes[i]);
@@ -210,32 +222,38 @@ happen(struct sim *sim, const struct happening *happening)
     }
 }
 
-/* Polls are most of what happens, and there is one to come of each node: they stay out of the queue. */
-static struct sim_node *
-next_polled(struct sim *sim)
+/* Polls are most of what happens, and there is one to come of each worker: they stay out of the queue. */
+static uint64_t
+next_polled(const struct sim *sim, uint8_t *node, uint8_t *worker)
 {
-    struct sim_node *next = &sim->nodes[0];
+    uint64_t next_ns = UINT64_MAX;
 
-    for (uint32_t i = 1; i < sim->plan.nodes; i++) {
-        if (sim->nodes[i].poll_at_ns < next->poll_at_ns)
-            next = &sim->nodes[i];
+    *node = *worker = 0;
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        for (uint8_t w = 0; w < sim_workers(sim); w++) {
+            if (sim->nodes[i].workers[w].poll_at_ns >= next_ns)
+                continue;
+            next_ns = sim->nodes[i].workers[w].poll_at_ns;
+            *node = i;
+            *worker = w;
+        }
     }
-    return next;
+    return next_ns;
 }
 
 static bool
 step(struct sim *sim, uint64_t until_ns)
 {
-    struct sim_node *polled = next_polled(sim);
-    uint64_t next_ns = queue_next_ns(&sim->queue);
+    uint8_t node, worker;
+    uint64_t next_ns = queue_next_ns(&sim->queue), poll_ns = next_polled(sim, &node, &worker);
     struct happening happening;
 
-    if (sim->failed || (next_ns > until_ns && polled->poll_at_ns > until_ns))
+    if (sim->failed || (next_ns > until_ns && poll_ns > until_ns))
         return false;
     sim->counts.events++;
-    if (polled->poll_at_ns <= next_ns) {
-        sim->now_ns = polled->poll_at_ns;
-        node_do_poll(polled);
+    if (poll_ns <= next_ns) {
+        sim->now_ns = poll_ns;
+        worker_do_poll(&sim->nodes[node], worker);
         return true;
     }
     queue_pop(&sim->queue, &happening);

@@ -87,6 +87,7 @@ scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy)
     struct plan plan = {
         .seed = sim->plan.seed,
         .nodes = nodes,
+        .workers = sim->plan.workers,
         .logs = 1,
         .policies = {policy, policy},
         .delay_ns = 20 * US,

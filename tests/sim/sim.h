@@ -30,6 +30,7 @@
 #include "session.h"
 
 #define SIM_NODES 5u
+#define SIM_WORKERS 3u
 #define SIM_LOGS 2u /* beside the catalog */
 #define SIM_CLIENTS 8u
 #define SIM_READERS 4u
@@ -106,8 +107,8 @@ bool fault_parse(const char *name, enum fault_kind *out);
 
 struct plan {
     uint64_t seed;
-    uint32_t nodes, logs, sessions, readers;
-    uint32_t faults;   /* set of enum fault_kind */
+    uint32_t nodes, workers, logs, sessions, readers; /* workers 0: 1 */
+    uint32_t faults;                                  /* set of enum fault_kind */
     uint64_t until_ns; /* of virtual time under faults, 0: until messages_min have been sent */
     uint64_t messages_min;
     enum cairn_policy policies[SIM_LOGS];
@@ -223,6 +224,19 @@ struct sim_shelf {
     bool identified;
 };
 
+/* One of a node's workers. */
+struct sim_worker {
+    uint64_t poll_at_ns;                  /* UINT64_MAX: none planned */
+    uint64_t paused_until_ns, resumed_ns; /* it alone; its node may be paused as well */
+    uint64_t polled_ns; /* its clock as the poll read it that the pause cut in two; 0: the pause was between polls */
+    uint64_t heard_ns[SIM_NODES]; /* the last heartbeat of each that was read */
+    struct {
+        uint64_t last_ns, since_ns; /* the last, and the first of those that have come in time */
+        uint32_t incarnation;
+    } beats[SIM_NODES];           /* heartbeats that came whole */
+    uint64_t waits_ns[SIM_NODES]; /* how long it waited for each when that was last looked at */
+};
+
 struct sim_node {
     struct sim *sim;
     struct sim_disk disk;
@@ -236,17 +250,10 @@ struct sim_node {
     uint64_t booted_ns;       /* its present life */
     struct sim_clock clock;
     struct time_source time;
-    uint64_t poll_at_ns;      /* UINT64_MAX: none planned */
     uint64_t control_from_ns; /* its control thread gets no turn before */
     uint64_t paused_until_ns, resumed_ns, crashed_ns;
-    uint64_t polled_ns;  /* its clock as the poll read it that the pause cut in two; 0: the pause was between polls */
     uint64_t stop_by_ns; /* 0: it does not stop; else when it is killed, should it not have settled */
-    uint64_t heard_ns[SIM_NODES]; /* the last heartbeat of each that was read */
-    struct {
-        uint64_t last_ns, since_ns; /* the last, and the first of those that have come in time */
-        uint32_t incarnation;
-    } beats[SIM_NODES];           /* heartbeats that came whole */
-    uint64_t waits_ns[SIM_NODES]; /* how long it waited for each when that was last looked at */
+    struct sim_worker workers[SIM_WORKERS];
     uint64_t events_seen;
     struct log_check checks[SIM_LOGS + 1];
 };
@@ -381,7 +388,8 @@ struct sim {
     struct cluster_config cluster;
     struct sim_node nodes[SIM_NODES];
     struct link_state links[SIM_NODES][SIM_NODES];
-    struct socket_hardware (*sockets)[SIM_NODES];
+    uint32_t worker_cuts[SIM_WORKERS][SIM_NODES][SIM_NODES]; /* of one worker's frames alone, beside links' */
+    struct socket_hardware (*sockets)[SIM_NODES][SIM_NODES]; /* by worker, node, peer */
     struct rte_mempool *pool;
     uint8_t *frames; /* bytes of what is on its way */
     uint32_t *frames_free;
@@ -429,6 +437,12 @@ void sim_end(struct sim *sim);
 void sim_run_for(struct sim *sim, uint64_t duration_ns);
 /* One whole run: faults, then peace, then the verdict. true: nothing was violated. */
 bool sim_run(struct sim *sim);
+static inline uint8_t
+sim_workers(const struct sim *sim)
+{
+    return sim->plan.workers == 0 ? 1 : (uint8_t)sim->plan.workers;
+}
+
 /* In peace: everything comes to rest within the bound. */
 void sim_settle(struct sim *sim, uint64_t bound_ns);
 /* Says what was violated; the first one counts. */
@@ -460,14 +474,25 @@ void node_stop(struct sim_node *node);
 void node_pause(struct sim_node *node, uint64_t for_ns);
 /* Stopped in the middle of a poll: it goes on with what has arrived meanwhile, and the clock that it read before. */
 void node_pause_in_poll(struct sim_node *node, uint64_t for_ns);
+/* One of its workers takes no turns. */
+void worker_pause(struct sim_node *node, uint8_t worker, uint64_t for_ns);
+/* With the pauses of its node. */
+uint64_t worker_paused_until_ns(const struct sim_node *node, uint8_t worker);
+uint64_t worker_resumed_ns(const struct sim_node *node, uint8_t worker);
+/* Of all of them, the latest. */
+uint64_t node_resumed_ns(const struct sim_node *node);
+/* All of its workers, or one. */
 void node_want_poll(struct sim_node *node, uint64_t in_ns);
+void worker_want_poll(struct sim_node *node, uint8_t worker, uint64_t in_ns);
 /* Soon, if a client asked it for something. */
 void node_asked(struct sim_node *node);
-void node_do_poll(struct sim_node *node);
+void worker_do_poll(struct sim_node *node, uint8_t worker);
 void node_do_control(struct sim_node *node);
 uint64_t node_clock_ns(struct sim_node *node);
 struct cairn_client *node_connect(struct sim_node *node);
 struct node_log *node_log_of(const struct sim_node *node, uint32_t log);
+/* By its number, whichever worker has it. */
+struct node_log *node_log_numbered(const struct node *node, uint32_t id);
 bool node_is_up(const struct sim_node *node);
 
 /* disk.c */
@@ -493,9 +518,10 @@ uint32_t disk_flip_blocks(struct sim_node *node, uint32_t types);
 uint32_t disk_forge_blocks(struct sim_node *node, uint32_t types, void (*forge)(struct journal_block *head));
 
 /* network.c */
-void network_collect(struct sim *sim, struct sim_node *node);
+void network_collect(struct sim *sim, struct sim_node *node, uint8_t worker);
 void network_deliver(struct sim *sim, const struct happening *happening);
 void network_cut(struct sim *sim, uint8_t from, uint8_t to, bool cut);
+void network_cut_worker(struct sim *sim, uint8_t worker, uint8_t from, uint8_t to, bool cut);
 void network_heal(struct sim *sim);
 /* A message that nobody has sent comes to a node by the link of another. */
 void network_forge(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *message, size_t size_bytes);
@@ -581,9 +607,9 @@ void check_level(struct sim *sim, uint32_t log, enum cairn_ack asked, const stru
 void check_denied(struct sim *sim, const struct log_check *check, const struct sim_reader *reader,
                   enum cairn_error error);
 /* A heartbeat has come, whole. */
-void check_beat(struct sim_node *node, uint8_t peer, uint32_t incarnation);
+void check_beat(struct sim_node *node, uint8_t worker, uint8_t peer, uint32_t incarnation);
 /* Whom the node must have in reach by now: each has heard the other for longer than any may be held back. */
-cairn_node_set check_sure_reach(const struct sim *sim, const struct sim_node *node);
+cairn_node_set check_sure_reach(const struct sim *sim, const struct sim_node *node, uint8_t worker);
 /* The mode is one of need, or not, while so many voters are surely in reach. */
 void check_need(struct sim *sim, uint8_t node, uint32_t log, struct log_check *check, const struct mode_inputs *inputs,
                 enum cairn_mode mode);

@@ -61,7 +61,17 @@ node_log_of(const struct sim_node *node, uint32_t log)
 {
     if (node->node == NULL || (log > 0 && node->sim->log_ids[log] == 0))
         return NULL;
-    return node_find_log(node->node->workers[0], node->sim->log_ids[log]);
+    return node_log_numbered(node->node, node->sim->log_ids[log]);
+}
+
+struct node_log *
+node_log_numbered(const struct node *node, uint32_t id)
+{
+    struct node_log *log = NULL;
+
+    for (uint8_t worker = 0; worker < node->workers_count && log == NULL; worker++)
+        log = node_find_log(node->workers[worker], id);
+    return log;
 }
 
 /* Without space it is tried again later; what a damaged disk holds may not be enough to start from: then it is taken
@@ -134,7 +144,7 @@ identify(struct sim_node *node, struct node_config *config, struct identity *ide
     *identity = node->identity;
     if (!node->identified)
         *identity = (struct identity){.self = node->self, .agreed = cluster_agreed(&sim->cluster)};
-    if (standing_at_start(identity, node->identified, config->disk, &life, &config->standing, &config->asked_number,
+    if (standing_at_start(identity, node->identified, config->disks[0], &life, &config->standing, &config->asked_number,
                           &why) != CAIRN_OK)
         return false;
     if (why[0] != '\0')
@@ -165,7 +175,7 @@ node_boot(struct sim_node *node)
         .producers_max = sim->plan.producers_max,
         .segment_bytes = sim->plan.segment_bytes,
         .memory_bytes = sim->plan.memory_bytes,
-        .disk = sim->plan.disk ? &node->disk.base : NULL,
+        .disks = {sim->plan.disk ? &node->disk.base : NULL},
         .journal_file_bytes = sim->plan.journal_file_bytes,
         .checkpoint_always = true,
         .retain_bytes = sim->plan.retain_bytes,
@@ -186,8 +196,8 @@ node_boot(struct sim_node *node)
         return;
     }
     for (uint8_t peer = 0; peer < sim->plan.nodes; peer++) {
-        if (peer != node->self)
-            node_plug(node->node, peer, &sim->sockets[node->self][peer].port);
+        for (uint8_t worker = 0; worker < sim_workers(sim) && peer != node->self; worker++)
+            node_plug(node->node, worker, peer, &sim->sockets[worker][node->self][peer].port);
     }
     if (node_control_start(node->node, detail, sizeof(detail)) != CAIRN_OK) {
         refuses_to_start(node, detail);
@@ -197,13 +207,11 @@ node_boot(struct sim_node *node)
     node->incarnation = node->node->incarnation;
     node->booted_ns = sim->now_ns;
     node->events_seen = 0;
-    node->poll_at_ns = UINT64_MAX;
-    node->paused_until_ns = node->polled_ns = 0;
+    node->paused_until_ns = 0;
     node->resumed_ns = sim->now_ns;
-    memset(node->heard_ns, 0, sizeof(node->heard_ns));
-    memset(node->waits_ns, 0, sizeof(node->waits_ns));
+    for (uint8_t worker = 0; worker < SIM_WORKERS; worker++)
+        node->workers[worker] = (struct sim_worker){.poll_at_ns = UINT64_MAX};
     memset(node->checks, 0, sizeof(node->checks));
-    memset(node->beats, 0, sizeof(node->beats));
     for (uint32_t log = 0; log <= SIM_LOGS; log++) {
         node->checks[log].cursor.position = 1;
         node->checks[log].boot_lsn = sim->trunks[log].last;
@@ -228,14 +236,32 @@ bury_attachments(struct sim_node *node)
         client->gone = true;
         client->context = NULL;
     }
-    for (uint32_t i = 0; i < ATTACHMENTS_MAX; i++) {
-        struct attachment *attachment = control->attachments[i];
+    for (uint32_t i = 0; i < SIM_WORKERS * ATTACHMENTS_MAX; i++) {
+        struct attachment **attachment = &control->attachments[i / ATTACHMENTS_MAX][i % ATTACHMENTS_MAX];
 
-        if (attachment == NULL)
+        if (*attachment == NULL)
             continue;
         assert(sim->buried_count < sizeof(sim->buried) / sizeof(*sim->buried));
-        sim->buried[sim->buried_count++] = attachment;
-        control->attachments[i] = NULL;
+        sim->buried[sim->buried_count++] = *attachment;
+        *attachment = NULL;
+    }
+}
+
+/* What was on its way to the worker, or from it, is lost. */
+static void
+unplug(struct sim_node *node, uint8_t worker)
+{
+    node->workers[worker].poll_at_ns = UINT64_MAX;
+    for (uint8_t peer = 0; peer < node->sim->plan.nodes; peer++) {
+        const struct socket_hardware *socket = &node->sim->sockets[worker][node->self][peer];
+        struct rte_mbuf *frame;
+
+        if (peer == node->self)
+            continue;
+        while (rte_ring_sc_dequeue(socket->receive, (void **)&frame) == 0)
+            rte_pktmbuf_free(frame);
+        while (rte_ring_sc_dequeue(socket->send, (void **)&frame) == 0)
+            rte_pktmbuf_free(frame);
     }
 }
 
@@ -251,21 +277,12 @@ node_crash(struct sim_node *node)
     node_control_stop(node->node);
     node_free(node->node);
     node->node = NULL;
-    node->poll_at_ns = UINT64_MAX;
     node->stop_by_ns = 0;
-    for (uint8_t peer = 0; peer < node->sim->plan.nodes; peer++) {
-        struct rte_mbuf *frame;
-
-        if (peer == node->self)
-            continue;
-        while (rte_ring_sc_dequeue(node->sim->sockets[node->self][peer].receive, (void **)&frame) == 0)
-            rte_pktmbuf_free(frame);
-        while (rte_ring_sc_dequeue(node->sim->sockets[node->self][peer].send, (void **)&frame) == 0)
-            rte_pktmbuf_free(frame);
-    }
+    for (uint8_t worker = 0; worker < sim_workers(node->sim); worker++)
+        unplug(node, worker);
 }
 
-/* Its worker gets no turn: what arrives waits in the port's ring, what does not fit is lost. */
+/* Its workers get no turn: what arrives waits in the port's ring, what does not fit is lost. */
 void
 node_pause(struct sim_node *node, uint64_t for_ns)
 {
@@ -277,17 +294,60 @@ node_pause(struct sim_node *node, uint64_t for_ns)
 void
 node_pause_in_poll(struct sim_node *node, uint64_t for_ns)
 {
-    node->polled_ns = node_clock_ns(node);
+    for (uint8_t worker = 0; worker < sim_workers(node->sim); worker++)
+        node->workers[worker].polled_ns = node_clock_ns(node);
     node_pause(node, for_ns);
+}
+
+void
+worker_pause(struct sim_node *node, uint8_t worker, uint64_t for_ns)
+{
+    trace_add(node->sim, TRACE_FAULT, node->self, 0, "worker %u stops for %.1f ms", worker, (double)for_ns / 1e6);
+    node->workers[worker].paused_until_ns = node->workers[worker].resumed_ns = node->sim->now_ns + for_ns;
+}
+
+static uint64_t
+later(uint64_t one_ns, uint64_t other_ns)
+{
+    return one_ns > other_ns ? one_ns : other_ns;
+}
+
+uint64_t
+worker_paused_until_ns(const struct sim_node *node, uint8_t worker)
+{
+    return later(node->paused_until_ns, node->workers[worker].paused_until_ns);
+}
+
+uint64_t
+worker_resumed_ns(const struct sim_node *node, uint8_t worker)
+{
+    return later(node->resumed_ns, node->workers[worker].resumed_ns);
+}
+
+uint64_t
+node_resumed_ns(const struct sim_node *node)
+{
+    uint64_t latest_ns = node->resumed_ns;
+
+    for (uint8_t worker = 0; worker < SIM_WORKERS; worker++)
+        latest_ns = later(latest_ns, node->workers[worker].resumed_ns);
+    return latest_ns;
+}
+
+void
+worker_want_poll(struct sim_node *node, uint8_t worker, uint64_t in_ns)
+{
+    uint64_t at_ns = node->sim->now_ns + in_ns;
+
+    if (node->node != NULL && at_ns < node->workers[worker].poll_at_ns)
+        node->workers[worker].poll_at_ns = at_ns;
 }
 
 void
 node_want_poll(struct sim_node *node, uint64_t in_ns)
 {
-    uint64_t at_ns = node->sim->now_ns + in_ns;
-
-    if (node->node != NULL && at_ns < node->poll_at_ns)
-        node->poll_at_ns = at_ns;
+    for (uint8_t worker = 0; worker < sim_workers(node->sim); worker++)
+        worker_want_poll(node, worker, in_ns);
 }
 
 void
@@ -296,13 +356,14 @@ node_asked(struct sim_node *node)
     if (node->node == NULL)
         return;
     for (uint32_t i = 0; i < node->sim->attached_count; i++) {
-        struct cairn_client *client = node->sim->attached[i];
-        struct attachment *attachment = client->attachment;
-        const void *bytes;
+        const struct cairn_client *client = node->sim->attached[i];
 
-        if (client->context == node->node && byte_ring_peek(&attachment->channel.in, &bytes) > 0) {
-            node_want_poll(node, US);
-            return;
+        for (uint8_t at = 0; client->context == node->node && at < client->open_count; at++) {
+            struct attachment *attachment = client->lanes[client->open[at]].attachment;
+            const void *bytes;
+
+            if (byte_ring_peek(&attachment->channel.in, &bytes) > 0)
+                worker_want_poll(node, client->open[at], US);
         }
     }
 }
@@ -356,24 +417,25 @@ node_stop(struct sim_node *node)
 }
 
 void
-node_do_poll(struct sim_node *node)
+worker_do_poll(struct sim_node *node, uint8_t worker)
 {
     struct sim *sim = node->sim;
+    struct sim_worker *polled = &node->workers[worker];
     uint64_t now_ns, due_ns;
     uint32_t work;
 
-    node->poll_at_ns = UINT64_MAX;
+    polled->poll_at_ns = UINT64_MAX;
     /* Whoever wanted it polled may have done so before it went down. */
     if (!node_is_up(node))
         return;
-    if (sim->now_ns < node->paused_until_ns) {
-        node_want_poll(node, node->paused_until_ns - sim->now_ns);
+    if (sim->now_ns < worker_paused_until_ns(node, worker)) {
+        worker_want_poll(node, worker, worker_paused_until_ns(node, worker) - sim->now_ns);
         return;
     }
-    now_ns = node->polled_ns != 0 ? node->polled_ns : node_clock_ns(node);
-    node->polled_ns = 0;
-    work = task_poll(node_task(node->node), now_ns);
-    network_collect(sim, node);
+    now_ns = polled->polled_ns != 0 ? polled->polled_ns : node_clock_ns(node);
+    polled->polled_ns = 0;
+    work = task_poll(node_task(node->node, worker), now_ns);
+    network_collect(sim, node, worker);
     check_node(sim, node);
     if (node_end(node->node) != NODE_GOES_ON) {
         end_life(node);
@@ -384,11 +446,11 @@ node_do_poll(struct sim_node *node)
         return;
     }
     if (work > 0) {
-        node_want_poll(node, AGAIN_NS + sim->plan.poll_delay_ns);
+        worker_want_poll(node, worker, AGAIN_NS + sim->plan.poll_delay_ns);
         return;
     }
-    due_ns = node_deadline_ns(node->node->workers[0]);
-    node_want_poll(node, due_ns > now_ns ? due_ns - now_ns + 1 : US);
+    due_ns = node_deadline_ns(node->node->workers[worker]);
+    worker_want_poll(node, worker, due_ns > now_ns ? due_ns - now_ns + 1 : US);
 }
 
 static void
@@ -401,7 +463,8 @@ leave_node(void *context, struct cairn_client *client)
         if (sim->attached[i] == client)
             sim->attached[i] = sim->attached[--sim->attached_count];
     }
-    attachment_leave(client->attachment);
+    for (uint8_t i = 0; i < client->open_count; i++)
+        attachment_leave(client->lanes[client->open[i]].attachment);
 }
 
 struct cairn_client *

@@ -46,10 +46,11 @@ renew(void *context)
 }
 
 static enum cairn_error
-open_log(void *context, const char *name, uint32_t *log)
+find_log(void *context, const char *name, uint32_t *log, uint8_t *worker)
 {
     (void)name;
     *log = 1;
+    *worker = 0;
     return ((struct fake *)context)->unopened;
 }
 
@@ -57,7 +58,7 @@ static void
 detach(void *context, struct cairn_client *client)
 {
     (void)context;
-    ((struct fake_node *)client->attachment)->attached = false;
+    ((struct fake_node *)client->lanes[0].attachment)->attached = false;
 }
 
 static enum cairn_error
@@ -78,12 +79,13 @@ connect_fake(void *context, uint8_t index, struct dial *dial, struct cairn_clien
     node->has_channel = node->attached = true;
     *out = calloc(1, sizeof(**out));
     assert_non_null(*out);
-    byte_channel_mirror(&node->channel, &(*out)->channel);
+    byte_channel_mirror(&node->channel, &(*out)->lanes[0].channel);
     (*out)->socket = -1;
-    (*out)->open = open_log;
+    (*out)->find = find_log;
     (*out)->detach = detach;
     (*out)->context = fake;
-    (*out)->attachment = node;
+    (*out)->lanes[0].attachment = node;
+    client_lane_opened(*out, 0);
     return CAIRN_OK;
 }
 

@@ -12,6 +12,7 @@ of_three(void)
     struct agreed agreed = {
         .number = 7,
         .durability = CAIRN_DISK,
+        .workers = 1,
         .names = {"n1", "n2", "n3"},
         .now = {.nodes = 3, .heartbeat_ns = MS, .timeout_ns = 10 * MS, .clock_bound_ns = 60000 * MS, .memory_mib = 256},
     };
@@ -158,11 +159,12 @@ static void
 memory_is_enough_for_as_many_logs_as_it_is_said_to_be(void **state)
 {
     (void)state;
-    for (uint32_t logs = 1; logs < 500; logs++) {
-        uint32_t mib = agreed_memory_mib(logs, CAIRN_DISK);
+    for (uint32_t i = 1; i < 2000; i++) {
+        uint32_t logs = i / 4 + 1, workers = 1 + i % 4;
+        uint32_t mib = agreed_memory_mib(logs, workers, CAIRN_DISK);
 
-        assert_true(agreed_logs_max(mib, CAIRN_DISK) >= logs && mib >= MEMORY_MIB_MIN);
-        assert_true(mib == MEMORY_MIB_MIN || agreed_logs_max(mib - 1, CAIRN_DISK) < logs);
+        assert_true(agreed_logs_max(mib, workers, CAIRN_DISK) >= logs && mib >= workers * MEMORY_MIB_MIN);
+        assert_true(mib == workers * MEMORY_MIB_MIN || agreed_logs_max(mib - workers, workers, CAIRN_DISK) < logs);
     }
 }
 

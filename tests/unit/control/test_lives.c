@@ -29,7 +29,7 @@ id(uint8_t what)
 static struct agreed
 agreed_of_three(void)
 {
-    return (struct agreed){.number = 7, .names = {"n1", "n2", "n3"}, .now = FIGURES, .founded = FIGURES};
+    return (struct agreed){.number = 7, .workers = 1, .names = {"n1", "n2", "n3"}, .now = FIGURES, .founded = FIGURES};
 }
 
 static void

@@ -4,8 +4,8 @@
 #include "frame.h"
 
 static const struct codec sender = {.identity = 7, .incarnation = 3, .self = 1, .worker = 0};
-static const struct codec receiver = {
-    .identity = 8, .incarnation = 9, .self = 2, .worker = 0, .peers = {[1] = 3ull << 32 | 7}};
+static const _Atomic uint64_t introduced[CAIRN_NODES_MAX] = {[1] = 3ull << 32 | 7};
+static const struct codec receiver = {.identity = 8, .incarnation = 9, .self = 2, .worker = 0, .peers = introduced};
 
 static struct message
 message_of(enum message_type type)
@@ -311,6 +311,7 @@ clocks_and_forks_that_cannot_be_are_refused(void **state)
 static void
 others_clusters_and_versions_are_foreign(void **state)
 {
+    _Atomic uint64_t peers[CAIRN_NODES_MAX] = {0};
     struct codec other = receiver;
     struct decoded decoded;
     struct block block;
@@ -318,12 +319,13 @@ others_clusters_and_versions_are_foreign(void **state)
     size_t size = encode_two(bytes, &block);
 
     (void)state;
-    other.peers[1] = codec_life(8, 3);
+    other.peers = peers;
+    peers[1] = codec_life(8, 3);
     assert_int_equal(codec_decode(&other, 1, bytes, size, &decoded), CODEC_STRANGER);
     /* Of that life, as it says, and with another's number. */
-    other.peers[1] = codec_life(7, 4);
+    peers[1] = codec_life(7, 4);
     assert_int_equal(codec_decode(&other, 1, bytes, size, &decoded), CODEC_STRANGER);
-    other.peers[1] = 0;
+    peers[1] = 0;
     assert_int_equal(codec_decode(&other, 1, bytes, size, &decoded), CODEC_STRANGER);
     assert_int_equal(codec_decode(&receiver, 1, bytes, size, &decoded), CODEC_OK);
     bytes[0] = CODEC_VERSION + 1;

@@ -98,9 +98,9 @@ appends_allocate_nothing(struct disk **disks, enum cairn_durability durability, 
 
     if (local_start(&config, &local, detail, sizeof(detail)) != CAIRN_OK)
         fail_msg("%s", detail);
-    counters.inner = node_task(local.nodes[0])->application;
-    node_task(local.nodes[0])->application.turn = counting_turn;
-    assert_true(lcore_start(&local.lcore));
+    counters.inner = node_task(local.nodes[0], 0)->application;
+    node_task(local.nodes[0], 0)->application.turn = counting_turn;
+    assert_true(lcore_start(&local.lcores[0]));
     assert_int_equal(local_create_log(local.nodes[0], "bench", CAIRN_POLICY_CP, durability, NULL, NULL, &log),
                      CAIRN_OK);
     assert_int_equal(node_attach(local.nodes[0], &client), CAIRN_OK);

@@ -637,16 +637,16 @@ static void
 beat(uint64_t for_ns, bool both)
 {
     for (uint64_t end_ns = sim->now_ns + for_ns; sim->now_ns < end_ns; sim->now_ns += MS) {
-        check_beat(&sim->nodes[0], 1, sim->nodes[1].incarnation);
+        check_beat(&sim->nodes[0], 0, 1, sim->nodes[1].incarnation);
         if (both)
-            check_beat(&sim->nodes[1], 0, sim->nodes[0].incarnation);
+            check_beat(&sim->nodes[1], 0, 0, sim->nodes[0].incarnation);
     }
 }
 
 static bool
 is_sure(void)
 {
-    return (check_sure_reach(sim, &sim->nodes[0]) & 1u << 1) != 0;
+    return (check_sure_reach(sim, &sim->nodes[0], 0) & 1u << 1) != 0;
 }
 
 static void
@@ -660,7 +660,7 @@ who_is_surely_in_reach_has_been_heard_both_ways_for_long(void **state)
     assert_false(is_sure());
     beat(20 * MS, true);
     assert_true(is_sure());
-    assert_int_equal(check_sure_reach(sim, &sim->nodes[0]), 1u << 0 | 1u << 1);
+    assert_int_equal(check_sure_reach(sim, &sim->nodes[0], 0), 1u << 0 | 1u << 1);
     /* A gap; one way only; a pause of one of them; another life. */
     sim->now_ns += 5 * MS;
     assert_false(is_sure());

@@ -1,0 +1,49 @@
+#include "worker_load.h"
+
+#include <string.h>
+
+#include "control.h"
+#include "status.h"
+#include "worker.h"
+
+#define EVERY_NS 1000000000u
+/* What is new is one part of so many of the average. */
+#define WEIGHT 10u
+
+static uint64_t
+average(uint64_t before, uint64_t now)
+{
+    return before - before / WEIGHT + now / WEIGHT;
+}
+
+static uint64_t
+per_second(uint64_t count, uint64_t elapsed_ns)
+{
+    return (uint64_t)((double)count * 1e9 / (double)elapsed_ns);
+}
+
+void
+load_measure(struct node *node, uint64_t now_ns)
+{
+    struct worker_load *load = &node->control->load, now = {.measured_ns = now_ns};
+    uint64_t elapsed_ns = now_ns - load->measured_ns;
+
+    if (load->measured_ns != 0 && elapsed_ns < EVERY_NS)
+        return;
+    for (uint32_t i = 0; i < node->snapshot->count; i++) {
+        const struct node_log *log = node->snapshot->logs[i].log;
+        uint8_t worker = log->worker->task.number;
+        struct log_status status;
+
+        status_read(log, &status);
+        now.of[worker].entries += status.counters.appended;
+        now.of[worker].bytes += status.counters.appended_bytes;
+    }
+    for (uint8_t worker = 0; worker < node->workers_count && load->measured_ns != 0; worker++) {
+        now.of[worker].entries_per_s = average(
+            load->of[worker].entries_per_s, per_second(now.of[worker].entries - load->of[worker].entries, elapsed_ns));
+        now.of[worker].bytes_per_s = average(load->of[worker].bytes_per_s,
+                                             per_second(now.of[worker].bytes - load->of[worker].bytes, elapsed_ns));
+    }
+    *load = now;
+}
