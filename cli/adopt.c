@@ -1,5 +1,5 @@
-/* cairn log adopt: a log whose replicas contradict each other has stopped on all nodes; whose history goes on is decided here,
- * by an entry of the catalog that each node carries out (node/adoption.h). */
+/* cairn log adopt: a log whose replicas contradict each other has stopped on all nodes, or one of which too few voters know
+ * what they promised waits for ever; whose history goes on is decided here, by an entry of the catalog that each node carries out (node/adoption.h). */
 #include <assert.h>
 #include <string.h>
 #include <time.h>
@@ -34,14 +34,14 @@ row_of(const struct cli_answers *answers, const char *log, uint8_t node)
     return cli_log_row(answers->by_node[node], log);
 }
 
-/* Who holds a history that could go on: those for whom the log has stopped. */
+/* Whose row says that word under that key. */
 static cairn_node_set
-candidates(const struct adoption *adoption, const struct cli_answers *answers)
+who_says(const struct adoption *adoption, const struct cli_answers *answers, const char *key, const char *word)
 {
     cairn_node_set set = 0;
 
     for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
-        if (strcmp(cli_text(row_of(answers, adoption->log, i), "stopped"), "log") == 0)
+        if (strcmp(cli_text(row_of(answers, adoption->log, i), key), word) == 0)
             set |= bit(i);
     }
     return set;
@@ -65,11 +65,38 @@ voters_of(const struct adoption *adoption, const struct cli_answers *answers)
     return set;
 }
 
+/* Is it lost: do too few of its voters know what they promised? Then those that have forgotten; else nobody. */
+static cairn_node_set
+forgetful(const struct adoption *adoption, const struct cli_answers *answers)
+{
+    cairn_node_set voters = voters_of(adoption, answers), all = who_says(adoption, answers, "role", "recovering");
+    bool led = who_says(adoption, answers, "role", "leader") != 0;
+
+    return !led && 2 * __builtin_popcount(voters & ~all) <= __builtin_popcount(voters) ? voters & all : 0;
+}
+
+/* Who holds a history that could go on: those for whom the log has stopped; where it is lost, whoever knows yet what it
+ * promised, and where none does, all. */
+static cairn_node_set
+candidates(const struct adoption *adoption, const struct cli_answers *answers)
+{
+    cairn_node_set stopped = who_says(adoption, answers, "stopped", "log"), lost = forgetful(adoption, answers),
+                   known = 0;
+
+    if (stopped != 0 || lost == 0)
+        return stopped;
+    for (uint8_t i = 0; i < adoption->cluster->nodes; i++)
+        known |= row_of(answers, adoption->log, i) != NULL ? bit(i) : 0;
+    known &= voters_of(adoption, answers) & ~lost;
+    return known != 0 ? known : lost;
+}
+
 /* Whoever may still be acknowledging entries, or is not heard, must be named: what it holds is given up by this. */
 static int
 refuse_unheard(const struct adoption *adoption, const struct cli_answers *answers, cairn_node_set stopped)
 {
-    cairn_node_set voters = voters_of(adoption, answers) & ~stopped & ~adoption->without;
+    cairn_node_set voters = voters_of(adoption, answers) & ~stopped & ~adoption->without &
+                            ~forgetful(adoption, answers);
 
     for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
         const char *name = adoption->cluster->names[i];
@@ -237,6 +264,10 @@ decide(struct adoption *adoption, const struct cli_answers *answers, cairn_node_
             "nothing is decided: the disk of %s has failed, so nothing can go on from there (start it anew, or "
             "choose another)",
             adoption->cluster->names[from]);
+    if (!(stopped >> from & 1) && (forgetful(adoption, answers) >> from & 1))
+        return cli_fail("nothing is decided: %s has forgotten what it held of log '%s', and %s has not (choose that)",
+                        adoption->cluster->names[from], adoption->log,
+                        adoption->cluster->names[__builtin_ctz(stopped)]);
     if (!(stopped >> from & 1))
         return cli_fail(
             "nothing is decided: log '%s' has not stopped at %s%s", adoption->log, adoption->cluster->names[from],
@@ -265,10 +296,16 @@ say_and_decide(struct adoption *adoption, const struct cli_answers *answers, uin
     if (!known)
         return cli_fail("no log '%s' ('cairn log list' shows them)", adoption->log);
     if (stopped == 0)
-        return cli_fail("nothing to decide: log '%s' has not stopped on any node that answers (one replica that has "
+        return cli_fail("nothing to decide: log '%s' has not stopped on any node that answers, nor is it lost (one "
+                        "replica that has "
                         "stopped alone is 'cairn member replace')",
                         adoption->log);
     say_choices(adoption, answers, stopped, from, json);
+    if (forgetful(adoption, answers) != 0)
+        fprintf(stderr, "cairn: note: %s\n",
+                stopped == forgetful(adoption, answers)
+                    ? "all have forgotten what they held: what was acknowledged is lost, and the log begins empty"
+                    : "what only those held that have forgotten is lost by it, acknowledged or not");
     if (from != CAIRN_NODE_NONE)
         return decide(adoption, answers, stopped, from);
     fprintf(stderr, "cairn: note: nothing is decided yet: --from NODE says whose history goes on\n");

@@ -37,7 +37,7 @@ must_recover(const struct node *node, uint64_t lsn, enum cairn_durability durabi
      * before this life. */
     if (node->workers[0]->disk != NULL && !node->workers[0]->journal_was_empty && !node->workers[0]->journal_damaged &&
         !node->forgotten)
-        return durability == CAIRN_MEMORY && lsn <= node->restored_catalog_lsn;
+        return durability == CAIRN_MEMORY && (node->workers[0]->restoring || lsn <= node->restored_catalog_lsn);
     if (lsn <= node->restored_catalog_lsn)
         return true;
     status_read(node->snapshot->logs[0].log, &status);

@@ -525,10 +525,15 @@ void core_stop(struct core *core, enum core_stop stop, uint8_t peer, uint64_t ls
                const struct sink *sink);
 enum core_stop core_stopped(const struct core *core);
 
+/* It is lost: of its voters, as far as this node has heard, too few know what they promised for it to go on, or for the
+ * others to recover from. */
+bool core_is_lost(const struct core *core);
+
 /* An administrator has decided that the log goes on from what this node holds, whoever else there is: it leads, in a term
  * of at least `term` and far above all that it has seen, of a membership in which it alone votes and all others are learners.
  * What others agreed on without it is lost by that, and none of them may count again before it has forgotten what it holds:
- * the caller sees to both. CAIRN_RECOVERING: it has forgotten itself. CAIRN_AGAIN: too much is not committed yet. */
+ * the caller sees to both. CAIRN_RECOVERING: it has forgotten itself, and the log is not lost. CAIRN_AGAIN: too much is not
+ * committed yet. */
 enum cairn_error core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct sink *sink);
 
 /* The same decision, for another node: the log goes on from what that one holds, which leads in a term of at least `term`. What

@@ -135,6 +135,10 @@ core_receive(struct core *core, const struct message *message, const struct entr
         return false;
     if (message->incarnation > core->lives[message->from])
         core->lives[message->from] = message->incarnation;
+    if (message->recovering)
+        core->forgetful |= node_bit(message->from);
+    else
+        core->forgetful &= ~node_bit(message->from);
     if (core->stopped != STOP_NONE) {
         if (message->type == MESSAGE_APPEND || message->type == MESSAGE_BASE)
             adoption_heard(core, message->term, sink);

@@ -167,10 +167,12 @@ core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct
     const cairn_node_set self = node_bit(core->config.self);
     const struct members alone = {.voters = self, .learners = (now.voters | now.learners) & ~self};
 
-    if (core->config.recovering || core->failed)
+    if ((core->config.recovering && !core_is_lost(core)) || core->failed)
         return CAIRN_RECOVERING;
     if (!membership_room(core) || runs_exhausted(&core->runs) || decided == 0)
         return CAIRN_AGAIN;
+    if (core->config.recovering)
+        recovery_end(core, sink);
     if (core->role == ROLE_LEADER)
         follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
     enter_term(core, term > core->term ? term : decided, core->config.self, sink);

@@ -47,20 +47,37 @@ receive_recover(struct core *core, const struct message *message, const struct s
     core_send(&reply, sink);
 }
 
+bool
+core_is_lost(const struct core *core)
+{
+    cairn_node_set forgetful = core->forgetful | (core->config.recovering ? node_bit(core->config.self) : 0);
+
+    return core->leader == CAIRN_NODE_NONE &&
+           !is_majority(core_members(core)->voters & ~forgetful, core_members(core)->voters);
+}
+
+/* It counts from now on. */
+void
+recovery_end(struct core *core, const struct sink *sink)
+{
+    const struct effect effect = {.type = EFFECT_RECOVERED};
+
+    assert(core->config.recovering);
+    core->config.recovering = false;
+    emit(sink, &effect);
+}
+
 void
 recovery_check(struct core *core, const struct sink *sink)
 {
-    struct effect effect = {.type = EFFECT_RECOVERED};
-
     assert(core->config.recovering);
     if (!core->recovery_known || core->term < core->recovery_term || core->held_lsn < core->recovery_lsn ||
         core->match_lsn < core->recovery_lsn)
         return;
-    core->config.recovering = false;
     /* Its vote in this term may have been given before the restart: it gives no second one. */
     if (core->voted_for == CAIRN_NODE_NONE)
         core->voted_for = core->leader;
-    emit(sink, &effect);
+    recovery_end(core, sink);
 }
 
 /* The node whose answer has the highest term, or nobody while too few have answered. */

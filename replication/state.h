@@ -246,6 +246,7 @@ struct core {
     cairn_node_set recovery_voters[CAIRN_NODES_MAX];
     cairn_node_set recovery_leaders;
     bool recovery_known;
+    cairn_node_set forgetful; /* peers that recover, as the last message of each said */
 };
 
 static inline cairn_node_set
@@ -483,6 +484,7 @@ void receive_lend(struct core *core, const struct message *message, const struct
 /* recovery.c */
 void recovery_tick(struct core *core, uint64_t now_ns, const struct sink *sink);
 void recovery_check(struct core *core, const struct sink *sink);
+void recovery_end(struct core *core, const struct sink *sink);
 void receive_recover(struct core *core, const struct message *message, const struct sink *sink);
 void receive_recover_reply(struct core *core, const struct message *message, const struct sink *sink);
 
