@@ -497,7 +497,7 @@ start(struct consistency *bench)
         char name[8];
 
         snprintf(name, sizeof(name), "n%u", (unsigned)node + 1);
-        bench->disks[node] = cli_open_disk(bench->options->directory, name, false, detail, sizeof(detail));
+        bench->disks[node] = cli_open_disk(bench->options->directory, name, 0, false, detail, sizeof(detail));
         if (bench->disks[node] == NULL)
             return cli_fail("bench: %s", detail);
     }

@@ -1,5 +1,6 @@
 #include "cli.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -274,13 +275,40 @@ cli_node(const struct cluster_config *cluster, const char *name, uint8_t *out)
     return *out == CAIRN_NODE_NONE ? no_such_node(cluster, name) : 0;
 }
 
-struct disk *
-cli_open_disk(const char *parent, const char *node, bool without_uring, char *detail, size_t detail_bytes)
+bool
+cli_has_old_journal(const char *directory)
 {
-    char directory[PATH_MAX + CAIRN_NAME_BYTES];
+    DIR *opened = opendir(directory);
+    const struct dirent *entry;
+    bool found = false;
+
+    while (opened != NULL && !found && (entry = readdir(opened)) != NULL)
+        found = strncmp(entry->d_name, "journal-", 8) == 0;
+    if (opened != NULL)
+        closedir(opened);
+    return found;
+}
+
+struct disk *
+cli_open_disk(const char *parent, const char *node, uint32_t worker, bool without_uring, char *detail,
+              size_t detail_bytes)
+{
+    char directory[PATH_MAX + CAIRN_NAME_BYTES + 8];
     struct disk *disk = NULL;
 
     snprintf(directory, sizeof(directory), "%s/%s", parent, node);
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
+        snprintf(detail, detail_bytes, "directory %s: %s", directory, strerror(errno));
+        return NULL;
+    }
+    if (cli_has_old_journal(directory)) {
+        snprintf(
+            detail, detail_bytes,
+            "directory %s: its journal is of an older release (take the directory away to recover from the others)",
+            directory);
+        return NULL;
+    }
+    snprintf(directory, sizeof(directory), "%s/%s/w%u", parent, node, worker);
     if (disk_machine_open(directory, without_uring, &disk, detail, detail_bytes) == CAIRN_OK && disk->detail[0] != '\0')
         fprintf(stderr, "cairn: no io_uring for the journal: %s\n", disk->detail);
     return disk;

@@ -56,7 +56,10 @@ int cli_node(const struct cluster_config *cluster, const char *name, uint8_t *ou
 
 /* A node's journal: a directory of its name in `parent`, made where there is none; says where it is not by io_uring. NULL
  * with a detail: it cannot be had. */
-struct disk *cli_open_disk(const char *parent, const char *node, bool without_uring, char *detail, size_t detail_bytes);
+struct disk *cli_open_disk(const char *parent, const char *node, uint32_t worker, bool without_uring, char *detail,
+                           size_t detail_bytes);
+/* Does the node's directory hold journals as releases had them before nodes had several workers? */
+bool cli_has_old_journal(const char *directory);
 
 /* What nodes answered that were asked side by side. Zeroed memory is none. */
 struct cli_answers {

@@ -351,7 +351,7 @@ node_disk(const struct bench *bench, uint8_t self, char *detail, size_t detail_b
     char name[8];
 
     snprintf(name, sizeof(name), "n%u", self + 1u);
-    return cli_open_disk(bench->place, name, false, detail, detail_bytes);
+    return cli_open_disk(bench->place, name, 0, false, detail, detail_bytes);
 }
 
 static struct node *

@@ -1,5 +1,6 @@
 /* cairn inspect: what a stopped node's journal holds, also a damaged one's. Nothing is written. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,9 +32,11 @@ struct log_seen {
     bool trimmed;
 };
 
+/* Of a node: the journals of all its workers, one after the other. */
 struct inspection {
-    struct disk *disk;
+    struct disk *disk; /* that is being read */
     struct journal_scan scan;
+    uint32_t worker, files;
     struct log_seen *logs;
     uint32_t logs_count;
     json_t *damaged;
@@ -219,17 +222,15 @@ find_trims(struct inspection *inspection)
     journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));
 }
 
+/* The worker's journal, of a node's directory, or of one that is a journal's itself. */
 static int
-open_directory(struct inspection *inspection, const char *directory)
+open_journal(struct inspection *inspection, const char *directory)
 {
     char detail[512] = "";
-    struct stat stat_now;
 
-    if (stat(directory, &stat_now) != 0 || !S_ISDIR(stat_now.st_mode))
-        return cli_fail("%s: no such directory (give a node's, such as DIR/n1)", directory);
-    snprintf(inspection->directory, sizeof(inspection->directory), "%s", directory);
     if (disk_machine_open(directory, true, &inspection->disk, detail, sizeof(detail)) != CAIRN_OK ||
-        journal_scan_init(&inspection->scan, inspection->disk, 0, UINT8_MAX, 0, 0, detail, sizeof(detail)) != CAIRN_OK)
+        journal_scan_init(&inspection->scan, inspection->disk, 0, UINT8_MAX, (uint8_t)inspection->worker, 0, detail,
+                          sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
     if (inspection->scan.count == 0)
         return cli_fail("%s: no journal there (its files are called journal-N)", directory);
@@ -237,42 +238,110 @@ open_directory(struct inspection *inspection, const char *directory)
     return 0;
 }
 
-/* Reads all of it. limits: where digests are wanted, by log; NULL: at each commit lsn. */
+static void
+close_journal(struct inspection *inspection)
+{
+    if (inspection->scan.disk != NULL)
+        journal_scan_fini(&inspection->scan);
+    if (inspection->disk != NULL)
+        inspection->disk->operations->destroy(inspection->disk);
+    inspection->disk = NULL;
+    memset(&inspection->scan, 0, sizeof(inspection->scan));
+}
+
+static void
+note_damaged(struct inspection *inspection)
+{
+    const struct journal_scan *scan = &inspection->scan;
+
+    json_array_append_new(inspection->damaged,
+                          json_pack("{s:i,s:I,s:I,s:I,s:s}", "worker", (int)inspection->worker, "file",
+                                    (json_int_t)(scan->from >> 32), "from_bytes", (json_int_t)(uint32_t)scan->from,
+                                    "to_bytes", (json_int_t)(uint32_t)scan->to, "what", scan->reason));
+}
+
+static int
+read_journal(struct inspection *inspection)
+{
+    struct journal_scan *scan = &inspection->scan;
+
+    inspection->files += scan->count;
+    if (scan->numbers[0] > 1)
+        find_trims(inspection);
+    for (;;) {
+        enum scan_verdict verdict = journal_scan_next(scan);
+
+        if (verdict == SCAN_BLOCK)
+            take(inspection, scan->head, scan->body);
+        else if (verdict == SCAN_DAMAGE)
+            note_damaged(inspection);
+        else if (verdict == SCAN_FAILED)
+            return cli_fail("%s", scan->reason);
+        else {
+            inspection->torn |= verdict == SCAN_TORN;
+            return 0;
+        }
+    }
+}
+
+static bool
+is_directory(const char *path)
+{
+    struct stat stat_now;
+
+    return stat(path, &stat_now) == 0 && S_ISDIR(stat_now.st_mode);
+}
+
+/* A journal's own directory is called by its worker's number. */
+static uint32_t
+worker_of(const char *directory)
+{
+    const char *name = strrchr(directory, '/');
+    unsigned worker;
+    char rest;
+
+    return sscanf(name == NULL ? directory : name + 1, "w%u%c", &worker, &rest) == 1 && worker < CAIRN_WORKERS_MAX
+               ? worker
+               : 0;
+}
+
+static int
+inspect_one(struct inspection *inspection, const char *directory)
+{
+    int status = open_journal(inspection, directory);
+
+    if (status == 0)
+        status = read_journal(inspection);
+    close_journal(inspection);
+    return status;
+}
+
+/* Reads all of it; the first worker's says how the others' logs are called. limits: where digests are wanted, by log; NULL: at
+ * each commit lsn. */
 static int
 inspect(struct inspection *inspection, const char *directory, const struct inspection *limits)
 {
-    struct journal_scan *scan = &inspection->scan;
-    int status;
+    char path[PATH_MAX];
+    int status = 0;
 
     memset(inspection, 0, sizeof(*inspection));
     inspection->damaged = json_array();
     inspection->logs = calloc(LOGS_MAX, sizeof(*inspection->logs));
     if (inspection->logs == NULL)
         return cli_fail("out of memory");
-    status = open_directory(inspection, directory);
-    if (status != 0)
-        return status;
+    if (!is_directory(directory))
+        return cli_fail("%s: no such directory (give a node's, such as DIR/n1)", directory);
+    snprintf(inspection->directory, sizeof(inspection->directory), "%s", directory);
     for (uint32_t i = 0; limits != NULL && i < limits->logs_count; i++)
         seen(inspection, limits->logs[i].id)->limit_lsn = limits->logs[i].limit_lsn;
-    if (scan->count > 0 && scan->numbers[0] > 1)
-        find_trims(inspection);
-    for (;;) {
-        enum scan_verdict verdict = journal_scan_next(scan);
-        uint32_t file = (uint32_t)(scan->from >> 32), from_bytes = (uint32_t)scan->from, to_bytes = (uint32_t)scan->to;
-
-        if (verdict == SCAN_BLOCK)
-            take(inspection, scan->head, scan->body);
-        else if (verdict == SCAN_DAMAGE)
-            json_array_append_new(inspection->damaged, json_pack("{s:I,s:I,s:I,s:s}", "file", (json_int_t)file,
-                                                                 "from_bytes", (json_int_t)from_bytes, "to_bytes",
-                                                                 (json_int_t)to_bytes, "what", scan->reason));
-        else if (verdict == SCAN_FAILED)
-            return cli_fail("%s", scan->reason);
-        else {
-            inspection->torn = verdict == SCAN_TORN;
-            return 0;
-        }
+    snprintf(path, sizeof(path), "%s/w0", directory);
+    if (!is_directory(path)) {
+        inspection->worker = worker_of(directory);
+        return inspect_one(inspection, directory);
     }
+    for (; status == 0 && is_directory(path); snprintf(path, sizeof(path), "%s/w%u", directory, ++inspection->worker))
+        status = inspect_one(inspection, path);
+    return status;
 }
 
 static void
@@ -281,10 +350,6 @@ inspection_end(struct inspection *inspection)
     for (uint32_t i = 0; i < inspection->logs_count; i++)
         free(inspection->logs[i].tail);
     free(inspection->logs);
-    if (inspection->scan.disk != NULL)
-        journal_scan_fini(&inspection->scan);
-    if (inspection->disk != NULL)
-        inspection->disk->operations->destroy(inspection->disk);
     json_decref(inspection->damaged);
 }
 
@@ -329,13 +394,13 @@ print_journal(const struct inspection *inspection, bool json)
 {
     if (json) {
         cli_row(json_pack("{s:s,s:s,s:i,s:I,s:I,s:b,s:O}", "node", inspection->node, "directory", inspection->directory,
-                          "files", (int)inspection->scan.count, "blocks", (json_int_t)inspection->blocks, "bytes",
+                          "files", (int)inspection->files, "blocks", (json_int_t)inspection->blocks, "bytes",
                           (json_int_t)inspection->bytes, "torn", (int)inspection->torn, "damaged",
                           inspection->damaged));
         return;
     }
     printf("%s: node %s, %u files, %" PRIu64 " blocks, %" PRIu64 " bytes%s\n", inspection->directory, inspection->node,
-           inspection->scan.count, inspection->blocks, inspection->bytes,
+           inspection->files, inspection->blocks, inspection->bytes,
            inspection->torn ? ", the last write was cut off" : "");
     for (size_t i = 0; i < json_array_size(inspection->damaged); i++)
         printf("  damaged: %s\n", cli_text(json_array_get(inspection->damaged, i), "what"));

@@ -173,16 +173,19 @@ catalog_entry(const char *operation, const char *name, json_t *rules)
     return entry;
 }
 
-/* Has the one less to do than the other: fewer entries and bytes lately, else fewer logs? An entry costs what some hundred
- * bytes do. */
+/* How much a worker has lately had to do, in steps of what is worth mentioning. An entry costs what some hundred bytes do. */
+static uint64_t
+load_of(const struct standing *standing, uint32_t worker)
+{
+    return (standing->workers[worker].entries_per_s * 128 + standing->workers[worker].bytes_per_s) >> 18;
+}
+
+/* Has the one less to do than the other: fewer entries and bytes lately, else fewer logs? */
 static bool
 is_less_loaded(const struct standing *standing, uint32_t one, uint32_t other)
 {
-    uint64_t loads[] = {standing->workers[one].entries_per_s * 128 + standing->workers[one].bytes_per_s,
-                        standing->workers[other].entries_per_s * 128 + standing->workers[other].bytes_per_s};
-
-    if (loads[0] != loads[1])
-        return loads[0] < loads[1];
+    if (load_of(standing, one) != load_of(standing, other))
+        return load_of(standing, one) < load_of(standing, other);
     return standing->workers[one].logs < standing->workers[other].logs;
 }
 

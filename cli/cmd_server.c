@@ -43,8 +43,8 @@ struct server {
     struct lcore lcores[CAIRN_WORKERS_MAX];
     uint32_t lcores_count;
     struct home_links links;
-    struct disk *disk;
-    const char *metrics_address; /* NULL: nowhere */
+    struct disk *disks[CAIRN_WORKERS_MAX]; /* of each worker's journal */
+    const char *metrics_address;           /* NULL: nowhere */
     struct metrics *metrics;
     bool without_uring;
     bool keeps_damage;
@@ -182,21 +182,20 @@ show_progress(uint64_t done_bytes, uint64_t total_bytes)
 }
 
 static int
-open_disk(struct server *server)
+open_disks(struct server *server)
 {
     const struct cluster_config *cluster = &server->cluster;
     char detail[512] = "";
 
     if (cluster->durability != CAIRN_DISK)
         return 0;
-    if (cluster_workers(cluster) > 1)
-        return cli_fail("%s: a node with a journal has one worker as yet (write workers: 1, or durability: memory)",
-                        server->cluster_file);
-    server->disk = cli_open_disk(cluster->directory, cluster->names[server->config.self], server->without_uring, detail,
-                                 sizeof(detail));
-    if (server->disk == NULL)
-        return cli_fail("%s", detail);
-    server->config.disks[0] = server->disk;
+    for (uint32_t worker = 0; worker < cluster_workers(cluster); worker++) {
+        server->disks[worker] = cli_open_disk(cluster->directory, cluster->names[server->config.self], worker,
+                                              server->without_uring, detail, sizeof(detail));
+        if (server->disks[worker] == NULL)
+            return cli_fail("%s", detail);
+        server->config.disks[worker] = server->disks[worker];
+    }
     server->config.restore_progress = show_progress;
     return 0;
 }
@@ -211,19 +210,17 @@ keep_identity(void *context, const struct identity *identity, char *detail, size
            CAIRN_OK;
 }
 
-/* Who this node is, by what it finds of itself. */
+/* Who this node is, by what it finds of itself; and by what was agreed on it goes from here on. */
 static int
-identify(struct server *server)
+identify(struct server *server, bool *found)
 {
     const struct cluster_config *cluster = &server->cluster;
-    const char *name = cluster->names[server->config.self], *why;
-    struct cairn_id life;
+    const char *name = cluster->names[server->config.self];
     char detail[512] = "";
-    bool found;
 
-    if (identity_load(cluster->directory, name, &server->identity, &found, detail, sizeof(detail)) != CAIRN_OK)
+    if (identity_load(cluster->directory, name, &server->identity, found, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
-    if (!found)
+    if (!*found)
         server->identity = (struct identity){.self = server->config.self, .agreed = cluster_agreed(cluster)};
     else if (!server->identity.doubts_agreed &&
              !cluster_config_agrees(server->cluster_file, cluster, &server->identity.agreed, detail, sizeof(detail)))
@@ -236,17 +233,35 @@ identify(struct server *server)
     if (server->identity.self != server->config.self)
         return cli_fail("directory %s/%s: it is node %u's, not %s's (directories were mixed up)", cluster->directory,
                         name, server->identity.self + 1u, name);
-    if (!identity_draw(&life))
-        return cli_fail("the kernel has no random bits for this life's identity: %s", strerror(errno));
-    if (standing_at_start(&server->identity, found, server->disk, &life, &server->config.standing,
-                          &server->config.asked_number, &why) != CAIRN_OK)
-        return cli_fail("directory %s/%s: its journal cannot be read: %s", cluster->directory, name,
-                        server->disk->detail);
-    if (why[0] != '\0')
-        fprintf(stderr, "cairn: node %s has forgotten what it promised (%s): it recovers from the others\n", name, why);
     server->config.identity = &server->identity;
     server->config.keep = keep_identity;
     server->config.keep_context = server;
+    return 0;
+}
+
+/* With what standing it starts, by its journals. */
+static int
+stand(struct server *server, bool found)
+{
+    const struct cluster_config *cluster = &server->cluster;
+    const char *name = cluster->names[server->config.self], *why;
+    struct cairn_id life;
+
+    if (!identity_draw(&life))
+        return cli_fail("the kernel has no random bits for this life's identity: %s", strerror(errno));
+    if (standing_at_start(&server->identity, found, server->disks, &life, &server->config.standing,
+                          &server->config.asked_number, &why) != CAIRN_OK)
+        return cli_fail("directory %s/%s: its journal cannot be read: %s", cluster->directory, name,
+                        server->disks[0]->detail);
+    if (why[0] != '\0')
+        fprintf(stderr, "cairn: node %s has forgotten what it promised (%s): it recovers from the others\n", name, why);
+    for (uint32_t worker = 1; worker < CAIRN_WORKERS_MAX; worker++) {
+        if (server->identity.forgetful_workers >> worker & 1)
+            fprintf(stderr,
+                    "cairn: worker %u of node %s has forgotten what it promised (its journal is not that of the last "
+                    "life): its logs recover from the others\n",
+                    worker, name);
+    }
     return 0;
 }
 
@@ -298,10 +313,13 @@ static int
 start(struct server *server, enum idle_policy idle)
 {
     char detail[512] = "";
-    int status = open_disk(server);
+    bool found;
+    int status = identify(server, &found);
 
     if (status == 0)
-        status = identify(server);
+        status = open_disks(server);
+    if (status == 0)
+        status = stand(server, found);
     if (status == 0)
         status = make_bells(server);
     if (status != 0)
@@ -322,7 +340,7 @@ settle(struct server *server)
     uint64_t end_ns = cli_now_ns() + SETTLE_NS;
     struct timespec pause = {.tv_nsec = 500000};
 
-    if (server->node == NULL || server->disk == NULL)
+    if (server->node == NULL || server->disks[0] == NULL)
         return;
     node_stop_begin(server->node);
     while (!node_settled(server->node) && cli_now_ns() < end_ns)
@@ -341,8 +359,10 @@ stop(struct server *server)
         node_checkpoint(server->node);
         node_free(server->node);
     }
-    if (server->disk != NULL)
-        server->disk->operations->destroy(server->disk);
+    for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++) {
+        if (server->disks[worker] != NULL)
+            server->disks[worker]->operations->destroy(server->disks[worker]);
+    }
     close(server->lock_fd);
 }
 

@@ -24,7 +24,10 @@ chain_push(struct identity *identity)
 {
     if (identity->chain_count == CHAIN_MAX)
         memmove(identity->chain, identity->chain + 1, --identity->chain_count * sizeof(*identity->chain));
-    identity->chain[identity->chain_count++] = (struct link){.life = identity->life, .began_place = PLACE_UNKNOWN};
+    identity->chain[identity->chain_count] = (struct link){.life = identity->life};
+    for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++)
+        identity->chain[identity->chain_count].began_places[worker] = PLACE_UNKNOWN;
+    identity->chain_count++;
 }
 
 void
@@ -54,7 +57,20 @@ identity_continue(struct identity *identity, const struct cairn_id *life)
     identity->life = (struct life){.id = *life, .number = identity->life.number + 1};
     identity->born = identity->begun = false;
     chain_push(identity);
+    /* They have not recovered yet what lives before promised. */
+    identity_forget_workers(identity, identity->forgetful_workers);
     return true;
+}
+
+void
+identity_forget_workers(struct identity *identity, uint32_t workers)
+{
+    assert((workers & 1) == 0 && identity->life.number > 0);
+    identity->forgetful_workers |= workers;
+    for (uint32_t worker = 1; worker < CAIRN_WORKERS_MAX; worker++) {
+        if (workers >> worker & 1)
+            identity->settled_numbers[worker] = identity->life.number;
+    }
 }
 
 void
@@ -64,6 +80,7 @@ identity_forget(struct identity *identity, const struct cairn_id *life)
     identity->born = identity->begun = false;
     identity->life = (struct life){.id = *life};
     identity->chain_count = 0;
+    identity->forgetful_workers = 0;
     /* What contradicted others counts for nothing now. */
     identity->stops_count = 0;
 }
@@ -72,20 +89,22 @@ void
 identity_number(struct identity *identity, uint32_t number)
 {
     assert(identity->life.number == 0 && number > 0 && number <= LIFE_NUMBER_MAX);
-    identity->life.number = identity->settled_number = number;
+    identity->life.number = number;
+    for (uint32_t worker = 0; worker < identity->agreed.workers; worker++)
+        identity->settled_numbers[worker] = number;
     identity->chain_count = 0;
     chain_push(identity);
 }
 
 void
-identity_begin(struct identity *identity, uint64_t place)
+identity_begin(struct identity *identity, uint8_t worker, uint64_t place)
 {
     uint32_t at = identity->chain_count;
 
-    assert(at > 0 && place != PLACE_UNKNOWN);
+    assert(at > 0 && worker < CAIRN_WORKERS_MAX && place != PLACE_UNKNOWN);
     do {
-        identity->chain[--at].began_place = place;
-    } while (at > 0 && identity->chain[at - 1].began_place == PLACE_UNKNOWN);
+        identity->chain[--at].began_places[worker] = place;
+    } while (at > 0 && identity->chain[at - 1].began_places[worker] == PLACE_UNKNOWN);
 }
 
 struct stop
@@ -188,18 +207,38 @@ identity_obey(struct identity *identity, const struct known_life *known)
     return true;
 }
 
-bool
-identity_confirms(const struct identity *identity, const struct known_life *known)
+/* The life after it went on where its journals ended. */
+static uint32_t
+beyond(const struct identity *identity, const struct known_life *known, const struct link *next)
+{
+    uint32_t workers = 0;
+
+    for (uint32_t worker = 0; worker < identity->agreed.workers; worker++) {
+        if (known->places[worker] > next->began_places[worker] &&
+            (worker == 0 || known->life.number >= identity->settled_numbers[worker]))
+            workers |= 1u << worker;
+    }
+    return workers;
+}
+
+uint32_t
+identity_doubts(const struct identity *identity, const struct known_life *known)
 {
     if (known->decided)
-        return known->life.number <= identity->obeyed_number;
+        return known->life.number <= identity->obeyed_number ? 0 : WORKERS_ALL;
     for (uint32_t i = 0; i < identity->chain_count; i++) {
         const struct link *link = &identity->chain[i];
 
         if (link->life.number != known->life.number || !cairn_id_equal(&link->life.id, &known->life.id))
             continue;
-        /* The life after it went on where its journal ended; this one has not ended. */
-        return i + 1 == identity->chain_count || known->place <= identity->chain[i + 1].began_place;
+        /* This one has not ended. */
+        return i + 1 == identity->chain_count ? 0 : beyond(identity, known, &identity->chain[i + 1]);
     }
-    return known->life.number < identity->settled_number;
+    return known->life.number < identity->settled_numbers[0] ? 0 : WORKERS_ALL;
+}
+
+bool
+identity_confirms(const struct identity *identity, const struct known_life *known)
+{
+    return (identity_doubts(identity, known) & 1) == 0;
 }

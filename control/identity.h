@@ -32,15 +32,15 @@ struct life {
 #define PLACE_UNKNOWN UINT64_MAX
 struct link {
     struct life life;
-    uint64_t
-        began_place; /* of the journal: where it went on behind the life before; PLACE_UNKNOWN: it never got so far */
+    /* Of each worker's journal: where it went on behind the life before; PLACE_UNKNOWN: it never got so far. */
+    uint64_t began_places[CAIRN_WORKERS_MAX];
 };
 
 /* The last life that is known of a member. */
 struct known_life {
     struct life life;
-    uint64_t place; /* its journal was durable up to there, at least */
-    bool decided;   /* nobody lives it: an administrator let the cluster go on without what the member held */
+    uint64_t places[CAIRN_WORKERS_MAX]; /* each worker's journal was durable up to there, at least */
+    bool decided; /* nobody lives it: an administrator let the cluster go on without what the member held */
 };
 
 /* A log that takes no part here until an administrator has decided. */
@@ -63,11 +63,14 @@ struct identity {
         doubts_agreed; /* whoever goes on by a decision is to say what is agreed on, before anything else is believed */
     uint64_t promised_ns; /* the longest that leases may still rest on, where less was agreed on lately; 0: no more */
     uint8_t self;
-    bool forgotten;          /* it promised what it does not know any more, and has not yet recovered from the others */
-    bool born;               /* this life is the first: nothing was promised before it */
-    bool begun;              /* and may have promised something by now */
-    struct life life;        /* this one */
-    uint32_t settled_number; /* lives below need not be in the chain: the one that begins it has recovered from them */
+    bool forgotten;   /* it promised what it does not know any more, and has not yet recovered from the others */
+    bool born;        /* this life is the first: nothing was promised before it */
+    bool begun;       /* and may have promised something by now */
+    struct life life; /* this one */
+    /* For each worker, lives below need not be in the chain: the one that begins it has recovered from them. The first
+     * worker's is the node's. */
+    uint32_t settled_numbers[CAIRN_WORKERS_MAX];
+    uint32_t forgetful_workers; /* whose journals are not those of the lives before, though the first one's is: a set */
     struct link chain[CHAIN_MAX]; /* the last CHAIN_MAX lives, this one at the end */
     uint32_t chain_count;
     struct known_life known[CAIRN_NODES_MAX]; /* of each member; its own is not used */
@@ -92,8 +95,10 @@ bool identity_continue(struct identity *identity, const struct cairn_id *life);
 void identity_forget(struct identity *identity, const struct cairn_id *life);
 /* That number: a chain begins. */
 void identity_number(struct identity *identity, uint32_t number);
-/* This life goes on in the journal from there, and so would have those before it that ended before they began. */
-void identity_begin(struct identity *identity, uint64_t place);
+/* This life goes on in that worker's journal from there, and so would have those before it that ended before they began. */
+void identity_begin(struct identity *identity, uint8_t worker, uint64_t place);
+/* What those workers hold is not what lives before this one promised. The first is not among them: then all is forgotten. */
+void identity_forget_workers(struct identity *identity, uint32_t workers);
 /* What those members hold counts no more. drawn: an identity for each seat, of the life that nobody lives. alone: the
  * cluster goes on from what this node holds. */
 void identity_give_up(struct identity *identity, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);
@@ -108,7 +113,11 @@ bool identity_stopped_since(const struct identity *identity, uint32_t log, uint6
 struct stop identity_stopped(const struct identity *identity, uint32_t log);
 /* A decision that this node has not heard of, and which goes on without what it holds? Then it is noted. */
 bool identity_obey(struct identity *identity, const struct known_life *known);
-/* Does this node know of that life of its own, and that its journal had come no further then? */
+/* Which workers' journals had come further in that life of this node's own than this node knows: a set. WORKERS_ALL: of that
+ * life it knows nothing. */
+#define WORKERS_ALL ((1u << CAIRN_WORKERS_MAX) - 1)
+uint32_t identity_doubts(const struct identity *identity, const struct known_life *known);
+/* Does this node know of that life of its own, and that its first worker's journal had come no further then? */
 bool identity_confirms(const struct identity *identity, const struct known_life *known);
 
 #endif

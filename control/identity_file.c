@@ -1,9 +1,11 @@
 #include "identity_file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -13,7 +15,7 @@
 #include "draft.h"
 
 /* Of this size always, so that it can be replaced where there is no space left. */
-#define FILE_BYTES 16384u
+#define FILE_BYTES 32768u
 #define PATH_BYTES 512
 #define FORMAT "cairn identity "
 #define FIRST_LINE FORMAT "4\n"
@@ -68,13 +70,17 @@ sum_of(const char *text, size_t size_bytes)
     return hash;
 }
 
+/* With a place for each worker. */
 static void
-print_life(FILE *out, const char *what, int seat, const struct life *life, uint64_t place)
+print_life(FILE *out, const char *what, int seat, const struct life *life, const uint64_t *places, uint32_t workers)
 {
     char text[CAIRN_ID_TEXT_BYTES];
 
     cairn_id_text(&life->id, text);
-    fprintf(out, "%s %d %u %s %" PRIu64 "\n", what, seat, life->number, text, place);
+    fprintf(out, "%s %d %u %s", what, seat, life->number, text);
+    for (uint32_t worker = 0; worker < workers; worker++)
+        fprintf(out, " %" PRIx64, places[worker]);
+    fputc('\n', out);
 }
 
 static void
@@ -103,16 +109,19 @@ print_identity(FILE *out, const struct identity *identity)
         fprintf(out, "member %u %s %s\n", i, text, agreed->names[i]);
     }
     fprintf(out, "alone %u\nobeyed %u\ndiscard %d\n", identity->alone_for, identity->obeyed_number, identity->discard);
-    print_life(out, "life", identity->self, &identity->life, 0);
-    fprintf(out, "settled %u\n", identity->settled_number);
+    print_life(out, "life", identity->self, &identity->life, NULL, 0);
+    for (uint32_t worker = 0; worker < agreed->workers; worker++)
+        fprintf(out, "settled %u %u\n", worker, identity->settled_numbers[worker]);
+    fprintf(out, "forgetful %x\n", identity->forgetful_workers);
     for (uint32_t i = 0; i < identity->chain_count; i++)
-        print_life(out, "chain", identity->self, &identity->chain[i].life, identity->chain[i].began_place);
+        print_life(out, "chain", identity->self, &identity->chain[i].life, identity->chain[i].began_places,
+                   agreed->workers);
     for (uint32_t i = 0; i < identity->stops_count; i++)
         fprintf(out, "stopped %u %u %" PRIu64 "\n", identity->stops[i].log, identity->stops[i].kind,
                 identity->stops[i].last_term);
     for (uint32_t i = 0; i < agreed->now.nodes; i++)
         print_life(out, identity->known[i].decided ? "decided" : "known", (int)i, &identity->known[i].life,
-                   identity->known[i].place);
+                   identity->known[i].places, agreed->workers);
 }
 
 /* The whole file: its lines, their sum, and empty lines up to its size. */
@@ -179,14 +188,43 @@ identity_save(const char *directory, const char *node, const struct identity *id
     return done ? CAIRN_OK : CAIRN_IO;
 }
 
+/* With so many places behind it. */
 static bool
-parse_life(const char *line, const char *what, int *seat, struct life *life, uint64_t *place)
+parse_life(const char *line, const char *what, int *seat, struct life *life, uint64_t *places, uint32_t workers)
 {
-    char format[64], text[CAIRN_ID_TEXT_BYTES];
+    char format[64], text[CAIRN_ID_TEXT_BYTES], *end;
+    int used = 0;
 
-    snprintf(format, sizeof(format), "%s %%d %%u %%32s %%" SCNu64, what);
-    return sscanf(line, format, seat, &life->number, text, place) == 4 && cairn_id_parse(text, &life->id) &&
-           life->number <= LIFE_NUMBER_MAX && *seat >= 0 && *seat < CAIRN_NODES_MAX;
+    snprintf(format, sizeof(format), "%s %%d %%u %%32s%%n", what);
+    if (sscanf(line, format, seat, &life->number, text, &used) != 3 || !cairn_id_parse(text, &life->id) ||
+        life->number > LIFE_NUMBER_MAX || *seat < 0 || *seat >= CAIRN_NODES_MAX)
+        return false;
+    line += used;
+    for (uint32_t worker = 0; worker < workers; worker++) {
+        if (line[0] != ' ' || !isxdigit((unsigned char)line[1]))
+            return false;
+        places[worker] = strtoull(line + 1, &end, 16);
+        line = end;
+    }
+    return *line == '\0';
+}
+
+static bool
+parse_settled(const char *line, struct identity *out)
+{
+    unsigned worker, number;
+
+    if (sscanf(line, "settled %u %u", &worker, &number) != 2 || worker >= CAIRN_WORKERS_MAX || number > LIFE_NUMBER_MAX)
+        return false;
+    out->settled_numbers[worker] = number;
+    return true;
+}
+
+static bool
+parse_forgetful(const char *line, struct identity *out)
+{
+    return sscanf(line, "forgetful %x", &out->forgetful_workers) == 1 && (out->forgetful_workers & 1) == 0 &&
+           out->forgetful_workers <= WORKERS_ALL;
 }
 
 static bool
@@ -253,7 +291,8 @@ parse_line(const char *line, struct identity *out)
 {
     char text[CAIRN_ID_TEXT_BYTES];
     struct life life;
-    uint64_t place;
+    uint64_t places[CAIRN_WORKERS_MAX] = {0};
+    const uint32_t workers = out->agreed.workers;
     unsigned self, alone;
     int seat;
 
@@ -267,8 +306,10 @@ parse_line(const char *line, struct identity *out)
         out->self = (uint8_t)self;
         return self < CAIRN_NODES_MAX;
     }
-    if (sscanf(line, "settled %u", &out->settled_number) == 1)
-        return out->settled_number <= LIFE_NUMBER_MAX;
+    if (strncmp(line, "settled ", 8) == 0)
+        return parse_settled(line, out);
+    if (strncmp(line, "forgetful ", 10) == 0)
+        return parse_forgetful(line, out);
     if (sscanf(line, "obeyed %u", &out->obeyed_number) == 1)
         return out->obeyed_number <= LIFE_NUMBER_MAX;
     if (sscanf(line, "alone %u", &alone) == 1) {
@@ -276,7 +317,7 @@ parse_line(const char *line, struct identity *out)
         return alone >> CAIRN_NODES_MAX == 0;
     }
     if (strncmp(line, "agreed ", 7) == 0)
-        return parse_agreed(line, &out->agreed);
+        return parse_agreed(line, &out->agreed) && out->agreed.workers <= CAIRN_WORKERS_MAX;
     if (parse_figures(line, "now", &out->agreed.now) || parse_figures(line, "founded", &out->agreed.founded) ||
         sscanf(line, "promised %" SCNu64, &out->promised_ns) == 1)
         return true;
@@ -284,14 +325,20 @@ parse_line(const char *line, struct identity *out)
         return parse_stop(line, out);
     if (strncmp(line, "member ", 7) == 0)
         return parse_member(line, out);
-    if (parse_life(line, "life", &seat, &life, &place))
+    if (parse_life(line, "life", &seat, &life, places, 0))
         return (out->life = life, true);
-    if (parse_life(line, "chain", &seat, &life, &place) && out->chain_count < CHAIN_MAX) {
-        out->chain[out->chain_count++] = (struct link){.life = life, .began_place = place};
+    if (parse_life(line, "chain", &seat, &life, places, workers) && out->chain_count < CHAIN_MAX) {
+        struct link *link = &out->chain[out->chain_count++];
+
+        link->life = life;
+        for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++)
+            link->began_places[worker] = worker < workers ? places[worker] : PLACE_UNKNOWN;
         return true;
     }
-    if (parse_life(line, "known", &seat, &life, &place) || parse_life(line, "decided", &seat, &life, &place)) {
-        out->known[seat] = (struct known_life){.life = life, .place = place, .decided = line[0] == 'd'};
+    if (parse_life(line, "known", &seat, &life, places, workers) ||
+        parse_life(line, "decided", &seat, &life, places, workers)) {
+        out->known[seat] = (struct known_life){.life = life, .decided = line[0] == 'd'};
+        memcpy(out->known[seat].places, places, sizeof(places));
         return true;
     }
     return false;
@@ -314,11 +361,12 @@ is_whole(const struct identity *identity)
     for (uint32_t i = 1; i < identity->chain_count; i++) {
         if (identity->chain[i].life.number != identity->chain[i - 1].life.number + 1)
             return false;
-        if (identity->chain[i].began_place == PLACE_UNKNOWN)
+        /* Another worker's journal may have begun anew. */
+        if (identity->chain[i].began_places[0] == PLACE_UNKNOWN)
             continue;
-        if (identity->chain[i].began_place < began_place)
+        if (identity->chain[i].began_places[0] < began_place)
             return false;
-        began_place = identity->chain[i].began_place;
+        began_place = identity->chain[i].began_places[0];
     }
     if (identity->life.number == 0)
         return identity->forgotten;

@@ -38,7 +38,9 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
     out->refused = about->refused;
     out->fingerprint = lives->fingerprint;
     out->agreed_lsn = identity->doubts_agreed ? AGREED_LSN_UNKNOWN : identity->agreed.lsn;
-    out->place = lives->place;
+    memcpy(out->places, lives->places, sizeof(out->places));
+    memcpy(out->known_places, identity->known[peer].places, sizeof(out->known_places));
+    out->told_worker = lives->told_worker;
     out->number = identity->life.number;
     out->asked_number = lives->standing == STANDING_FORGOTTEN ? lives->asked_number : 0;
     if (about->granted_number != 0 && lives->kept_version >= about->granted_version)
@@ -50,7 +52,7 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
     for (uint32_t i = 0; i < identity->agreed.now.nodes; i++) {
         out->known[i].life = identity->known[i].life.id;
         out->known[i].number = identity->known[i].life.number;
-        out->known[i].place = identity->known[i].place;
+        out->known[i].place = identity->known[i].places[lives->told_worker];
         out->known[i].decided = identity->known[i].decided;
         out->known[i].alone = identity->alone_for >> i & 1;
     }
@@ -101,8 +103,10 @@ note_life(struct lives *lives, uint8_t node, const struct known_life *next, unsi
     assert(node != lives->identity.self && next->life.number >= known->life.number);
     if (same) {
         /* How far a journal is changes all the time: what is kept of that is kept now and then. */
-        if (known->place < next->place)
-            known->place = next->place;
+        for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++) {
+            if (known->places[worker] < next->places[worker])
+                known->places[worker] = next->places[worker];
+        }
         return;
     }
     *known = *next;
@@ -116,7 +120,8 @@ is_sane(const struct lives *lives, const struct hello *hello)
 {
     if (!cairn_id_is_set(&hello->life) || hello->standing > STANDING_REFUSED || hello->number > LIFE_NUMBER_MAX ||
         hello->asked_number > LIFE_NUMBER_MAX || hello->granted_number > LIFE_NUMBER_MAX ||
-        hello->nodes > CAIRN_NODES_MAX || (hello->standing == STANDING_MEMBER) != (hello->number > 0))
+        hello->nodes > CAIRN_NODES_MAX || hello->told_worker >= CAIRN_WORKERS_MAX ||
+        (hello->standing == STANDING_MEMBER) != (hello->number > 0))
         return false;
     if ((hello->standing == STANDING_WAITING) == cairn_id_is_set(&hello->cluster))
         return false;
@@ -138,7 +143,7 @@ join(struct lives *lives, const struct hello *hello, unsigned *verdict)
     identity->cluster = hello->cluster;
     memcpy(identity->members, hello->members, sizeof(identity->members));
     for (uint8_t i = 0; i < identity->agreed.now.nodes; i++)
-        identity->known[i] = (struct known_life){.place = 0};
+        identity->known[i] = (struct known_life){.decided = false};
     *verdict |= LIVES_JOINED;
     if (hello->known[identity->self].number == 1 && cairn_id_equal(&hello->known[identity->self].life, &life)) {
         identity->forgotten = false;
@@ -163,12 +168,22 @@ lapse(struct lives *lives, unsigned *verdict)
     *verdict |= LIVES_FORGOT;
 }
 
+/* Some workers' journals are not those of the lives before: the node starts anew, for their logs to recover. */
+static void
+lapse_workers(struct lives *lives, uint32_t workers, unsigned *verdict)
+{
+    lives->standing = STANDING_LAPSED;
+    lives->identity.forgetful_workers |= workers;
+    change(lives, verdict);
+    *verdict |= LIVES_FORGOT;
+}
+
 /* Where this life's journal goes on behind those before is known once it has begun: that is told again then. */
 static bool
 is_judged_later(const struct identity *identity, const struct known_life *told)
 {
     for (uint32_t i = 1; i < identity->chain_count; i++) {
-        if (identity->chain[i].began_place == PLACE_UNKNOWN &&
+        if (identity->chain[i].began_places[0] == PLACE_UNKNOWN &&
             cairn_id_equal(&identity->chain[i - 1].life.id, &told->life.id))
             return true;
     }
@@ -179,9 +194,11 @@ is_judged_later(const struct identity *identity, const struct known_life *told)
 static struct known_life
 told_of(const struct hello *hello, uint8_t node)
 {
-    return (struct known_life){.life = {.id = hello->known[node].life, .number = hello->known[node].number},
-                               .place = hello->known[node].place,
-                               .decided = hello->known[node].decided != 0};
+    struct known_life told = {.life = {.id = hello->known[node].life, .number = hello->known[node].number},
+                              .decided = hello->known[node].decided != 0};
+
+    told.places[hello->told_worker] = hello->known[node].place;
+    return told;
 }
 
 /* What the peer knows of this node itself. */
@@ -191,6 +208,7 @@ hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsig
     struct identity *identity = &lives->identity;
     struct known_life told = told_of(hello, identity->self);
     struct peer_life *about = &lives->peers[from];
+    uint32_t doubts;
 
     if (lives->standing == STANDING_FORGOTTEN) {
         bool own = cairn_id_equal(&told.life.id, &identity->life.id);
@@ -211,9 +229,15 @@ hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsig
         return;
     if (is_judged_later(identity, &told))
         return;
-    if (!identity_confirms(identity, &told)) {
+    memcpy(told.places, hello->known_places, sizeof(told.places));
+    doubts = identity_doubts(identity, &told);
+    if (doubts & 1) {
         identity_obey(identity, &told);
         lapse(lives, verdict);
+        return;
+    }
+    if (doubts != 0) {
+        lapse_workers(lives, doubts, verdict);
         return;
     }
     if (!cairn_id_equal(&about->confirms, &told.life.id)) {
@@ -318,6 +342,7 @@ hear_life(struct lives *lives, uint8_t from, const struct hello *hello, unsigned
     struct peer_life *about = &lives->peers[from];
     struct known_life *known = &lives->identity.known[from];
     struct life life = {.id = hello->life, .number = hello->number};
+    struct known_life heard = {.life = life};
     bool same = life.number == known->life.number && cairn_id_equal(&life.id, &known->life.id);
     bool follows = life.number > known->life.number &&
                    (known->life.number == 0 || cairn_id_equal(&hello->confirmed, &known->life.id));
@@ -327,7 +352,8 @@ hear_life(struct lives *lives, uint8_t from, const struct hello *hello, unsigned
         *verdict |= LIVES_REPLY;
         return;
     }
-    note_life(lives, from, &(struct known_life){.life = life, .place = hello->place}, verdict);
+    memcpy(heard.places, hello->places, sizeof(heard.places));
+    note_life(lives, from, &heard, verdict);
     if (lives->identity.alone_for & bit(from)) {
         lives->identity.alone_for &= ~bit(from);
         change(lives, verdict);
@@ -511,7 +537,7 @@ lives_learn(struct lives *lives, uint8_t from, const struct lesson *lesson)
         return 0;
     if (lives->standing == STANDING_WAITING) {
         for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++)
-            identity->known[i] = (struct known_life){.place = 0};
+            identity->known[i] = (struct known_life){.decided = false};
         identity_forget(identity, &life);
         identity->born = true;
     }

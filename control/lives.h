@@ -50,14 +50,17 @@ struct hello {
     struct cairn_id refused;   /* the life of the receiver that must not run */
     uint64_t fingerprint;      /* agreed_fingerprint() */
     uint64_t agreed_lsn;       /* of the agreed state that this is of; AGREED_LSN_UNKNOWN: the sender is to be taught */
-    uint64_t place;            /* up to there the sender's journal is durable; 0: it has none */
-    uint32_t number;           /* of the sender's life; 0: it has none */
-    uint32_t asked_number;     /* that it would have; 0: none */
-    uint32_t granted_number;   /* that the receiver asked for and may have, as far as the sender goes */
+    uint64_t places[CAIRN_WORKERS_MAX];       /* up to there the sender's journals are durable; 0: it has none */
+    uint64_t known_places[CAIRN_WORKERS_MAX]; /* and the receiver's, at least, in the life that is known of it */
+    uint32_t number;                          /* of the sender's life; 0: it has none */
+    uint32_t asked_number;                    /* that it would have; 0: none */
+    uint32_t granted_number;                  /* that the receiver asked for and may have, as far as the sender goes */
     uint8_t standing;
     uint8_t introduced; /* the sender believes the receiver's life */
     uint8_t nodes;
-    uint8_t recovering; /* some of the sender's logs do not count yet */
+    uint8_t recovering;  /* some of the sender's logs do not count yet */
+    uint8_t told_worker; /* whose places stand below: one after the other */
+    uint8_t reserved[7];
     struct {
         struct cairn_id life;
         uint64_t place;
@@ -68,7 +71,7 @@ struct hello {
     } known[CAIRN_NODES_MAX];
 };
 
-_Static_assert(sizeof(struct hello) == 872, "on the wire");
+_Static_assert(sizeof(struct hello) == 1128 && sizeof(struct hello) <= 1400, "on the wire, in one frame");
 
 /* What is agreed on, for who has no logs yet to read it from. On the wire as it is here; beside a hello. */
 struct lesson {
@@ -88,7 +91,7 @@ enum lives_verdict {
     LIVES_STRANGER = 16,    /* not the member that has this seat */
     LIVES_DIFFERS = 32,     /* configured otherwise */
     LIVES_TWICE = 64,       /* two lives of that member run */
-    LIVES_FORGOT = 128,     /* this node has forgotten something that the sender knows of it */
+    LIVES_FORGOT = 128,     /* this node, or a worker of it, has forgotten something that the sender knows of it */
     LIVES_NUMBERED = 256,   /* this node's life has its number now */
     LIVES_REFUSED = 512,    /* this node must not run */
     LIVES_JOINED = 1024,    /* this node knows its cluster now */
@@ -116,10 +119,11 @@ struct peer_life {
 struct lives {
     struct identity identity;
     enum standing standing;
-    uint64_t fingerprint;    /* of what is agreed on as far as this node knows, or is configured with */
-    uint64_t place;          /* of its journal, durable; 0: it has none */
-    bool recovering;         /* some of its logs do not count yet */
-    uint64_t rival_after_ns; /* heard side by side for so long, two lives are two */
+    uint64_t fingerprint;               /* of what is agreed on as far as this node knows, or is configured with */
+    uint64_t places[CAIRN_WORKERS_MAX]; /* of its journals, durable; 0: it has none */
+    uint8_t told_worker;                /* whose places of all members the next hello tells */
+    bool recovering;                    /* some of its logs do not count yet */
+    uint64_t rival_after_ns;            /* heard side by side for so long, two lives are two */
     uint32_t asked_number;
     cairn_node_set granted_by;
     uint64_t version, kept_version; /* of the identity; what is kept */

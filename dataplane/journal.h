@@ -75,7 +75,7 @@ enum journal_type {
     JOURNAL_PRODUCERS =
         8, /* follows either; body: struct producer_row each; PRODUCERS_ALL in first_seq: none is missing */
     JOURNAL_ENDS =
-        9, /* how far the other nodes' journals are known to be; body: CAIRN_NODES_MAX of struct journal_end */
+        9, /* how far the other nodes' journals are known to be; body: for each worker CAIRN_NODES_MAX of struct journal_end */
 };
 
 #define JOURNAL_ACKED 1u    /* flag: some may have been acknowledged on this node's word alone */
@@ -109,6 +109,7 @@ struct journal_base {
 };
 
 /* By node: its last life that is known, and up to where its journal was durable. */
+#define JOURNAL_ENDS_BYTES (CAIRN_NODES_MAX * sizeof(struct journal_end)) /* of a worker's */
 struct journal_end {
     struct cairn_id life;
     uint64_t place;

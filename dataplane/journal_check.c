@@ -66,7 +66,8 @@ journal_head_plausible(const struct journal_block *head)
     case JOURNAL_PRODUCERS:
         return head->body_bytes == (uint64_t)head->block.count * sizeof(struct producer_row);
     case JOURNAL_ENDS:
-        return head->body_bytes == CAIRN_NODES_MAX * sizeof(struct journal_end);
+        return head->body_bytes > 0 && head->body_bytes % JOURNAL_ENDS_BYTES == 0 &&
+               head->body_bytes / JOURNAL_ENDS_BYTES <= CAIRN_WORKERS_MAX;
     }
     return false;
 }
@@ -92,9 +93,9 @@ journal_base_read(const struct journal_base *body, struct mark marks[MARKS_MAX],
 }
 
 static bool
-ends_plausible(const struct journal_end *ends)
+ends_plausible(const struct journal_end *ends, uint64_t count)
 {
-    for (uint32_t i = 0; i < CAIRN_NODES_MAX; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         if (ends[i].number > LIFE_MAX)
             return false;
     }
@@ -146,7 +147,7 @@ journal_body_plausible(const struct journal_block *head, const void *body)
     if (head->type == JOURNAL_ENTRIES || head->type == JOURNAL_BRANCH)
         return bodies_plausible(head, body);
     if (head->type == JOURNAL_ENDS)
-        return ends_plausible(body);
+        return ends_plausible(body, head->body_bytes / sizeof(struct journal_end));
     if (head->type == JOURNAL_PRODUCERS)
         return rows_plausible(head, body);
     if (head->type != JOURNAL_BASE && head->type != JOURNAL_TRIM)

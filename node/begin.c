@@ -14,8 +14,10 @@
 #include "control.h"
 #include "keep.h"
 #include "logs.h"
+#include "look.h"
 #include "restore.h"
 #include "snapshot.h"
+#include "turn.h"
 
 static enum cairn_error
 create_catalog(struct node *node)
@@ -77,6 +79,7 @@ enter_life(struct worker *worker, const struct identity *identity)
 {
     worker->codec.incarnation = identity->life.number;
     worker->codec.identity = identity_tag(&identity->cluster, &identity->life.id);
+    worker->forgetful = identity->forgotten || (identity->forgetful_workers >> worker->task.number & 1);
     /* No epoch of a former life comes again. */
     worker->lead_epoch = identity->life.number << 12 | 1;
 }
@@ -107,6 +110,12 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
     ends_merge(&node->workers[0]->ends, &node->introduction.begun);
     if (error == CAIRN_OK && !node_keep_life(node, true, detail, detail_bytes))
         error = CAIRN_IO;
+    /* What was read may say of any that it recovers. */
+    atomic_store_explicit(&node->recovering_rows, node->snapshot->count, memory_order_release);
+    for (uint8_t number = 1; number < node->workers_count; number++) {
+        adopt_snapshot(node->workers[number], node_now_ns(node));
+        introduction_report(node->workers[number]);
+    }
     if (error == CAIRN_OK)
         atomic_store_explicit(&node->introduction.phase, PHASE_INSIDE, memory_order_release);
     return error;

@@ -26,8 +26,10 @@ find(const struct snapshot *snapshot, const char *name)
 /* Could this node, in a former life, have acknowledged something of a log created at lsn? Not if
  * the creation came after what recovery found of the catalog. */
 static bool
-must_recover(const struct node *node, uint64_t lsn, enum cairn_durability durability)
+must_recover(const struct worker *worker, uint64_t lsn, enum cairn_durability durability)
 {
+    const struct node *node = worker->node;
+    const struct worker *first = node->workers[0];
     struct log_status status;
 
     if (!node->recovering)
@@ -35,9 +37,13 @@ must_recover(const struct node *node, uint64_t lsn, enum cairn_durability durabi
     /* What the disk knows it knows; whether it knows of the log at all is read off the catalog, of which nothing
      * is applied that is not held. What that log had in memory is gone, and all that the journal says of the catalog was there
      * before this life. */
-    if (node->workers[0]->disk != NULL && !node->workers[0]->journal_was_empty && !node->workers[0]->journal_damaged &&
-        !node->forgotten)
-        return durability == CAIRN_MEMORY && (node->workers[0]->restoring || lsn <= node->restored_catalog_lsn);
+    if (first->disk != NULL && !first->journal_was_empty && !first->journal_damaged && !node->forgotten) {
+        if (durability == CAIRN_MEMORY)
+            return first->restoring || lsn <= node->restored_catalog_lsn;
+        /* While the journals are read that is for the reading to say. */
+        return !first->restoring && !worker->restoring && lsn <= node->restored_catalog_lsn &&
+               (worker->forgetful || worker->journal_was_empty || worker->journal_damaged);
+    }
     if (lsn <= node->restored_catalog_lsn)
         return true;
     status_read(node->snapshot->logs[0].log, &status);
@@ -87,14 +93,18 @@ create(struct node *node, struct snapshot *next, uint64_t lsn, const struct log_
 {
     struct worker *worker = worker_of(node, next, number);
     struct node_log *log;
+    bool recovers;
 
     /* The same on every node, which all have the same memory and workers. */
     if (worker == NULL || find(next, settings->name) != UINT32_MAX || next->count == LOGS_MAX ||
         logs_at(next, worker) >= logs_max(node))
         return false;
-    log = node_log_create(worker, (uint32_t)lsn, settings, must_recover(node, lsn, settings->durability));
+    recovers = must_recover(worker, lsn, settings->durability);
+    log = node_log_create(worker, (uint32_t)lsn, settings, recovers);
     if (log == NULL)
         return false;
+    if (recovers)
+        atomic_store_explicit(&node->recovering_rows, next->count + 1, memory_order_release);
     next->logs[next->count].log = log;
     next->logs[next->count++].rules = settings->rules;
     return true;

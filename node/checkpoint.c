@@ -19,6 +19,7 @@
 #include "held.h"
 #include "index.h"
 #include "journal_scan.h"
+#include "look.h"
 #include "send.h"
 
 /* A log's entries are in the file where they are no more than this. */
@@ -202,6 +203,17 @@ keep_known(const struct worker *worker)
                                 sizeof(detail));
 }
 
+/* Of the first of its logs that the journal has: reading begins there, or before. 0: it has none, or that is not told. */
+static uint64_t
+first_tail(const struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->logs_count; i++) {
+        if (worker->logs[i]->durable != NULL)
+            return worker->logs[i]->durable->tail_place;
+    }
+    return 0;
+}
+
 bool
 checkpoint_write(struct worker *worker)
 {
@@ -219,18 +231,18 @@ checkpoint_write(struct worker *worker)
         worker->journal_damaged || worker->journal_failed ||
         atomic_load_explicit(&worker->unreadable, memory_order_relaxed))
         return false;
-    head.from_place = worker->logs[0]->durable == NULL ? 0 : worker->logs[0]->durable->tail_place;
+    head.from_place = first_tail(worker);
     for (uint32_t i = 0; i < worker->logs_count; i++) {
         const struct node_log *log = worker->logs[i];
 
         if (log->durable != NULL && (!log_settled(log) || !lower_place(log, &head.from_place)))
             return false;
         /* Known by its blocks alone: the catalog has not agreed on it yet, as far as this node knows. */
-        if (log->id > core_commit_lsn(worker->logs[0]->core))
+        if (log->id > core_commit_lsn(catalog_of(worker)->core))
             return false;
         head.logs += log->durable != NULL;
     }
-    if (head.from_place == 0 || !is_whole_in_memory(worker->logs[0]))
+    if (head.from_place == 0 || !is_whole_in_memory(catalog_of(worker)))
         return false;
     page = calloc(worker->config->producers_max, sizeof(*page));
     put(&buffer, &head, sizeof(head));

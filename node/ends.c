@@ -1,5 +1,7 @@
 #include "ends.h"
 
+#include <string.h>
+
 #include "space.h"
 #include "state.h"
 #include "worker.h"
@@ -7,10 +9,13 @@
 #define WRITE_EVERY_NS 100000000u
 
 static bool
-is_later(const struct known_life *one, const struct known_life *other)
+is_later(const struct known_life *one, const struct known_life *other, uint32_t workers)
 {
-    return one->life.number > other->life.number ||
-           (one->life.number == other->life.number && one->place > other->place);
+    bool further = false;
+
+    for (uint32_t worker = 0; worker < workers; worker++)
+        further |= one->places[worker] > other->places[worker];
+    return one->life.number > other->life.number || (one->life.number == other->life.number && further);
 }
 
 /* Has any of them come further than was written, or is what was written in a file that may go? */
@@ -21,10 +26,17 @@ is_due(const struct worker *worker)
     bool later = false, any = false;
 
     for (uint8_t peer = 0; peer < worker->nodes; peer++) {
-        later |= peer != worker->self && is_later(&known[peer], &worker->ends.written[peer]);
-        any |= peer != worker->self && known[peer].place > 0;
+        later |= peer != worker->self &&
+                 is_later(&known[peer], &worker->ends.written[peer], worker->node->workers_count);
+        any |= peer != worker->self && known[peer].places[0] > 0;
     }
     return later || (any && worker->ends.written_file != worker->journal.file.number);
+}
+
+static uint32_t
+body_bytes(const struct worker *worker)
+{
+    return worker->node->workers_count * (uint32_t)JOURNAL_ENDS_BYTES;
 }
 
 /* There is room for it. */
@@ -32,18 +44,21 @@ static void
 put(struct worker *worker, const struct known_life *lives)
 {
     struct journal_block block = {.type = JOURNAL_ENDS, .log = CATALOG_LOG};
-    struct journal_end body[CAIRN_NODES_MAX] = {{{{0}}, 0, 0, 0}};
+    struct journal_end body[CAIRN_WORKERS_MAX][CAIRN_NODES_MAX];
     struct ends *ends = &worker->ends;
 
+    memset(body, 0, sizeof(body));
     for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         const struct known_life *known = &lives[peer];
 
         if (peer == worker->self)
             continue;
         ends->written[peer] = *known;
-        body[peer] = (struct journal_end){.life = known->life.id, .place = known->place, .number = known->life.number};
+        for (uint8_t number = 0; number < worker->node->workers_count; number++)
+            body[number][peer] = (struct journal_end){
+                .life = known->life.id, .place = known->places[number], .number = known->life.number};
     }
-    journal_put(&worker->journal, &block, body, sizeof(body),
+    journal_put(&worker->journal, &block, body, body_bytes(worker),
                 &(struct journal_item){.owner = worker->logs[CATALOG_LOG]});
     ends->written_file = worker->journal.file.number;
 }
@@ -51,13 +66,14 @@ put(struct worker *worker, const struct known_life *lives)
 void
 ends_write(struct worker *worker, uint64_t now_ns)
 {
-    const struct node_log *catalog = worker->logs[CATALOG_LOG];
-    size_t body_bytes = CAIRN_NODES_MAX * sizeof(struct journal_end);
+    const struct node_log *catalog;
 
-    if (worker->disk == NULL || catalog->durable == NULL || worker->journal_failed ||
-        now_ns - worker->ends.written_ns < WRITE_EVERY_NS || !is_due(worker) ||
-        !journal_has_room(&worker->journal, body_bytes) ||
-        durable_space(worker, catalog, body_bytes, USE_ORDER) != SPACE_YES)
+    if (!worker_is_first(worker) || worker->disk == NULL || worker->journal_failed ||
+        now_ns - worker->ends.written_ns < WRITE_EVERY_NS)
+        return;
+    catalog = worker->logs[CATALOG_LOG];
+    if (catalog->durable == NULL || !is_due(worker) || !journal_has_room(&worker->journal, body_bytes(worker)) ||
+        durable_space(worker, catalog, body_bytes(worker), USE_ORDER) != SPACE_YES)
         return;
     put(worker, worker->node->introduction.lives.identity.known);
     worker->ends.written_ns = now_ns;
@@ -66,21 +82,36 @@ ends_write(struct worker *worker, uint64_t now_ns)
 bool
 ends_write_restored(struct worker *worker)
 {
-    if (!journal_has_room(&worker->journal, CAIRN_NODES_MAX * sizeof(struct journal_end)))
+    if (!worker_is_first(worker))
+        return true;
+    if (!journal_has_room(&worker->journal, body_bytes(worker)))
         return false;
     put(worker, worker->ends.restored);
     return true;
 }
 
 void
-ends_restore(struct worker *worker, const struct journal_end *ends)
+ends_restore(struct worker *worker, const struct journal_end *ends, uint32_t count)
 {
-    for (uint8_t peer = 0; peer < worker->nodes; peer++) {
-        struct known_life read = {.life = {.id = ends[peer].life, .number = ends[peer].number},
-                                  .place = ends[peer].place};
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t peer = (uint8_t)(i % CAIRN_NODES_MAX), number = (uint8_t)(i / CAIRN_NODES_MAX);
+        struct known_life *known = &worker->ends.restored[peer];
 
-        if (peer != worker->self && is_later(&read, &worker->ends.restored[peer]))
-            worker->ends.restored[peer] = read;
+        if (peer == worker->self || ends[i].number < known->life.number)
+            continue;
+        if (ends[i].number > known->life.number)
+            *known = (struct known_life){.life = {.id = ends[i].life, .number = ends[i].number}};
+        if (ends[i].place > known->places[number])
+            known->places[number] = ends[i].place;
+    }
+}
+
+static void
+further(struct known_life *known, const struct known_life *read)
+{
+    for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++) {
+        if (known->places[worker] < read->places[worker])
+            known->places[worker] = read->places[worker];
     }
 }
 
@@ -89,13 +120,15 @@ ends_merge(const struct ends *ends, struct identity *identity)
 {
     for (uint8_t peer = 0; peer < identity->agreed.now.nodes; peer++) {
         struct known_life *known = &identity->known[peer];
+        const struct known_life *read = &ends->restored[peer];
 
-        /* Of two lives of one number the one that was kept as the peer's counts. */
-        if (peer == identity->self || !is_later(&ends->restored[peer], known) ||
-            (known->life.number == ends->restored[peer].life.number &&
-             !cairn_id_equal(&known->life.id, &ends->restored[peer].life.id)))
+        if (peer == identity->self || !is_later(read, known, CAIRN_WORKERS_MAX))
             continue;
-        *known = ends->restored[peer];
+        /* Of two lives of one number the one that was kept as the peer's counts. */
+        if (known->life.number != read->life.number)
+            *known = *read;
+        else if (cairn_id_equal(&known->life.id, &read->life.id))
+            further(known, read);
     }
 }
 

@@ -19,12 +19,12 @@ struct ends {
         meant_place; /* this node's own: behind what was written last beside such ends, which are nobody's to know */
 };
 
-/* Worker, at each heartbeat: what is known of the others' ends, if that is more than was written, into the journal. */
+/* At each heartbeat, the first worker: what is known of the others' ends, if that is more than was written, into the journal. */
 void ends_write(struct worker *worker, uint64_t now_ns);
 /* What was read at the start, where there is room. */
 bool ends_write_restored(struct worker *worker);
-/* A JOURNAL_ENDS block that is read at the start. */
-void ends_restore(struct worker *worker, const struct journal_end *ends);
+/* A JOURNAL_ENDS block that is read at the start, of so many. */
+void ends_restore(struct worker *worker, const struct journal_end *ends, uint32_t count);
 /* What was read, into what the node knows. */
 void ends_merge(const struct ends *ends, struct identity *identity);
 /* How far this node's own journal is, for others to know. */

@@ -2,6 +2,7 @@
 #include "events.h"
 
 #include "log.h"
+#include "state.h"
 #include "worker.h"
 
 #include <stdarg.h>
@@ -46,6 +47,29 @@ event_name(enum event_kind kind)
     return (unsigned)kind < EVENT_KINDS ? names[kind] : "?";
 }
 
+/* What one worker meets, and another of the node need not. */
+static bool
+is_of_a_worker(enum event_kind kind)
+{
+    static const enum event_kind kinds[] = {EVENT_PARTITION_SUSPECTED, EVENT_HEALED,      EVENT_DAMAGED,
+                                            EVENT_DISK_FAILED,         EVENT_DISK_FULL,   EVENT_DISK_SPACE,
+                                            EVENT_PEER_SLOW,           EVENT_PEER_STEADY, EVENT_DISK_SLOW,
+                                            EVENT_DISK_HANGS,          EVENT_DISK_STEADY};
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        found |= kinds[i] == kind;
+    return found;
+}
+
+static void
+name_worker(struct node_event *event)
+{
+    size_t used = strlen(event->reason);
+
+    snprintf(event->reason + used, sizeof(event->reason) - used, " (worker %u)", event->worker);
+}
+
 void
 node_event(struct worker *worker, enum event_kind kind, const struct node_log *log, uint8_t peer, uint8_t from,
            uint8_t to, const char *reason, ...)
@@ -68,6 +92,8 @@ node_event(struct worker *worker, enum event_kind kind, const struct node_log *l
     va_start(arguments, reason);
     vsnprintf(event.reason, sizeof(event.reason), reason, arguments);
     va_end(arguments);
+    if (log == NULL && worker->node->workers_count > 1 && is_of_a_worker(kind))
+        name_worker(&event);
     /* A full ring loses the event, not the worker's time. */
     rte_ring_sp_enqueue_elem(worker->events, &event, sizeof(event));
 }

@@ -141,8 +141,8 @@ first_gathered(const struct worker *worker, const struct journal_scan *scan)
     while (first > 1 && scan->ends[first - 2] > DISK_SECTOR_BYTES &&
            bytes_behind(worker, journal_place(scan->numbers[first - 1], 0)) <= room_bytes)
         first--;
-    return first == end || worker->journal_damaged || worker->node->forgotten || worker->journal_was_empty ? scan->count
-                                                                                                           : first;
+    return first == end || worker->journal_damaged || worker->forgetful || worker->journal_was_empty ? scan->count
+                                                                                                     : first;
 }
 
 /* What stands at the place and behind it is to be written again. */

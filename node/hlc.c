@@ -70,6 +70,9 @@ tell_wrong(struct worker *worker, uint8_t of)
 static void
 tell(struct worker *worker, const struct clocks_news *news)
 {
+    /* The machine's clock is the same to all workers. */
+    if (!worker_is_first(worker))
+        return;
     if (news->set_ns != 0)
         node_event(worker, EVENT_CLOCK, NULL, worker->self, 0, 0,
                    "the wall clock of %s's machine was set by %+.1f s: nothing is trimmed by age for a while",

@@ -27,6 +27,17 @@ may_tell(const struct introduction *introduction)
            introduction->lives.kept_version >= introduction->lives.life_version;
 }
 
+/* How far each worker's journal is. */
+static void
+gather_places(const struct worker *worker, uint64_t *places)
+{
+    const struct node *node = worker->node;
+
+    places[0] = ends_place(worker);
+    for (uint8_t number = 1; number < node->workers_count; number++)
+        places[number] = atomic_load_explicit(&node->workers[number]->told_place, memory_order_relaxed);
+}
+
 static void
 tell(struct worker *worker, uint8_t peer, uint64_t now_ns)
 {
@@ -37,8 +48,9 @@ tell(struct worker *worker, uint8_t peer, uint64_t now_ns)
     if (!may_tell(introduction) || (frame = port_frame(&worker->ports[peer])) == NULL)
         return;
     if (worker->disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
-        introduction->lives.place = ends_place(worker);
+        gather_places(worker, introduction->lives.places);
     lives_tell(&introduction->lives, peer, &hello);
+    introduction->lives.told_worker = (uint8_t)((introduction->lives.told_worker + 1) % worker->node->workers_count);
     introduction->told_beat[peer] = introduction->beats;
     send_frame(worker, peer, frame,
                codec_encode_hello(&worker->codec, peer, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
@@ -408,37 +420,82 @@ own_logs_count(const struct worker *worker)
     return true;
 }
 
+/* As it said last. A log that came since does not recover. */
+static bool
+has_recovered(const struct worker *worker)
+{
+    uint32_t rows = atomic_load_explicit(&worker->recovered_rows, memory_order_acquire);
+
+    return rows != 0 && rows >= atomic_load_explicit(&worker->node->recovering_rows, memory_order_acquire);
+}
+
 static bool
 others_have_recovered(const struct worker *worker)
 {
     const struct node *node = worker->node;
 
     for (uint8_t number = 1; number < node->workers_count; number++) {
-        if (atomic_load_explicit(&node->workers[number]->recovered_version, memory_order_acquire) !=
-            worker->snapshot_version)
+        if (!has_recovered(node->workers[number]))
             return false;
     }
     return true;
+}
+
+/* The catalog as it was recovered, and all logs of which it tells. */
+static bool
+knows_all_logs(const struct worker *worker)
+{
+    const struct node_log *catalog = worker->logs[CATALOG_LOG];
+
+    return core_commit_lsn(catalog->core) >= core_recovery_lsn(catalog->core) &&
+           atomic_load_explicit(&worker->node->catalog_applied_lsn, memory_order_acquire) >= catalog->data_lsn &&
+           worker->snapshot_rows == rcu_dereference(worker->node->snapshot)->count;
 }
 
 /* Logs of which the catalog as it was recovered tells, and which may not be there yet, may have been promised too. */
 bool
 introduction_is_recovered(const struct worker *worker)
 {
-    const struct node_log *catalog = worker->logs[CATALOG_LOG];
-
-    if (core_commit_lsn(catalog->core) < core_recovery_lsn(catalog->core) ||
-        atomic_load_explicit(&worker->node->catalog_applied_lsn, memory_order_acquire) < catalog->data_lsn)
-        return false;
-    return own_logs_count(worker) && worker->snapshot_rows == rcu_dereference(worker->node->snapshot)->count &&
-           others_have_recovered(worker);
+    return knows_all_logs(worker) && own_logs_count(worker) && others_have_recovered(worker);
 }
 
 void
 introduction_report(struct worker *worker)
 {
-    atomic_store_explicit(&worker->recovered_version, own_logs_count(worker) ? worker->snapshot_version : 0,
+    if (worker->disk != NULL)
+        atomic_store_explicit(&worker->told_place, ends_place(worker), memory_order_relaxed);
+    atomic_store_explicit(&worker->recovered_rows, own_logs_count(worker) ? worker->snapshot_rows : 0,
                           memory_order_release);
+}
+
+/* What those workers' journals say from now on is all that they promised. */
+static void
+trust_journals(const struct worker *worker, uint32_t workers)
+{
+    for (uint8_t number = 0; number < worker->node->workers_count; number++) {
+        if (workers >> number & 1)
+            atomic_store_explicit(&worker->node->workers[number]->journal.doubtful, false, memory_order_relaxed);
+    }
+}
+
+/* Workers that had forgotten, and have recovered all of their logs. */
+static void
+end_forgetting(struct worker *worker)
+{
+    struct lives *lives = &worker->node->introduction.lives;
+    uint32_t forgetful = lives->identity.forgetful_workers, over = 0;
+
+    for (uint8_t number = 1; number < worker->node->workers_count && forgetful != 0; number++) {
+        if ((forgetful >> number & 1) && knows_all_logs(worker) && has_recovered(worker->node->workers[number]))
+            over |= 1u << number;
+    }
+    if (over == 0)
+        return;
+    lives->identity.forgetful_workers &= ~over;
+    lives->version++;
+    trust_journals(worker, over);
+    node_event(worker, EVENT_RECOVERED, NULL, worker->self, 0, 0, "%s has recovered all logs of worker %u",
+               worker->name, (unsigned)__builtin_ctz(over));
 }
 
 void
@@ -449,6 +506,7 @@ introduction_review(struct worker *worker)
     bool recovered = introduction_is_recovered(worker);
 
     lives->recovering = !recovered || lives->identity.stops_count > 0;
+    end_forgetting(worker);
     atomic_store_explicit(&worker->node->introduction.well, well(worker), memory_order_relaxed);
     /* What was changed outside of hellos is kept, too. */
     offer(&worker->node->introduction);
@@ -456,8 +514,7 @@ introduction_review(struct worker *worker)
         return;
     lives->identity.forgotten = false;
     lives->version++;
-    for (uint8_t number = 0; number < worker->node->workers_count; number++)
-        atomic_store_explicit(&worker->node->workers[number]->journal.doubtful, false, memory_order_relaxed);
+    trust_journals(worker, WORKERS_ALL);
     node_event(worker, EVENT_RECOVERED, NULL, worker->self, 0, 0, "%s has recovered all of its logs", worker->name);
     show(worker);
 }

@@ -2,13 +2,17 @@
 #include "keep.h"
 
 #include "state.h"
+#include "worker.h"
 
 bool
 node_keep_life(struct node *node, bool begun, char *detail, size_t detail_bytes)
 {
     struct identity *identity = &node->introduction.begun;
 
-    identity_begin(identity, node->workers[0]->began_place);
+    for (uint8_t number = 0; number < node->workers_count; number++) {
+        if (node->workers[number]->began_place != PLACE_UNKNOWN)
+            identity_begin(identity, number, node->workers[number]->began_place);
+    }
     identity->begun = begun;
     return node->config.keep == NULL || node->config.keep(node->config.keep_context, identity, detail, detail_bytes);
 }

@@ -360,6 +360,17 @@ receive_row(struct worker *worker, const struct decoded *decoded, const struct w
         log->aged_lsn = row->aged_lsn;
 }
 
+/* Who says otherwise of the same entry of the catalog is not believed; the first worker tells of it. */
+static bool
+agrees(struct worker *worker, const struct decoded *decoded, uint64_t now_ns)
+{
+    const struct wire_heartbeat *heartbeat = &decoded->heartbeat;
+
+    if (worker_is_first(worker))
+        return introduction_compare(worker, decoded->from, heartbeat->agreed_lsn, heartbeat->fingerprint, now_ns);
+    return heartbeat->agreed_lsn != worker->agreed.lsn || heartbeat->fingerprint == worker->fingerprint;
+}
+
 static void
 receive_heartbeat(struct worker *worker, const struct decoded *decoded, uint64_t now_ns)
 {
@@ -370,8 +381,7 @@ receive_heartbeat(struct worker *worker, const struct decoded *decoded, uint64_t
     uint32_t ailments;
     unsigned verdict;
 
-    if (worker_is_first(worker) && !introduction_compare(worker, decoded->from, decoded->heartbeat.agreed_lsn,
-                                                         decoded->heartbeat.fingerprint, now_ns))
+    if (!agrees(worker, decoded, now_ns))
         return;
     verdict = detector_observe(&worker->detector, decoded->from, &beat, now_ns);
     acquaint(&worker->peers[decoded->from], &decoded->heartbeat, now_ns);
@@ -393,7 +403,9 @@ receive_heartbeat(struct worker *worker, const struct decoded *decoded, uint64_t
 static void
 peer_restarted(struct worker *worker, uint8_t peer, uint32_t incarnation)
 {
-    node_event(worker, EVENT_PEER_RESTARTED, NULL, peer, 0, 0, "%s started anew", worker->config->cluster->names[peer]);
+    if (worker_is_first(worker))
+        node_event(worker, EVENT_PEER_RESTARTED, NULL, peer, 0, 0, "%s started anew",
+                   worker->config->cluster->names[peer]);
     worker->peers[peer] = (struct acquaintance){0};
     clocks_forget(&worker->clocks, peer);
     for (uint32_t i = 0; i < worker->logs_count; i++)

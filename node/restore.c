@@ -204,7 +204,8 @@ restore_block(struct restoring *restoring, const struct journal_block *head, con
         return true;
     }
     if (head->type == JOURNAL_ENDS) {
-        ends_restore(restoring->worker, (const struct journal_end *)(const void *)body);
+        ends_restore(restoring->worker, (const struct journal_end *)(const void *)body,
+                     head->body_bytes / sizeof(struct journal_end));
         return true;
     }
     log = log_of_block(restoring, head);
@@ -299,7 +300,7 @@ read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
     if (error != CAIRN_OK)
         return error;
     if (from_place != 0) {
-        restoring->next_catalog = core_commit_lsn(restoring->worker->logs[0]->core) + 1;
+        restoring->next_catalog = core_commit_lsn(catalog_of(restoring->worker)->core) + 1;
         journal_scan_seek(scan, from_place);
         return read_journal(restoring, detail, detail_bytes);
     }
@@ -309,11 +310,13 @@ read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
     if (error != CAIRN_OK)
         return error;
     journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));
-    restoring->pass = PASS_CATALOG;
-    error = read_journal(restoring, detail, detail_bytes);
-    if (error != CAIRN_OK)
-        return error;
-    journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));
+    if (worker_is_first(restoring->worker)) {
+        restoring->pass = PASS_CATALOG;
+        error = read_journal(restoring, detail, detail_bytes);
+        if (error != CAIRN_OK)
+            return error;
+        journal_scan_seek(scan, journal_place(scan->numbers[0], DISK_SECTOR_BYTES));
+    }
     restoring->pass = PASS_OTHERS;
     for (uint32_t i = 0; i < restoring->worker->logs_count; i++)
         begin_at_trim(restoring, restoring->worker->logs[i]);

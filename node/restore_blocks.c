@@ -283,7 +283,7 @@ restore_base(struct worker *worker, struct node_log *log, const struct journal_b
 bool
 restore_forgot(const struct worker *worker)
 {
-    return worker->node->forgotten || (worker->journal_was_empty && worker->node->recovering);
+    return worker->forgetful || (worker->journal_was_empty && worker->node->recovering);
 }
 
 /* Each log stands where its node's disk says; what may be missing it says, and what cannot be known. */

@@ -20,18 +20,41 @@ is_own_journal(const struct identity *identity, const struct journal_lives *live
     return lives->writer_number == 0 || identity_confirms(identity, &writer);
 }
 
-/* The journal, beside what the node knows of its lives. */
+/* The other workers' journals: *lost: whose are not those of the last life, a set. */
 static enum cairn_error
-look_at_journal(struct identity *identity, struct disk *disk, const struct cairn_id *life, enum standing *standing,
-                uint32_t *asked_number, const char **why)
+look_at_others(const struct identity *identity, struct disk *const *disks, uint32_t *asked_number, uint32_t *lost)
+{
+    enum cairn_error error = CAIRN_OK;
+
+    *lost = 0;
+    for (uint32_t worker = 1; worker < identity->agreed.workers && error == CAIRN_OK; worker++) {
+        struct journal_lives lives;
+
+        error = journal_lives_read(disks[worker], &identity->life.id, identity->life.number, &lives);
+        if (error != CAIRN_OK)
+            break;
+        if (lives.highest_number >= *asked_number)
+            *asked_number = lives.highest_number + 1;
+        *lost |= is_own_journal(identity, &lives) ? 0 : 1u << worker;
+    }
+    return error;
+}
+
+/* The journals, beside what the node knows of its lives. */
+static enum cairn_error
+look_at_journals(struct identity *identity, struct disk *const *disks, const struct cairn_id *life,
+                 enum standing *standing, uint32_t *asked_number, const char **why)
 {
     struct journal_lives lives;
-    enum cairn_error error = journal_lives_read(disk, &identity->life.id, identity->life.number, &lives);
+    uint32_t lost;
+    enum cairn_error error = journal_lives_read(disks[0], &identity->life.id, identity->life.number, &lives);
 
+    if (error == CAIRN_OK && lives.highest_number >= *asked_number)
+        *asked_number = lives.highest_number + 1;
+    if (error == CAIRN_OK)
+        error = look_at_others(identity, disks, asked_number, &lost);
     if (error != CAIRN_OK)
         return error;
-    if (lives.highest_number >= *asked_number)
-        *asked_number = lives.highest_number + 1;
     if (identity->discard)
         *why = "the cluster was told to go on without what it held";
     else if (identity->forgotten && identity->life.number == 0)
@@ -39,7 +62,7 @@ look_at_journal(struct identity *identity, struct disk *disk, const struct cairn
     else if (!is_own_journal(identity, &lives))
         *why = lives.any ? "its journal is not that of its last life" : "its journal is gone";
     else if (identity_continue(identity, life))
-        return CAIRN_OK;
+        return (identity_forget_workers(identity, lost), CAIRN_OK);
     else
         *why = "its lives have no more numbers";
     forget(identity, life, standing);
@@ -47,7 +70,7 @@ look_at_journal(struct identity *identity, struct disk *disk, const struct cairn
 }
 
 enum cairn_error
-standing_at_start(struct identity *identity, bool found, struct disk *disk, const struct cairn_id *life,
+standing_at_start(struct identity *identity, bool found, struct disk *const *disks, const struct cairn_id *life,
                   enum standing *standing, uint32_t *asked_number, const char **why)
 {
     *why = "";
@@ -64,8 +87,8 @@ standing_at_start(struct identity *identity, bool found, struct disk *disk, cons
     /* Founded, and not begun: it has promised nothing. */
     if (!found || (identity->born && !identity->begun))
         return CAIRN_OK;
-    if (disk != NULL)
-        return look_at_journal(identity, disk, life, standing, asked_number, why);
+    if (disks[0] != NULL)
+        return look_at_journals(identity, disks, life, standing, asked_number, why);
     *why = "its logs were in memory";
     forget(identity, life, standing);
     return CAIRN_OK;

@@ -149,6 +149,7 @@ worker_create(struct node *node, uint8_t number, struct worker **out, char *deta
     worker->core_timeout_ns = cluster_timing(&node->cluster).timeout_ns;
     worker->bell = node->config.bells[number];
     worker->disk = node->config.disks[number];
+    worker->began_place = worker->disk == NULL ? 0 : PLACE_UNKNOWN;
     worker->codec = (struct codec){
         .hello = node->config.cluster->id, .self = node->self, .worker = number, .peers = node->introduction.believed};
     application.context = worker;

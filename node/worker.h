@@ -61,12 +61,14 @@ struct worker {
     uint64_t promise_set_ns;          /* when the timeout was last lowered */
     uint64_t core_timeout_ns;         /* that elections and promises go by */
     uint64_t began_place;             /* of the journal: it went on there */
-    struct agreed agreed;             /* what it goes by */
-    uint64_t fingerprint;             /* of that */
+    bool forgetful;               /* what its logs promised in lives before is not in its journal, or not all of it */
+    _Atomic uint64_t told_place;  /* up to there its journal is durable, for peers to know; the first worker reads it */
+    struct agreed agreed;         /* what it goes by */
+    uint64_t fingerprint;         /* of that */
     _Atomic bool settled;         /* its node is to stop, and it has written what it had: it does nothing any more */
     _Atomic uint64_t adopted_lsn; /* of agreed: for the first worker to read */
     _Atomic uint64_t alone_from;  /* as its node's rescue has it, once all of its logs go on from here */
-    _Atomic uint32_t recovered_version; /* of the snapshot all of whose logs count here; 0: some do not */
+    _Atomic uint32_t recovered_rows; /* of the snapshot, whose logs here count, all of them; 0: some do not */
     struct ends ends;
     struct codec codec;
     struct rte_mempool *pool;

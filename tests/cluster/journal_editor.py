@@ -32,6 +32,7 @@ def _other_bytes(body):
 
 def rewrite_from(directory, log, lsn):
     """From that lsn on the log's trunk is of the next term, and of other bytes. Returns how many blocks were changed."""
+    directory = reader.journal_of(directory)
     blocks = [b for b in reader.blocks(directory) if b and b['log'] == log and b['kind'] in (reader.ENTRIES, reader.TAIL,
                                                                                             reader.STATE)]
     term, changed, files = max(b['term'] for b in blocks) + 1, 0, {}

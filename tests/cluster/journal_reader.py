@@ -47,8 +47,15 @@ def block_at(data, offset, number):
             'first': place[1], 'first_seq': place[2], 'count': place[6], 'file': number, 'at': offset, 'end': offset + HEAD + body_bytes}
 
 
+def journal_of(directory, worker=0):
+    """Of a node's directory the worker's own; where it is one already, that."""
+    own = os.path.join(directory, f'w{worker}')
+    return own if os.path.isdir(own) else directory
+
+
 def blocks(directory):
     """All blocks in order, and None for each stretch that is damaged."""
+    directory = journal_of(directory)
     numbers = sorted(int(name[8:]) for name in os.listdir(directory) if name.startswith('journal-') and '.' not in name)
     files = {number: open(os.path.join(directory, f'journal-{number:08d}'), 'rb').read() for number in numbers}
     ends = {}

@@ -41,6 +41,9 @@ class Machines:
     def own(self, node):
         return os.path.join(self.dir, node)
 
+    def journal(self, node, worker=0):
+        return os.path.join(self.own(node), f'w{worker}')
+
     def log(self, node):
         with open(os.path.join(self.dir, node + '.out'), 'rb') as file:
             return file.read().decode(errors='replace')

@@ -327,7 +327,7 @@ def test_who_reads_a_report_or_a_trace_from_a_pipe_gets_it():
 def test_a_journal_of_links_or_pipes_is_not_read():
     with Cluster(1, '--durability', 'disk') as cluster:
         run('dev', '--stop', '--dir', cluster.dir)
-        directory = os.path.join(cluster.dir, 'n1')
+        directory = os.path.join(cluster.dir, 'n1', 'w0')
         path = os.path.join(directory, 'journal-00000009')
         for make in (lambda path: os.symlink('/etc/passwd', path), os.mkfifo):
             make(path)

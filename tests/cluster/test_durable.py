@@ -33,7 +33,7 @@ def stop_all(cluster):
 
 
 def directories(cluster):
-    return [os.path.join(cluster.dir, node) for node in cluster.names]
+    return [os.path.join(cluster.dir, node, 'w0') for node in cluster.names]
 
 
 def test_a_clean_stop_leaves_the_next_start_nothing_to_read():

@@ -221,7 +221,7 @@ def test_starts_on_a_full_disk_use_nothing_up():
         for again in range(14):
             kill_and_start_all(disks)
             used.append([disks.used_kib(node) for node in NODES])
-            reserves = [os.path.getsize(os.path.join(disks.dir, node, 'reserve')) for node in NODES]
+            reserves = [os.path.getsize(os.path.join(disks.dir, node, 'w0', 'reserve')) for node in NODES]
             check(min(reserves) >= 512 << 10, 'the reserve is used up', again, reserves)
         # While there is space for a whole file, a start leaves what it wrote; in none does it leave a file as it was made.
         check(all(last - first < 8 * 256 for last, first in zip(used[-1], used[5])), 'each start takes space', used)

@@ -157,7 +157,7 @@ def test_what_was_decided_to_go_on_without_comes_back_with_nothing_and_keeps_its
                 until(f'{node} holds what was decided', lambda: m.holds(node) == LINES + b'decided\n')
             except Failed as failed:
                 raise Failed(f'{failed}: {m.holds(node)[-200:]} {m.rows("a")}')
-            check(node == 'n1' or any(f.startswith('aside-') for f in os.listdir(m.own(node))), os.listdir(m.own(node)))
+            check(node == 'n1' or any(f.startswith('aside-') for f in os.listdir(m.journal(node))), os.listdir(m.journal(node)))
 
 
 def test_a_member_that_was_replaced_is_never_believed_again():
@@ -188,7 +188,7 @@ def test_who_was_replaced_while_it_was_away_brings_nothing_back():
         m.says('n3', 'a life that others know of')
         m.serves()
         m.hold_all()
-        check(any(f.startswith('aside-') for f in os.listdir(m.own('n3'))), os.listdir(m.own('n3')))
+        check(any(f.startswith('aside-') for f in os.listdir(m.journal('n3'))), os.listdir(m.journal('n3')))
 
 
 def test_a_rolling_reboot_without_run_loses_nothing():

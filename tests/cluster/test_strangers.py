@@ -203,11 +203,11 @@ def test_a_pipe_in_the_place_of_what_a_node_keeps_is_not_waited_for():
             os.unlink(path)
             if os.path.exists(path + '.kept'):
                 os.rename(path + '.kept', path)
-        os.mkfifo(os.path.join(own, 'checkpoint.new'))
+        os.mkfifo(os.path.join(own, 'w0', 'checkpoint.new'))
         server = cluster.start(*serve, stderr=subprocess.DEVNULL)
         cluster.leader('_catalog')
         server.terminate()
-        check(server.wait(20) == 0 and os.path.exists(os.path.join(own, 'checkpoint')), os.listdir(own))
+        check(server.wait(20) == 0 and os.path.exists(os.path.join(own, 'w0', 'checkpoint')), os.listdir(own))
         # More than there is of an identity, or of a secret, is none.
         secret = os.path.join(cluster.dir, 'links', 'secret')
         with open(secret, 'a') as file:
@@ -262,7 +262,7 @@ def asks(path, kind, request):
         answer = sock.recv(65536)
         return bool(answer) and json.loads(answer).get('error') != 'forbidden'
 
-names = ['cluster.yaml', 'links', 'links/secret', 'links/0-1.sock', 'n1', 'n1/identity', 'n1/journal-00000001', 'n1.lock', 'n1.log',
+names = ['cluster.yaml', 'links', 'links/secret', 'links/0-1.sock', 'n1', 'n1/identity', 'n1/w0', 'n1/w0/journal-00000001', 'n1.lock', 'n1.log',
          'n1.pid', 'n1.sock', 'n1.bell']
 for name in names:
     path = os.path.join(home, name)

@@ -32,7 +32,7 @@ begin(void)
     node_stop(node);
     for (uint32_t i = 0; i < 100000 && node_is_up(node); i++)
         world_run_for(sim, 10 * US);
-    if (node_is_up(node) || node->disk.saved_bytes < 64)
+    if (node_is_up(node) || node->disk.directories[0].saved.size_bytes < 64)
         abort();
     disk_shelve(node, true);
 }
@@ -41,8 +41,8 @@ begin(void)
 static void
 forge_checkpoint(struct input *input)
 {
-    uint8_t *bytes = node->disk.saved;
-    size_t size_bytes = node->disk.saved_bytes;
+    uint8_t *bytes = node->disk.directories[0].saved.bytes;
+    size_t size_bytes = node->disk.directories[0].saved.size_bytes;
     uint32_t sum;
 
     for (uint64_t left = draw(input, 1) % 6; left > 0; left--) {
@@ -53,7 +53,8 @@ forge_checkpoint(struct input *input)
         memcpy(bytes + at, &value, width < size_bytes - at ? width : size_bytes - at);
     }
     if (draw(input, 1) > 240)
-        node->disk.saved_bytes = size_bytes = UNSUMMED_BYTES + draw(input, 2) % (size_bytes - UNSUMMED_BYTES);
+        node->disk.directories[0].saved.size_bytes = size_bytes = UNSUMMED_BYTES +
+                                                                  draw(input, 2) % (size_bytes - UNSUMMED_BYTES);
     if (draw(input, 1) < 240)
         memcpy(bytes + 24, &size_bytes, size_bytes < 32 ? 0 : sizeof(size_bytes));
     sum = crc32c(0, bytes + UNSUMMED_BYTES, size_bytes - UNSUMMED_BYTES);
@@ -108,16 +109,16 @@ forge_blocks(struct input *input, uint8_t *bytes, size_t size_bytes)
 static void
 forge_file(struct input *input, uint64_t file_number)
 {
-    const struct disk_operations *operations = node->disk.base.operations;
+    const struct disk_operations *operations = node->disk.directories[0].base.operations;
     struct disk_file file;
     struct disk_request request;
     uint8_t *bytes;
     size_t end;
 
-    if (operations->open(&node->disk.base, file_number, &file) != CAIRN_OK)
+    if (operations->open(&node->disk.directories[0].base, file_number, &file) != CAIRN_OK)
         abort();
     bytes = malloc(file.size_bytes);
-    operations->read(&node->disk.base, &file, bytes, file.size_bytes, 0);
+    operations->read(&node->disk.directories[0].base, &file, bytes, file.size_bytes, 0);
     end = (forge_blocks(input, bytes, file.size_bytes) + DISK_SECTOR_BYTES - 1) & ~(size_t)(DISK_SECTOR_BYTES - 1);
     request = (struct disk_request){
         .handle = file.handle,
@@ -125,7 +126,7 @@ forge_file(struct input *input, uint64_t file_number)
         .bytes = bytes,
         .size_bytes = (uint32_t)(end < file.size_bytes ? end : file.size_bytes),
     };
-    operations->submit(&node->disk.base, &request);
+    operations->submit(&node->disk.directories[0].base, &request);
     disk_request_end(node, 0);
     node->disk.requests[0].state = REQUEST_FREE;
     free(bytes);
@@ -137,7 +138,7 @@ forge_journal(struct input *input)
     uint64_t numbers[64];
     uint32_t count = 0;
 
-    node->disk.base.operations->list(&node->disk.base, numbers, 64, &count);
+    node->disk.directories[0].base.operations->list(&node->disk.directories[0].base, numbers, 64, &count);
     for (uint32_t i = 0; i < count && input->left > 0; i++)
         forge_file(input, numbers[i]);
 }

@@ -33,10 +33,32 @@ struct sim_file {
     struct sector *sectors;
 };
 
+/* Files of all workers are on one medium, by numbers that say whose they are. */
+#define WORKER_SHIFT 24
+
+static struct sim_directory *
+directory_of(struct disk *disk)
+{
+    return (struct sim_directory *)disk;
+}
+
 static struct sim_disk *
 disk_of(struct disk *disk)
 {
-    return (struct sim_disk *)disk;
+    return directory_of(disk)->disk;
+}
+
+static uint64_t
+on_medium(struct disk *disk, uint64_t number)
+{
+    assert(number >> WORKER_SHIFT == 0);
+    return (uint64_t)directory_of(disk)->worker << WORKER_SHIFT | number;
+}
+
+static uint64_t
+in_directory(uint64_t number)
+{
+    return number & ((1u << WORKER_SHIFT) - 1);
 }
 
 static struct sim_file *
@@ -80,12 +102,12 @@ file_free(struct sim_file *file)
 }
 
 static void
-spare_free(struct sim_disk *disk)
+spare_free(struct sim_directory *directory)
 {
-    if (disk->spare != NULL)
-        file_free(disk->spare);
-    free(disk->spare);
-    disk->spare = NULL;
+    if (directory->spare != NULL)
+        file_free(directory->spare);
+    free(directory->spare);
+    directory->spare = NULL;
 }
 
 static enum cairn_error
@@ -95,11 +117,14 @@ list(struct disk *base, uint64_t *numbers, uint32_t max, uint32_t *count)
 
     *count = 0;
     for (uint32_t i = 0; i < disk->files_count && *count < max; i++) {
-        uint32_t at = (*count)++;
+        uint64_t number = in_directory(disk->files[i].number);
+        uint32_t at = *count;
 
-        for (; at > 0 && numbers[at - 1] > disk->files[i].number; at--)
+        if (disk->files[i].number != on_medium(base, number))
+            continue;
+        for ((*count)++; at > 0 && numbers[at - 1] > number; at--)
             numbers[at] = numbers[at - 1];
-        numbers[at] = disk->files[i].number;
+        numbers[at] = number;
     }
     return CAIRN_OK;
 }
@@ -107,31 +132,33 @@ list(struct disk *base, uint64_t *numbers, uint32_t max, uint32_t *count)
 static enum cairn_error
 create(struct disk *base, uint64_t number, uint64_t size_bytes, const void *head, struct disk_file *out)
 {
-    struct sim_disk *disk = disk_of(base);
+    struct sim_directory *directory = directory_of(base);
+    struct sim_disk *disk = directory->disk;
     uint32_t sectors_count = (uint32_t)(size_bytes / DISK_SECTOR_BYTES);
-    bool written = disk->spare != NULL && disk->spare->sectors_count == sectors_count;
+    bool written = directory->spare != NULL && directory->spare->sectors_count == sectors_count;
+    const uint64_t at = on_medium(base, number);
     struct sim_file *file;
 
     if ((disk->no_space && !written) || disk->files_count == FILES_MAX) {
         snprintf(base->detail, sizeof(base->detail), "the simulated disk is full");
         return CAIRN_FULL;
     }
-    assert(file_find(disk, number) == NULL);
+    assert(file_find(disk, at) == NULL);
     disk->files = realloc(disk->files, (disk->files_count + 1) * sizeof(*disk->files));
     file = &disk->files[disk->files_count++];
-    *file = (struct sim_file){.number = number, .sectors_count = sectors_count};
+    *file = (struct sim_file){.number = at, .sectors_count = sectors_count};
     if (written) {
-        file->sectors = disk->spare->sectors;
+        file->sectors = directory->spare->sectors;
         for (uint32_t i = 0; i < sectors_count; i++)
             file->sectors[i].written_ms = NOT_OF_THIS_FILE;
-        free(disk->spare);
-        disk->spare = NULL;
+        free(directory->spare);
+        directory->spare = NULL;
     } else {
-        spare_free(disk);
+        spare_free(directory);
         file->sectors = calloc(sectors_count, sizeof(*file->sectors));
     }
     sector_put(&file->sectors[0], head);
-    *out = (struct disk_file){.number = number, .size_bytes = size_bytes, .handle = (int)number, .written = written};
+    *out = (struct disk_file){.number = number, .size_bytes = size_bytes, .handle = (int)at, .written = written};
     return CAIRN_OK;
 }
 
@@ -139,15 +166,16 @@ create(struct disk *base, uint64_t number, uint64_t size_bytes, const void *head
 static enum cairn_error
 reserve(struct disk *base, uint64_t size_bytes, uint64_t *got_bytes)
 {
-    struct sim_disk *disk = disk_of(base);
-    uint64_t more_bytes = size_bytes > disk->reserve_bytes ? size_bytes - disk->reserve_bytes : 0;
+    struct sim_directory *directory = directory_of(base);
+    struct sim_disk *disk = directory->disk;
+    uint64_t more_bytes = size_bytes > directory->reserve_bytes ? size_bytes - directory->reserve_bytes : 0;
 
     if (more_bytes != 0 && (!disk->no_space || disk->given_back_bytes >= more_bytes)) {
         disk->given_back_bytes -= disk->no_space ? more_bytes : 0;
-        disk->reserve_bytes = size_bytes;
+        directory->reserve_bytes = size_bytes;
     }
-    *got_bytes = disk->reserve_bytes;
-    return disk->reserve_bytes != 0 && disk->reserve_bytes >= size_bytes ? CAIRN_OK : CAIRN_FULL;
+    *got_bytes = directory->reserve_bytes;
+    return directory->reserve_bytes != 0 && directory->reserve_bytes >= size_bytes ? CAIRN_OK : CAIRN_FULL;
 }
 
 /* Nothing crashes before it has its name. */
@@ -163,8 +191,8 @@ open_reserved(struct disk *base, uint64_t number, uint64_t size_bytes, struct di
     error = create(base, number, size_bytes, no_head, out);
     disk->no_space = no_space;
     if (error == CAIRN_OK) {
-        disk->given_back_bytes += disk->reserve_bytes - size_bytes;
-        disk->reserve_bytes = 0;
+        disk->given_back_bytes += directory_of(base)->reserve_bytes - size_bytes;
+        directory_of(base)->reserve_bytes = 0;
     }
     return error;
 }
@@ -174,7 +202,7 @@ name_reserved(struct disk *base, const struct disk_file *opened, const void *hea
               size_t content_bytes)
 {
     struct sim_disk *disk = disk_of(base);
-    struct sim_file *file = file_find(disk, opened->number);
+    struct sim_file *file = file_find(disk, on_medium(base, opened->number));
 
     sector_put(&file->sectors[0], head);
     for (size_t done = 0; done < content_bytes; done += DISK_SECTOR_BYTES) {
@@ -189,12 +217,12 @@ name_reserved(struct disk *base, const struct disk_file *opened, const void *hea
 static enum cairn_error
 open_file(struct disk *base, uint64_t number, struct disk_file *out)
 {
-    const struct sim_file *file = file_find(disk_of(base), number);
+    const struct sim_file *file = file_find(disk_of(base), on_medium(base, number));
 
     if (file == NULL)
         return CAIRN_IO;
     *out = (struct disk_file){
-        .number = number, .size_bytes = (uint64_t)file->sectors_count * DISK_SECTOR_BYTES, .handle = (int)number};
+        .number = number, .size_bytes = (uint64_t)file->sectors_count * DISK_SECTOR_BYTES, .handle = (int)file->number};
     return CAIRN_OK;
 }
 
@@ -209,7 +237,7 @@ static enum cairn_error
 remove_file(struct disk *base, uint64_t number)
 {
     struct sim_disk *disk = disk_of(base);
-    struct sim_file *file = file_find(disk, number);
+    struct sim_file *file = file_find(disk, on_medium(base, number));
 
     if (file == NULL)
         return CAIRN_IO;
@@ -222,13 +250,14 @@ remove_file(struct disk *base, uint64_t number)
 static enum cairn_error
 retire(struct disk *base, uint64_t number)
 {
-    struct sim_disk *disk = disk_of(base);
-    struct sim_file *file = file_find(disk, number);
+    struct sim_directory *directory = directory_of(base);
+    struct sim_disk *disk = directory->disk;
+    struct sim_file *file = file_find(disk, on_medium(base, number));
 
-    if (file == NULL || disk->spare != NULL)
+    if (file == NULL || directory->spare != NULL)
         return remove_file(base, number);
-    disk->spare = malloc(sizeof(*disk->spare));
-    *disk->spare = *file;
+    directory->spare = malloc(sizeof(*directory->spare));
+    *directory->spare = *file;
     *file = disk->files[--disk->files_count];
     return CAIRN_OK;
 }
@@ -236,7 +265,7 @@ retire(struct disk *base, uint64_t number)
 static enum cairn_error
 shrink(struct disk *base, const struct disk_file *opened, uint64_t size_bytes)
 {
-    struct sim_file *file = file_find(disk_of(base), opened->number);
+    struct sim_file *file = file_find(disk_of(base), on_medium(base, opened->number));
     uint32_t count = (uint32_t)((size_bytes + DISK_SECTOR_BYTES - 1) / DISK_SECTOR_BYTES);
 
     for (; file->sectors_count > count; disk_of(base)->given_back_bytes += DISK_SECTOR_BYTES)
@@ -247,7 +276,7 @@ shrink(struct disk *base, const struct disk_file *opened, uint64_t size_bytes)
 static int64_t
 read_file(struct disk *base, const struct disk_file *opened, void *bytes, size_t size_bytes, uint64_t offset_bytes)
 {
-    const struct sim_file *file = file_find(disk_of(base), opened->number);
+    const struct sim_file *file = file_find(disk_of(base), on_medium(base, opened->number));
     uint32_t first = (uint32_t)(offset_bytes / DISK_SECTOR_BYTES), count = (uint32_t)(size_bytes / DISK_SECTOR_BYTES);
 
     assert(offset_bytes % DISK_SECTOR_BYTES == 0 && size_bytes % DISK_SECTOR_BYTES == 0);
@@ -263,48 +292,47 @@ read_file(struct disk *base, const struct disk_file *opened, void *bytes, size_t
 static void
 read_begin(struct disk *base, const struct disk_file *file, void *bytes, size_t size_bytes, uint64_t offset_bytes)
 {
-    struct sim_disk *disk = disk_of(base);
+    struct sim_directory *directory = directory_of(base);
 
-    disk->ahead_file = *file;
-    disk->ahead = (struct disk_request){
+    directory->ahead_file = *file;
+    directory->ahead = (struct disk_request){
         .bytes = bytes, .size_bytes = (uint32_t)size_bytes, .offset_bytes = offset_bytes};
 }
 
 static int64_t
 read_end(struct disk *base)
 {
-    const struct disk_request *ahead = &disk_of(base)->ahead;
+    const struct disk_request *ahead = &directory_of(base)->ahead;
 
-    return read_file(base, &disk_of(base)->ahead_file, ahead->bytes, ahead->size_bytes, ahead->offset_bytes);
+    return read_file(base, &directory_of(base)->ahead_file, ahead->bytes, ahead->size_bytes, ahead->offset_bytes);
 }
 
 static enum cairn_error
 save(struct disk *base, const char *name, const void *bytes, size_t size_bytes)
 {
-    struct sim_disk *disk = disk_of(base);
+    struct sim_saved *saved = &directory_of(base)->saved;
 
     (void)name;
-    if (disk->no_space && size_bytes > 0)
+    if (disk_of(base)->no_space && size_bytes > 0)
         return CAIRN_FULL;
-    free(disk->saved);
-    disk->saved = malloc(size_bytes + 1);
-    disk->saved_bytes = size_bytes;
-    memcpy(disk->saved, bytes, size_bytes);
+    free(saved->bytes);
+    *saved = (struct sim_saved){.bytes = malloc(size_bytes + 1), .size_bytes = size_bytes};
+    memcpy(saved->bytes, bytes, size_bytes);
     return CAIRN_OK;
 }
 
 static enum cairn_error
 load(struct disk *base, const char *name, void **bytes, size_t *size_bytes)
 {
-    struct sim_disk *disk = disk_of(base);
+    const struct sim_saved *saved = &directory_of(base)->saved;
 
     (void)name;
     *bytes = NULL;
-    *size_bytes = disk->saved_bytes;
-    if (disk->saved == NULL)
+    *size_bytes = saved->size_bytes;
+    if (saved->bytes == NULL)
         return CAIRN_OK;
-    *bytes = malloc(disk->saved_bytes + 1);
-    memcpy(*bytes, disk->saved, disk->saved_bytes);
+    *bytes = malloc(saved->size_bytes + 1);
+    memcpy(*bytes, saved->bytes, saved->size_bytes);
     return CAIRN_OK;
 }
 
@@ -349,6 +377,7 @@ submit(struct disk *base, const struct disk_request *request)
         if (place->state != REQUEST_FREE)
             continue;
         place->request = *request;
+        place->worker = directory_of(base)->worker;
         place->state = REQUEST_UNDER_WAY;
         /* The memory may be written to only when the request has ended, so it is read then. */
         sim_plan_happening(disk->node->sim, latency_ns(disk), HAPPEN_DISK, disk->node->self, (uint8_t)i,
@@ -367,7 +396,7 @@ poll_done(struct disk *base, struct disk_done *done, uint32_t max)
     for (uint32_t i = 0; i < SIM_DISK_REQUESTS && count < max; i++) {
         struct sim_disk_request *place = &disk->requests[i];
 
-        if (place->state != REQUEST_DONE)
+        if (place->state != REQUEST_DONE || place->worker != directory_of(base)->worker)
             continue;
         done[count++] = (struct disk_done){.token = place->request.token, .result = place->result};
         place->state = REQUEST_FREE;
@@ -445,12 +474,12 @@ disk_request_end(struct sim_node *node, uint32_t index)
     } else if (request.write) {
         write_atoms(disk, file, &request, true);
     } else {
-        const struct disk_file opened = {.number = (uint64_t)request.handle};
+        const struct disk_file opened = {.number = in_directory((uint64_t)request.handle)};
 
-        place->result = (int32_t)read_file(&disk->base, &opened, request.bytes, request.size_bytes,
-                                           request.offset_bytes);
+        place->result = (int32_t)read_file(&disk->directories[place->worker].base, &opened, request.bytes,
+                                           request.size_bytes, request.offset_bytes);
     }
-    node_want_poll(node, US);
+    worker_want_poll(node, place->worker, US);
 }
 
 void
@@ -652,12 +681,16 @@ disk_wipe(struct sim_node *node)
     for (uint32_t i = 0; i < disk->files_count; i++)
         file_free(&disk->files[i]);
     free(disk->files);
-    free(disk->saved);
     disk->files = NULL;
-    disk->saved = NULL;
-    spare_free(disk);
-    disk->reserve_bytes = disk->given_back_bytes = 0;
-    disk->saved_bytes = disk->files_count = 0;
+    disk->given_back_bytes = disk->files_count = 0;
+    for (uint32_t worker = 0; worker < SIM_WORKERS; worker++) {
+        struct sim_directory *directory = &disk->directories[worker];
+
+        free(directory->saved.bytes);
+        directory->saved = (struct sim_saved){.size_bytes = 0};
+        directory->reserve_bytes = 0;
+        spare_free(directory);
+    }
     for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++)
         disk->requests[i].state = REQUEST_FREE;
 }
@@ -684,8 +717,20 @@ shelf_free(struct sim_shelf *shelf)
     for (uint32_t i = 0; i < shelf->files_count; i++)
         file_free(&shelf->files[i]);
     free(shelf->files);
-    free(shelf->saved);
+    for (uint32_t worker = 0; worker < SIM_WORKERS; worker++)
+        free(shelf->saved[worker].bytes);
     *shelf = (struct sim_shelf){.used = false};
+}
+
+static struct sim_saved
+saved_copy(const struct sim_saved *saved)
+{
+    struct sim_saved copy = {.bytes = saved->size_bytes > 0 ? malloc(saved->size_bytes) : NULL,
+                             .size_bytes = saved->size_bytes};
+
+    if (copy.bytes != NULL)
+        memcpy(copy.bytes, saved->bytes, saved->size_bytes);
+    return copy;
 }
 
 void
@@ -698,23 +743,20 @@ disk_shelve(struct sim_node *node, bool copy)
     *shelf = (struct sim_shelf){.used = true,
                                 .files = disk->files,
                                 .files_count = disk->files_count,
-                                .saved = disk->saved,
-                                .saved_bytes = disk->saved_bytes,
                                 .identity = node->identity,
                                 .identified = node->identified};
+    for (uint32_t worker = 0; worker < SIM_WORKERS; worker++)
+        shelf->saved[worker] = copy ? saved_copy(&disk->directories[worker].saved) : disk->directories[worker].saved;
     if (copy) {
         shelf->files = malloc((disk->files_count + 1) * sizeof(*shelf->files));
         for (uint32_t i = 0; i < disk->files_count; i++)
             shelf->files[i] = file_copy(&disk->files[i]);
-        shelf->saved = disk->saved_bytes > 0 ? malloc(disk->saved_bytes) : NULL;
-        if (shelf->saved != NULL)
-            memcpy(shelf->saved, disk->saved, disk->saved_bytes);
         return;
     }
     disk->files = NULL;
     disk->files_count = 0;
-    disk->saved = NULL;
-    disk->saved_bytes = 0;
+    for (uint32_t worker = 0; worker < SIM_WORKERS; worker++)
+        disk->directories[worker].saved = (struct sim_saved){.size_bytes = 0};
     node->identified = false;
 }
 
@@ -728,25 +770,38 @@ disk_unshelve(struct sim_node *node)
     disk_wipe(node);
     disk->files = shelf->files;
     disk->files_count = shelf->files_count;
-    disk->saved = shelf->saved;
-    disk->saved_bytes = shelf->saved_bytes;
+    for (uint32_t worker = 0; worker < SIM_WORKERS; worker++)
+        disk->directories[worker].saved = shelf->saved[worker];
     node->identity = shelf->identity;
     node->identified = shelf->identified;
     *shelf = (struct sim_shelf){.used = false};
+}
+
+void
+disk_lose_directory(struct sim_node *node, uint8_t worker)
+{
+    struct sim_disk *disk = &node->disk;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < disk->files_count; i++) {
+        if (disk->files[i].number >> WORKER_SHIFT == worker)
+            file_free(&disk->files[i]);
+        else
+            disk->files[kept++] = disk->files[i];
+    }
+    disk->files_count = kept;
 }
 
 /* Nobody looks at what was set aside. */
 static enum cairn_error
 set_aside(struct disk *base, uint32_t tag)
 {
-    struct sim_disk *disk = disk_of(base);
+    struct sim_saved *saved = &directory_of(base)->saved;
 
     (void)tag;
-    for (uint32_t i = 0; i < disk->files_count; i++)
-        file_free(&disk->files[i]);
-    disk->files_count = 0;
-    free(disk->saved);
-    disk->saved = NULL;
+    disk_lose_directory(disk_of(base)->node, directory_of(base)->worker);
+    free(saved->bytes);
+    *saved = (struct sim_saved){.size_bytes = 0};
     return CAIRN_OK;
 }
 
@@ -776,6 +831,8 @@ static const struct disk_operations operations = {
 void
 disk_init(struct sim_node *node)
 {
-    node->disk = (struct sim_disk){
-        .base = {.operations = &operations, .kind = "simulated"}, .node = node, .torn_atoms = -1};
+    node->disk = (struct sim_disk){.node = node, .torn_atoms = -1};
+    for (uint8_t worker = 0; worker < SIM_WORKERS; worker++)
+        node->disk.directories[worker] = (struct sim_directory){
+            .base = {.operations = &operations, .kind = "simulated"}, .disk = &node->disk, .worker = worker};
 }

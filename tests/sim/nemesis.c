@@ -169,12 +169,22 @@ disk_trouble(struct sim *sim, enum fault_kind kind)
     end_later(sim, kind, node->self, 0, 0);
 }
 
+static bool
+has_failed_journal(const struct sim_node *node)
+{
+    bool failed = false;
+
+    for (uint8_t worker = 0; worker < sim_workers(node->sim); worker++)
+        failed |= node->node->workers[worker]->journal_failed;
+    return failed;
+}
+
 static void
 disk_trouble_ends(struct sim *sim, enum fault_kind kind, struct sim_node *node)
 {
     node->disk.no_space = kind == FAULT_DISK_FULL ? false : node->disk.no_space;
     node->disk.failing = 0;
-    if (kind == FAULT_DISK_FAIL && node_is_up(node) && node->node->workers[0]->journal_failed &&
+    if (kind == FAULT_DISK_FAIL && node_is_up(node) && has_failed_journal(node) &&
         sim->now_ns >= node->disk.crash_from_ns) {
         node_crash(node);
         node_boot(node);
@@ -597,7 +607,7 @@ nemesis_mend(struct sim *sim)
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
         struct sim_node *node = &sim->nodes[i];
 
-        if (!node_is_up(node) || !node->node->workers[0]->journal_failed)
+        if (!node_is_up(node) || !has_failed_journal(node))
             continue;
         node_crash(node);
         node_boot(node);

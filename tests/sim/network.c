@@ -122,11 +122,13 @@ void
 network_forge(struct sim *sim, uint8_t from, uint8_t to, const uint8_t *message, size_t size_bytes)
 {
     uint8_t frame[PORT_FRAME_BYTES];
+    struct wire_header header;
 
-    assert(size_bytes <= sizeof(frame) - FRAME_HEAD_BYTES);
+    assert(size_bytes >= sizeof(header) && size_bytes <= sizeof(frame) - FRAME_HEAD_BYTES);
+    memcpy(&header, message, sizeof(header));
     memcpy(frame + FRAME_HEAD_BYTES, message, size_bytes);
-    readdress(frame, (uint32_t)size_bytes + FRAME_HEAD_BYTES, from, to, 0);
-    put_flooded(sim, &(struct way){0, from, to}, frame, (uint32_t)size_bytes + FRAME_HEAD_BYTES);
+    readdress(frame, (uint32_t)size_bytes + FRAME_HEAD_BYTES, from, to, header.worker);
+    put_flooded(sim, &(struct way){header.worker, from, to}, frame, (uint32_t)size_bytes + FRAME_HEAD_BYTES);
 }
 
 static void

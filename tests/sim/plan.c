@@ -211,5 +211,5 @@ plan_draw(struct plan *plan, uint64_t seed, uint32_t without, enum sim_profile p
     draw_operators(plan, seed, without);
     draw_clocks(plan, seed, without);
     draw_changes(plan, seed, without);
-    plan->workers = plan->disk ? 1 : draw_workers(seed);
+    plan->workers = draw_workers(seed);
 }

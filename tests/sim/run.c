@@ -135,7 +135,7 @@ sim_begin(struct sim *sim, const struct plan *plan, bool keep_trace)
         .id = 0xca1u,
         .transport = TRANSPORT_RING,
         .profile = PROFILE_SHARED,
-        .memory_mib = 128,
+        .memory_mib = sim_workers(sim) > 2 ? 64u * sim_workers(sim) : 128,
         .clock_bound_ms = plan->clock_bound_ms != 0 ? plan->clock_bound_ms : 400,
         .durability = plan->disk ? CAIRN_DISK : CAIRN_MEMORY,
         .workers = sim_workers(sim),

@@ -66,7 +66,7 @@ goes_by_time(struct sim *sim, uint8_t node, int64_t off_ns)
 
     if (!node_is_up(&sim->nodes[node]))
         return false;
-    error_ns = (int64_t)clocks_time_ns(&sim->nodes[node].node->workers[0]->clocks, node_clock_ns(&sim->nodes[node])) -
+    error_ns = (int64_t)clocks_time_ns(&worker_of(sim, node)->clocks, node_clock_ns(&sim->nodes[node])) -
                (int64_t)(sim->now_ns + 1700000000ull * 1000000000u) - off_ns;
     return error_ns > -(int64_t)BOUND_NS && error_ns < (int64_t)BOUND_NS;
 }
@@ -198,7 +198,7 @@ start_amid_a_jump(struct sim *sim)
     /* The jump counts once, also where another has believed it first. */
     for (uint8_t i = 0; i < 3; i++)
         expect(sim, !node_is_up(&sim->nodes[i]) ||
-                        clocks_lag_ns(&sim->nodes[i].node->workers[0]->clocks) < (uint64_t)(10 * DAY_NS) + BOUND_NS);
+                        clocks_lag_ns(&worker_of(sim, i)->clocks) < (uint64_t)(10 * DAY_NS) + BOUND_NS);
     /* It all goes in its time. */
     eventually(sim, 4000 * MS, base_of(sim, anew) >= place(sim, 7, 50));
     scene_end(sim);

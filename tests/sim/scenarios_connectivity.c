@@ -114,7 +114,7 @@ self_paused(struct sim *sim)
     sim_run_for(sim, 5 * SIM_TIMEOUT_NS - 1);
     for (int step = 0; step < 300 && !sim->failed; step++) {
         sim_run_for(sim, 100 * US);
-        expect(sim, __builtin_popcount(sim->nodes[paused].node->workers[0]->hears) == 3);
+        expect(sim, __builtin_popcount(worker_of(sim, paused)->hears) == 3);
         expect(sim, core_role(core_of(sim, paused)) == ROLE_FOLLOWER);
     }
     expect(sim, core_term(core_of(sim, leader)) == term && core_role(core_of(sim, leader)) == ROLE_LEADER);

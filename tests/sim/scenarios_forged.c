@@ -10,6 +10,13 @@
 static struct codec
 codec_of(const struct sim *sim, uint8_t node)
 {
+    return worker_of(sim, node)->codec;
+}
+
+/* The first worker's, which compares what is agreed on. */
+static struct codec
+first_codec_of(const struct sim *sim, uint8_t node)
+{
     return sim->nodes[node].node->workers[0]->codec;
 }
 
@@ -62,7 +69,7 @@ forge_heartbeat_of(struct sim *sim, uint8_t from, uint8_t to, uint32_t life, uin
                    uint32_t differs)
 {
     const struct lives *lives = &sim->nodes[from].node->introduction.lives;
-    struct codec codec = codec_of(sim, from);
+    struct codec codec = differs == 0 ? codec_of(sim, from) : first_codec_of(sim, from);
     struct wire_heartbeat heartbeat = {.pace_ns = SIM_INTERVAL_NS,
                                        .agreed_lsn = lives->identity.agreed.lsn,
                                        .fingerprint = lives->fingerprint + differs,
@@ -129,20 +136,20 @@ forged_numbers(struct sim *sim)
         }
     }
     for (uint8_t i = 0; i < 3; i++) {
-        expect(sim, sim->nodes[i].node->workers[0]->counters.frames_dropped[CODEC_FIELD] > 0);
-        expect(sim, sim->nodes[i].node->workers[0]->counters.frames_dropped[CODEC_STRANGER] > 0);
-        expect(sim, sim->nodes[i].node->workers[0]->counters.far_terms > 0);
-        expect(sim, sim->nodes[i].node->workers[0]->counters.stale_incarnation == 0);
+        expect(sim, worker_of(sim, i)->counters.frames_dropped[CODEC_FIELD] > 0);
+        expect(sim, worker_of(sim, i)->counters.frames_dropped[CODEC_STRANGER] > 0);
+        expect(sim, worker_of(sim, i)->counters.far_terms > 0);
+        expect(sim, worker_of(sim, i)->counters.stale_incarnation == 0);
     }
     sim_run_for(sim, MS);
     /* Not even a row's lsn, whatever comes of it. */
     for (uint32_t i = 0; i < 2; i++) {
         const struct node *node = sim->nodes[follower(sim, leader, 1)].node;
-        uint64_t before = node->workers[0]->counters.frames_dropped[CODEC_FIELD];
+        uint64_t before = worker_of(sim, node->self)->counters.frames_dropped[CODEC_FIELD];
 
         forge_heartbeat(sim, leader, node->self, sim->nodes[leader].incarnation, term, i == 0 ? LSN_MAX : LSN_MAX + 1);
         sim_run_for(sim, 200 * US);
-        expect(sim, node->workers[0]->counters.frames_dropped[CODEC_FIELD] == before + i);
+        expect(sim, worker_of(sim, node->self)->counters.frames_dropped[CODEC_FIELD] == before + i);
     }
     for (uint8_t i = 1; i <= 2; i++) {
         uint8_t to = follower(sim, leader, i);
@@ -150,7 +157,7 @@ forged_numbers(struct sim *sim)
         forge_entry(sim, leader, to, LIFE_MAX + 1, 1, 0);
         forge_entry(sim, leader, to, sim->nodes[leader].incarnation, SEQ_MAX + 1, 0);
         forge_entry(sim, leader, to, sim->nodes[leader].incarnation, 100, 9);
-        expect(sim, sim->nodes[to].node->workers[0]->counters.damaged_records == 1);
+        expect(sim, worker_of(sim, to)->counters.damaged_records == 1);
         expect(sim, core_last_lsn(core_of(sim, to)) == core_last_lsn(core_of(sim, leader)));
     }
     sim_run_for(sim, 20 * SIM_TIMEOUT_NS);
@@ -299,12 +306,12 @@ no_such_voter(struct journal_block *head)
 static void
 forge_checkpoint(struct sim_disk *disk)
 {
-    uint8_t *bytes = disk->saved;
+    uint8_t *bytes = disk->directories[0].saved.bytes;
     const uint64_t term = UINT64_MAX;
     uint32_t sum;
 
     memcpy(bytes + CHECKPOINT_TERM_AT, &term, sizeof(term));
-    sum = crc32c(0, bytes + CHECKPOINT_CRC_AT + 4, disk->saved_bytes - CHECKPOINT_CRC_AT - 4);
+    sum = crc32c(0, bytes + CHECKPOINT_CRC_AT + 4, disk->directories[0].saved.size_bytes - CHECKPOINT_CRC_AT - 4);
     memcpy(bytes + CHECKPOINT_CRC_AT, &sum, sizeof(sum));
     disk->damaged = true;
 }
@@ -333,14 +340,14 @@ forged_disk(struct sim *sim)
         node_crash(node);
         expect(sim, disk_forge_blocks(node, forgeries[i].types, forgeries[i].forge) > 0);
         node_boot(node);
-        expect(sim, node_is_up(node) && node->node->workers[0]->damage_places_count > 0);
+        expect(sim, node_is_up(node) && worker_of(sim, node->self)->damage_places_count > 0);
         eventually(sim, WITHIN, node_log_of(node, LOG) != NULL && !core_recovering(core_of(sim, node->self)));
     }
     /* What another leaves for its next start is void: it begins anew, from the others. */
     node = &sim->nodes[(node->self + 1) % 3];
     node_stop(node);
     eventually(sim, WITHIN, !node_is_up(node));
-    expect(sim, node->disk.saved_bytes > CHECKPOINT_TERM_AT);
+    expect(sim, node->disk.directories[0].saved.size_bytes > CHECKPOINT_TERM_AT);
     if (!sim->failed)
         forge_checkpoint(&node->disk);
     eventually(sim, 200 * MS,

@@ -314,7 +314,7 @@ producers_survive_restart(struct sim *sim)
     for (uint8_t i = 0; i < 3; i++) {
         expect(sim, core_base_lsn(core_of(sim, i)) > place(sim, 300, 1));
         /* The file that had their entries is gone, so what is known of them was written again. */
-        expect(sim, sim->nodes[i].node->workers[0]->journal.oldest_number > 1);
+        expect(sim, worker_of(sim, i)->journal.oldest_number > 1);
         node_crash(&sim->nodes[i]);
     }
     for (uint8_t i = 0; i < 3; i++)

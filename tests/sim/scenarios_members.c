@@ -216,7 +216,7 @@ old_incarnation(struct sim *sim)
     node_boot(&sim->nodes[reborn]);
     sim_run_for(sim, 200 * MS);
     for (uint8_t i = 0; i < 3; i++)
-        stale += sim->nodes[i].node->workers[0]->counters.frames_dropped[CODEC_STRANGER];
+        stale += worker_of(sim, i)->counters.frames_dropped[CODEC_STRANGER];
     expect(sim, stale > 0);
     scene_end(sim);
 }

@@ -344,7 +344,7 @@ all_stopped(struct sim *sim)
 static void
 contradict(struct sim *sim, uint8_t leader, uint8_t to)
 {
-    struct codec codec = sim->nodes[leader].node->workers[0]->codec;
+    struct codec codec = worker_of(sim, leader)->codec;
     const struct core *core = core_of(sim, leader);
     struct message message = {
         .type = MESSAGE_APPEND, .from = leader, .to = to, .term = core_term(core), .incarnation = codec.incarnation};

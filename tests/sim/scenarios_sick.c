@@ -77,7 +77,7 @@ leader_disk_hangs(struct sim *sim)
     give(sim, old, 8, 1, 0, CAIRN_ACK_MAJORITY, 16);
     new = scene_successor(sim, old, HANG_WITHIN_NS);
     eventually(sim, WITHIN, append(sim, new, 9, 1, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
-    eventually(sim, SECOND_NS, sim->nodes[old].node->workers[0]->health.ailments & AIL_DISK_HANGS);
+    eventually(sim, SECOND_NS, worker_of(sim, old)->health.ailments & AIL_DISK_HANGS);
     leads_on(sim, new, 3 * SECOND_NS);
     sim->nodes[old].disk.hangs = false;
     node_crash(&sim->nodes[old]);
@@ -108,7 +108,7 @@ leader_disk_full(struct sim *sim)
 static bool
 order_fits(struct sim *sim, uint8_t node)
 {
-    return journal_space(&sim->nodes[node].node->workers[0]->journal, 256, USE_ORDER) == SPACE_YES;
+    return journal_space(&worker_of(sim, node)->journal, 256, USE_ORDER) == SPACE_YES;
 }
 
 static void

@@ -125,7 +125,7 @@ torn_tail(struct sim *sim)
         cut_power(sim);
         boot_all(sim);
         for (uint8_t i = 0; i < 3; i++)
-            expect(sim, !sim->nodes[i].node->workers[0]->journal_damaged);
+            expect(sim, !worker_of(sim, i)->journal_damaged);
         /* Answered by nobody, it may or may not have lived on; a repeat settles it, as soon as somebody leads for good. */
         eventually(sim, WITHIN,
                    scene_append_sized(sim, scene_leader(sim), 7, seq + 1, CAIRN_ACK_MAJORITY, LARGE_BYTES, NULL) ==
@@ -152,7 +152,7 @@ corrupt_middle(struct sim *sim)
             uint8_t node = follower(sim, sound, i);
 
             node_boot(&sim->nodes[node]);
-            expect(sim, sim->nodes[node].node->workers[0]->journal_damaged && lacks(sim, node));
+            expect(sim, worker_of(sim, node)->journal_damaged && lacks(sim, node));
         }
         for (uint8_t i = 1; i <= count; i++)
             eventually(sim, WITHIN, !lacks(sim, follower(sim, sound, i)));
@@ -310,6 +310,20 @@ comes_back(struct sim *sim, uint8_t node)
                    !core_recovering(core_of(sim, node)) && !sim->nodes[node].node->introduction.lives.recovering);
 }
 
+/* In any of its journals. */
+static bool
+has_met_damage(const struct sim *sim, uint8_t node)
+{
+    bool found = false;
+
+    for (uint8_t number = 0; number < sim_workers(sim); number++) {
+        const struct worker *worker = sim->nodes[node].node->workers[number];
+
+        found |= worker->damage_places_count > 0 || worker->journal_was_empty;
+    }
+    return found;
+}
+
 /* A file that is closed is damaged somewhere, as the seed says: a bit, a sector, or all from there on. */
 static void
 any_damage(struct sim *sim)
@@ -329,8 +343,7 @@ any_damage(struct sim *sim)
     changed = disk_damage_oldest(&sim->nodes[node], which);
     node_boot(&sim->nodes[node]);
     eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
-    expect(sim, (sim->nodes[node].node->workers[0]->damage_places_count > 0 ||
-                 sim->nodes[node].node->workers[0]->journal_was_empty) == changed);
+    expect(sim, has_met_damage(sim, node) == changed);
     comes_back(sim, node);
     expect(sim, append(sim, scene_leader(sim), 7, 11, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     sim_run_for(sim, SETTLED_NS);
@@ -357,8 +370,7 @@ misdirected_write(struct sim *sim)
         node_crash(&sim->nodes[node]);
         node_boot(&sim->nodes[node]);
         eventually(sim, WITHIN, node_is_up(&sim->nodes[node]));
-        expect(sim, sim->nodes[node].node->workers[0]->journal_damaged ||
-                        sim->nodes[node].node->workers[0]->journal_was_empty);
+        expect(sim, worker_of(sim, node)->journal_damaged || worker_of(sim, node)->journal_was_empty);
         comes_back(sim, node);
         eventually(sim, WITHIN, core_last_lsn(core_of(sim, node)) >= place(sim, 7, seq));
         sim_run_for(sim, SETTLED_NS);
@@ -438,7 +450,7 @@ truncate_race(struct sim *sim)
 static void
 write_files(struct sim *sim, uint8_t node, uint64_t *seq)
 {
-    const struct journal *journal = &sim->nodes[node].node->workers[0]->journal;
+    const struct journal *journal = &worker_of(sim, node)->journal;
     const struct log_index *index = &catalog_of(sim, node)->durable->index;
     uint64_t from = journal->file.number;
 
@@ -459,6 +471,8 @@ moved_up_and_torn(struct sim *sim)
     uint8_t leader, node;
     uint64_t lsn, seq = 0;
 
+    /* Beside a log that is written to. */
+    sim->plan.workers = 1;
     sim->plan.segment_bytes = 64u << 10;
     start(sim, 3, CAIRN_POLICY_ADAPTIVE, 100 * US);
     for (int i = 0; i < 6; i++) {
@@ -514,7 +528,7 @@ branches_fill_memory(struct sim *sim)
     uint64_t seqs[5] = {0};
 
     sim->plan.segment_bytes = 64u << 10;
-    sim->plan.memory_bytes = 24u * sim->plan.segment_bytes;
+    sim->plan.memory_bytes = 24u * sim->plan.segment_bytes * sim_workers(sim);
     start(sim, 5, CAIRN_POLICY_AP, 100 * US);
     for (int round = 0; round < 4; round++) {
         network_heal(sim);
@@ -757,14 +771,14 @@ rest_writes_nothing(struct sim *sim)
         expect(sim, scene_append_sized(sim, leader, 7, seq, CAIRN_ACK_ALL, 50000, NULL) == CAIRN_OK);
     sim_run_for(sim, 3000 * MS);
     for (uint8_t i = 0; i < 3; i++) {
-        const struct journal *journal = &sim->nodes[i].node->workers[0]->journal;
+        const struct journal *journal = &worker_of(sim, i)->journal;
 
         expect(sim, journal->file.number > 5);
         places[i] = journal_place(journal->file.number, journal->offset_bytes);
     }
     sim_run_for(sim, 3000 * MS);
     for (uint8_t i = 0; i < 3; i++) {
-        const struct journal *journal = &sim->nodes[i].node->workers[0]->journal;
+        const struct journal *journal = &worker_of(sim, i)->journal;
 
         expect(sim, journal_place(journal->file.number, journal->offset_bytes) == places[i]);
     }

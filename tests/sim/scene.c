@@ -66,6 +66,14 @@ scene_successor(struct sim *sim, uint8_t old, uint64_t within_ns)
     return sim->failed ? 0 : sim_leader(sim, LOG);
 }
 
+struct worker *
+worker_of(const struct sim *sim, uint8_t node)
+{
+    const struct node_log *held = node_log_of(&sim->nodes[node], LOG);
+
+    return held != NULL ? held->worker : sim->nodes[node].node->workers[0];
+}
+
 bool
 all_follow(struct sim *sim)
 {
@@ -75,7 +83,7 @@ all_follow(struct sim *sim)
         const struct node_log *held = node_log_of(&sim->nodes[i], LOG);
 
         if (held == NULL || core_leader(held->core) != leader ||
-            __builtin_popcount(sim->nodes[i].node->workers[0]->reach) != (int)sim->plan.nodes)
+            __builtin_popcount(worker_of(sim, i)->reach) != (int)sim->plan.nodes)
             return false;
     }
     return leader != CAIRN_NODE_NONE;

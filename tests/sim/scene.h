@@ -21,6 +21,9 @@ extern const struct scenario scenarios_elections[], scenarios_connectivity[], sc
 #define LOG 1u
 #define WITHIN (40 * SIM_TIMEOUT_NS)
 
+/* The worker of that node which has the log; the first, where it has none. The node is up. */
+struct worker *worker_of(const struct sim *sim, uint8_t node);
+
 /* A cluster at peace with one log; returns when a leader is followed by all: that leader. */
 uint8_t scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy);
 /* The same on disks, of a `cp` log. */

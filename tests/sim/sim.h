@@ -189,26 +189,41 @@ struct log_check {
 struct sim_file;
 struct sim_disk_request {
     struct disk_request request;
+    uint8_t worker; /* whose it is */
     enum { REQUEST_FREE, REQUEST_UNDER_WAY, REQUEST_DONE } state;
     int32_t result;
 };
 
-struct sim_disk {
+/* The one small file of a directory. */
+struct sim_saved {
+    void *bytes;
+    size_t size_bytes;
+};
+
+/* A worker's directory. */
+struct sim_directory {
     struct disk base;
+    struct sim_disk *disk; /* where it is */
+    uint8_t worker;
+    struct sim_file *spare;      /* retired, for the next that is made */
+    struct disk_file ahead_file; /* the read that was begun */
+    struct disk_request ahead;
+    struct sim_saved saved;
+    uint64_t reserve_bytes;
+};
+
+/* A node's medium, with a directory for each of its workers. */
+struct sim_disk {
+    struct sim_directory directories[SIM_WORKERS];
     struct sim_node *node;
     struct sim_file *files;
     uint32_t files_count;
-    struct sim_file *spare; /* retired, for the next that is made */
     struct sim_disk_request requests[SIM_DISK_REQUESTS];
-    struct disk_file ahead_file; /* the read that was begun */
-    struct disk_request ahead;
-    void *saved; /* the one small file */
-    size_t saved_bytes;
     uint64_t slower_ns;
     uint32_t failing, astray; /* so many writes fail, go elsewhere */
     int32_t torn_atoms;       /* of a write that is cut off so many get there, in order; -1: as it falls */
     bool no_space, hangs;
-    uint64_t reserve_bytes, given_back_bytes;
+    uint64_t given_back_bytes;
     bool damaged;           /* something that was written is not as it was */
     uint64_t crash_from_ns; /* the node does not crash before: a medium's fault is alone in its time */
 };
@@ -218,8 +233,7 @@ struct sim_shelf {
     bool used;
     struct sim_file *files;
     uint32_t files_count;
-    void *saved;
-    size_t saved_bytes;
+    struct sim_saved saved[SIM_WORKERS];
     struct identity identity;
     bool identified;
 };
@@ -498,6 +512,8 @@ bool node_is_up(const struct sim_node *node);
 /* disk.c */
 void disk_init(struct sim_node *node);
 void disk_wipe(struct sim_node *node);
+/* All files of one worker are gone. */
+void disk_lose_directory(struct sim_node *node, uint8_t worker);
 /* What the node keeps, onto its shelf: as it is, or so that nothing is left here; and back, in place of what is here. */
 void disk_shelve(struct sim_node *node, bool copy);
 void disk_unshelve(struct sim_node *node);

@@ -144,7 +144,7 @@ identify(struct sim_node *node, struct node_config *config, struct identity *ide
     *identity = node->identity;
     if (!node->identified)
         *identity = (struct identity){.self = node->self, .agreed = cluster_agreed(&sim->cluster)};
-    if (standing_at_start(identity, node->identified, config->disks[0], &life, &config->standing, &config->asked_number,
+    if (standing_at_start(identity, node->identified, config->disks, &life, &config->standing, &config->asked_number,
                           &why) != CAIRN_OK)
         return false;
     if (why[0] != '\0')
@@ -175,13 +175,14 @@ node_boot(struct sim_node *node)
         .producers_max = sim->plan.producers_max,
         .segment_bytes = sim->plan.segment_bytes,
         .memory_bytes = sim->plan.memory_bytes,
-        .disks = {sim->plan.disk ? &node->disk.base : NULL},
         .journal_file_bytes = sim->plan.journal_file_bytes,
         .checkpoint_always = true,
         .retain_bytes = sim->plan.retain_bytes,
     };
     char detail[256] = "";
 
+    for (uint8_t worker = 0; worker < sim_workers(sim) && sim->plan.disk; worker++)
+        config.disks[worker] = &node->disk.directories[worker].base;
     assert(node->node == NULL);
     node->time = (struct time_source){.monotonic_ns = monotonic_ns, .wall_ns = wall_ns, .context = node};
     node->boots++;

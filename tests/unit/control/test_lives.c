@@ -115,7 +115,7 @@ restart(struct world *world, uint8_t node, uint8_t life, bool intact, uint64_t p
 
     if (intact) {
         assert_true(identity_continue(&identity, &fresh));
-        identity_begin(&identity, place);
+        identity_begin(&identity, 0, place);
         identity.begun = true;
     } else {
         identity_forget(&identity, &fresh);
@@ -191,9 +191,9 @@ a_step_back_in_time_is_told_by_who_knows_its_end(void **state)
     struct world world = founded();
 
     (void)state;
-    world.nodes[1].place = 100 * 4096;
+    world.nodes[1].places[0] = 100 * 4096;
     talk(&world, 7);
-    assert_int_equal(world.nodes[0].identity.known[1].place, 100 * 4096);
+    assert_int_equal(world.nodes[0].identity.known[1].places[0], 100 * 4096);
     restart(&world, 1, 42, true, 99 * 4096);
     talk(&world, 7);
     assert_int_equal(world.nodes[1].standing, STANDING_LAPSED);
@@ -207,7 +207,7 @@ a_life_that_has_not_begun_judges_nobodys_word(void **state)
     struct identity begun;
 
     (void)state;
-    world.nodes[1].place = 100 * 4096;
+    world.nodes[1].places[0] = 100 * 4096;
     talk(&world, 7);
     begun = world.nodes[1].identity;
     assert_true(identity_continue(&begun, &(struct cairn_id){{42}}));
@@ -217,7 +217,7 @@ a_life_that_has_not_begun_judges_nobodys_word(void **state)
     assert_int_equal(world.nodes[0].identity.known[1].life.number, 1);
     begun = world.nodes[1].identity;
     begun.begun = true;
-    identity_begin(&begun, 100 * 4096);
+    identity_begin(&begun, 0, 100 * 4096);
     begin(&world, 1, &begun, STANDING_MEMBER);
     talk(&world, 7);
     assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
@@ -238,10 +238,10 @@ lives_that_ended_before_they_began_are_no_gap(void **state)
         struct identity identity;
         bool there;
 
-        identity_begin(&world.nodes[1].identity, 0);
+        identity_begin(&world.nodes[1].identity, 0, 0);
         talk(&world, 7);
         restart(&world, 1, 42, true, 10 * 4096);
-        world.nodes[1].place = 100 * 4096;
+        world.nodes[1].places[0] = 100 * 4096;
         talk(&world, 7);
         identity = world.nodes[1].identity;
         for (uint8_t life = 43; life < 46; life++) {
@@ -254,7 +254,7 @@ lives_that_ended_before_they_began_are_no_gap(void **state)
         begin(&world, 1, &identity, STANDING_MEMBER);
         talk(&world, 7);
         assert_int_equal(world.nodes[1].standing, STANDING_MEMBER);
-        identity_begin(&identity, (100 - lost) * 4096);
+        identity_begin(&identity, 0, (100 - lost) * 4096);
         identity.begun = true;
         begin(&world, 1, &identity, STANDING_MEMBER);
         talk(&world, 7);
