@@ -370,9 +370,9 @@ run_many(struct sim_options *options)
 }
 
 static const struct scenario *const chapters[] = {
-    scenarios_elections, scenarios_connectivity, scenarios_log,   scenarios_members, scenarios_branches,
-    scenarios_storage,   scenarios_reads,        scenarios_lives, scenarios_forged,  scenarios_sick,
-    scenarios_operators, scenarios_clocks,       scenarios_agreed};
+    scenarios_elections, scenarios_connectivity, scenarios_log,    scenarios_members, scenarios_branches,
+    scenarios_storage,   scenarios_reads,        scenarios_lives,  scenarios_forged,  scenarios_sick,
+    scenarios_operators, scenarios_clocks,       scenarios_agreed, scenarios_workers};
 
 #define CHAPTERS (sizeof(chapters) / sizeof(*chapters))
 

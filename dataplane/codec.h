@@ -15,7 +15,7 @@
 #include "plausible.h"
 #include "record.h"
 
-#define CODEC_VERSION 11
+#define CODEC_VERSION 12
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80

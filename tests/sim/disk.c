@@ -792,6 +792,24 @@ disk_lose_directory(struct sim_node *node, uint8_t worker)
     disk->files_count = kept;
 }
 
+void
+disk_unshelve_directory(struct sim_node *node, uint8_t worker)
+{
+    struct sim_disk *disk = &node->disk;
+    const struct sim_shelf *shelf = &node->shelf;
+    struct sim_directory *directory = &disk->directories[worker];
+
+    assert(shelf->used);
+    disk_lose_directory(node, worker);
+    disk->files = realloc(disk->files, (disk->files_count + shelf->files_count + 1) * sizeof(*disk->files));
+    for (uint32_t i = 0; i < shelf->files_count; i++) {
+        if (shelf->files[i].number >> WORKER_SHIFT == worker)
+            disk->files[disk->files_count++] = file_copy(&shelf->files[i]);
+    }
+    free(directory->saved.bytes);
+    directory->saved = saved_copy(&shelf->saved[worker]);
+}
+
 /* Nobody looks at what was set aside. */
 static enum cairn_error
 set_aside(struct disk *base, uint32_t tag)

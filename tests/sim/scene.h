@@ -15,7 +15,7 @@ struct scenario {
 
 extern const struct scenario scenarios_elections[], scenarios_connectivity[], scenarios_log[], scenarios_members[],
     scenarios_branches[], scenarios_storage[], scenarios_reads[], scenarios_lives[], scenarios_forged[],
-    scenarios_sick[], scenarios_operators[], scenarios_clocks[], scenarios_agreed[];
+    scenarios_sick[], scenarios_operators[], scenarios_clocks[], scenarios_agreed[], scenarios_workers[];
 
 /* The log that scenarios work on. */
 #define LOG 1u

@@ -514,6 +514,8 @@ void disk_init(struct sim_node *node);
 void disk_wipe(struct sim_node *node);
 /* All files of one worker are gone. */
 void disk_lose_directory(struct sim_node *node, uint8_t worker);
+/* That worker's files are as they were put aside, and all else is as it is. */
+void disk_unshelve_directory(struct sim_node *node, uint8_t worker);
 /* What the node keeps, onto its shelf: as it is, or so that nothing is left here; and back, in place of what is here. */
 void disk_shelve(struct sim_node *node, bool copy);
 void disk_unshelve(struct sim_node *node);
