@@ -1,6 +1,6 @@
 #include "load.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "clock.h"
 
@@ -76,30 +76,35 @@ collect(struct run *run)
 struct load_result
 load_run(const struct load_config *config, struct histogram *histogram)
 {
-    static struct run run;
+    struct run *run = calloc(1, sizeof(*run)); /* loads of several threads run beside each other */
+    struct load_result result = {.error = CAIRN_NO_MEMORY, .duration_ns = config->duration_ns};
     uint64_t now_ns;
 
-    memset(&run, 0, sizeof(run));
-    run.config = config;
-    run.histogram = histogram;
-    clock_start(&run.clock);
-    run.start_ns = clock_now_ns(&run.clock);
-    run.measure_ns = run.start_ns + config->warm_up_ns;
-    run.end_ns = run.measure_ns + config->duration_ns;
-    while ((now_ns = clock_now_ns(&run.clock)) < run.end_ns && run.error == CAIRN_OK &&
+    if (run == NULL)
+        return result;
+    run->config = config;
+    run->histogram = histogram;
+    clock_start(&run->clock);
+    run->start_ns = clock_now_ns(&run->clock);
+    run->measure_ns = run->start_ns + config->warm_up_ns;
+    run->end_ns = run->measure_ns + config->duration_ns;
+    while ((now_ns = clock_now_ns(&run->clock)) < run->end_ns && run->error == CAIRN_OK &&
            (config->stop == NULL || !*config->stop)) {
-        send_due(&run, now_ns);
+        send_due(run, now_ns);
         if (config->poll != NULL)
             config->poll(config->context, now_ns);
-        collect(&run);
+        collect(run);
     }
     /* What is under way is answered before the next run. */
-    while (run.done < run.sent && (now_ns = clock_now_ns(&run.clock)) < run.end_ns + DRAIN_NS) {
+    while (run->done < run->sent && (now_ns = clock_now_ns(&run->clock)) < run->end_ns + DRAIN_NS) {
         if (config->poll != NULL)
             config->poll(config->context, now_ns);
-        collect(&run);
+        collect(run);
     }
-    if (run.done < run.sent && run.error == CAIRN_OK)
-        run.error = CAIRN_TIMEOUT;
-    return (struct load_result){.error = run.error, .entries = run.measured, .duration_ns = config->duration_ns};
+    if (run->done < run->sent && run->error == CAIRN_OK)
+        run->error = CAIRN_TIMEOUT;
+    result.error = run->error;
+    result.entries = run->measured;
+    free(run);
+    return result;
 }

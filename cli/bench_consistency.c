@@ -505,7 +505,8 @@ start(struct consistency *bench)
         return cli_fail("the cluster does not start: %s", detail);
     for (uint32_t place = 0; place < LOGS; place++) {
         enum cairn_error error = local_create_log(bench->local.nodes[0], cairn_policy_name(policies[place]),
-                                                  policies[place], durability(bench), NULL, NULL, &bench->logs[place]);
+                                                  policies[place], durability(bench), 0, NULL, NULL,
+                                                  &bench->logs[place]);
 
         if (error != CAIRN_OK)
             return cli_fail("log %s cannot be made: %s", cairn_policy_name(policies[place]), cairn_error_text(error));

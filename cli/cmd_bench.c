@@ -14,6 +14,7 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "bench_consistency.h"
+#include "bench_workers.h"
 #include "cli.h"
 #include "eal.h"
 #include "home.h"
@@ -54,7 +55,7 @@ struct bench {
     const char *transport;
     enum cairn_ack ack;
     enum cluster_profile profile;
-    uint32_t payload_bytes, runs, in_flight;
+    uint32_t payload_bytes, runs, in_flight, workers;
     uint64_t rate_per_s, seconds;
     int cpus[2];
     struct identity identities[3]; /* of the nodes of two processes */
@@ -248,8 +249,8 @@ run_load(struct bench *bench)
 static int
 open_log(struct bench *bench)
 {
-    enum cairn_error error = local_create_log(bench->leader, "bench", CAIRN_POLICY_CP, bench->durability, bench->poll,
-                                              bench->context, &bench->log);
+    enum cairn_error error = local_create_log(bench->leader, "bench", CAIRN_POLICY_CP, bench->durability, 0,
+                                              bench->poll, bench->context, &bench->log);
 
     if (error == CAIRN_OK)
         error = node_attach(bench->leader, &bench->client);
@@ -613,6 +614,23 @@ bench_on_disk(struct bench *bench, int (*measure)(struct bench *bench))
     return cli_scratch(bench->dir, "cairn-bench", measure_on_disk, bench);
 }
 
+static int
+bench_each_worker(const struct bench *bench)
+{
+    const struct bench_workers options = {
+        .workers = bench->workers,
+        .payload_bytes = bench->payload_bytes,
+        .in_flight = bench->in_flight,
+        .runs = bench->runs,
+        .seconds = bench->seconds,
+        .ack = bench->ack,
+        .profile = bench->profile,
+        .json = bench->json,
+    };
+
+    return bench_workers(&options);
+}
+
 /* What was not asked for: throughput has no rate, and on disk latency is of one at a time. */
 static void
 choose_load(struct bench *bench)
@@ -635,6 +653,8 @@ price(struct bench *bench)
 static int
 measure(struct bench *bench)
 {
+    if (bench->workers != 0)
+        return bench_each_worker(bench);
     if (shares_core(bench) && strcmp(bench->transport, "memif") == 0)
         return cli_fail("bench: memif needs two CPUs, one for each process (this one may use only one)");
     if (bench->durability == CAIRN_DISK)
@@ -669,6 +689,9 @@ cmd_bench(int argc, char **argv)
          .unit = "s"},
         {"runs", OPTION_U32, &bench.runs, "one after the other; default 3", .min = 1, .max = 1000000,
          .verbs = "latency|throughput"},
+        {"workers", OPTION_U32, &bench.workers,
+         "of each node, each on a processor with its load; goes with --transport ring", .min = 1,
+         .max = CAIRN_WORKERS_MAX, .verbs = "throughput"},
         {"profile", OPTION_WORD, &profile, "heartbeat and timeout; default wan", .unit = "shared|dedicated|wan",
          .verbs = "latency|throughput"},
         {"report", OPTION_FILE, &bench.report, "leave an HTML page here", .verbs = "consistency"},
@@ -691,6 +714,8 @@ cmd_bench(int argc, char **argv)
     choose_load(&bench);
     if (bench.durability == CAIRN_DISK && strcmp(bench.transport, "memif") != 0)
         return cli_usage("bench: --durability disk goes with --transport memif");
+    if (bench.workers != 0 && strcmp(bench.transport, "ring") != 0)
+        return cli_usage("bench: --workers goes with --transport ring");
     if (bench.report != NULL && (status = cli_refuse_unwritable("report", bench.report)) != 0)
         return status;
     choose_cpus(bench.cpus);

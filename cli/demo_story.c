@@ -463,7 +463,7 @@ make_logs(struct demo *demo)
     uint32_t *ids[] = {&demo->bank, &demo->feed, &demo->speed};
 
     for (uint32_t i = 0; i < 3; i++) {
-        enum cairn_error error = local_create_log(demo->local.nodes[0], logs[i].name, logs[i].policy, CAIRN_MEMORY,
+        enum cairn_error error = local_create_log(demo->local.nodes[0], logs[i].name, logs[i].policy, CAIRN_MEMORY, 0,
                                                   NULL, NULL, ids[i]);
 
         if (error != CAIRN_OK)

@@ -107,7 +107,7 @@ uint32_t
 story_log(struct story *story, const char *name, enum cairn_policy policy)
 {
     uint32_t log = story->logs_count++;
-    enum cairn_error error = local_create_log(story->local.nodes[0], name, policy, CAIRN_MEMORY, NULL, NULL,
+    enum cairn_error error = local_create_log(story->local.nodes[0], name, policy, CAIRN_MEMORY, 0, NULL, NULL,
                                               &story->log_ids[log]);
 
     story->logs[log] = name;

@@ -168,7 +168,7 @@ write_catalog(struct cairn_client *client, const char *text, void (*poll)(void *
 
 enum cairn_error
 local_create_log(struct node *node, const char *name, enum cairn_policy policy, enum cairn_durability durability,
-                 void (*poll)(void *context, uint64_t now_ns), void *context, uint32_t *log)
+                 uint8_t worker, void (*poll)(void *context, uint64_t now_ns), void *context, uint32_t *log)
 {
     uint64_t end_ns = clock_monotonic_ns() + CREATE_NS;
     struct cairn_client *client;
@@ -178,8 +178,9 @@ local_create_log(struct node *node, const char *name, enum cairn_policy policy, 
 
     if (error != CAIRN_OK)
         return error;
-    snprintf(text, sizeof(text), "{\"op\":\"create\",\"name\":\"%s\",\"policy\":\"%s\",\"durability\":\"%s\"}", name,
-             cairn_policy_name(policy), cairn_durability_name(durability));
+    snprintf(text, sizeof(text),
+             "{\"op\":\"create\",\"name\":\"%s\",\"policy\":\"%s\",\"durability\":\"%s\",\"worker\":%u}", name,
+             cairn_policy_name(policy), cairn_durability_name(durability), worker);
     error = write_catalog(client, text, poll, context, end_ns);
     while (error == CAIRN_OK && !(node_view(node, name, &view) && strcmp(view.role, "leader") == 0)) {
         if (clock_monotonic_ns() > end_ns)

@@ -38,10 +38,10 @@ session_connect local_connect;
 struct cluster_config local_cluster_config(uint32_t nodes, enum cluster_transport transport, uint32_t memory_mib,
                                            enum cluster_profile profile);
 
-/* Makes a log, by way of `node` (which must be able to lead), and waits until it leads it. poll, where
+/* Makes a log at that worker, by way of `node` (which must be able to lead), and waits until it leads it. poll, where
  * given, is called meanwhile: whoever polls the node itself does it there. */
 enum cairn_error local_create_log(struct node *node, const char *name, enum cairn_policy policy,
-                                  enum cairn_durability durability, void (*poll)(void *context, uint64_t now_ns),
-                                  void *context, uint32_t *log);
+                                  enum cairn_durability durability, uint8_t worker,
+                                  void (*poll)(void *context, uint64_t now_ns), void *context, uint32_t *log);
 
 #endif

@@ -60,7 +60,7 @@ GRAMMAR = (
     (('view', 'x'), {'cluster': FILE, 'resolve': words('siblings', 'set'), 'via': NODE, 'level': LEVEL, 'committed': None}),
     (('log', 'create', 'x', '--policy', 'cp'), {
         'deny': words('writes', 'both'), 'when-cut': words('deny', 'cp'), 'members': NODES, 'durability': DURABILITY,
-        'retain-bytes': SIZE, 'retain-age': AGE}),
+        'retain-bytes': SIZE, 'retain-age': AGE, 'worker': number(0, 15)}),
     (('log', 'set', 'x'), {'policy': words('cp', 'ca'), 'retain-bytes': SIZE, 'retain-age': AGE, 'json': None}),
     (('log', 'trim', 'x'), {'before': number(2, LSN_MAX, str(2 ** 63), str(2 ** 63 - 1))}),
     (('log', 'adopt', 'x'), {'from': NODE, 'without': NODES}),
@@ -79,17 +79,19 @@ GRAMMAR = (
         'idle': IDLE, 'metrics': ADDRESS, 'scrub-mib-s': number(0, 10000), 'no-uring': None, 'keep-damage': None}),
     (('dev', '--detach'), {
         'nodes': number(1, 9), 'dir': FILE, 'transport': words('memif', 'netns'), 'durability': DURABILITY, 'profile': PROFILE,
-        'clock-bound-ms': CLOCK_BOUND, 'memory-mib': MEMORY, 'idle': IDLE, 'metrics': number(1, 65535), 'allow-faults': None}),
+        'clock-bound-ms': CLOCK_BOUND, 'memory-mib': MEMORY, 'workers': number(1, 16), 'idle': IDLE, 'metrics': number(1, 65535),
+        'allow-faults': None}),
     (('demo',), {'input': FILE, 'nodes': number(3, 5), 'report': FILE, 'json': None}),
     (('inspect', '/no/such'), {'log': FILE, 'digest': None, 'verify': None}),
     (('sim',), {
         'seed': number(0, 2 ** 63 - 1 - 10 ** 9), 'runs': number(1, 10 ** 9), 'jobs': number(1, 64),
-        'profile': words('swarm', 'nodes'), 'durability': DURABILITY, 'without': ('', 'nothing', 'crash,', 'crash,,drop'),
+        'profile': words('swarm', 'nodes'), 'workers': number(1, 3), 'durability': DURABILITY, 'without': ('', 'nothing', 'crash,', 'crash,,drop'),
         'ms': number(1, 86400000), 'messages': number(1, 10 ** 12), 'trace': FILE, 'scenario': ('', 'no-such')}),
     (('bench', 'latency'), {
         'transport': words('memif', 'ring'), 'ack': ACK, 'durability': DURABILITY, 'dir': FILE, 'payload-bytes': number(0, 524288),
         'rate': number(1, 10 ** 9), 'in-flight': number(1, 8192), 'seconds': number(1, 3600), 'runs': number(1, 10 ** 6),
         'profile': PROFILE}),
+    (('bench', 'throughput', '--transport', 'ring'), {'workers': number(1, 16)}),
     (('bench', 'consistency'), {'report': FILE, 'seconds': number(1, 3600)}),
 )
 SHARES = ('', 'nan', 'inf', '-0.1', '1.1', '2', '.5', '0.', '0.5x', '1e-1', '0x0', '+1', ' 1', '01', TERMINAL)
@@ -122,6 +124,7 @@ WHOLE = (
     (2, '--shrink', 'sim', '--shrink', '--scenario', 'all'), (2, '--list', 'sim', '--list', '--seed', '5'),
     (2, 'memif', 'bench', 'latency', '--durability', 'disk', '--transport', 'ring'), (2, 'latency', 'bench', 'throughput', '--rate', '5'),
     (2, 'consistency', 'bench', 'latency', '--report', 'x'), (2, '--runs', 'bench', 'consistency', '--runs', '5'),
+    (2, '--transport ring', 'bench', 'throughput', '--workers', '2'), (2, 'throughput', 'bench', 'latency', '--workers', '2'),
     (2, 'create', 'log', 'set', 'x', '--durability', 'disk'), (2, 'create', 'log', 'set', 'x', '--members', 'n1'),
     (2, '--policy', 'log', 'list', '--policy', 'cp'), (2, 'adopt', 'log', 'create', 'x', '--policy', 'cp', '--from', 'n1'),
     (2, 'trim', 'log', 'set', 'x', '--before', '5'), (2, '--learner', 'member', 'remove', 'n1', '--learner'),

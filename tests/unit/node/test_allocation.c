@@ -101,7 +101,7 @@ appends_allocate_nothing(struct disk **disks, enum cairn_durability durability, 
     counters.inner = node_task(local.nodes[0], 0)->application;
     node_task(local.nodes[0], 0)->application.turn = counting_turn;
     assert_true(lcore_start(&local.lcores[0]));
-    assert_int_equal(local_create_log(local.nodes[0], "bench", CAIRN_POLICY_CP, durability, NULL, NULL, &log),
+    assert_int_equal(local_create_log(local.nodes[0], "bench", CAIRN_POLICY_CP, durability, 0, NULL, NULL, &log),
                      CAIRN_OK);
     assert_int_equal(node_attach(local.nodes[0], &client), CAIRN_OK);
     append(client, log, &seq, WARM_UP);
