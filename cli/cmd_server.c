@@ -137,18 +137,39 @@ prepare(struct server *server, uint8_t self)
     return write_pid(cluster, self);
 }
 
-/* How many threads poll the workers: as many as this node's part of the machine's processors, all of whose nodes are here. */
+/* As many as this node's part of the machine's processors, all of whose nodes are here. */
 static uint32_t
-lcores_of(const struct cluster_config *cluster)
+lcores_of_machine(const struct cluster_config *cluster, const cpu_set_t *cpus)
 {
-    uint32_t workers = cluster_workers(cluster), share;
+    uint32_t share = (uint32_t)CPU_COUNT(cpus) / cluster->nodes;
+
+    return share < 1 ? 1 : share;
+}
+
+/* How many threads poll the workers, and where. */
+static int
+choose_lcores(struct server *server)
+{
+    const struct cluster_config *cluster = &server->cluster;
+    const struct cluster_lcores *stated = &cluster->lcores[server->config.self];
+    uint32_t workers = cluster_workers(cluster), count = cluster_lcores(cluster, server->config.self);
     cpu_set_t cpus;
 
     CPU_ZERO(&cpus);
     if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
-        return 1;
-    share = (uint32_t)CPU_COUNT(&cpus) / cluster->nodes;
-    return share < 1 ? 1 : share < workers ? share : workers;
+        return cli_fail("which processors there are cannot be told: %s", strerror(errno));
+    for (uint32_t i = 0; i < stated->cpus_count; i++) {
+        if (!CPU_ISSET(stated->cpus[i], &cpus))
+            return cli_fail("node '%s' has cpu %u in the cluster file, which is none that this process may run on: "
+                            "see 'nproc', 'taskset -p $$' and the cgroup",
+                            cluster->names[server->config.self], stated->cpus[i]);
+    }
+    if (count == 0)
+        count = lcores_of_machine(cluster, &cpus);
+    server->lcores_count = count < workers ? count : workers;
+    for (uint32_t i = 0; i < server->lcores_count; i++)
+        server->lcores[i].cpu = i < stated->cpus_count ? (int)stated->cpus[i] : -1;
+    return 0;
 }
 
 /* Each lcore has a bell, and its workers are woken by it. */
@@ -158,7 +179,6 @@ make_bells(struct server *server)
     struct node_config *config = &server->config;
     uint32_t workers = cluster_workers(&server->cluster);
 
-    server->lcores_count = lcores_of(&server->cluster);
     for (uint32_t worker = 0; worker < workers; worker++) {
         uint32_t lcore = worker % server->lcores_count;
 
@@ -301,7 +321,6 @@ start_lcores(struct server *server, enum idle_policy idle)
         struct lcore *lcore = &server->lcores[i];
 
         lcore->idle = idle;
-        lcore->cpu = -1;
         lcore->bell = server->config.bells[i];
         if (!lcore_start(lcore))
             return cli_fail("no thread to be had for the workers");
@@ -320,6 +339,8 @@ start(struct server *server, enum idle_policy idle)
         status = open_disks(server);
     if (status == 0)
         status = stand(server, found);
+    if (status == 0)
+        status = choose_lcores(server);
     if (status == 0)
         status = make_bells(server);
     if (status != 0)

@@ -177,8 +177,16 @@ static void
 write_nodes(FILE *out, const char *name, const struct cluster_config *config)
 {
     fprintf(out, "%s:\n", name);
-    for (uint32_t i = 0; i < config->nodes; i++)
+    for (uint32_t i = 0; i < config->nodes; i++) {
+        const struct cluster_lcores *lcores = &config->lcores[i];
+
         fprintf(out, "  - name: %s\n", config->names[i]);
+        if (lcores->count != 0)
+            fprintf(out, "    lcores: %u\n", lcores->count);
+        for (uint32_t j = 0; j < lcores->cpus_count; j++)
+            fprintf(out, "%s%u%s", j == 0 ? "    cpus: [" : ", ", lcores->cpus[j],
+                    j + 1 < lcores->cpus_count ? "" : "]\n");
+    }
 }
 
 static void
@@ -209,6 +217,8 @@ write_value(FILE *out, const struct cluster_rule *rule, const struct cluster_con
         write_nodes(out, rule->name, config);
         break;
     case CLUSTER_NODE_NAME:
+    case CLUSTER_LCORES:
+    case CLUSTER_CPUS:
     case CLUSTER_USERS:
     case CLUSTER_GROUP:
         break;

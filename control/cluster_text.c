@@ -233,16 +233,37 @@ take_list(struct walk *walk, const char *name, const char *mend, uint32_t max, t
     }
     if (walk->event.type != YAML_SEQUENCE_END_EVENT)
         return false;
-    return count > 0 || cluster_fault_set(walk->fault, place, mend, "%s lists nobody", name);
+    return count > 0 || cluster_fault_set(walk->fault, place, mend, "%s is an empty list", name);
+}
+
+static bool
+take_of_node(struct walk *walk, const struct cluster_rule *rule)
+{
+    if (rule->kind == CLUSTER_NODE_NAME)
+        return take_single(walk, rule);
+    walk->config.lcores[walk->config.nodes].place = here(walk);
+    if (rule->kind == CLUSTER_LCORES)
+        return take_single(walk, rule);
+    return take_list(walk, rule->name, "write them as [0, 1], or one '- NUMBER' a line", CAIRN_WORKERS_MAX, take_single,
+                     rule);
 }
 
 static bool
 take_node(struct walk *walk, const struct cluster_rule *rule)
 {
     struct cluster_place places[KEYS_MAX] = {0};
+    struct cluster_config *config = &walk->config;
+    struct cluster_lcores *lcores = &config->lcores[config->nodes];
 
     (void)rule;
-    return take_mapping(walk, cluster_node_rules(), take_single, here(walk), places);
+    if (!take_mapping(walk, cluster_node_rules(), take_of_node, here(walk), places))
+        return false;
+    if (lcores->count != 0 && lcores->cpus_count != 0 && lcores->count != lcores->cpus_count)
+        return cluster_fault_set(walk->fault, lcores->place, "list one for each lcore, or leave lcores out",
+                                 "node '%s' has %u lcores, and %u cpus", config->names[config->nodes], lcores->count,
+                                 lcores->cpus_count);
+    config->nodes++;
+    return true;
 }
 
 static bool

@@ -25,6 +25,9 @@ static const struct cluster_units microseconds = {
 
 static const struct cluster_units workers = {.own_scale = 1, .mend = "write how many, without leading zeros: 1, 2, 4"};
 
+static const struct cluster_units processors = {.own_scale = 1,
+                                                .mend = "write a processor's number, without leading zeros: 0, 1, 2"};
+
 static const char *const transports[] = {
     [TRANSPORT_MEMIF] = "memif", [TRANSPORT_RING] = "ring", [TRANSPORT_NETNS] = "netns", NULL};
 static const char *const profiles[] = {
@@ -57,7 +60,11 @@ static const struct cluster_rule file_rules[] = {
     [CLUSTER_KEY_CLIENTS] = {"clients", CLUSTER_CLIENTS, .required = false},
     [CLUSTER_KEY_NODES] = {"nodes", CLUSTER_NODES, .required = true},
 };
-static const struct cluster_rule node_rules[] = {{"name", CLUSTER_NODE_NAME, .required = true}};
+static const struct cluster_rule node_rules[] = {
+    {"name", CLUSTER_NODE_NAME, .required = true},
+    {"lcores", CLUSTER_LCORES, .units = &workers, .min = 1, .max = CAIRN_WORKERS_MAX},
+    {"cpus", CLUSTER_CPUS, .units = &processors, .max = CLUSTER_CPU_MAX},
+};
 static const struct cluster_rule client_rules[] = {{"users", CLUSTER_USERS, .required = false},
                                                    {"group", CLUSTER_GROUP, .required = false}};
 
@@ -75,7 +82,8 @@ cluster_file_rules(void)
 const struct cluster_rules *
 cluster_node_rules(void)
 {
-    static const struct cluster_rules rules = {node_rules, COUNT(node_rules), "a node has a name, and nothing else"};
+    static const struct cluster_rules rules = {node_rules, COUNT(node_rules),
+                                               "a node has name, lcores and cpus, and nothing else"};
 
     return &rules;
 }
@@ -153,8 +161,8 @@ unit_scale(const struct cluster_units *units, const char *name)
 }
 
 static bool
-take_number(const struct cluster_rule *rule, const struct cluster_value *value, struct cluster_config *config,
-            struct cluster_fault *fault)
+number_of(const struct cluster_rule *rule, const struct cluster_value *value, uint32_t *out,
+          struct cluster_fault *fault)
 {
     const struct cluster_units *units = rule->units;
     uint64_t number, scale;
@@ -167,11 +175,38 @@ take_number(const struct cluster_rule *rule, const struct cluster_value *value, 
     if (number % units->own_scale != 0)
         return refuse(rule, value, "which is no whole number of its unit", units->mend, fault);
     number /= units->own_scale;
-    if ((number >= rule->min && number <= rule->max) || (number == 0 && rule->zero_is_default))
-        return keep_number(rule, (uint32_t)number, config);
-    return cluster_fault_set(
-        fault, value->place, rule->zero_is_default ? "write one of those, or 0 for the default" : units->mend,
-        "%s is %s, at least %u is needed, and %u at most", rule->name, value->text, rule->min, rule->max);
+    *out = (uint32_t)number;
+    return (number >= rule->min && number <= rule->max) || (number == 0 && rule->zero_is_default) ||
+           cluster_fault_set(
+               fault, value->place, rule->zero_is_default ? "write one of those, or 0 for the default" : units->mend,
+               "%s is %s, at least %u is needed, and %u at most", rule->name, value->text, rule->min, rule->max);
+}
+
+static bool
+take_number(const struct cluster_rule *rule, const struct cluster_value *value, struct cluster_config *config,
+            struct cluster_fault *fault)
+{
+    uint32_t number;
+
+    return number_of(rule, value, &number, fault) && keep_number(rule, number, config);
+}
+
+/* One thread there polls as well as two. */
+static bool
+take_cpu(const struct cluster_rule *rule, const struct cluster_value *value, struct cluster_lcores *lcores,
+         struct cluster_fault *fault)
+{
+    uint32_t cpu;
+
+    assert(lcores->cpus_count < CAIRN_WORKERS_MAX);
+    if (!number_of(rule, value, &cpu, fault))
+        return false;
+    for (uint32_t i = 0; i < lcores->cpus_count; i++) {
+        if (lcores->cpus[i] == cpu)
+            return refuse(rule, value, "which is listed twice", "remove one", fault);
+    }
+    lcores->cpus[lcores->cpus_count++] = cpu;
+    return true;
 }
 
 /* 0x and 1 to 8 digits, as the writer has it. */
@@ -262,7 +297,6 @@ take_node_name(const struct cluster_value *value, struct cluster_config *config,
         return cluster_fault_set(fault, value->place, "remove one", "node '%s' is listed twice", shown);
     memcpy(config->names[config->nodes], value->text, value->text_bytes + 1);
     config->name_places[config->nodes] = value->place;
-    config->nodes++;
     return true;
 }
 
@@ -307,7 +341,8 @@ take_account(const struct cluster_rule *rule, const struct cluster_value *value,
 static bool
 is_bare(enum cluster_kind kind)
 {
-    return kind == CLUSTER_NUMBER || kind == CLUSTER_ID || kind == CLUSTER_BOOL;
+    return kind == CLUSTER_NUMBER || kind == CLUSTER_ID || kind == CLUSTER_BOOL || kind == CLUSTER_LCORES ||
+           kind == CLUSTER_CPUS;
 }
 
 bool
@@ -333,6 +368,10 @@ cluster_value_take(const struct cluster_rule *rule, const struct cluster_value *
         return take_directory(rule, value, config, fault);
     case CLUSTER_NODE_NAME:
         return take_node_name(value, config, fault);
+    case CLUSTER_LCORES:
+        return number_of(rule, value, &config->lcores[config->nodes].count, fault);
+    case CLUSTER_CPUS:
+        return take_cpu(rule, value, &config->lcores[config->nodes], fault);
     case CLUSTER_USERS:
     case CLUSTER_GROUP:
         return take_account(rule, value, config, fault);

@@ -12,6 +12,8 @@ enum cluster_kind {
     CLUSTER_DIRECTORY,
     CLUSTER_NODES, /* a list of mappings: cluster_node_rules */
     CLUSTER_NODE_NAME,
+    CLUSTER_LCORES,  /* how many */
+    CLUSTER_CPUS,    /* a list, of one for each lcore */
     CLUSTER_CLIENTS, /* a mapping: cluster_client_rules */
     CLUSTER_USERS,   /* a list */
     CLUSTER_GROUP,
@@ -59,7 +61,8 @@ struct cluster_value {
     struct cluster_place place;
 };
 
-/* Takes one value into config, whole, or names what is wrong with it. */
+/* Takes one value into config, whole, or names what is wrong with it. What is a node's goes to the place behind the nodes
+ * that config has: it becomes one of them when all of it was taken. */
 bool cluster_value_take(const struct cluster_rule *rule, const struct cluster_value *value,
                         struct cluster_config *config, struct cluster_fault *fault);
 

@@ -132,6 +132,27 @@ cluster_workers(const struct cluster_config *config)
     return config->workers == 0 ? 1 : config->workers;
 }
 
+uint32_t
+cluster_lcores(const struct cluster_config *config, uint8_t node)
+{
+    const struct cluster_lcores *lcores = &config->lcores[node];
+
+    return lcores->cpus_count > 0 ? lcores->cpus_count : lcores->count;
+}
+
+/* Each of them has a worker to poll. */
+static bool
+lcores_make_sense(const struct cluster_config *config, uint32_t workers, struct cluster_fault *fault)
+{
+    for (uint8_t i = 0; i < config->nodes; i++) {
+        if (cluster_lcores(config, i) > workers)
+            return cluster_fault_set(fault, config->lcores[i].place, "write that many at most",
+                                     "node '%s' has %u lcores for %u %s", config->names[i], cluster_lcores(config, i),
+                                     workers, workers == 1 ? "worker" : "workers");
+    }
+    return true;
+}
+
 /* Each worker has its part of it. */
 static bool
 memory_makes_sense(const struct cluster_config *config, struct cluster_fault *fault)
@@ -279,7 +300,7 @@ agrees(const struct cluster_config *config, const struct agreed *agreed, struct 
                            word_of(CLUSTER_KEY_DURABILITY, agreed->durability), fault);
     if (config->workers != 0 && !number_agrees(config, CLUSTER_KEY_WORKERS, config->workers, agreed->workers, fault))
         return false;
-    return memory_agrees(config, now->memory_mib, fault) &&
+    return memory_agrees(config, now->memory_mib, fault) && lcores_make_sense(config, agreed->workers, fault) &&
            number_agrees(config, CLUSTER_KEY_CLUSTER, here.number, agreed->number, fault) &&
            names_agree(config, agreed, fault) &&
            timing_agrees(config, CLUSTER_KEY_HEARTBEAT_US, config->heartbeat_us != 0, here.now.heartbeat_ns,
@@ -340,7 +361,8 @@ load(const char *path, struct cluster_config *out, enum cairn_error *error, stru
         return false;
     *error = CAIRN_INVALID;
     if (!cluster_text_decode(text, text_bytes, &config, fault) || !timing_makes_sense(&config, fault) ||
-        !memory_makes_sense(&config, fault))
+        !memory_makes_sense(&config, fault) ||
+        (config.workers != 0 && !lcores_make_sense(&config, config.workers, fault)))
         return false;
     *error = CAIRN_OK;
     *out = config;

@@ -46,9 +46,20 @@ enum cluster_key {
     CLUSTER_KEYS,
 };
 
+#define CLUSTER_CPU_MAX 1023u /* as many as a set of the C library holds */
+
 /* Where the file says something, from 1 on. 0: it does not. */
 struct cluster_place {
     uint32_t line, column;
+};
+
+/* Who polls a node's workers: this many threads, each on the processor of its place where those are named. Each node's own:
+ * nobody agrees on it. */
+struct cluster_lcores {
+    uint32_t count; /* 0: the file does not say */
+    uint32_t cpus_count;
+    uint32_t cpus[CAIRN_WORKERS_MAX];
+    struct cluster_place place;
 };
 
 struct cluster_config {
@@ -72,6 +83,7 @@ struct cluster_config {
     char client_group[CAIRN_NAME_BYTES];
     uint32_t nodes;
     char names[CAIRN_NODES_MAX][CAIRN_NAME_BYTES];
+    struct cluster_lcores lcores[CAIRN_NODES_MAX];
     /* Of each key, and of each node's name, in the file that was read. */
     struct cluster_place places[CLUSTER_KEYS];
     struct cluster_place name_places[CAIRN_NODES_MAX];
@@ -82,6 +94,9 @@ struct cluster_timing cluster_timing(const struct cluster_config *config);
 
 /* How many workers each node has. */
 uint32_t cluster_workers(const struct cluster_config *config);
+
+/* How many threads poll the workers of that node; 0: the file leaves it to the machine. */
+uint32_t cluster_lcores(const struct cluster_config *config, uint8_t node);
 
 uint64_t cluster_clock_bound_ns(const struct cluster_config *config);
 

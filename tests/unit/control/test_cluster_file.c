@@ -216,7 +216,7 @@ nodes_are_a_list_of_names(void **state)
     assert_int_equal(decoded(text).nodes, CAIRN_NODES_MAX);
     snprintf(text + strlen(text), sizeof(text) - strlen(text), "  - name: one_more\n");
     refused(text, 20, 5, "nodes has more than 16");
-    refused("cluster: 7\ndirectory: /a\nnodes: []\n", 3, 8, "nodes lists nobody");
+    refused("cluster: 7\ndirectory: /a\nnodes: []\n", 3, 8, "nodes is an empty list");
     refused("cluster: 7\ndirectory: /a\nnodes: n1\n", 3, 8, "nodes is a list");
     refused("cluster: 7\ndirectory: /a\nnodes: {name: n1}\n", 3, 8, "nodes is a list");
     refused("cluster: 7\ndirectory: /a\nnodes: [n1]\n", 3, 9, "key: value");
@@ -230,6 +230,41 @@ nodes_are_a_list_of_names(void **state)
     refused(GOOD "  - name: \"a\\nb\"\n", 6, 11, "a\\nb");
     refused(GOOD "  - name: a b\n", 6, 11, "a b");
     refused(GOOD "  - name:\n", 6, 10, "name has no value");
+}
+
+static void
+lcores_and_cpus_are_each_nodes_own(void **state)
+{
+    struct cluster_config config = decoded(GOOD "    lcores: 3\n"
+                                                "  - name: n3\n    cpus: [1, 0]\n"
+                                                "  - cpus:\n      - 1023\n    lcores: 1\n    name: n4\n");
+    char text[256] = GOOD "    cpus: [0";
+
+    (void)state;
+    assert_int_equal(cluster_lcores(&config, 0), 0);
+    assert_int_equal(cluster_lcores(&config, 1), 3);
+    assert_int_equal(cluster_lcores(&config, 2), 2);
+    assert_int_equal(config.lcores[2].cpus[0], 1);
+    assert_int_equal(config.lcores[2].cpus[1], 0);
+    assert_string_equal(config.names[3], "n4");
+    assert_int_equal(config.lcores[3].cpus[0], 1023);
+    refused(GOOD "    lcores: 0\n", 6, 13, "lcores is 0, at least 1 is needed");
+    refused(GOOD "    lcores: 17\n", 6, 13, "16 at most");
+    refused(GOOD "    lcores: '1'\n", 6, 13, "quotes");
+    refused(GOOD "    lcores: [1]\n", 6, 13, "lcores takes a single value");
+    refused(GOOD "    cpus: 1\n", 6, 11, "cpus is a list");
+    refused(GOOD "    cpus: []\n", 6, 11, "cpus is an empty list");
+    refused(GOOD "    cpus: [1024]\n", 6, 12, "1023 at most");
+    refused(GOOD "    cpus: [-1]\n", 6, 12, "no plain whole number");
+    refused(GOOD "    cpus: [1, 0, 1]\n", 6, 18, "listed twice");
+    refused(GOOD "    cpus: [[1]]\n", 6, 12, "cpus takes a single value");
+    refused(GOOD "    lcores: 2\n    cpus: [1]\n", 7, 11, "node 'n2' has 2 lcores, and 1 cpus");
+    refused(GOOD "    cpus: [1, 0]\n    lcores: 1\n", 7, 13, "node 'n2' has 1 lcores, and 2 cpus");
+    refused("lcores: 1\n" GOOD, 1, 1, "lcores");
+    for (uint32_t i = 1; i <= CAIRN_WORKERS_MAX; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), ",%u", i);
+    snprintf(text + strlen(text), sizeof(text) - strlen(text), "]\n");
+    refused(text, 6, (uint32_t)(strlen(strrchr(text, '[')) + 11 - strlen(",16]\n") + 1), "cpus has more than 16");
 }
 
 static void
@@ -254,7 +289,7 @@ clients_are_users_and_a_group(void **state)
     refused(GOOD "clients: {}\n", 6, 10, "clients says nothing");
     refused(GOOD "clients: alice\n", 6, 10, "key: value");
     refused(GOOD "clients:\n  users: alice\n", 7, 10, "users is a list");
-    refused(GOOD "clients:\n  users: []\n", 7, 10, "users lists nobody");
+    refused(GOOD "clients:\n  users: []\n", 7, 10, "users is an empty list");
     refused(GOOD "clients:\n  users: [a, a]\n", 7, 14, "twice");
     refused(GOOD "clients:\n  users: [007]\n", 7, 11, "007");
     refused(GOOD "clients:\n  users: [4294967295]\n", 7, 11, "4294967295");
@@ -358,7 +393,7 @@ bytes_are_text(void **state)
 static struct cluster_config
 full_config(void)
 {
-    struct cluster_config config = decoded("clients: {users: [alice, 1001], group: ops}\n" GOOD
+    struct cluster_config config = decoded("clients: {users: [alice, 1001], group: ops}\n" GOOD "    cpus: [1, 3]\n"
                                            "transport: netns\nprofile: wan\nmemory_mib: 2GiB\nmemory_at_start: true\n"
                                            "durability: disk\nauto_create: true\nflap_hold_ms: 1s\nheartbeat_us: 5ms\n"
                                            "timeout_us: 50ms\ntimeout_ceiling_us: 1s\nclock_bound_ms: 2s\n");
@@ -372,6 +407,8 @@ forget_places(struct cluster_config *config)
 {
     memset(config->places, 0, sizeof(config->places));
     memset(config->name_places, 0, sizeof(config->name_places));
+    for (uint32_t i = 0; i < CAIRN_NODES_MAX; i++)
+        config->lcores[i].place = (struct cluster_place){0};
 }
 
 static void
@@ -543,6 +580,7 @@ main(void)
         cmocka_unit_test(words_are_those_that_there_are),
         cmocka_unit_test(a_directory_is_absolute_short_and_clean),
         cmocka_unit_test(nodes_are_a_list_of_names),
+        cmocka_unit_test(lcores_and_cpus_are_each_nodes_own),
         cmocka_unit_test(clients_are_users_and_a_group),
         cmocka_unit_test(no_key_is_unknown_double_or_missing),
         cmocka_unit_test(there_is_one_document_of_plain_keys_and_values),
