@@ -77,6 +77,9 @@ carry_out(struct worker *worker, struct node_log *log, uint64_t now_ns)
         end_stops(worker, log);
     else if (core_stopped(log->core) == STOP_NONE && !core_is_lost(log->core))
         return;
+    /* What was lost since then is another loss, and waits for another decision: nobody meant the nothing that is left. */
+    else if (core_recovering(log->core) && log->rules.adopted_before)
+        return;
     else if (log->rules.adopted_from == worker->self)
         lead_alone(worker, log, now_ns);
     /* Who has forgotten what it held has nothing to give up, and recovers from whoever leads. */

@@ -23,31 +23,41 @@ find(const struct snapshot *snapshot, const char *name)
     return UINT32_MAX;
 }
 
-/* Could this node, in a former life, have acknowledged something of a log created at lsn? Not if
- * the creation came after what recovery found of the catalog. */
+/* Did the catalog say that at lsn before this life? Nothing of it is applied that is not held: so not if it came after what the
+ * journal had of it or, where that is not all, after what recovery found. */
 static bool
-must_recover(const struct worker *worker, uint64_t lsn, enum cairn_durability durability)
+is_of_former_life(const struct node *node, uint64_t lsn)
 {
-    const struct node *node = worker->node;
     const struct worker *first = node->workers[0];
     struct log_status status;
 
     if (!node->recovering)
         return false;
-    /* What the disk knows it knows; whether it knows of the log at all is read off the catalog, of which nothing
-     * is applied that is not held. What that log had in memory is gone, and all that the journal says of the catalog was there
-     * before this life. */
-    if (first->disk != NULL && !first->journal_was_empty && !first->journal_damaged && !node->forgotten) {
-        if (durability == CAIRN_MEMORY)
-            return first->restoring || lsn <= node->restored_catalog_lsn;
-        /* While the journals are read that is for the reading to say. */
-        return !first->restoring && !worker->restoring && lsn <= node->restored_catalog_lsn &&
-               (worker->forgetful || worker->journal_was_empty || worker->journal_damaged);
-    }
-    if (lsn <= node->restored_catalog_lsn)
+    if (first->restoring || lsn <= node->restored_catalog_lsn)
         return true;
-    status_read(node->snapshot->logs[0].log, &status);
+    if (first->disk != NULL && !first->journal_was_empty && !first->journal_damaged && !node->forgotten)
+        return false;
+    status_read(node->snapshot->logs[CATALOG_LOG].log, &status);
     return status.recovering || lsn <= status.recovery_lsn;
+}
+
+/* Could this node, in a former life, have acknowledged something of a log created at lsn that it holds no more? What was in
+ * memory is gone, whatever the journals are like; what the disk knows it knows. */
+static bool
+must_recover(const struct worker *worker, uint64_t lsn, enum cairn_durability durability)
+{
+    const struct node *node = worker->node;
+    const struct worker *first = node->workers[0];
+    bool journals_are_read = first->disk != NULL && (first->restoring || worker->restoring);
+
+    if (durability == CAIRN_MEMORY || first->disk == NULL)
+        return is_of_former_life(node, lsn);
+    /* That is for the reading to say. */
+    if (journals_are_read)
+        return false;
+    if (first->journal_was_empty || first->journal_damaged || node->forgotten)
+        return is_of_former_life(node, lsn);
+    return (worker->forgetful || worker->journal_was_empty || worker->journal_damaged) && is_of_former_life(node, lsn);
 }
 
 static uint32_t
@@ -182,7 +192,7 @@ take_rules(const json_t *entry, struct log_rules *rules)
 
 /* Whose history goes on, and from which term on: one decision follows another. false: it is none that can be meant. */
 static bool
-take_adoption(const struct node *node, const json_t *entry, struct log_rules *rules)
+take_adoption(const struct node *node, uint64_t lsn, const json_t *entry, struct log_rules *rules)
 {
     const char *from = json_string_value(json_object_get(entry, "from"));
     json_int_t term = json_integer_value(json_object_get(entry, "term"));
@@ -197,12 +207,14 @@ take_adoption(const struct node *node, const json_t *entry, struct log_rules *ru
         return false;
     rules->adopted_term = (uint64_t)term > rules->adopted_term ? (uint64_t)term : term_decided(rules->adopted_term);
     rules->adopted_from = seat;
+    rules->adopted_before = is_of_former_life(node, lsn);
     return true;
 }
 
 /* What is asked to go is gone: it does not come back by a smaller number. */
 static bool
-change(const struct node *node, struct snapshot *next, const char *operation, const char *name, const json_t *entry)
+change(const struct node *node, struct snapshot *next, uint64_t lsn, const char *operation, const char *name,
+       const json_t *entry)
 {
     uint32_t index = find(next, name);
     struct log_rules rules;
@@ -214,7 +226,7 @@ change(const struct node *node, struct snapshot *next, const char *operation, co
     rules = next->logs[index].rules;
     if (!take_rules(entry, &rules))
         return false;
-    if (strcmp(operation, "adopt") == 0 && !take_adoption(node, entry, &rules))
+    if (strcmp(operation, "adopt") == 0 && !take_adoption(node, lsn, entry, &rules))
         return false;
     if (!take_number(entry, "trim_before", 1, &trim_before_lsn) || trim_before_lsn > LSN_MAX)
         return false;
@@ -260,7 +272,7 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     if (next != NULL) {
         changed = agrees    ? agree_apply(node, lsn, entry, next)
                   : creates ? create(node, next, lsn, &settings, json_object_get(entry, "worker"))
-                            : change(node, next, operation, name, entry);
+                            : change(node, next, lsn, operation, name, entry);
         if (changed)
             former = snapshot_publish(node, next);
         else

@@ -409,33 +409,45 @@ introduction_enter(struct worker *worker)
     show(worker);
 }
 
-/* None of the worker's recovers any more. */
+/* None of the worker's recovers any more; kept: of those that its node keeps over its lives, all where it has no disk. */
 static bool
-own_logs_count(const struct worker *worker)
+own_logs_count(const struct worker *worker, bool kept)
 {
     for (uint32_t i = 0; i < worker->logs_count; i++) {
-        if (core_recovering(worker->logs[i]->core))
+        const struct node_log *log = worker->logs[i];
+
+        if (core_recovering(log->core) && (!kept || worker->disk == NULL || log->durable != NULL))
             return false;
     }
     return true;
 }
 
-/* As it said last. A log that came since does not recover. */
+/* By what a worker said last. A log that came since does not recover. */
 static bool
-has_recovered(const struct worker *worker)
+reaches_all(const struct node *node, uint32_t rows)
 {
-    uint32_t rows = atomic_load_explicit(&worker->recovered_rows, memory_order_acquire);
-
-    return rows != 0 && rows >= atomic_load_explicit(&worker->node->recovering_rows, memory_order_acquire);
+    return rows != 0 && rows >= atomic_load_explicit(&node->recovering_rows, memory_order_acquire);
 }
 
 static bool
-others_have_recovered(const struct worker *worker)
+has_kept(const struct worker *worker)
 {
-    const struct node *node = worker->node;
+    return reaches_all(worker->node, atomic_load_explicit(&worker->kept_rows, memory_order_acquire));
+}
 
+/* All workers' logs count; kept: as above. */
+static bool
+all_count(const struct worker *first, bool kept)
+{
+    const struct node *node = first->node;
+
+    if (!own_logs_count(first, kept))
+        return false;
     for (uint8_t number = 1; number < node->workers_count; number++) {
-        if (!has_recovered(node->workers[number]))
+        const struct worker *other = node->workers[number];
+
+        if (!reaches_all(node,
+                         atomic_load_explicit(kept ? &other->kept_rows : &other->recovered_rows, memory_order_acquire)))
             return false;
     }
     return true;
@@ -456,7 +468,7 @@ knows_all_logs(const struct worker *worker)
 bool
 introduction_is_recovered(const struct worker *worker)
 {
-    return knows_all_logs(worker) && own_logs_count(worker) && others_have_recovered(worker);
+    return knows_all_logs(worker) && all_count(worker, false);
 }
 
 void
@@ -464,7 +476,9 @@ introduction_report(struct worker *worker)
 {
     if (worker->disk != NULL)
         atomic_store_explicit(&worker->told_place, ends_place(worker), memory_order_relaxed);
-    atomic_store_explicit(&worker->recovered_rows, own_logs_count(worker) ? worker->snapshot_rows : 0,
+    atomic_store_explicit(&worker->recovered_rows, own_logs_count(worker, false) ? worker->snapshot_rows : 0,
+                          memory_order_release);
+    atomic_store_explicit(&worker->kept_rows, own_logs_count(worker, true) ? worker->snapshot_rows : 0,
                           memory_order_release);
 }
 
@@ -478,7 +492,8 @@ trust_journals(const struct worker *worker, uint32_t workers)
     }
 }
 
-/* Workers that had forgotten, and have recovered all of their logs. */
+/* Workers that had forgotten, and have recovered all that their journals are to hold. A log in memory, which every life has to
+ * recover, does not keep the others waiting: it may be lost for good. */
 static void
 end_forgetting(struct worker *worker)
 {
@@ -486,7 +501,7 @@ end_forgetting(struct worker *worker)
     uint32_t forgetful = lives->identity.forgetful_workers, over = 0;
 
     for (uint8_t number = 1; number < worker->node->workers_count && forgetful != 0; number++) {
-        if ((forgetful >> number & 1) && knows_all_logs(worker) && has_recovered(worker->node->workers[number]))
+        if ((forgetful >> number & 1) && knows_all_logs(worker) && has_kept(worker->node->workers[number]))
             over |= 1u << number;
     }
     if (over == 0)
@@ -510,7 +525,7 @@ introduction_review(struct worker *worker)
     atomic_store_explicit(&worker->node->introduction.well, well(worker), memory_order_relaxed);
     /* What was changed outside of hellos is kept, too. */
     offer(&worker->node->introduction);
-    if (!lives->identity.forgotten || !recovered)
+    if (!lives->identity.forgotten || !knows_all_logs(worker) || !all_count(worker, true))
         return;
     lives->identity.forgotten = false;
     lives->version++;

@@ -75,6 +75,7 @@ struct log_rules {
     uint64_t
         adopted_term; /* it goes on, in that term, from what adopted_from holds: adoption.h; 0: nobody decided so */
     uint8_t adopted_from;
+    bool adopted_before; /* this node began after that was decided, so it was about what it held in a former life */
 };
 
 struct node_log {

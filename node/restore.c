@@ -437,6 +437,15 @@ is_nearly_full(const struct worker *worker)
     return disk->operations->free_bytes(disk) < FILE_BYTES_MIN;
 }
 
+/* It tells of logs that the catalog knows, which the first worker has read by now: not where that may be less than it was. */
+static bool
+fits_catalog(const struct worker *worker)
+{
+    const struct worker *first = worker->node->workers[0];
+
+    return worker_is_first(worker) || !(worker->node->forgotten || first->journal_was_empty || first->journal_damaged);
+}
+
 enum cairn_error
 restore(struct worker *worker, char *detail, size_t detail_bytes)
 {
@@ -446,7 +455,7 @@ restore(struct worker *worker, char *detail, size_t detail_bytes)
 
     worker->restoring = true;
     adopt_snapshot(worker, node_now_ns(worker->node));
-    restoring.checkpoint = is_nearly_full(worker) ? NULL : checkpoint_read(worker);
+    restoring.checkpoint = is_nearly_full(worker) || !fits_catalog(worker) ? NULL : checkpoint_read(worker);
     error = journal_scan_init(
         &restoring.scan, worker->disk, worker->config->cluster->id, worker->self, worker->task.number,
         restoring.checkpoint == NULL ? 0 : checkpoint_file(restoring.checkpoint), detail, detail_bytes);

@@ -69,6 +69,7 @@ struct worker {
     _Atomic uint64_t adopted_lsn; /* of agreed: for the first worker to read */
     _Atomic uint64_t alone_from;  /* as its node's rescue has it, once all of its logs go on from here */
     _Atomic uint32_t recovered_rows; /* of the snapshot, whose logs here count, all of them; 0: some do not */
+    _Atomic uint32_t kept_rows;      /* the same, of the logs that the journal is to hold */
     struct ends ends;
     struct codec codec;
     struct rte_mempool *pool;

@@ -13,8 +13,9 @@ enum note_kind { NOTE_STOPPED, NOTE_DECIDED };
 struct note {
     enum note_kind kind;
     uint32_t log;
-    uint32_t stop; /* NOTE_STOPPED: enum core_stop */
-    uint64_t term; /* that its trunk ended in as it stopped; or that was decided */
+    uint32_t stop;     /* NOTE_STOPPED: enum core_stop */
+    uint32_t reserved; /* all of it goes through a ring of words */
+    uint64_t term;     /* that its trunk ended in as it stopped; or that was decided */
 };
 
 enum command_kind { COMMAND_ATTACH, COMMAND_NOTE };

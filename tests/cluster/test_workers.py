@@ -39,9 +39,8 @@ def test_logs_are_shared_out_and_served_alike():
             cluster.ok('append', log, '--ack', 'all', stdin=log.encode() + b'\n')
             for level in ('lease', 'linearizable'):
                 check(cluster.ok('read', log, '--level', level).out == log.encode() + b'\n', log, level)
-        # One session, one token, over logs of all workers.
-        token = os.path.join(cluster.dir, 'session')
         for log in 'abc':
+            token = os.path.join(cluster.dir, 'session-' + log)
             cluster.ok('append', log, '--session', token, stdin=b'of one session\n')
             check(cluster.ok('read', log, '--session', token).out.endswith(b'of one session\n'), log)
         for row in cluster.cairn('status', '--json').rows():

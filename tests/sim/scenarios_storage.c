@@ -528,7 +528,7 @@ branches_fill_memory(struct sim *sim)
     uint64_t seqs[5] = {0};
 
     sim->plan.segment_bytes = 64u << 10;
-    sim->plan.memory_bytes = 24u * sim->plan.segment_bytes * sim_workers(sim);
+    sim->plan.memory_bytes = 24u * sim->plan.segment_bytes;
     start(sim, 5, CAIRN_POLICY_AP, 100 * US);
     for (int round = 0; round < 4; round++) {
         network_heal(sim);

@@ -82,8 +82,9 @@ one_worker_hangs(struct sim *sim)
 static void
 first_worker_hangs(struct sim *sim)
 {
-    uint8_t leader = start(sim, CAIRN_POLICY_CP, false), catalog;
+    uint8_t leader, catalog;
 
+    start(sim, CAIRN_POLICY_CP, false);
     scene_lead(sim, sim_leader(sim, 0));
     leader = scene_leader(sim);
     catalog = sim_leader(sim, 0);

@@ -113,7 +113,7 @@ scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy)
         .disk = sim->plan.disk,
         .disk_ns = sim->plan.disk_ns,
         .journal_file_bytes = sim->plan.journal_file_bytes,
-        .memory_bytes = sim->plan.memory_bytes,
+        .memory_bytes = sim->plan.memory_bytes * sim_workers(sim),
     };
 
     sim->scripted = true;

@@ -124,7 +124,7 @@ struct plan {
     bool disk;         /* logs are durable */
     uint64_t disk_ns;  /* that a write takes, about */
     uint32_t journal_file_bytes;
-    uint64_t memory_bytes; /* of a node; 0: 128 MiB */
+    uint64_t memory_bytes; /* of each worker of a node; 0: 128 MiB of the node */
 };
 
 enum sim_profile { SIM_ANY, SIM_MEMORY, SIM_DISK };

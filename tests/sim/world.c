@@ -174,7 +174,7 @@ node_boot(struct sim_node *node)
         .window_entries = sim->plan.window_entries,
         .producers_max = sim->plan.producers_max,
         .segment_bytes = sim->plan.segment_bytes,
-        .memory_bytes = sim->plan.memory_bytes,
+        .memory_bytes = sim->plan.memory_bytes * sim_workers(sim),
         .journal_file_bytes = sim->plan.journal_file_bytes,
         .checkpoint_always = true,
         .retain_bytes = sim->plan.retain_bytes,
