@@ -1,4 +1,5 @@
 /* cairn inspect: what a stopped node's journal holds, also a damaged one's. Nothing is written. */
+#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "cli.h"
 #include "core.h"
 #include "disk.h"
+#include "identity_file.h"
 #include "journal_scan.h"
 #include "store.h"
 
@@ -233,7 +235,9 @@ open_journal(struct inspection *inspection, const char *directory)
                           sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
     if (inspection->scan.count == 0)
-        return cli_fail("%s: no journal there (its files are called journal-N)", directory);
+        return cli_fail("%s: no journal there (a node's directory has w0, w1, ..., and each of these files called "
+                        "journal-N)",
+                        directory);
     snprintf(inspection->node, sizeof(inspection->node), "n%u", inspection->scan.node + 1u);
     return 0;
 }
@@ -316,12 +320,58 @@ inspect_one(struct inspection *inspection, const char *directory)
     return status;
 }
 
+static bool
+has_journal(const char *directory)
+{
+    DIR *listing = opendir(directory);
+    const struct dirent *entry;
+    bool found = false;
+
+    while (listing != NULL && !found && (entry = readdir(listing)) != NULL)
+        found = strncmp(entry->d_name, "journal-", strlen("journal-")) == 0;
+    if (listing != NULL)
+        closedir(listing);
+    return found;
+}
+
+/* How many workers have a directory in that of their node, or had: as its identity says, and no fewer than are there.
+ * 0: it is no node's. */
+static uint32_t
+workers_of(const char *directory)
+{
+    static struct identity identity;
+    char path[PATH_MAX + 8], detail[512] = "";
+    uint32_t workers = 0;
+    bool found = false;
+
+    for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++) {
+        snprintf(path, sizeof(path), "%s/w%u", directory, worker);
+        if (is_directory(path))
+            workers = worker + 1;
+    }
+    if (workers > 0 && identity_load(directory, ".", &identity, &found, detail, sizeof(detail)) == CAIRN_OK && found &&
+        identity.agreed.workers > workers)
+        workers = identity.agreed.workers;
+    return workers;
+}
+
+/* What its logs held is not known, and not nothing. */
+static void
+note_gone(struct inspection *inspection)
+{
+    char what[64];
+
+    snprintf(what, sizeof(what), "worker %u has no journal (w%u)", inspection->worker, inspection->worker);
+    json_array_append_new(inspection->damaged, json_pack("{s:i,s:s}", "worker", (int)inspection->worker, "what", what));
+}
+
 /* Reads all of it; the first worker's says how the others' logs are called. limits: where digests are wanted, by log; NULL: at
  * each commit lsn. */
 static int
 inspect(struct inspection *inspection, const char *directory, const struct inspection *limits)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX + 8];
+    uint32_t workers;
     int status = 0;
 
     memset(inspection, 0, sizeof(*inspection));
@@ -334,13 +384,18 @@ inspect(struct inspection *inspection, const char *directory, const struct inspe
     snprintf(inspection->directory, sizeof(inspection->directory), "%s", directory);
     for (uint32_t i = 0; limits != NULL && i < limits->logs_count; i++)
         seen(inspection, limits->logs[i].id)->limit_lsn = limits->logs[i].limit_lsn;
-    snprintf(path, sizeof(path), "%s/w0", directory);
-    if (!is_directory(path)) {
+    workers = workers_of(directory);
+    if (workers == 0) {
         inspection->worker = worker_of(directory);
         return inspect_one(inspection, directory);
     }
-    for (; status == 0 && is_directory(path); snprintf(path, sizeof(path), "%s/w%u", directory, ++inspection->worker))
-        status = inspect_one(inspection, path);
+    for (; status == 0 && inspection->worker < workers; inspection->worker++) {
+        snprintf(path, sizeof(path), "%s/w%u", directory, inspection->worker);
+        if (has_journal(path))
+            status = inspect_one(inspection, path);
+        else
+            note_gone(inspection);
+    }
     return status;
 }
 
@@ -406,6 +461,21 @@ print_journal(const struct inspection *inspection, bool json)
         printf("  damaged: %s\n", cli_text(json_array_get(inspection->damaged, i), "what"));
 }
 
+/* false: the one that is asked for is none of its logs. */
+static bool
+print_logs(const struct inspection *inspection, const char *only, bool json)
+{
+    bool found = only == NULL;
+
+    for (uint32_t i = 0; i < inspection->logs_count; i++) {
+        if (only != NULL && strcmp(inspection->logs[i].name, only) != 0)
+            continue;
+        print_log(inspection, &inspection->logs[i], json);
+        found = true;
+    }
+    return found;
+}
+
 /* The digests of several nodes at the highest lsn that all have committed. */
 static int
 compare(char **directories, int count, const char *only, bool json)
@@ -456,7 +526,7 @@ cmd_inspect(int argc, char **argv)
     const char *only = NULL;
     bool json = false, digest = false, verify = false, damaged = false;
     const struct cli_option options[] = {
-        {"log", OPTION_TEXT, &only, "only this log"},
+        {"log", OPTION_LOG, &only, "only this log"},
         {"digest", OPTION_FLAG, &digest, "compare the logs of several nodes' directories"},
         {"verify", OPTION_FLAG, &verify, "end with status 1 if anything is damaged"},
         {"json", OPTION_FLAG, &json, "JSON rows"},
@@ -473,10 +543,8 @@ cmd_inspect(int argc, char **argv)
         status = inspect(&inspection, argv[i], NULL);
         if (status == 0) {
             print_journal(&inspection, json);
-            for (uint32_t j = 0; j < inspection.logs_count; j++) {
-                if (only == NULL || strcmp(inspection.logs[j].name, only) == 0)
-                    print_log(&inspection, &inspection.logs[j], json);
-            }
+            if (!print_logs(&inspection, only, json))
+                status = cli_fail("%s has no log '%s'", argv[i], only);
             damaged |= is_damaged(&inspection);
         }
         inspection_end(&inspection);

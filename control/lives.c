@@ -40,7 +40,7 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
     out->agreed_lsn = identity->doubts_agreed ? AGREED_LSN_UNKNOWN : identity->agreed.lsn;
     memcpy(out->places, lives->places, sizeof(out->places));
     memcpy(out->known_places, identity->known[peer].places, sizeof(out->known_places));
-    out->told_worker = lives->told_worker;
+    out->told_worker = about->told_worker;
     out->number = identity->life.number;
     out->asked_number = lives->standing == STANDING_FORGOTTEN ? lives->asked_number : 0;
     if (about->granted_number != 0 && lives->kept_version >= about->granted_version)
@@ -52,7 +52,7 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
     for (uint32_t i = 0; i < identity->agreed.now.nodes; i++) {
         out->known[i].life = identity->known[i].life.id;
         out->known[i].number = identity->known[i].life.number;
-        out->known[i].place = identity->known[i].places[lives->told_worker];
+        out->known[i].place = identity->known[i].places[about->told_worker];
         out->known[i].decided = identity->known[i].decided;
         out->known[i].alone = identity->alone_for >> i & 1;
     }

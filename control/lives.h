@@ -102,12 +102,13 @@ enum lives_verdict {
 };
 
 struct peer_life {
-    bool introduced;                          /* identity.known is believed to be running */
-    bool introduced_to;                       /* the peer believes this node's present life */
-    bool recovering;                          /* some of its logs do not count yet, as it said last */
-    cairn_node_set agrees;                    /* seats whose last life it knows as this node does, as it said last */
-    struct cairn_id confirms;                 /* what the peer knows of this node, and is so; not set: nothing */
-    struct cairn_id waiting;                  /* the life that waits there, of no cluster; not set: none */
+    uint8_t told_worker;      /* whose places of all members the next hello to it tells: one after the other */
+    bool introduced;          /* identity.known is believed to be running */
+    bool introduced_to;       /* the peer believes this node's present life */
+    bool recovering;          /* some of its logs do not count yet, as it said last */
+    cairn_node_set agrees;    /* seats whose last life it knows as this node does, as it said last */
+    struct cairn_id confirms; /* what the peer knows of this node, and is so; not set: nothing */
+    struct cairn_id waiting;  /* the life that waits there, of no cluster; not set: none */
     uint64_t waiting_ns, waiting_fingerprint; /* when it was heard last; how it is configured */
     struct cairn_id rival;                    /* a life that came while another was heard */
     uint64_t rival_ns;                        /* when it was heard first */
@@ -121,7 +122,6 @@ struct lives {
     enum standing standing;
     uint64_t fingerprint;               /* of what is agreed on as far as this node knows, or is configured with */
     uint64_t places[CAIRN_WORKERS_MAX]; /* of its journals, durable; 0: it has none */
-    uint8_t told_worker;                /* whose places of all members the next hello tells */
     bool recovering;                    /* some of its logs do not count yet */
     uint64_t rival_after_ns;            /* heard side by side for so long, two lives are two */
     uint32_t asked_number;

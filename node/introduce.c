@@ -42,6 +42,7 @@ static void
 tell(struct worker *worker, uint8_t peer, uint64_t now_ns)
 {
     struct introduction *introduction = &worker->node->introduction;
+    struct peer_life *about = &introduction->lives.peers[peer];
     struct rte_mbuf *frame;
     struct hello hello;
 
@@ -50,7 +51,7 @@ tell(struct worker *worker, uint8_t peer, uint64_t now_ns)
     if (worker->disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
         gather_places(worker, introduction->lives.places);
     lives_tell(&introduction->lives, peer, &hello);
-    introduction->lives.told_worker = (uint8_t)((introduction->lives.told_worker + 1) % worker->node->workers_count);
+    about->told_worker = (uint8_t)((about->told_worker + 1) % worker->node->workers_count);
     introduction->told_beat[peer] = introduction->beats;
     send_frame(worker, peer, frame,
                codec_encode_hello(&worker->codec, peer, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),

@@ -82,7 +82,7 @@ GRAMMAR = (
         'clock-bound-ms': CLOCK_BOUND, 'memory-mib': MEMORY, 'workers': number(1, 16), 'idle': IDLE, 'metrics': number(1, 65535),
         'allow-faults': None}),
     (('demo',), {'input': FILE, 'nodes': number(3, 5), 'report': FILE, 'json': None}),
-    (('inspect', '/no/such'), {'log': FILE, 'digest': None, 'verify': None}),
+    (('inspect', '/no/such'), {'log': LOG, 'digest': None, 'verify': None}),
     (('sim',), {
         'seed': number(0, 2 ** 63 - 1 - 10 ** 9), 'runs': number(1, 10 ** 9), 'jobs': number(1, 64),
         'profile': words('swarm', 'nodes'), 'workers': number(1, 3), 'durability': DURABILITY, 'without': ('', 'nothing', 'crash,', 'crash,,drop'),

@@ -169,3 +169,27 @@ def test_journals_that_were_mixed_up_are_refused():
         m.start('n1')
         status, said = m.ended('n1')
         check(status == 1 and re.search("journal-.*(another's|mixed up)", said), status, said)
+
+
+def test_a_journal_that_is_gone_is_not_shown_as_nothing():
+    with Machines() as m:
+        with_three(m)
+        m.stop('n1', how=signal.SIGTERM)
+        own = m.own('n1')
+        whole = run('inspect', own, '--verify')
+        check(whole.status == 0 and b'damaged' not in whole.out, whole.out, whole.err)
+        none = run('inspect', own, '--log', 'nosuch')
+        check(none.status == 1 and b"no log 'nosuch'" in none.err, none.out, none.err)
+        for worker, log in ((1, 'b'), (2, 'c'), (0, '_catalog')):
+            os.rename(m.journal('n1', worker), own + '.aside')
+            seen = run('inspect', own)
+            check(seen.status == 0 and f'worker {worker} has no journal'.encode() in seen.out, seen.out, seen.err)
+            for number, other in ((1, b'b '), (2, b'c ')):
+                held = re.search(other + rb'.* lsn 1 to (\d+)', seen.out)
+                check(worker == 0 or (held is not None and (held[1] == b'0') == (number == worker)), seen.out)
+            check(run('inspect', own, '--verify').status == 1)
+            os.mkdir(m.journal('n1', worker))
+            empty = run('inspect', own, '--verify')
+            check(empty.status == 1 and f'worker {worker} has no journal'.encode() in empty.out, empty.out, empty.err)
+            os.rmdir(m.journal('n1', worker))
+            os.rename(own + '.aside', m.journal('n1', worker))
