@@ -168,23 +168,52 @@ write_latencies(const struct report *report)
     }
 }
 
+/* A peer is heard by each worker for itself: here, by all of them; and keeps up with all. */
 static void
 write_peers(const struct report *report)
 {
     const struct node *node = report->node;
+    cairn_node_set hears = node->workers[0]->hears, slow = 0;
+
+    for (uint8_t worker = 0; worker < node->workers_count; worker++) {
+        hears &= node->workers[worker]->hears;
+        slow |= node->workers[worker]->slow.peers;
+    }
 
     family(report, "cairn_peer_heard", "gauge", "Is the peer heard?");
     for (uint8_t peer = 0; peer < node->workers[0]->nodes; peer++) {
         if (peer != node->self)
             fprintf(report->out, "cairn_peer_heard{node=\"%s\",peer=\"%s\"} %d\n", node->name, peer_name(report, peer),
-                    node->workers[0]->hears >> peer & 1);
+                    hears >> peer & 1);
     }
     family(report, "cairn_peer_slow", "gauge", "Is the peer heard, and does not keep up?");
     for (uint8_t peer = 0; peer < node->workers[0]->nodes; peer++) {
         if (peer != node->self)
             fprintf(report->out, "cairn_peer_slow{node=\"%s\",peer=\"%s\"} %d\n", node->name, peer_name(report, peer),
-                    node->workers[0]->slow.peers >> peer & 1);
+                    slow >> peer & 1);
     }
+}
+
+/* Of all workers: what any of them ails from, and the slowest journal. */
+static struct wire_health
+health_of(const struct node *node, uint64_t *wait_ns)
+{
+    struct wire_health all = {.ailments = 0};
+
+    *wait_ns = 0;
+    for (uint8_t worker = 0; worker < node->workers_count; worker++) {
+        struct sight sights[CAIRN_NODES_MAX];
+        struct detector_patience patience;
+        const struct wire_health *health = &sights[node->self].health;
+
+        sights_read(node->workers[worker], sights, &patience);
+        all.ailments |= health->ailments;
+        if (health->write_us > all.write_us)
+            all.write_us = health->write_us;
+        if (patience.wait_ns > *wait_ns)
+            *wait_ns = patience.wait_ns;
+    }
+    return all;
 }
 
 /* How it does, and how long it waits for others. */
@@ -202,20 +231,18 @@ write_health(const struct report *report)
         {"cairn_slots_full", "Is there no place for another client or reader?", AIL_NO_SLOTS},
     };
     const struct node *node = report->node;
-    struct sight sights[CAIRN_NODES_MAX];
-    struct detector_patience patience;
+    uint64_t wait_ns;
+    struct wire_health health = health_of(node, &wait_ns);
 
-    sights_read(node->workers[0], sights, &patience);
     for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
         family(report, flags[i].name, "gauge", flags[i].help);
         fprintf(report->out, "%s{node=\"%s\"} %d\n", flags[i].name, node->name,
-                (sights[node->self].health.ailments & flags[i].ailments) != 0);
+                (health.ailments & flags[i].ailments) != 0);
     }
     family(report, "cairn_disk_write_seconds", "gauge", "What a write of the journal usually takes.");
-    fprintf(report->out, "cairn_disk_write_seconds{node=\"%s\"} %.6f\n", node->name,
-            (double)sights[node->self].health.write_us / 1e6);
+    fprintf(report->out, "cairn_disk_write_seconds{node=\"%s\"} %.6f\n", node->name, (double)health.write_us / 1e6);
     family(report, "cairn_timeout_seconds", "gauge", "How long it waits for others before it suspects them.");
-    fprintf(report->out, "cairn_timeout_seconds{node=\"%s\"} %.6f\n", node->name, (double)patience.wait_ns / 1e9);
+    fprintf(report->out, "cairn_timeout_seconds{node=\"%s\"} %.6f\n", node->name, (double)wait_ns / 1e9);
 }
 
 static void
@@ -223,12 +250,14 @@ write_node(const struct report *report)
 {
     struct node *node = report->node;
     uint64_t events[EVENT_KINDS];
+    bool hung = false;
 
+    for (uint8_t worker = 0; worker < node->workers_count; worker++)
+        hung |= atomic_load_explicit(&node->workers[worker]->hung, memory_order_relaxed);
     family(report, "cairn_node_start", "counter", "How often this node has started in this cluster.");
     fprintf(report->out, "cairn_node_start{node=\"%s\"} %" PRIu32 "\n", node->name, node->incarnation);
-    family(report, "cairn_worker_hung", "gauge", "Does the worker take no turns?");
-    fprintf(report->out, "cairn_worker_hung{node=\"%s\"} %d\n", node->name,
-            atomic_load_explicit(&node->workers[0]->hung, memory_order_relaxed));
+    family(report, "cairn_worker_hung", "gauge", "Does a worker take no turns?");
+    fprintf(report->out, "cairn_worker_hung{node=\"%s\"} %d\n", node->name, hung);
     family(report, "cairn_events_total", "counter", "Events since the start, as 'cairn events' tells them.");
     node_events_by_kind(node, events);
     for (enum event_kind kind = 0; kind < EVENT_KINDS; kind++)
@@ -236,11 +265,20 @@ write_node(const struct report *report)
                 events[kind]);
 }
 
+/* Of all workers. counter: the first one's. */
 static void
 write_drops_of(const struct report *report, const char *reason, const _Atomic uint64_t *counter)
 {
-    fprintf(report->out, "cairn_frames_dropped_total{node=\"%s\",reason=\"%s\"} %" PRIu64 "\n", report->node->name,
-            reason, atomic_load_explicit(counter, memory_order_relaxed));
+    const struct node *node = report->node;
+    size_t offset = (size_t)((const char *)counter - (const char *)node->workers[0]);
+    uint64_t sum = 0;
+
+    for (uint8_t worker = 0; worker < node->workers_count; worker++)
+        sum += atomic_load_explicit(
+            (const _Atomic uint64_t *)(const void *)((const char *)node->workers[worker] + offset),
+            memory_order_relaxed);
+    fprintf(report->out, "cairn_frames_dropped_total{node=\"%s\",reason=\"%s\"} %" PRIu64 "\n", node->name, reason,
+            sum);
 }
 
 /* What a network brings, and nobody takes. */
