@@ -390,3 +390,13 @@ cli_sockets(const struct cluster_config *cluster)
     memcpy(sockets.names, cluster->names, sizeof(sockets.names));
     return sockets;
 }
+
+void
+cli_lost_text(const char *log, char *out, size_t out_bytes)
+{
+    snprintf(
+        out, out_bytes,
+        "%s is lost: more than half of its voters have forgotten what they held of it ('cairn log adopt %s' says who "
+        "holds what, and decides)",
+        log, log);
+}

@@ -111,6 +111,9 @@ const char *cli_silent_text(const struct cluster_config *cluster, cairn_node_set
 /* The same as a note behind something else, " (n1 does not answer)". */
 const char *cli_silent_note(const struct cluster_config *cluster, cairn_node_set silent, char *note, size_t note_bytes);
 
+/* Of a log whose status row says that it is lost: what that means, and what to do. */
+void cli_lost_text(const char *log, char *out, size_t out_bytes);
+
 /* Asks one node; NULL with a detail where it does not answer. */
 json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, char *detail, size_t detail_bytes);
 

@@ -185,7 +185,7 @@ tell_why(const struct dev *dev, uint32_t node)
                     strncmp(last, "cairn: ", 7) == 0 ? last + 7 : last, path);
 }
 
-/* A node is ready when it reaches all others and every log has a leader. */
+/* A node is ready when it reaches all others and every log has a leader, or waits for a decision. */
 static bool
 node_ready(const struct dev *dev, uint8_t node)
 {
@@ -195,9 +195,26 @@ node_ready(const struct dev *dev, uint8_t node)
     size_t i;
 
     json_array_foreach (json_object_get(answer, "rows"), i, row)
-        ready = ready && json_is_string(json_object_get(row, "leader"));
+        ready = ready && (json_is_string(json_object_get(row, "leader")) || json_is_true(json_object_get(row, "lost")));
     json_decref(answer);
     return ready;
+}
+
+/* Logs in memory of nodes that keep the others on disk. */
+static void
+tell_lost(const struct dev *dev)
+{
+    char detail[256];
+    json_t *answer = cli_ask(&dev->cluster, 0, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail)), *row;
+    size_t i;
+
+    json_array_foreach (json_object_get(answer, "rows"), i, row) {
+        if (!json_is_true(json_object_get(row, "lost")))
+            continue;
+        cli_lost_text(cli_text(row, "log"), detail, sizeof(detail));
+        fprintf(stderr, "cairn: %s\n", detail);
+    }
+    json_decref(answer);
 }
 
 static int
@@ -220,6 +237,7 @@ wait_ready(const struct dev *dev)
                             dev->cluster.directory, dev->cluster.names[node]);
         nap(5000000);
     }
+    tell_lost(dev);
     return 0;
 }
 

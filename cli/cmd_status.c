@@ -177,6 +177,25 @@ print_troubles(const char *name, const json_t *log, char *text, size_t text_byte
                  json_number_value(json_object_get(log, "agreed_timeout_ms")), cli_text(log, "timeout_why"));
 }
 
+/* What waits for nobody but an administrator: once for each log, whoever says so. */
+static void
+print_lost(const json_t *rows, char *text, size_t text_bytes)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach (rows, i, row) {
+        char line[256];
+        size_t used = strlen(text);
+
+        if (!json_is_true(json_object_get(row, "lost")) || cli_text(row, "log")[0] == '_')
+            continue;
+        cli_lost_text(cli_text(row, "log"), line, sizeof(line));
+        if (strstr(text, line) == NULL && used + strlen(line) + 2 < text_bytes)
+            snprintf(text + used, text_bytes - used, "%s\n", line);
+    }
+}
+
 int
 cmd_status(int argc, char **argv)
 {
@@ -190,7 +209,7 @@ cmd_status(int argc, char **argv)
     };
     const struct cli_grammar grammar = {"status", "", 0, 0, .options = options};
     struct cluster_config cluster;
-    char troubles[256 * CAIRN_NODES_MAX] = "";
+    char troubles[256 * CAIRN_NODES_MAX] = "", lost[4096] = "";
     struct matrix_row matrix[CAIRN_NODES_MAX] = {0};
     struct cli_answers answers = {0};
     char text[512];
@@ -218,12 +237,13 @@ cmd_status(int argc, char **argv)
         matrix_learn(&cluster, i, answers.by_node[i], matrix);
         print_troubles(cluster.names[i], json_array_get(json_object_get(answers.by_node[i], "rows"), 0), troubles,
                        sizeof(troubles));
+        print_lost(json_object_get(answers.by_node[i], "rows"), lost, sizeof(lost));
         tell_standing(answers.by_node[i]);
     }
     if (!json && cli_present_count(&cluster) > 1)
         print_matrix(&cluster, matrix);
-    if (!json && strlen(troubles) > 0)
-        printf("\n%s", troubles);
+    if (!json && strlen(troubles) + strlen(lost) > 0)
+        printf("\n%s%s", troubles, lost);
     fflush(stdout);
     if (answers.silent != 0)
         fprintf(stderr, "cairn: %s\n", cli_silent_text(&cluster, answers.silent, text, sizeof(text)));

@@ -40,6 +40,7 @@ view_fill(const struct node_log *log, const struct log_rules *rules, struct node
     out->mode = status.mode;
     out->leader = status.leader;
     out->recovering = status.recovering;
+    out->lost = status.lost;
     out->disk_failed = status.failed;
     out->stopped = (uint8_t)status.stopped;
     out->durability = log->durable == NULL ? CAIRN_MEMORY : CAIRN_DISK;

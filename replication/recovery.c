@@ -52,7 +52,7 @@ core_is_lost(const struct core *core)
 {
     cairn_node_set forgetful = core->forgetful | (core->config.recovering ? node_bit(core->config.self) : 0);
 
-    return core->leader == CAIRN_NODE_NONE &&
+    return core->leader == CAIRN_NODE_NONE && forgetful != 0 &&
            !is_majority(core_members(core)->voters & ~forgetful, core_members(core)->voters);
 }
 

@@ -3,7 +3,7 @@ import os
 import shutil
 import signal
 
-from harness import check, until
+from harness import CALM, Cluster, check, until
 from machines import LINES, Machines
 
 
@@ -169,3 +169,22 @@ def test_a_log_that_is_lost_keeps_no_other_waiting():
         m.start('n2', 'n3')
         m.serves('d')
         check(m.ok('read', 'd').out == LINES)
+
+
+def test_what_is_lost_is_said_and_keeps_nobody_from_starting():
+    options = ('--durability', 'disk', *CALM)
+    with Cluster(3, *options) as cluster:
+        for log, durability in (('m', 'memory'), ('d', 'disk')):
+            cluster.ok('log', 'create', log, '--policy', 'cp', '--durability', durability)
+            cluster.ok('append', log, stdin=LINES)
+        check(b'lost' not in cluster.ok('status').out)
+        cluster.ok('dev', '--stop', '--dir', cluster.dir)
+        again = cluster.ok('dev', '--detach', '--dir', cluster.dir, *options)
+        check(b"m is lost" in again.err and b'log adopt m' in again.err, again.err)
+        check(cluster.ok('read', 'd').out == LINES)
+        shown = cluster.ok('status').out
+        check(shown.count(b'm is lost') == 1 and b'd is lost' not in shown, shown)
+        check({row['log'] for row in cluster.ok('status', '--json').rows() if row['lost']} == {'m'})
+        cluster.ok('log', 'adopt', 'm', '--from', 'n1')
+        until('it is led', lambda: cluster.cairn('append', 'm', stdin=b'x\n').status == 0)
+        check(b'lost' not in cluster.ok('status').out)
