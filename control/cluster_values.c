@@ -186,7 +186,7 @@ static bool
 take_number(const struct cluster_rule *rule, const struct cluster_value *value, struct cluster_config *config,
             struct cluster_fault *fault)
 {
-    uint32_t number;
+    uint32_t number = 0;
 
     return number_of(rule, value, &number, fault) && keep_number(rule, number, config);
 }
@@ -196,7 +196,7 @@ static bool
 take_cpu(const struct cluster_rule *rule, const struct cluster_value *value, struct cluster_lcores *lcores,
          struct cluster_fault *fault)
 {
-    uint32_t cpu;
+    uint32_t cpu = 0;
 
     assert(lcores->cpus_count < CAIRN_WORKERS_MAX);
     if (!number_of(rule, value, &cpu, fault))

@@ -407,6 +407,9 @@ apply_news(struct worker *worker, struct node_log *log, const struct effect *eff
         lend(worker, log, effect->lend.to, effect->lend.from_lsn);
         break;
     case EFFECT_RECOVERED:
+        /* What was written meanwhile says that something may be missing: what is written now ends that, and is the last word on
+         * it, also where nothing comes after. */
+        durable_state(worker, log);
         node_event(worker, EVENT_RECOVERED, log, worker->self, 0, 0,
                    "%s holds all it could have promised again, lsn %lu", worker->name,
                    (unsigned long)core_last_lsn(log->core));

@@ -555,7 +555,7 @@ introduction_take_note(struct worker *worker, const struct note *note)
     bool changed = false;
 
     assert(worker_is_first(worker));
-    switch (note->kind) {
+    switch ((enum note_kind)note->kind) {
     case NOTE_STOPPED:
         changed = identity_stop(&lives->identity, note->log, note->stop, note->term);
         break;
@@ -583,7 +583,7 @@ note(struct worker *worker, struct note *note)
 void
 introduction_note_stop(struct worker *worker, uint32_t log, enum core_stop stop, uint64_t last_term)
 {
-    note(worker, &(struct note){.kind = NOTE_STOPPED, .log = log, .stop = (uint32_t)stop, .term = last_term});
+    note(worker, &(struct note){.kind = NOTE_STOPPED, .log = log, .stop = (uint16_t)stop, .term = last_term});
 }
 
 void

@@ -10,12 +10,12 @@ struct attachment;
 /* Of a log that a worker owns: that it has stopped, or goes on. The node's identity keeps it. */
 enum note_kind { NOTE_STOPPED, NOTE_DECIDED };
 
+/* Without gaps: all of it goes through a ring. */
 struct note {
-    enum note_kind kind;
+    uint64_t term; /* that its trunk ended in as it stopped; or that was decided */
     uint32_t log;
-    uint32_t stop;     /* NOTE_STOPPED: enum core_stop */
-    uint32_t reserved; /* all of it goes through a ring of words */
-    uint64_t term;     /* that its trunk ended in as it stopped; or that was decided */
+    uint16_t kind; /* enum note_kind */
+    uint16_t stop; /* NOTE_STOPPED: enum core_stop */
 };
 
 enum command_kind { COMMAND_ATTACH, COMMAND_NOTE };

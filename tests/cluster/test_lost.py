@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import time
 
 from harness import CALM, Cluster, check, until
 from machines import LINES, Machines
@@ -164,6 +165,8 @@ def test_a_log_that_is_lost_keeps_no_other_waiting():
             m.says(node, f'worker 1 of node {node} has forgotten')
             m.serves('d')
             until('that is over', lambda: 'forgetful 0\n' in open(os.path.join(m.own(node), 'identity')).read())
+        # The journals say so too, within 20 ms of rest.
+        time.sleep(1)
         # Both have all that they promised of it.
         m.stop('n2', 'n3')
         m.start('n2', 'n3')
