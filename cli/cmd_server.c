@@ -152,7 +152,7 @@ choose_lcores(struct server *server)
 {
     const struct cluster_config *cluster = &server->cluster;
     const struct cluster_lcores *stated = &cluster->lcores[server->config.self];
-    uint32_t workers = cluster_workers(cluster), count = cluster_lcores(cluster, server->config.self);
+    uint32_t workers = cluster_workers(cluster), count = cluster_lcores_count(cluster, server->config.self);
     cpu_set_t cpus;
 
     CPU_ZERO(&cpus);

@@ -133,7 +133,7 @@ cluster_workers(const struct cluster_config *config)
 }
 
 uint32_t
-cluster_lcores(const struct cluster_config *config, uint8_t node)
+cluster_lcores_count(const struct cluster_config *config, uint8_t node)
 {
     const struct cluster_lcores *lcores = &config->lcores[node];
 
@@ -145,10 +145,10 @@ static bool
 lcores_make_sense(const struct cluster_config *config, uint32_t workers, struct cluster_fault *fault)
 {
     for (uint8_t i = 0; i < config->nodes; i++) {
-        if (cluster_lcores(config, i) > workers)
+        if (cluster_lcores_count(config, i) > workers)
             return cluster_fault_set(fault, config->lcores[i].place, "write that many at most",
-                                     "node '%s' has %u lcores for %u %s", config->names[i], cluster_lcores(config, i),
-                                     workers, workers == 1 ? "worker" : "workers");
+                                     "node '%s' has %u lcores for %u %s", config->names[i],
+                                     cluster_lcores_count(config, i), workers, workers == 1 ? "worker" : "workers");
     }
     return true;
 }

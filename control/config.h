@@ -96,7 +96,7 @@ struct cluster_timing cluster_timing(const struct cluster_config *config);
 uint32_t cluster_workers(const struct cluster_config *config);
 
 /* How many threads poll the workers of that node; 0: the file leaves it to the machine. */
-uint32_t cluster_lcores(const struct cluster_config *config, uint8_t node);
+uint32_t cluster_lcores_count(const struct cluster_config *config, uint8_t node);
 
 uint64_t cluster_clock_bound_ns(const struct cluster_config *config);
 

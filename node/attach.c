@@ -103,7 +103,7 @@ attachment_make(struct node *node, uint8_t worker, enum attachment_kind kind)
     atomic_store(&attachment->state, ATTACHMENT_NEW);
     control->attachments[worker][index] = attachment;
     command.attachment = attachment;
-    worker_command(node->workers[worker], &command);
+    worker_tell(node->workers[worker], &command);
     return attachment;
 }
 

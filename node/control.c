@@ -51,7 +51,7 @@ forward_notes(struct node *node)
 
         while (!rte_ring_full(first->commands) &&
                rte_ring_sc_dequeue_elem(notes, &command.note, sizeof(command.note)) == 0) {
-            worker_command(first, &command);
+            worker_tell(first, &command);
         }
     }
 }

@@ -194,7 +194,7 @@ worker_free(struct worker *worker)
 }
 
 void
-worker_command(struct worker *worker, const struct worker_command *command)
+worker_tell(struct worker *worker, const struct worker_command *command)
 {
     struct worker_command copy = *command;
 

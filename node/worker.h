@@ -147,7 +147,7 @@ void worker_close(struct worker *worker);
 void worker_free(struct worker *worker);
 
 /* Control thread: hands it a command, for its next turn. */
-void worker_command(struct worker *worker, const struct worker_command *command);
+void worker_tell(struct worker *worker, const struct worker_command *command);
 /* It looks at what is there for it. Any thread. */
 void worker_wake(const struct worker *worker);
 

@@ -154,6 +154,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     task_poll(node_task(sim->nodes[self].node, 0), node_clock_ns(&sim->nodes[self]));
     /* What it sends is of its own memory. */
-    network_collect(sim, &sim->nodes[self]);
+    network_collect(sim, &sim->nodes[self], 0);
     return 0;
 }

@@ -241,9 +241,9 @@ lcores_and_cpus_are_each_nodes_own(void **state)
     char text[256] = GOOD "    cpus: [0";
 
     (void)state;
-    assert_int_equal(cluster_lcores(&config, 0), 0);
-    assert_int_equal(cluster_lcores(&config, 1), 3);
-    assert_int_equal(cluster_lcores(&config, 2), 2);
+    assert_int_equal(cluster_lcores_count(&config, 0), 0);
+    assert_int_equal(cluster_lcores_count(&config, 1), 3);
+    assert_int_equal(cluster_lcores_count(&config, 2), 2);
     assert_int_equal(config.lcores[2].cpus[0], 1);
     assert_int_equal(config.lcores[2].cpus[1], 0);
     assert_string_equal(config.names[3], "n4");
