@@ -154,7 +154,7 @@ unit_scale(const struct cluster_units *units, const char *name)
     if (name[0] == '\0')
         return units->own_scale;
     for (size_t i = 0; i < COUNT(units->units); i++) {
-        if (strcmp(units->units[i].name, name) == 0)
+        if (units->units[i].name != NULL && strcmp(units->units[i].name, name) == 0)
             return units->units[i].scale;
     }
     return 0;

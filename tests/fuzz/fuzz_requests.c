@@ -135,7 +135,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (inputs++ % INPUTS_PER_WORLD == 0)
         sim = world_renew(1, false);
     client = node_connect(&sim->nodes[0]);
-    if (client == NULL)
+    if (client == NULL || client_touch(client, sim->log_ids[LOG]) != CAIRN_OK)
         abort();
     world_run_for(sim, 30 * US);
     while (input.left > 0)

@@ -250,6 +250,8 @@ lcores_and_cpus_are_each_nodes_own(void **state)
     assert_int_equal(config.lcores[3].cpus[0], 1023);
     refused(GOOD "    lcores: 0\n", 6, 13, "lcores is 0, at least 1 is needed");
     refused(GOOD "    lcores: 17\n", 6, 13, "16 at most");
+    refused(GOOD "    lcores: 2x\n", 6, 13, "no plain whole number");
+    refused(GOOD "workers: 2x\n", 6, 10, "no plain whole number");
     refused(GOOD "    lcores: '1'\n", 6, 13, "quotes");
     refused(GOOD "    lcores: [1]\n", 6, 13, "lcores takes a single value");
     refused(GOOD "    cpus: 1\n", 6, 11, "cpus is a list");
