@@ -204,9 +204,10 @@ health_of(const struct node *node, uint64_t *wait_ns)
     for (uint8_t worker = 0; worker < node->workers_count; worker++) {
         struct sight sights[CAIRN_NODES_MAX];
         struct detector_patience patience;
-        const struct wire_health *health = &sights[node->self].health;
+        const struct wire_health *health;
 
         sights_read(node->workers[worker], sights, &patience);
+        health = &sights[node->self].health;
         all.ailments |= health->ailments;
         if (health->write_us > all.write_us)
             all.write_us = health->write_us;
