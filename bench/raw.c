@@ -7,6 +7,7 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "clock.h"
+#include "cpus.h"
 #include "eal.h"
 
 #define ANSWER_NS 2000000000u
@@ -157,13 +158,9 @@ static void *
 far_run(void *argument)
 {
     struct raw_pair *pair = argument;
-    cpu_set_t cpus;
 
-    if (pair->cpu >= 0) {
-        CPU_ZERO(&cpus);
-        CPU_SET(pair->cpu, &cpus);
-        sched_setaffinity(0, sizeof(cpus), &cpus);
-    }
+    if (pair->cpu >= 0)
+        cpus_pin(pair->cpu);
     eal_enter_thread();
     if (pair->sink)
         raw_sink(&pair->far, &pair->stop, &pair->received);

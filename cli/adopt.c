@@ -1,5 +1,6 @@
 /* cairn log adopt: a log whose replicas contradict each other has stopped on all nodes, or one of which too few voters know
- * what they promised waits for ever; whose history goes on is decided here, by an entry of the catalog that each node carries out (node/adoption.h). */
+ * what they promised waits for ever; whose history goes on is decided here, by an entry of the catalog that each node
+ * carries out (node/adoption.h). */
 #include <assert.h>
 #include <string.h>
 #include <time.h>

@@ -1,7 +1,6 @@
 #include "bench_workers.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -9,6 +8,7 @@
 
 #include "cli.h"
 #include "clock.h"
+#include "cpus.h"
 #include "eal.h"
 #include "histogram.h"
 #include "load.h"
@@ -93,16 +93,6 @@ put_load(struct bench_core *core)
     atomic_fetch_add(&core->bed->done, 1);
 }
 
-static void
-pin(int cpu)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    sched_setaffinity(0, sizeof(set), &set);
-}
-
 static void *
 core_run(void *argument)
 {
@@ -110,7 +100,7 @@ core_run(void *argument)
     int phase, before = PHASE_REST;
     struct clock clock;
 
-    pin(core->cpu);
+    cpus_pin(core->cpu);
     eal_enter_thread();
     clock_start(&clock);
     while ((phase = atomic_load(&core->bed->phase)) != PHASE_END) {
@@ -146,22 +136,27 @@ per_second(const struct bench_core *core)
     return core->result.duration_ns == 0 ? 0 : (double)core->result.entries * 1e9 / (double)core->result.duration_ns;
 }
 
-static void
-tell(const struct bench_workers *options, uint32_t run, double alone, double all, const struct bench_core *cores)
+static json_t *
+by_worker(const struct bench_workers *options, const struct bench_core *cores)
 {
     json_t *each = json_array();
 
     for (uint32_t i = 0; i < options->workers; i++)
         json_array_append_new(each, json_integer((json_int_t)per_second(&cores[i])));
+    return each;
+}
+
+static void
+tell(const struct bench_workers *options, uint32_t run, double alone, double all, const struct bench_core *cores)
+{
     if (options->json)
         cli_row(json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:I,s:I,s:I,s:o,s:f}", "bench", "throughput", "transport", "ring",
                           "ack", cairn_ack_name(options->ack), "workers", (int)options->workers, "run", (int)run,
                           "runs", (int)options->runs, "payload_bytes", (json_int_t)options->payload_bytes,
                           "entries_per_s", (json_int_t)all, "one_worker_entries_per_s", (json_int_t)alone, "by_worker",
-                          json_incref(each), "ratio", all / alone));
+                          by_worker(options, cores), "ratio", all / alone));
     else
         printf("%4u %16.0f %16.0f %8.2f\n", run, alone, all, all / alone);
-    json_decref(each);
     fflush(stdout);
 }
 
@@ -228,26 +223,22 @@ measure(struct bed *bed, struct bench_core *cores)
     return status;
 }
 
+/* Each on a processor of its own. */
 static int
-choose_cpus(struct bed *bed, struct bench_core *cores)
+make_cores(struct bed *bed, struct bench_core *cores)
 {
-    uint32_t found = 0;
-    cpu_set_t set;
+    const uint32_t wanted = bed->options->workers;
+    int cpus[CAIRN_WORKERS_MAX];
+    uint32_t found = cpus_allowed(cpus, wanted);
 
-    if (sched_getaffinity(0, sizeof(set), &set) != 0)
-        CPU_ZERO(&set);
-    for (int cpu = 0; cpu < CPU_SETSIZE && found < bed->options->workers; cpu++) {
-        if (!CPU_ISSET(cpu, &set))
-            continue;
-        cores[found] = (struct bench_core){
-            .bed = bed, .worker = (uint8_t)found, .cpu = cpu, .histogram = histogram_new()};
-        if (cores[found++].histogram == NULL)
+    if (found < wanted)
+        return cli_fail("bench: %u workers need a processor each (this process may use %u)", wanted, found);
+    for (uint32_t i = 0; i < wanted; i++) {
+        cores[i] = (struct bench_core){.bed = bed, .worker = (uint8_t)i, .cpu = cpus[i], .histogram = histogram_new()};
+        if (cores[i].histogram == NULL)
             return cli_fail("bench: no memory");
     }
-    return found == bed->options->workers
-               ? 0
-               : cli_fail("bench: %u workers need a processor each (this process may use %u)", bed->options->workers,
-                          found);
+    return 0;
 }
 
 int
@@ -271,7 +262,7 @@ bench_workers(const struct bench_workers *options)
     int status;
 
     bed.options = options;
-    if ((status = choose_cpus(&bed, cores)) != 0)
+    if ((status = make_cores(&bed, cores)) != 0)
         return status;
     if (local_start(&config, &bed.local, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);

@@ -276,14 +276,14 @@ cli_node(const struct cluster_config *cluster, const char *name, uint8_t *out)
 }
 
 bool
-cli_has_old_journal(const char *directory)
+cli_has_journal(const char *directory)
 {
     DIR *opened = opendir(directory);
     const struct dirent *entry;
     bool found = false;
 
     while (opened != NULL && !found && (entry = readdir(opened)) != NULL)
-        found = strncmp(entry->d_name, "journal-", 8) == 0;
+        found = strncmp(entry->d_name, "journal-", strlen("journal-")) == 0;
     if (opened != NULL)
         closedir(opened);
     return found;
@@ -301,7 +301,7 @@ cli_open_disk(const char *parent, const char *node, uint32_t worker, bool withou
         snprintf(detail, detail_bytes, "directory %s: %s", directory, strerror(errno));
         return NULL;
     }
-    if (cli_has_old_journal(directory)) {
+    if (cli_has_journal(directory)) {
         snprintf(
             detail, detail_bytes,
             "directory %s: its journal is of an older release (take the directory away to recover from the others)",
@@ -391,12 +391,17 @@ cli_sockets(const struct cluster_config *cluster)
     return sockets;
 }
 
-void
-cli_lost_text(const char *log, char *out, size_t out_bytes)
+bool
+cli_is_lost(const json_t *row, char *text, size_t text_bytes)
 {
+    const char *log = cli_text(row, "log");
+
+    if (!json_is_true(json_object_get(row, "lost")) || log[0] == '_')
+        return false;
     snprintf(
-        out, out_bytes,
+        text, text_bytes,
         "%s is lost: more than half of its voters have forgotten what they held of it ('cairn log adopt %s' says who "
         "holds what, and decides)",
         log, log);
+    return true;
 }

@@ -58,8 +58,8 @@ int cli_node(const struct cluster_config *cluster, const char *name, uint8_t *ou
  * with a detail: it cannot be had. */
 struct disk *cli_open_disk(const char *parent, const char *node, uint32_t worker, bool without_uring, char *detail,
                            size_t detail_bytes);
-/* Does the node's directory hold journals as releases had them before nodes had several workers? */
-bool cli_has_old_journal(const char *directory);
+/* Are a journal's files in that directory? In a node's own they are of a release before nodes had several workers. */
+bool cli_has_journal(const char *directory);
 
 /* What nodes answered that were asked side by side. Zeroed memory is none. */
 struct cli_answers {
@@ -111,8 +111,8 @@ const char *cli_silent_text(const struct cluster_config *cluster, cairn_node_set
 /* The same as a note behind something else, " (n1 does not answer)". */
 const char *cli_silent_note(const struct cluster_config *cluster, cairn_node_set silent, char *note, size_t note_bytes);
 
-/* Of a log whose status row says that it is lost: what that means, and what to do. */
-void cli_lost_text(const char *log, char *out, size_t out_bytes);
+/* Does a log's status row say that it is lost, and waits for a decision? Then text says what that means, and what to do. */
+bool cli_is_lost(const json_t *row, char *text, size_t text_bytes);
 
 /* Asks one node; NULL with a detail where it does not answer. */
 json_t *cli_ask(const struct cluster_config *cluster, uint8_t node, json_t *request, char *detail, size_t detail_bytes);
@@ -129,9 +129,9 @@ void cli_waits(struct cli_waiting *waiting, const char *what, ...) __attribute__
 int cli_catalog_append(const struct cluster_config *cluster, json_t *change, cairn_node_set silent,
                        struct cli_waiting *waiting, uint64_t *lsn);
 
-/* The log's row of a node's answer to `status`, the answer's; NULL where the node does not know the log. */
-/* How many logs the worker has, by a node's answer to status; the catalog is none. */
+/* How many logs the worker has, by a node's answer to `status`; the catalog is none. */
 uint32_t cli_logs_at(const json_t *answer, uint32_t worker);
+/* The log's row of a node's answer to `status`, the answer's; NULL where the node does not know the log. */
 const json_t *cli_log_row(const json_t *answer, const char *log);
 
 /* All events of those nodes from number next[node] on, appended to rows, and next moved. How many nodes answered; why the

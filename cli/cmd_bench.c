@@ -16,6 +16,7 @@
 #include "bench_consistency.h"
 #include "bench_workers.h"
 #include "cli.h"
+#include "cpus.h"
 #include "eal.h"
 #include "home.h"
 #include "identity_file.h"
@@ -77,31 +78,12 @@ struct bench {
     void *context;
 };
 
-static void
-pin(int cpu)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    sched_setaffinity(0, sizeof(set), &set);
-}
-
 /* Two CPUs to use, the same one twice where there is but one. */
 static void
 choose_cpus(int cpus[2])
 {
-    cpu_set_t set;
-    int found = 0;
-
-    cpus[0] = cpus[1] = 0;
-    if (sched_getaffinity(0, sizeof(set), &set) != 0)
-        return;
-    for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++) {
-        if (CPU_ISSET(cpu, &set))
-            cpus[found++] = cpu;
-    }
-    if (found == 1)
+    cpus[0] = 0;
+    if (cpus_allowed(cpus, 2) < 2)
         cpus[1] = cpus[0];
 }
 
@@ -328,7 +310,7 @@ bench_ring(struct bench *bench)
     bench->leader = local.nodes[0];
     status = open_log(bench);
     lcore_stop(&local.lcores[0]);
-    pin(bench->cpus[0]);
+    cpus_pin(bench->cpus[0]);
     eal_enter_thread();
     if (status == 0)
         status = ring_raw(bench);
@@ -428,7 +410,7 @@ followers_run(const struct bench *bench, const struct cluster_config *cluster, s
         reach_phase(shared, -1);
         _exit(1);
     }
-    pin(cpu);
+    cpus_pin(cpu);
     eal_enter_thread();
     while ((phase = atomic_load(&shared->phase)) != PHASE_END) {
         urcu_qsbr_quiescent_state();
@@ -517,7 +499,7 @@ memif_parent(struct bench *bench, const struct cluster_config *cluster, struct s
     bench->leader = memif_node(bench, cluster, 0, detail, sizeof(detail));
     if (bench->leader == NULL)
         return cli_fail("%s", detail);
-    pin(bench->cpus[0]);
+    cpus_pin(bench->cpus[0]);
     eal_enter_thread();
     bench->poll = memif_poll;
     bench->context = bench;

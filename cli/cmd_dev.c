@@ -204,15 +204,13 @@ node_ready(const struct dev *dev, uint8_t node)
 static void
 tell_lost(const struct dev *dev)
 {
-    char detail[256];
+    char detail[384];
     json_t *answer = cli_ask(&dev->cluster, 0, json_pack("{s:s}", "cmd", "status"), detail, sizeof(detail)), *row;
     size_t i;
 
     json_array_foreach (json_object_get(answer, "rows"), i, row) {
-        if (!json_is_true(json_object_get(row, "lost")))
-            continue;
-        cli_lost_text(cli_text(row, "log"), detail, sizeof(detail));
-        fprintf(stderr, "cairn: %s\n", detail);
+        if (cli_is_lost(row, detail, sizeof(detail)))
+            fprintf(stderr, "cairn: %s\n", detail);
     }
     json_decref(answer);
 }

@@ -1,5 +1,4 @@
 /* cairn inspect: what a stopped node's journal holds, also a damaged one's. Nothing is written. */
-#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -320,20 +319,6 @@ inspect_one(struct inspection *inspection, const char *directory)
     return status;
 }
 
-static bool
-has_journal(const char *directory)
-{
-    DIR *listing = opendir(directory);
-    const struct dirent *entry;
-    bool found = false;
-
-    while (listing != NULL && !found && (entry = readdir(listing)) != NULL)
-        found = strncmp(entry->d_name, "journal-", strlen("journal-")) == 0;
-    if (listing != NULL)
-        closedir(listing);
-    return found;
-}
-
 /* How many workers have a directory in that of their node, or had: as its identity says, and no fewer than are there.
  * 0: it is no node's. */
 static uint32_t
@@ -391,7 +376,7 @@ inspect(struct inspection *inspection, const char *directory, const struct inspe
     }
     for (; status == 0 && inspection->worker < workers; inspection->worker++) {
         snprintf(path, sizeof(path), "%s/w%u", directory, inspection->worker);
-        if (has_journal(path))
+        if (cli_has_journal(path))
             status = inspect_one(inspection, path);
         else
             note_gone(inspection);

@@ -185,13 +185,10 @@ print_lost(const json_t *rows, char *text, size_t text_bytes)
     size_t i;
 
     json_array_foreach (rows, i, row) {
-        char line[256];
+        char line[384];
         size_t used = strlen(text);
 
-        if (!json_is_true(json_object_get(row, "lost")) || cli_text(row, "log")[0] == '_')
-            continue;
-        cli_lost_text(cli_text(row, "log"), line, sizeof(line));
-        if (strstr(text, line) == NULL && used + strlen(line) + 2 < text_bytes)
+        if (cli_is_lost(row, line, sizeof(line)) && strstr(text, line) == NULL && used + strlen(line) + 2 < text_bytes)
             snprintf(text + used, text_bytes - used, "%s\n", line);
     }
 }
