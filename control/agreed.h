@@ -76,8 +76,8 @@ uint8_t agreed_seat(const struct agreed *agreed, const char *name);
 /* As it was before any entry. */
 void agreed_as_founded(const struct agreed *agreed, struct agreed *out);
 
-/* An entry of the catalog, with its lsn, while one worker has so many logs, and no other has more. Whatever is refused of it, all of it is; every node
- * comes to the same. *seat: that is given or taken; CAIRN_NODE_NONE: none is. */
+/* An entry of the catalog, with its lsn, while one worker has so many logs, and no other has more. Whatever is refused of
+ * it, all of it is; every node comes to the same. *seat: that is given or taken; CAIRN_NODE_NONE: none is. */
 enum agreed_refusal agreed_apply(struct agreed *agreed, const struct agreed_change *change, uint64_t lsn, uint32_t logs,
                                  uint8_t *seat);
 

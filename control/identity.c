@@ -207,6 +207,15 @@ identity_obey(struct identity *identity, const struct known_life *known)
     return true;
 }
 
+void
+known_life_further(struct known_life *known, const struct known_life *told)
+{
+    for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++) {
+        if (known->places[worker] < told->places[worker])
+            known->places[worker] = told->places[worker];
+    }
+}
+
 /* The life after it went on where its journals ended. */
 static uint32_t
 beyond(const struct identity *identity, const struct known_life *known, const struct link *next)

@@ -117,6 +117,8 @@ bool identity_obey(struct identity *identity, const struct known_life *known);
  * life it knows nothing. */
 #define WORKERS_ALL ((1u << CAIRN_WORKERS_MAX) - 1)
 uint32_t identity_doubts(const struct identity *identity, const struct known_life *known);
+/* Of the same life more is known: its journals had come that far, too. */
+void known_life_further(struct known_life *known, const struct known_life *told);
 /* Does this node know of that life of its own, and that its first worker's journal had come no further then? */
 bool identity_confirms(const struct identity *identity, const struct known_life *known);
 

@@ -103,10 +103,7 @@ note_life(struct lives *lives, uint8_t node, const struct known_life *next, unsi
     assert(node != lives->identity.self && next->life.number >= known->life.number);
     if (same) {
         /* How far a journal is changes all the time: what is kept of that is kept now and then. */
-        for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++) {
-            if (known->places[worker] < next->places[worker])
-                known->places[worker] = next->places[worker];
-        }
+        known_life_further(known, next);
         return;
     }
     *known = *next;

@@ -175,7 +175,6 @@ device_interface_create(const char *name, const char *interface, struct device *
     int error;
 
     assert(queues->count == 1);
-
     snprintf(driver, sizeof(driver), "net_af_packet%s", name);
     /* Through the queueing discipline, so that rules which others put there hold. */
     snprintf(args, sizeof(args), "iface=%s,blocksz=%u,framesz=%u,framecnt=%u,qdisc_bypass=0", interface,

@@ -74,8 +74,8 @@ enum journal_type {
     JOURNAL_TRIM = 7,    /* what is up to there may be gone; body: struct journal_base */
     JOURNAL_PRODUCERS =
         8, /* follows either; body: struct producer_row each; PRODUCERS_ALL in first_seq: none is missing */
-    JOURNAL_ENDS =
-        9, /* how far the other nodes' journals are known to be; body: for each worker CAIRN_NODES_MAX of struct journal_end */
+    /* How far the other nodes' journals are known to be; body: for each worker CAIRN_NODES_MAX of struct journal_end. */
+    JOURNAL_ENDS = 9,
 };
 
 #define JOURNAL_ACKED 1u    /* flag: some may have been acknowledged on this node's word alone */

@@ -10,6 +10,7 @@
 #include "agree.h"
 #include "control.h"
 #include "logs.h"
+#include "look.h"
 #include "snapshot.h"
 #include "status.h"
 
@@ -35,7 +36,7 @@ is_of_former_life(const struct node *node, uint64_t lsn)
         return false;
     if (first->restoring || lsn <= node->restored_catalog_lsn)
         return true;
-    if (first->disk != NULL && !first->journal_was_empty && !first->journal_damaged && !node->forgotten)
+    if (catalog_is_kept(node))
         return false;
     status_read(node->snapshot->logs[CATALOG_LOG].log, &status);
     return status.recovering || lsn <= status.recovery_lsn;
@@ -48,16 +49,14 @@ must_recover(const struct worker *worker, uint64_t lsn, enum cairn_durability du
 {
     const struct node *node = worker->node;
     const struct worker *first = node->workers[0];
-    bool journals_are_read = first->disk != NULL && (first->restoring || worker->restoring);
+    bool forgot = worker->forgetful || worker->journal_was_empty || worker->journal_damaged;
 
     if (durability == CAIRN_MEMORY || first->disk == NULL)
         return is_of_former_life(node, lsn);
-    /* That is for the reading to say. */
-    if (journals_are_read)
+    /* While journals are read that is for the reading to say. */
+    if (first->restoring || worker->restoring)
         return false;
-    if (first->journal_was_empty || first->journal_damaged || node->forgotten)
-        return is_of_former_life(node, lsn);
-    return (worker->forgetful || worker->journal_was_empty || worker->journal_damaged) && is_of_former_life(node, lsn);
+    return (forgot || !catalog_is_kept(node)) && is_of_former_life(node, lsn);
 }
 
 static uint32_t

@@ -106,15 +106,6 @@ ends_restore(struct worker *worker, const struct journal_end *ends, uint32_t cou
     }
 }
 
-static void
-further(struct known_life *known, const struct known_life *read)
-{
-    for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++) {
-        if (known->places[worker] < read->places[worker])
-            known->places[worker] = read->places[worker];
-    }
-}
-
 void
 ends_merge(const struct ends *ends, struct identity *identity)
 {
@@ -128,7 +119,7 @@ ends_merge(const struct ends *ends, struct identity *identity)
         if (known->life.number != read->life.number)
             *known = *read;
         else if (cairn_id_equal(&known->life.id, &read->life.id))
-            further(known, read);
+            known_life_further(known, read);
     }
 }
 

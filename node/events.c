@@ -51,15 +51,13 @@ event_name(enum event_kind kind)
 static bool
 is_of_a_worker(enum event_kind kind)
 {
-    static const enum event_kind kinds[] = {EVENT_PARTITION_SUSPECTED, EVENT_HEALED,      EVENT_DAMAGED,
-                                            EVENT_DISK_FAILED,         EVENT_DISK_FULL,   EVENT_DISK_SPACE,
-                                            EVENT_PEER_SLOW,           EVENT_PEER_STEADY, EVENT_DISK_SLOW,
-                                            EVENT_DISK_HANGS,          EVENT_DISK_STEADY};
-    bool found = false;
+    static const bool is[EVENT_KINDS] = {
+        [EVENT_PARTITION_SUSPECTED] = true, [EVENT_HEALED] = true,      [EVENT_DAMAGED] = true,
+        [EVENT_DISK_FAILED] = true,         [EVENT_DISK_FULL] = true,   [EVENT_DISK_SPACE] = true,
+        [EVENT_PEER_SLOW] = true,           [EVENT_PEER_STEADY] = true, [EVENT_DISK_SLOW] = true,
+        [EVENT_DISK_HANGS] = true,          [EVENT_DISK_STEADY] = true};
 
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
-        found |= kinds[i] == kind;
-    return found;
+    return is[kind];
 }
 
 static void

@@ -501,8 +501,10 @@ end_forgetting(struct worker *worker)
     struct lives *lives = &worker->node->introduction.lives;
     uint32_t forgetful = lives->identity.forgetful_workers, over = 0;
 
-    for (uint8_t number = 1; number < worker->node->workers_count && forgetful != 0; number++) {
-        if ((forgetful >> number & 1) && knows_all_logs(worker) && has_kept(worker->node->workers[number]))
+    if (forgetful == 0 || !knows_all_logs(worker))
+        return;
+    for (uint8_t number = 1; number < worker->node->workers_count; number++) {
+        if ((forgetful >> number & 1) && has_kept(worker->node->workers[number]))
             over |= 1u << number;
     }
     if (over == 0)
@@ -519,9 +521,7 @@ introduction_review(struct worker *worker)
 {
     struct lives *lives = &worker->node->introduction.lives;
 
-    bool recovered = introduction_is_recovered(worker);
-
-    lives->recovering = !recovered || lives->identity.stops_count > 0;
+    lives->recovering = !introduction_is_recovered(worker) || lives->identity.stops_count > 0;
     end_forgetting(worker);
     atomic_store_explicit(&worker->node->introduction.well, well(worker), memory_order_relaxed);
     /* What was changed outside of hellos is kept, too. */

@@ -1,7 +1,8 @@
 /* How a node comes to take part: its standing among its peers, by hellos (control/lives.h has the rules).
  *
- * The first worker does it for all of its node: "the worker" is that one here. Until its life has a number a node has no logs, and nothing counts but hellos. The worker hears and tells them; the
- * control thread keeps the identity, durably, whenever it changed, and begins the logs once it has kept a numbered life.
+ * The first worker does it for all of its node: "the worker" is that one here. Until its life has a number a node has no
+ * logs, and nothing counts but hellos. The worker hears and tells them; the control thread keeps the identity, durably,
+ * whenever it changed, and begins the logs once it has kept a numbered life.
  *
  *   field            writer    reader
  *   lives            worker    worker

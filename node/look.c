@@ -16,6 +16,14 @@ catalog_of(const struct worker *worker)
     return worker->node->workers[0]->logs[CATALOG_LOG];
 }
 
+bool
+catalog_is_kept(const struct node *node)
+{
+    const struct worker *first = node->workers[0];
+
+    return first->disk != NULL && !first->journal_was_empty && !first->journal_damaged && !node->forgotten;
+}
+
 struct node_log *
 node_find_log(const struct worker *worker, uint32_t id)
 {

@@ -12,6 +12,8 @@ uint64_t node_now_ns(const struct node *node);
 
 /* The log of logs, which the first worker has. */
 struct node_log *catalog_of(const struct worker *worker);
+/* Does its journal hold all of it that this node had gone by when it started? */
+bool catalog_is_kept(const struct node *node);
 struct node_log *node_find_log(const struct worker *worker, uint32_t id);
 /* What is agreed on stands in the catalog: nobody's clients read or write there. */
 static inline bool

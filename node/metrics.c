@@ -266,18 +266,18 @@ write_node(const struct report *report)
                 events[kind]);
 }
 
-/* Of all workers. counter: the first one's. */
+/* Of all workers. counter: where it stands in each. */
 static void
-write_drops_of(const struct report *report, const char *reason, const _Atomic uint64_t *counter)
+write_drops_of(const struct report *report, const char *reason, size_t counter)
 {
     const struct node *node = report->node;
-    size_t offset = (size_t)((const char *)counter - (const char *)node->workers[0]);
     uint64_t sum = 0;
 
-    for (uint8_t worker = 0; worker < node->workers_count; worker++)
-        sum += atomic_load_explicit(
-            (const _Atomic uint64_t *)(const void *)((const char *)node->workers[worker] + offset),
-            memory_order_relaxed);
+    for (uint8_t number = 0; number < node->workers_count; number++) {
+        const char *worker = (const char *)node->workers[number];
+
+        sum += atomic_load_explicit((const _Atomic uint64_t *)(const void *)(worker + counter), memory_order_relaxed);
+    }
     fprintf(report->out, "cairn_frames_dropped_total{node=\"%s\",reason=\"%s\"} %" PRIu64 "\n", node->name, reason,
             sum);
 }
@@ -294,19 +294,18 @@ write_drops(const struct report *report)
     static const char *const messages[CODEC_VERDICTS] = {
         [CODEC_SHORT] = "short", [CODEC_FOREIGN] = "foreign", [CODEC_CHECKSUM] = "checksum", [CODEC_TO] = "to",
         [CODEC_FROM] = "from",   [CODEC_STRANGER] = "life",   [CODEC_FIELD] = "field"};
-    struct node *node = report->node;
 
     family(report, "cairn_frames_dropped_total", "counter",
            "Frames that were dropped as they came in, by why: docs/protocol.md has the reasons.");
     for (unsigned verdict = FRAME_OK + 1; verdict < FRAME_VERDICTS; verdict++)
-        write_drops_of(report, frames[verdict], &node->workers[0]->task.dropped[verdict]);
+        write_drops_of(report, frames[verdict], offsetof(struct worker, task.dropped[verdict]));
     for (unsigned verdict = CODEC_OK + 1; verdict < CODEC_VERDICTS; verdict++)
-        write_drops_of(report, messages[verdict], &node->workers[0]->counters.frames_dropped[verdict]);
-    write_drops_of(report, "incarnation", &node->workers[0]->counters.stale_incarnation);
-    write_drops_of(report, "term", &node->workers[0]->counters.far_terms);
-    write_drops_of(report, "log", &node->workers[0]->counters.no_log);
-    write_drops_of(report, "record", &node->workers[0]->counters.damaged_records);
-    write_drops_of(report, "room", &node->workers[0]->counters.no_room);
+        write_drops_of(report, messages[verdict], offsetof(struct worker, counters.frames_dropped[verdict]));
+    write_drops_of(report, "incarnation", offsetof(struct worker, counters.stale_incarnation));
+    write_drops_of(report, "term", offsetof(struct worker, counters.far_terms));
+    write_drops_of(report, "log", offsetof(struct worker, counters.no_log));
+    write_drops_of(report, "record", offsetof(struct worker, counters.damaged_records));
+    write_drops_of(report, "room", offsetof(struct worker, counters.no_room));
 }
 
 /* Logs are only ever added, so what is there first stays there. */

@@ -177,8 +177,8 @@ struct node_log_view {
     enum cairn_durability durability;
     uint8_t leader;
     bool recovering, disk_failed;
-    bool
-        lost; /* more than half of its voters have forgotten what they held, and nobody leads: it waits for a decision */
+    /* More than half of its voters have forgotten what they held, and nobody leads: it waits for a decision. */
+    bool lost;
     uint8_t stopped; /* enum core_stop */
     cairn_node_set voters, learners;
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest;

@@ -441,9 +441,7 @@ is_nearly_full(const struct worker *worker)
 static bool
 fits_catalog(const struct worker *worker)
 {
-    const struct worker *first = worker->node->workers[0];
-
-    return worker_is_first(worker) || !(worker->node->forgotten || first->journal_was_empty || first->journal_damaged);
+    return worker_is_first(worker) || catalog_is_kept(worker->node);
 }
 
 enum cairn_error

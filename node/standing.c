@@ -20,24 +20,31 @@ is_own_journal(const struct identity *identity, const struct journal_lives *live
     return lives->writer_number == 0 || identity_confirms(identity, &writer);
 }
 
-/* The other workers' journals: *lost: whose are not those of the last life, a set. */
+/* One worker's journal; *asked_number: above all lives that it shows. */
+static enum cairn_error
+look_at_journal(const struct identity *identity, struct disk *disk, uint32_t *asked_number, struct journal_lives *lives)
+{
+    enum cairn_error error = journal_lives_read(disk, &identity->life.id, identity->life.number, lives);
+
+    if (error == CAIRN_OK && lives->highest_number >= *asked_number)
+        *asked_number = lives->highest_number + 1;
+    return error;
+}
+
+/* *lost: the other workers whose journals are not those of the last life, a set. */
 static enum cairn_error
 look_at_others(const struct identity *identity, struct disk *const *disks, uint32_t *asked_number, uint32_t *lost)
 {
-    enum cairn_error error = CAIRN_OK;
-
     *lost = 0;
-    for (uint32_t worker = 1; worker < identity->agreed.workers && error == CAIRN_OK; worker++) {
+    for (uint32_t worker = 1; worker < identity->agreed.workers; worker++) {
         struct journal_lives lives;
+        enum cairn_error error = look_at_journal(identity, disks[worker], asked_number, &lives);
 
-        error = journal_lives_read(disks[worker], &identity->life.id, identity->life.number, &lives);
         if (error != CAIRN_OK)
-            break;
-        if (lives.highest_number >= *asked_number)
-            *asked_number = lives.highest_number + 1;
+            return error;
         *lost |= is_own_journal(identity, &lives) ? 0 : 1u << worker;
     }
-    return error;
+    return CAIRN_OK;
 }
 
 /* The journals, beside what the node knows of its lives. */
@@ -47,10 +54,8 @@ look_at_journals(struct identity *identity, struct disk *const *disks, const str
 {
     struct journal_lives lives;
     uint32_t lost;
-    enum cairn_error error = journal_lives_read(disks[0], &identity->life.id, identity->life.number, &lives);
+    enum cairn_error error = look_at_journal(identity, disks[0], asked_number, &lives);
 
-    if (error == CAIRN_OK && lives.highest_number >= *asked_number)
-        *asked_number = lives.highest_number + 1;
     if (error == CAIRN_OK)
         error = look_at_others(identity, disks, asked_number, &lost);
     if (error != CAIRN_OK)
@@ -61,11 +66,12 @@ look_at_journals(struct identity *identity, struct disk *const *disks, const str
         *why = "it had forgotten, and had not been granted a life yet";
     else if (!is_own_journal(identity, &lives))
         *why = lives.any ? "its journal is not that of its last life" : "its journal is gone";
-    else if (identity_continue(identity, life))
-        return (identity_forget_workers(identity, lost), CAIRN_OK);
-    else
+    else if (!identity_continue(identity, life))
         *why = "its lives have no more numbers";
-    forget(identity, life, standing);
+    if ((*why)[0] == '\0')
+        identity_forget_workers(identity, lost);
+    else
+        forget(identity, life, standing);
     return CAIRN_OK;
 }
 

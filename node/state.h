@@ -37,8 +37,8 @@ struct node {
     bool recovering, forgotten;
     _Atomic uint64_t catalog_applied_lsn; /* control: its last entry that is in force here */
     uint64_t restored_catalog_lsn;
-    _Atomic uint32_t
-        recovering_rows; /* of the snapshot: some of them may be logs that recover, none behind them is; control */
+    /* Of the snapshot: some of them may be logs that recover, none behind them is. The control thread writes it. */
+    _Atomic uint32_t recovering_rows;
     struct rescue rescue;
     struct control *control;
     struct device links[CAIRN_NODES_MAX];        /* to each peer, a queue for each worker; or */
