@@ -70,16 +70,6 @@ count_uncommitted(struct worker *worker, struct node_log *log, uint32_t size_byt
     worker->uncommitted_bytes += size_bytes;
 }
 
-/* If this node is deposed, what is not committed may have to be copied to branches: more than the free
- * segments take is not let in. Half of their room, since large records leave the ends unused. */
-static bool
-keepable(const struct worker *worker, size_t size_bytes)
-{
-    uint64_t room_bytes = (uint64_t)segments_free(worker) * (worker->segments.segment_bytes / 2);
-
-    return worker->uncommitted_bytes == 0 || worker->uncommitted_bytes + size_bytes <= room_bytes;
-}
-
 /* Where somebody better off is about to lead the request waits for that: true once it is answered. */
 static bool
 refuse_unless_transferring(struct worker *worker, struct node_log *log, const struct attachment *attachment,
@@ -103,13 +93,15 @@ append_trunk(struct worker *worker, struct node_log *log, const struct attachmen
     struct accepted accepted;
     enum cairn_error error;
     struct block block;
+    enum room room;
     uint64_t hlc;
 
     if (alone && log->durable != NULL)
         ring = &log->durable->local;
-    if (!pending_room(ring) || !keepable(worker, record_size(record)))
+    room = append_room(worker, log, record_size(record));
+    if (!pending_room(ring) || room == ROOM_LATER)
         return false;
-    if (!store_has_room(worker, &log->trunk, record_size(record)))
+    if (room == ROOM_NONE)
         return refuse_unless_transferring(worker, log, attachment, pending->token, CAIRN_FULL);
     space = durable_space(worker, log, record_size(record), USE_CLIENT);
     if (space == SPACE_SOON)

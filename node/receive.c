@@ -86,7 +86,7 @@ entries_have_room(const struct worker *worker, const struct node_log *log, const
     /* Copies of branches are held in memory alone. */
     if (message->type == MESSAGE_SPREAD)
         return branch_has_room(worker, &log->branches[message->from], worst_bytes(block));
-    return store_has_room(worker, &log->trunk, worst_bytes(block)) &&
+    return trunk_has_room(worker, log, worst_bytes(block)) &&
            durable_space(worker, log, worst_bytes(block), block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER) ==
                SPACE_YES;
 }

@@ -469,8 +469,10 @@ restore(struct worker *worker, char *detail, size_t detail_bytes)
         error = go_on(&restoring, detail, detail_bytes);
     worker->restoring = false;
     for (uint32_t i = 0; i < worker->logs_count && error == CAIRN_OK; i++) {
-        if (worker->logs[i]->durable != NULL)
-            restore_finish(worker, worker->logs[i], node_now_ns(worker->node));
+        if (worker->logs[i]->durable != NULL && !restore_finish(worker, worker->logs[i], node_now_ns(worker->node))) {
+            snprintf(detail, detail_bytes, "%s", worker->restore_failure);
+            error = CAIRN_NO_MEMORY;
+        }
     }
     if (error == CAIRN_OK && worker->journal.next_reserved)
         error = gather(worker, &restoring.scan, detail, detail_bytes);

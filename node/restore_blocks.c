@@ -20,11 +20,23 @@
 #include "worker.h"
 
 static bool
-room_for(struct worker *worker, const struct store *store, size_t size_bytes)
+tell_no_memory(struct worker *worker, const struct node_log *log)
 {
-    if (!store_has_room(worker, store, size_bytes))
+    snprintf(worker->restore_failure, sizeof(worker->restore_failure),
+             "log %s: what its journal has that is not agreed on yet must be in memory, and worker %u has too little, "
+             "%zu MiB: "
+             "start the node with a larger memory_mib (its journal is as it was)",
+             log->name, worker->task.number, (size_t)worker->segments.count * worker->segments.segment_bytes >> 20);
+    return false;
+}
+
+/* What can be given up is, before more is taken than a running node would. */
+static bool
+room_for(struct worker *worker, const struct node_log *log, const struct store *store, size_t size_bytes)
+{
+    if (segments_free(worker) == 0)
         evict(worker);
-    return store_has_room(worker, store, size_bytes);
+    return restore_has_room(worker, store, size_bytes) || tell_no_memory(worker, log);
 }
 
 /* The next records of a block, as many as one event takes. Returns their bytes, 0 where they are not sound. */
@@ -107,7 +119,7 @@ restore_entries(struct worker *worker, struct node_log *log, const struct journa
         struct run run;
         uint32_t size_bytes = next_batch(worker, block, body, done, offset, &part);
 
-        if (size_bytes == 0 || !room_for(worker, &log->trunk, size_bytes + sizeof(struct block)))
+        if (size_bytes == 0 || !room_for(worker, log, &log->trunk, size_bytes + sizeof(struct block)))
             return false;
         run = block_run(&part);
         if (!core_restore_entries(log->core, &run, worker->batch.ids, head->commit_lsn,
@@ -171,8 +183,10 @@ restore_branch(struct worker *worker, struct node_log *log, const struct journal
         if (size_bytes == 0)
             return false;
         /* A copy that finds no room is not taken, here as elsewhere. */
-        if (!room_for(worker, &branch->store, size_bytes + sizeof(struct block)))
-            return branch != log->own;
+        if (branch != log->own && !branch_has_room(worker, branch, size_bytes + sizeof(struct block)))
+            return true;
+        if (!room_for(worker, log, &branch->store, size_bytes + sizeof(struct block)))
+            return false;
         run = block_run(&part);
         if (!restore_batch(worker, log, &part, &run, prev_place, &kept))
             return false;
@@ -286,13 +300,31 @@ restore_forgot(const struct worker *worker)
     return worker->forgetful || (worker->journal_was_empty && worker->node->recovering);
 }
 
+/* At most so much of the trunk is copied to the own branch now. */
+static uint64_t
+to_be_kept_bytes(const struct node_log *log)
+{
+    struct cursor cursor = {.position = core_commit_lsn(log->core) + 1};
+    struct stretch stretch;
+    uint64_t size_bytes = 0;
+
+    while (store_look(&log->trunk, &cursor, log->trunk.last, UINT32_MAX, SIZE_MAX, &stretch)) {
+        if (stretch.block->kind == ENTRY_DATA && stretch.block->origin == log->self)
+            size_bytes += stretch.size_bytes;
+        store_advance(&cursor, &stretch);
+    }
+    return size_bytes;
+}
+
 /* Each log stands where its node's disk says; what may be missing it says, and what cannot be known. */
-void
+bool
 restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     struct durable *durable = log->durable;
     uint64_t lacks_lsn, lacks_term;
 
+    if (!restore_can_keep(worker, to_be_kept_bytes(log)))
+        return tell_no_memory(worker, log);
     durable->trunk.position = core_last_lsn(log->core) + 1;
     for (uint8_t i = 0; i < worker->nodes; i++)
         durable->branches[i].cursor.position = log->branches[i].store.last + 1;
@@ -323,4 +355,5 @@ restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns)
     durable_want(worker, log);
     log_reassess(worker, log);
     status_publish(log);
+    return true;
 }

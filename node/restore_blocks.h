@@ -23,7 +23,8 @@ bool restore_begin(struct worker *worker, struct node_log *log, const struct jou
 
 /* What former lives promised is not in the journal, or not all of it. */
 bool restore_forgot(const struct worker *worker);
-/* All has been read: the log stands where its node's disk says; what may be missing it says, and what cannot be known. */
-void restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns);
+/* All has been read: the log stands where its node's disk says; what may be missing it says, and what cannot be known.
+ * false: the memory is too small for it. */
+bool restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns);
 
 #endif

@@ -1,15 +1,14 @@
-/* How much memory data may still take, beside what is kept for entries without which a log could not change its leader. */
+/* How much memory entries may still take, so that each log can always go on. */
 #include "room.h"
 
 #include "excerpts.h"
 #include "log.h"
 #include "worker.h"
 
-/* Segments that only control entries may still take, beside one for each log. */
+/* Segments that only control entries may still take, without which a log could not change its leader. */
 #define SEGMENTS_RESERVED 3u
 
-/* Segments that data may take: each log keeps one for entries without which it could not change its
- * leader, and each excerpt the one that it is read into. */
+/* Segments that data may take: each log keeps one for its trunk to go on, and each excerpt the one that it is read into. */
 uint32_t
 segments_free(const struct worker *worker)
 {
@@ -30,37 +29,74 @@ last_segment_has_room(const struct store *store, size_t size_bytes)
     return segment_room(segment) >= size_bytes + sizeof(struct block);
 }
 
-/* Is there room for data, beside what is reserved for control entries? */
-bool
-store_has_room(const struct worker *worker, const struct store *store, size_t size_bytes)
+/* So many segments hold that much for certain: large records leave the ends of each unused. */
+static uint64_t
+room_bytes(const struct worker *worker, uint32_t segments)
 {
-    return last_segment_has_room(store, size_bytes) || segments_free(worker) > 0;
+    return (uint64_t)segments * (worker->segments.segment_bytes / 2);
 }
 
-/* Logs of which something is on a branch here, this one among them. */
-static uint32_t
-logs_with_branches(const struct worker *worker, const struct held_branch *branch)
+enum room
+append_room(const struct worker *worker, const struct node_log *log, size_t size_bytes)
 {
-    uint32_t count = branch->entries == 0;
+    uint32_t left = segments_free(worker);
 
-    for (uint32_t i = 0; i < worker->logs_count; i++) {
-        bool any = false;
-
-        for (uint8_t origin = 0; origin < worker->nodes; origin++)
-            any |= worker->logs[i]->branches[origin].entries > 0;
-        count += any;
+    if (!last_segment_has_room(&log->trunk, size_bytes)) {
+        if (left == 0)
+            return worker->uncommitted_bytes > 0 ? ROOM_LATER : ROOM_NONE;
+        left--;
     }
-    return count;
+    return worker->uncommitted_bytes == 0 || worker->uncommitted_bytes + size_bytes <= room_bytes(worker, left)
+               ? ROOM_YES
+               : ROOM_LATER;
 }
 
-/* However many branches there are, the trunk that they leave by can go on to another segment. */
+/* Is a segment free that is not promised to what clients appended here, either? */
+static bool
+is_one_left(const struct worker *worker)
+{
+    uint32_t left = segments_free(worker);
+
+    return left > 0 && (worker->uncommitted_bytes == 0 || worker->uncommitted_bytes <= room_bytes(worker, left - 1));
+}
+
+/* Is none free but what only control entries may take? */
+static bool
+only_reserved_left(const struct worker *worker)
+{
+    return worker->segments.in_use + SEGMENTS_RESERVED >= worker->segments.count;
+}
+
+/* A trunk may always have a second segment: however much of the memory waits on branches for it to go on, it goes on. What is
+ * in the first of a durable log is committed and given up then. */
+bool
+trunk_has_room(const struct worker *worker, const struct node_log *log, size_t size_bytes)
+{
+    return last_segment_has_room(&log->trunk, size_bytes) || is_one_left(worker) ||
+           (log->trunk.tail - log->trunk.head <= 1 && !only_reserved_left(worker));
+}
+
+bool
+restore_has_room(const struct worker *worker, const struct store *store, size_t size_bytes)
+{
+    return last_segment_has_room(store, size_bytes) || !only_reserved_left(worker);
+}
+
+bool
+restore_can_keep(const struct worker *worker, uint64_t size_bytes)
+{
+    uint32_t taken = worker->segments.in_use + SEGMENTS_RESERVED;
+
+    return size_bytes == 0 ||
+           (taken < worker->segments.count && size_bytes <= room_bytes(worker, worker->segments.count - taken));
+}
+
 bool
 branch_has_room(const struct worker *worker, const struct held_branch *branch, size_t size_bytes)
 {
-    uint64_t free_bytes = (uint64_t)segments_free(worker) * (worker->segments.segment_bytes / 2);
+    uint64_t free_bytes = room_bytes(worker, segments_free(worker));
 
-    if (!last_segment_has_room(&branch->store, size_bytes) &&
-        segments_free(worker) <= logs_with_branches(worker, branch))
+    if (!last_segment_has_room(&branch->store, size_bytes) && !is_one_left(worker))
         return false;
     return branch->store.bytes + size_bytes < free_bytes + worker->segments.segment_bytes;
 }

@@ -367,7 +367,7 @@ send_hand_off(struct worker *worker, struct node_log *log, uint8_t origin, uint6
         if (leader == worker->self) {
             size_t size_bytes = stretch.size_bytes + stretch.count * sizeof(struct block);
 
-            if (!store_has_room(worker, &log->trunk, size_bytes) ||
+            if (!trunk_has_room(worker, log, size_bytes) ||
                 durable_space(worker, log, size_bytes, USE_FOLLOWER) != SPACE_YES)
                 return;
             adopt(worker, log, &message, &stretch, now_ns);

@@ -12,7 +12,7 @@
 static bool
 can_adopt(const struct worker *worker, const struct node_log *log)
 {
-    return store_has_room(worker, &log->trunk, ADOPTED_BYTES) &&
+    return trunk_has_room(worker, log, ADOPTED_BYTES) &&
            durable_space(worker, log, ADOPTED_BYTES, USE_FOLLOWER) == SPACE_YES;
 }
 

@@ -443,3 +443,26 @@ def test_memory_is_there_at_the_start_where_asked():
             file.write(text.replace('memory_at_start: false', 'memory_at_start: true'))
         begin_all(cluster)
         check(resident_mib(cluster) >= 128, 'pages are missing')
+
+
+def test_less_memory_than_a_branch_needs_is_said_at_the_start():
+    with Cluster(3, *DISK, *CALM, '--memory-mib', '256') as cluster:
+        path = os.path.join(cluster.dir, 'cluster.yaml')
+        cluster.ok('cluster', 'set', '--memory-mib', '64')
+        cluster.ok('log', 'create', 'a', '--policy', 'ap')
+        for node in ('n2', 'n3'):
+            os.kill(cluster.pid(node), signal.SIGKILL)
+        until('n1 is alone', lambda: cluster.status('a')['n1']['hears'] == ['n1'])
+        lines = [b'%d %s' % (i, b'x' * 60000) for i in range(1000)]
+        cluster.ok('append', 'a', '--via', 'n1', '--ack', 'local', stdin=b'\n'.join(lines) + b'\n')
+        stop_all(cluster)
+        with open(path) as file:
+            text = file.read()
+        with open(path, 'w') as file:
+            file.write(text.replace('memory_mib: 256', 'memory_mib: 64'))
+        refused = run('server', '--node', 'n1', '--cluster', path)
+        check(refused.status == 1 and b'larger memory_mib' in refused.err and b'take' not in refused.err, refused.err)
+        with open(path, 'w') as file:
+            file.write(text)
+        begin_all(cluster)
+        until('all is merged', lambda: cluster.ok('read', 'a').out.splitlines() == lines)

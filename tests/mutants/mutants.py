@@ -226,7 +226,7 @@ MUTANTS = [
      "    while (lsn < end_lsn && lsn <= core->last_lsn && history_term(&core->history, lsn) == run->term)\n        lsn++;\n", "",
      "takes what is written again for a replacement of all that stood behind it"),
     ("branches-take-all", "node/room.c",
-     "    if (!last_segment_has_room(&branch->store, size_bytes) &&\n        segments_free(worker) <= logs_with_branches(worker, branch))\n        return false;\n", "",
+     " ||\n           (log->trunk.tail - log->trunk.head <= 1 && !only_reserved_left(worker));", ";",
      "lets branches take the memory that the trunk needs to take them in"),
     ("copy-begins-anywhere", "replication/spread.c",
      "        branch->gap_place = prev_place;\n", "        branch->gap_place = 0;\n",

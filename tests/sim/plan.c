@@ -118,8 +118,10 @@ draw_disk(struct plan *plan, uint64_t seed, enum sim_profile profile, uint32_t w
     for (unsigned kind = FAULT_DISK_FIRST; kind <= FAULT_DISK_LAST; kind++)
         plan->faults |= random_under(&random, 2) == 0 && plan->disk ? 1u << kind : 0;
     plan->faults &= ~without;
+    /* Of each worker; half of them have as little as the logs may have, and what the catalog grows to, which stays in memory. */
     if (plan->disk)
-        plan->memory_bytes = plan->segment_bytes * 32ull;
+        plan->memory_bytes = random_under(&random, 2) == 0 ? plan->segment_bytes * 32ull
+                                                           : plan->segment_bytes * 2ull * (SIM_LOGS + 5) + (256u << 10);
     /* With fewer voters than there are nodes a medium that decays may be the only one that knows. */
     if (plan->faults & (1u << FAULT_DISK_ROT | 1u << FAULT_DISK_ASTRAY))
         plan->faults &= ~(1u << FAULT_MEMBERS);

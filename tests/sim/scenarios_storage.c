@@ -551,6 +551,37 @@ branches_fill_memory(struct sim *sim)
     scene_end(sim);
 }
 
+/* As little memory as two logs may have. One node's is full of its branch when another log comes, which takes of it, and whose
+ * entries are a few segments: it takes back by the trunk what it handed off, all the same. */
+static void
+log_comes_to_full_memory(struct sim *sim)
+{
+    uint8_t leader, node;
+    uint64_t taken;
+
+    sim->plan.workers = 1;
+    sim->plan.segment_bytes = 64u << 10;
+    sim->plan.memory_bytes = 14u * sim->plan.segment_bytes;
+    leader = start(sim, 3, CAIRN_POLICY_AP, 100 * US);
+    scene_lead(sim, leader);
+    node = follower(sim, leader, 1);
+    isolate(sim, node, true);
+    sim_run_for(sim, 2 * SIM_TIMEOUT_NS);
+    taken = append_until_full(sim, node, 8, 0, 300);
+    expect(sim, taken > 30 && taken < 300);
+    lose_from(sim, node, MESSAGE_HAND_OFF);
+    isolate(sim, node, false);
+    sim_run_for(sim, SETTLED_NS);
+    catalog_write(sim, 1, "create", "\"policy\":\"cp\"");
+    eventually(sim, WITHIN, sim->nodes[node].node->snapshot->count == 3);
+    for (uint64_t seq = 1; seq <= 100; seq++)
+        expect(sim, append_sized(sim, leader, 7, seq, CAIRN_ACK_MAJORITY, 2000) == CAIRN_OK);
+    lose_from(sim, node, MESSAGE_NONE);
+    eventually(sim, 4 * WITHIN, copies(sim, 8, taken) == 1);
+    eventually(sim, 4 * WITHIN, node_log_of(&sim->nodes[node], LOG)->own->entries == 0);
+    scene_end(sim);
+}
+
 /* Five nodes, two of them cut off together: one accepts `count` entries, the other has a copy of them on its disk. */
 static void
 start_with_copy(struct sim *sim, uint64_t count, uint8_t *origin, uint8_t *holder)
@@ -805,6 +836,8 @@ const struct scenario scenarios_storage[] = {
     {"moved-up-and-torn", "a log that is written again further on loses nothing if that is cut off", moved_up_and_torn},
     {"branches-fill-memory", "the trunk has room to take branches in, however many fill the memory",
      branches_fill_memory},
+    {"log-comes-to-full-memory", "a trunk goes on also where a new log takes the memory that its branches left it",
+     log_comes_to_full_memory},
     {"full-disk", "without space appends are refused, undamaged, and go on with it", full_disk},
     {"copy-outlives-restart", "a copy of a branch is on disk as the branch is", copy_outlives_restart},
     {"copy-damaged", "a copy is taken up to what of it is damaged", copy_damaged},
