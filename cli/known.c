@@ -5,15 +5,10 @@
 #include "agree.h"
 #include "dial.h"
 
-/* Of that cluster. */
-static cairn_node_set removed, unknown; /* was of it; is listed, and nobody has added it */
-static const char *file;                /* that lists it */
-static bool known;                      /* a node has said who is of it */
-
 cairn_node_set
 cli_present(const struct cluster_config *cluster)
 {
-    return (((cairn_node_set)1 << cluster->nodes) - 1) & ~(removed | unknown);
+    return (((cairn_node_set)1 << cluster->nodes) - 1) & ~(cluster->removed | cluster->not_added);
 }
 
 uint32_t
@@ -30,15 +25,15 @@ cli_go_by(struct cluster_config *cluster, const struct agreed *agreed)
     cluster->nodes = agreed->now.nodes;
     cluster->durability = agreed->durability;
     memcpy(cluster->names, agreed->names, sizeof(cluster->names));
-    removed = agreed_present(agreed) == 0 ? 0 : agreed->removed;
-    unknown = 0;
+    cluster->removed = agreed_present(agreed) == 0 ? 0 : agreed->removed;
+    cluster->not_added = 0;
     for (uint32_t i = 0; i < listed.nodes && cluster->nodes < CAIRN_NODES_MAX; i++) {
         if (agreed_seat(agreed, listed.names[i]) != CAIRN_NODE_NONE)
             continue;
-        unknown |= (cairn_node_set)1 << cluster->nodes;
+        cluster->not_added |= (cairn_node_set)1 << cluster->nodes;
         memcpy(cluster->names[cluster->nodes++], listed.names[i], sizeof(listed.names[i]));
     }
-    known = true;
+    cluster->seats_known = true;
 }
 
 /* Is all that the file lists agreed on? */
@@ -58,7 +53,7 @@ cli_know_all(struct cluster_config *cluster, const char *path)
     struct agreed agreed;
     char detail[512];
 
-    file = cli_cluster_path(path);
+    cluster->path = cli_cluster_path(path);
     /* Who is slow is waited for as long as any command waits: what answers later than this knows would be numbered by the
      * file. */
     if (!cli_agreed_said(cluster, CLI_QUICK, &agreed) && !cli_agreed_said(cluster, CLI_FIRST, &agreed))
@@ -66,7 +61,7 @@ cli_know_all(struct cluster_config *cluster, const char *path)
     /* The first that answered may not have heard of the newest yet. */
     if (!lists_no_more(cluster, &agreed))
         cli_agreed_said(cluster, CLI_HEARD, &agreed);
-    if (!cluster_config_follows(file, cluster, &agreed, detail, sizeof(detail)))
+    if (!cluster_config_follows(cluster->path, cluster, &agreed, detail, sizeof(detail)))
         return cli_fail("%s", detail);
     cli_go_by(cluster, &agreed);
     return 0;
@@ -78,14 +73,15 @@ cli_follows(const struct cluster_config *cluster, const struct dial_seats *seats
     struct agreed agreed = {.now = {.nodes = seats->count}};
     char detail[512];
 
-    if (known || seats->count == 0)
+    if (cluster->seats_known || seats->count == 0)
         return 0;
     memcpy(agreed.names, seats->names, sizeof(agreed.names));
-    if (!cluster_config_follows(file, cluster, &agreed, detail, sizeof(detail)))
+    if (!cluster_config_follows(cluster->path, cluster, &agreed, detail, sizeof(detail)))
         return cli_fail("%s", detail);
     for (uint32_t i = 0; i < cluster->nodes && i < seats->count; i++) {
         if (strcmp(cluster->names[i], seats->names[i]) != 0)
-            return cli_fail("cluster file %s does not list '%s' (list it, or try again)", file, seats->names[i]);
+            return cli_fail("cluster file %s does not list '%s' (list it, or try again)", cluster->path,
+                            seats->names[i]);
     }
     return 0;
 }
@@ -95,7 +91,7 @@ refuse_absent(const struct cluster_config *cluster, uint8_t node)
 {
     const char *name = cluster->names[node];
 
-    if (unknown >> node & 1)
+    if (cluster->not_added >> node & 1)
         return cli_usage("'%s' is listed in the cluster file, and is not of the cluster ('cairn cluster add %s' first)",
                          name, name);
     return cli_usage("'%s' was removed from the cluster ('cairn cluster add %s' lets it back)", name, name);

@@ -136,6 +136,8 @@ cairn_append(struct cairn_client *client, uint32_t log, const struct cairn_entry
         .level = (uint8_t)ack,
         .log = log,
         .token = token,
+        .from = entry->hlc,
+        .to = entry->clock_doubtful,
     };
     record_build((struct record *)(void *)(request + 1), &head, entry->key, entry->payload);
     byte_ring_push(&lane->channel.out, size_bytes);

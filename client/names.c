@@ -41,6 +41,8 @@ static const struct {
     [CAIRN_FORBIDDEN] = {"forbidden",
                          "names that begin with '_' belong to the system, and changes to administrators (root, and "
                          "the node's own user)"},
+    [CAIRN_SEALED] = {"sealed",
+                      "the log is being copied, or was, and takes no new entries: append where it was copied to"},
     [CAIRN_MISMATCH] = {"mismatch", "this sequence was taken with other bytes; it names another entry of its producer"},
 };
 

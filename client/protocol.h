@@ -25,7 +25,7 @@ struct request {
     uint32_t log;
     uint32_t max_lag_us; /* of a read: nothing that was committed longer ago is missing; 0: any lag will do */
     uint64_t token;      /* comes back in the answers */
-    uint64_t from, to;
+    uint64_t from, to;   /* of an append: the clock of an entry that is copied, else 0; is that doubtful? */
 };
 
 /* What the node must have before it serves a read at level session. */

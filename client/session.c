@@ -139,6 +139,8 @@ session_append(struct session *session, const struct cairn_entry *entry)
     slot->payload_bytes = entry->payload_bytes;
     slot->key_bytes = entry->key_bytes;
     slot->flags = entry->flags;
+    slot->hlc = entry->hlc;
+    slot->clock_doubtful = entry->clock_doubtful;
     slot->given_ns = session_now_ns(session);
     slot->producer = session->config.producer;
     slot->seq = session->next_seq++;
@@ -163,6 +165,7 @@ final_refusal(const struct session *session, enum cairn_error error)
     case CAIRN_CORRUPT:
     case CAIRN_INVALID:
     case CAIRN_FENCED:
+    case CAIRN_SEALED:
         return true;
     default:
         return false;
@@ -292,6 +295,8 @@ send_some(struct session *session, uint64_t at_ns)
             .key = slot->payload + slot->payload_bytes,
             .key_bytes = slot->key_bytes,
             .flags = slot->flags,
+            .hlc = slot->hlc,
+            .clock_doubtful = slot->clock_doubtful,
             .producer = slot->producer,
             .producer_seq = slot->seq,
             .producer_epoch = session->config.producer_epoch,

@@ -24,6 +24,8 @@ struct slot {
     uint32_t payload_bytes;
     uint16_t key_bytes;
     uint8_t flags, node;
+    bool clock_doubtful;
+    uint64_t hlc; /* of an entry that is copied */
     enum slot_state state;
     uint32_t attempts; /* at the present node, not yet answered */
     bool maybe;        /* an attempt was made elsewhere whose outcome is not known */

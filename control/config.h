@@ -87,6 +87,10 @@ struct cluster_config {
     /* Of each key, and of each node's name, in the file that was read. */
     struct cluster_place places[CLUSTER_KEYS];
     struct cluster_place name_places[CAIRN_NODES_MAX];
+    /* Of a command's own, once a node has said who is of the cluster: who was of it, and who is listed and was never added. */
+    bool seats_known;
+    cairn_node_set removed, not_added;
+    const char *path; /* of the file */
 };
 
 /* What the profile says, and the file's own figures instead. */

@@ -81,6 +81,15 @@ refuse_unless_transferring(struct worker *worker, struct node_log *log, const st
     return true;
 }
 
+/* An entry that is copied keeps the clock that it had; that advances nobody's. */
+static void
+keep_clock(const struct worker *worker, struct block *block, uint64_t now_ns)
+{
+    block->hlc = worker->given_hlc;
+    if (worker->given_doubtful || clocks_is_ahead(&worker->clocks, block->hlc, now_ns))
+        block->flags = BLOCK_CLOCK_DOUBTFUL;
+}
+
 /* false: not now, the request stays where it is. */
 static bool
 append_trunk(struct worker *worker, struct node_log *log, const struct attachment *attachment, struct pending *pending,
@@ -135,6 +144,8 @@ append_trunk(struct worker *worker, struct node_log *log, const struct attachmen
         .incarnation = worker->codec.incarnation,
         .origin = worker->self,
     };
+    if (worker->given_hlc != 0)
+        keep_clock(worker, &block, now_ns);
     store_append(&log->trunk, &block, record);
     durable_claim(worker, log, block.size_bytes);
     count_uncommitted(worker, log, block.size_bytes);

@@ -42,6 +42,7 @@ struct log_status {
     uint64_t held_lsn, lacks_lsn;
     struct merge merge;
     struct members members;
+    uint64_t writer; /* that its worker goes by */
 };
 
 /* A repeated entry that was looked for, and where it stands. */
@@ -72,6 +73,7 @@ struct log_rules {
     uint64_t retain_bytes;    /* 0: everything */
     uint64_t retain_age_ns;   /* 0: however old */
     uint64_t trim_before_lsn; /* 0: nothing was asked to go */
+    uint64_t writer;          /* the one producer whose entries are taken: it copies another log; 0: anybody's are */
     uint64_t
         adopted_term; /* it goes on, in that term, from what adopted_from holds: adoption.h; 0: nobody decided so */
     uint8_t adopted_from;

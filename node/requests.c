@@ -41,6 +41,13 @@ may_promise(struct attachment *attachment)
     return attachment->promises > 0 || promise_more(attachment);
 }
 
+/* Who copies a log says what its entries' clocks were. */
+static bool
+clock_may_be_given(const struct node_log *log, const struct request *request)
+{
+    return request->from == 0 || (log->rules.writer != 0 && hlc_plausible(request->from, 1));
+}
+
 static bool
 handle_append(struct worker *worker, struct attachment *attachment, const struct request *request, const void *body,
               uint64_t now_ns)
@@ -59,13 +66,15 @@ handle_append(struct worker *worker, struct attachment *attachment, const struct
         return false;
     attachment->promises--;
     attachment->in_flight++;
+    worker->given_hlc = request->from;
+    worker->given_doubtful = request->to != 0;
     if (log == NULL) {
         answer_error(worker, NULL, attachment, request->token, CAIRN_NO_LOG);
     } else if (log_is_closed_to(log, attachment)) {
         answer_error(worker, log, attachment, request->token, CAIRN_FORBIDDEN);
     } else if (record == NULL) {
         answer_error(worker, log, attachment, request->token, CAIRN_CORRUPT);
-    } else if (request->level > CAIRN_ACK_ALL ||
+    } else if (request->level > CAIRN_ACK_ALL || !clock_may_be_given(log, request) ||
                !producer_plausible(record->producer, record->producer_seq, worker->producer_max)) {
         answer_error(worker, log, attachment, request->token, CAIRN_INVALID);
     } else if (!append_route(worker, log, attachment, &pending, record, now_ns)) {

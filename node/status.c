@@ -36,6 +36,7 @@ status_publish(struct node_log *log)
         .recovery_lsn = core_recovery_lsn(log->core),
         .members = *core_members(log->core),
         .self = log->self,
+        .writer = log->rules.writer,
         .counters = log->counters,
     };
     atomic_thread_fence(memory_order_release);

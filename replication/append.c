@@ -39,6 +39,8 @@ core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, st
     error = producers_check(&core->producers, id, &known_lsn, &known_seq);
     if (error == CAIRN_AGAIN)
         return repeated(known_lsn, core, out);
+    if (error == CAIRN_OK && is_sealed_to(core, id))
+        return CAIRN_SEALED;
     /* A node that becomes leader puts its own branch on the trunk before anything new. */
     if (!branch_adopted(core) || !window_open(core))
         return CAIRN_AGAIN;

@@ -181,6 +181,8 @@ core_append_branch(struct core *core, const struct entry_id *id, struct accepted
         error = branch_check(core, id, out);
     if (error != CAIRN_OK || out->repeated)
         return error;
+    if (is_sealed_to(core, id))
+        return CAIRN_SEALED;
     if (!branch_room(own_branch(core), core->config.incarnation) || core->seq == SEQ_MAX)
         return CAIRN_FULL;
     out->seq = ++core->seq;

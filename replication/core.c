@@ -70,6 +70,12 @@ core_init(void *memory, const struct core_config *config, uint64_t now_ns)
 }
 
 void
+core_set_writer(struct core *core, uint64_t producer)
+{
+    core->writer = producer;
+}
+
+void
 core_set_policy(struct core *core, enum cairn_policy policy)
 {
     core->config.policy = policy;

@@ -321,6 +321,8 @@ size_t core_footprint(const struct core_config *config);
 struct core *core_init(void *memory, const struct core_config *config, uint64_t now_ns);
 
 void core_set_policy(struct core *core, enum cairn_policy policy);
+/* From now on no other producer's entries are taken as new (CAIRN_SEALED); repeats are told apart as before. 0: anybody's are. */
+void core_set_writer(struct core *core, uint64_t producer);
 
 /* How long this node waits for a leader before it campaigns or helps another to, on the machines as they are: no less than
  * the election timeout, whatever is said; and how many times as long as others it waits to campaign itself, being worse off

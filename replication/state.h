@@ -156,6 +156,7 @@ struct core {
     } changes[CHANGES_MAX]; /* not known to be committed, oldest first */
     uint32_t changes_count;
 
+    uint64_t writer;         /* core_set_writer() */
     uint8_t transfer_target; /* leader: who is to lead next */
     bool transfer_sent;
     uint64_t transfer_until_ns;
@@ -444,6 +445,12 @@ void branch_keep_restored(struct core *core, const struct sink *sink);
 void branch_settle(struct core *core, const struct sink *sink);
 bool branch_is_holed(const struct core *core);
 bool branch_adopted(const struct core *core);
+/* Is another producer the only one whose entries are taken as new? */
+static inline bool
+is_sealed_to(const struct core *core, const struct entry_id *id)
+{
+    return core->writer != 0 && id->producer != core->writer;
+}
 
 /* hand_off.c */
 void hand_off_tick(struct core *core, uint64_t now_ns);

@@ -34,6 +34,10 @@ struct cairn_entry {
     uint64_t producer;       /* 0: nobody; then a repeat cannot be recognised */
     uint64_t producer_seq;   /* from 1, without gaps */
     uint32_t producer_epoch; /* who takes a producer's id over uses a higher one, and begins at 1 again */
+    /* Of an entry that is copied from another log, by the one producer that may write to this one: its clock there, nanoseconds
+     * since 1970, and whether that is doubtful. 0: when the node takes it. */
+    uint64_t hlc;
+    bool clock_doubtful;
 };
 
 #define CAIRN_ENTRY_UNTERMINATED 1u /* a text line without its newline */

@@ -35,6 +35,7 @@ enum cairn_error {
     CAIRN_MISMATCH,   /* the producer's sequence is that of another entry: this one is not appended */
     CAIRN_STOPPED,    /* replicas of the log contradict each other: it stands still until an administrator decides */
     CAIRN_FORBIDDEN,  /* it is not this client's to ask: the detail says whose */
+    CAIRN_SEALED,     /* the log takes no new entries, or only those of whoever copies it */
     CAIRN_ERRORS,
 };
 

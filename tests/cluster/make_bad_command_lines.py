@@ -62,6 +62,7 @@ GRAMMAR = (
         'deny': words('writes', 'both'), 'when-cut': words('deny', 'cp'), 'members': NODES, 'durability': DURABILITY,
         'retain-bytes': SIZE, 'retain-age': AGE, 'worker': number(0, 15)}),
     (('log', 'set', 'x'), {'policy': words('cp', 'ca'), 'retain-bytes': SIZE, 'retain-age': AGE, 'json': None}),
+    (('log', 'copy', 'x'), {'to': FILE, 'as': LOG, 'worker': number(0, 15), 'switch': None}),
     (('log', 'trim', 'x'), {'before': number(2, LSN_MAX, str(2 ** 63), str(2 ** 63 - 1))}),
     (('log', 'adopt', 'x'), {'from': NODE, 'without': NODES}),
     (('log', 'list'), {'cluster': FILE, 'json': None}),
@@ -110,8 +111,8 @@ WHOLE = (
     (2, 'bootstrap', 'cluster'), (2, 'partition', 'fault'), (2, 'latency', 'bench'), (2, 'destroy', 'log', 'destroy', 'x'),
     (2, 'kick', 'member', 'kick', 'n1'), (2, 'grow', 'cluster', 'grow'), (2, 'speed', 'bench', 'speed'), (2, 'cut', 'fault', 'cut'),
     (2, 'NODE', 'member', 'add'), (2, 'NODE', 'cluster', 'add'), (2, 'NODE', 'cluster', 'remove'), (2, 'NAME', 'log', 'create'),
-    (2, 'NAME', 'log', 'set'), (2, 'NAME', 'log', 'trim'), (2, 'NAME', 'log', 'adopt'), (2, 'no-such', 'demo', 'no-such'),
-    (2, '--policy', 'log', 'create', 'x'), (2, '--before', 'log', 'trim', 'x'), (2, 'nothing to change', 'log', 'set', 'x'),
+    (2, 'NAME', 'log', 'set'), (2, 'NAME', 'log', 'trim'), (2, 'NAME', 'log', 'adopt'), (2, 'NAME', 'log', 'copy'), (2, 'no-such', 'demo', 'no-such'),
+    (2, '--policy', 'log', 'create', 'x'), (2, '--before', 'log', 'trim', 'x'), (2, '--to', 'log', 'copy', 'x'), (2, 'nothing to change', 'log', 'set', 'x'),
     (2, '--timeout-us', 'cluster', 'set'), (2, '--from', 'cluster', 'recover'), (2, '--node', 'server'), (2, '--node', 'server', '--check'),
     (2, 'cluster recover', 'log', 'adopt', '_catalog', '--from', 'n1'), (2, '--producer', 'append', 'x', '--seq', '5'),
     (2, '--producer', 'append', 'x', '--epoch', '5'), (2, '--file', 'append', 'x', '-', '--file', 'y'), (2, 'input', 'append', 'x', ''),
@@ -145,8 +146,8 @@ WHOLE = (
     (1, 'down', 'status'), (1, 'down', 'read', 'x'), (1, 'down', 'append', 'x'), (1, 'down', 'log', 'list'), (1, 'down', 'fault', 'heal'),
 )
 # Commands that take a log's name as their argument, and what goes with it.
-NAMED = (('append',), ('read',), ('tail',), ('view',), ('log', 'create'), ('log', 'set'), ('log', 'trim'))
-ALSO = {('log', 'create'): ('--policy', 'cp'), ('log', 'set'): ('--policy', 'cp'), ('log', 'trim'): ('--before', '5')}
+NAMED = (('append',), ('read',), ('tail',), ('view',), ('log', 'create'), ('log', 'set'), ('log', 'trim'), ('log', 'copy'))
+ALSO = {('log', 'copy'): ('--to', 'x'), ('log', 'create'): ('--policy', 'cp'), ('log', 'set'): ('--policy', 'cp'), ('log', 'trim'): ('--before', '5')}
 
 
 def wrong_values():

@@ -459,6 +459,58 @@ repeat_is_another(struct sim *sim)
     scene_end(sim);
 }
 
+static bool
+all_go_by_writer(const struct sim *sim, uint64_t writer)
+{
+    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
+        if (node_log_of(&sim->nodes[i], LOG)->rules.writer != writer)
+            return false;
+    }
+    return true;
+}
+
+/* On the trunk, on a branch, and after a restart: what is new is refused but for the one that copies, what is old is told. */
+static void
+sealed_log(struct sim *sim)
+{
+    struct cairn_result result = {0};
+    uint8_t leader, away;
+
+    sim->plan.disk = true;
+    sim->plan.disk_ns = 100 * US;
+    sim->plan.journal_file_bytes = 1u << 20;
+    leader = scene_start(sim, 3, CAIRN_POLICY_ADAPTIVE);
+    away = follower(sim, leader, 1);
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    catalog_write(sim, LOG - 1, "set", "\"writer\":9");
+    eventually(sim, WITHIN, all_go_by_writer(sim, 9));
+    /* What comes after it says on each disk that it is agreed on. */
+    catalog_write(sim, LOG - 1, "set", "\"writer\":9");
+    sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
+    expect(sim, append(sim, leader, 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_SEALED);
+    expect(sim, append(sim, leader, 0, 0, CAIRN_ACK_MAJORITY, NULL) == CAIRN_SEALED);
+    expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK && result.repeated);
+    expect(sim, append(sim, leader, 9, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    isolate(sim, away, true);
+    eventually(sim, WITHIN, node_log_of(&sim->nodes[away], LOG)->mode == CAIRN_MODE_AP);
+    expect(sim, append(sim, away, 7, 2, CAIRN_ACK_LOCAL, NULL) == CAIRN_SEALED);
+    expect(sim, append(sim, away, 7, 1, CAIRN_ACK_LOCAL, &result) == CAIRN_OK && result.repeated);
+    for (uint8_t i = 0; i < 3; i++)
+        node_crash(&sim->nodes[i]);
+    for (uint8_t i = 0; i < 3; i++)
+        node_boot(&sim->nodes[i]);
+    isolate(sim, away, false);
+    eventually(sim, WITHIN, all_follow(sim));
+    leader = scene_leader(sim);
+    expect(sim, append(sim, leader, 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_SEALED);
+    expect(sim, append(sim, leader, 9, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    catalog_write(sim, LOG - 1, "set", "\"writer\":0");
+    eventually(sim, WITHIN, all_go_by_writer(sim, 0));
+    expect(sim, append(sim, leader, 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
+    scene_end(sim);
+    expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 7, 2) == 1 && copies(sim, 9, 2) == 1);
+}
+
 static void
 exactly_once_evicted(struct sim *sim)
 {
@@ -560,6 +612,7 @@ const struct scenario scenarios_log[] = {
     {"run-cut-off-within",
      "a producer's run that is cut off within goes on where the cut is, also at its former leader", run_cut_off_within},
     {"repeat-is-another", "a repeat with other bytes is refused, on the trunk and on a branch", repeat_is_another},
+    {"sealed-log", "who is not the log's writer has nothing new taken anywhere, and what was taken told", sealed_log},
     {"exactly-once-evicted", "a producer that is forgotten is refused, never doubled", exactly_once_evicted},
     {"duplicate-producers", "of two that claim one producer id the older is fenced", duplicate_producers},
     {0},
