@@ -190,10 +190,10 @@ json_look(const struct top *top, const struct look *look, const struct look *bef
 {
     uint64_t ns = look->t_ns - before->t_ns;
     json_t *row = json_pack(
-        "{s:I,s:s,s:s,s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "t_ns", (json_int_t)look->t_ns, "node",
-        look->node, "log", look->log, "role", cli_text(look->row, "role"), "mode", cli_text(look->row, "mode"),
-        "policy", cli_text(look->row, "policy"), "interval_ms", (double)ns / 1e6, "appends_per_s",
-        rate(look->appended, before->appended, ns), "bytes_per_s",
+        "{s:I,s:s,s:s,s:I,s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "t_ns", (json_int_t)look->t_ns,
+        "node", look->node, "log", look->log, "worker", (json_int_t)number(look->row, "worker"), "role",
+        cli_text(look->row, "role"), "mode", cli_text(look->row, "mode"), "policy", cli_text(look->row, "policy"),
+        "interval_ms", (double)ns / 1e6, "appends_per_s", rate(look->appended, before->appended, ns), "bytes_per_s",
         rate(look->appended_bytes, before->appended_bytes, ns), "refused_per_s",
         rate(look->refused, before->refused, ns), "reads_per_s", rate(look->read, before->read, ns), "commits_per_s",
         rate(look->commit_lsn, before->commit_lsn, ns), "commit_lsn", (json_int_t)look->commit_lsn, "behind",
@@ -250,20 +250,33 @@ latency_text(const struct look *look, const struct look *before, char *out, size
                  short_time(most.p99_ns, p99, sizeof(p99)));
 }
 
+/* Where each node has one, all logs are its. */
+static bool
+shows_workers(const struct top *top)
+{
+    for (uint32_t i = 0; i < top->now.count; i++) {
+        if (number(top->now.looks[i].row, "worker") > 0)
+            return true;
+    }
+    return false;
+}
+
 static void
 print_look(const struct top *top, const struct look *look, const struct look *before)
 {
     uint64_t ns = look->t_ns - before->t_ns, left = number(look->row, "branch_entries");
     uint64_t merging = number(look->row, "merge_entries");
-    char latency[40], branch[40];
+    char latency[40], branch[40], worker[24] = "";
 
+    if (shows_workers(top))
+        snprintf(worker, sizeof(worker), "%6lu ", (unsigned long)number(look->row, "worker"));
     latency_text(look, before, latency, sizeof(latency));
     if (merging == 0)
         snprintf(branch, sizeof(branch), "%lu", (unsigned long)left);
     else
         snprintf(branch, sizeof(branch), "%lu of %lu, %.1f s", (unsigned long)left, (unsigned long)merging,
                  (double)number(look->row, "merge_ms") / 1e3);
-    printf("%-6s %-16.16s %-10s %-8s %9.0f %8.2f %9.0f %9.0f  %s %12lu %8lu  %s\n", look->node, look->log,
+    printf("%-6s %-16.16s %s%-10s %-8s %9.0f %8.2f %9.0f %9.0f  %s %12lu %8lu  %s\n", look->node, look->log, worker,
            cli_text(look->row, "role"), cli_text(look->row, "mode"), rate(look->appended, before->appended, ns),
            rate(look->appended_bytes, before->appended_bytes, ns) / 1e6, rate(look->refused, before->refused, ns),
            rate(look->read, before->read, ns), latency, (unsigned long)look->commit_lsn,
@@ -287,8 +300,9 @@ print_head(const struct top *top)
     }
     if (top->left_out > 0)
         printf("  (%u rows more: choose a log with --log)", top->left_out);
-    printf("\n\n%-6s %-16s %-10s %-8s %9s %8s %9s %9s  %-8s %6s %6s %12s %8s  %s\n", "node", "log", "role", "mode",
-           "appends/s", "MB/s", "refused/s", "reads/s", "acked by", "p50", "p99", "commit_lsn", "behind", "branch");
+    printf("\n\n%-6s %-16s %s%-10s %-8s %9s %8s %9s %9s  %-8s %6s %6s %12s %8s  %s\n", "node", "log",
+           shows_workers(top) ? "worker " : "", "role", "mode", "appends/s", "MB/s", "refused/s", "reads/s", "acked by",
+           "p50", "p99", "commit_lsn", "behind", "branch");
 }
 
 /* Keeps the last events, and shows them. */

@@ -107,15 +107,15 @@ sight_row(const struct node *node, uint8_t from, const struct sight *sight)
                      "heard_ms", heard_ms, "modes", modes, "clock_ahead_ms", (double)sight->clock_ns / 1e6);
 }
 
-/* Whom every node that this one ever heard hears, as it said last. */
+/* Whom that worker of every node that this one ever heard hears, as it said last. */
 static json_t *
-matrix(const struct node *node)
+matrix(const struct node *node, uint8_t worker)
 {
     struct sight sights[CAIRN_NODES_MAX];
     json_t *rows = json_array();
 
-    sights_read(node->workers[0], sights, NULL);
-    for (uint8_t from = 0; from < node->workers[0]->nodes; from++) {
+    sights_read(node->workers[worker], sights, NULL);
+    for (uint8_t from = 0; from < node->workers[worker]->nodes; from++) {
         if (sights[from].told_ns != 0)
             json_array_append_new(rows, sight_row(node, from, &sights[from]));
     }
@@ -149,20 +149,23 @@ standing_row(const struct node *node)
                      names_of(node, view.introduced), "detail", text);
 }
 
-/* How this node does; how long it waits for others, and why. */
+/* How this node's worker does; how long it waits for others, and why. */
 static void
-add_health(const struct node *node, const struct wire_health *health, const struct detector_patience *patience,
-           json_t *row)
+add_health(const struct worker *worker, json_t *row)
 {
+    struct sight sights[CAIRN_NODES_MAX];
+    struct detector_patience patience;
+    const struct wire_health *health = &sights[worker->self].health;
     char why[96];
 
-    health_why(node->workers[0], patience, why, sizeof(why));
-    json_object_set_new(row, "timeout_ms", json_real((double)patience->wait_ns / 1e6));
-    json_object_set_new(row, "agreed_timeout_ms",
-                        json_real((double)node->workers[0]->detector.config.timeout_ns / 1e6));
+    sights_read(worker, sights, &patience);
+    health_why(worker, &patience, why, sizeof(why));
+    json_object_set_new(row, "timeout_ms", json_real((double)patience.wait_ns / 1e6));
+    json_object_set_new(row, "agreed_timeout_ms", json_real((double)worker->detector.config.timeout_ns / 1e6));
     json_object_set_new(row, "timeout_why", json_string(why));
     json_object_set_new(row, "trouble", json_string(health_text(health->ailments)));
     json_object_set_new(row, "write_us", json_integer(health->write_us));
+    json_object_set_new(row, "clock_ahead_ms", json_real((double)sights[worker->self].clock_ns / 1e6));
 }
 
 /* A node that has no logs yet says so in the catalog's place. */
@@ -193,13 +196,16 @@ worker_rows(struct node *node)
 
     for (uint32_t i = 0; i < node->snapshot->count; i++)
         logs[node->snapshot->logs[i].log->worker->task.number]++;
-    for (uint8_t worker = 0; worker < node->workers_count; worker++)
-        json_array_append_new(rows,
-                              json_pack("{s:i,s:I,s:I,s:I,s:b,s:o}", "worker", worker, "logs", (json_int_t)logs[worker],
-                                        "entries_per_s", (json_int_t)load->of[worker].entries_per_s, "bytes_per_s",
-                                        (json_int_t)load->of[worker].bytes_per_s, "hung",
-                                        atomic_load_explicit(&node->workers[worker]->hung, memory_order_relaxed),
-                                        "reach", names_of(node, node->workers[worker]->reach)));
+    for (uint8_t i = 0; i < node->workers_count; i++) {
+        const struct worker *worker = node->workers[i];
+
+        json_array_append_new(
+            rows,
+            json_pack("{s:i,s:I,s:I,s:I,s:b,s:o,s:o,s:o}", "worker", i, "logs", (json_int_t)logs[i], "entries_per_s",
+                      (json_int_t)load->of[i].entries_per_s, "bytes_per_s", (json_int_t)load->of[i].bytes_per_s, "hung",
+                      atomic_load_explicit(&worker->hung, memory_order_relaxed), "reach", names_of(node, worker->reach),
+                      "slow", names_of(node, worker->slow.peers), "matrix", matrix(node, i)));
+    }
     return rows;
 }
 
@@ -209,24 +215,20 @@ status_answer(struct node *node, const json_t *request)
     bool with_latencies = json_is_true(json_object_get(request, "latencies"));
     json_t *rows = json_array();
     struct node_log_view view;
-    struct sight sights[CAIRN_NODES_MAX];
-    struct detector_patience patience;
     struct standing_view standing;
 
-    sights_read(node->workers[0], sights, &patience);
     introduction_show(node, &standing);
     if (introduction_phase(&node->introduction) == PHASE_OUTSIDE)
         json_array_append_new(rows, row_outside(node, &standing));
     for (uint32_t i = 0; node_view_at(node, i, &view); i++) {
         json_t *row = status_row(node, &view, standing.well);
 
-        add_health(node, &sights[node->self].health, &patience, row);
-        json_object_set_new(row, "clock_ahead_ms", json_real((double)sights[node->self].clock_ns / 1e6));
+        add_health(node->workers[view.worker], row);
         if (with_latencies)
             json_object_set_new(row, "latencies", latencies_row(node_latencies(node, i)));
         json_array_append_new(rows, row);
     }
     return json_pack("{s:b,s:o,s:o,s:o,s:o,s:o}", "ok", 1, "rows", rows, "reach",
-                     names_of(node, node->workers[0]->reach), "matrix", matrix(node), "standing", standing_row(node),
+                     names_of(node, node->workers[0]->reach), "matrix", matrix(node, 0), "standing", standing_row(node),
                      "workers", worker_rows(node));
 }

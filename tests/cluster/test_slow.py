@@ -66,19 +66,21 @@ class Held:
         self.tracer.join()
 
 
-def worker_thread(pid):
+def worker_threads(pid):
+    threads = []
     for task in os.listdir(f'/proc/{pid}/task'):
         with open(f'/proc/{pid}/task/{task}/comm') as file:
             if file.read().startswith('cairn-worker'):
-                return int(task)
-    check(False, 'no worker thread among', os.listdir(f'/proc/{pid}/task'))
+                threads.append(int(task))
+    check(threads, 'no worker thread among', os.listdir(f'/proc/{pid}/task'))
+    return threads
 
 
 def test_a_hung_worker_is_told_from_a_dead_node():
     with Cluster() as cluster:
         cluster.ok('log', 'create', 'k', '--policy', 'cp')
         cluster.ok('append', 'k', stdin=b'before\n')
-        with Held(worker_thread(cluster.pid('n2'))):
+        with Held(worker_threads(cluster.pid('n2'))[0]):
             until('the others miss it', lambda: 'n2' not in cluster.status('k')['n1']['hears'])
             until('it says so itself', lambda: cluster.status('k')['n2']['worker_hung'])
             check(b'HUNG' in cluster.ok('status').out)

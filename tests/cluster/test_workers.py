@@ -8,6 +8,7 @@ import socket
 
 from harness import CALM, Cluster, check, run, until
 from machines import LINES, Machines
+from test_slow import Held, worker_threads
 
 WORKERS = 'workers: 3\n'
 
@@ -193,3 +194,33 @@ def test_a_journal_that_is_gone_is_not_shown_as_nothing():
             check(empty.status == 1 and f'worker {worker} has no journal'.encode() in empty.out, empty.out, empty.err)
             os.rmdir(m.journal('n1', worker))
             os.rename(own + '.aside', m.journal('n1', worker))
+
+
+def test_one_worker_that_hangs_is_its_logs_affair():
+    with Cluster(3, '--workers', '2', *CALM) as cluster:
+        for worker, log in enumerate('ab'):
+            cluster.ok('log', 'create', log, '--policy', 'cp', '--worker', worker)
+        check(b' worker ' in cluster.ok('status').out.splitlines()[0] and b'\nworker 1' not in cluster.ok('status').out)
+        cluster.kill('n2')
+        with open(cluster.file) as file:
+            text = file.read()
+        with open(cluster.file, 'w') as file:
+            file.write(text.replace('  - name: n2\n', '  - name: n2\n    lcores: 2\n'))
+        cluster.restart('n2')
+        until('n2 counts again', lambda: all(cluster.status(log).get('n2', {}).get('role') in ('leader', 'follower') for log in 'ab'))
+        # A thread a worker, in their order.
+        threads = sorted(worker_threads(cluster.pid('n2')))
+        check(len(threads) == 2, threads)
+        with Held(threads[1]):
+            until('the others miss it at worker 1', lambda: 'n2' not in cluster.status('b')['n1']['hears'])
+            until('it says so itself', lambda: cluster.status('b')['n2']['worker_hung'])
+            check('n2' in cluster.status('a')['n1']['hears'] and not cluster.status('a')['n2']['worker_hung'])
+            first, second = cluster.ok('status').out.split(b'\nworker 1')
+            check(b'HUNG' not in first and b'HUNG' in second, first, second)
+            event = cluster.events('worker_hung')[0]
+            check(event['node'] == 'n2' and event['worker'] == 1, event)
+            cluster.ok('append', 'a', '--ack', 'all', stdin=b'all hold it\n')
+            cluster.ok('append', 'b', '--via', cluster.leader('b', ['n1', 'n3']), stdin=b'two hold it\n')
+        until('it takes turns again', lambda: not cluster.status('b')['n2']['worker_hung'])
+        for log in 'ab':
+            cluster.converged(log)
