@@ -130,15 +130,17 @@ start(struct demo *demo)
     bool spare = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
     struct local_config config = {
         .nodes = demo->nodes,
-        .memory_mib = memory_mib(demo),
+        .workers = demo->workers,
+        .memory_mib = memory_mib(demo) * demo->workers,
         .channel_bytes = CHANNEL_BYTES,
         .profile = PROFILE_SHARED,
-        .idle = spare ? IDLE_SPIN : IDLE_YIELD,
+        /* With several, threads and clients share the cores. */
+        .idle = spare && demo->workers == 1 ? IDLE_SPIN : IDLE_YIELD,
         .cpu = -1,
     };
     char detail[512];
 
-    demo->one_core = !spare;
+    demo->one_core = !spare || demo->workers > 1;
     if (local_start(&config, &demo->local, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("the cluster does not start: %s", detail);
     return 0;
@@ -214,6 +216,8 @@ cmd_demo(int argc, char **argv)
         {"input", OPTION_FILE, &demo.input, "the file whose lines are appended; default: one the machine has"},
         /* A cut-off node must leave a majority, and ethdevs (two a link) are at most 32. */
         {"nodes", OPTION_U32, &demo.nodes, "how many; default 3", .min = 3, .max = 5},
+        {"workers", OPTION_U32, &demo.workers, "of each node, each with a thread and a part of the logs; default 1",
+         .min = 1, .max = DEMO_WORKERS_MAX},
         {"report", OPTION_FILE, &demo.report, "leave an HTML page here"},
         {"json", OPTION_FLAG, &demo.json, "JSON rows; the last one sums up"},
         OPTIONS_END,
@@ -224,15 +228,18 @@ cmd_demo(int argc, char **argv)
     if (!cli_parse(argc, argv, &grammar, &first, &status))
         return status;
     if (first < argc) {
-        if (demo.input != NULL || demo.nodes != 0)
-            return cli_usage("demo %s: it has its own entries and three nodes (--report and --json may be given)",
-                             argv[first]);
+        if (demo.input != NULL || demo.nodes != 0 || demo.workers != 0)
+            return cli_usage(
+                "demo %s: it has its own entries and three nodes of one worker (--report and --json may be given)",
+                argv[first]);
         if (story_play(argv[first], demo.report, demo.json, &status))
             return status;
         return cli_usage("demo: there is no story '%s' (bank, social, shop)", argv[first]);
     }
     if (demo.nodes == 0)
         demo.nodes = 3;
+    if (demo.workers == 0)
+        demo.workers = 1;
     if ((status = load_input(&demo)) != 0 ||
         (demo.report != NULL && (status = cli_refuse_unwritable("report", demo.report)) != 0))
         return status;

@@ -6,6 +6,7 @@
 #include "page.h"
 
 #define DEMO_NODES_MAX 9
+#define DEMO_WORKERS_MAX 3 /* as many as it has logs */
 
 /* The input, in memory: a line is text[start, end). */
 struct demo_lines {
@@ -32,7 +33,7 @@ struct demo {
     struct demo_lines lines;
     struct demo_figures figures;
     const char *input, *report;
-    uint32_t nodes;
+    uint32_t nodes, workers;
     uint8_t away; /* the node that is cut off */
     bool json;
     bool one_core;              /* nodes and clients share it: who waits yields */

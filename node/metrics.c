@@ -104,6 +104,15 @@ disk_failed(const struct node_log_view *view)
 }
 
 static void
+write_workers_of_logs(const struct report *report)
+{
+    family(report, "cairn_log_worker", "gauge", "The worker that has the log, of each node.");
+    for (uint32_t log = 0; log < report->count; log++)
+        fprintf(report->out, "cairn_log_worker{node=\"%s\",log=\"%s\"} %u\n", report->node->name,
+                report->views[log].name, report->views[log].worker);
+}
+
+static void
 write_modes(const struct report *report)
 {
     family(report, "cairn_log_mode", "gauge", "1 at the mode that the log is in on this node.");
@@ -251,14 +260,13 @@ write_node(const struct report *report)
 {
     struct node *node = report->node;
     uint64_t events[EVENT_KINDS];
-    bool hung = false;
 
-    for (uint8_t worker = 0; worker < node->workers_count; worker++)
-        hung |= atomic_load_explicit(&node->workers[worker]->hung, memory_order_relaxed);
     family(report, "cairn_node_start", "counter", "How often this node has started in this cluster.");
     fprintf(report->out, "cairn_node_start{node=\"%s\"} %" PRIu32 "\n", node->name, node->incarnation);
     family(report, "cairn_worker_hung", "gauge", "Does a worker take no turns?");
-    fprintf(report->out, "cairn_worker_hung{node=\"%s\"} %d\n", node->name, hung);
+    for (uint8_t worker = 0; worker < node->workers_count; worker++)
+        fprintf(report->out, "cairn_worker_hung{node=\"%s\",worker=\"%u\"} %d\n", node->name, worker,
+                atomic_load_explicit(&node->workers[worker]->hung, memory_order_relaxed));
     family(report, "cairn_events_total", "counter", "Events since the start, as 'cairn events' tells them.");
     node_events_by_kind(node, events);
     for (enum event_kind kind = 0; kind < EVENT_KINDS; kind++)
@@ -345,6 +353,7 @@ node_metrics(struct node *node, size_t *size_bytes)
                    recovers);
         write_flag(&report, "cairn_log_lacking", "Does it lack what damage took from it?", lacks);
         write_flag(&report, "cairn_log_disk_failed", "Can the log not be written any more on this node?", disk_failed);
+        write_workers_of_logs(&report);
         write_modes(&report);
         write_merges(&report);
         write_latencies(&report);

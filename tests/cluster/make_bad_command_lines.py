@@ -82,7 +82,7 @@ GRAMMAR = (
         'nodes': number(1, 9), 'dir': FILE, 'transport': words('memif', 'netns'), 'durability': DURABILITY, 'profile': PROFILE,
         'clock-bound-ms': CLOCK_BOUND, 'memory-mib': MEMORY, 'workers': number(1, 16), 'idle': IDLE, 'metrics': number(1, 65535),
         'allow-faults': None}),
-    (('demo',), {'input': FILE, 'nodes': number(3, 5), 'report': FILE, 'json': None}),
+    (('demo',), {'input': FILE, 'nodes': number(3, 5), 'workers': number(1, 3), 'report': FILE, 'json': None}),
     (('inspect', '/no/such'), {'log': LOG, 'digest': None, 'verify': None}),
     (('sim',), {
         'seed': number(0, 2 ** 63 - 1 - 10 ** 9), 'runs': number(1, 10 ** 9), 'jobs': number(1, 64),
@@ -121,7 +121,7 @@ WHOLE = (
     (2, 'session', 'read', 'x', '--session', 'f', '--level', 'stale'), (2, '--max-lag', 'read', 'x', '--max-lag', '1s', '--level', 'lease'),
     (2, '--max-lag', 'tail', 'x', '--max-lag', '1s'), (2, '--session', 'tail', 'x', '--session', 'f'),
     (2, '--stop', 'dev', '--stop', '--nodes', '3'), (2, '--stop', 'dev', '--stop', '--detach'), (2, '65533', 'dev', '--metrics', '65534'),
-    (2, 'demo bank', 'demo', 'bank', '--nodes', '3'), (2, 'demo bank', 'demo', 'bank', '--input', 'x'),
+    (2, 'demo bank', 'demo', 'bank', '--nodes', '3'), (2, 'demo bank', 'demo', 'bank', '--workers', '2'), (2, 'demo bank', 'demo', 'bank', '--input', 'x'),
     (2, '--shrink', 'sim', '--shrink', '--scenario', 'all'), (2, '--list', 'sim', '--list', '--seed', '5'),
     (2, 'memif', 'bench', 'latency', '--durability', 'disk', '--transport', 'ring'), (2, 'latency', 'bench', 'throughput', '--rate', '5'),
     (2, 'consistency', 'bench', 'latency', '--report', 'x'), (2, '--runs', 'bench', 'consistency', '--runs', '5'),
