@@ -141,16 +141,16 @@ class Round:
         return {'answered': 0, 'acked': 0, 'reads': 0, 'refused': True}
 
 
-def play_round(seed, name, durability):
-    with Cluster(3, '--durability', durability) as cluster:
+def play_round(seed, name, durability, workers):
+    with Cluster(3, '--durability', durability, '--workers', workers) as cluster:
         return Round(cluster, ACTS[name], seed, durability).play()
 
 
 def chosen_act(seed, names):
-    """Which act a seed plays, and on what: each in turn, so that a range has them all."""
+    """Which act a seed plays, and on what, and on how many workers: each in turn, so that a range has them all."""
     can = [(name, durability) for name in names for durability in ACTS[name].on
            if not ACTS[name].root or os.geteuid() == 0]
-    return can[seed % len(can)]
+    return *can[seed % len(can)], 1 + (seed + seed // len(can)) % 2
 
 
 # The acts.

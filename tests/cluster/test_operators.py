@@ -46,12 +46,12 @@ class Ledger:
                 file.write(json.dumps(row) + '\n')
 
 
-def play(seed, name, durability):
+def play(seed, name, durability, workers):
     """The row of one round."""
     began = time.monotonic()
-    row = {'seed': seed, 'act': name, 'durability': durability}
+    row = {'seed': seed, 'act': name, 'durability': durability, 'workers': workers}
     try:
-        row.update(result='passed', **play_round(seed, name, durability))
+        row.update(result='passed', **play_round(seed, name, durability, workers))
     except (Failed, subprocess.TimeoutExpired) as failed:
         row.update(result='failed', why=str(failed)[:2000])
     return {**row, 'seconds': round(time.monotonic() - began, 1)}
@@ -60,14 +60,14 @@ def play(seed, name, durability):
 def play_range(first, rounds, names, ledger, keep_going=False, tell=print):
     failed = played = 0
     for seed in range(first, first + rounds):
-        name, durability = chosen_act(seed, names)
+        name, durability, workers = chosen_act(seed, names)
         if ledger.has_passed(seed, name, durability):
             continue
-        row = play(seed, name, durability)
+        row = play(seed, name, durability, workers)
         ledger.note(**row)
         played += 1
         failed += row['result'] == 'failed'
-        tell(f'      {seed} {name} ({durability}): {row["result"]} in {row["seconds"]} s, {row.get("acked", 0)} of '
+        tell(f'      {seed} {name} ({durability}, {workers} workers): {row["result"]} in {row["seconds"]} s, {row.get("acked", 0)} of '
              f'{row.get("answered", 0)} taken, {row.get("reads", 0)} current reads {row.get("why", "")}')
         if failed and not keep_going:
             break

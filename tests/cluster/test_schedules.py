@@ -1,7 +1,8 @@
 """Random partitions, stops and crashes of a real cluster, under load from clients at every node; after each heal the
 accounts, by history.py.
 
-CAIRN_SCHEDULES=N plays N schedules (default 6), CAIRN_SCHEDULE_SEED=S from that seed on.
+CAIRN_SCHEDULES=N plays N schedules (default 6), CAIRN_SCHEDULE_SEED=S from that seed on; half of each batch on nodes of two
+workers, or all on nodes of W with CAIRN_SCHEDULE_WORKERS=W.
 """
 import collections
 import os
@@ -22,6 +23,7 @@ ACKS = [None, None, None, 'local', 'majority', 'all']
 SHOWN = collections.Counter()
 SCHEDULES = int(os.environ.get('CAIRN_SCHEDULES', 6))
 SEED = int(os.environ.get('CAIRN_SCHEDULE_SEED', 1))
+WORKERS = os.environ.get('CAIRN_SCHEDULE_WORKERS')
 
 
 def cut(choose, cluster):
@@ -132,9 +134,9 @@ class Schedule:
             self.told['logs'][log]['entries'] = entries_of(cluster, log, choose.choice(cluster.names))
 
 
-def play(seeds, durability):
+def play(seeds, durability, workers):
     told = empty_history(LOGS)
-    with Cluster(3, '--durability', durability) as cluster:
+    with Cluster(3, '--durability', durability, '--workers', workers) as cluster:
         for log, (policy, when_cut) in LOGS.items():
             cluster.ok('log', 'create', log, '--policy', policy, *(['--when-cut', when_cut] if when_cut else []))
         for seed in seeds:
@@ -143,15 +145,21 @@ def play(seeds, durability):
                 schedule.play()
                 answers = history.judge(told)
             except Exception as error:
-                error.args = (f'{error} ({durability}: {", ".join(schedule.acts)})',)
+                error.args = (f'{error} ({durability}, {workers} workers: {", ".join(schedule.acts)})',)
                 raise
     history.check_that_it_can_say_no(told)
     return answers
 
 
 def batches(first, count):
+    """Seeds, and how many workers they are played with."""
     for start in range(first, first + count, 20):
-        yield range(start, min(start + 20, first + count))
+        end = min(start + 20, first + count)
+        if WORKERS:
+            yield range(start, end), WORKERS
+        else:
+            yield range(start, (start + end) // 2), '1'
+            yield range((start + end) // 2, end), '2'
 
 
 def report(totals):
@@ -160,8 +168,8 @@ def report(totals):
 
 
 def test_random_partitions_and_crashes_in_memory_lose_and_double_nothing():
-    report([play(seeds, 'memory') for seeds in batches(SEED, SCHEDULES)])
+    report([play(seeds, 'memory', workers) for seeds, workers in batches(SEED, SCHEDULES) if seeds])
 
 
 def test_random_partitions_and_crashes_lose_and_double_nothing_on_disk():
-    report([play(seeds, 'disk') for seeds in batches(SEED + 100000, SCHEDULES)])
+    report([play(seeds, 'disk', workers) for seeds, workers in batches(SEED + 100000, SCHEDULES) if seeds])
