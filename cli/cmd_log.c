@@ -280,6 +280,24 @@ check_usage(const struct log_options *given, const char *verb, const char *name)
     return cli_log_name(what, name);
 }
 
+static int
+carry_out(const struct cluster_config *cluster, const char *verb, const char *name, struct log_options *given)
+{
+    if (strcmp(verb, "list") == 0)
+        return list(cluster, given->json);
+    if (given->durability != NULL && strcmp(given->durability, "disk") == 0 && cluster->durability != CAIRN_DISK)
+        return cli_fail("log '%s': the cluster keeps no journal ('durability: disk' in its file, or 'cairn dev "
+                        "--durability disk', makes one that does)",
+                        name);
+    if (strcmp(verb, "adopt") == 0)
+        return cli_adopt(cluster, name, given->from, given->without, given->json);
+    if (strcmp(verb, "copy") == 0)
+        return copy(cluster, name, given);
+    if (strcmp(verb, "trim") == 0)
+        return trim_and_tell(cluster, name, given->trim_before, given->json);
+    return run_verb(cluster, verb, name, given);
+}
+
 int
 cmd_log(int argc, char **argv)
 {
@@ -332,17 +350,5 @@ cmd_log(int argc, char **argv)
         return status;
     if ((status = cli_know_all(&cluster, given.cluster_file)) != 0)
         return status;
-    if (strcmp(verb, "list") == 0)
-        return list(&cluster, given.json);
-    if (given.durability != NULL && strcmp(given.durability, "disk") == 0 && cluster.durability != CAIRN_DISK)
-        return cli_fail("log '%s': the cluster keeps no journal ('durability: disk' in its file, or 'cairn dev "
-                        "--durability disk', makes one that does)",
-                        argv[first + 1]);
-    if (strcmp(verb, "adopt") == 0)
-        return cli_adopt(&cluster, argv[first + 1], given.from, given.without, given.json);
-    if (strcmp(verb, "copy") == 0)
-        return copy(&cluster, argv[first + 1], &given);
-    if (strcmp(verb, "trim") == 0)
-        return trim_and_tell(&cluster, argv[first + 1], given.trim_before, given.json);
-    return run_verb(&cluster, verb, argv[first + 1], &given);
+    return carry_out(&cluster, verb, argv[first + 1], &given);
 }

@@ -16,9 +16,9 @@
 #include <time.h>
 
 #include "log_change.h"
+#include "log_seal.h"
 
 #define DEADLINE_NS 30000000000u
-#define QUIET_WAIT_NS 10000000000u
 #define IDLE_NS 20000000
 #define LOOK_BACK 64u
 #define ENDED_HERE (-3) /* a read that was ended by who takes its entries */
@@ -310,145 +310,12 @@ open_session(struct copying *copying)
     return error == CAIRN_OK ? 0 : cli_unreached(error, detail);
 }
 
-/* How the log stands over its members. */
-struct quiet {
-    bool led;
-    const char *
-        lacking; /* a member that does not answer, has something on its branch or, where that is asked for, is not sealed */
-    uint64_t lsn; /* the last, where all that was taken is committed; 0: it is not */
-};
-
-static struct quiet
-how_quiet(const struct copying *copying, bool sealed)
-{
-    const struct cluster_config *cluster = copying->given->from;
-    struct cli_answers answers = {0};
-    struct quiet quiet = {0};
-    const json_t *leader;
-    cairn_node_set members;
-
-    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
-    leader = cli_leader_row(cluster, &answers, copying->given->log);
-    members = cli_set_of(cluster, json_object_get(leader, "voters")) |
-              cli_set_of(cluster, json_object_get(leader, "learners"));
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        const json_t *row = cli_log_row(answers.by_node[i], copying->given->log);
-
-        if ((members >> i & 1) &&
-            (row == NULL || number(row, "branch_entries") > 0 || (sealed && number(row, "writer") != copying->writer)))
-            quiet.lacking = cluster->names[i];
-    }
-    quiet.led = leader != NULL;
-    if (quiet.led && number(leader, "commit_lsn") == number(leader, "last_lsn"))
-        quiet.lsn = number(leader, "commit_lsn");
-    cli_answers_free(&answers);
-    return quiet;
-}
-
-static int
-tell_not_quiet(const struct copying *copying, const struct quiet *quiet, bool sealed)
-{
-    const char *log = copying->given->log, *seal = sealed ? "; it is sealed: try again, or 'cairn log set --open'" : "";
-
-    if (quiet->lacking == NULL)
-        cli_fail("'%s' is not switched over: %s%s", log,
-                 quiet->led ? "what was appended before is not committed yet" : "nobody leads it", seal);
-    else
-        cli_fail(
-            "'%s' is not switched over: what %s may have accepted alone is missing (let it come back, or take it out: "
-            "'cairn member remove')%s",
-            log, quiet->lacking, seal);
-    return EXIT_REFUSED;
-}
-
-/* Until it is so; before it is sealed all that was taken need not be committed. */
-static int
-wait_quiet(const struct copying *copying, bool sealed, uint64_t *lsn)
-{
-    struct timespec pause = {.tv_nsec = IDLE_NS};
-    struct cli_waiting waiting = {0};
-    uint64_t end_ns = cli_now_ns() + QUIET_WAIT_NS;
-
-    for (;;) {
-        struct quiet quiet = how_quiet(copying, sealed);
-
-        *lsn = quiet.lsn;
-        if (quiet.led && quiet.lacking == NULL && (!sealed || quiet.lsn != 0))
-            return 0;
-        if (cli_now_ns() > end_ns || (!sealed && quiet.led))
-            return tell_not_quiet(copying, &quiet, sealed);
-        cli_waits(&waiting, "for what '%s' has taken to be committed on all its members", copying->given->log);
-        nanosleep(&pause, NULL);
-    }
-}
-
-/* Is all that the catalog's leader knows to be agreed on in the journal of each node that answers? */
-static bool
-catalog_is_held(const struct cluster_config *cluster)
-{
-    struct cli_answers answers = {0};
-    const json_t *leader;
-    bool held;
-
-    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
-    leader = cli_leader_row(cluster, &answers, CATALOG_NAME);
-    held = leader != NULL;
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        const json_t *row = cli_log_row(answers.by_node[i], CATALOG_NAME);
-
-        held &= row == NULL || number(row, "held_lsn") >= number(leader, "commit_lsn");
-    }
-    cli_answers_free(&answers);
-    return held;
-}
-
-/* The seal is said again: a journal that holds this says that the first was agreed on, so no start forgets it. */
-static int
-seal_for_good(struct copying *copying, json_t *rules)
-{
-    struct timespec pause = {.tv_nsec = IDLE_NS};
-    struct cli_waiting waiting = {0};
-    uint64_t end_ns = cli_now_ns() + QUIET_WAIT_NS;
-    int status = log_set(copying->given->from, "set", copying->given->log, rules);
-
-    while (status == 0 && !catalog_is_held(copying->given->from)) {
-        if (cli_now_ns() > end_ns) {
-            cli_fail("'%s' is sealed, but a node has not written that yet: try again", copying->given->log);
-            return EXIT_REFUSED;
-        }
-        cli_waits(&waiting, "for all nodes to have written that '%s' is sealed", copying->given->log);
-        nanosleep(&pause, NULL);
-    }
-    return status;
-}
-
-/* Nobody's entries are taken any more, and all that were are committed. What one member said before another was sealed may have
- * changed since, so all are asked again. */
-static int
-seal(struct copying *copying, uint64_t *lsn)
-{
-    const struct log_copy *given = copying->given;
-    json_t *rules = json_pack("{s:I}", "writer", (json_int_t)copying->writer);
-    int status = wait_quiet(copying, false, lsn);
-
-    if (status == 0)
-        status = log_set(given->from, "set", given->log, rules);
-    if (status == 0)
-        status = wait_quiet(copying, true, lsn);
-    if (status == 0)
-        status = seal_for_good(copying, rules);
-    if (status == 0)
-        status = wait_quiet(copying, true, lsn);
-    json_decref(rules);
-    return status;
-}
-
 static int
 switch_over(struct copying *copying)
 {
     json_t *rules;
     uint64_t lsn;
-    int status = seal(copying, &lsn);
+    int status = log_seal(copying->given->from, copying->given->log, copying->writer, &lsn);
 
     if (status == 0)
         status = copy_on(copying, CAIRN_READ_LINEARIZABLE, lsn);

@@ -90,6 +90,31 @@ keep_clock(const struct worker *worker, struct block *block, uint64_t now_ns)
         block->flags = BLOCK_CLOCK_DOUBTFUL;
 }
 
+static inline void
+put_on_trunk(struct worker *worker, struct node_log *log, const struct record *record, const struct accepted *accepted,
+             uint64_t now_ns)
+{
+    uint64_t hlc = node_trunk_hlc(worker, log, 1, now_ns);
+    struct block block = {
+        .term = accepted->term,
+        .first_lsn = accepted->lsn,
+        .first_seq = accepted->seq,
+        .fork_lsn = FORK_TRUNK,
+        .hlc = hlc,
+        .trunk_hlc = hlc,
+        .count = 1,
+        .size_bytes = (uint32_t)record_size(record),
+        .incarnation = worker->codec.incarnation,
+        .origin = worker->self,
+    };
+
+    if (worker->given_hlc != 0)
+        keep_clock(worker, &block, now_ns);
+    store_append(&log->trunk, &block, record);
+    durable_claim(worker, log, block.size_bytes);
+    count_uncommitted(worker, log, block.size_bytes);
+}
+
 /* false: not now, the request stays where it is. */
 static bool
 append_trunk(struct worker *worker, struct node_log *log, const struct attachment *attachment, struct pending *pending,
@@ -101,9 +126,7 @@ append_trunk(struct worker *worker, struct node_log *log, const struct attachmen
     enum journal_space space;
     struct accepted accepted;
     enum cairn_error error;
-    struct block block;
     enum room room;
-    uint64_t hlc;
 
     if (alone && log->durable != NULL)
         ring = &log->durable->local;
@@ -131,24 +154,7 @@ append_trunk(struct worker *worker, struct node_log *log, const struct attachmen
     }
     if (accepted.repeated)
         return answer_repeated(worker, log, pending, record, &accepted);
-    hlc = node_trunk_hlc(worker, log, 1, now_ns);
-    block = (struct block){
-        .term = accepted.term,
-        .first_lsn = accepted.lsn,
-        .first_seq = accepted.seq,
-        .fork_lsn = FORK_TRUNK,
-        .hlc = hlc,
-        .trunk_hlc = hlc,
-        .count = 1,
-        .size_bytes = (uint32_t)record_size(record),
-        .incarnation = worker->codec.incarnation,
-        .origin = worker->self,
-    };
-    if (worker->given_hlc != 0)
-        keep_clock(worker, &block, now_ns);
-    store_append(&log->trunk, &block, record);
-    durable_claim(worker, log, block.size_bytes);
-    count_uncommitted(worker, log, block.size_bytes);
+    put_on_trunk(worker, log, record, &accepted, now_ns);
     pending->lsn = accepted.lsn;
     if (alone && log->durable == NULL)
         answer_appended(worker, log, pending);

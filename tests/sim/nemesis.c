@@ -427,6 +427,57 @@ transfer(struct sim *sim)
         sim->counts.kinds |= 1u << FAULT_TRANSFER;
 }
 
+/* What is done to the links of one node, or between two; false: the kind is none of these. */
+static bool
+strike_links(struct sim *sim, enum fault_kind kind, uint8_t node, uint8_t other)
+{
+    switch (kind) {
+    case FAULT_SLOW_LINK:
+        slow_down(sim);
+        return true;
+    case FAULT_ISOLATE:
+    case FAULT_ONE_WAY:
+        cut(sim, kind, 1u << node);
+        return true;
+    case FAULT_SPLIT:
+        cut(sim, kind, 1 + (uint32_t)random_under(&sim->nemesis, (1u << sim->plan.nodes) - 2));
+        return true;
+    case FAULT_PARTIAL:
+        cut_pair(sim, kind, node, other);
+        return true;
+    case FAULT_FLAP:
+        sim->counts.partitions++;
+        sim->counts.kinds |= 1u << FAULT_FLAP;
+        flap(sim, node, other, 2 * (1 + (uint32_t)random_under(&sim->nemesis, 8)));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void
+kill_client(struct sim *sim)
+{
+    sim->counts.kinds |= 1u << FAULT_CLIENT_DEATH;
+    client_die(sim, &sim->clients[random_under(&sim->nemesis, sim->plan.sessions)]);
+}
+
+/* What is done to nodes, their disks and clocks, to clients, and by operators. Of the other kinds there is nothing to do at one moment. */
+static void
+strike_nodes(struct sim *sim, enum fault_kind kind)
+{
+    static void (*const strikes[FAULT_KINDS])(struct sim *) = {
+        [FAULT_CRASH] = crash,         [FAULT_PAUSE] = pause_one,      [FAULT_DRIFT] = drift,
+        [FAULT_WALL_JUMP] = wall_jump, [FAULT_POLICY] = change_policy, [FAULT_MEMBERS] = change_members,
+        [FAULT_TRANSFER] = transfer,   [FAULT_POWER] = power_fails,    [FAULT_CLIENT_DEATH] = kill_client,
+    };
+
+    if (kind == FAULT_DISK_FAIL || kind == FAULT_DISK_FULL || kind == FAULT_DISK_ASTRAY)
+        disk_trouble(sim, kind);
+    else if (strikes[kind] != NULL)
+        strikes[kind](sim);
+}
+
 void
 nemesis_strike(struct sim *sim, enum fault_kind kind)
 {
@@ -434,6 +485,7 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
 
     if (sim->healing)
         return;
+    /* These choose their own time. */
     if (kind == FAULT_CLOCK_WRONG) {
         clock_wrong(sim);
         return;
@@ -444,75 +496,8 @@ nemesis_strike(struct sim *sim, enum fault_kind kind)
     }
     node = any_node(sim);
     other = other_node(sim, node);
-    switch (kind) {
-    case FAULT_SLOW_LINK:
-        slow_down(sim);
-        break;
-    case FAULT_ISOLATE:
-    case FAULT_ONE_WAY:
-        cut(sim, kind, 1u << node);
-        break;
-    case FAULT_SPLIT:
-        cut(sim, kind, 1 + (uint32_t)random_under(&sim->nemesis, (1u << sim->plan.nodes) - 2));
-        break;
-    case FAULT_PARTIAL:
-        cut_pair(sim, kind, node, other);
-        break;
-    case FAULT_FLAP:
-        sim->counts.partitions++;
-        sim->counts.kinds |= 1u << FAULT_FLAP;
-        flap(sim, node, other, 2 * (1 + (uint32_t)random_under(&sim->nemesis, 8)));
-        break;
-    case FAULT_CRASH:
-        crash(sim);
-        break;
-    case FAULT_PAUSE:
-        pause_one(sim);
-        break;
-    case FAULT_DRIFT:
-        drift(sim);
-        break;
-    case FAULT_WALL_JUMP:
-        wall_jump(sim);
-        break;
-    case FAULT_POLICY:
-        change_policy(sim);
-        break;
-    case FAULT_MEMBERS:
-        change_members(sim);
-        break;
-    case FAULT_TRANSFER:
-        transfer(sim);
-        break;
-    case FAULT_POWER:
-        power_fails(sim);
-        break;
-    case FAULT_DISK_FAIL:
-    case FAULT_DISK_FULL:
-    case FAULT_DISK_ASTRAY:
-        disk_trouble(sim, kind);
-        break;
-    case FAULT_CLIENT_DEATH:
-        sim->counts.kinds |= 1u << FAULT_CLIENT_DEATH;
-        client_die(sim, &sim->clients[random_under(&sim->nemesis, sim->plan.sessions)]);
-        break;
-    case FAULT_LOSS:
-    case FAULT_DUPLICATE:
-    case FAULT_REORDER:
-    case FAULT_CORRUPT:
-    case FAULT_DELAY_TAIL:
-    case FAULT_TRIM:
-    case FAULT_DISK_SLOW:
-    case FAULT_DISK_ROT:
-    case FAULT_FLOOD:
-    case FAULT_WIPED:
-    case FAULT_OLD_COPY:
-    case FAULT_VOLUME:
-    case FAULT_CLOCK_WRONG:
-    case FAULT_AGREED:
-    case FAULT_KINDS:
-        break;
-    }
+    if (!strike_links(sim, kind, node, other))
+        strike_nodes(sim, kind);
     sim_plan_happening(sim, about(sim, sim->plan.fault_every_ns), HAPPEN_FAULT, 0, 0, (uint32_t)kind, 0);
 }
 

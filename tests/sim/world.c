@@ -153,14 +153,12 @@ identify(struct sim_node *node, struct node_config *config, struct identity *ide
     return true;
 }
 
-void
-node_boot(struct sim_node *node)
+static struct node_config
+config_of(struct sim_node *node, const struct cluster_config *cluster)
 {
     struct sim *sim = node->sim;
-    struct identity identity;
-    struct cluster_config cluster = sim->cluster;
     struct node_config config = {
-        .cluster = &cluster,
+        .cluster = cluster,
         .self = node->self,
         .keep = keep_identity,
         .keep_context = node,
@@ -179,10 +177,45 @@ node_boot(struct sim_node *node)
         .checkpoint_always = true,
         .retain_bytes = sim->plan.retain_bytes,
     };
-    char detail[256] = "";
 
     for (uint8_t worker = 0; worker < sim_workers(sim) && sim->plan.disk; worker++)
         config.disks[worker] = &node->disk.directories[worker].base;
+    return config;
+}
+
+/* What is known of the node is of this life from now on. */
+static void
+life_begins(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+
+    node->starts++;
+    node->incarnation = node->node->incarnation;
+    node->booted_ns = sim->now_ns;
+    node->events_seen = 0;
+    node->paused_until_ns = 0;
+    node->resumed_ns = sim->now_ns;
+    for (uint8_t worker = 0; worker < SIM_WORKERS; worker++)
+        node->workers[worker] = (struct sim_worker){.poll_at_ns = UINT64_MAX};
+    memset(node->checks, 0, sizeof(node->checks));
+    for (uint32_t log = 0; log <= SIM_LOGS; log++) {
+        node->checks[log].cursor.position = 1;
+        node->checks[log].boot_lsn = sim->trunks[log].last;
+    }
+    trace_add(sim, TRACE_FAULT, node->self, 0, "starts, life %u", node->incarnation);
+    node_want_poll(node, US);
+    sim_plan_happening(sim, 5 * MS, HAPPEN_CONTROL, node->self, 0, node->boots, 0);
+}
+
+void
+node_boot(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+    struct identity identity;
+    struct cluster_config cluster = sim->cluster;
+    struct node_config config = config_of(node, &cluster);
+    char detail[256] = "";
+
     assert(node->node == NULL);
     node->time = (struct time_source){.monotonic_ns = monotonic_ns, .wall_ns = wall_ns, .context = node};
     node->boots++;
@@ -200,26 +233,10 @@ node_boot(struct sim_node *node)
         for (uint8_t worker = 0; worker < sim_workers(sim) && peer != node->self; worker++)
             node_plug(node->node, worker, peer, &sim->sockets[worker][node->self][peer].port);
     }
-    if (node_control_start(node->node, detail, sizeof(detail)) != CAIRN_OK) {
+    if (node_control_start(node->node, detail, sizeof(detail)) != CAIRN_OK)
         refuses_to_start(node, detail);
-        return;
-    }
-    node->starts++;
-    node->incarnation = node->node->incarnation;
-    node->booted_ns = sim->now_ns;
-    node->events_seen = 0;
-    node->paused_until_ns = 0;
-    node->resumed_ns = sim->now_ns;
-    for (uint8_t worker = 0; worker < SIM_WORKERS; worker++)
-        node->workers[worker] = (struct sim_worker){.poll_at_ns = UINT64_MAX};
-    memset(node->checks, 0, sizeof(node->checks));
-    for (uint32_t log = 0; log <= SIM_LOGS; log++) {
-        node->checks[log].cursor.position = 1;
-        node->checks[log].boot_lsn = sim->trunks[log].last;
-    }
-    trace_add(sim, TRACE_FAULT, node->self, 0, "starts, life %u", node->incarnation);
-    node_want_poll(node, US);
-    sim_plan_happening(sim, 5 * MS, HAPPEN_CONTROL, node->self, 0, node->boots, 0);
+    else
+        life_begins(node);
 }
 
 /* The channel of a dead process stays where its client mapped it; nobody answers any more. */
