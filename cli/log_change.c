@@ -21,6 +21,7 @@ struct standing {
     cairn_node_set voters; /* as its leader has it, else any that holds it */
     bool led;
     char policy[16], deny[16];
+    char trouble[160]; /* " (n1: its disk hangs)": what a node that knows it ails from, if it does */
     enum cairn_error error; /* why nobody answers, where nobody does, and */
     char detail[256];
 };
@@ -88,6 +89,9 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
             standing.agreeing += wanted != NULL && agrees(row, wanted);
             if (!standing.led && json_array_size(json_object_get(row, "voters")) > 0)
                 standing.voters = cli_set_of(cluster, json_object_get(row, "voters"));
+            if (standing.trouble[0] == '\0' && cli_text(row, "trouble")[0] != '\0')
+                snprintf(standing.trouble, sizeof(standing.trouble), " (%.63s: %.80s)", cluster->names[i],
+                         cli_text(row, "trouble"));
             standing.led |= strcmp(cli_text(row, "role"), "leader") == 0;
         }
     }
@@ -101,12 +105,12 @@ wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wa
 {
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
+    struct standing standing = {0};
     char note[520];
 
     cli_waits(waiting, "for log '%s' to be led", name);
     while (cli_now_ns() < end_ns) {
-        struct standing standing = standing_of(cluster, name, wanted);
-
+        standing = standing_of(cluster, name, wanted);
         if (standing.led && standing.agreeing == standing.answering)
             return 0;
         cli_waits(waiting, "for log '%s' to be known to %u of %u nodes and led%s", name, standing.answering,
@@ -116,7 +120,8 @@ wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wa
                             standing.policy, standing.deny);
         nanosleep(&pause, NULL);
     }
-    return cli_fail("log '%s' is agreed on, but no node leads it after 10 s ('cairn status' shows why)", name);
+    return cli_fail("log '%s' is agreed on, but after 10 s %s%s ('cairn status' shows how it is)", name,
+                    standing.led ? "not all nodes that answer have it as asked" : "no node leads it", standing.trouble);
 }
 
 static json_t *

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crc32c.h"
+#include "journal_write.h"
 
 /* Writes under way at once: what comes meanwhile goes together into the next one. A second one sets out early while both
  * are small, for the latency, or when it is large itself; between the two, fewer and larger writes are the faster. */
@@ -21,18 +21,6 @@
 #define ZEROES_TOKEN UINT64_MAX
 /* Of a file, kept for states and tails when there is no space for another. */
 #define KEPT_SHARE 16u
-/* For starts without space: a file for this one, and as much again for the next; and what a node acknowledged alone, which a
- * start writes to its branch. */
-#define RESERVE_BYTES (4u << 20)
-#define RESERVE_BYTES_MIN (64u << 10)
-/* No reserve takes the last of a disk: a start writes small files beside the journal too. */
-#define LEFT_BYTES (256u << 10)
-
-static uint32_t
-aligned(uint32_t size_bytes)
-{
-    return (size_bytes + DISK_SECTOR_BYTES - 1) & ~(DISK_SECTOR_BYTES - 1);
-}
 
 enum cairn_error
 journal_init(struct journal *journal, const struct journal_config *config, uint64_t next_number, uint64_t former_end,
@@ -88,18 +76,6 @@ journal_fini(struct journal *journal)
     memset(journal, 0, sizeof(*journal));
 }
 
-static struct journal_write *
-filling(struct journal *journal)
-{
-    return &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
-}
-
-static void
-seal(struct journal_block *head)
-{
-    head->head_crc32c = crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file));
-}
-
 static void
 add(struct journal *journal, struct journal_write *write, const struct journal_block *from, const void *body,
     size_t body_bytes)
@@ -121,7 +97,7 @@ add(struct journal *journal, struct journal_write *write, const struct journal_b
     head->node = journal->config.node;
     head->worker = journal->config.worker;
     head->durable = journal->durable;
-    seal(head);
+    journal_seal(head);
     write->last_bytes = write->size_bytes;
     write->size_bytes += (uint32_t)(sizeof(*head) + body_bytes);
 }
@@ -133,7 +109,7 @@ next_file(struct journal *journal)
     struct journal_block begin = {
         .type = JOURNAL_BEGIN,
         .flags = atomic_load_explicit(&journal->doubtful, memory_order_relaxed) ? JOURNAL_DOUBTFUL : 0};
-    struct journal_write *write = filling(journal);
+    struct journal_write *write = journal_filling(journal);
     struct disk *disk = journal->config.disk;
 
     if (!atomic_load_explicit(&journal->next_ready, memory_order_acquire))
@@ -184,7 +160,7 @@ capacity_bytes(const struct journal *journal, const struct journal_write *write)
 static bool
 place_write(struct journal *journal)
 {
-    struct journal_write *write = filling(journal);
+    struct journal_write *write = journal_filling(journal);
 
     if (write->size_bytes > 0)
         return true;
@@ -253,7 +229,7 @@ journal_put(struct journal *journal, const struct journal_block *head, const voi
             const struct journal_item *item)
 {
     bool placed = place_write(journal);
-    struct journal_write *write = filling(journal);
+    struct journal_write *write = journal_filling(journal);
     uint64_t place = journal_place(write->file, write->offset_bytes + write->size_bytes);
 
     assert(placed && !journal->failed);
@@ -280,7 +256,7 @@ ahead(struct journal *journal)
         from + ZEROES_BYTES > journal->file.size_bytes || from > journal->offset_bytes + AHEAD_BYTES)
         return;
     /* Not over what is being filled, whose place is given already. */
-    if (filling(journal)->size_bytes > 0 && from < journal->offset_bytes + journal->config.write_bytes)
+    if (journal_filling(journal)->size_bytes > 0 && from < journal->offset_bytes + journal->config.write_bytes)
         return;
     if (!disk->operations->submit(disk, &request))
         return;
@@ -296,21 +272,12 @@ journal_tick(struct journal *journal)
     ahead(journal);
 }
 
-/* So that a reader misses what a damaged sector held at the end of a write. */
-static void
-mark_last(struct journal_write *write, bool last)
-{
-    struct journal_block *head = (struct journal_block *)(void *)(write->bytes + write->last_bytes);
-
-    head->flags = (uint8_t)(last ? head->flags | JOURNAL_LAST : head->flags & ~JOURNAL_LAST);
-    seal(head);
-}
-
 /* What is being zeroed is not written to before. */
 static bool
 in_zeroing(const struct journal *journal, const struct journal_write *write)
 {
-    return journal->zeroing_from != 0 && write->offset_bytes + aligned(write->size_bytes) > journal->zeroing_from;
+    return journal->zeroing_from != 0 &&
+           write->offset_bytes + journal_aligned(write->size_bytes) > journal->zeroing_from;
 }
 
 static bool
@@ -328,9 +295,9 @@ may_set_out(const struct journal *journal, const struct journal_write *write)
 void
 journal_submit(struct journal *journal, uint64_t now_ns)
 {
-    struct journal_write *write = filling(journal);
+    struct journal_write *write = journal_filling(journal);
     struct disk *disk = journal->config.disk;
-    uint32_t size_bytes = aligned(write->size_bytes);
+    uint32_t size_bytes = journal_aligned(write->size_bytes);
     struct disk_request request = {.handle = write->handle,
                                    .write = true,
                                    .bytes = write->bytes,
@@ -340,10 +307,10 @@ journal_submit(struct journal *journal, uint64_t now_ns)
 
     if (write->size_bytes == 0 || journal->failed || !may_set_out(journal, write) || in_zeroing(journal, write))
         return;
-    mark_last(write, true);
+    journal_mark_last(write, true);
     memset(write->bytes + write->size_bytes, 0, size_bytes - write->size_bytes);
     if (!disk->operations->submit(disk, &request)) {
-        mark_last(write, false);
+        journal_mark_last(write, false);
         return;
     }
     write->submitted = true;
@@ -351,7 +318,7 @@ journal_submit(struct journal *journal, uint64_t now_ns)
     journal->offset_bytes += size_bytes;
     journal->wrote_bytes += size_bytes;
     journal->tail++;
-    filling(journal)->size_bytes = 0;
+    journal_filling(journal)->size_bytes = 0;
 }
 
 const struct journal_write *
@@ -371,7 +338,7 @@ journal_done(struct journal *journal, const struct disk_done *done)
     write->done = true;
     /* A write that failed is never sent again: what the device has of it nobody can tell (Rebello et al.,
      * ATC'20). Nor does anything behind it count. */
-    if (done->result != (int32_t)aligned(write->size_bytes)) {
+    if (done->result != (int32_t)journal_aligned(write->size_bytes)) {
         journal->failure = done->result < 0 ? done->result : -EIO;
         journal->failed = true;
     }
@@ -397,7 +364,7 @@ journal_take(struct journal *journal)
 
     if (journal->head == journal->tail || !write->done || journal->failed)
         return NULL;
-    journal->durable = journal_place(write->file, write->offset_bytes + aligned(write->size_bytes));
+    journal->durable = journal_place(write->file, write->offset_bytes + journal_aligned(write->size_bytes));
     journal->head++;
     return write;
 }
@@ -479,166 +446,4 @@ bool
 journal_is_short(const struct journal *journal)
 {
     return journal_space(journal, journal->config.write_bytes, USE_CLIENT) != SPACE_YES;
-}
-
-static void
-write_head(const struct journal *journal, uint64_t number, uint64_t size_bytes, uint8_t *sector)
-{
-    struct journal_head *head = (struct journal_head *)(void *)sector;
-
-    memset(sector, 0, DISK_SECTOR_BYTES);
-    *head = (struct journal_head){
-        .magic = JOURNAL_MAGIC,
-        .version = JOURNAL_VERSION,
-        .cluster = journal->config.cluster,
-        .incarnation = journal->config.incarnation,
-        .number = number,
-        .size_bytes = size_bytes,
-        .node = journal->config.node,
-        .worker = journal->config.worker,
-        .doubtful = atomic_load_explicit(&journal->doubtful, memory_order_relaxed),
-        .cluster_id = journal->config.cluster_id,
-        .life = journal->config.life,
-    };
-    head->crc32c = crc32c(0, &head->cluster, sizeof(*head) - offsetof(struct journal_head, cluster));
-}
-
-static void
-next_is_made(struct journal *journal, bool reserved)
-{
-    journal->next_number++;
-    journal->next_reserved = reserved;
-    atomic_store_explicit(&journal->next_ready, true, memory_order_release);
-}
-
-/* Whole sectors that a reserve may take, as far as it needs them. */
-static uint64_t
-free_bytes(const struct journal *journal)
-{
-    uint64_t free_bytes = journal->config.disk->operations->free_bytes(journal->config.disk);
-
-    free_bytes -= free_bytes < LEFT_BYTES ? free_bytes : LEFT_BYTES;
-    return (free_bytes < RESERVE_BYTES ? free_bytes : RESERVE_BYTES) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
-}
-
-/* What became smaller at a start without space is as large as it should be when there is some again. */
-static void
-grow_reserve(struct journal *journal)
-{
-    struct disk *disk = journal->config.disk;
-
-    if (journal->reserved_bytes != 0 && journal->reserved_bytes + free_bytes(journal) >= RESERVE_BYTES &&
-        journal->reserved_bytes < RESERVE_BYTES)
-        disk->operations->reserve(disk, RESERVE_BYTES, &journal->reserved_bytes);
-}
-
-static void
-make_next(struct journal *journal)
-{
-    _Alignas(DISK_SECTOR_BYTES) uint8_t sector[DISK_SECTOR_BYTES];
-    struct disk *disk = journal->config.disk;
-    enum cairn_error error;
-
-    if (atomic_load_explicit(&journal->next_ready, memory_order_acquire))
-        return;
-    write_head(journal, journal->next_number, journal->config.file_bytes, sector);
-    error = disk->operations->create(disk, journal->next_number, journal->config.file_bytes, sector, &journal->next);
-    atomic_store_explicit(&journal->no_space, error != CAIRN_OK, memory_order_relaxed);
-    if (error != CAIRN_OK) {
-        snprintf(journal->no_space_detail, sizeof(journal->no_space_detail), "%s", disk->detail);
-        return;
-    }
-    next_is_made(journal, false);
-    grow_reserve(journal);
-}
-
-bool
-journal_open_reserve(struct journal *journal)
-{
-    struct disk *disk = journal->config.disk;
-    uint64_t size_bytes = 0, rest_bytes = free_bytes(journal);
-
-    assert(!atomic_load(&journal->next_ready));
-    if (disk->operations->reserve(disk, 0, &size_bytes) != CAIRN_OK || size_bytes < RESERVE_BYTES_MIN)
-        return false;
-    if (rest_bytes < size_bytes && size_bytes >= 2 * RESERVE_BYTES_MIN)
-        size_bytes = (size_bytes + rest_bytes) / 2 & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
-    if (disk->operations->open_reserved(disk, journal->next_number, size_bytes, &journal->next) != CAIRN_OK) {
-        snprintf(journal->no_space_detail, sizeof(journal->no_space_detail), "%s", disk->detail);
-        return false;
-    }
-    next_is_made(journal, true);
-    return true;
-}
-
-/* What was put is on the disk as if it had been submitted. */
-static void
-wrote_reserve(struct journal *journal)
-{
-    struct journal_write *write = filling(journal);
-
-    write->submitted = write->done = true;
-    journal->offset_bytes += aligned(write->size_bytes);
-    journal->tail++;
-    filling(journal)->size_bytes = 0;
-}
-
-bool
-journal_name_reserve(struct journal *journal, uint64_t former_end)
-{
-    _Alignas(DISK_SECTOR_BYTES) uint8_t sector[DISK_SECTOR_BYTES];
-    struct disk *disk = journal->config.disk;
-    struct journal_write *write = filling(journal);
-    const struct disk_file *file = write->size_bytes > 0 ? &journal->file : &journal->next;
-    uint32_t content_bytes = aligned(write->size_bytes);
-
-    if (content_bytes > 0) {
-        struct journal_block *begin = (struct journal_block *)(void *)write->bytes;
-
-        begin->block.first_lsn = former_end >> 32;
-        begin->block.first_seq = former_end & UINT32_MAX;
-        seal(begin);
-        mark_last(write, true);
-        memset(write->bytes + write->size_bytes, 0, content_bytes - write->size_bytes);
-    }
-    write_head(journal, file->number, file->size_bytes, sector);
-    if (disk->operations->name_reserved(disk, file, sector, write->bytes, content_bytes) != CAIRN_OK)
-        return false;
-    journal->reserved_bytes = 0;
-    if (content_bytes > 0)
-        wrote_reserve(journal);
-    return true;
-}
-
-/* As large as it can be had, but not so small that it is of no use. */
-static void
-make_reserve(struct journal *journal)
-{
-    struct disk *disk = journal->config.disk;
-    uint64_t want_bytes = journal->reserved_bytes == 0 ? free_bytes(journal) : 0;
-
-    while (journal->reserved_bytes == 0 && want_bytes >= RESERVE_BYTES_MIN) {
-        disk->operations->reserve(disk, want_bytes, &journal->reserved_bytes);
-        want_bytes = want_bytes / 4 * 3 & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
-    }
-}
-
-/* One at a time: removing a large file takes a while. */
-static void
-retire_oldest(struct journal *journal)
-{
-    struct disk *disk = journal->config.disk;
-
-    if (journal->oldest_number >= atomic_load_explicit(&journal->keep_number, memory_order_acquire))
-        return;
-    /* Numbers that no file has are passed over. */
-    disk->operations->retire(disk, journal->oldest_number++);
-}
-
-void
-journal_maintain(struct journal *journal)
-{
-    retire_oldest(journal);
-    make_reserve(journal);
-    make_next(journal);
 }

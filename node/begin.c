@@ -15,6 +15,7 @@
 #include "keep.h"
 #include "logs.h"
 #include "look.h"
+#include "recovered.h"
 #include "restore.h"
 #include "snapshot.h"
 #include "turn.h"
@@ -114,7 +115,7 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
     atomic_store_explicit(&node->recovering_rows, node->snapshot->count, memory_order_release);
     for (uint8_t number = 1; number < node->workers_count; number++) {
         adopt_snapshot(node->workers[number], node_now_ns(node));
-        introduction_report(node->workers[number]);
+        recovered_report(node->workers[number]);
     }
     if (error == CAIRN_OK)
         atomic_store_explicit(&node->introduction.phase, PHASE_INSIDE, memory_order_release);

@@ -3,90 +3,19 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include <urcu/urcu-qsbr.h>
-
 #include "control.h"
 #include "events.h"
-#include "frames.h"
+#include "hellos.h"
+#include "recovered.h"
 
 /* A node that rests beats slowly; one that has no logs yet beats so often at most. */
 #define OUTSIDE_BEAT_NS 1000000u
 /* Who knows who I am hears it again after so long, with how far my journal is. */
 #define AGAIN_NS 100000000u
-#define REPLIES_PER_BEAT 4u
 /* All who know each other are not gone through before so much of that time. */
 #define SHARE_OF_AGAIN 8u
 #define RIVAL_AFTER_NS 200000000u
 #define FRESH_NS 1000000000u
-
-/* A hello that says what is not kept yet must not leave: it would be forgotten by a crash. */
-static bool
-may_tell(const struct introduction *introduction)
-{
-    return introduction->lives.standing != STANDING_MEMBER ||
-           introduction->lives.kept_version >= introduction->lives.life_version;
-}
-
-/* How far each worker's journal is. */
-static void
-gather_places(const struct worker *worker, uint64_t *places)
-{
-    const struct node *node = worker->node;
-
-    places[0] = ends_place(worker);
-    for (uint8_t number = 1; number < node->workers_count; number++)
-        places[number] = atomic_load_explicit(&node->workers[number]->told_place, memory_order_relaxed);
-}
-
-static void
-tell(struct worker *worker, uint8_t peer, uint64_t now_ns)
-{
-    struct introduction *introduction = &worker->node->introduction;
-    struct peer_life *about = &introduction->lives.peers[peer];
-    struct rte_mbuf *frame;
-    struct hello hello;
-
-    if (!may_tell(introduction) || (frame = port_frame(&worker->ports[peer])) == NULL)
-        return;
-    if (worker->disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
-        gather_places(worker, introduction->lives.places);
-    lives_tell(&introduction->lives, peer, &hello);
-    about->told_worker = (uint8_t)((about->told_worker + 1) % worker->node->workers_count);
-    introduction->told_beat[peer] = introduction->beats;
-    send_frame(worker, peer, frame,
-               codec_encode_hello(&worker->codec, peer, &hello, sizeof(hello), rte_pktmbuf_mtod(frame, uint8_t *)),
-               now_ns);
-}
-
-/* What is agreed on, for who has no logs to read it from. */
-static void
-teach(struct worker *worker, uint8_t peer, uint64_t now_ns)
-{
-    struct introduction *introduction = &worker->node->introduction;
-    struct rte_mbuf *frame;
-    struct lesson lesson;
-
-    if (!may_tell(introduction) || introduction->replies[peer] > 1 ||
-        (frame = port_frame(&worker->ports[peer])) == NULL)
-        return;
-    lives_teach(&introduction->lives, &lesson);
-    send_frame(worker, peer, frame,
-               codec_encode_hello(&worker->codec, peer, &lesson, sizeof(lesson), rte_pktmbuf_mtod(frame, uint8_t *)),
-               now_ns);
-}
-
-static void
-reply(struct worker *worker, uint8_t peer, uint64_t now_ns)
-{
-    struct introduction *introduction = &worker->node->introduction;
-
-    /* At the next beat they are counted anew. */
-    introduction->due_beat = 0;
-    if (introduction->replies[peer] >= REPLIES_PER_BEAT)
-        return;
-    introduction->replies[peer]++;
-    tell(worker, peer, now_ns);
-}
 
 /* Nodes on whom the others' majorities may rest. */
 static cairn_node_set
@@ -273,9 +202,9 @@ take_verdict(struct worker *worker, uint8_t from, unsigned verdict, uint64_t now
         show(worker);
     }
     if (verdict & LIVES_TEACH)
-        teach(worker, from, now_ns);
+        hello_teach(worker, from, now_ns);
     if (verdict & LIVES_REPLY)
-        reply(worker, from, now_ns);
+        hello_reply(worker, from, now_ns);
 }
 
 static void
@@ -327,7 +256,7 @@ void
 introduction_stranger(struct worker *worker, uint8_t from, uint64_t now_ns)
 {
     if (from < worker->nodes && introduction_phase(&worker->node->introduction) != PHASE_ENDED)
-        reply(worker, from, now_ns);
+        hello_reply(worker, from, now_ns);
 }
 
 void
@@ -352,9 +281,9 @@ introduction_beat(struct worker *worker, uint64_t now_ns)
         if (lives_unacquainted(&introduction->lives, peer)) {
             introduction->due_beat = 0;
             if (introduction->lives.standing != STANDING_MEMBER || since * 16 >= again_beats)
-                tell(worker, peer, now_ns);
+                hello_tell(worker, peer, now_ns);
         } else if (since >= again_beats) {
-            tell(worker, peer, now_ns);
+            hello_tell(worker, peer, now_ns);
         } else if (introduction->due_beat > introduction->told_beat[peer] + again_beats) {
             introduction->due_beat = introduction->told_beat[peer] + again_beats;
         }
@@ -410,79 +339,6 @@ introduction_enter(struct worker *worker)
     show(worker);
 }
 
-/* None of the worker's recovers any more; kept: of those that its node keeps over its lives, all where it has no disk. */
-static bool
-own_logs_count(const struct worker *worker, bool kept)
-{
-    for (uint32_t i = 0; i < worker->logs_count; i++) {
-        const struct node_log *log = worker->logs[i];
-
-        if (core_recovering(log->core) && (!kept || worker->disk == NULL || log->durable != NULL))
-            return false;
-    }
-    return true;
-}
-
-/* By what a worker said last. A log that came since does not recover. */
-static bool
-reaches_all(const struct node *node, uint32_t rows)
-{
-    return rows != 0 && rows >= atomic_load_explicit(&node->recovering_rows, memory_order_acquire);
-}
-
-static bool
-has_kept(const struct worker *worker)
-{
-    return reaches_all(worker->node, atomic_load_explicit(&worker->kept_rows, memory_order_acquire));
-}
-
-/* All workers' logs count; kept: as above. */
-static bool
-all_count(const struct worker *first, bool kept)
-{
-    const struct node *node = first->node;
-
-    if (!own_logs_count(first, kept))
-        return false;
-    for (uint8_t number = 1; number < node->workers_count; number++) {
-        const struct worker *other = node->workers[number];
-
-        if (!reaches_all(node,
-                         atomic_load_explicit(kept ? &other->kept_rows : &other->recovered_rows, memory_order_acquire)))
-            return false;
-    }
-    return true;
-}
-
-/* The catalog as it was recovered, and all logs of which it tells. */
-static bool
-knows_all_logs(const struct worker *worker)
-{
-    const struct node_log *catalog = worker->logs[CATALOG_LOG];
-
-    return core_commit_lsn(catalog->core) >= core_recovery_lsn(catalog->core) &&
-           atomic_load_explicit(&worker->node->catalog_applied_lsn, memory_order_acquire) >= catalog->data_lsn &&
-           worker->snapshot_rows == rcu_dereference(worker->node->snapshot)->count;
-}
-
-/* Logs of which the catalog as it was recovered tells, and which may not be there yet, may have been promised too. */
-bool
-introduction_is_recovered(const struct worker *worker)
-{
-    return knows_all_logs(worker) && all_count(worker, false);
-}
-
-void
-introduction_report(struct worker *worker)
-{
-    if (worker->disk != NULL)
-        atomic_store_explicit(&worker->told_place, ends_place(worker), memory_order_relaxed);
-    atomic_store_explicit(&worker->recovered_rows, own_logs_count(worker, false) ? worker->snapshot_rows : 0,
-                          memory_order_release);
-    atomic_store_explicit(&worker->kept_rows, own_logs_count(worker, true) ? worker->snapshot_rows : 0,
-                          memory_order_release);
-}
-
 /* What those workers' journals say from now on is all that they promised. */
 static void
 trust_journals(const struct worker *worker, uint32_t workers)
@@ -501,10 +357,10 @@ end_forgetting(struct worker *worker)
     struct lives *lives = &worker->node->introduction.lives;
     uint32_t forgetful = lives->identity.forgetful_workers, over = 0;
 
-    if (forgetful == 0 || !knows_all_logs(worker))
+    if (forgetful == 0)
         return;
     for (uint8_t number = 1; number < worker->node->workers_count; number++) {
-        if ((forgetful >> number & 1) && has_kept(worker->node->workers[number]))
+        if ((forgetful >> number & 1) && recovered_kept_at(worker, number))
             over |= 1u << number;
     }
     if (over == 0)
@@ -521,12 +377,12 @@ introduction_review(struct worker *worker)
 {
     struct lives *lives = &worker->node->introduction.lives;
 
-    lives->recovering = !introduction_is_recovered(worker) || lives->identity.stops_count > 0;
+    lives->recovering = !recovered_all(worker) || lives->identity.stops_count > 0;
     end_forgetting(worker);
     atomic_store_explicit(&worker->node->introduction.well, well(worker), memory_order_relaxed);
     /* What was changed outside of hellos is kept, too. */
     offer(&worker->node->introduction);
-    if (!lives->identity.forgotten || !knows_all_logs(worker) || !all_count(worker, true))
+    if (!lives->identity.forgotten || !recovered_kept(worker))
         return;
     lives->identity.forgotten = false;
     lives->version++;

@@ -118,10 +118,6 @@ void introduction_note_stop(struct worker *worker, uint32_t log, enum core_stop 
 void introduction_end_stops(struct worker *worker, uint32_t log, uint64_t decided_term);
 /* Worker: another worker of this node said so. */
 void introduction_take_note(struct worker *worker, const struct note *note);
-/* Any worker but the first, now and then: whether all of its logs count. */
-void introduction_report(struct worker *worker);
-/* Worker: does this node hold all that it may have promised? */
-bool introduction_is_recovered(const struct worker *worker);
 
 /* Worker: as lives_give_up() has it: none of them is believed until it has come back. */
 void introduction_give_up(struct worker *worker, cairn_node_set given_up, const struct cairn_id *drawn, bool alone);

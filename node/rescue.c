@@ -6,6 +6,7 @@
 #include "due.h"
 #include "events.h"
 #include "look.h"
+#include "recovered.h"
 #include "state.h"
 #include "worker.h"
 
@@ -44,7 +45,7 @@ is_called_for(const struct worker *worker)
     const struct lives *lives = &worker->node->introduction.lives;
     bool enough = are_enough(worker);
 
-    if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || !introduction_is_recovered(worker))
+    if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || !recovered_all(worker))
         return CAIRN_RECOVERING;
     if (worker->node->rescue.alone)
         return enough ? CAIRN_INVALID : CAIRN_OK;

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "readers.h"
 #include "reassess.h"
+#include "recovered.h"
 #include "requests.h"
 #include "retention.h"
 #include "send.h"
@@ -188,7 +189,7 @@ review(struct worker *worker, uint64_t now_ns)
         introduction_review(worker);
         rescue_turn(worker);
     } else {
-        introduction_report(worker);
+        recovered_report(worker);
     }
     rescue_go_on(worker, now_ns);
     adoption_review(worker, now_ns);
