@@ -168,6 +168,7 @@ struct cli_read_request {
     uint64_t max_lag_ns;             /* 0: no bound; else the level is not looked at */
     const struct cairn_token *token; /* of a session, then neither are those; NULL: none */
     unsigned flags;                  /* CAIRN_READ_* */
+    bool patient;                    /* waits some seconds for a node that serves it, as tails do that lose theirs */
 };
 
 /* Reads from the node `via`; from CAIRN_NODE_NONE: from the first that serves it. Each row, and the end, goes to take(),

@@ -154,7 +154,7 @@ rules_of(const struct log_options *given, json_t *rules)
     if (given->retain_bytes != NOT_GIVEN)
         json_object_set_new(rules, "retain_bytes", json_integer((json_int_t)given->retain_bytes));
     if (given->opens)
-        json_object_set_new(rules, "writer", json_integer(0));
+        json_object_update_new(rules, json_pack("{s:i,s:i}", "writer", 0, "sealed", 0));
     if (given->retain_age_ns != NOT_GIVEN)
         json_object_set_new(rules, "retain_age_ms", json_integer((json_int_t)(given->retain_age_ns / NS_PER_MS)));
 }
@@ -162,8 +162,8 @@ rules_of(const struct log_options *given, json_t *rules)
 static void
 list_row(const json_t *row)
 {
-    static const char *const keys[] = {"log",          "policy",        "deny",      "durability", "when_cut",
-                                       "retain_bytes", "retain_age_ms", "first_lsn", "worker",     "writer"};
+    static const char *const keys[] = {"log",           "policy",    "deny",   "durability", "when_cut", "retain_bytes",
+                                       "retain_age_ms", "first_lsn", "worker", "writer",     "sealed"};
     json_t *out = json_object();
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
@@ -185,8 +185,10 @@ print_log(const json_t *row)
         printf(", keeps %lld bytes", bytes);
     if (age_ms != 0)
         printf(", keeps %lld s", age_ms / 1000);
-    if (json_integer_value(json_object_get(row, "writer")) != 0)
+    if (json_integer_value(json_object_get(row, "sealed")) != 0)
         printf(", sealed");
+    else if (json_integer_value(json_object_get(row, "writer")) != 0)
+        printf(", a copy under way");
     putchar('\n');
 }
 

@@ -8,6 +8,8 @@
 
 #define WAIT_NS 10000000000u
 #define CUT_OFF_WAIT_NS 500000000u
+/* Of a new log: who answers and has not come to it, as one whose disk is full, is waited for so long. */
+#define LAGGARD_WAIT_NS 2000000000u
 
 /* How a log stands over the nodes that answer. */
 struct standing {
@@ -21,7 +23,7 @@ struct standing {
     cairn_node_set voters; /* as its leader has it, else any that holds it */
     bool led;
     char policy[16], deny[16];
-    char trouble[160]; /* " (n1: its disk hangs)": what a node that knows it ails from, if it does */
+    char trouble[160];      /* " (n1: its disk hangs)": what a node that knows it ails from, if it does */
     enum cairn_error error; /* why nobody answers, where nobody does, and */
     char detail[256];
 };
@@ -65,6 +67,16 @@ take_workers(const json_t *answer, struct standing *standing)
     }
 }
 
+/* lags: it has not what is asked for, so its trouble comes before others'. */
+static void
+note_trouble(const char *name, const json_t *answer, bool lags, struct standing *standing)
+{
+    const char *trouble = cli_text(cli_log_row(answer, CATALOG_NAME), "trouble");
+
+    if (trouble[0] != '\0' && (lags || standing->trouble[0] == '\0'))
+        snprintf(standing->trouble, sizeof(standing->trouble), " (%.63s: %.80s)", name, trouble);
+}
+
 /* wanted: the keys of a status row that have to be so; NULL: nothing has to be. */
 static struct standing
 standing_of(const struct cluster_config *cluster, const char *log, json_t *wanted)
@@ -80,6 +92,7 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
         const json_t *answer = answers.by_node[i], *row = cli_log_row(answer, log);
 
         standing.answering += answer != NULL;
+        note_trouble(cluster->names[i], answer, row == NULL || (wanted != NULL && !agrees(row, wanted)), &standing);
         take_workers(answer, &standing);
         if (row != NULL) {
             standing.knowing++;
@@ -89,9 +102,6 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
             standing.agreeing += wanted != NULL && agrees(row, wanted);
             if (!standing.led && json_array_size(json_object_get(row, "voters")) > 0)
                 standing.voters = cli_set_of(cluster, json_object_get(row, "voters"));
-            if (standing.trouble[0] == '\0' && cli_text(row, "trouble")[0] != '\0')
-                snprintf(standing.trouble, sizeof(standing.trouble), " (%.63s: %.80s)", cluster->names[i],
-                         cli_text(row, "trouble"));
             standing.led |= strcmp(cli_text(row, "role"), "leader") == 0;
         }
     }
@@ -103,7 +113,7 @@ standing_of(const struct cluster_config *cluster, const char *log, json_t *wante
 static int
 wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wanted, struct cli_waiting *waiting)
 {
-    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+    uint64_t begun_ns = cli_now_ns(), end_ns = begun_ns + WAIT_NS;
     struct timespec pause = {.tv_nsec = 3000000};
     struct standing standing = {0};
     char note[520];
@@ -113,6 +123,12 @@ wait_in_force(const struct cluster_config *cluster, const char *name, json_t *wa
         standing = standing_of(cluster, name, wanted);
         if (standing.led && standing.agreeing == standing.answering)
             return 0;
+        if (standing.led && standing.agreeing > cli_present_count(cluster) / 2 &&
+            cli_now_ns() - begun_ns > LAGGARD_WAIT_NS) {
+            fprintf(stderr, "cairn: note: log '%s' is known to %u of %u nodes%s; the others follow when they can\n",
+                    name, standing.agreeing, cli_present_count(cluster), standing.trouble);
+            return 0;
+        }
         cli_waits(waiting, "for log '%s' to be known to %u of %u nodes and led%s", name, standing.answering,
                   cli_present_count(cluster), cli_silent_note(cluster, standing.silent, note, sizeof(note)));
         if (standing.knowing > 0 && standing.agreeing == 0 && standing.knowing == standing.answering)

@@ -1,6 +1,7 @@
 /* A log takes no new entries any more, and all that it has taken are committed. */
 #include "log_seal.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "log_change.h"
@@ -12,6 +13,15 @@ struct sealing {
     const struct cluster_config *cluster;
     const char *log;
     uint64_t writer;
+    const volatile sig_atomic_t *interrupted;
+};
+
+/* How the log stands over its members. */
+struct quiet {
+    bool led;
+    const char *lacking;  /* a member that does not answer, or holds something of a branch, */
+    const char *unsealed; /* and one that takes new entries; NULL: none is */
+    uint64_t lsn;         /* the last, where all members hold it and know it to be committed; 0: not all do */
 };
 
 static uint64_t
@@ -20,36 +30,50 @@ number(const json_t *row, const char *key)
     return (uint64_t)json_integer_value(json_object_get(row, key));
 }
 
-/* How the log stands over its members. */
-struct quiet {
-    bool led;
-    const char *
-        lacking; /* a member that does not answer, has something on its branch or, where that is asked for, is not sealed */
-    uint64_t lsn; /* the last, where all that was taken is committed; 0: it is not */
-};
+/* Copies of others' branches count as their own do: they may be all that is left of those. */
+static bool
+holds_branches(const json_t *row)
+{
+    return number(row, "branch_entries") > 0 || json_array_size(json_object_get(row, "copies")) > 0;
+}
+
+/* As the leader does, which has nothing under way. Another that takes itself for one has. */
+static bool
+is_level(const json_t *row, const json_t *leader)
+{
+    return number(row, "term") == number(leader, "term") && number(row, "last_lsn") == number(leader, "commit_lsn") &&
+           number(row, "commit_lsn") == number(leader, "commit_lsn") &&
+           (strcmp(cli_text(row, "role"), "leader") != 0 ||
+            strcmp(cli_text(row, "node"), cli_text(leader, "node")) == 0);
+}
 
 static struct quiet
-how_quiet(const struct sealing *sealing, bool sealed)
+how_quiet(const struct sealing *sealing)
 {
     const struct cluster_config *cluster = sealing->cluster;
     struct cli_answers answers = {0};
     struct quiet quiet = {0};
     const json_t *leader;
     cairn_node_set members;
+    bool level;
 
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
     leader = cli_leader_row(cluster, &answers, sealing->log);
     members = cli_set_of(cluster, json_object_get(leader, "voters")) |
               cli_set_of(cluster, json_object_get(leader, "learners"));
+    quiet.led = level = leader != NULL;
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         const json_t *row = cli_log_row(answers.by_node[i], sealing->log);
 
-        if ((members >> i & 1) &&
-            (row == NULL || number(row, "branch_entries") > 0 || (sealed && number(row, "writer") != sealing->writer)))
+        if (!(members >> i & 1))
+            continue;
+        if (row == NULL || holds_branches(row))
             quiet.lacking = cluster->names[i];
+        if (number(row, "sealed") != sealing->writer)
+            quiet.unsealed = cluster->names[i];
+        level = level && row != NULL && is_level(row, leader);
     }
-    quiet.led = leader != NULL;
-    if (quiet.led && number(leader, "commit_lsn") == number(leader, "last_lsn"))
+    if (level)
         quiet.lsn = number(leader, "commit_lsn");
     cli_answers_free(&answers);
     return quiet;
@@ -60,15 +84,26 @@ tell_not_quiet(const struct sealing *sealing, const struct quiet *quiet, bool se
 {
     const char *log = sealing->log, *seal = sealed ? "; it is sealed: try again, or 'cairn log set --open'" : "";
 
-    if (quiet->lacking == NULL)
-        cli_fail("'%s' is not switched over: %s%s", log,
-                 quiet->led ? "what was appended before is not committed yet" : "nobody leads it", seal);
-    else
+    if (quiet->lacking != NULL)
         cli_fail(
             "'%s' is not switched over: what %s may have accepted alone is missing (let it come back, or take it out: "
             "'cairn member remove')%s",
             log, quiet->lacking, seal);
+    else if (sealed && quiet->unsealed != NULL)
+        cli_fail("'%s' is not switched over: it is not sealed at %s, or has been opened meanwhile (try again)", log,
+                 quiet->unsealed);
+    else
+        cli_fail("'%s' is not switched over: %s%s", log,
+                 quiet->led ? "what was appended before is not committed on all members yet" : "nobody leads it", seal);
     return EXIT_REFUSED;
+}
+
+static int
+tell_interrupted(const struct sealing *sealing, bool sealed)
+{
+    return cli_fail("interrupted: '%s' is %s", sealing->log,
+                    sealed ? "sealed, and not switched over: run this again, or 'cairn log set --open'"
+                           : "not switched over");
 }
 
 /* Until it is so; before it is sealed all that was taken need not be committed. */
@@ -80,11 +115,13 @@ wait_quiet(const struct sealing *sealing, bool sealed, uint64_t *lsn)
     uint64_t end_ns = cli_now_ns() + QUIET_WAIT_NS;
 
     for (;;) {
-        struct quiet quiet = how_quiet(sealing, sealed);
+        struct quiet quiet = how_quiet(sealing);
 
         *lsn = quiet.lsn;
-        if (quiet.led && quiet.lacking == NULL && (!sealed || quiet.lsn != 0))
+        if (quiet.led && quiet.lacking == NULL && (!sealed || (quiet.unsealed == NULL && quiet.lsn != 0)))
             return 0;
+        if (*sealing->interrupted)
+            return tell_interrupted(sealing, sealed);
         if (cli_now_ns() > end_ns || (!sealed && quiet.led))
             return tell_not_quiet(sealing, &quiet, sealed);
         cli_waits(&waiting, "for what '%s' has taken to be committed on all its members", sealing->log);
@@ -122,6 +159,8 @@ seal_for_good(const struct sealing *sealing, json_t *rules)
     int status = log_set(sealing->cluster, "set", sealing->log, rules);
 
     while (status == 0 && !catalog_is_held(sealing->cluster)) {
+        if (*sealing->interrupted)
+            return tell_interrupted(sealing, true);
         if (cli_now_ns() > end_ns) {
             cli_fail("'%s' is sealed, but a node has not written that yet: try again", sealing->log);
             return EXIT_REFUSED;
@@ -133,10 +172,11 @@ seal_for_good(const struct sealing *sealing, json_t *rules)
 }
 
 int
-log_seal(const struct cluster_config *cluster, const char *log, uint64_t writer, uint64_t *last_lsn)
+log_seal(const struct cluster_config *cluster, const char *log, uint64_t writer,
+         const volatile sig_atomic_t *interrupted, uint64_t *last_lsn)
 {
-    const struct sealing sealing = {.cluster = cluster, .log = log, .writer = writer};
-    json_t *rules = json_pack("{s:I}", "writer", (json_int_t)writer);
+    const struct sealing sealing = {.cluster = cluster, .log = log, .writer = writer, .interrupted = interrupted};
+    json_t *rules = json_pack("{s:I}", "sealed", (json_int_t)writer);
     int status = wait_quiet(&sealing, false, last_lsn);
 
     if (status == 0)
@@ -150,4 +190,13 @@ log_seal(const struct cluster_config *cluster, const char *log, uint64_t writer,
         status = wait_quiet(&sealing, true, last_lsn);
     json_decref(rules);
     return status;
+}
+
+int
+log_sealed_up_to(const struct cluster_config *cluster, const char *log, uint64_t writer, uint64_t *last_lsn)
+{
+    static const volatile sig_atomic_t never = 0;
+    const struct sealing sealing = {.cluster = cluster, .log = log, .writer = writer, .interrupted = &never};
+
+    return wait_quiet(&sealing, true, last_lsn);
 }

@@ -116,7 +116,7 @@ go_on(struct reading *reading, uint8_t node, const char *how)
     const char *name = reading->cluster->names[node];
 
     fprintf(stderr, "cairn: node %s %s: goes on at another, from lsn %" PRIu64 "\n", name, how, reading->taken_lsn + 1);
-    reading->lost_ns = follows(reading) ? cli_now_ns() : 0;
+    reading->lost_ns = follows(reading) || reading->request.patient ? cli_now_ns() : 0;
     begin_anew(reading);
     return ASK_NEXT;
 }
@@ -131,7 +131,7 @@ lost(struct reading *reading, uint8_t node, const char *how)
                     reading->cluster->names[node], how, reading->taken_lsn + 1);
 }
 
-/* Nobody serves it at the moment. A tail that went well until now waits for elections and restarts. */
+/* Nobody serves it at the moment. A tail that went well until now waits for elections and restarts, and so does who is patient. */
 static int
 nobody(struct reading *reading)
 {
@@ -250,7 +250,7 @@ dial_some(struct reading *reading, uint8_t node)
         error = dial_open(&attempt->dial, log_name, &log, reading->detail, sizeof(reading->detail));
     if (error == CAIRN_AGAIN)
         return PENDING;
-    if (error == CAIRN_NO_LOG)
+    if (error == CAIRN_NO_LOG && !reading->request.patient)
         return cli_fail("no log '%s' ('cairn log create %s --policy cp' makes it, 'cairn log list' shows them)",
                         log_name, log_name);
     if (error == CAIRN_FORBIDDEN)
@@ -406,6 +406,7 @@ cli_read(const struct cluster_config *cluster, uint8_t via, const struct cli_rea
                               .via = via,
                               .take = take,
                               .context = context,
+                              .lost_ns = request->patient ? cli_now_ns() : 0,
                               .refused_by = CAIRN_NODE_NONE};
     int status = read_on(&reading, via);
 

@@ -81,13 +81,12 @@ refuse_unless_transferring(struct worker *worker, struct node_log *log, const st
     return true;
 }
 
-/* An entry that is copied keeps the clock that it had; that advances nobody's. */
+/* An entry that is copied keeps the clock that it had, as it was judged; that advances nobody's. */
 static void
-keep_clock(const struct worker *worker, struct block *block, uint64_t now_ns)
+keep_clock(const struct worker *worker, struct block *block)
 {
     block->hlc = worker->given_hlc;
-    if (worker->given_doubtful || clocks_is_ahead(&worker->clocks, block->hlc, now_ns))
-        block->flags = BLOCK_CLOCK_DOUBTFUL;
+    block->flags = worker->given_doubtful ? BLOCK_CLOCK_DOUBTFUL : 0;
 }
 
 static inline void
@@ -109,7 +108,7 @@ put_on_trunk(struct worker *worker, struct node_log *log, const struct record *r
     };
 
     if (worker->given_hlc != 0)
-        keep_clock(worker, &block, now_ns);
+        keep_clock(worker, &block);
     store_append(&log->trunk, &block, record);
     durable_claim(worker, log, block.size_bytes);
     count_uncommitted(worker, log, block.size_bytes);

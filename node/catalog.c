@@ -185,7 +185,7 @@ take_rules(const json_t *entry, struct log_rules *rules)
         return false;
     if (when_cut != NULL)
         rules->falls_to_cp = strcmp(when_cut, "cp") == 0;
-    return take_number(entry, "writer", 1, &rules->writer) &&
+    return take_number(entry, "writer", 1, &rules->writer) && take_number(entry, "sealed", 1, &rules->sealed) &&
            take_number(entry, "retain_bytes", 1, &rules->retain_bytes) &&
            take_number(entry, "retain_age_ms", 1000000, &rules->retain_age_ns);
 }

@@ -42,7 +42,8 @@ struct log_status {
     uint64_t held_lsn, lacks_lsn;
     struct merge merge;
     struct members members;
-    uint64_t writer; /* that its worker goes by */
+    uint64_t writer, sealed; /* that its worker goes by */
+    cairn_node_set copies;   /* of whose branches something is held here */
 };
 
 /* A repeated entry that was looked for, and where it stands. */
@@ -74,6 +75,7 @@ struct log_rules {
     uint64_t retain_age_ns;   /* 0: however old */
     uint64_t trim_before_lsn; /* 0: nothing was asked to go */
     uint64_t writer;          /* the one producer whose entries are taken: it copies another log; 0: anybody's are */
+    uint64_t sealed;          /* nobody's new entries are taken: it was copied by that producer; 0: it is not sealed */
     uint64_t
         adopted_term; /* it goes on, in that term, from what adopted_from holds: adoption.h; 0: nobody decided so */
     uint8_t adopted_from;

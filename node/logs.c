@@ -86,6 +86,7 @@ node_log_create(struct worker *worker, uint32_t id, const struct log_settings *a
     snprintf(log->name, sizeof(log->name), "%s", asked->name);
     log->rules = asked->rules;
     log->status.writer = asked->rules.writer;
+    log->status.sealed = asked->rules.sealed;
     log->own = &log->branches[worker->self];
     log->commit_cursor.position = 1;
     log->mode = asked->rules.policy == CAIRN_POLICY_AP ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;

@@ -186,8 +186,10 @@ struct node_log_view {
     uint64_t held_lsn;                                     /* on this node's medium */
     uint64_t merge_entries, merge_begun_ns;                /* of so many its branch goes onto the trunk; 0: none does */
     uint64_t retain_bytes, retain_age_ns, trim_before_lsn; /* 0: everything is kept */
-    uint64_t writer;    /* its worker takes new entries of this producer alone; 0: of anybody */
-    uint64_t lacks_lsn; /* 0: nothing; else damaged here from last_lsn + 1 up to here */
+    uint64_t writer;       /* its worker takes new entries of this producer alone; 0: of anybody */
+    uint64_t sealed;       /* or of nobody, since that producer has copied it; 0: it is not sealed */
+    cairn_node_set copies; /* of whose branches it holds something */
+    uint64_t lacks_lsn;    /* 0: nothing; else damaged here from last_lsn + 1 up to here */
 };
 bool node_view(struct node *node, const char *log, struct node_log_view *out);
 /* By number, from 0: logs are only ever added. false: there are no more. */

@@ -41,11 +41,11 @@ may_promise(struct attachment *attachment)
     return attachment->promises > 0 || promise_more(attachment);
 }
 
-/* Who copies a log says what its entries' clocks were. */
+/* Who copies a log is an administrator, and says what its entries' clocks were. */
 static bool
-clock_may_be_given(const struct node_log *log, const struct request *request)
+may_copy(const struct node_log *log, const struct attachment *attachment)
 {
-    return request->from == 0 || (log->rules.writer != 0 && hlc_plausible(request->from, 1));
+    return log->rules.writer != 0 && attachment->administrator;
 }
 
 static bool
@@ -74,7 +74,9 @@ handle_append(struct worker *worker, struct attachment *attachment, const struct
         answer_error(worker, log, attachment, request->token, CAIRN_FORBIDDEN);
     } else if (record == NULL) {
         answer_error(worker, log, attachment, request->token, CAIRN_CORRUPT);
-    } else if (request->level > CAIRN_ACK_ALL || !clock_may_be_given(log, request) ||
+    } else if ((log->rules.writer | request->from) != 0 && !may_copy(log, attachment)) {
+        answer_error(worker, log, attachment, request->token, CAIRN_SEALED);
+    } else if (request->level > CAIRN_ACK_ALL || !hlc_plausible(request->from, 1) ||
                !producer_plausible(record->producer, record->producer_seq, worker->producer_max)) {
         answer_error(worker, log, attachment, request->token, CAIRN_INVALID);
     } else if (!append_route(worker, log, attachment, &pending, record, now_ns)) {

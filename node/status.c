@@ -37,6 +37,8 @@ status_publish(struct node_log *log)
         .members = *core_members(log->core),
         .self = log->self,
         .writer = log->rules.writer,
+        .sealed = log->rules.sealed,
+        .copies = core_branches_held(log->core) & ~((cairn_node_set)1 << log->self),
         .counters = log->counters,
     };
     atomic_thread_fence(memory_order_release);

@@ -49,7 +49,7 @@ status_row(struct node *node, const struct node_log_view *view, cairn_node_set w
     snprintf(digest, sizeof(digest), "%016" PRIx64, view->digest);
     return json_pack(
         "{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:b,s:s,s:I,"
-        "s:I,s:I,s:o,s:b,s:I,s:I,s:I,s:I,s:b,s:s,s:b,s:i,s:I}",
+        "s:I,s:I,s:o,s:b,s:I,s:I,s:I,s:I,s:b,s:s,s:b,s:i,s:I,s:I,s:o}",
         "node", node->name, "log", view->name, "id", (int)view->id, "role", view->role, "leader",
         node_name_or_null(node, view->leader), "term", (json_int_t)view->term, "mode", cairn_mode_name(view->mode),
         "policy", cairn_policy_name(view->policy), "deny", cairn_deny_name(view->deny), "commit_lsn",
@@ -65,7 +65,8 @@ status_row(struct node *node, const struct node_log_view *view, cairn_node_set w
         "merge_entries", (json_int_t)view->merge_entries, "merge_ms", (json_int_t)(merge_ns / 1000000),
         "appended_bytes", (json_int_t)view->counters.appended_bytes, "read", (json_int_t)view->counters.read,
         "safe_to_restart", is_safe_to_restart(node, view, well), "stopped", stops[view->stopped], "lost", view->lost,
-        "worker", view->worker, "writer", (json_int_t)view->writer);
+        "worker", view->worker, "writer", (json_int_t)view->writer, "sealed", (json_int_t)view->sealed, "copies",
+        names_of(node, view->copies));
 }
 
 /* By level, the buckets that are not empty: pairs of number and count. */

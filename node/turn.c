@@ -67,7 +67,7 @@ adopt_snapshot(struct worker *worker, uint64_t now_ns)
         }
         log->rules = snapshot->logs[i].rules;
         core_set_policy(log->core, log->rules.policy);
-        core_set_writer(log->core, log->rules.writer);
+        core_set_writer(log->core, log->rules.sealed != 0 ? CORE_WRITER_NOBODY : log->rules.writer);
         log_reassess(worker, log);
         status_publish(log);
     }

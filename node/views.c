@@ -38,6 +38,8 @@ view_fill(const struct node_log *log, const struct log_rules *rules, struct node
     out->retain_age_ns = rules->retain_age_ns;
     out->trim_before_lsn = rules->trim_before_lsn;
     out->writer = status.writer;
+    out->sealed = status.sealed;
+    out->copies = status.copies;
     out->mode = status.mode;
     out->leader = status.leader;
     out->recovering = status.recovering;

@@ -322,6 +322,7 @@ struct core *core_init(void *memory, const struct core_config *config, uint64_t 
 
 void core_set_policy(struct core *core, enum cairn_policy policy);
 /* From now on no other producer's entries are taken as new (CAIRN_SEALED); repeats are told apart as before. 0: anybody's are. */
+#define CORE_WRITER_NOBODY UINT64_MAX
 void core_set_writer(struct core *core, uint64_t producer);
 
 /* How long this node waits for a leader before it campaigns or helps another to, on the machines as they are: no less than

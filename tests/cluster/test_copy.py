@@ -63,8 +63,8 @@ def test_a_log_goes_to_a_cluster_of_other_workers_under_load():
         refused = here.cairn('append', 'a', '--json', stdin=b'too late\n')
         check(refused.status == 1 and refused.rows()[0]['error'] == 'sealed', refused.rows())
         there.ok('append', 'a', stdin=b'goes on\n')
-        again = copy(here, there)
-        check(again.status == 1 and b'no copy is under way' in again.err, again.err)
+        again = copy(here, there, '--switch')
+        check(again.status == 0 and b'already' in again.err, again.err)
 
 
 def test_what_was_tried_before_the_seal_is_told_apart_after_it():
@@ -79,7 +79,7 @@ def test_what_was_tried_before_the_seal_is_told_apart_after_it():
         refused = here.cairn('append', 'a', '--json', stdin=b'three\n')
         check(refused.status == 1 and refused.rows()[0]['error'] == 'sealed', refused.rows())
         check(here.ok('read', 'b').out == b'one\ntwo\n')
-        check({row['log']: bool(row['writer']) for row in here.ok('log', 'list', '--json').rows()} == {'a': True, 'b': False})
+        check({row['log']: bool(row['sealed']) for row in here.ok('log', 'list', '--json').rows()} == {'a': True, 'b': False})
         here.ok('log', 'set', 'a', '--open')
         here.ok('append', 'a', stdin=b'three\n')
         refused = here.cairn('log', 'copy', 'a', '--to', here.file)
@@ -119,3 +119,65 @@ def test_what_a_copy_cannot_follow_it_says():
         there.ok('append', 'b', stdin=b'of others\n')
         refused = here.cairn('log', 'copy', 'a', '--to', there.file, '--as', 'b')
         check(refused.status == 1 and b'no copy is under way' in refused.err, refused.err)
+
+
+def test_what_is_left_of_a_removed_member_is_waited_for():
+    with Cluster(5, *CALM) as here, Cluster(1, *CALM) as there:
+        here.ok('log', 'create', 'a', '--policy', 'ap')
+        here.ok('append', 'a', stdin=b'before\n')
+        here.ok('fault', 'partition', 'n1,n2,n3|n4,n5')
+        until('n4 accepts alone', lambda: 'n1' not in here.status('a')['n4']['hears'])
+        here.ok('append', 'a', '--via', 'n4', '--ack', 'local', stdin=b'alone\n' * 500)
+        until('n5 has a copy of it', lambda: here.cairn('read', 'a', '--via', 'n5', '--tentative').out.count(b'alone') == 500)
+        here.kill('n4')
+        here.ok('member', 'remove', 'n4', '--log', 'a')
+        refused = copy(here, there, '--switch')
+        check(refused.status == 3 and b'n5' in refused.err, refused.status, refused.err)
+        here.ok('fault', 'heal')
+        until('it is switched over', lambda: copy(here, there, '--switch').status == 0)
+        check(there.ok('read', 'a').out.count(b'alone') == 500)
+
+
+def test_a_sealed_log_takes_nothing_of_its_copys_writer_either():
+    with Cluster(1, *CALM) as here, Cluster(1, *CALM) as there:
+        here.ok('log', 'create', 'a', '--policy', 'cp')
+        check(copy(here, there, '--switch').status == 0)
+        writer = here.status('a')['n1']['sealed']
+        refused = here.cairn('append', 'a', '--producer', writer, '--json', stdin=b'late\n')
+        check(refused.rows()[0]['error'] == 'sealed', refused.rows())
+        there.ok('append', 'a', stdin=b'goes on\n' * 3)
+        back = copy(there, here)
+        check(back.status == 1 and b'copied elsewhere itself' in back.err, back.err)
+        check(here.ok('read', 'a').out == b'')
+
+
+def test_a_log_is_copied_from_where_it_begins_and_a_copy_again():
+    with Cluster(1, *CALM) as here:
+        here.ok('log', 'create', 'a', '--policy', 'cp', '--retain-bytes', '1GiB')
+        here.ok('append', 'a', stdin=b''.join(b'%d\n' % i for i in range(100)))
+        here.ok('log', 'trim', 'a', '--before', 50)
+        for source, name in (('a', 'b'), ('b', 'c')):
+            copier = here.start('log', 'copy', source, '--to', here.file, '--as', name)
+            until('it is copied', lambda: here.cairn('read', name).out.splitlines()[-1:] == [b'99'])
+            copier.send_signal(signal.SIGINT)
+            check(copier.wait() == 0)
+            here.ok('log', 'copy', source, '--to', here.file, '--as', name, '--switch')
+            check(here.status(name)['n1']['retain_bytes'] == 1 << 30)
+            check(entries(here, source) == entries(here, name), source)
+
+
+def test_a_member_that_lags_hides_nothing():
+    with Cluster(3, *CALM) as here, Cluster(1, *CALM) as there:
+        here.ok('log', 'create', 'a', '--policy', 'cp')
+        here.ok('append', 'a', '--ack', 'all', stdin=b'line\n' * 3)
+        here.ok('fault', 'partition', 'n1|n2,n3')
+        leader = here.leader('a', ['n2', 'n3'])
+        here.ok('append', 'a', '--via', leader, stdin=b''.join(b'%d\n' % i for i in range(2000)))
+        for again in range(2):
+            copier = here.start('log', 'copy', 'a', '--to', there.file)
+            until('it is copied', lambda: there.cairn('read', 'a').out.endswith(b'\n1999\n'))
+            copier.send_signal(signal.SIGKILL)
+            copier.wait()
+        here.ok('fault', 'heal')
+        until('it is switched over', lambda: copy(here, there, '--switch').status == 0)
+        check(entries(here, 'a') == entries(there, 'a'))

@@ -460,10 +460,12 @@ repeat_is_another(struct sim *sim)
 }
 
 static bool
-all_go_by_writer(const struct sim *sim, uint64_t writer)
+all_go_by(const struct sim *sim, uint64_t writer, uint64_t sealed)
 {
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
-        if (node_log_of(&sim->nodes[i], LOG)->rules.writer != writer)
+        const struct log_rules *rules = &node_log_of(&sim->nodes[i], LOG)->rules;
+
+        if (rules->writer != writer || rules->sealed != sealed)
             return false;
     }
     return true;
@@ -483,7 +485,7 @@ sealed_log(struct sim *sim)
     away = follower(sim, leader, 1);
     expect(sim, append(sim, leader, 7, 1, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
     catalog_write(sim, LOG - 1, "set", "\"writer\":9");
-    eventually(sim, WITHIN, all_go_by_writer(sim, 9));
+    eventually(sim, WITHIN, all_go_by(sim, 9, 0));
     /* What comes after it says on each disk that it is agreed on. */
     catalog_write(sim, LOG - 1, "set", "\"writer\":9");
     sim_run_for(sim, 5 * SIM_TIMEOUT_NS);
@@ -504,8 +506,12 @@ sealed_log(struct sim *sim)
     leader = scene_leader(sim);
     expect(sim, append(sim, leader, 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_SEALED);
     expect(sim, append(sim, leader, 9, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
-    catalog_write(sim, LOG - 1, "set", "\"writer\":0");
-    eventually(sim, WITHIN, all_go_by_writer(sim, 0));
+    catalog_write(sim, LOG - 1, "set", "\"sealed\":9");
+    eventually(sim, WITHIN, all_go_by(sim, 9, 9));
+    expect(sim, append(sim, leader, 9, 3, CAIRN_ACK_MAJORITY, NULL) == CAIRN_SEALED);
+    expect(sim, append(sim, leader, 9, 2, CAIRN_ACK_MAJORITY, &result) == CAIRN_OK && result.repeated);
+    catalog_write(sim, LOG - 1, "set", "\"writer\":0,\"sealed\":0");
+    eventually(sim, WITHIN, all_go_by(sim, 0, 0));
     expect(sim, append(sim, leader, 7, 2, CAIRN_ACK_MAJORITY, NULL) == CAIRN_OK);
     scene_end(sim);
     expect(sim, copies(sim, 7, 1) == 1 && copies(sim, 7, 2) == 1 && copies(sim, 9, 2) == 1);
