@@ -115,8 +115,9 @@ matrix_learn(const struct cluster_config *cluster, uint8_t teller, const json_t 
             continue;
         if ((size_t)worker >= matrix->workers)
             matrix->workers = (size_t)worker + 1;
-        json_array_foreach (json_object_get(row, "matrix"), j, told)
+        json_array_foreach (json_object_get(row, "matrix"), j, told) {
             take_row(cluster, teller, told, rows);
+        }
         rows[teller].slow = cli_set_of(cluster, json_object_get(row, "slow"));
         rows[teller].hung = json_is_true(json_object_get(row, "hung"));
     }

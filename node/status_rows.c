@@ -156,10 +156,11 @@ add_health(const struct worker *worker, json_t *row)
 {
     struct sight sights[CAIRN_NODES_MAX];
     struct detector_patience patience;
-    const struct wire_health *health = &sights[worker->self].health;
+    const struct wire_health *health;
     char why[96];
 
     sights_read(worker, sights, &patience);
+    health = &sights[worker->self].health;
     health_why(worker, &patience, why, sizeof(why));
     json_object_set_new(row, "timeout_ms", json_real((double)patience.wait_ns / 1e6));
     json_object_set_new(row, "agreed_timeout_ms", json_real((double)worker->detector.config.timeout_ns / 1e6));
