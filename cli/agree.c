@@ -12,50 +12,9 @@
 #define CUT_OFF_WAIT_NS 2000000000u
 
 static uint64_t
-number_of(const json_t *answer, const char *key, uint64_t scale)
+number(const json_t *row, const char *key)
 {
-    return (uint64_t)json_integer_value(json_object_get(answer, key)) * scale;
-}
-
-/* A node's answer as what it says. false: it is none. */
-static bool
-agreed_of(const json_t *answer, struct agreed *out)
-{
-    const json_t *name, *row, *seats = json_object_get(answer, "seats");
-    size_t i;
-
-    *out = (struct agreed){.removed = UINT32_MAX};
-    if (!json_is_true(json_object_get(answer, "ok")) || !json_is_array(seats) ||
-        json_array_size(seats) > CAIRN_NODES_MAX || json_array_size(seats) == 0)
-        return false;
-    out->lsn = number_of(answer, "agreed_lsn", 1);
-    cairn_durability_parse(cli_text(answer, "durability"), &out->durability);
-    out->workers = (uint32_t)number_of(answer, "workers", 1);
-    if (out->workers < 1 || out->workers > CAIRN_WORKERS_MAX)
-        return false;
-    out->now = (struct agreed_figures){
-        .heartbeat_ns = number_of(answer, "heartbeat_us", 1000),
-        .timeout_ns = number_of(answer, "timeout_us", 1000),
-        .clock_bound_ns = number_of(answer, "clock_bound_ms", 1000000),
-        .memory_mib = (uint32_t)number_of(answer, "memory_mib", 1),
-        .nodes = (uint32_t)json_array_size(seats),
-    };
-    /* Names become parts of paths, and stand for their numbers. */
-    json_array_foreach (seats, i, name) {
-        const char *text = json_string_value(name);
-
-        if (text == NULL || !cairn_name_is_valid(text) || agreed_seat(out, text) != CAIRN_NODE_NONE)
-            return false;
-        snprintf(out->names[i], sizeof(out->names[i]), "%s", text);
-    }
-    json_array_foreach (json_object_get(answer, "rows"), i, row) {
-        uint8_t seat = agreed_seat(out, cli_text(row, "node"));
-
-        if (seat != CAIRN_NODE_NONE)
-            out->removed &= ~((cairn_node_set)1 << seat);
-    }
-    out->removed &= ((cairn_node_set)1 << out->now.nodes) - 1;
-    return true;
+    return (uint64_t)json_integer_value(json_object_get(row, key));
 }
 
 static void
@@ -66,13 +25,12 @@ show_people(const struct cluster_config *cluster, const json_t *answer, uint8_t 
 
     printf("cluster %s, as %s has it from lsn %" PRIu64 " of the catalog on: heartbeat %" PRIu64 " us, timeout %" PRIu64
            " us, clocks within %" PRIu64 " ms, durability %s, memory %" PRIu64 " MiB, workers %" PRIu64 "\n",
-           cli_text(answer, "cluster"), cluster->names[who], number_of(answer, "agreed_lsn", 1),
-           number_of(answer, "heartbeat_us", 1), number_of(answer, "timeout_us", 1),
-           number_of(answer, "clock_bound_ms", 1), cli_text(answer, "durability"), number_of(answer, "memory_mib", 1),
-           number_of(answer, "workers", 1));
+           cli_text(answer, "cluster"), cluster->names[who], number(answer, "agreed_lsn"),
+           number(answer, "heartbeat_us"), number(answer, "timeout_us"), number(answer, "clock_bound_ms"),
+           cli_text(answer, "durability"), number(answer, "memory_mib"), number(answer, "workers"));
     json_array_foreach (json_object_get(answer, "rows"), i, row) {
         printf("%-10s member %s, life %" PRIu64 " (%s)\n", cli_text(row, "node"), cli_text(row, "member"),
-               number_of(row, "start", 1), cli_text(row, "life"));
+               number(row, "start"), cli_text(row, "life"));
     }
 }
 
@@ -117,41 +75,6 @@ cli_agreed_show(const struct cluster_config *cluster, uint8_t via, bool json)
     return answer == NULL ? status : cli_end(status);
 }
 
-/* The newest of what the nodes say; how many answered. */
-static uint32_t
-newest_of(const struct cluster_config *cluster, const struct cli_answers *answers, struct agreed *out)
-{
-    uint32_t answered = 0;
-    struct agreed agreed;
-
-    for (uint8_t i = 0; i < cluster->nodes; i++) {
-        if (!agreed_of(answers->by_node[i], &agreed))
-            continue;
-        if (answered++ == 0 || agreed.lsn > out->lsn)
-            *out = agreed;
-    }
-    return answered;
-}
-
-bool
-cli_agreed_said(const struct cluster_config *cluster, enum cli_patience patience, struct agreed *out)
-{
-    struct cli_answers answers = {0};
-    uint32_t answered;
-
-    cli_ask_all(cluster, "cluster", CAIRN_NODE_NONE, patience, &answers);
-    answered = newest_of(cluster, &answers, out);
-    cli_answers_free(&answers);
-    return answered > 0;
-}
-
-void
-cli_agreed(const struct cluster_config *cluster, struct agreed *out)
-{
-    if (!cli_agreed_said(cluster, CLI_QUICK, out))
-        *out = cluster_agreed(cluster);
-}
-
 bool
 cli_cluster_identity(const struct cluster_config *cluster, struct cairn_id *out)
 {
@@ -176,7 +99,7 @@ refuse_memory(const struct cluster_config *cluster, const struct cli_answers *an
         return cli_fail("memory_mib %u is %u less than the %u logs%s need (at least %u)", memory_mib,
                         least_mib - memory_mib, logs, now->workers > 1 ? " of one worker" : "", least_mib);
     for (uint8_t i = 0; i < cluster->nodes; i++) {
-        uint64_t has_mib = number_of(answers->by_node[i], "has_memory_mib", 1);
+        uint64_t has_mib = number(answers->by_node[i], "has_memory_mib");
 
         if (!(agreed_present(now) >> i & 1))
             continue;
@@ -316,10 +239,10 @@ wait_in_force(const struct cluster_config *cluster, uint64_t lsn, const struct a
         silent = answers.silent;
         for (uint8_t i = 0; i < cluster->nodes; i++) {
             /* Who goes need not hear of it by the catalog. */
-            if (!agreed_of(answers.by_node[i], &agreed) || strcmp(cluster->names[i], change->remove) == 0)
+            if (!cli_agreed_of(answers.by_node[i], &agreed) || strcmp(cluster->names[i], change->remove) == 0)
                 continue;
             answered++;
-            there += agreed.lsn >= lsn && number_of(answers.by_node[i], "kept_lsn", 1) >= lsn;
+            there += agreed.lsn >= lsn && number(answers.by_node[i], "kept_lsn") >= lsn;
             if (agreed.lsn >= lsn)
                 *out = agreed;
         }
@@ -401,7 +324,7 @@ cli_agreed_change(const struct cluster_config *cluster, const struct agreed_chan
     if (change.add[0] != '\0' && !identity_draw(&change.member))
         return cli_fail("the kernel has no random bits for a member's identity");
     cli_ask_all(cluster, "cluster", CAIRN_NODE_NONE, CLI_HEARD, &answers);
-    if (newest_of(cluster, &answers, &now) == 0)
+    if (cli_agreed_newest(cluster, &answers, &now) == 0)
         status = cli_unanswered(cluster, CAIRN_NODE_NONE, &answers);
     else
         status = refuse_change(cluster, &answers, &now, &change);

@@ -8,6 +8,11 @@
 /* What one node says of it; CAIRN_NODE_NONE: whoever answers. Returns the exit status. */
 int cli_agreed_show(const struct cluster_config *cluster, uint8_t via, bool json);
 
+/* A node's answer to `cluster` as what it says; false: it is none. */
+bool cli_agreed_of(const json_t *answer, struct agreed *out);
+/* The newest of what nodes answered; how many did. */
+uint32_t cli_agreed_newest(const struct cluster_config *cluster, const struct cli_answers *answers, struct agreed *out);
+
 /* The newest that nodes which answer say; false: none does. */
 bool cli_agreed_said(const struct cluster_config *cluster, enum cli_patience patience, struct agreed *out);
 /* The same; where none does, what the cluster file says. */

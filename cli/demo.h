@@ -45,6 +45,8 @@ struct demo {
     uint64_t together_count, alone_count;
 };
 
+/* The lines of demo->input, or of a text that the machine has: 0, or an exit status, said. */
+int demo_load(struct demo *demo);
 bool demo_line(const struct demo_lines *lines, uint64_t index, const uint8_t **bytes, uint32_t *size_bytes);
 
 /* Plays it: 0, or an exit status, said. */

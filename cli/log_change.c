@@ -301,3 +301,22 @@ log_set(const struct cluster_config *cluster, const char *operation, const char 
     }
     return status != 0 ? status : cli_fail("the change is agreed on, but not even a majority has applied it yet");
 }
+
+json_t *
+log_row(const struct cluster_config *cluster, const char *log, int *status)
+{
+    struct cli_answers answers = {0};
+    const json_t *row = NULL;
+    json_t *out;
+
+    *status = cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers) == 0
+                  ? cli_unanswered(cluster, CAIRN_NODE_NONE, &answers)
+                  : 0;
+    if (*status == 0)
+        row = cli_leader_row(cluster, &answers, log);
+    for (uint8_t i = 0; i < cluster->nodes && row == NULL; i++)
+        row = cli_log_row(answers.by_node[i], log);
+    out = json_deep_copy(row);
+    cli_answers_free(&answers);
+    return out;
+}

@@ -15,4 +15,8 @@ int log_create(const struct cluster_config *cluster, const char *name, json_t *r
  * but what is said to people. Returns the exit status, said. */
 int log_set(const struct cluster_config *cluster, const char *operation, const char *name, json_t *rules);
 
+/* The log's status row as its leader has it, else as any node does: the caller's. NULL: no node that answers knows the log, or none
+ * does; *status: what to exit with then, said, else 0. */
+json_t *log_row(const struct cluster_config *cluster, const char *log, int *status);
+
 #endif

@@ -16,24 +16,16 @@
 #include <time.h>
 
 #include "log_change.h"
+#include "log_copied.h"
 #include "log_seal.h"
 
 #define DEADLINE_NS 30000000000u
 #define IDLE_NS 20000000
-#define LOOK_BACK 64u
 /* With so few entries left it is sealed: they take less than a second. */
 #define SEAL_ENTRIES 20000u
 /* Statuses of its own. */
 #define ENOUGH (-3)     /* a read has shown what was wanted */
 #define BY_ANOTHER (-4) /* another run has switched over */
-
-/* The last entry that the copy holds. */
-struct last_copied {
-    uint8_t *bytes; /* its payload, and its key behind it; NULL: it holds none */
-    uint32_t payload_bytes;
-    uint16_t key_bytes;
-    uint64_t seq, hlc, writer;
-};
 
 struct copying {
     const struct log_copy *given;
@@ -65,26 +57,6 @@ take_ends(void)
     return sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0;
 }
 
-/* A log's row as its leader has it, else as any node does; the caller's. NULL: no node that answers knows the log. */
-static json_t *
-row_of(const struct cluster_config *cluster, const char *log, int *status)
-{
-    struct cli_answers answers = {0};
-    const json_t *row = NULL;
-    json_t *out;
-
-    *status = cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers) == 0
-                  ? cli_unanswered(cluster, CAIRN_NODE_NONE, &answers)
-                  : 0;
-    if (*status == 0)
-        row = cli_leader_row(cluster, &answers, log);
-    for (uint8_t i = 0; i < cluster->nodes && row == NULL; i++)
-        row = cli_log_row(answers.by_node[i], log);
-    out = json_deep_copy(row);
-    cli_answers_free(&answers);
-    return out;
-}
-
 static uint64_t
 number(const json_t *row, const char *key)
 {
@@ -96,77 +68,11 @@ static uint64_t
 writer_now(const struct copying *copying)
 {
     int status;
-    json_t *row = row_of(copying->given->to, copying->given->as, &status);
+    json_t *row = log_row(copying->given->to, copying->given->as, &status);
     uint64_t writer = number(row, "writer");
 
     json_decref(row);
     return writer;
-}
-
-static int
-keep_last(void *context, const struct cairn_result *result)
-{
-    struct last_copied *last = context;
-    const struct cairn_entry *entry = &result->entry;
-
-    if (result->type == CAIRN_RESULT_END)
-        return EXIT_DONE;
-    free(last->bytes);
-    *last = (struct last_copied){
-        .bytes = malloc((size_t)entry->payload_bytes + entry->key_bytes + 1),
-        .payload_bytes = entry->payload_bytes,
-        .key_bytes = entry->key_bytes,
-        .seq = entry->producer_seq,
-        .hlc = result->hlc,
-        .writer = entry->producer,
-    };
-    if (last->bytes == NULL)
-        return cli_fail("no memory for an entry of the copy");
-    if (entry->payload_bytes > 0)
-        memcpy(last->bytes, entry->payload, entry->payload_bytes);
-    if (entry->key_bytes > 0)
-        memcpy(last->bytes + entry->payload_bytes, entry->key, entry->key_bytes);
-    return EXIT_DONE;
-}
-
-/* What the copy holds last: entries are looked at from its end on, further back until there is one. */
-static int
-find_last(struct copying *copying)
-{
-    const struct log_copy *given = copying->given;
-    struct cli_read_request request = {.log = given->as, .level = CAIRN_READ_LINEARIZABLE, .patient = true};
-    int status;
-    json_t *row = row_of(given->to, given->as, &status);
-    uint64_t first_lsn = number(row, "first_lsn"), end_lsn = number(row, "commit_lsn");
-
-    json_decref(row);
-    for (uint64_t back = LOOK_BACK; status == 0 && copying->last.bytes == NULL; back *= 8) {
-        request.from = end_lsn > first_lsn + back ? end_lsn - back : first_lsn;
-        status = cli_read(given->to, CAIRN_NODE_NONE, &request, keep_last, &copying->last);
-        if (request.from == first_lsn)
-            break;
-    }
-    if (status != 0)
-        return status;
-    if (copying->last.bytes == NULL && first_lsn > 1)
-        return cli_fail("all that '%s' had is trimmed, so nothing says where it ended: name another with --as",
-                        given->as);
-    if (copying->last.bytes != NULL && copying->last.writer != copying->writer)
-        return cli_fail("log '%s' has entries of others than this copy: name another with --as", given->as);
-    copying->copied = copying->last.seq;
-    copying->seeks = copying->last.bytes != NULL;
-    return 0;
-}
-
-static bool
-is_last_copied(const struct last_copied *last, const struct cairn_result *result)
-{
-    const struct cairn_entry *entry = &result->entry;
-
-    return result->hlc == last->hlc && entry->payload_bytes == last->payload_bytes &&
-           entry->key_bytes == last->key_bytes &&
-           (entry->payload_bytes == 0 || memcmp(entry->payload, last->bytes, entry->payload_bytes) == 0) &&
-           (entry->key_bytes == 0 || memcmp(entry->key, last->bytes + last->payload_bytes, entry->key_bytes) == 0);
 }
 
 /* false: an entry was not taken. */
@@ -238,7 +144,7 @@ take(void *context, const struct cairn_result *result)
         return ENOUGH;
     if (!copying->seeks)
         return copy_entry(copying, result);
-    if (is_last_copied(&copying->last, result)) {
+    if (last_copied_is(&copying->last, result)) {
         copying->seeks = false;
         copying->next_lsn = result->lsn + 1;
     }
@@ -330,8 +236,8 @@ begin(struct copying *copying)
 {
     const struct log_copy *given = copying->given;
     int status;
-    json_t *row = row_of(given->from, given->log, &status);
-    json_t *copy = status == 0 ? row_of(given->to, given->as, &status) : NULL;
+    json_t *row = log_row(given->from, given->log, &status);
+    json_t *copy = status == 0 ? log_row(given->to, given->as, &status) : NULL;
     uint64_t sealed = number(row, "sealed");
 
     copying->writer = number(copy, "writer");
@@ -350,7 +256,11 @@ begin(struct copying *copying)
         status = make_copy(copying, row);
     json_decref(copy);
     json_decref(row);
-    return status != 0 ? status : find_last(copying);
+    if (status == 0)
+        status = last_copied_find(given->to, given->as, copying->writer, &copying->last);
+    copying->copied = copying->last.seq;
+    copying->seeks = copying->last.bytes != NULL;
+    return status;
 }
 
 static int
@@ -412,7 +322,7 @@ open_copy(const struct copying *copying)
 {
     const struct log_copy *given = copying->given;
     int status;
-    json_t *row = row_of(given->from, given->log, &status), *rules = json_pack("{s:i}", "writer", 0);
+    json_t *row = log_row(given->from, given->log, &status), *rules = json_pack("{s:i}", "writer", 0);
 
     json_object_set(rules, "retain_bytes", json_object_get(row, "retain_bytes"));
     json_object_set(rules, "retain_age_ms", json_object_get(row, "retain_age_ms"));

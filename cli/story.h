@@ -12,6 +12,7 @@
 #define STORY_LOGS_MAX 4u
 #define STORY_LINES_MAX 256u
 #define STORY_MARKS_MAX 16u
+#define STORY_COLUMN 38 /* characters of a node's */
 
 struct story_line {
     uint64_t t_ns;
@@ -36,6 +37,9 @@ struct story {
     uint64_t token;
     uint64_t accepted, refused, checks;
 };
+
+/* A moment, by the story's clock. */
+double story_ms(const struct story *story, uint64_t t_ns);
 
 /* Tells what is going on; in a node's column, or across all. */
 void story_says(struct story *story, const char *text, ...) __attribute__((format(printf, 2, 3)));
