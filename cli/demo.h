@@ -52,6 +52,9 @@ bool demo_line(const struct demo_lines *lines, uint64_t index, const uint8_t **b
 /* Plays it: 0, or an exit status, said. */
 int demo_play(struct demo *demo);
 
+/* Reads every replica and compares it with the file, byte for byte: the same. */
+int demo_verify(struct demo *demo);
+
 /* Tells a step: text for people, a row for programs. */
 void demo_tell(const struct demo *demo, const char *step, const char *text, ...) __attribute__((format(printf, 3, 4)));
 
