@@ -9,39 +9,20 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "consistency.h"
 #include "consistency_page.h"
 #include "eal.h"
 #include "load.h"
 #include "raw.h"
 
-#define NODES 3u
-#define AWAY 2u
 #define MEMORY_MIB 1024u
 #define CHANNEL_BYTES (1u << 20)
 #define SAMPLES 10000u
 #define SAMPLES_ON_DISK 2000u
 #define RAW_SAMPLES 20000u
-#define WAIT_NS 10000000000u
-#define CUT_NS 300000000u
-#define BRANCH_ENTRIES 100000u
-#define LIVE_NS 2000000000u
-#define LOOK_EVERY_NS 1000000u
 
-static const enum cairn_policy policies[] = {CAIRN_POLICY_CP, CAIRN_POLICY_CA, CAIRN_POLICY_ADAPTIVE, CAIRN_POLICY_AP};
-#define LOGS (sizeof(policies) / sizeof(*policies))
-
-struct consistency {
-    const struct consistency_options *options;
-    struct local_cluster local;
-    struct disk *disks[NODES];
-    struct cairn_client *clients[NODES];
-    uint32_t logs[LOGS];
-    uint64_t full_per_s[LOGS]; /* as many appends as the policy's own level takes */
-    uint64_t token, producer, seq;
-    struct histogram *histogram;
-    struct consistency_figures figures;
-};
-
+const enum cairn_policy consistency_policies[CONSISTENCY_LOGS] = {CAIRN_POLICY_CP, CAIRN_POLICY_CA,
+                                                                  CAIRN_POLICY_ADAPTIVE, CAIRN_POLICY_AP};
 static enum cairn_durability
 durability(const struct consistency *bench)
 {
@@ -59,7 +40,7 @@ samples(const struct consistency *bench)
 static enum cairn_error
 answer(struct consistency *bench, uint8_t node, struct cairn_result *out)
 {
-    uint64_t end_ns = cli_now_ns() + WAIT_NS;
+    uint64_t end_ns = cli_now_ns() + CONSISTENCY_WAIT_NS;
 
     while (cli_now_ns() < end_ns) {
         while (cairn_poll(bench->clients[node], out) > 0) {
@@ -70,8 +51,8 @@ answer(struct consistency *bench, uint8_t node, struct cairn_result *out)
     return CAIRN_TIMEOUT;
 }
 
-static enum cairn_error
-append_one(struct consistency *bench, uint8_t node, uint32_t log, enum cairn_ack ack)
+enum cairn_error
+consistency_append(struct consistency *bench, uint8_t node, uint32_t log, enum cairn_ack ack)
 {
     static const uint8_t payload[CAIRN_PAYLOAD_BYTES_MAX];
     struct cairn_entry entry = {.payload = payload, .payload_bytes = bench->options->payload_bytes};
@@ -150,28 +131,6 @@ tell_cost(struct consistency *bench, const char *phase, enum cairn_policy policy
     fflush(stdout);
 }
 
-static void
-tell_cut(const struct consistency *bench, const struct consistency_cut *f)
-{
-    const char *policy = cairn_policy_name(f->policy);
-
-    if (bench->options->json)
-        cli_row(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "bench", "consistency", "phase",
-                          "partition", "policy", policy, "detection_ns", (json_int_t)f->detection_ns, "majority_served",
-                          (json_int_t)f->served[0], "majority_refused", (json_int_t)f->refused[0], "minority_served",
-                          (json_int_t)f->served[1], "minority_refused", (json_int_t)f->refused[1], "stale_lsns",
-                          (json_int_t)f->stale_lsns, "branch_entries", (json_int_t)f->branch_entries, "merge_ns",
-                          (json_int_t)f->merge_ns, "live_p99_ns", (json_int_t)f->live_p99_ns, "merging_p99_ns",
-                          (json_int_t)f->merging_p99_ns));
-    else
-        printf("  %-9s %9.2f %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64
-               " %9.1f %9.1f %9.1f\n",
-               policy, (double)f->detection_ns / 1e6, f->served[0], f->refused[0], f->served[1], f->refused[1],
-               f->stale_lsns, f->branch_entries, (double)f->merge_ns / 1e6, (double)f->live_p99_ns / 1e3,
-               (double)f->merging_p99_ns / 1e3);
-    fflush(stdout);
-}
-
 /* --- healthy --- */
 
 static int
@@ -202,14 +161,14 @@ measure_append(struct consistency *bench, uint32_t place, enum cairn_ack ack)
     histogram_reset(bench->histogram);
     for (uint32_t i = 0; i < samples(bench); i++) {
         uint64_t start_ns = cli_now_ns();
-        enum cairn_error error = append_one(bench, 0, bench->logs[place], ack);
+        enum cairn_error error = consistency_append(bench, 0, bench->logs[place], ack);
 
         if (error != CAIRN_OK)
             return refused("an append", error);
         if (i >= samples(bench) / 10)
             histogram_add(bench->histogram, cli_now_ns() - start_ns);
     }
-    tell_cost(bench, "append", policies[place], cairn_ack_name(ack), "leader", per_s);
+    tell_cost(bench, "append", consistency_policies[place], cairn_ack_name(ack), "leader", per_s);
     return 0;
 }
 
@@ -218,7 +177,7 @@ measure_read(struct consistency *bench, uint32_t place, enum cairn_read_level le
 {
     struct node_log_view view;
 
-    if (!node_view(bench->local.nodes[node], cairn_policy_name(policies[place]), &view))
+    if (!node_view(bench->local.nodes[node], cairn_policy_name(consistency_policies[place]), &view))
         return cli_fail("bench: no such log");
     histogram_reset(bench->histogram);
     for (uint32_t i = 0; i < samples(bench); i++) {
@@ -230,7 +189,7 @@ measure_read(struct consistency *bench, uint32_t place, enum cairn_read_level le
         if (i >= samples(bench) / 10)
             histogram_add(bench->histogram, cli_now_ns() - start_ns);
     }
-    tell_cost(bench, "read", policies[place], name, node == 0 ? "leader" : "follower", 0);
+    tell_cost(bench, "read", consistency_policies[place], name, node == 0 ? "leader" : "follower", 0);
     return 0;
 }
 
@@ -239,7 +198,7 @@ place_of(enum cairn_policy policy)
 {
     uint32_t place = 0;
 
-    while (policies[place] != policy)
+    while (consistency_policies[place] != policy)
         place++;
     return place;
 }
@@ -274,183 +233,6 @@ healthy(struct consistency *bench)
     return status;
 }
 
-/* --- a partition --- */
-
-static void
-set_cut(struct consistency *bench, bool cut)
-{
-    for (uint8_t from = 0; from < NODES; from++) {
-        struct fault_rule rules[CAIRN_NODES_MAX];
-
-        memset(rules, 0, sizeof(rules));
-        for (uint8_t to = 0; to < NODES; to++)
-            rules[to].drop = cut && from != to && (from == AWAY || to == AWAY);
-        node_set_faults(bench->local.nodes[from], rules);
-    }
-}
-
-static bool
-equal(struct consistency *bench, const char *log)
-{
-    struct node_log_view first = {0}, view;
-
-    for (uint8_t node = 0; node < NODES; node++) {
-        if (!node_view(bench->local.nodes[node], log, &view) || view.branch_entries != 0 ||
-            view.commit_lsn != view.last_lsn)
-            return false;
-        if (node == 0)
-            first = view;
-        if (view.commit_lsn != first.commit_lsn || view.digest != first.digest)
-            return false;
-    }
-    return true;
-}
-
-/* Until n3's branch is on the trunk. */
-struct merge_watch {
-    struct consistency *bench;
-    uint32_t place;
-    uint64_t look_ns;
-    bool merged;
-};
-
-static void
-watch_merge(void *context, uint64_t now_ns)
-{
-    struct merge_watch *watch = context;
-    struct node_log_view view;
-
-    if (now_ns < watch->look_ns)
-        return;
-    watch->look_ns = now_ns + LOOK_EVERY_NS;
-    watch->merged = node_view(watch->bench->local.nodes[AWAY], cairn_policy_name(policies[watch->place]), &view) &&
-                    view.branch_entries == 0 && view.mode != CAIRN_MODE_MERGING;
-}
-
-/* Appends at the leader at half of what it can take, for that long, or until n3's branch is on the trunk. Their p99. */
-static uint64_t
-live_p99_ns(struct consistency *bench, uint32_t place, uint64_t for_ns, bool until_merged)
-{
-    struct merge_watch watch = {.bench = bench, .place = place};
-    uint64_t seq = 0;
-    struct load_config load = {
-        .client = bench->clients[0],
-        .log = bench->logs[place],
-        .ack = CAIRN_ACK_POLICY,
-        .payload_bytes = bench->options->payload_bytes,
-        .rate_per_s = bench->full_per_s[place] / 2,
-        .in_flight = 4096,
-        .duration_ns = for_ns,
-        .producer = session_new_producer(),
-        .seq = &seq,
-        .poll = until_merged ? watch_merge : NULL,
-        .context = &watch,
-        .stop = &watch.merged,
-    };
-
-    histogram_reset(bench->histogram);
-    load_run(&load, bench->histogram);
-    return histogram_at(bench->histogram, 99);
-}
-
-/* As many as fit the time, one at a time on either side in turn; then many at once on the branch, where there is one. */
-static void
-requests_while_cut(struct consistency *bench, uint32_t place, struct consistency_cut *f)
-{
-    uint64_t end_ns = cli_now_ns() + CUT_NS;
-    struct load_config load = {
-        .client = bench->clients[AWAY],
-        .log = bench->logs[place],
-        .ack = CAIRN_ACK_POLICY,
-        .payload_bytes = bench->options->payload_bytes,
-        .in_flight = 256,
-        .duration_ns = CUT_NS,
-        .seq = &bench->seq,
-    };
-
-    while (cli_now_ns() < end_ns) {
-        for (int side = 0; side < 2; side++) {
-            uint8_t node = side == 0 ? 0 : AWAY;
-            bool served = append_one(bench, node, bench->logs[place], CAIRN_ACK_POLICY) == CAIRN_OK;
-
-            f->served[side] += served;
-            f->refused[side] += !served;
-        }
-    }
-    if (f->served[1] == 0)
-        return;
-    load.producer = session_new_producer();
-    bench->seq = 0;
-    f->served[1] += load_run(&load, bench->histogram).entries;
-}
-
-/* n3 has noticed that it is cut off; under ap that changes nothing. */
-static void
-wait_noticed(struct consistency *bench, const char *log, enum cairn_mode mode)
-{
-    uint64_t end_ns = cli_now_ns() + WAIT_NS;
-    struct node_log_view view;
-
-    while ((!node_view(bench->local.nodes[AWAY], log, &view) || view.mode != mode) && cli_now_ns() < end_ns)
-        usleep(200);
-}
-
-static int
-through_a_cut(struct consistency *bench, uint32_t place, struct consistency_cut *f)
-{
-    const char *log = cairn_policy_name(policies[place]);
-    enum cairn_mode noticed = policies[place] == CAIRN_POLICY_ADAPTIVE ? CAIRN_MODE_AP : CAIRN_MODE_DENIED;
-    struct node_log_view away, here;
-    uint64_t end_ns;
-
-    memset(f, 0, sizeof(*f));
-    f->policy = policies[place];
-    f->live_p99_ns = live_p99_ns(bench, place, LIVE_NS, false);
-    f->cut_ns = cli_now_ns();
-    set_cut(bench, true);
-    usleep(30000);
-    if (policies[place] != CAIRN_POLICY_AP)
-        wait_noticed(bench, log, noticed);
-    requests_while_cut(bench, place, f);
-    node_view(bench->local.nodes[0], log, &here);
-    node_view(bench->local.nodes[AWAY], log, &away);
-    f->stale_lsns = here.commit_lsn - away.commit_lsn;
-    f->branch_entries = away.branch_entries;
-    f->heal_ns = cli_now_ns();
-    set_cut(bench, false);
-    f->merging_p99_ns = live_p99_ns(bench, place, WAIT_NS, true);
-    end_ns = cli_now_ns() + WAIT_NS;
-    while (!equal(bench, log) && cli_now_ns() < end_ns)
-        usleep(200);
-    f->merge_ns = cli_now_ns() - f->heal_ns;
-    if (!equal(bench, log))
-        return cli_fail("bench: the replicas of %s do not converge", log);
-    page_collect(&f->events, &bench->local, NODES);
-    f->detection_ns = page_mode_ns(&f->events, AWAY, log, noticed, f->cut_ns) - f->cut_ns;
-    /* The next cut is a new one, no flapping link. */
-    usleep(2100000);
-    return 0;
-}
-
-static int
-partitions(struct consistency *bench)
-{
-    if (!bench->options->json)
-        printf("\n  %-9s %9s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n  %-9s %9s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n",
-               "n3 cut", "detected", "majority", "majority", "n3", "n3", "n3 stale", "branch", "healed", "live p99",
-               "while", "off", "after ms", "served", "refused", "served", "refused", "by lsns", "entries", "after ms",
-               "before us", "merging");
-    for (uint32_t place = 0; place < LOGS; place++) {
-        struct consistency_cut *cut = &bench->figures.cuts[bench->figures.cuts_count++];
-        int status = through_a_cut(bench, place, cut);
-
-        if (status != 0)
-            return status;
-        tell_cut(bench, cut);
-    }
-    return 0;
-}
-
 /* --- all of it --- */
 
 /* A pair of rings between two threads, before the nodes are there. */
@@ -480,7 +262,7 @@ static int
 start(struct consistency *bench)
 {
     struct local_config config = {
-        .nodes = NODES,
+        .nodes = CONSISTENCY_NODES,
         .memory_mib = MEMORY_MIB,
         .memory_at_start = true,
         .retain_bytes = 32u << 20,
@@ -493,7 +275,7 @@ start(struct consistency *bench)
     };
     char detail[512];
 
-    for (uint8_t node = 0; node < NODES && durability(bench) == CAIRN_DISK; node++) {
+    for (uint8_t node = 0; node < CONSISTENCY_NODES && durability(bench) == CAIRN_DISK; node++) {
         char name[8];
 
         snprintf(name, sizeof(name), "n%u", (unsigned)node + 1);
@@ -503,15 +285,16 @@ start(struct consistency *bench)
     }
     if (local_start(&config, &bench->local, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("the cluster does not start: %s", detail);
-    for (uint32_t place = 0; place < LOGS; place++) {
-        enum cairn_error error = local_create_log(bench->local.nodes[0], cairn_policy_name(policies[place]),
-                                                  policies[place], durability(bench), 0, NULL, NULL,
+    for (uint32_t place = 0; place < CONSISTENCY_LOGS; place++) {
+        enum cairn_error error = local_create_log(bench->local.nodes[0], cairn_policy_name(consistency_policies[place]),
+                                                  consistency_policies[place], durability(bench), 0, NULL, NULL,
                                                   &bench->logs[place]);
 
         if (error != CAIRN_OK)
-            return cli_fail("log %s cannot be made: %s", cairn_policy_name(policies[place]), cairn_error_text(error));
+            return cli_fail("log %s cannot be made: %s", cairn_policy_name(consistency_policies[place]),
+                            cairn_error_text(error));
     }
-    for (uint8_t node = 0; node < NODES; node++) {
+    for (uint8_t node = 0; node < CONSISTENCY_NODES; node++) {
         if (node_attach(bench->local.nodes[node], &bench->clients[node]) != CAIRN_OK)
             return cli_fail("no place for a client");
     }
@@ -544,7 +327,7 @@ run(struct consistency *bench)
     if (status == 0)
         status = healthy(bench);
     if (status == 0)
-        status = partitions(bench);
+        status = consistency_cuts(bench);
     if (page == NULL)
         return status;
     consistency_page(page, &bench->figures, &bench->local);
@@ -559,7 +342,7 @@ bench_consistency(const struct consistency_options *options)
 
     bench.options = options;
     bench.figures.payload_bytes = options->payload_bytes;
-    bench.figures.nodes = NODES;
+    bench.figures.nodes = CONSISTENCY_NODES;
     bench.figures.durability = durability(&bench);
     bench.figures.raw_write_p50_ns = options->raw_disk.write_p50_ns;
     bench.histogram = histogram_new();
@@ -568,10 +351,10 @@ bench_consistency(const struct consistency_options *options)
     if ((status = measure_raw(&bench)) != 0)
         return status;
     status = run(&bench);
-    for (uint8_t node = 0; node < NODES; node++)
+    for (uint8_t node = 0; node < CONSISTENCY_NODES; node++)
         cairn_disconnect(bench.clients[node]);
     local_stop(&bench.local);
-    for (uint8_t node = 0; node < NODES; node++) {
+    for (uint8_t node = 0; node < CONSISTENCY_NODES; node++) {
         if (bench.disks[node] != NULL)
             bench.disks[node]->operations->destroy(bench.disks[node]);
     }
