@@ -2,11 +2,7 @@
 
 #include <assert.h>
 
-static cairn_node_set
-bit(uint8_t node)
-{
-    return (cairn_node_set)1 << node;
-}
+#include "lives_change.h"
 
 void
 lives_init(struct lives *lives, const struct identity *identity, enum standing standing, uint64_t rival_after_ns)
@@ -64,33 +60,15 @@ members_count(const struct lives *lives)
     return (uint32_t)__builtin_popcount(agreed_present(&lives->identity.agreed));
 }
 
-static void
-change(struct lives *lives, unsigned *verdict)
-{
-    lives->version++;
-    *verdict |= LIVES_CHANGED;
-}
-
 /* From here on this life counts, once that is kept. */
 static void
 become_member(struct lives *lives, uint32_t number, unsigned *verdict)
 {
     identity_number(&lives->identity, number);
     lives->standing = STANDING_MEMBER;
-    change(lives, verdict);
+    lives_change(lives, verdict);
     lives->life_version = lives->version;
     *verdict |= LIVES_NUMBERED;
-}
-
-static void
-meet_anew(struct lives *lives, uint8_t node)
-{
-    struct peer_life *about = &lives->peers[node];
-
-    about->introduced = false;
-    about->introduced_to = false;
-    about->confirms = (struct cairn_id){{0}};
-    about->granted_number = 0;
 }
 
 /* Whatever a life of the member was believed to be, it is another now. */
@@ -107,8 +85,8 @@ note_life(struct lives *lives, uint8_t node, const struct known_life *next, unsi
         return;
     }
     *known = *next;
-    meet_anew(lives, node);
-    change(lives, verdict);
+    lives_meet_anew(lives, node);
+    lives_change(lives, verdict);
 }
 
 /* Values that no node sends. */
@@ -150,7 +128,7 @@ join(struct lives *lives, const struct hello *hello, unsigned *verdict)
         identity_forget(identity, &life);
         lives->standing = STANDING_FORGOTTEN;
         lives->asked_number = 1;
-        change(lives, verdict);
+        lives_change(lives, verdict);
     }
 }
 
@@ -161,7 +139,7 @@ lapse(struct lives *lives, unsigned *verdict)
 
     lives->standing = STANDING_LAPSED;
     identity_forget(&lives->identity, &life);
-    change(lives, verdict);
+    lives_change(lives, verdict);
     *verdict |= LIVES_FORGOT;
 }
 
@@ -171,7 +149,7 @@ lapse_workers(struct lives *lives, uint32_t workers, unsigned *verdict)
 {
     lives->standing = STANDING_LAPSED;
     lives->identity.forgetful_workers |= workers;
-    change(lives, verdict);
+    lives_change(lives, verdict);
     *verdict |= LIVES_FORGOT;
 }
 
@@ -211,7 +189,7 @@ hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsig
         bool own = cairn_id_equal(&told.life.id, &identity->life.id);
 
         if (identity_obey(identity, &told)) {
-            change(lives, verdict);
+            lives_change(lives, verdict);
             return;
         }
         /* Asked for is what is above all that is known anywhere. */
@@ -252,7 +230,7 @@ hear_grant(struct lives *lives, uint8_t from, const struct hello *hello, unsigne
     if (lives->standing != STANDING_FORGOTTEN || hello->standing != STANDING_MEMBER || hello->granted_number == 0 ||
         hello->granted_number != lives->asked_number)
         return;
-    lives->granted_by |= bit(from);
+    lives->granted_by |= lives_bit(from);
     granted = (uint32_t)__builtin_popcount(lives->granted_by);
     if (hello->known[identity->self].alone)
         identity->discard = true;
@@ -284,7 +262,7 @@ hear_of_others(struct lives *lives, uint8_t from, const struct hello *hello, uns
             continue;
         if (told.life.number > 0)
             note_life(lives, i, &told, verdict);
-        lives->peers[from].agrees |= bit(i);
+        lives->peers[from].agrees |= lives_bit(i);
     }
 }
 
@@ -326,7 +304,7 @@ hear_asking(struct lives *lives, uint8_t from, const struct hello *hello, unsign
     } else if (hello->asked_number == known->life.number && cairn_id_equal(&asked.life.id, &known->life.id) &&
                about->granted_number == 0) {
         /* Told by another, or before this node's own start. */
-        change(lives, verdict);
+        lives_change(lives, verdict);
         about->granted_number = hello->asked_number;
         about->granted_version = lives->version;
     }
@@ -351,9 +329,9 @@ hear_life(struct lives *lives, uint8_t from, const struct hello *hello, unsigned
     }
     memcpy(heard.places, hello->places, sizeof(heard.places));
     note_life(lives, from, &heard, verdict);
-    if (lives->identity.alone_for & bit(from)) {
-        lives->identity.alone_for &= ~bit(from);
-        change(lives, verdict);
+    if (lives->identity.alone_for & lives_bit(from)) {
+        lives->identity.alone_for &= ~lives_bit(from);
+        lives_change(lives, verdict);
     }
     /* Who has not noticed yet that this is another life means the one before. */
     about->introduced_to = hello->introduced != 0 &&
@@ -461,161 +439,4 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
     else if (hello->asked_number > 0 && lives->standing == STANDING_MEMBER)
         hear_asking(lives, from, hello, &verdict);
     return verdict;
-}
-
-void
-lives_agree(struct lives *lives, const struct agreed *agreed, const struct cairn_id *members)
-{
-    struct identity *identity = &lives->identity;
-
-    assert(agreed->lsn > identity->agreed.lsn && agreed->now.nodes >= identity->agreed.now.nodes);
-    if (agreed->now.timeout_ns < identity->agreed.now.timeout_ns &&
-        identity->promised_ns < identity->agreed.now.timeout_ns)
-        identity->promised_ns = identity->agreed.now.timeout_ns;
-    for (uint8_t i = 0; i < agreed->now.nodes; i++) {
-        bool present = !(agreed->removed >> i & 1);
-
-        if (present && (i == identity->self || cairn_id_equal(&members[i], &identity->members[i])))
-            continue;
-        identity->members[i] = present ? members[i] : (struct cairn_id){{0}};
-        meet_anew(lives, i);
-    }
-    identity->agreed = *agreed;
-    lives->fingerprint = agreed_fingerprint(agreed);
-    lives->life_version = ++lives->version;
-    if (agreed->removed >> identity->self & 1)
-        lives->standing = STANDING_REMOVED;
-}
-
-void
-lives_teach(const struct lives *lives, struct lesson *out)
-{
-    memset(out, 0, sizeof(*out));
-    out->cluster = lives->identity.cluster;
-    memcpy(out->members, lives->identity.members, sizeof(out->members));
-    out->agreed = lives->identity.agreed;
-}
-
-/* Of a member, about the cluster that this node is of, or waits to hear of: and it has this node's seat for it. */
-static bool
-is_taught(const struct lives *lives, uint8_t from, const struct lesson *lesson)
-{
-    const struct identity *identity = &lives->identity;
-    const struct agreed *agreed = &lesson->agreed;
-    bool waits = lives->standing == STANDING_WAITING;
-    uint8_t self = identity->self;
-
-    if ((!waits && lives->standing != STANDING_FORGOTTEN) || !agreed_plausible(agreed) ||
-        agreed->number != identity->agreed.number || !cairn_id_is_set(&lesson->cluster))
-        return false;
-    /* Who waits knows nothing but its cluster file, which may be wrong in anything. */
-    if (waits && agreed->lsn == 0 && agreed_fingerprint(agreed) == lives->fingerprint)
-        return false;
-    if (!waits && ((agreed->lsn <= identity->agreed.lsn && !identity->doubts_agreed) ||
-                   agreed->durability != identity->agreed.durability || agreed->workers != identity->agreed.workers ||
-                   !cairn_id_equal(&lesson->cluster, &identity->cluster)))
-        return false;
-    for (uint8_t i = 0; i < agreed->now.nodes; i++) {
-        if (cairn_id_is_set(&lesson->members[i]) == (agreed->removed >> i & 1))
-            return false;
-    }
-    return from < agreed->now.nodes && self < agreed->now.nodes && cairn_id_is_set(&lesson->members[from]) &&
-           cairn_id_is_set(&lesson->members[self]) && strcmp(agreed->names[self], identity->agreed.names[self]) == 0;
-}
-
-unsigned
-lives_learn(struct lives *lives, uint8_t from, const struct lesson *lesson)
-{
-    struct identity *identity = &lives->identity;
-    const struct cairn_id life = identity->life.id;
-    unsigned verdict = LIVES_LEARNED;
-
-    if (!is_taught(lives, from, lesson))
-        return 0;
-    if (lives->standing == STANDING_WAITING) {
-        for (uint8_t i = 0; i < CAIRN_NODES_MAX; i++)
-            identity->known[i] = (struct known_life){.decided = false};
-        identity_forget(identity, &life);
-        identity->born = true;
-    }
-    identity->cluster = lesson->cluster;
-    memcpy(identity->members, lesson->members, sizeof(identity->members));
-    identity->doubts_agreed = false;
-    if (agreed_fingerprint(&lesson->agreed) == lives->fingerprint) {
-        verdict = 0;
-        change(lives, &verdict);
-        return verdict;
-    }
-    identity->agreed = lesson->agreed;
-    lives->standing = STANDING_LEARNED;
-    change(lives, &verdict);
-    return verdict;
-}
-
-void
-lives_kept(struct lives *lives, uint64_t version)
-{
-    assert(version <= lives->version);
-    if (version > lives->kept_version)
-        lives->kept_version = version;
-}
-
-bool
-lives_found(struct lives *lives, const struct cairn_id *cluster, const struct cairn_id *members, uint64_t fresh_ns,
-            uint64_t now_ns, uint8_t *missing, bool *differs)
-{
-    struct identity *identity = &lives->identity;
-    struct agreed agreed = identity->agreed;
-    struct cairn_id births[CAIRN_NODES_MAX];
-
-    *missing = CAIRN_NODE_NONE;
-    *differs = false;
-    if (lives->standing != STANDING_WAITING)
-        return false;
-    for (uint8_t i = 0; i < agreed.now.nodes; i++) {
-        const struct peer_life *about = &lives->peers[i];
-
-        births[i] = i == identity->self ? identity->life.id : about->waiting;
-        if (i == identity->self)
-            continue;
-        *missing = i;
-        if (!cairn_id_is_set(&about->waiting) || now_ns - about->waiting_ns > fresh_ns)
-            return false;
-        *differs = about->waiting_fingerprint != lives->fingerprint;
-        if (*differs)
-            return false;
-    }
-    *missing = CAIRN_NODE_NONE;
-    identity_found(identity, cluster, members, births, &agreed, identity->self);
-    lives->standing = STANDING_MEMBER;
-    lives->life_version = ++lives->version;
-    return true;
-}
-
-void
-lives_give_up(struct lives *lives, cairn_node_set given_up, const struct cairn_id *drawn, bool alone)
-{
-    assert(lives->standing == STANDING_MEMBER);
-    identity_give_up(&lives->identity, given_up, drawn, alone);
-    for (uint8_t i = 0; i < lives->identity.agreed.now.nodes; i++) {
-        if (given_up >> i & 1)
-            meet_anew(lives, i);
-    }
-    lives->version++;
-}
-
-uint32_t
-lives_agreeing(const struct lives *lives, uint8_t seat)
-{
-    uint32_t count = 1;
-
-    for (uint8_t i = 0; i < lives->identity.agreed.now.nodes; i++)
-        count += i != lives->identity.self && lives->peers[i].introduced && (lives->peers[i].agrees & bit(seat));
-    return count;
-}
-
-bool
-lives_unacquainted(const struct lives *lives, uint8_t peer)
-{
-    return !lives->peers[peer].introduced || !lives->peers[peer].introduced_to;
 }

@@ -66,7 +66,7 @@ MUTANTS = [
     ("taught-is-new", "control/lives.c",
      "    identity->born = lives->asked_number == 1;\n", "    identity->born = true;\n",
      "takes whoever was taught what is agreed on for new"),
-    ("promises-end-with-the-timeout", "control/lives.c",
+    ("promises-end-with-the-timeout", "control/lives_agreed.c",
      "identity->promised_ns = identity->agreed.now.timeout_ns;", "identity->promised_ns = 0;",
      "forgets at a restart what was promised by a longer timeout"),
     ("chain-unlooked", "control/lives.c",
