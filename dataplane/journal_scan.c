@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crc32c.h"
+#include "journal_window.h"
 
 #ifndef WINDOW_BYTES /* the fuzzer's is small, for files that are */
 #define WINDOW_BYTES (4u << 20)
@@ -67,94 +68,12 @@ journal_block_sound(const void *bytes, size_t size_bytes, uint64_t place, uint32
            look_at_body(head, head + 1) == BLOCK_SOUND;
 }
 
-static uint64_t
-window_end(const struct journal_scan *scan)
-{
-    return scan->window_from + scan->window_bytes;
-}
-
-static void
-read_ahead(struct journal_scan *scan)
-{
-    uint64_t from = window_end(scan);
-
-    if (!scan->streaming || from >= scan->file.size_bytes || from % DISK_SECTOR_BYTES != 0)
-        return;
-    scan->disk->operations->read_begin(scan->disk, &scan->file, scan->buffers[!scan->current] + scan->headroom_bytes,
-                                       scan->room_bytes, from);
-    scan->ahead = true;
-}
-
-static int64_t
-read_ahead_end(struct journal_scan *scan)
-{
-    scan->ahead = false;
-    return scan->disk->operations->read_end(scan->disk);
-}
-
-/* The window from there on, and what was read ahead behind it. false: it is not that which is wanted. */
-static bool
-go_ahead(struct journal_scan *scan, uint64_t from)
-{
-    int64_t got = scan->ahead ? read_ahead_end(scan) : 0;
-    uint8_t *bytes = scan->buffers[!scan->current] + scan->headroom_bytes;
-    size_t rest_bytes;
-
-    if (got <= 0 || from < scan->window_from || from > window_end(scan) ||
-        window_end(scan) - from > scan->headroom_bytes)
-        return false;
-    rest_bytes = window_end(scan) - from;
-    memcpy(bytes - rest_bytes, scan->window + (from - scan->window_from), rest_bytes);
-    scan->current = !scan->current;
-    scan->window = bytes - rest_bytes;
-    scan->window_from = from;
-    scan->window_bytes = rest_bytes + (size_t)got;
-    scan->read_bytes += (uint64_t)got;
-    return true;
-}
-
-static int64_t
-read_window(struct journal_scan *scan, uint64_t from, size_t size_bytes)
-{
-    int64_t got;
-
-    scan->window = scan->buffers[scan->current] + scan->headroom_bytes;
-    got = scan->disk->operations->read(scan->disk, &scan->file, scan->window, size_bytes, from);
-    scan->window_from = from;
-    scan->window_bytes = got < 0 ? 0 : (size_t)got;
-    if (got > 0)
-        scan->read_bytes += (uint64_t)got;
-    return got;
-}
-
-/* Loads what is needed of [offset, offset + size_bytes); returns how much of it there is. */
-static int64_t
-load(struct journal_scan *scan, uint64_t offset, size_t size_bytes, const uint8_t **out)
-{
-    uint64_t from = offset & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
-    size_t step_bytes = offset - from + size_bytes > scan->step_bytes ? scan->room_bytes : scan->step_bytes;
-    int64_t got = 0;
-
-    *out = scan->window;
-    if (offset < scan->window_from || offset + size_bytes > window_end(scan)) {
-        if (!go_ahead(scan, from) || offset + size_bytes > window_end(scan))
-            got = read_window(scan, from, step_bytes < scan->room_bytes ? step_bytes : scan->room_bytes);
-        if (got < 0)
-            return got;
-        read_ahead(scan);
-    }
-    *out = scan->window + (offset - scan->window_from);
-    if (offset >= scan->window_from + scan->window_bytes)
-        return 0;
-    return (int64_t)(scan->window_from + scan->window_bytes - offset);
-}
-
 /* A part of the file that cannot be read counts as damaged: others may still be. */
 static enum soundness
 look(struct journal_scan *scan, uint64_t offset)
 {
     const uint8_t *bytes;
-    int64_t there = load(scan, offset, sizeof(struct journal_block), &bytes);
+    int64_t there = journal_window_load(scan, offset, sizeof(struct journal_block), &bytes);
     uint64_t place = journal_place(scan->file.number, (uint32_t)offset);
     enum soundness sound;
 
@@ -168,7 +87,7 @@ look(struct journal_scan *scan, uint64_t offset)
         scan->head = (const struct journal_block *)(const void *)bytes;
     if (sound != BLOCK_SOUND)
         return sound;
-    there = load(scan, offset, sizeof(*scan->head) + scan->head->body_bytes, &bytes);
+    there = journal_window_load(scan, offset, sizeof(*scan->head) + scan->head->body_bytes, &bytes);
     scan->head = (const struct journal_block *)(const void *)bytes;
     if (there < (int64_t)(sizeof(*scan->head) + scan->head->body_bytes))
         return there < 0 ? BLOCK_BAD_HEAD : BLOCK_CUT;
@@ -237,7 +156,7 @@ static void
 close_file(struct journal_scan *scan)
 {
     if (scan->ahead)
-        read_ahead_end(scan);
+        journal_window_drop(scan);
     if (scan->opened)
         scan->disk->operations->close(scan->disk, &scan->file);
     scan->opened = false;
@@ -287,7 +206,7 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
         return error;
     }
     scan->total_bytes += scan->file.size_bytes;
-    there = load(scan, 0, DISK_SECTOR_BYTES, &bytes);
+    there = journal_window_load(scan, 0, DISK_SECTOR_BYTES, &bytes);
     head = (const struct journal_head *)(const void *)bytes;
     sound = there >= (int64_t)sizeof(*head) && head_sound(head, scan->numbers[index]);
     doubtful = !sound || head->doubtful;
@@ -549,7 +468,7 @@ skip_padding(struct journal_scan *scan)
 {
     uint64_t from = scan->offset, to = next_sector(from);
     const uint8_t *bytes;
-    int64_t there = load(scan, from, to - from, &bytes);
+    int64_t there = journal_window_load(scan, from, to - from, &bytes);
 
     scan->offset = to;
     if (there >= (int64_t)(to - from) && all_zero(bytes, to - from))
