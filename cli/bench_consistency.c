@@ -35,49 +35,6 @@ samples(const struct consistency *bench)
     return durability(bench) == CAIRN_DISK ? SAMPLES_ON_DISK : SAMPLES;
 }
 
-/* --- one request at a time --- */
-
-static enum cairn_error
-answer(struct consistency *bench, uint8_t node, struct cairn_result *out)
-{
-    uint64_t end_ns = cli_now_ns() + CONSISTENCY_WAIT_NS;
-
-    while (cli_now_ns() < end_ns) {
-        while (cairn_poll(bench->clients[node], out) > 0) {
-            if (out->token == bench->token && out->type != CAIRN_RESULT_ENTRY)
-                return out->error;
-        }
-    }
-    return CAIRN_TIMEOUT;
-}
-
-enum cairn_error
-consistency_append(struct consistency *bench, uint8_t node, uint32_t log, enum cairn_ack ack)
-{
-    static const uint8_t payload[CAIRN_PAYLOAD_BYTES_MAX];
-    struct cairn_entry entry = {.payload = payload, .payload_bytes = bench->options->payload_bytes};
-    struct cairn_result result;
-
-    if (cairn_append(bench->clients[node], log, &entry, ack, ++bench->token) != CAIRN_OK)
-        return CAIRN_AGAIN;
-    cairn_flush(bench->clients[node]);
-    return answer(bench, node, &result);
-}
-
-static enum cairn_error
-read_one(struct consistency *bench, uint8_t node, uint32_t log, enum cairn_read_level level, uint64_t from)
-{
-    const struct cairn_token token = {.lsn = from};
-    struct cairn_result result;
-    enum cairn_error error;
-
-    if (level == CAIRN_READ_SESSION)
-        error = cairn_read_session(bench->clients[node], log, from, 0, &token, 0, ++bench->token);
-    else
-        error = cairn_read(bench->clients[node], log, from, 0, level, 0, ++bench->token);
-    return error == CAIRN_OK ? answer(bench, node, &result) : error;
-}
-
 static int
 refused(const char *what, enum cairn_error error)
 {
@@ -182,7 +139,7 @@ measure_read(struct consistency *bench, uint32_t place, enum cairn_read_level le
     histogram_reset(bench->histogram);
     for (uint32_t i = 0; i < samples(bench); i++) {
         uint64_t start_ns = cli_now_ns();
-        enum cairn_error error = read_one(bench, node, bench->logs[place], level, view.commit_lsn);
+        enum cairn_error error = consistency_read(bench, node, bench->logs[place], level, view.commit_lsn);
 
         if (error != CAIRN_OK)
             return refused("a read", error);

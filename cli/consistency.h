@@ -24,8 +24,10 @@ struct consistency {
     struct consistency_figures figures;
 };
 
-/* One append at a node, and its answer. */
+/* One request at a node, and its answer: consistency_request.c. */
 enum cairn_error consistency_append(struct consistency *bench, uint8_t node, uint32_t log, enum cairn_ack ack);
+enum cairn_error consistency_read(struct consistency *bench, uint8_t node, uint32_t log, enum cairn_read_level level,
+                                  uint64_t from);
 /* Each log through a cut of one node: 0, or an exit status, said. */
 int consistency_cuts(struct consistency *bench);
 
