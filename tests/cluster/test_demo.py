@@ -63,7 +63,9 @@ def test_a_bench_that_is_interrupted_takes_its_files_away():
     for whom, end in (('both', signal.SIGINT), ('first', signal.SIGTERM)):
         with tempfile.TemporaryDirectory(prefix='cairn-test-') as folder:
             bench = subprocess.Popen([BINARY, 'bench', 'latency', '--durability', 'disk', '--dir', folder, '--seconds', '60'],
-                                     stdout=subprocess.DEVNULL, start_new_session=True)
+                                     stdout=subprocess.DEVNULL, start_new_session=True,
+                                     # What a shell's background ignores this process is to obey.
+                                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
             try:
                 until('the nodes have journals', lambda: [f for _, _, files in os.walk(folder) for f in files
                                                           if f.startswith('journal')])
