@@ -85,6 +85,8 @@ refuse_unless_transferring(struct worker *worker, struct node_log *log, const st
 static void
 keep_clock(const struct worker *worker, struct block *block)
 {
+    if (worker->given_hlc == 0)
+        return;
     block->hlc = worker->given_hlc;
     block->flags = worker->given_doubtful ? BLOCK_CLOCK_DOUBTFUL : 0;
 }
@@ -107,7 +109,7 @@ put_on_trunk(struct worker *worker, struct node_log *log, const struct record *r
         .origin = worker->self,
     };
 
-    if (worker->given_hlc != 0)
+    if (log->rules.writer != 0)
         keep_clock(worker, &block);
     store_append(&log->trunk, &block, record);
     durable_claim(worker, log, block.size_bytes);

@@ -41,10 +41,13 @@ may_promise(struct attachment *attachment)
     return attachment->promises > 0 || promise_more(attachment);
 }
 
-/* Who copies a log is an administrator, and says what its entries' clocks were. */
-static bool
-may_copy(const struct node_log *log, const struct attachment *attachment)
+/* Who copies a log is an administrator, and says what its entries' clocks were. Not in line with what most appends take. */
+static bool SELDOM
+may_copy(struct worker *worker, const struct node_log *log, const struct attachment *attachment,
+         const struct request *request)
 {
+    worker->given_hlc = request->from;
+    worker->given_doubtful = request->to != 0;
     return log->rules.writer != 0 && attachment->administrator;
 }
 
@@ -66,15 +69,13 @@ handle_append(struct worker *worker, struct attachment *attachment, const struct
         return false;
     attachment->promises--;
     attachment->in_flight++;
-    worker->given_hlc = request->from;
-    worker->given_doubtful = request->to != 0;
     if (log == NULL) {
         answer_error(worker, NULL, attachment, request->token, CAIRN_NO_LOG);
     } else if (log_is_closed_to(log, attachment)) {
         answer_error(worker, log, attachment, request->token, CAIRN_FORBIDDEN);
     } else if (record == NULL) {
         answer_error(worker, log, attachment, request->token, CAIRN_CORRUPT);
-    } else if ((log->rules.writer | request->from) != 0 && !may_copy(log, attachment)) {
+    } else if ((log->rules.writer | request->from) != 0 && !may_copy(worker, log, attachment, request)) {
         answer_error(worker, log, attachment, request->token, CAIRN_SEALED);
     } else if (request->level > CAIRN_ACK_ALL || !hlc_plausible(request->from, 1) ||
                !producer_plausible(record->producer, record->producer_seq, worker->producer_max)) {

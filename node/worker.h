@@ -122,7 +122,7 @@ struct worker {
     uint64_t uncommitted_bytes;         /* of what clients appended here, all logs: may have to be kept on branches */
     uint64_t claimed_bytes;             /* of the journal, by all logs */
     bool gathering;                     /* what is put has been measured: gather.c */
-    uint64_t given_hlc;                 /* the clock that the append which is handled brings; 0: none */
+    uint64_t given_hlc;                 /* the clock that the append which is handled brings, to a copy; 0: none */
     bool given_doubtful;
     struct batch batch;
     struct seen seen[SEEN_MAX];
