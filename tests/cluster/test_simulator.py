@@ -25,11 +25,11 @@ def test_random_runs_hold():
 
 def test_seeds_that_failed_once_hold():
     with open(os.path.join(ROOT, 'tests', 'sim', 'seeds')) as file:
-        seeds = re.findall(r'^(\d+)(d?)(?:/(\d+))?', file.read(), re.M)
+        seeds = re.findall(r'^(\d+)(d?)(?:w(\d))?(?:/(\d+))?', file.read(), re.M)
     check(len(seeds) > 10)
-    for seed, disk, messages in seeds:
+    for seed, disk, workers, messages in seeds:
         result = run('sim', '--seed', seed, '--durability', 'disk' if disk else 'memory', '--messages', messages or 100000,
-                     limit_s=120)
+                     *(['--workers', workers] if workers else []), limit_s=120)
         check(result.status == 0, 'seed', seed, result.err.decode()[-4000:])
 
 

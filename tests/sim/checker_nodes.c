@@ -130,7 +130,8 @@ check_trimmed(struct sim *sim, uint8_t node, uint32_t log, uint64_t base_lsn, ca
     }
 }
 
-/* Who may hold lsn: a node that is down, or that has lost its memory, may have held it. */
+/* Who may hold lsn: a node that is down, or that has lost its memory, may have held it; one whose medium is damaged held what it knows
+ * that it lacks, and votes by that. */
 static cairn_node_set
 holders_of(const struct sim *sim, uint32_t log, uint64_t lsn)
 {
@@ -138,8 +139,10 @@ holders_of(const struct sim *sim, uint32_t log, uint64_t lsn)
 
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
         const struct node_log *held = node_log_of(&sim->nodes[i], log);
+        uint64_t lacks_lsn, lacks_term;
 
-        if (held == NULL || core_recovering(held->core) || core_last_lsn(held->core) >= lsn)
+        if (held == NULL || core_recovering(held->core) || core_last_lsn(held->core) >= lsn ||
+            (core_lacks(held->core, &lacks_lsn, &lacks_term) && lacks_lsn >= lsn))
             set |= (cairn_node_set)1 << i;
     }
     return set;
