@@ -23,12 +23,6 @@ bit(uint8_t node)
     return (cairn_node_set)1 << node;
 }
 
-static uint64_t
-number(const json_t *row, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(row, key));
-}
-
 static const json_t *
 row_of(const struct cli_answers *answers, const char *log, uint8_t node)
 {
@@ -120,9 +114,9 @@ refuse_unheard(const struct adoption *adoption, const struct cli_answers *answer
 static bool
 holds_all_of(const json_t *row, const json_t *other)
 {
-    return number(row, "commit_lsn") == number(other, "commit_lsn") &&
-           number(other, "last_lsn") == number(other, "commit_lsn") && number(other, "branch_entries") == 0 &&
-           strcmp(cli_text(row, "digest"), cli_text(other, "digest")) == 0;
+    return cli_number(row, "commit_lsn") == cli_number(other, "commit_lsn") &&
+           cli_number(other, "last_lsn") == cli_number(other, "commit_lsn") &&
+           cli_number(other, "branch_entries") == 0 && strcmp(cli_text(row, "digest"), cli_text(other, "digest")) == 0;
 }
 
 static void
@@ -132,15 +126,15 @@ say_choice(const struct adoption *adoption, const struct cli_answers *answers, c
     const char *separator = "";
 
     printf("%s from %s: goes on behind lsn %lu (%lu committed, digest %s%s); gives up ", adoption->log,
-           adoption->cluster->names[from], number(row, "last_lsn"), number(row, "commit_lsn"), cli_text(row, "digest"),
-           number(row, "branch_entries") > 0 ? ", and its branch is merged" : "");
+           adoption->cluster->names[from], cli_number(row, "last_lsn"), cli_number(row, "commit_lsn"),
+           cli_text(row, "digest"), cli_number(row, "branch_entries") > 0 ? ", and its branch is merged" : "");
     for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
         const json_t *other = row_of(answers, adoption->log, i);
 
         if (i == from || !(stopped >> i & 1) || holds_all_of(row, other))
             continue;
         printf("%swhat %s has otherwise, up to lsn %lu (%lu committed, digest %s)", separator,
-               adoption->cluster->names[i], number(other, "last_lsn"), number(other, "commit_lsn"),
+               adoption->cluster->names[i], cli_number(other, "last_lsn"), cli_number(other, "commit_lsn"),
                cli_text(other, "digest"));
         separator = "; ";
     }
@@ -151,11 +145,11 @@ say_choice(const struct adoption *adoption, const struct cli_answers *answers, c
 static uint64_t
 beyond(const struct adoption *adoption, const struct cli_answers *answers, cairn_node_set stopped, uint8_t from)
 {
-    uint64_t last = number(row_of(answers, adoption->log, from), "last_lsn"), most = last;
+    uint64_t last = cli_number(row_of(answers, adoption->log, from), "last_lsn"), most = last;
 
     for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
-        if ((stopped >> i & 1) && number(row_of(answers, adoption->log, i), "last_lsn") > most)
-            most = number(row_of(answers, adoption->log, i), "last_lsn");
+        if ((stopped >> i & 1) && cli_number(row_of(answers, adoption->log, i), "last_lsn") > most)
+            most = cli_number(row_of(answers, adoption->log, i), "last_lsn");
     }
     return most - last;
 }
@@ -188,7 +182,7 @@ term_to_go_on_in(const struct adoption *adoption, const struct cli_answers *answ
     uint64_t term = 0;
 
     for (uint8_t i = 0; i < adoption->cluster->nodes; i++) {
-        uint64_t known = number(row_of(answers, adoption->log, i), "term");
+        uint64_t known = cli_number(row_of(answers, adoption->log, i), "term");
 
         term = known > term ? known : term;
     }
@@ -200,7 +194,7 @@ goes_on(const struct adoption *adoption, const struct cli_answers *answers, uint
 {
     const json_t *row = row_of(answers, adoption->log, node);
 
-    return *cli_text(row, "stopped") == '\0' && number(row, "term") >= adoption->term &&
+    return *cli_text(row, "stopped") == '\0' && cli_number(row, "term") >= adoption->term &&
            (node != from || strcmp(cli_text(row, "role"), "leader") == 0);
 }
 

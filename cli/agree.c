@@ -11,12 +11,6 @@
 /* Who is cut off cannot know yet. */
 #define CUT_OFF_WAIT_NS 2000000000u
 
-static uint64_t
-number(const json_t *row, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(row, key));
-}
-
 static void
 show_people(const struct cluster_config *cluster, const json_t *answer, uint8_t who)
 {
@@ -25,12 +19,12 @@ show_people(const struct cluster_config *cluster, const json_t *answer, uint8_t 
 
     printf("cluster %s, as %s has it from lsn %" PRIu64 " of the catalog on: heartbeat %" PRIu64 " us, timeout %" PRIu64
            " us, clocks within %" PRIu64 " ms, durability %s, memory %" PRIu64 " MiB, workers %" PRIu64 "\n",
-           cli_text(answer, "cluster"), cluster->names[who], number(answer, "agreed_lsn"),
-           number(answer, "heartbeat_us"), number(answer, "timeout_us"), number(answer, "clock_bound_ms"),
-           cli_text(answer, "durability"), number(answer, "memory_mib"), number(answer, "workers"));
+           cli_text(answer, "cluster"), cluster->names[who], cli_number(answer, "agreed_lsn"),
+           cli_number(answer, "heartbeat_us"), cli_number(answer, "timeout_us"), cli_number(answer, "clock_bound_ms"),
+           cli_text(answer, "durability"), cli_number(answer, "memory_mib"), cli_number(answer, "workers"));
     json_array_foreach (json_object_get(answer, "rows"), i, row) {
         printf("%-10s member %s, life %" PRIu64 " (%s)\n", cli_text(row, "node"), cli_text(row, "member"),
-               number(row, "start"), cli_text(row, "life"));
+               cli_number(row, "start"), cli_text(row, "life"));
     }
 }
 
@@ -99,7 +93,7 @@ refuse_memory(const struct cluster_config *cluster, const struct cli_answers *an
         return cli_fail("memory_mib %u is %u less than the %u logs%s need (at least %u)", memory_mib,
                         least_mib - memory_mib, logs, now->workers > 1 ? " of one worker" : "", least_mib);
     for (uint8_t i = 0; i < cluster->nodes; i++) {
-        uint64_t has_mib = number(answers->by_node[i], "has_memory_mib");
+        uint64_t has_mib = cli_number(answers->by_node[i], "has_memory_mib");
 
         if (!(agreed_present(now) >> i & 1))
             continue;
@@ -242,7 +236,7 @@ wait_in_force(const struct cluster_config *cluster, uint64_t lsn, const struct a
             if (!cli_agreed_of(answers.by_node[i], &agreed) || strcmp(cluster->names[i], change->remove) == 0)
                 continue;
             answered++;
-            there += agreed.lsn >= lsn && number(answers.by_node[i], "kept_lsn") >= lsn;
+            there += agreed.lsn >= lsn && cli_number(answers.by_node[i], "kept_lsn") >= lsn;
             if (agreed.lsn >= lsn)
                 *out = agreed;
         }

@@ -382,6 +382,12 @@ cli_text(const json_t *row, const char *key)
     return text == NULL ? "" : text;
 }
 
+uint64_t
+cli_number(const json_t *row, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(row, key));
+}
+
 struct session_sockets
 cli_sockets(const struct cluster_config *cluster)
 {

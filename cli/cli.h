@@ -159,6 +159,8 @@ int cli_nodes(const struct cluster_config *cluster, const char *text, cairn_node
 
 /* A key's text; "" where there is none. */
 const char *cli_text(const json_t *row, const char *key);
+/* A key's number; 0 where there is none. */
+uint64_t cli_number(const json_t *row, const char *key);
 
 /* What to read of a log. */
 struct cli_read_request {

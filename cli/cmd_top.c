@@ -45,12 +45,6 @@ struct top {
     char detail[256];
 };
 
-static uint64_t
-number(const json_t *row, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(row, key));
-}
-
 /* latencies: by level, the buckets that are not empty, as pairs of number and count. */
 static void
 read_counts(struct look *look, const json_t *latencies)
@@ -83,11 +77,11 @@ look_at(struct top *top, json_t *row)
     snprintf(look->node, sizeof(look->node), "%s", cli_text(row, "node"));
     snprintf(look->log, sizeof(look->log), "%s", cli_text(row, "log"));
     look->t_ns = cli_now_ns();
-    look->appended = number(row, "appended");
-    look->appended_bytes = number(row, "appended_bytes");
-    look->refused = number(row, "refused");
-    look->read = number(row, "read");
-    look->commit_lsn = number(row, "commit_lsn");
+    look->appended = cli_number(row, "appended");
+    look->appended_bytes = cli_number(row, "appended_bytes");
+    look->refused = cli_number(row, "refused");
+    look->read = cli_number(row, "read");
+    look->commit_lsn = cli_number(row, "commit_lsn");
     read_counts(look, json_object_get(row, "latencies"));
     look->row = json_incref(row);
     top->now.count++;
@@ -191,15 +185,15 @@ json_look(const struct top *top, const struct look *look, const struct look *bef
     uint64_t ns = look->t_ns - before->t_ns;
     json_t *row = json_pack(
         "{s:I,s:s,s:s,s:I,s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "t_ns", (json_int_t)look->t_ns,
-        "node", look->node, "log", look->log, "worker", (json_int_t)number(look->row, "worker"), "role",
+        "node", look->node, "log", look->log, "worker", (json_int_t)cli_number(look->row, "worker"), "role",
         cli_text(look->row, "role"), "mode", cli_text(look->row, "mode"), "policy", cli_text(look->row, "policy"),
         "interval_ms", (double)ns / 1e6, "appends_per_s", rate(look->appended, before->appended, ns), "bytes_per_s",
         rate(look->appended_bytes, before->appended_bytes, ns), "refused_per_s",
         rate(look->refused, before->refused, ns), "reads_per_s", rate(look->read, before->read, ns), "commits_per_s",
         rate(look->commit_lsn, before->commit_lsn, ns), "commit_lsn", (json_int_t)look->commit_lsn, "behind",
-        (json_int_t)behind(top, look), "branch_entries", (json_int_t)number(look->row, "branch_entries"),
-        "merge_entries", (json_int_t)number(look->row, "merge_entries"), "merge_ms",
-        (json_int_t)number(look->row, "merge_ms"));
+        (json_int_t)behind(top, look), "branch_entries", (json_int_t)cli_number(look->row, "branch_entries"),
+        "merge_entries", (json_int_t)cli_number(look->row, "merge_entries"), "merge_ms",
+        (json_int_t)cli_number(look->row, "merge_ms"));
 
     for (enum cairn_ack ack = CAIRN_ACK_LOCAL; ack <= CAIRN_ACK_ALL; ack++) {
         struct quantiles found = quantiles(look, before, ack);
@@ -255,7 +249,7 @@ static bool
 shows_workers(const struct top *top)
 {
     for (uint32_t i = 0; i < top->now.count; i++) {
-        if (number(top->now.looks[i].row, "worker") > 0)
+        if (cli_number(top->now.looks[i].row, "worker") > 0)
             return true;
     }
     return false;
@@ -264,18 +258,18 @@ shows_workers(const struct top *top)
 static void
 print_look(const struct top *top, const struct look *look, const struct look *before)
 {
-    uint64_t ns = look->t_ns - before->t_ns, left = number(look->row, "branch_entries");
-    uint64_t merging = number(look->row, "merge_entries");
+    uint64_t ns = look->t_ns - before->t_ns, left = cli_number(look->row, "branch_entries");
+    uint64_t merging = cli_number(look->row, "merge_entries");
     char latency[40], branch[40], worker[24] = "";
 
     if (shows_workers(top))
-        snprintf(worker, sizeof(worker), "%6lu ", (unsigned long)number(look->row, "worker"));
+        snprintf(worker, sizeof(worker), "%6lu ", (unsigned long)cli_number(look->row, "worker"));
     latency_text(look, before, latency, sizeof(latency));
     if (merging == 0)
         snprintf(branch, sizeof(branch), "%lu", (unsigned long)left);
     else
         snprintf(branch, sizeof(branch), "%lu of %lu, %.1f s", (unsigned long)left, (unsigned long)merging,
-                 (double)number(look->row, "merge_ms") / 1e3);
+                 (double)cli_number(look->row, "merge_ms") / 1e3);
     printf("%-6s %-16.16s %s%-10s %-8s %9.0f %8.2f %9.0f %9.0f  %s %12lu %8lu  %s\n", look->node, look->log, worker,
            cli_text(look->row, "role"), cli_text(look->row, "mode"), rate(look->appended, before->appended, ns),
            rate(look->appended_bytes, before->appended_bytes, ns) / 1e6, rate(look->refused, before->refused, ns),
@@ -320,7 +314,7 @@ print_events(struct top *top)
         json_array_remove(top->events, 0);
     putchar('\n');
     json_array_foreach (top->events, i, event) {
-        printf("%8.1f s ago  %-6s %-20s %s\n", (double)(cli_now_ns() - number(event, "t_ns")) / 1e9,
+        printf("%8.1f s ago  %-6s %-20s %s\n", (double)(cli_now_ns() - cli_number(event, "t_ns")) / 1e9,
                cli_text(event, "node"), cli_text(event, "event"), cli_text(event, "reason"));
     }
 }

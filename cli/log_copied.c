@@ -8,12 +8,6 @@
 
 #define LOOK_BACK 64u
 
-static uint64_t
-number(const json_t *row, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(row, key));
-}
-
 static int
 keep_last(void *context, const struct cairn_result *result)
 {
@@ -46,7 +40,7 @@ last_copied_find(const struct cluster_config *to, const char *as, uint64_t write
     struct cli_read_request request = {.log = as, .level = CAIRN_READ_LINEARIZABLE, .patient = true};
     int status;
     json_t *row = log_row(to, as, &status);
-    uint64_t first_lsn = number(row, "first_lsn"), end_lsn = number(row, "commit_lsn");
+    uint64_t first_lsn = cli_number(row, "first_lsn"), end_lsn = cli_number(row, "commit_lsn");
 
     json_decref(row);
     for (uint64_t back = LOOK_BACK; status == 0 && out->bytes == NULL; back *= 8) {

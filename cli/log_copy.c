@@ -57,19 +57,13 @@ take_ends(void)
     return sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0;
 }
 
-static uint64_t
-number(const json_t *row, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(row, key));
-}
-
 /* The copy's writer now; 0: it takes anybody's entries, or is not there. */
 static uint64_t
 writer_now(const struct copying *copying)
 {
     int status;
     json_t *row = log_row(copying->given->to, copying->given->as, &status);
-    uint64_t writer = number(row, "writer");
+    uint64_t writer = cli_number(row, "writer");
 
     json_decref(row);
     return writer;
@@ -238,14 +232,14 @@ begin(struct copying *copying)
     int status;
     json_t *row = log_row(given->from, given->log, &status);
     json_t *copy = status == 0 ? log_row(given->to, given->as, &status) : NULL;
-    uint64_t sealed = number(row, "sealed");
+    uint64_t sealed = cli_number(row, "sealed");
 
-    copying->writer = number(copy, "writer");
+    copying->writer = cli_number(copy, "writer");
     if (status == 0 && row == NULL)
         status = cli_fail("no log '%s' ('cairn log list' shows those there are)", given->log);
-    else if (status == 0 && number(row, "writer") != 0)
+    else if (status == 0 && cli_number(row, "writer") != 0)
         status = cli_fail("log '%s' is a copy that is under way itself", given->log);
-    else if (status == 0 && number(copy, "sealed") != 0)
+    else if (status == 0 && cli_number(copy, "sealed") != 0)
         status = cli_fail("log '%s' is sealed: it was copied elsewhere itself", given->as);
     else if (status == 0 && copy != NULL && copying->writer == 0)
         status = already_open(copying, sealed);

@@ -24,25 +24,20 @@ struct quiet {
     uint64_t lsn;         /* the last, where all members hold it and know it to be committed; 0: not all do */
 };
 
-static uint64_t
-number(const json_t *row, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(row, key));
-}
-
 /* Copies of others' branches count as their own do: they may be all that is left of those. */
 static bool
 holds_branches(const json_t *row)
 {
-    return number(row, "branch_entries") > 0 || json_array_size(json_object_get(row, "copies")) > 0;
+    return cli_number(row, "branch_entries") > 0 || json_array_size(json_object_get(row, "copies")) > 0;
 }
 
 /* As the leader does, which has nothing under way. Another that takes itself for one has. */
 static bool
 is_level(const json_t *row, const json_t *leader)
 {
-    return number(row, "term") == number(leader, "term") && number(row, "last_lsn") == number(leader, "commit_lsn") &&
-           number(row, "commit_lsn") == number(leader, "commit_lsn") &&
+    return cli_number(row, "term") == cli_number(leader, "term") &&
+           cli_number(row, "last_lsn") == cli_number(leader, "commit_lsn") &&
+           cli_number(row, "commit_lsn") == cli_number(leader, "commit_lsn") &&
            (strcmp(cli_text(row, "role"), "leader") != 0 ||
             strcmp(cli_text(row, "node"), cli_text(leader, "node")) == 0);
 }
@@ -69,12 +64,12 @@ how_quiet(const struct sealing *sealing)
             continue;
         if (row == NULL || holds_branches(row))
             quiet.lacking = cluster->names[i];
-        if (number(row, "sealed") != sealing->writer)
+        if (cli_number(row, "sealed") != sealing->writer)
             quiet.unsealed = cluster->names[i];
         level = level && row != NULL && is_level(row, leader);
     }
     if (level)
-        quiet.lsn = number(leader, "commit_lsn");
+        quiet.lsn = cli_number(leader, "commit_lsn");
     cli_answers_free(&answers);
     return quiet;
 }
@@ -143,7 +138,7 @@ catalog_is_held(const struct cluster_config *cluster)
     for (uint8_t i = 0; i < cluster->nodes; i++) {
         const json_t *row = cli_log_row(answers.by_node[i], CATALOG_NAME);
 
-        held &= row == NULL || number(row, "held_lsn") >= number(leader, "commit_lsn");
+        held &= row == NULL || cli_number(row, "held_lsn") >= cli_number(leader, "commit_lsn");
     }
     cli_answers_free(&answers);
     return held;

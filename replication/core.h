@@ -124,6 +124,8 @@ struct core_config {
     enum core_stop stopped; /* as it was in the life before */
 };
 
+#define CORE_WRITER_NOBODY UINT64_MAX
+
 struct core;
 
 /* Bytes that a core with this configuration needs; 64-byte alignment. */
@@ -133,8 +135,8 @@ size_t core_footprint(const struct core_config *config);
 struct core *core_init(void *memory, const struct core_config *config, uint64_t now_ns);
 
 void core_set_policy(struct core *core, enum cairn_policy policy);
-/* From now on no other producer's entries are taken as new (CAIRN_SEALED); repeats are told apart as before. 0: anybody's are. */
-#define CORE_WRITER_NOBODY UINT64_MAX
+/* From now on no other producer's entries are taken as new (CAIRN_SEALED); repeats are told apart as before. 0: anybody's are.
+ * CORE_WRITER_NOBODY: nobody's. */
 void core_set_writer(struct core *core, uint64_t producer);
 
 /* How long this node waits for a leader before it campaigns or helps another to, on the machines as they are: no less than
