@@ -11,8 +11,8 @@
 
 #include "crc32c.h"
 
-/* How old a sector is that may rot, or be lost, before a crash: what is younger has not been said twice yet, and then
- * nobody can tell it from a write that the crash cut off. */
+/* How old a sector is at least that may rot, or be lost, before a crash, beside what two writes have told since. What has
+ * not been told of twice nobody can tell from a write that the crash cut off. */
 #define SAID_TWICE_NS (60 * MS)
 #define FILES_MAX 4096u
 /* A write to a disk that hangs. */
@@ -377,6 +377,7 @@ submit(struct disk *base, const struct disk_request *request)
         if (place->state != REQUEST_FREE)
             continue;
         place->request = *request;
+        place->submitted_ns = disk->node->sim->now_ns;
         place->worker = directory_of(base)->worker;
         place->state = REQUEST_UNDER_WAY;
         /* The memory may be written to only when the request has ended, so it is read then. */
@@ -436,7 +437,7 @@ write_atoms(struct sim_disk *disk, struct sim_file *file, const struct disk_requ
 
 /* Where a write that goes astray ends up: at another place of a file that is written to. */
 static void
-go_astray(struct sim_disk *disk, struct disk_request *request)
+go_astray(struct sim_disk *disk, struct disk_request *request, uint8_t worker)
 {
     struct sim *sim = disk->node->sim;
     struct sim_file *file = &disk->files[random_under(&sim->disks, disk->files_count)];
@@ -445,11 +446,31 @@ go_astray(struct sim_disk *disk, struct disk_request *request)
     sim->counts.disk_faults++;
     disk->damaged = true;
     disk->astray--;
-    disk->crash_from_ns = sim->now_ns + SAID_TWICE_NS;
+    disk->lost.at_ns = sim->now_ns;
+    disk->lost.worker = worker;
     request->handle = (int)file->number;
     request->offset_bytes = (1 + random_under(&sim->disks, file->sectors_count - 1)) * DISK_SECTOR_BYTES;
     trace_add(sim, TRACE_FAULT, disk->node->self, 0, "a write goes to journal-%d, byte %lu", request->handle,
               (unsigned long)request->offset_bytes);
+}
+
+/* A block says up to where all was durable when its write was handed in. */
+static void
+note_told(struct sim_directory *directory, uint64_t submitted_ns)
+{
+    if (submitted_ns <= directory->told_ns[0])
+        return;
+    directory->told_ns[1] = directory->told_ns[0];
+    directory->told_ns[0] = submitted_ns;
+}
+
+bool
+disk_may_crash(const struct sim_node *node)
+{
+    const struct sim_disk *disk = &node->disk;
+
+    return disk->lost.at_ns == 0 || (node->sim->now_ns >= disk->lost.at_ns + SAID_TWICE_NS &&
+                                     disk->directories[disk->lost.worker].told_ns[1] > disk->lost.at_ns);
 }
 
 void
@@ -462,17 +483,18 @@ disk_request_end(struct sim_node *node, uint32_t index)
 
     assert(place->state == REQUEST_UNDER_WAY);
     if (request.write && disk->astray > 0 && disk->files_count > 0)
-        go_astray(disk, &request);
+        go_astray(disk, &request, place->worker);
     file = file_find(disk, (uint64_t)request.handle);
     place->state = REQUEST_DONE;
     place->result = (int32_t)request.size_bytes;
-    if (request.write && disk->failing > 0) {
+    if (request.write && disk->failing > 0 && disk_may_crash(node)) {
         disk->failing--;
         place->result = -EIO;
         trace_add(node->sim, TRACE_FAULT, node->self, 0, "a write fails");
         write_atoms(disk, file, &request, false);
     } else if (request.write) {
         write_atoms(disk, file, &request, true);
+        note_told(&disk->directories[place->worker], place->submitted_ns);
     } else {
         const struct disk_file opened = {.number = in_directory((uint64_t)request.handle)};
 
@@ -510,7 +532,8 @@ disk_rot(struct sim_node *node)
         uint32_t index = (uint32_t)random_under(&sim->disks, file->sectors_count), byte;
 
         if (file->sectors[index].size_bytes == 0 ||
-            file->sectors[index].written_ms * MS + SAID_TWICE_NS > node->crashed_ns)
+            file->sectors[index].written_ms * MS + SAID_TWICE_NS > node->crashed_ns ||
+            file->sectors[index].written_ms * MS + MS > disk->directories[file->number >> WORKER_SHIFT].told_ns[1])
             continue;
         byte = (uint32_t)random_under(&sim->disks, file->sectors[index].size_bytes);
         file->sectors[index].bytes[byte] ^= (uint8_t)(1u << random_under(&sim->disks, 8));

@@ -81,7 +81,7 @@ may_crash(struct sim *sim, uint8_t node)
     if (sim->plan.disk) {
         uint32_t up = 0;
 
-        if (sim->nodes[node].starts > STARTS_MAX || sim->now_ns < sim->nodes[node].disk.crash_from_ns)
+        if (sim->nodes[node].starts > STARTS_MAX || !disk_may_crash(&sim->nodes[node]))
             return false;
 
         for (uint8_t i = 0; i < sim->plan.nodes; i++)
@@ -134,7 +134,7 @@ power_fails(struct sim *sim)
     for (uint8_t i = 0; i < sim->plan.nodes; i++) {
         struct sim_node *node = &sim->nodes[i];
 
-        if (!node_is_up(node) || sim->now_ns < node->disk.crash_from_ns)
+        if (!node_is_up(node) || !disk_may_crash(node))
             continue;
         node_crash(node);
         sim->counts.crashes++;
@@ -184,8 +184,7 @@ disk_trouble_ends(struct sim *sim, enum fault_kind kind, struct sim_node *node)
 {
     node->disk.no_space = kind == FAULT_DISK_FULL ? false : node->disk.no_space;
     node->disk.failing = 0;
-    if (kind == FAULT_DISK_FAIL && node_is_up(node) && has_failed_journal(node) &&
-        sim->now_ns >= node->disk.crash_from_ns) {
+    if (kind == FAULT_DISK_FAIL && node_is_up(node) && has_failed_journal(node) && disk_may_crash(node)) {
         node_crash(node);
         node_boot(node);
         sim->counts.crashes++;

@@ -189,6 +189,7 @@ struct log_check {
 struct sim_file;
 struct sim_disk_request {
     struct disk_request request;
+    uint64_t submitted_ns;
     uint8_t worker; /* whose it is */
     enum { REQUEST_FREE, REQUEST_UNDER_WAY, REQUEST_DONE } state;
     int32_t result;
@@ -210,6 +211,7 @@ struct sim_directory {
     struct disk_request ahead;
     struct sim_saved saved;
     uint64_t reserve_bytes;
+    uint64_t told_ns[2]; /* what was durable by then is told of by the last write that is done, and by the last two */
 };
 
 /* A node's medium, with a directory for each of its workers. */
@@ -224,8 +226,11 @@ struct sim_disk {
     int32_t torn_atoms;       /* of a write that is cut off so many get there, in order; -1: as it falls */
     bool no_space, hangs;
     uint64_t given_back_bytes;
-    bool damaged;           /* something that was written is not as it was */
-    uint64_t crash_from_ns; /* the node does not crash before: a medium's fault is alone in its time */
+    bool damaged; /* something that was written is not as it was */
+    struct {
+        uint64_t at_ns; /* 0: no write has gone astray */
+        uint8_t worker;
+    } lost;
 };
 
 /* What an operator has put aside of a node: all that it kept. */
@@ -525,6 +530,8 @@ void disk_request_end(struct sim_node *node, uint32_t index);
 void disk_power_cut(struct sim_node *node);
 /* A bit of what is written flips; false: nothing is written. */
 bool disk_rot(struct sim_node *node);
+/* Has what went astray been told of since, so that a crash does not hide it? A medium's fault is alone in its time. */
+bool disk_may_crash(const struct sim_node *node);
 /* The oldest file, at rest: a bit flips, a sector is zero, or all from there on is gone, as `which` says; rising numbers
  * go through every byte. false: it is as it was. */
 bool disk_damage_oldest(struct sim_node *node, uint64_t which);
