@@ -1,15 +1,18 @@
 /* Answers to appends, and the room that is kept for them. */
 #include "answers.h"
 
+#include "assert_costly.h"
+#include "durable.h"
 #include "look.h"
 #include "protocol.h"
 #include "worker.h"
 
-/* Room for one answer to each request that is not answered yet is kept free, whatever else is put there: so none is taken for which
- * there is no such room, and no answer of a client that leaves the indices alone is ever without. */
+/* Room for one answer to each request that is not answered yet is kept free, whatever else is put there. So no request is taken
+ * without such room, and a client that leaves the indices alone gets each of its answers. */
 uint32_t
 answers_owed(const struct attachment *attachment)
 {
+    assert_costly(attachment->waits <= attachment->in_flight && attachment->in_flight <= IN_FLIGHT_MAX);
     return attachment->in_flight + attachment->reads;
 }
 
@@ -23,9 +26,12 @@ answer_put(struct worker *worker, uint8_t attachment_index, uint32_t serial, con
 
     if (attachment == NULL || attachment->serial != serial)
         return true; /* the client has left */
+    assert_costly(attachment->index == attachment_index);
+    assert_costly(record == NULL || answer->type != ANSWER_APPEND);
     /* Also where the client has made the indices such that there is no room: it alone is not answered. */
     if (answer->type == ANSWER_APPEND && attachment->in_flight > 0)
         attachment->in_flight--;
+    assert_costly(attachment->waits <= attachment->in_flight);
     place = byte_ring_reserve(&attachment->channel.out, sizeof(*answer) + record_size_bytes);
     if (place == NULL) {
         worker->counters.answers_lost += record == NULL;
@@ -44,6 +50,7 @@ answer_put(struct worker *worker, uint8_t attachment_index, uint32_t serial, con
 static uint8_t
 repeat_flags(bool repeated, const struct pending *pending)
 {
+    assert_costly(repeated || !pending->compared);
     return (uint8_t)((repeated ? ANSWER_REPEATED : 0) | (repeated && pending->compared ? ANSWER_COMPARED : 0));
 }
 
@@ -61,6 +68,7 @@ answer_to(const struct worker *worker, const struct node_log *log, uint64_t toke
         .incarnation = worker->codec.incarnation,
     };
 
+    assert_costly(log == NULL || log->worker == worker);
     /* So that the next name that it takes is a new one. */
     if (log != NULL && error == CAIRN_PRODUCER_EVICTED)
         answer.seq = core_producer_floor(log->core);
@@ -76,6 +84,7 @@ answer_error(struct worker *worker, struct node_log *log, const struct attachmen
 {
     struct answer answer = answer_to(worker, log, token, error);
 
+    assert(error != CAIRN_OK);
     if (log != NULL)
         log->counters.refused++;
     answer_put(worker, attachment->index, attachment->serial, &answer, NULL);
@@ -86,6 +95,8 @@ count_latency(const struct worker *worker, struct node_log *log, const struct pe
 {
     uint32_t units = (uint32_t)(worker->task.now_ns >> TAKEN_SHIFT) - pending->taken;
 
+    /* By now the policy has said which level that is. */
+    assert_costly(ack != CAIRN_ACK_POLICY && ack <= CAIRN_ACK_ALL);
     latencies_add(&log->latencies, ack, (uint64_t)units << TAKEN_SHIFT);
 }
 
@@ -94,6 +105,7 @@ answer_trunk(struct worker *worker, struct node_log *log, const struct pending *
 {
     struct answer answer = answer_to(worker, log, pending->token, CAIRN_OK);
 
+    assert_costly(pending->unplaced || pending->lsn <= core_last_lsn(log->core));
     answer.ack = pending->ack;
     answer.flags = repeat_flags(repeated, pending);
     answer.lsn = pending->unplaced ? 0 : pending->lsn;
@@ -105,6 +117,7 @@ answer_trunk(struct worker *worker, struct node_log *log, const struct pending *
 void
 answer_appended(struct worker *worker, struct node_log *log, const struct pending *pending)
 {
+    assert_costly(!pending->unplaced && !pending->repeated);
     count_latency(worker, log, pending, pending->ack);
     answer_trunk(worker, log, pending, false);
 }
@@ -115,6 +128,7 @@ answer_branch(struct worker *worker, struct node_log *log, const struct pending 
 {
     struct answer answer = answer_to(worker, log, pending->token, CAIRN_OK);
 
+    assert_costly(log->durable == NULL || branch_place(incarnation, seq) <= log->durable->held_branch);
     if (!repeated)
         count_latency(worker, log, pending, CAIRN_ACK_LOCAL);
     answer.ack = CAIRN_ACK_LOCAL;

@@ -2,6 +2,7 @@
 #include "appends.h"
 
 #include "answers.h"
+#include "assert_costly.h"
 #include "batch.h"
 #include "due.h"
 #include "durable.h"
@@ -21,7 +22,6 @@ refuse_other(struct worker *worker, struct node_log *log, struct pending *pendin
              uint64_t place, const struct record *record)
 {
     enum repeat repeat = repeat_compare(store, place, record);
-
     pending->compared = repeat == REPEAT_SAME;
     if (repeat == REPEAT_OTHER)
         answer_error(worker, log, worker->attachments[pending->attachment], pending->token, CAIRN_MISMATCH);
@@ -34,6 +34,7 @@ answer_repeated(struct worker *worker, struct node_log *log, struct pending *pen
 {
     struct entry_id id = record_id(record);
 
+    assert(accepted->repeated && accepted->lsn <= core_last_lsn(log->core));
     /* The core does not remember the places of all that it knows to be held. */
     pending->lsn = accepted->lsn;
     if (pending->lsn == 0 &&
@@ -41,7 +42,7 @@ answer_repeated(struct worker *worker, struct node_log *log, struct pending *pen
         return false;
     if (refuse_other(worker, log, pending, &log->trunk, pending->lsn, record))
         return true;
-    /* Nor is all of the trunk in memory: it stands before what is. */
+    /* All of the trunk need not be in memory: the entry stands before what is. */
     pending->unplaced = pending->lsn == 0;
     if (pending->unplaced)
         pending->lsn = store_first(&log->trunk) == 0 ? core_last_lsn(log->core) : store_first(&log->trunk) - 1;
@@ -49,6 +50,7 @@ answer_repeated(struct worker *worker, struct node_log *log, struct pending *pen
         answer_trunk(worker, log, pending, true);
         return true;
     }
+    assert(pending->lsn <= core_last_lsn(log->core));
     if (!waits_room(log, worker->attachments[pending->attachment]))
         return false;
     waits_push(worker, log, pending);
@@ -68,9 +70,10 @@ count_uncommitted(struct worker *worker, struct node_log *log, uint32_t size_byt
     count_appended(log, size_bytes);
     log->uncommitted_bytes += size_bytes;
     worker->uncommitted_bytes += size_bytes;
+    assert_costly(log->uncommitted_bytes <= worker->uncommitted_bytes);
 }
 
-/* Where somebody better off is about to lead the request waits for that: true once it is answered. */
+/* A request waits where somebody better off is about to lead: true once it is answered. */
 static bool
 refuse_unless_transferring(struct worker *worker, struct node_log *log, const struct attachment *attachment,
                            uint64_t token, enum cairn_error error)
@@ -87,6 +90,8 @@ keep_clock(const struct worker *worker, struct block *block)
 {
     if (worker->given_hlc == 0)
         return;
+    /* The trunk's own clock goes on as ever. */
+    assert(block->trunk_hlc != 0);
     block->hlc = worker->given_hlc;
     block->flags = worker->given_doubtful ? BLOCK_CLOCK_DOUBTFUL : 0;
 }
@@ -108,10 +113,17 @@ put_on_trunk(struct worker *worker, struct node_log *log, const struct record *r
         .incarnation = worker->codec.incarnation,
         .origin = worker->self,
     };
+    bool stored;
 
+    assert_costly(accepted->lsn == core_last_lsn(log->core));
+    assert_costly(log->trunk.last == 0 || log->trunk.last + 1 == accepted->lsn);
     if (log->rules.writer != 0)
         keep_clock(worker, &block);
-    store_append(&log->trunk, &block, record);
+    stored = store_append(&log->trunk, &block, record);
+    /* append_room() has said that there is room. */
+    assert(stored);
+    (void)stored;
+    assert_costly(log->trunk.last == accepted->lsn);
     durable_claim(worker, log, block.size_bytes);
     count_uncommitted(worker, log, block.size_bytes);
 }
@@ -157,6 +169,7 @@ append_trunk(struct worker *worker, struct node_log *log, const struct attachmen
         return answer_repeated(worker, log, pending, record, &accepted);
     put_on_trunk(worker, log, record, &accepted, now_ns);
     pending->lsn = accepted.lsn;
+    assert_costly(ring->head == ring->tail || ring->items[(ring->tail - 1) & ring->mask].lsn < pending->lsn);
     if (alone && log->durable == NULL)
         answer_appended(worker, log, pending);
     else
@@ -176,24 +189,28 @@ place_repeated(struct worker *worker, struct attachment *attachment, struct node
                   found->id.producer_seq <= id->producer_seq;
     uint64_t place;
 
+    assert(accepted->repeated && accepted->on_branch && accepted->seq == 0);
     if (!search_entry(worker, attachment, log, true, id, onward ? found->place : 1, &place))
         return false;
-    /* What is not there any more the trunk holds. */
+    /* The trunk holds what is not there any more. */
     if (place == 0)
         return true;
+    assert(place <= log->own->store.last);
     *found = (struct found){.id = *id, .place = place};
     accepted->seq = branch_place_seq(place);
     accepted->incarnation = branch_place_incarnation(place);
     return true;
 }
 
-/* The same of what a branch is given again, which stands there, or on the trunk already. */
+/* The same of an entry that a branch is given again, and that stands there, or on the trunk already. */
 static bool
 refuse_other_branch(struct worker *worker, struct node_log *log, struct pending *pending,
                     const struct accepted *accepted, const struct record *record)
 {
+    assert(accepted->repeated);
     if (accepted->lsn != 0)
         return refuse_other(worker, log, pending, &log->trunk, accepted->lsn, record);
+    assert(accepted->seq == 0 || branch_place(accepted->incarnation, accepted->seq) <= log->own->store.last);
     return refuse_other(worker, log, pending, &log->own->store,
                         accepted->seq == 0 ? 0 : branch_place(accepted->incarnation, accepted->seq), record);
 }
@@ -241,9 +258,13 @@ append_branch(struct worker *worker, struct node_log *log, const struct attachme
             .incarnation = worker->codec.incarnation,
             .origin = worker->self,
         };
+        assert(block.prev < block.first_lsn);
         store_append(&log->own->store, &block, record);
+        /* branch_has_room() has said that there is room. */
+        assert(log->own->store.last == block.first_lsn);
         durable_claim(worker, log, block.size_bytes);
         log->own->entries++;
+        assert(log->own->entries <= log->own->store.entries);
         count_appended(log, block.size_bytes);
         log_reassess(worker, log);
         node_activate(worker, log);
@@ -257,12 +278,13 @@ append_branch(struct worker *worker, struct node_log *log, const struct attachme
     return true;
 }
 
-/* Of a node that takes nothing any more: who does, if it is known and in reach. */
+/* A node that takes nothing any more says who does, if that one is known and in reach. */
 static enum cairn_error
 why_failed(const struct worker *worker, const struct core *core)
 {
     uint8_t leader = core_leader(core);
 
+    assert(leader != worker->self);
     return leader == CAIRN_NODE_NONE || !(worker->reach >> leader & 1) ? CAIRN_DISK_FAILED : CAIRN_NOT_LEADER;
 }
 
@@ -270,6 +292,7 @@ why_failed(const struct worker *worker, const struct core *core)
 static enum cairn_error
 why_not_here(const struct worker *worker, const struct node_log *log, enum cairn_error error)
 {
+    assert(core_role(log->core) != ROLE_LEADER);
     if (core_stopped(log->core) != STOP_NONE)
         return CAIRN_STOPPED;
     if (!node_is_member(worker, log))
@@ -287,7 +310,9 @@ append_route(struct worker *worker, struct node_log *log, const struct attachmen
     enum cairn_error error = mode_admit_append(log->mode, &inputs, (enum cairn_ack)pending->asked, &ack);
     bool leads = core_role(log->core) == ROLE_LEADER;
 
-    /* Who leads is a member, and neither failed nor stopped. */
+    assert_costly(pending->serial == attachment->serial && attachment->in_flight > 0);
+    /* A leader is a member, and has neither failed nor stopped. */
+    assert_costly(!leads || (core_stopped(log->core) == STOP_NONE && !core_failed(log->core)));
     if (!leads)
         error = why_not_here(worker, log, error);
     if (error != CAIRN_OK) {
@@ -318,5 +343,6 @@ take_record(struct worker *worker, const void *bytes, size_t size_bytes)
     memcpy(record, bytes, size_bytes);
     if (record_measure(record, size_bytes) != size_bytes || record->kind != ENTRY_DATA || !record_intact(record))
         return NULL;
+    assert_costly(record_size(record) == size_bytes);
     return record;
 }

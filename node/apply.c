@@ -1,9 +1,9 @@
 /* Effects of the core become work of the dataplane. Nothing here calls back into the core. */
 #include "apply.h"
 
-#include <assert.h>
 #include <string.h>
 
+#include "assert_costly.h"
 #include "batch.h"
 #include "due.h"
 #include "durable.h"
@@ -39,6 +39,17 @@ block_of(const struct worker *worker, const struct run *run, uint32_t index)
     };
 }
 
+/* There is room for it: that was made sure of before the event. */
+static inline void
+append_to(struct store *store, const struct block *block, const void *records)
+{
+    bool stored = store_append(store, block, records);
+
+    assert(stored);
+    (void)stored;
+    assert_costly(store->last == block->first_lsn + block->count - 1);
+}
+
 /* Whatever a leader's clock said, who leads next goes on from there. */
 static void
 trunk_clock_read(struct worker *worker, struct node_log *log, const struct block *block)
@@ -55,7 +66,6 @@ store_batch(struct worker *worker, struct node_log *log, const struct run *run, 
 {
     const struct batch *batch = &worker->batch;
     struct block block = block_of(worker, run, index);
-    bool stored;
 
     assert(index + run->count <= batch->count);
     block.size_bytes = batch->offsets[index + run->count] - batch->offsets[index];
@@ -63,10 +73,9 @@ store_batch(struct worker *worker, struct node_log *log, const struct run *run, 
         node_stamp(worker, log, &block);
     else
         trunk_clock_read(worker, log, &block);
-    stored = store_append(&log->trunk, &block, batch->records + batch->offsets[index]);
-    /* Room was made sure of before the event. */
-    assert(stored);
-    (void)stored;
+    append_to(&log->trunk, &block, batch->records + batch->offsets[index]);
+    assert_costly(log->trunk.last == core_last_lsn(log->core));
+    assert_costly(log->trunk_hlc >= block.trunk_hlc + block.count - 1);
     durable_claim(worker, log, block.size_bytes);
 }
 
@@ -75,17 +84,16 @@ store_control_entry(struct worker *worker, struct node_log *log, const struct ru
 {
     struct record head = {.kind = run->kind}, record;
     struct block block = block_of(worker, run, 0);
-    bool stored;
 
+    assert(core_role(log->core) == ROLE_LEADER && run->count == 1 && run->kind != ENTRY_DATA);
     record_build(&record, &head, NULL, NULL);
     block.fork_lsn = FORK_TRUNK;
     block.hlc = 0;
     block.trunk_hlc = node_trunk_hlc(worker, log, 1, worker->task.now_ns);
     block.flags = 0;
     block.size_bytes = sizeof(record);
-    stored = store_append(&log->trunk, &block, &record);
-    assert(stored);
-    (void)stored;
+    append_to(&log->trunk, &block, &record);
+    assert(log->trunk.last == core_last_lsn(log->core));
     durable_claim(worker, log, block.size_bytes);
     store_seal(&log->trunk);
 }
@@ -104,6 +112,7 @@ static void
 branch_reopen(struct node_log *log, uint8_t origin, uint64_t place)
 {
     assert(log->branches[origin].entries == 0);
+    assert(place < log->branches[origin].store.last);
     branch_begin(&log->branches[origin], place);
     if (log->durable == NULL)
         return;
@@ -121,9 +130,9 @@ keep_on_branch(struct worker *worker, struct node_log *log, const struct run *ru
     uint64_t last_lsn = run->first_lsn + run->count - 1;
     struct stretch stretch;
 
+    assert(run->origin == log->self && run->first_lsn > log->digest_lsn && last_lsn <= log->trunk.last);
     while (cursor.position <= last_lsn && store_look(&log->trunk, &cursor, last_lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
         struct block block = *stretch.block;
-        bool stored;
 
         block.count = stretch.count;
         block.size_bytes = stretch.size_bytes;
@@ -138,13 +147,14 @@ keep_on_branch(struct worker *worker, struct node_log *log, const struct run *ru
         if (block.fork_lsn == FORK_TRUNK)
             block.fork_lsn = core_commit_lsn(log->core);
         block.prev = branch_end(log->own);
-        stored = store_append(&log->own->store, &block, stretch.records);
-        assert(stored);
-        (void)stored;
+        append_to(&log->own->store, &block, stretch.records);
         log->own->entries += stretch.count;
         store_advance(&cursor, &stretch);
     }
     store_seal(&log->own->store);
+    assert(cursor.position == last_lsn + 1);
+    assert(log->own->store.last == branch_place(run->incarnation, run->first_seq + run->count - 1));
+    branch_assert(log->own);
 }
 
 /* Did a client append these here, under the present leadership? Those alone are in uncommitted_bytes. */
@@ -159,6 +169,7 @@ appended_here(const struct worker *worker, const struct node_log *log, const str
 static void
 settle_uncommitted(struct worker *worker, struct node_log *log, uint64_t size_bytes)
 {
+    assert_costly(log->uncommitted_bytes <= worker->uncommitted_bytes);
     if (size_bytes > log->uncommitted_bytes)
         size_bytes = log->uncommitted_bytes;
     log->uncommitted_bytes -= size_bytes;
@@ -187,6 +198,9 @@ begun_anew(struct worker *worker, struct node_log *log)
 static void
 rebased(struct worker *worker, struct node_log *log, uint64_t lsn)
 {
+    assert(core_commit_lsn(log->core) == lsn && core_last_lsn(log->core) == lsn);
+    assert(lsn == 0 || lsn > log->digest_lsn);
+    assert(log->uncommitted_bytes == 0);
     if (lsn == 0)
         begun_anew(worker, log);
     store_reset(&log->trunk, lsn);
@@ -198,6 +212,7 @@ rebased(struct worker *worker, struct node_log *log, uint64_t lsn)
         log->trunk_hlc = log->digest_hlc;
     log->commit_cursor = (struct cursor){.position = lsn + 1};
     durable_rebased(worker, log, lsn);
+    assert(log->data_lsn <= lsn && log->ticked_lsn <= lsn);
     /* Where a journal is read from is no news. */
     if (!worker->restoring && lsn == 0)
         node_event(worker, EVENT_REBASED, log, worker->self, 0, 0, "%s begins anew with another node's history",
@@ -214,6 +229,7 @@ digest_over(struct node_log *log, const struct stretch *stretch)
     struct segment *segment = store_segment(&log->trunk, stretch);
     uint64_t last_hlc = stretch->block->trunk_hlc + stretch->index + stretch->count - 1;
 
+    assert_costly(stretch->first == log->commit_cursor.position && log->data_lsn < stretch->first);
     if (stretch->first == segment_block(segment, 0)->first_lsn) {
         segment->digest_before = log->digest;
         segment->hlc_before = log->digest_hlc;
@@ -231,6 +247,7 @@ committed(struct worker *worker, struct node_log *log, uint64_t lsn)
 {
     struct stretch stretch;
 
+    assert_costly(lsn == core_commit_lsn(log->core) && lsn >= log->digest_lsn);
     /* Whoever waits hears first. */
     pending_committed(worker, log);
     while (store_look(&log->trunk, &log->commit_cursor, lsn, UINT32_MAX, SIZE_MAX, &stretch)) {
@@ -240,6 +257,8 @@ committed(struct worker *worker, struct node_log *log, uint64_t lsn)
         if (appended_here(worker, log, stretch.block))
             settle_uncommitted(worker, log, stretch.size_bytes);
     }
+    /* What is committed is in memory until the digest has gone over it. */
+    assert_costly(log->commit_cursor.position == lsn + 1);
     log->digest_lsn = lsn;
     node_touch(worker, log);
 }
@@ -251,18 +270,17 @@ store_copy(struct worker *worker, struct node_log *log, const struct run *run, u
     struct held_branch *copy = &log->branches[run->origin];
     const struct batch *batch = &worker->batch;
     struct block block = block_of(worker, run, index);
-    bool stored;
 
     assert(run->origin != worker->self && index + run->count <= batch->count);
     block.size_bytes = batch->offsets[index + run->count] - batch->offsets[index];
     block.prev = prev_place;
+    assert(block.first_lsn == branch_place(run->incarnation, run->first_seq) && prev_place < block.first_lsn);
     if (copy->entries == 0 && block.first_lsn <= copy->store.last)
         branch_reopen(log, run->origin, block.first_lsn - 1);
-    stored = store_append(&copy->store, &block, batch->records + batch->offsets[index]);
-    assert(stored);
-    (void)stored;
+    append_to(&copy->store, &block, batch->records + batch->offsets[index]);
     copy->entries += run->count;
     store_seal(&copy->store);
+    branch_assert(copy);
     durable_want(worker, log);
 }
 
@@ -280,6 +298,7 @@ branch_trim(struct worker *worker, struct node_log *log, uint8_t origin, uint64_
         store_advance(&branch->trim_cursor, &stretch);
     }
     store_trim(&branch->store, place + 1);
+    branch_assert(branch);
     durable_branch_trimmed(worker, log, origin, place);
     if (branch->entries > 0)
         return;
@@ -304,6 +323,7 @@ stopped(struct worker *worker, struct node_log *log, uint8_t peer, uint64_t lsn)
     enum core_stop stop = core_stopped(log->core);
     const char *other = worker->config->cluster->names[peer];
 
+    assert(stop != STOP_NONE && core_role(log->core) == ROLE_FOLLOWER && peer != worker->self);
     if (stop == STOP_REPLICA)
         node_event(worker, EVENT_DIVERGED, log, peer, 0, 0,
                    "lsn %lu is not what %s has: this replica stops (docs/identity.md, Histories that contradict)",
@@ -321,17 +341,18 @@ stopped(struct worker *worker, struct node_log *log, uint8_t peer, uint64_t lsn)
 static void
 role_changed(struct worker *worker, struct node_log *log)
 {
-    if (core_role(log->core) == ROLE_LEADER)
+    assert((core_role(log->core) == ROLE_LEADER) == (core_leader(log->core) == worker->self));
+    if (core_role(log->core) == ROLE_LEADER) {
         worker->lead_epoch++;
-    if (core_role(log->core) == ROLE_LEADER)
         node_event(worker, EVENT_LEADER, log, worker->self, 0, 0, "%s leads in term %lu", worker->name,
                    (unsigned long)core_term(log->core));
+    }
     node_activate(worker, log);
     status_publish(log);
 }
 
-/* What was put on the trunk before the batch forked off, the branch's node knew of. What is trimmed
- * meanwhile cannot be seen any more. */
+/* The branch's node knew what was put on the trunk before the batch forked off. What is trimmed meanwhile
+ * cannot be seen any more. */
 bool
 apply_holds(void *context, const struct entry_id *id)
 {
@@ -343,6 +364,7 @@ apply_holds(void *context, const struct entry_id *id)
 static void
 leave(struct worker *worker, struct node_log *log, const struct message *message)
 {
+    assert_costly(message->from == worker->self && message->to != worker->self);
     if (durable_park(log, message))
         return;
     send_message(worker, log, message);
@@ -354,7 +376,10 @@ leave(struct worker *worker, struct node_log *log, const struct message *message
 static void
 truncated(struct worker *worker, struct node_log *log, uint64_t from_lsn)
 {
+    assert(from_lsn > log->digest_lsn && core_last_lsn(log->core) == from_lsn - 1);
+    assert(core_role(log->core) != ROLE_LEADER && log->pending.head == log->pending.tail);
     store_truncate(&log->trunk, from_lsn);
+    assert(log->trunk.last < from_lsn && log->commit_cursor.position <= from_lsn);
     seen_truncate(worker, log, from_lsn);
     readers_truncated(worker, log, from_lsn);
     durable_truncated(worker, log, from_lsn);
@@ -363,21 +388,16 @@ truncated(struct worker *worker, struct node_log *log, uint64_t from_lsn)
 static void
 deposed(struct worker *worker, struct node_log *log)
 {
+    assert(core_role(log->core) == ROLE_FOLLOWER);
     worker->lead_epoch++;
     node_event(worker, EVENT_LEADER_LOST, log, worker->self, 0, 0, "%s no longer leads", worker->name);
     pending_deposed(worker, log);
     settle_uncommitted(worker, log, UINT64_MAX);
+    assert(log->pending.head == log->pending.tail && log->pending_all.head == log->pending_all.tail);
+    assert(log->waits_count == 0 && log->uncommitted_bytes == 0);
 }
 
-static void
-lend(struct worker *worker, struct node_log *log, uint8_t to, uint64_t from_lsn)
-{
-    log->lend_from_lsn = from_lsn;
-    log->lend_to = to;
-    node_activate(worker, log);
-}
-
-/* What does not change what is held: who leads, what may be read, what is to be told. */
+/* News that does not change what is held: who leads, what may be read, what is to be told. */
 static void
 apply_news(struct worker *worker, struct node_log *log, const struct effect *effect)
 {
@@ -404,9 +424,13 @@ apply_news(struct worker *worker, struct node_log *log, const struct effect *eff
                    (unsigned long)effect->contradiction.lsn);
         break;
     case EFFECT_LEND:
-        lend(worker, log, effect->lend.to, effect->lend.from_lsn);
+        assert(effect->lend.to != worker->self && effect->lend.from_lsn > log->base_lsn);
+        log->lend_from_lsn = effect->lend.from_lsn;
+        log->lend_to = effect->lend.to;
+        node_activate(worker, log);
         break;
     case EFFECT_RECOVERED:
+        assert(!core_recovering(log->core));
         /* What was written meanwhile says that something may be missing: what is written now ends that, and is the last word on
          * it, also where nothing comes after. */
         durable_state(worker, log);
@@ -414,7 +438,7 @@ apply_news(struct worker *worker, struct node_log *log, const struct effect *eff
                    "%s holds all it could have promised again, lsn %lu", worker->name,
                    (unsigned long)core_last_lsn(log->core));
         break;
-    /* Dealt with by who calls this; without a default the compiler names a new one that is not. */
+    /* apply_effect() deals with these; without a default the compiler names a new one that nobody deals with. */
     case EFFECT_SEND:
     case EFFECT_STORE:
     case EFFECT_STORE_CONTROL:

@@ -1,6 +1,7 @@
 /* Which logs have something to do in this turn, and which at the next tick. */
 #include "due.h"
 
+#include "assert_costly.h"
 #include "log.h"
 #include "worker.h"
 
@@ -8,6 +9,7 @@
 void
 node_touch(struct worker *worker, struct node_log *log)
 {
+    assert_costly(log->worker == worker);
     log->touched = true;
     worker->status_due = true;
 }
@@ -19,6 +21,7 @@ node_activate(struct worker *worker, struct node_log *log)
     node_touch(worker, log);
     if (log->active)
         return;
+    assert_costly(worker->active_count < worker->logs_count);
     log->active = true;
     worker->active[worker->active_count++] = log;
 }
@@ -29,6 +32,7 @@ node_wake_up(struct worker *worker, uint64_t now_ns)
 {
     uint64_t next_ns = now_ns + worker->detector.config.interval_ns;
 
+    assert_costly(worker->worked_ns <= now_ns);
     worker->worked_ns = now_ns;
     if (worker->heartbeat_ns > next_ns)
         worker->heartbeat_ns = next_ns;

@@ -5,10 +5,10 @@
  * held. What is acknowledged on this node's word alone waits for the same. */
 #include "durable.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "assert_costly.h"
 #include "due.h"
 #include "events.h"
 #include "excerpts.h"
@@ -32,6 +32,7 @@ durable_init(const struct worker *worker, struct node_log *log)
 {
     struct durable *durable = calloc(1, sizeof(*durable));
 
+    assert(log->durable == NULL);
     log->durable = durable;
     if (durable == NULL || !index_init(&durable->index) || !pending_ring_init(&durable->local, DURABLE_PENDING) ||
         !pending_ring_init(&durable->branch_pending, DURABLE_PENDING))
@@ -42,6 +43,7 @@ durable_init(const struct worker *worker, struct node_log *log)
         durable->branches[i].cursor.position = 1;
     /* What is lost of the journal already may have been of this log. */
     durable->doubtful = durable->state_doubtful = worker->restoring && worker->journal_damaged;
+    durable_assert(durable, worker->restoring);
     return true;
 }
 
@@ -61,6 +63,7 @@ durable_state(struct worker *worker, struct node_log *log)
 {
     if (log->durable == NULL || worker->restoring)
         return;
+    assert(log->durable->state_written <= log->durable->state_wanted);
     log->durable->state_wanted++;
     list_unwritten(worker, log);
 }
@@ -71,6 +74,8 @@ durable_park(struct node_log *log, const struct message *message)
 {
     struct durable *durable = log->durable;
 
+    assert_costly(durable == NULL || durable->state_held <= durable->state_wanted);
+    assert_costly(durable == NULL || durable->state_held < durable->state_wanted || durable->parked_count == 0);
     if (durable == NULL || durable->state_held == durable->state_wanted)
         return false;
     if (durable->parked_count < PARKED_MAX)
@@ -85,12 +90,14 @@ durable_truncated(struct worker *worker, struct node_log *log, uint64_t from_lsn
 
     if (durable == NULL)
         return;
+    assert(from_lsn > log->digest_lsn && log->trunk.last < from_lsn);
     index_truncate(&durable->index, from_lsn);
     durable->truncations++;
     if (durable->trunk.position > from_lsn)
         durable->trunk = (struct cursor){.position = from_lsn};
     if (durable->held_lsn >= from_lsn)
         durable->held_lsn = from_lsn - 1;
+    durable_assert(durable, worker->restoring);
     /* What is under way there is not what will stand there. */
     if (!worker->restoring)
         journal_clamp(&worker->journal, log, from_lsn - 1);
@@ -103,11 +110,13 @@ durable_rebased(struct worker *worker, struct node_log *log, uint64_t lsn)
 
     if (durable == NULL)
         return;
+    assert(log->base_lsn == lsn && log->digest_lsn == lsn && log->trunk.last == lsn);
     index_truncate(&durable->index, 0);
     durable->truncations++;
     durable->trunk = (struct cursor){.position = lsn + 1};
     durable->held_lsn = lsn;
     durable->rewritten_lsn = UINT64_MAX;
+    durable_assert(durable, worker->restoring);
     if (worker->restoring)
         return;
     durable->base_due = true;
@@ -122,6 +131,8 @@ durable_branch_trimmed(struct worker *worker, struct node_log *log, uint8_t orig
 
     if (durable == NULL || durable->branches[origin].cursor.position > place)
         return;
+    /* What is left of it stands behind the place. */
+    assert(log->branches[origin].entries == 0 || log->branches[origin].store.last > place);
     durable->branches[origin].cursor = (struct cursor){.position = place + 1};
     durable->branches[origin].skipped = true;
     if (origin != log->self || durable->held_branch >= place)
@@ -139,6 +150,9 @@ durable_tail(struct worker *worker, struct node_log *log, uint64_t now_ns)
         has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core) ||
         durable->state_held != durable->state_wanted)
         return;
+    /* What the tail names as the end is written, and held. */
+    assert(durable->trunk.position == durable->held_lsn + 1);
+    durable_assert(durable, worker->restoring);
     if (!write_tail(worker, log))
         return;
     durable->tail_due = false;
@@ -150,6 +164,7 @@ unpark(struct worker *worker, struct node_log *log)
 {
     struct durable *durable = log->durable;
 
+    assert(durable->state_held == durable->state_wanted && durable->parked_count <= PARKED_MAX);
     for (uint32_t i = 0; i < durable->parked_count; i++)
         send_message(worker, log, &durable->parked[i]);
     durable->parked_count = 0;
@@ -161,6 +176,8 @@ item_held(struct worker *worker, const struct journal_item *item, uint64_t now_n
     struct node_log *log = item->owner;
     struct durable *durable = log->durable;
 
+    /* A truncation lowers what is under way: journal_clamp(). */
+    assert_costly(item->lsn <= core_last_lsn(log->core) && item->state <= durable->state_written);
     if (item->state > durable->state_held) {
         durable->state_held = item->state;
         if (durable->state_held == durable->state_wanted) {
@@ -176,6 +193,7 @@ item_held(struct worker *worker, const struct journal_item *item, uint64_t now_n
         durable->held_lsn = item->lsn;
         core_held(log->core, item->lsn, now_ns, &log->sink);
     }
+    assert_costly(durable->held_lsn <= core_last_lsn(log->core));
     pending_held(worker, log);
     node_touch(worker, log);
     if (node_has_unsent(worker, log))
@@ -185,6 +203,7 @@ item_held(struct worker *worker, const struct journal_item *item, uint64_t now_n
 static void
 journal_fails(struct worker *worker, uint64_t now_ns)
 {
+    assert(!worker->journal_failed && worker->journal.failure < 0);
     worker->journal_failed = true;
     node_event(worker, EVENT_DISK_FAILED, NULL, worker->self, 0, 0,
                "a write of the journal failed: %s; this node leads and acknowledges nothing durable until it is "
@@ -197,6 +216,7 @@ journal_fails(struct worker *worker, uint64_t now_ns)
             continue;
         core_fail(log->core, now_ns, &log->sink);
         pending_fail(worker, log);
+        assert(core_role(log->core) == ROLE_FOLLOWER && core_failed(log->core));
         log->durable->parked_count = 0;
         node_touch(worker, log);
     }
@@ -213,6 +233,7 @@ durable_poll(struct worker *worker, uint64_t now_ns)
     if (disk == NULL)
         return 0;
     count = disk->operations->poll(disk, done, DONE_PER_POLL);
+    assert_costly(count <= DONE_PER_POLL);
     for (uint32_t i = 0; i < count; i++) {
         if (done[i].token >= EXCERPT_TOKEN && done[i].token < EXCERPT_TOKEN + EXCERPTS_MAX)
             excerpt_done(worker, &done[i]);
@@ -245,6 +266,8 @@ durable_settle(struct worker *worker, uint64_t now_ns)
 
         if (durable == NULL || (i > 0 && !durable->tail_due))
             continue;
+        assert(!has_unwritten(worker->logs[i]) && durable->held_lsn == core_last_lsn(worker->logs[i]->core));
+        durable_assert(durable, worker->restoring);
         if (!write_tail(worker, worker->logs[i]))
             return false;
         durable->tail_due = false;

@@ -2,6 +2,8 @@
 #ifndef NODE_DURABLE_H
 #define NODE_DURABLE_H
 
+#include <assert.h>
+
 #include "core.h"
 #include "index.h"
 #include "journal.h"
@@ -74,5 +76,19 @@ void durable_tail(struct worker *worker, struct node_log *log, uint64_t now_ns);
 void durable_tick(struct worker *worker, uint64_t now_ns);
 /* Towards a stop: writes what is to be written, the ends last. true: all of it is held. */
 bool durable_settle(struct worker *worker, uint64_t now_ns);
+
+/* What holds between any two events. restoring: what is read is held already, and is written by nobody. */
+static inline void
+durable_assert(const struct durable *durable, bool restoring)
+{
+    const struct log_index *index = &durable->index;
+
+    assert(durable->state_held <= durable->state_written && durable->state_written <= durable->state_wanted);
+    assert(durable->parked_count <= PARKED_MAX);
+    assert(durable->parked_count == 0 || durable->state_held < durable->state_wanted);
+    assert(index->cuts_first <= index->cuts_count);
+    assert(restoring || durable->rewritten_lsn != UINT64_MAX || durable->held_lsn < durable->trunk.position);
+    assert(restoring || index->count == 0 || index->items[index->count - 1].lsn < durable->trunk.position);
+}
 
 #endif

@@ -5,6 +5,7 @@
 #include "state.h"
 #include "worker.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,6 +66,7 @@ name_worker(struct node_event *event)
 {
     size_t used = strlen(event->reason);
 
+    assert(used < sizeof(event->reason) && event->log == UINT32_MAX);
     snprintf(event->reason + used, sizeof(event->reason) - used, " (worker %u)", event->worker);
 }
 
@@ -83,6 +85,8 @@ node_event(struct worker *worker, enum event_kind kind, const struct node_log *l
     };
     va_list arguments;
 
+    assert(log == NULL || log->worker == worker);
+    assert(kind != EVENT_MODE_CHANGED || (log != NULL && from != to));
     if (worker->restoring)
         return;
     if (log != NULL)

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "apply.h"
 #include "durable.h"
 #include "held.h"
 #include "index.h"
@@ -20,6 +21,7 @@ evict_one(struct node_log *log)
     const struct segment *segment = store_front(&log->trunk);
     uint32_t count = log->trunk.tail - log->trunk.head;
 
+    log_assert(log);
     /* Readers at the end have had time for what was committed at the tick before. */
     if (safe_lsn > log->ticked_lsn)
         safe_lsn = log->ticked_lsn;
@@ -30,9 +32,12 @@ evict_one(struct node_log *log)
     if (segment_block(segment, segment->blocks - 1)->first_lsn + segment_block(segment, segment->blocks - 1)->count >
         safe_lsn + 1)
         return false;
+    /* The digest has gone over it, so the segment says what that was before it. */
+    assert(safe_lsn <= log->digest_lsn && store_first(&log->trunk) <= safe_lsn);
     note_cut(&log->durable->index, segment);
     store_trim_one(&log->trunk, safe_lsn + 1);
     assert(log->trunk.tail - log->trunk.head == count - 1);
+    log_assert(log);
     return true;
 }
 
@@ -50,6 +55,7 @@ oldest_file(const struct node_log *log, uint64_t durable_place)
     };
     uint64_t oldest = UINT64_MAX;
 
+    assert(!indexed || durable->index.items[item].lsn <= log->base_lsn + 1);
     /* What is not said yet, or not durably, leaves what was said before in force. */
     if (durable->base_due || durable->trim_due || (!indexed && core_last_lsn(log->core) > log->base_lsn))
         return 0;
@@ -59,6 +65,7 @@ oldest_file(const struct node_log *log, uint64_t durable_place)
         if (places[i] < oldest)
             oldest = places[i];
     }
+    assert(oldest < durable_place);
     return oldest >> 32;
 }
 

@@ -5,12 +5,12 @@
  * it were the trunk. The tail is not disturbed: it is in memory, and what is read here is bounded. */
 #include "excerpts.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "assert_costly.h"
 #include "batch.h"
 #include "due.h"
 #include "durable.h"
@@ -22,7 +22,7 @@
 #include "worker.h"
 
 #define HAND_AWAY_EVERY_NS 1000000000u
-/* So long it is kept for whom it was read for. */
+/* It is kept so long for the one that it was read for. */
 #define WAITED_FOR_NS 50000000u
 
 bool
@@ -70,7 +70,7 @@ holds(const struct excerpt *excerpt, const struct node_log *log, uint64_t lsn)
            lsn <= excerpt->store.last && excerpt->truncations == log->durable->truncations;
 }
 
-/* Whom it was read for has its turn first, unless that one is gone. */
+/* The one that it was read for has its turn first, unless it is gone. */
 static bool
 is_waited_for(const struct worker *worker, const struct excerpt *excerpt)
 {
@@ -100,11 +100,13 @@ open_for(struct worker *worker, struct excerpt *excerpt, uint64_t number)
 {
     struct disk *disk = worker->disk;
 
+    assert(excerpt->state == EXCERPT_FREE);
     if (excerpt->opened && excerpt->file.number == number)
         return true;
     if (excerpt->opened)
         disk->operations->close(disk, &excerpt->file);
     excerpt->opened = disk->operations->open(disk, number, &excerpt->file) == CAIRN_OK;
+    assert(!excerpt->opened || excerpt->file.number == number);
     return excerpt->opened;
 }
 
@@ -117,12 +119,15 @@ excerpt_start(struct worker *worker, struct node_log *log, uint64_t lsn)
     struct excerpt *excerpt = excerpt_place(worker);
     struct disk_request request;
 
+    assert(lsn <= log->durable->held_lsn);
+    assert(excerpt == NULL || excerpt->state != EXCERPT_READING);
     if (excerpt == NULL || item == index->count)
         return;
     store_reset(&excerpt->store, 0);
     excerpt->state = EXCERPT_FREE;
     if (!open_for(worker, excerpt, index->items[item].place >> 32))
         return;
+    assert(index->items[item].lsn <= lsn);
     excerpt->log = log;
     excerpt->wanted_lsn = lsn;
     excerpt->item = item;
@@ -155,6 +160,7 @@ trunk_at(struct worker *worker, struct node_log *log, uint64_t lsn)
 {
     uint64_t first_lsn = store_first(&log->trunk);
 
+    assert_costly(log->worker == worker && lsn > 0);
     if (log->durable == NULL || lsn > durable_held_lsn(log) || (first_lsn != 0 && lsn >= first_lsn))
         return &log->trunk;
     for (uint32_t i = 0; i < EXCERPTS_MAX; i++) {
@@ -181,6 +187,7 @@ struct walk {
 static uint64_t
 place_at(const struct excerpt *excerpt, uint32_t offset)
 {
+    assert(excerpt->from_bytes % DISK_SECTOR_BYTES == 0 && offset < EXCERPT_BYTES);
     return journal_place(excerpt->file.number, excerpt->from_bytes + offset);
 }
 
@@ -202,6 +209,7 @@ next_block(const struct worker *worker, const struct excerpt *excerpt, uint32_t 
                                  worker->config->cluster->id))
             return false;
         walk->offset += (uint32_t)(sizeof(struct journal_block) + walk->head->body_bytes);
+        assert(walk->offset <= size_bytes);
         return true;
     }
     return false;
@@ -211,6 +219,7 @@ static void
 limit_by(struct walk *walk, const struct log_index *index)
 {
     walk->limit_lsn = walk->item + 1 < index->count ? index->items[walk->item + 1].lsn : UINT64_MAX;
+    assert(walk->limit_lsn > index->items[walk->item].lsn);
 }
 
 /* Takes what of the block is next. false: no room. */
@@ -222,6 +231,7 @@ take_block(struct excerpt *excerpt, struct walk *walk)
     uint64_t end_lsn = block.first_lsn + block.count;
     uint32_t skip = (uint32_t)(walk->next_lsn - block.first_lsn);
 
+    assert(block.first_lsn <= walk->next_lsn && walk->next_lsn < end_lsn && walk->next_lsn < walk->limit_lsn);
     if (end_lsn > walk->limit_lsn)
         end_lsn = walk->limit_lsn;
     for (uint32_t i = 0; i < skip; i++)
@@ -244,6 +254,7 @@ take_block(struct excerpt *excerpt, struct walk *walk)
     if (!store_append(&excerpt->store, &block, records))
         return false;
     store_seal(&excerpt->store);
+    assert(excerpt->store.tail - excerpt->store.head == 1 && excerpt->store.last + 1 == end_lsn);
     walk->next_lsn = end_lsn;
     return true;
 }
@@ -254,6 +265,7 @@ take_blocks(const struct worker *worker, struct excerpt *excerpt, uint32_t size_
     const struct log_index *index = &excerpt->log->durable->index;
     struct walk walk = {.item = excerpt->item, .next_lsn = index->items[excerpt->item].lsn};
 
+    assert(excerpt->store.head == excerpt->store.tail);
     walk.offset = (uint32_t)index->items[excerpt->item].place - excerpt->from_bytes;
     excerpt->first_lsn = walk.next_lsn;
     limit_by(&walk, index);
@@ -288,6 +300,7 @@ hand_away(struct worker *worker, struct node_log *log)
     struct durable *durable = log->durable;
     uint64_t now_ns = node_now_ns(worker->node);
 
+    assert(durable->handed_away_ns <= now_ns);
     if (durable->handed_away_ns != 0 && now_ns - durable->handed_away_ns < HAND_AWAY_EVERY_NS)
         return;
     if (core_hand_away(log->core, worker->reach, now_ns) == CAIRN_OK)
@@ -302,7 +315,8 @@ excerpt_done(struct worker *worker, const struct disk_done *done)
     /* The file of what was trimmed meanwhile may have been written over. */
     bool valid = excerpt->truncations == log->durable->truncations && excerpt->wanted_lsn > log->base_lsn;
 
-    assert(excerpt->state == EXCERPT_READING);
+    assert(excerpt->state == EXCERPT_READING && excerpt->opened);
+    assert(log->worker == worker && excerpt->truncations <= log->durable->truncations);
     excerpt->state = EXCERPT_FREE;
     if (valid && done->result > 0)
         take_blocks(worker, excerpt, (uint32_t)done->result);

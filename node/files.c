@@ -1,6 +1,8 @@
 /* Which files of the journal are needed no more, and what is written again so that they may go. */
 #include "files.h"
 
+#include <assert.h>
+
 #include "durable.h"
 #include "evict.h"
 #include "held.h"
@@ -20,7 +22,7 @@
 #define MOVED_BYTES_MAX (1u << 20)
 #define MOVED_BYTES_TIGHT (64u << 10)
 
-/* What a move writes again of the trunk: all of it, where that is in memory and little, else nothing. */
+/* How much of the trunk a move writes again: all of it, where that is in memory and little, else nothing. */
 static uint64_t
 moved_bytes(const struct node_log *log)
 {
@@ -32,7 +34,7 @@ moved_bytes(const struct node_log *log)
     return bytes <= MOVED_BYTES_MAX ? bytes : 0;
 }
 
-/* Is anything else of it in that file than what a move writes again? Then that would only take space, with each review. */
+/* Is anything else of it in that file than what a move writes again? Then a move would only take space, with each review. */
 static bool
 stays_in(const struct node_log *log, uint64_t file)
 {
@@ -52,12 +54,16 @@ move_up(struct worker *worker, struct node_log *log)
 
     if (has_unwritten(log) || durable->held_lsn != core_last_lsn(log->core))
         return;
+    assert(durable->trunk.position == durable->held_lsn + 1 && log->base_lsn <= durable->held_lsn);
     if (bytes > 0) {
+        /* None of it is on disk alone, so the index loses nothing that is needed. */
+        assert(store_first(&log->trunk) != 0 && store_first(&log->trunk) <= log->base_lsn + 1);
         durable_claim_some(worker, log, bytes);
         durable->rewritten_lsn = log->base_lsn;
         index_truncate(&durable->index, 0);
         durable->trunk = (struct cursor){.position = log->base_lsn + 1};
     }
+    durable_assert(durable, worker->restoring);
     durable->trim_due = log->base_lsn > 0;
     durable->tail_place = 0;
     list_unwritten(worker, log);
@@ -88,6 +94,7 @@ makes_space(const struct worker *worker, struct node_log *log)
 {
     uint64_t current = worker->journal.file.number, bytes = moved_bytes(log);
 
+    assert(log->durable->moved_file <= current);
     if (log->durable->moved_file == current || bytes > MOVED_BYTES_TIGHT ||
         durable_space(worker, log, 2 * bytes + sizeof(struct journal_base), USE_ORDER) != SPACE_YES)
         return false;
@@ -123,6 +130,7 @@ review_files(struct worker *worker)
         if (log->durable == NULL)
             continue;
         oldest = oldest_file(log, worker->journal.durable);
+        assert(oldest <= current);
         if (oldest < keep)
             keep = oldest;
         if (is_to_move(worker, log, oldest))
@@ -140,6 +148,7 @@ review_claims(struct worker *worker)
     for (uint32_t i = 0; i < worker->logs_count; i++) {
         struct node_log *log = worker->logs[i];
 
+        assert(log->durable == NULL || log->durable->claimed_bytes <= worker->claimed_bytes);
         if (log->durable != NULL && !log->durable->listed && !has_unwritten(log))
             unclaim(worker, log, UINT64_MAX);
     }
