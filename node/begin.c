@@ -36,6 +36,8 @@ create_catalog(struct node *node)
         free(next);
         return CAIRN_NO_MEMORY;
     }
+    assert(next->count == CATALOG_LOG && log->id == CATALOG_LOG);
+    assert(settings.voters != 0);
     next->logs[next->count].log = log;
     next->logs[next->count++].rules = log->rules;
     snapshot_retire(snapshot_publish(node, next));
@@ -43,12 +45,13 @@ create_catalog(struct node *node)
     return error == CAIRN_OK ? client_touch(node->control->catalog, CATALOG_LOG) : error;
 }
 
-/* The cluster goes on without what this node held; whoever decided that may want to look at it. */
+/* The cluster goes on without what this node held. It is set aside, since whoever decided that may want to look at it. */
 static enum cairn_error
 set_aside(struct node *node, char *detail, size_t detail_bytes)
 {
     enum cairn_error error = CAIRN_OK;
 
+    assert(node->introduction.begun.discard && node->incarnation > 0);
     for (uint8_t number = 0; number < node->workers_count && error == CAIRN_OK; number++) {
         struct disk *disk = node->workers[number]->disk;
 
@@ -70,6 +73,7 @@ restore_all(struct node *node, char *detail, size_t detail_bytes)
     for (uint8_t number = 0; number < node->workers_count && error == CAIRN_OK; number++) {
         if (node->workers[number]->disk != NULL)
             error = restore(node->workers[number], detail, detail_bytes);
+        assert(!node->workers[number]->restoring);
     }
     return error;
 }
@@ -78,6 +82,7 @@ restore_all(struct node *node, char *detail, size_t detail_bytes)
 static void
 enter_life(struct worker *worker, const struct identity *identity)
 {
+    assert(worker->logs_count == 0 && worker->codec.incarnation == 0);
     worker->codec.incarnation = identity->life.number;
     worker->codec.identity = identity_tag(&identity->cluster, &identity->life.id);
     worker->forgetful = identity->forgotten || (identity->forgetful_workers >> worker->task.number & 1);
@@ -111,6 +116,7 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
     ends_merge(&node->workers[0]->ends, &node->introduction.begun);
     if (error == CAIRN_OK && !node_keep_life(node, true, detail, detail_bytes))
         error = CAIRN_IO;
+    assert(error != CAIRN_OK || node->snapshot->count > CATALOG_LOG);
     /* What was read may say of any that it recovers. */
     atomic_store_explicit(&node->recovering_rows, node->snapshot->count, memory_order_release);
     for (uint8_t number = 1; number < node->workers_count; number++) {

@@ -7,11 +7,13 @@
  * places may be void, and all of the journal is read. Bytes: docs/format.md. */
 #include "checkpoint.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply.h"
 #include "checkpoint_format.h"
 #include "control.h"
 #include "crc32c.h"
@@ -35,6 +37,7 @@ struct buffer {
 static void
 put(struct buffer *buffer, const void *bytes, size_t size_bytes)
 {
+    assert(buffer->used <= buffer->capacity);
     if (buffer->used + size_bytes > buffer->capacity) {
         size_t capacity = 2 * (buffer->used + size_bytes);
         uint8_t *grown = realloc(buffer->bytes, capacity);
@@ -49,6 +52,7 @@ put(struct buffer *buffer, const void *bytes, size_t size_bytes)
     if (size_bytes > 0)
         memcpy(buffer->bytes + buffer->used, bytes, size_bytes);
     buffer->used += size_bytes;
+    assert(buffer->used <= buffer->capacity);
 }
 
 /* Is there nothing that only reading all of the journal could tell? */
@@ -57,27 +61,32 @@ log_settled(const struct node_log *log)
 {
     uint64_t lsn, term;
 
+    log_assert(log);
     return !core_recovering(log->core) && !core_failed(log->core) && !core_lacks(log->core, &lsn, &term) &&
            !core_producers_partial(log->core) && core_commit_lsn(log->core) <= log->durable->held_lsn &&
            log->digest_lsn == core_commit_lsn(log->core) && log->durable->tail_place != 0;
 }
 
-/* The place that reading must begin at for what this log has beyond its commit lsn; *place: at most. */
+/* The place that reading must begin at for what this log has beyond its commit lsn: no later than *place is. */
 static bool
 lower_place(const struct node_log *log, uint64_t *place)
 {
     const struct log_index *index = &log->durable->index;
     uint64_t lsn = core_commit_lsn(log->core) + 1;
+    const uint64_t most = *place;
 
     if (lsn <= core_last_lsn(log->core)) {
         uint32_t item = index_find(index, lsn);
 
         if (item == index->count)
             return false;
+        assert(index->items[item].lsn <= lsn);
         if (index->items[item].place < *place)
             *place = index->items[item].place;
     }
     *place = durable_branches_place(log, *place);
+    assert(*place <= most);
+    (void)most;
     return true;
 }
 
@@ -105,6 +114,8 @@ put_content(struct buffer *buffer, const struct node_log *log)
         put(buffer, stretch.records, stretch.size_bytes);
         store_advance(&cursor, &stretch);
     }
+    /* The reader takes nothing that ends elsewhere: checkpoint_read.c. */
+    assert(cursor.position == core_commit_lsn(log->core) + 1);
 }
 
 /* Segments in memory will be on disk alone after the start: the trunk may begin where they did. */
@@ -117,6 +128,7 @@ put_cuts(struct buffer *buffer, const struct node_log *log, bool with_segments, 
     struct stretch stretch;
     uint32_t last_segment = UINT32_MAX;
 
+    assert(index->cuts_first <= index->cuts_count);
     *evicted_bytes = index->evicted_bytes;
     put(buffer, index->cuts + index->cuts_first, count * sizeof(struct cut));
     while (with_segments &&
@@ -129,6 +141,7 @@ put_cuts(struct buffer *buffer, const struct node_log *log, bool with_segments, 
                               .digest_before = segment->digest_before,
                               .bytes_before = *evicted_bytes};
 
+            assert(stretch.first == segment_block(segment, 0)->first_lsn);
             put(buffer, &cut, sizeof(cut));
             *evicted_bytes += segment->used_bytes;
             count++;
@@ -146,6 +159,8 @@ put_items(struct buffer *buffer, const struct node_log *log)
     uint32_t item = index_find(index, core_commit_lsn(log->core));
     uint32_t count = item == index->count ? 0 : item + 1;
 
+    assert(count <= index->count);
+    assert(count == 0 || index->items[count - 1].lsn <= core_commit_lsn(log->core));
     put(buffer, index->items, count * sizeof(*index->items));
     return count;
 }
@@ -159,6 +174,9 @@ put_log(struct buffer *buffer, struct worker *worker, const struct node_log *log
     bool whole = is_whole_in_memory(log), last;
 
     core_checkpoint(log->core, &core);
+    /* The digest and the clock are those of that lsn. */
+    assert(core.base.lsn == log->digest_lsn && core.trunk_base_lsn == log->base_lsn);
+    assert(core.base.marks_count <= MARKS_MAX);
     head.term = core.term;
     head.voted_for = core.voted_for;
     head.lsn = core.base.lsn;
@@ -182,6 +200,7 @@ put_log(struct buffer *buffer, struct worker *worker, const struct node_log *log
         put(buffer, &row, sizeof(row));
     }
     head.producers = core_producers(log->core, 0, worker->producer_rows, page, worker->config->producers_max, &last);
+    assert(last && head.producers <= worker->config->producers_max);
     put(buffer, page, head.producers * sizeof(*page));
     head.items = put_items(buffer, log);
     head.cuts = put_cuts(buffer, log, !whole, &head.evicted_bytes);
@@ -189,6 +208,7 @@ put_log(struct buffer *buffer, struct worker *worker, const struct node_log *log
     if (whole)
         put_content(buffer, log);
     head.content_bytes = buffer->used - content_at;
+    assert(buffer->failed || (head.content_bytes % 8 == 0 && (head.content_bytes > 0) == whole));
     if (!buffer->failed)
         memcpy(buffer->bytes + at, &head, sizeof(head));
 }
@@ -203,7 +223,7 @@ keep_known(const struct worker *worker)
                                 sizeof(detail));
 }
 
-/* Of the first of its logs that the journal has: reading begins there, or before. 0: it has none, or that is not told. */
+/* The tail of the first of its logs that the journal has: reading begins there, or before. 0: there is none, or it is not told. */
 static uint64_t
 first_tail(const struct worker *worker)
 {
@@ -242,6 +262,8 @@ checkpoint_write(struct worker *worker)
             return false;
         head.logs += log->durable != NULL;
     }
+    /* What it names is still there: files go only up to what a log needs. */
+    assert(head.from_place == 0 || head.from_place >> 32 >= head.oldest_number);
     if (head.from_place == 0 || !is_whole_in_memory(catalog_of(worker)))
         return false;
     page = calloc(worker->config->producers_max, sizeof(*page));
@@ -252,6 +274,7 @@ checkpoint_write(struct worker *worker)
     }
     /* What stands before it in the journal, ends of others' among it, is not read again. */
     if (page != NULL && !buffer.failed && keep_known(worker)) {
+        assert(head.logs > 0 && head.logs <= worker->logs_count);
         head.size_bytes = buffer.used;
         memcpy(buffer.bytes, &head, sizeof(head));
         head.crc32c = crc32c(0, buffer.bytes + 16, buffer.used - 16);

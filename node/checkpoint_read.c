@@ -1,6 +1,8 @@
 /* What the last stop left is read: every number of it may be wrong, also where its checksum is right. */
 #include "checkpoint_read.h"
 
+#include <assert.h>
+
 #include "apply.h"
 #include "checkpoint_format.h"
 #include "crc32c.h"
@@ -21,9 +23,11 @@ take(const uint8_t **at, const uint8_t *end, uint64_t count, size_t each_bytes)
 {
     const uint8_t *taken = *at;
 
+    assert(taken <= end && each_bytes > 0);
     if (count > (uint64_t)(end - *at) / each_bytes)
         return NULL;
     *at += count * each_bytes;
+    assert(*at <= end);
     return taken;
 }
 
@@ -34,6 +38,7 @@ block_plausible(const struct node_log *log, const struct block *block, const uin
     const struct run run = block_run(block);
     uint32_t left_bytes = block->size_bytes;
 
+    assert(log->trunk.last >= log->base_lsn);
     if (left_bytes > size_bytes || left_bytes > log->trunk.pool->segment_bytes / 2 || !trunk_run_plausible(&run) ||
         run.first_lsn != log->trunk.last + 1 || !hlc_plausible(block->hlc, block->count) ||
         !fork_plausible(block->fork_lsn))
@@ -56,6 +61,7 @@ take_content(struct node_log *log, const struct checkpoint_log *head, const uint
     const uint8_t *end = content + head->content_bytes;
     struct stretch stretch;
 
+    assert(head->first_lsn_before == log->base_lsn && head->lsn == core_commit_lsn(log->core));
     store_reset(&log->trunk, head->first_lsn_before);
     while (content < end) {
         struct block block;
@@ -69,6 +75,8 @@ take_content(struct node_log *log, const struct checkpoint_log *head, const uint
             return false;
         content += block.size_bytes;
     }
+    /* Each block was looked at before it was taken, so none reaches beyond the end. */
+    assert(content == end && log->trunk.last >= head->first_lsn_before);
     store_seal(&log->trunk);
     log->digest = head->digest_before;
     log->commit_cursor = (struct cursor){.position = head->first_lsn_before + 1};
@@ -124,6 +132,8 @@ take_log(struct worker *worker, struct node_log *log, const struct checkpoint_lo
     if (content == NULL || cuts == NULL || items == NULL || producers == NULL || rows == NULL || terms == NULL ||
         head->marks > MARKS_MAX || !numbers_plausible(head, producers))
         return false;
+    /* As many bytes as rows_bytes() has counted. */
+    assert(at == end);
     for (uint32_t i = 0; i < head->marks; i++)
         marks[i] = (struct mark){.seq = rows[i].seq,
                                  .incarnation = rows[i].incarnation,
@@ -131,7 +141,7 @@ take_log(struct worker *worker, struct node_log *log, const struct checkpoint_lo
                                                                             : CAIRN_NODE_NONE};
     log->durable->tail_place = head->tail_place;
     log->durable->base_place = head->base_place;
-    /* Of a log that has agreed on nothing yet there are but a term and a vote. */
+    /* A log that has agreed on nothing yet has but a term and a vote. */
     if (head->lsn == 0) {
         core_restore_state(log->core, head->term, (uint8_t)head->voted_for);
         return head->items + head->cuts + head->content_bytes == 0;
@@ -140,6 +150,7 @@ take_log(struct worker *worker, struct node_log *log, const struct checkpoint_lo
     worker->event_hlc = head->hlc;
     if (!core_restore_checkpoint(log->core, &core, &log->sink))
         return false;
+    assert(log->digest_lsn == head->lsn && core_base_lsn(log->core) == head->first_lsn_before);
     core_restore_producers(log->core, producers, head->producers, true);
     if (!index_load(index, items, head->items, cuts, head->cuts, head->lsn))
         return false;
@@ -147,10 +158,11 @@ take_log(struct worker *worker, struct node_log *log, const struct checkpoint_lo
     log->base_lsn = head->first_lsn_before;
     log->base_digest = head->digest_before;
     log->ticked_lsn = head->lsn;
+    log_assert(log);
     return head->content_bytes == 0 || take_content(log, head, content);
 }
 
-/* Of a log's head and rows, which are too few for the sum to wrap round. */
+/* The bytes of a log's head and rows, which are too few for the sum to wrap round. */
 static uint64_t
 rows_bytes(const struct checkpoint_log *head)
 {
@@ -166,6 +178,7 @@ log_bytes(const struct checkpoint_log *head, size_t left_bytes)
 {
     uint64_t rows = rows_bytes(head);
 
+    assert(rows >= sizeof(*head));
     if (rows > left_bytes || head->content_bytes > left_bytes - rows || head->content_bytes % 8 != 0)
         return 0;
     return (size_t)(rows + head->content_bytes);
@@ -177,6 +190,8 @@ places_plausible(const struct node_log *log, uint64_t highest_number)
 {
     const struct log_index *index = &log->durable->index;
 
+    /* index_load() has looked at them. */
+    assert(index->count == 0 || index->items[index->count - 1].lsn <= core_commit_lsn(log->core));
     for (uint32_t i = 0; i < index->count; i++) {
         if (index->items[i].place >> 32 > highest_number)
             return false;
@@ -191,6 +206,7 @@ is_usable(const struct worker *worker, const struct journal_scan *scan, const st
     uint64_t known = scan->count - scan->known_from, skipped_bytes;
     uint32_t index = 0;
 
+    assert(scan->known_from < scan->count);
     while (index < scan->count && scan->numbers[index] < checkpoint_file(head))
         index++;
     if (index == scan->count || scan->numbers[index] != checkpoint_file(head) ||
@@ -212,6 +228,7 @@ take_logs(struct worker *worker, const struct checkpoint_head *head, uint64_t hi
         struct node_log *log;
         size_t size_bytes;
 
+        assert(at <= end);
         if ((size_t)(end - at) < sizeof(found))
             return false;
         memcpy(&found, at, sizeof(found));
@@ -236,6 +253,7 @@ checkpoint_read(const struct worker *worker)
     size_t size_bytes = 0;
     void *bytes = NULL;
 
+    assert(worker->restoring);
     if (disk->operations->load(disk, CHECKPOINT_NAME, &bytes, &size_bytes) != CAIRN_OK || bytes == NULL)
         return NULL;
     head = bytes;
@@ -260,6 +278,7 @@ enum cairn_error
 checkpoint_load(struct worker *worker, const struct journal_scan *scan, const struct checkpoint_head *head,
                 uint64_t *from_place, char *detail, size_t detail_bytes)
 {
+    assert(worker->restoring);
     *from_place = 0;
     if (head == NULL || scan->count == scan->known_from || !is_usable(worker, scan, head))
         return CAIRN_OK;

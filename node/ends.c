@@ -1,5 +1,6 @@
 #include "ends.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "space.h"
@@ -13,6 +14,7 @@ is_later(const struct known_life *one, const struct known_life *other, uint32_t 
 {
     bool further = false;
 
+    assert(workers <= CAIRN_WORKERS_MAX);
     for (uint32_t worker = 0; worker < workers; worker++)
         further |= one->places[worker] > other->places[worker];
     return one->life.number > other->life.number || (one->life.number == other->life.number && further);
@@ -39,7 +41,7 @@ body_bytes(const struct worker *worker)
     return worker->node->workers_count * (uint32_t)JOURNAL_ENDS_BYTES;
 }
 
-/* There is room for it. */
+/* There is room for it: its callers have looked. */
 static void
 put(struct worker *worker, const struct known_life *lives)
 {
@@ -47,6 +49,7 @@ put(struct worker *worker, const struct known_life *lives)
     struct journal_end body[CAIRN_WORKERS_MAX][CAIRN_NODES_MAX];
     struct ends *ends = &worker->ends;
 
+    assert(worker_is_first(worker) && body_bytes(worker) <= sizeof(body));
     memset(body, 0, sizeof(body));
     for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         const struct known_life *known = &lives[peer];
@@ -60,6 +63,8 @@ put(struct worker *worker, const struct known_life *lives)
     }
     journal_put(&worker->journal, &block, body, body_bytes(worker),
                 &(struct journal_item){.owner = worker->logs[CATALOG_LOG]});
+    /* A node is told of its own end by others alone. */
+    assert(ends->written[worker->self].life.number == 0);
     ends->written_file = worker->journal.file.number;
 }
 
@@ -71,7 +76,9 @@ ends_write(struct worker *worker, uint64_t now_ns)
     if (!worker_is_first(worker) || worker->disk == NULL || worker->journal_failed ||
         now_ns - worker->ends.written_ns < WRITE_EVERY_NS)
         return;
+    assert(worker->ends.written_ns <= now_ns);
     catalog = worker->logs[CATALOG_LOG];
+    assert(catalog->id == CATALOG_LOG);
     if (catalog->durable == NULL || !is_due(worker) || !journal_has_room(&worker->journal, body_bytes(worker)) ||
         durable_space(worker, catalog, body_bytes(worker), USE_ORDER) != SPACE_YES)
         return;
@@ -93,6 +100,8 @@ ends_write_restored(struct worker *worker)
 void
 ends_restore(struct worker *worker, const struct journal_end *ends, uint32_t count)
 {
+    /* journal_check.c has looked at its size. */
+    assert(count % CAIRN_NODES_MAX == 0 && count / CAIRN_NODES_MAX <= CAIRN_WORKERS_MAX);
     for (uint32_t i = 0; i < count; i++) {
         uint8_t peer = (uint8_t)(i % CAIRN_NODES_MAX), number = (uint8_t)(i / CAIRN_NODES_MAX);
         struct known_life *known = &worker->ends.restored[peer];
@@ -120,6 +129,7 @@ ends_merge(const struct ends *ends, struct identity *identity)
             *known = *read;
         else if (cairn_id_equal(&known->life.id, &read->life.id))
             known_life_further(known, read);
+        assert(known->life.number >= read->life.number);
     }
 }
 

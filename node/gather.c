@@ -7,8 +7,10 @@
  * file has its name leaves all as it was. */
 #include "gather.h"
 
+#include <assert.h>
 #include <stdio.h>
 
+#include "apply.h"
 #include "checkpoint.h"
 #include "durable.h"
 #include "index.h"
@@ -41,6 +43,7 @@ first_behind(const struct node_log *log, uint64_t place)
 {
     const struct log_index *index = &log->durable->index;
 
+    assert(index->count == 0 || index->items[index->count - 1].lsn < log->durable->trunk.position);
     for (uint32_t i = index->count; i-- > 0;) {
         if (index->items[i].place < place)
             return i + 1 == index->count ? log->durable->trunk.position : index->items[i + 1].lsn;
@@ -48,7 +51,7 @@ first_behind(const struct node_log *log, uint64_t place)
     return index->count == 0 ? log->durable->trunk.position : index->items[0].lsn;
 }
 
-/* Must the branch be written again? One that was found on the trunk by this start need not, as long as it stands there. */
+/* Must the branch be written again? Not as long as it stands on the trunk, where this start has found it. */
 static bool
 is_branch_behind(const struct node_log *log, uint8_t origin, uint64_t place)
 {
@@ -97,7 +100,7 @@ has_base_behind(const struct node_log *log, uint64_t place)
     return log->base_lsn > 0 && (log->durable->base_place >= place || log->durable->producers_place >= place);
 }
 
-/* What of the log would be written again of what stands at the place and behind it. UINT64_MAX: that cannot be. */
+/* How much of the log would be written again, of what stands at the place and behind it. UINT64_MAX: that cannot be. */
 static uint64_t
 log_bytes_behind(const struct node_log *log, uint64_t place)
 {
@@ -137,10 +140,13 @@ first_gathered(const struct worker *worker, const struct journal_scan *scan)
         room_bytes = journal->config.write_bytes / 8 * 7;
     while (end < scan->count && scan->numbers[end] <= scan->end >> 32)
         end++;
+    assert(end <= scan->count);
     first = end;
     while (first > 1 && scan->ends[first - 2] > DISK_SECTOR_BYTES &&
            bytes_behind(worker, journal_place(scan->numbers[first - 1], 0)) <= room_bytes)
         first--;
+    /* The oldest stays. */
+    assert(first == end || first >= 1);
     return first == end || worker->journal_damaged || worker->forgetful || worker->journal_was_empty ? scan->count
                                                                                                      : first;
 }
@@ -152,6 +158,7 @@ rewind_to(struct node_log *log, uint64_t place)
     struct durable *durable = log->durable;
     uint64_t lsn = first_behind(log, place);
 
+    assert(lsn <= durable->trunk.position && durable->rewritten_lsn == UINT64_MAX);
     if (lsn < durable->trunk.position) {
         index_truncate(&durable->index, lsn);
         durable->trunk = (struct cursor){.position = lsn};
@@ -162,6 +169,7 @@ rewind_to(struct node_log *log, uint64_t place)
         durable->branches[origin].cursor = (struct cursor){.position = store_first(&log->branches[origin].store)};
         durable->branches[origin].place = 0;
     }
+    assert(durable->index.count == 0 || durable->index.items[durable->index.count - 1].place < place);
     durable->trim_due |= has_base_behind(log, place);
 }
 
@@ -171,6 +179,7 @@ write_log_again(struct worker *worker, struct node_log *log, uint64_t place)
 {
     cairn_node_set branches = branches_behind(log, place);
 
+    log_assert(log);
     rewind_to(log, place);
     durable_want(worker, log);
     return durable_gather(worker, log, branches);
@@ -181,6 +190,7 @@ write_again(struct worker *worker, uint64_t place)
 {
     bool done = true;
 
+    assert(!worker->gathering && !worker->restoring);
     worker->gathering = true;
     for (uint32_t i = 0; i < worker->logs_count && done; i++)
         done = worker->logs[i]->durable == NULL || write_log_again(worker, worker->logs[i], place);
@@ -195,15 +205,17 @@ gather(struct worker *worker, const struct journal_scan *scan, char *detail, siz
     uint32_t first = first_gathered(worker, scan);
     uint64_t former_end = scan->end;
 
+    assert(worker->journal.next_reserved && first <= scan->count);
     /* A checkpoint may name places in what goes. */
     if (!checkpoint_discard(worker))
         first = scan->count;
     if (first < scan->count) {
-        /* Of a part of it the next start would make a beginning anew: nothing gets a name then. */
+        /* The next start would take a part of it for a beginning anew: nothing gets a name then. */
         if (!write_again(worker, journal_place(scan->numbers[first], 0))) {
             snprintf(detail, detail_bytes, "what the last files hold does not fit what is set aside (free some space)");
             return CAIRN_NO_SPACE;
         }
+        assert(first >= 1 && scan->numbers[first - 1] < scan->numbers[first]);
         former_end = journal_place(scan->numbers[first - 1], (uint32_t)scan->ends[first - 1]);
     }
     if (!journal_name_reserve(&worker->journal, former_end)) {
