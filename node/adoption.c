@@ -1,5 +1,8 @@
 #include "adoption.h"
 
+#include <assert.h>
+
+#include "apply.h"
 #include "due.h"
 #include "events.h"
 #include "held.h"
@@ -7,12 +10,14 @@
 #include "state.h"
 #include "worker.h"
 
-/* That its trunk ends in, durably, or did before some of it was lost here. */
+/* The term that its trunk ends in, durably, or did before some of it was lost here. */
 static uint64_t
 term_known(const struct node_log *log)
 {
     uint64_t held_term = core_term_at(log->core, durable_held_lsn(log)), lacking_lsn, lacking_term;
 
+    assert(durable_held_lsn(log) <= core_last_lsn(log->core));
+    assert(held_term <= core_term(log->core));
     return core_lacks(log->core, &lacking_lsn, &lacking_term) && lacking_term > held_term ? lacking_term : held_term;
 }
 
@@ -22,11 +27,14 @@ lead_alone(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     enum cairn_error error;
 
+    assert(log->rules.adopted_from == worker->self && log->rules.adopted_term > 0);
     if (log->adopting_term == log->rules.adopted_term)
         return;
     error = core_go_on_alone(log->core, log->rules.adopted_term, now_ns, &log->sink);
     if (error == CAIRN_AGAIN)
         return;
+    assert(error != CAIRN_OK ||
+           (core_role(log->core) == ROLE_LEADER && core_term(log->core) >= log->rules.adopted_term));
     log->adopting_term = log->rules.adopted_term;
     if (error == CAIRN_OK)
         node_event(worker, EVENT_DECIDED, log, worker->self, 0, 0,
@@ -40,6 +48,8 @@ lead_alone(struct worker *worker, struct node_log *log, uint64_t now_ns)
 static void
 give_up(struct worker *worker, struct node_log *log)
 {
+    assert(log->rules.adopted_from != worker->self);
+    assert(core_adopts(log->core) <= log->rules.adopted_term);
     if (core_adopts(log->core) == log->rules.adopted_term)
         return;
     core_adopt(log->core, log->rules.adopted_term);
@@ -51,6 +61,7 @@ give_up(struct worker *worker, struct node_log *log)
 static bool
 has_stopped_since(const struct node_log *log, uint64_t term)
 {
+    assert(term > 0);
     return log->stopped_for_good || log->stopped_term >= term;
 }
 
@@ -64,6 +75,7 @@ end_stops(struct worker *worker, struct node_log *log)
         core_end_stop(log->core);
     if (core_recovering(log->core))
         return;
+    assert(log->adopted_term < term);
     introduction_end_stops(worker, log->id, term);
     log->adopted_term = term;
 }
@@ -73,6 +85,7 @@ end_stops(struct worker *worker, struct node_log *log)
 static void
 carry_out(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
+    log_assert(log);
     if (term_known(log) >= log->rules.adopted_term)
         end_stops(worker, log);
     else if (core_stopped(log->core) == STOP_NONE && !core_is_lost(log->core))
@@ -82,9 +95,10 @@ carry_out(struct worker *worker, struct node_log *log, uint64_t now_ns)
         return;
     else if (log->rules.adopted_from == worker->self)
         lead_alone(worker, log, now_ns);
-    /* Who has forgotten what it held has nothing to give up, and recovers from whoever leads. */
+    /* A replica that has forgotten what it held has nothing to give up, and recovers from whoever leads. */
     else if (core_stopped(log->core) != STOP_NONE)
         give_up(worker, log);
+    log_assert(log);
     node_activate(worker, log);
     node_touch(worker, log);
 }
@@ -95,6 +109,8 @@ adoption_review(struct worker *worker, uint64_t now_ns)
     for (uint32_t i = 0; i < worker->logs_count; i++) {
         struct node_log *log = worker->logs[i];
 
+        /* One decision follows another, in later and later terms. */
+        assert(log->adopted_term <= log->rules.adopted_term && log->adopting_term <= log->rules.adopted_term);
         if (log->adopted_term != log->rules.adopted_term)
             carry_out(worker, log, now_ns);
     }

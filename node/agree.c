@@ -13,12 +13,14 @@
 void
 agree_begin(struct node *node, const struct identity *identity)
 {
+    assert(node->control->applied_lsn == 0);
     agreed_as_founded(&identity->agreed, &node->control->replayed);
     node->snapshot->agreed = identity->agreed;
     memcpy(node->snapshot->members, identity->members, sizeof(node->snapshot->members));
     for (uint8_t number = 0; number < node->workers_count; number++) {
         struct worker *worker = node->workers[number];
 
+        assert(!worker->entered && worker->logs_count == 0);
         worker->agreed = identity->agreed;
         worker->fingerprint = agreed_fingerprint(&identity->agreed);
         atomic_store_explicit(&worker->adopted_lsn, identity->agreed.lsn, memory_order_relaxed);
@@ -37,6 +39,7 @@ take_u64(const json_t *entry, const char *key, uint64_t scale, uint64_t max, uin
         (uint64_t)json_integer_value(number) > max / scale)
         return false;
     *out = (uint64_t)json_integer_value(number) * scale;
+    assert(*out > 0 && *out <= max);
     return true;
 }
 
@@ -50,6 +53,8 @@ take_name(const json_t *entry, const char *key, char out[CAIRN_NAME_BYTES])
     if (!json_is_string(name) || !cairn_name_is_valid(json_string_value(name)))
         return false;
     snprintf(out, CAIRN_NAME_BYTES, "%s", json_string_value(name));
+    /* No valid name is cut off. */
+    assert(strcmp(out, json_string_value(name)) == 0);
     return true;
 }
 
@@ -67,6 +72,7 @@ take_change(const json_t *entry, struct agreed_change *out)
         !take_u64(entry, "memory_mib", 1, MEMORY_MIB_MAX, &memory_mib) || !take_name(entry, "add", out->add) ||
         !take_name(entry, "remove", out->remove))
         return false;
+    assert(memory_mib <= MEMORY_MIB_MAX);
     out->memory_mib = (uint32_t)memory_mib;
     if (out->add[0] == '\0')
         return true;
@@ -74,8 +80,8 @@ take_change(const json_t *entry, struct agreed_change *out)
            cairn_id_is_set(&out->member);
 }
 
-/* Of the worker that has most, those that were there when the entry was made: the same on every node, whatever it holds
- * already of what came later. */
+/* How many logs the worker that has most had when the entry was made: the same on every node, whatever it holds already of
+ * what came later. */
 static uint32_t
 logs_before(const struct snapshot *snapshot, uint64_t lsn)
 {
@@ -88,15 +94,17 @@ logs_before(const struct snapshot *snapshot, uint64_t lsn)
         *count += log->id != CATALOG_LOG && log->id < lsn;
         most = *count > most ? *count : most;
     }
+    assert(most <= snapshot->count);
     return most;
 }
 
-/* New ports, and room for what comes from there, of all seats that were not there before. */
+/* All seats that were not there before get ports, and room for what comes from there. */
 static void
 welcome(struct node *node, const struct agreed *before, const struct snapshot *next)
 {
     char detail[256];
 
+    assert(before->now.nodes <= next->agreed.now.nodes && next->agreed.now.nodes <= CAIRN_NODES_MAX);
     for (uint8_t seat = (uint8_t)before->now.nodes; seat < next->agreed.now.nodes; seat++) {
         if (peers_welcome(node, seat, next, detail, sizeof(detail)) != CAIRN_OK)
             snprintf(node->control->agree_failure, sizeof(node->control->agree_failure),
@@ -112,6 +120,7 @@ agree_apply(struct node *node, uint64_t lsn, const json_t *entry, struct snapsho
     struct agreed_change change;
     uint8_t seat;
 
+    assert(lsn == node->control->applied_lsn && lsn > replayed->lsn);
     if (!take_change(entry, &change) ||
         agreed_apply(replayed, &change, lsn, logs_before(next, lsn), &seat) != AGREED_TAKEN)
         return false;
@@ -119,6 +128,9 @@ agree_apply(struct node *node, uint64_t lsn, const json_t *entry, struct snapsho
     if (lsn <= next->agreed.lsn)
         return false;
     next->agreed = *replayed;
+    assert(next->agreed.lsn == lsn && next->agreed.now.nodes >= before.now.nodes);
+    assert(next->agreed.founded.nodes == before.founded.nodes && next->agreed.workers == before.workers);
+    assert(seat == CAIRN_NODE_NONE || seat < next->agreed.now.nodes);
     if (seat != CAIRN_NODE_NONE)
         next->members[seat] = change.member;
     cluster_config_adopt(&node->cluster, &next->agreed);
@@ -145,19 +157,22 @@ adopt_timing(struct worker *worker, const struct snapshot *snapshot)
     detector.timeout_ns = agreed->now.timeout_ns;
     detector.ceiling_ns = snapshot->ceiling_ns;
     detector.hold_max_ns = snapshot->hold_max_ns;
+    assert(agreed_timing_makes_sense(detector.interval_ns, detector.timeout_ns));
     clocks.members = agreed_present(agreed);
     clocks.bound_ns = agreed->now.clock_bound_ns;
     detector_reconfigure(&worker->detector, &detector, agreed->removed);
     clocks_reconfigure(&worker->clocks, &clocks);
 }
 
-/* The first worker tells the others when what it has agreed on is kept. */
+/* The first worker tells the others once what it has agreed on is kept. */
 static void
 note_kept_timeout(struct worker *worker)
 {
     struct introduction *introduction = &worker->node->introduction;
     const struct lives *lives = &introduction->lives;
 
+    assert(worker_is_first(worker));
+    assert(lives->kept_version <= lives->version && lives->life_version <= lives->version);
     if (lives->kept_version >= lives->life_version)
         atomic_store_explicit(&introduction->kept_timeout_ns, lives->identity.agreed.now.timeout_ns,
                               memory_order_release);
@@ -184,6 +199,7 @@ set_timeout(struct worker *worker)
 void
 agree_welcome_log(const struct worker *worker, struct node_log *log)
 {
+    assert(log->worker == worker);
     core_set_election_timeout(log->core, worker->core_timeout_ns);
     core_set_nodes(log->core, worker->present);
 }
@@ -194,6 +210,8 @@ tell_agreed(struct worker *worker, const struct agreed *before, const struct agr
     cairn_node_set came = agreed_present(now) & ~agreed_present(before);
     cairn_node_set went = agreed_present(before) & ~agreed_present(now);
 
+    assert(before->lsn < now->lsn);
+    assert((went & ~now->removed) == 0);
     if (came != 0)
         node_event(worker, EVENT_AGREED, NULL, (uint8_t)__builtin_ctz(came), 0, 0,
                    "%s is of the cluster, from lsn %lu on", now->names[__builtin_ctz(came)], (unsigned long)now->lsn);
@@ -219,6 +237,8 @@ agree_adopt(struct worker *worker, const struct snapshot *snapshot, uint64_t now
     before = worker->agreed;
     worker->agreed = *agreed;
     worker->fingerprint = agreed_fingerprint(agreed);
+    /* Seats are only ever added. */
+    assert(agreed->now.nodes >= worker->nodes && agreed->now.nodes >= before.now.nodes);
     if (agreed->removed >> worker->self & 1) {
         /* The other workers are told by the phase. */
         if (worker_is_first(worker))
@@ -231,6 +251,7 @@ agree_adopt(struct worker *worker, const struct snapshot *snapshot, uint64_t now
         node_attach_port(worker, seat);
     worker->nodes = (uint8_t)agreed->now.nodes;
     worker->present = agreed_present(agreed);
+    assert(worker->present >> worker->self & 1);
     adopt_timing(worker, snapshot);
     for (uint32_t i = 0; i < worker->logs_count; i++)
         core_set_nodes(worker->logs[i]->core, worker->present);
@@ -249,6 +270,7 @@ all_have_adopted(const struct node *node, uint64_t lsn)
 {
     bool all = true;
 
+    assert(node->workers[0]->agreed.lsn == lsn);
     for (uint8_t number = 1; number < node->workers_count; number++)
         all &= atomic_load_explicit(&node->workers[number]->adopted_lsn, memory_order_acquire) >= lsn;
     return all;
@@ -265,6 +287,7 @@ agree_beat(struct worker *worker, uint64_t now_ns)
     /* Of the life before, too: whatever it promised ends after so long. */
     if (worker->promise_set_ns == 0 || !all_have_adopted(worker->node, worker->agreed.lsn))
         worker->promise_set_ns = now_ns;
+    assert(worker->promise_set_ns <= now_ns);
     if (now_ns - worker->promise_set_ns < lives->identity.promised_ns)
         return;
     lives->identity.promised_ns = 0;

@@ -34,11 +34,13 @@ attachments_reap(struct node *node)
 
             if (attachment == NULL || atomic_load_explicit(&attachment->state, memory_order_acquire) != ATTACHMENT_GONE)
                 continue;
+            assert(attachment->index == i && attachment->waits == 0);
             control->attachments[worker][i] = NULL;
             if (attachment->embedded && control->spares_count < SPARES_MAX)
                 control->spares[control->spares_count++] = attachment;
             else
                 attachment_free(attachment);
+            assert(control->spares_count <= SPARES_MAX);
         }
     }
 }
@@ -52,6 +54,8 @@ spare_or_new(struct node *node, bool embedded)
 
     if (embedded && control->spares_count > 0) {
         attachment = control->spares[--control->spares_count];
+        assert(attachment->embedded);
+        assert(atomic_load_explicit(&attachment->state, memory_order_relaxed) == ATTACHMENT_GONE);
         channel = attachment->channel;
         byte_channel_renew(&channel);
         *attachment = (struct attachment){.channel = channel, .embedded = true};
@@ -67,7 +71,7 @@ spare_or_new(struct node *node, bool embedded)
     return attachment;
 }
 
-/* A place at the worker; ATTACHMENTS_MAX: there is none for such a one. */
+/* A place at the worker; ATTACHMENTS_MAX: there is none for one of that kind. */
 static uint32_t
 place_at(const struct control *control, uint8_t worker, enum attachment_kind kind)
 {
@@ -79,6 +83,7 @@ place_at(const struct control *control, uint8_t worker, enum attachment_kind kin
         first = i;
         left++;
     }
+    assert((left == 0) == (first == ATTACHMENTS_MAX));
     return left > kept ? first : ATTACHMENTS_MAX;
 }
 
@@ -96,6 +101,7 @@ attachment_make(struct node *node, uint8_t worker, enum attachment_kind kind)
     attachment = index < ATTACHMENTS_MAX ? spare_or_new(node, kind == ATTACHED_EMBEDDED) : NULL;
     if (attachment == NULL)
         return NULL;
+    assert(control->attachments[worker][index] == NULL && attachment->in_flight == 0);
     attachment->index = (uint8_t)index;
     attachment->administrator = kind >= ATTACHED_ADMINISTRATOR;
     attachment->system = kind >= ATTACHED_SYSTEM;
@@ -114,6 +120,7 @@ embedded_find(void *context, const char *name, uint32_t *log, uint8_t *worker)
 
     if (!node_view(context, name, &view))
         return CAIRN_NO_LOG;
+    assert(view.worker < ((const struct node *)context)->workers_count);
     *log = view.id;
     *worker = view.worker;
     return CAIRN_OK;
@@ -132,6 +139,7 @@ embedded_place(void *context, uint32_t log, uint8_t *worker)
             *worker = node->snapshot->logs[i].log->worker->task.number;
     }
     pthread_mutex_unlock(&node->control->lock);
+    assert(!found || *worker < node->workers_count);
     return found ? CAIRN_OK : CAIRN_NO_LOG;
 }
 
@@ -156,6 +164,7 @@ static void
 embedded_detach(void *context, struct cairn_client *client)
 {
     (void)context;
+    assert(client->open_count <= CAIRN_WORKERS_MAX);
     for (uint8_t i = 0; i < client->open_count; i++)
         attachment_leave(client->lanes[client->open[i]].attachment);
 }
@@ -194,6 +203,7 @@ visitor_make(struct node *node, enum attachment_kind kind)
         return NULL;
     visitor->kind = kind;
     control->visitors++;
+    assert(control->visitors <= ATTACHMENTS_MAX);
     return visitor;
 }
 
@@ -204,6 +214,7 @@ visitor_leave(struct node *node, struct visitor *visitor)
         if (visitor->at[worker] != NULL)
             attachment_leave(visitor->at[worker]);
     }
+    assert(node->control->visitors > 0);
     node->control->visitors--;
     free(visitor);
 }

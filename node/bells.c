@@ -1,5 +1,6 @@
 #include "bells.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,10 +10,10 @@
 #include "control.h"
 #include "identity_file.h"
 
-/* Who is not there is asked again so soon, and then ever later. */
+/* A peer that is not there is asked again so soon, and then ever later. */
 #define AGAIN_MIN_NS 50000000u
 #define AGAIN_MAX_NS 1000000000u
-/* Who has a backlog, or hangs, is left to its time. */
+/* A peer that has a backlog, or hangs, is given so long. */
 #define ASKED_FOR_NS 500000000u
 
 static struct peer_bell *
@@ -28,6 +29,8 @@ exchange(struct worker *worker, uint8_t peer, struct doorbell *bell)
     struct peer_bell *known = bell_of(worker, peer);
     struct doorbell *former = known->bell;
 
+    assert(former == atomic_load_explicit(&worker->peer_bells[peer], memory_order_relaxed));
+    assert(former == NULL || former != bell);
     known->bell = bell;
     atomic_store_explicit(&worker->peer_bells[peer], bell, memory_order_release);
     if (former == NULL)
@@ -44,6 +47,7 @@ take_answer(struct worker *worker, uint8_t peer)
     struct cairn_id id;
     struct doorbell *bell;
 
+    assert(known->call.state == CALL_DONE);
     if (life == NULL || !cairn_id_parse(life, &id) || known->call.passed_fds[0] < 0)
         return;
     bell = doorbell_map(known->call.passed_fds[0]);
@@ -58,12 +62,13 @@ ask(const struct worker *worker, uint8_t peer)
 {
     char path[384];
 
+    assert(peer != worker->self && bell_of(worker, peer)->call.state == CALL_NONE);
     snprintf(path, sizeof(path), "%s/%s.sock", worker->config->directory, worker->config->cluster->names[peer]);
     call_begin(&bell_of(worker, peer)->call, path,
                json_pack("{s:s,s:i}", "cmd", "bell", "worker", worker->task.number));
 }
 
-/* Is the bell that is known that of the life that is heard there? Of a peer that is not heard any will do. */
+/* Is the bell that is known that of the life that is heard there? Where the peer is not heard any bell will do. */
 static bool
 is_current(const struct peer_bell *known, const struct standing_view *view, uint8_t peer)
 {
@@ -86,6 +91,7 @@ step(struct worker *worker, const struct standing_view *view, uint8_t peer, uint
         known->wait_ns = known->wait_ns == 0 ? AGAIN_MIN_NS : 2 * known->wait_ns;
         if (known->wait_ns > AGAIN_MAX_NS)
             known->wait_ns = AGAIN_MAX_NS;
+        assert(known->wait_ns >= AGAIN_MIN_NS && known->wait_ns <= AGAIN_MAX_NS);
         known->due_ns = now_ns + (known->wait_ns < ASKED_FOR_NS ? ASKED_FOR_NS : known->wait_ns);
         ask(worker, peer);
     }
@@ -94,6 +100,7 @@ step(struct worker *worker, const struct standing_view *view, uint8_t peer, uint
     if (known->call.state == CALL_DONE)
         take_answer(worker, peer);
     call_end(&known->call);
+    assert(known->call.state == CALL_NONE);
     known->due_ns = now_ns + known->wait_ns;
 }
 
@@ -119,6 +126,7 @@ end(struct worker *worker, uint8_t peer)
     call_end(&bell_of(worker, peer)->call);
     if (bell_of(worker, peer)->bell != NULL)
         exchange(worker, peer, NULL);
+    assert(atomic_load_explicit(&worker->peer_bells[peer], memory_order_relaxed) == NULL);
 }
 
 void

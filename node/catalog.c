@@ -2,6 +2,7 @@
  * what is committed of it, in order, so all agree; a log's number is the lsn of its creation. */
 #include "catalog.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 static uint32_t
 find(const struct snapshot *snapshot, const char *name)
 {
+    assert(snapshot->count <= LOGS_MAX);
     for (uint32_t i = 0; i < snapshot->count; i++) {
         if (strcmp(snapshot->logs[i].log->name, name) == 0)
             return i;
@@ -24,14 +26,15 @@ find(const struct snapshot *snapshot, const char *name)
     return UINT32_MAX;
 }
 
-/* Did the catalog say that at lsn before this life? Nothing of it is applied that is not held: so not if it came after what the
- * journal had of it or, where that is not all, after what recovery found. */
+/* Did the catalog say that at lsn before this life? Only what is held of it is applied: so it did not where the lsn is behind
+ * what the journal had of it or, where that is not all, behind what recovery found. */
 static bool
 is_of_former_life(const struct node *node, uint64_t lsn)
 {
     const struct worker *first = node->workers[0];
     struct log_status status;
 
+    assert(lsn > 0 && lsn == node->control->applied_lsn);
     if (!node->recovering)
         return false;
     if (first->restoring || lsn <= node->restored_catalog_lsn)
@@ -84,6 +87,7 @@ worker_of(const struct node *node, const struct snapshot *snapshot, const json_t
         if (logs_at(snapshot, node->workers[i]) < logs_at(snapshot, least))
             least = node->workers[i];
     }
+    assert(logs_at(snapshot, least) <= snapshot->count / node->workers_count);
     return least;
 }
 
@@ -112,10 +116,14 @@ create(struct node *node, struct snapshot *next, uint64_t lsn, const struct log_
     log = node_log_create(worker, (uint32_t)lsn, settings, recovers);
     if (log == NULL)
         return false;
+    /* A log's number is the lsn of its creation, and logs are only ever added. */
+    assert(next->count > CATALOG_LOG && next->logs[next->count - 1].log->id < log->id);
     if (recovers)
         atomic_store_explicit(&node->recovering_rows, next->count + 1, memory_order_release);
     next->logs[next->count].log = log;
     next->logs[next->count++].rules = settings->rules;
+    assert(log->worker == worker && logs_at(next, worker) <= logs_max(node));
+    assert(atomic_load_explicit(&node->recovering_rows, memory_order_relaxed) <= next->count);
     return true;
 }
 
@@ -156,6 +164,7 @@ take_number(const json_t *entry, const char *key, uint64_t scale, uint64_t *out)
         (uint64_t)json_integer_value(number) > UINT64_MAX / 2 / scale)
         return false;
     *out = (uint64_t)json_integer_value(number) * scale;
+    assert(*out <= UINT64_MAX / 2);
     return true;
 }
 
@@ -196,16 +205,20 @@ take_adoption(const struct node *node, uint64_t lsn, const json_t *entry, struct
 {
     const char *from = json_string_value(json_object_get(entry, "from"));
     json_int_t term = json_integer_value(json_object_get(entry, "term"));
+    const uint64_t former_term = rules->adopted_term;
     uint8_t seat = from == NULL ? CAIRN_NODE_NONE : cluster_config_node(node->config.cluster, from);
 
     if (seat == CAIRN_NODE_NONE || !(agreed_present(&node->control->replayed) >> seat & 1) || term < 1 ||
         term_decided((uint64_t)term) == 0)
         return false;
-    /* Who has stopped stays in its term, so a decision that nobody could carry out yet looks as if there were none. */
+    /* A replica that has stopped stays in its term, so a decision that nobody could carry out yet looks as if there were none. */
     if ((uint64_t)term <= rules->adopted_term &&
         (seat == rules->adopted_from || term_decided(rules->adopted_term) == 0))
         return false;
     rules->adopted_term = (uint64_t)term > rules->adopted_term ? (uint64_t)term : term_decided(rules->adopted_term);
+    /* The decision that counts is the last one. */
+    assert(rules->adopted_term > former_term && rules->adopted_term <= TERM_MAX);
+    (void)former_term;
     rules->adopted_from = seat;
     rules->adopted_before = is_of_former_life(node, lsn);
     return true;
@@ -232,6 +245,8 @@ change(const struct node *node, struct snapshot *next, uint64_t lsn, const char 
         return false;
     if (trim_before_lsn > rules.trim_before_lsn)
         rules.trim_before_lsn = trim_before_lsn;
+    assert(rules.trim_before_lsn >= next->logs[index].rules.trim_before_lsn);
+    assert(rules.adopted_term >= next->logs[index].rules.adopted_term);
     next->logs[index].rules = rules;
     return true;
 }
@@ -239,7 +254,7 @@ change(const struct node *node, struct snapshot *next, uint64_t lsn, const char 
 void
 catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_bytes)
 {
-    /* Who was removed goes by nothing that came after. */
+    /* A node that was removed goes by nothing that came after. */
     bool known = lsn <= node->control->applied_lsn || (node->snapshot->agreed.removed >> node->self & 1) != 0;
     json_t *entry = known ? NULL : json_loadb(text, text_bytes, 0, NULL);
     const char *operation = json_string_value(json_object_get(entry, "op"));
@@ -255,6 +270,7 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
     bool agrees = operation != NULL && strcmp(operation, "agree") == 0;
     bool changed;
 
+    assert(node->control->replayed.lsn <= node->control->applied_lsn);
     if (!known)
         node->control->applied_lsn = lsn;
     if (operation == NULL || (!agrees && (name == NULL || !cairn_name_is_valid(name))) ||
@@ -273,6 +289,7 @@ catalog_apply(struct node *node, uint64_t lsn, const void *text, size_t text_byt
         changed = agrees    ? agree_apply(node, lsn, entry, next)
                   : creates ? create(node, next, lsn, &settings, json_object_get(entry, "worker"))
                             : change(node, next, lsn, operation, name, entry);
+        assert(next->count >= node->snapshot->count && next->agreed.lsn >= node->snapshot->agreed.lsn);
         if (changed)
             former = snapshot_publish(node, next);
         else

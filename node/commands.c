@@ -1,6 +1,7 @@
 /* Commands of the admin socket. */
 #include "commands.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@ event_row(const struct node *node, const struct node_event *event)
 {
     bool modes = event->kind == EVENT_MODE_CHANGED;
 
+    assert(event->worker < node->workers_count);
     return json_pack("{s:I,s:s,s:s,s:o,s:o,s:o,s:o,s:s,s:i}", "t_ns", (json_int_t)event->t_ns, "node", node->name,
                      "event", event_name(event->kind), "log",
                      event->log == UINT32_MAX ? json_null() : json_string(event->log_name), "from",
@@ -35,6 +37,7 @@ events(struct node *node, const json_t *request)
     uint32_t count = node_events(node, &next, found, EVENTS_PER_REPLY);
     json_t *rows = json_array();
 
+    assert(count <= EVENTS_PER_REPLY);
     for (uint32_t i = 0; i < count; i++)
         json_array_append_new(rows, event_row(node, &found[i]));
     return json_pack("{s:b,s:o,s:I}", "ok", 1, "rows", rows, "next", (json_int_t)next);
@@ -46,7 +49,7 @@ failure(const char *error, const char *detail)
     return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", error, "detail", detail);
 }
 
-/* All that ever were of it, by number. */
+/* The names of all that ever were of it, by number. */
 static json_t *
 seats_of(const struct agreed *agreed)
 {
@@ -78,6 +81,7 @@ attach_to(struct node *node, struct visitor *visitor, const json_t *number, stru
     pthread_mutex_unlock(&node->control->lock);
     if (visitor->at[worker] == NULL)
         return failure("full", "the node has no room for another client");
+    assert(visitor->at[worker]->administrator == (visitor->kind >= ATTACHED_ADMINISTRATOR));
     reply->fd = visitor->at[worker]->channel.fd;
     return NULL;
 }
@@ -202,7 +206,7 @@ member_row(const struct standing_view *view, uint8_t seat)
                      (json_int_t)view->lives[seat].number, "introduced", view->introduced >> seat & 1);
 }
 
-/* Who is of the cluster, and what all have agreed on. */
+/* The members of the cluster, and what all have agreed on. */
 static json_t *
 cluster(const struct node *node)
 {
@@ -243,6 +247,7 @@ founding_refused(const struct node *node, const struct founding *founding)
 {
     char detail[384];
 
+    assert(founding->missing == CAIRN_NODE_NONE || founding->missing < node->config.cluster->nodes);
     if (founding->missing == CAIRN_NODE_NONE)
         snprintf(detail, sizeof(detail), "%s is of a cluster already", node->name);
     else if (founding->differs)
@@ -299,6 +304,7 @@ rescue_refused(struct node *node)
     const struct rescue *rescue = &node->rescue;
     char detail[256];
 
+    assert(rescue->error != CAIRN_OK);
     if (rescue->error == CAIRN_RECOVERING)
         snprintf(detail, sizeof(detail), "%s has forgotten what it promised, or waits: it cannot decide that",
                  node->name);
@@ -324,6 +330,7 @@ give_up(struct node *node, cairn_node_set given_up)
     struct cairn_id drawn[CAIRN_NODES_MAX];
     int state = atomic_load_explicit(&node->rescue.state, memory_order_acquire);
 
+    assert(!(given_up >> node->self & 1));
     introduction_show(node, &view);
     others = agreed_present(&view.agreed) & ~((cairn_node_set)1 << node->self);
     if (introduction_phase(&node->introduction) != PHASE_INSIDE) {

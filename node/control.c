@@ -34,8 +34,10 @@ collect_events(struct node *node)
     struct node_event event;
 
     for (uint8_t number = 0; number < node->workers_count; number++) {
-        while (rte_ring_sc_dequeue_elem(node->workers[number]->events, &event, sizeof(event)) == 0)
+        while (rte_ring_sc_dequeue_elem(node->workers[number]->events, &event, sizeof(event)) == 0) {
+            assert(event.worker == number);
             keep_event(control, &event);
+        }
     }
 }
 
@@ -51,6 +53,7 @@ forward_notes(struct node *node)
 
         while (!rte_ring_full(first->commands) &&
                rte_ring_sc_dequeue_elem(notes, &command.note, sizeof(command.note)) == 0) {
+            assert(command.note.log != CATALOG_LOG && command.note.term <= TERM_MAX);
             worker_tell(first, &command);
         }
     }
@@ -69,8 +72,10 @@ follow_catalog(struct node *node)
     while (cairn_poll(control->catalog, &result) > 0) {
         if (result.type == CAIRN_RESULT_END)
             control->catalog_reading = false;
-        else if (result.type == CAIRN_RESULT_ENTRY && result.error == CAIRN_OK)
+        else if (result.type == CAIRN_RESULT_ENTRY && result.error == CAIRN_OK) {
             catalog_apply(node, result.lsn, result.entry.payload, result.entry.payload_bytes);
+            assert(control->applied_lsn >= result.lsn || (node->snapshot->agreed.removed >> node->self & 1) != 0);
+        }
         if (result.type == CAIRN_RESULT_ENTRY)
             atomic_store_explicit(&node->catalog_applied_lsn, result.lsn, memory_order_release);
     }
@@ -81,6 +86,7 @@ maintain_ports(struct node *node, uint64_t now_ns)
 {
     struct control *control = node->control;
 
+    assert(control->maintained_ns <= now_ns);
     if (now_ns - control->maintained_ns < MAINTAIN_NS)
         return;
     control->maintained_ns = now_ns;
@@ -182,6 +188,7 @@ node_control_start(struct node *node, char *detail, size_t detail_bytes)
 
     if (control == NULL)
         return CAIRN_NO_MEMORY;
+    assert(node->control == NULL && node->snapshot->count == 0);
     node->control = control;
     pthread_mutex_init(&control->lock, NULL);
     control->events = malloc(EVENTS_KEPT * sizeof(*control->events));
@@ -232,6 +239,8 @@ node_control_stop(struct node *node)
     scrub_stop(node);
     bells_end(node);
     admin_stop(control->admin);
+    /* Each connection that has ended took its visitor with it. */
+    assert(control->visitors == 0);
     if (control->catalog != NULL)
         cairn_disconnect(control->catalog);
     for (uint32_t i = 0; i < CAIRN_WORKERS_MAX * ATTACHMENTS_MAX; i++) {

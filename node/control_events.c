@@ -1,4 +1,5 @@
 /* Events as they are kept, and those that the control thread has itself. */
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@ keep_event(struct control *control, const struct node_event *event)
 {
     control->events[control->events_count++ % EVENTS_KEPT] = *event;
     control->events_by_kind[event->kind]++;
+    assert(control->events_by_kind[event->kind] <= control->events_count);
 }
 
 void
