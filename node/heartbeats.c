@@ -1,6 +1,9 @@
 /* Heartbeats: that this worker is alive, and where the logs stand that it leads. */
 #include "heartbeats.h"
 
+#include <assert.h>
+
+#include "assert_costly.h"
 #include "frames.h"
 #include "hlc.h"
 #include "introduce.h"
@@ -18,6 +21,8 @@ send_heartbeat(struct worker *worker, uint8_t peer, struct wire_heartbeat *heart
 {
     struct rte_mbuf *frame = port_frame(&worker->ports[peer]);
 
+    assert(heartbeat->rows <= CODEC_HEARTBEAT_ROWS_MAX);
+    assert(heartbeat->first == HEARTBEAT_CHANGES || heartbeat->first + heartbeat->rows <= heartbeat->led);
     if (frame == NULL)
         return;
     send_head(&worker->ports[peer], frame,
@@ -31,14 +36,15 @@ leads(const struct node_log *log)
     return core_role(log->core) == ROLE_LEADER;
 }
 
-/* Of which logs does it tell others? Those that it leads, and those that have stopped for all. */
+/* Does it tell others of the log? It does of those that it leads, and of those that have stopped for all. */
 static bool
 tells(const struct node_log *log)
 {
+    assert(!leads(log) || core_stopped(log->core) == STOP_NONE);
     return leads(log) || core_stopped(log->core) == STOP_LOG;
 }
 
-/* Which rows have changed since the last heartbeat. */
+/* Which rows have changed since the last heartbeat? Returns how many there are. */
 static uint32_t
 rows_review(struct worker *worker)
 {
@@ -51,6 +57,7 @@ rows_review(struct worker *worker)
         if (!tells(log))
             continue;
         trim_lsn = leads(log) ? core_trim_limit(log->core) : 0;
+        assert(trim_lsn <= core_commit_lsn(log->core) && log->row_beats <= ROW_BEATS);
         if (log->row_commit_lsn != core_commit_lsn(log->core) || log->row_trim_lsn != trim_lsn ||
             log->row_aged_lsn != log->aged_lsn || (worker->beats + i) % ROW_REFRESH_BEATS == 0)
             log->row_beats = ROW_BEATS;
@@ -73,6 +80,7 @@ heartbeat_to(struct worker *worker, uint8_t peer, const struct wire_heartbeat *c
     struct wire_heartbeat heartbeat = *common;
     bool sent = false;
 
+    assert(peer != worker->self);
     heartbeat.seen = worker->peers[peer].complete;
     heartbeat.first = full ? 0 : HEARTBEAT_CHANGES;
     for (uint32_t i = 0; i < worker->logs_count; i++) {
@@ -80,6 +88,9 @@ heartbeat_to(struct worker *worker, uint8_t peer, const struct wire_heartbeat *c
 
         if (!tells(log) || (!full && log->row_beats == 0))
             continue;
+        assert(heartbeat.rows < CODEC_HEARTBEAT_ROWS_MAX);
+        /* What is told is what was reviewed, or it would not be said often enough. */
+        assert(log->row_commit_lsn == core_commit_lsn(log->core));
         rows[heartbeat.rows++] = (struct wire_row){
             .term = leads(log) ? core_term(log->core) : log->stopped_term,
             .commit_lsn = core_commit_lsn(log->core),
@@ -97,6 +108,8 @@ heartbeat_to(struct worker *worker, uint8_t peer, const struct wire_heartbeat *c
         heartbeat.rows = 0;
         sent = true;
     }
+    /* Who is told all is told of as many as were said to be led: else it would wait for the rest. */
+    assert(!full || heartbeat.first + heartbeat.rows == common->led);
     if (heartbeat.rows > 0 || !sent)
         send_heartbeat(worker, peer, &heartbeat, rows, now_ns);
 }
@@ -113,6 +126,8 @@ send_heartbeats(struct worker *worker, uint64_t now_ns)
         .fingerprint = worker->fingerprint,
     };
 
+    assert(worker->pace_ns >= worker->detector.config.interval_ns);
+    assert_costly(worker->fingerprint == agreed_fingerprint(&worker->agreed));
     sight_tell(worker, &common, now_ns);
     node_clocks_tell(worker, &common, now_ns);
     worker->beats++;

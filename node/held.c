@@ -1,10 +1,11 @@
 /* What of a log is durable. */
 #include "held.h"
 
+#include "assert_costly.h"
 #include "durable.h"
 #include "log.h"
 
-/* The own branch is written also where it is settled already: answers wait for it. A copy need not be. */
+/* The own branch is written also where it is settled already, since answers wait for it. A copy need not be. */
 cairn_node_set
 written_branches(const struct node_log *log)
 {
@@ -14,6 +15,7 @@ written_branches(const struct node_log *log)
 uint64_t
 durable_held_lsn(const struct node_log *log)
 {
+    assert_costly(log->durable == NULL || log->durable->held_lsn <= core_last_lsn(log->core));
     return log->durable == NULL ? core_last_lsn(log->core) : log->durable->held_lsn;
 }
 

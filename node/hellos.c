@@ -1,6 +1,8 @@
 /* Hellos leave: who this node is, and what it knows of others. */
 #include "hellos.h"
 
+#include <assert.h>
+
 #include "frames.h"
 #include "state.h"
 #include "worker.h"
@@ -11,6 +13,8 @@
 static bool
 may_tell(const struct introduction *introduction)
 {
+    assert(introduction->lives.kept_version <= introduction->lives.version);
+    assert(introduction->lives.life_version <= introduction->lives.version);
     return introduction->lives.standing != STANDING_MEMBER ||
            introduction->lives.kept_version >= introduction->lives.life_version;
 }
@@ -21,9 +25,15 @@ gather_places(const struct worker *worker, uint64_t *places)
 {
     const struct node *node = worker->node;
 
+    /* No journal is ever told to have come less far than before: who was told would call that forgotten. */
+    assert(places[0] <= ends_place(worker));
     places[0] = ends_place(worker);
-    for (uint8_t number = 1; number < node->workers_count; number++)
+    for (uint8_t number = 1; number < node->workers_count; number++) {
+        uint64_t before = places[number];
+
         places[number] = atomic_load_explicit(&node->workers[number]->told_place, memory_order_relaxed);
+        assert(before <= places[number]);
+    }
 }
 
 void
@@ -34,6 +44,9 @@ hello_tell(struct worker *worker, uint8_t peer, uint64_t now_ns)
     struct rte_mbuf *frame;
     struct hello hello;
 
+    assert(worker_is_first(worker) && peer != worker->self);
+    assert(about->told_worker < worker->node->workers_count);
+    assert(introduction->told_beat[peer] <= introduction->beats);
     if (!may_tell(introduction) || (frame = port_frame(&worker->ports[peer])) == NULL)
         return;
     if (worker->disk != NULL && introduction_phase(introduction) == PHASE_INSIDE)
@@ -53,6 +66,8 @@ hello_teach(struct worker *worker, uint8_t peer, uint64_t now_ns)
     struct rte_mbuf *frame;
     struct lesson lesson;
 
+    assert(worker_is_first(worker) && peer != worker->self);
+    assert(introduction->replies[peer] <= REPLIES_PER_BEAT);
     if (!may_tell(introduction) || introduction->replies[peer] > 1 ||
         (frame = port_frame(&worker->ports[peer])) == NULL)
         return;
@@ -67,6 +82,7 @@ hello_reply(struct worker *worker, uint8_t peer, uint64_t now_ns)
 {
     struct introduction *introduction = &worker->node->introduction;
 
+    assert(introduction->replies[peer] <= REPLIES_PER_BEAT);
     /* At the next beat they are counted anew. */
     introduction->due_beat = 0;
     if (introduction->replies[peer] >= REPLIES_PER_BEAT)

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "assert_costly.h"
 #include "events.h"
 #include "look.h"
 #include "worker.h"
@@ -11,7 +12,7 @@
 /* A heartbeat may come every 50 us; clocks that were set differ by a second at least. */
 #define JUDGE_EVERY_NS 10000000u
 
-/* Together, so that no pause between polls counts for a jump. */
+/* Both clocks are read together, so that no pause between polls counts for a jump. */
 static uint64_t
 wall_and_now(const struct worker *worker, uint64_t *now_ns)
 {
@@ -32,8 +33,10 @@ node_clocks_start(struct worker *worker)
         .bound_ns = cluster_clock_bound_ns(worker->config->cluster),
     };
 
+    assert(config.members >> config.self & 1);
     clocks_init(&worker->clocks, &config, wall_ns, now_ns);
     worker->producer_max = producer_plausible_max(wall_ns);
+    assert(worker->producer_max <= PRODUCER_MAX);
 }
 
 static double
@@ -47,6 +50,8 @@ node_clock_ahead_ns(const struct worker *worker, uint8_t of)
 {
     const struct clocks *clocks = &worker->clocks;
 
+    assert(of < clocks->config.nodes);
+    assert(clocks->told >> worker->self & 1);
     if (!(clocks->told >> of & 1))
         return 0;
     return clocks->peers[of].offset_ns - (clocks->agreed ? clocks->agreed_offset_ns : clocks->offset_ns);
@@ -57,6 +62,7 @@ tell_wrong(struct worker *worker, uint8_t of)
 {
     const char *name = worker->config->cluster->names[of];
 
+    assert(worker->clocks.wrong >> of & 1);
     if (of == worker->self)
         node_event(worker, EVENT_CLOCK, NULL, of, 0, 0,
                    "%s's clock, this machine's, is %+.1f s off what the others agree on: no log is trimmed by age here",
@@ -70,6 +76,8 @@ tell_wrong(struct worker *worker, uint8_t of)
 static void
 tell(struct worker *worker, const struct clocks_news *news)
 {
+    assert((news->wrong & news->right) == 0);
+    assert((news->right & worker->clocks.wrong) == 0);
     /* The machine's clock is the same to all workers. */
     if (!worker_is_first(worker))
         return;
@@ -103,6 +111,7 @@ node_clocks_beat(struct worker *worker, uint64_t beat_ns)
     news = clocks_judge(&worker->clocks, worker->hears, wall_ns, now_ns);
     tell(worker, &news);
     worker->producer_max = producer_plausible_max(clocks_time_ns(&worker->clocks, now_ns));
+    assert(worker->producer_max <= PRODUCER_MAX);
 }
 
 void
@@ -110,6 +119,8 @@ node_clocks_tell(const struct worker *worker, struct wire_heartbeat *heartbeat, 
 {
     struct clocks_word word = clocks_word(&worker->clocks, now_ns);
 
+    /* The clock that entries age by is never ahead: the lag has no sign. */
+    assert(worker->clocks.age_offset_ns <= worker->clocks.offset_ns);
     heartbeat->wall_ns = word.wall_ns;
     heartbeat->believed_ns = word.believed_ns;
     heartbeat->lag_ns = word.lag_ns;
@@ -141,11 +152,12 @@ node_take_hlc(struct worker *worker, struct node_log *log, uint64_t hlc)
 uint64_t
 node_hlc(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
-    uint64_t hlc = clocks_time_ns(&worker->clocks, now_ns);
+    uint64_t hlc = clocks_time_ns(&worker->clocks, now_ns), last_hlc = log->hlc;
 
     if (hlc < worker->heard_hlc)
         hlc = worker->heard_hlc;
     log->hlc = hlc > log->hlc ? hlc : log->hlc + 1;
+    assert_costly(log->hlc > last_hlc && log->hlc >= worker->heard_hlc);
     return log->hlc;
 }
 
@@ -153,12 +165,13 @@ node_hlc(struct worker *worker, struct node_log *log, uint64_t now_ns)
 uint64_t
 node_trunk_hlc(struct worker *worker, struct node_log *log, uint32_t count, uint64_t now_ns)
 {
-    uint64_t hlc = node_hlc(worker, log, now_ns);
+    uint64_t hlc = node_hlc(worker, log, now_ns), last_hlc = log->trunk_hlc;
 
     assert(count > 0);
     if (hlc <= log->trunk_hlc)
         hlc = log->trunk_hlc + 1;
     log->trunk_hlc = hlc + count - 1;
+    assert_costly(hlc > last_hlc && log->trunk_hlc >= hlc);
     return hlc;
 }
 
@@ -172,4 +185,5 @@ node_stamp(struct worker *worker, struct node_log *log, struct block *block)
     block->flags = clocks_is_ahead(&worker->clocks, last_hlc, now_ns) ? BLOCK_CLOCK_DOUBTFUL : 0;
     node_take_hlc(worker, log, last_hlc);
     block->trunk_hlc = node_trunk_hlc(worker, log, block->count, now_ns);
+    assert(block->trunk_hlc + block->count - 1 == log->trunk_hlc);
 }

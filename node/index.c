@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Of the journal, between two items. */
+/* So much of the journal stands between two items. */
 #define ITEM_BYTES (64u << 10)
 /* Addresses set aside; a log of 64 GiB fills them, longer ones have sparser items at their beginning. */
 #define ITEMS_MAX (1u << 20)
@@ -24,6 +24,15 @@ set_aside(size_t size_bytes)
     void *memory = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Holds at all times, whatever was loaded. */
+static void
+assert_bounds(const struct log_index *index)
+{
+    assert(index->count <= ITEMS_MAX);
+    assert(index->cuts_count <= CUTS_MAX);
+    assert(index->cuts_first <= index->cuts_count);
 }
 
 bool
@@ -52,6 +61,7 @@ thin_out(struct log_index *index)
 
     for (uint32_t i = 0; i < index->count; i += 2)
         index->items[kept++] = index->items[i];
+    assert(kept < index->count && 2 * kept >= index->count);
     index->count = kept;
 }
 
@@ -65,6 +75,7 @@ index_note(struct log_index *index, uint64_t lsn, uint64_t place)
     /* Items after truncations cannot be spared, so thinning is for those that are full. */
     if (index->count == ITEMS_MAX)
         thin_out(index);
+    assert(index->count < ITEMS_MAX);
     assert(index->count == 0 || index->items[index->count - 1].lsn < lsn);
     index->items[index->count].lsn = lsn;
     index->items[index->count++].place = place;
@@ -74,6 +85,7 @@ index_note(struct log_index *index, uint64_t lsn, uint64_t place)
 void
 index_truncate(struct log_index *index, uint64_t from_lsn)
 {
+    assert_bounds(index);
     while (index->count > 0 && index->items[index->count - 1].lsn >= from_lsn)
         index->count--;
     index->due = true;
@@ -104,6 +116,8 @@ bool
 index_load(struct log_index *index, const void *items, uint32_t items_count, const void *cuts, uint32_t cuts_count,
            uint64_t last_lsn)
 {
+    /* What was there before has been given up. */
+    assert(index->count == 0 && index->cuts_count == 0);
     if (items_count > ITEMS_MAX || cuts_count > CUTS_MAX)
         return false;
     memcpy(index->items, items, items_count * sizeof(*index->items));
@@ -119,6 +133,8 @@ index_load(struct log_index *index, const void *items, uint32_t items_count, con
 void
 note_cut(struct log_index *index, const struct segment *segment)
 {
+    assert(segment->blocks > 0);
+    assert_bounds(index);
     if (index->cuts_count == CUTS_MAX) {
         index->cuts_count -= index->cuts_first;
         memmove(index->cuts, index->cuts + index->cuts_first, index->cuts_count * sizeof(*index->cuts));
@@ -131,6 +147,7 @@ note_cut(struct log_index *index, const struct segment *segment)
     index->cuts[index->cuts_count].digest_before = segment->digest_before;
     index->cuts[index->cuts_count++].bytes_before = index->evicted_bytes;
     index->evicted_bytes += segment->used_bytes;
+    assert_bounds(index);
 }
 
 uint32_t
@@ -146,7 +163,18 @@ index_find(const struct log_index *index, uint64_t lsn)
         else
             high = middle;
     }
+    assert(low == 0 || index->items[low - 1].lsn <= lsn);
+    assert(low == index->count || index->items[low].lsn > lsn);
     return low == 0 ? index->count : low - 1;
+}
+
+/* A reader begins there: at an entry that is agreed on and still here, or right behind the last of them. */
+static uint64_t
+within_trunk(const struct node_log *log, uint64_t lsn)
+{
+    assert(lsn > log->base_lsn);
+    assert(lsn <= log->digest_lsn + 1);
+    return lsn;
 }
 
 uint64_t
@@ -159,7 +187,7 @@ trunk_since(const struct node_log *log, uint64_t hlc)
         const struct cut *cut = &index->cuts[i];
 
         if (cut->hlc_before >= hlc)
-            return lsn;
+            return within_trunk(log, lsn);
         if (cut->first_lsn > lsn)
             lsn = cut->first_lsn;
     }
@@ -168,9 +196,9 @@ trunk_since(const struct node_log *log, uint64_t hlc)
         uint64_t first_lsn = segment->blocks == 0 ? UINT64_MAX : segment_block(segment, 0)->first_lsn;
 
         if (first_lsn > log->digest_lsn || segment->hlc_before >= hlc)
-            return lsn;
+            return within_trunk(log, lsn);
         if (first_lsn > lsn)
             lsn = first_lsn;
     }
-    return lsn;
+    return within_trunk(log, lsn);
 }

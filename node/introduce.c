@@ -8,11 +8,13 @@
 #include "hellos.h"
 #include "recovered.h"
 
+_Static_assert(sizeof(struct hello) != sizeof(struct lesson), "their sizes tell them apart");
+
 /* A node that rests beats slowly; one that has no logs yet beats so often at most. */
 #define OUTSIDE_BEAT_NS 1000000u
-/* Who knows who I am hears it again after so long, with how far my journal is. */
+/* A peer that knows who this node is hears it again after so long, with how far this node's journal is. */
 #define AGAIN_NS 100000000u
-/* All who know each other are not gone through before so much of that time. */
+/* It takes so much of that time at least to go through all peers that know this node. */
 #define SHARE_OF_AGAIN 8u
 #define RIVAL_AFTER_NS 200000000u
 #define FRESH_NS 1000000000u
@@ -24,6 +26,7 @@ well(const struct worker *worker)
     const struct lives *lives = &worker->node->introduction.lives;
     cairn_node_set set = lives->recovering ? 0 : (cairn_node_set)1 << worker->self;
 
+    assert(worker->reach >> worker->self & 1);
     for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         if (peer != worker->self && (worker->reach >> peer & 1) && !lives->peers[peer].recovering)
             set |= (cairn_node_set)1 << peer;
@@ -39,6 +42,9 @@ show(struct worker *worker)
     uint32_t sequence = atomic_load_explicit(&introduction->sequence, memory_order_relaxed);
     struct standing_view *shown = &introduction->shown;
 
+    assert(sequence % 2 == 0);
+    assert(!(introduction->lives.granted_by >> identity->self & 1));
+    assert(introduction->lives.standing != STANDING_MEMBER || identity->life.number > 0);
     atomic_store_explicit(&introduction->sequence, sequence + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     *shown = (struct standing_view){
@@ -71,6 +77,7 @@ introduction_init(struct node *node)
     const struct identity *identity = node->config.identity;
     uint64_t timeout_ns = cluster_timing(&node->cluster).timeout_ns;
 
+    assert(identity->self == node->self);
     lives_init(&introduction->lives, identity, node->config.standing,
                timeout_ns > RIVAL_AFTER_NS / 2 ? 2 * timeout_ns : RIVAL_AFTER_NS);
     if (node->config.asked_number > introduction->lives.asked_number)
@@ -104,6 +111,9 @@ offer(struct introduction *introduction)
     struct lives *lives = &introduction->lives;
     uint64_t kept_version = atomic_load_explicit(&introduction->kept_version, memory_order_acquire);
 
+    /* Nothing is kept but what was offered, nor offered but what there is. */
+    assert(kept_version <= introduction->offered_version);
+    assert(introduction->offered_version <= lives->version);
     if (kept_version > lives->kept_version)
         lives_kept(lives, kept_version);
     if (introduction->offered_version == lives->version ||
@@ -114,7 +124,7 @@ offer(struct introduction *introduction)
     atomic_store_explicit(&introduction->offered, true, memory_order_release);
 }
 
-/* Of what is wrong with a peer's hello an event tells once, until its hellos are right again. */
+/* An event tells once of what is wrong with a peer's hellos, until they are right again. */
 static void
 complain(struct worker *worker, uint8_t from, unsigned verdict)
 {
@@ -144,10 +154,11 @@ complain(struct worker *worker, uint8_t from, unsigned verdict)
         *known = 0;
 }
 
-/* What this life was may not go on: it takes no part from now on. */
+/* This life may not go on: it takes no part from now on. */
 static void
 end_life(struct worker *worker, unsigned verdict)
 {
+    assert(worker_is_first(worker));
     if (verdict & LIVES_LEARNED)
         node_event(worker, EVENT_AGREED, NULL, worker->self, 0, 0,
                    "the others have agreed on more than this node's cluster file says: it starts anew by that");
@@ -169,7 +180,7 @@ believe(struct introduction *introduction, uint8_t peer, uint64_t life)
     atomic_store_explicit(&introduction->believed[peer], life, memory_order_relaxed);
 }
 
-/* Of others' lives more may be known now than was. */
+/* More may be known of others' lives now than was. */
 static void
 doubt_strangers(struct worker *worker)
 {
@@ -181,14 +192,27 @@ doubt_strangers(struct worker *worker)
     }
 }
 
+/* What a hello led to goes with what is known since. */
+static void
+assert_verdict(const struct lives *lives, uint8_t from, unsigned verdict)
+{
+    assert(from != lives->identity.self || verdict == 0);
+    assert(!(verdict & LIVES_INTRODUCED) || lives->peers[from].introduced);
+    assert(!(verdict & LIVES_DIFFERS) || !lives->peers[from].introduced);
+    assert(!(verdict & LIVES_FORGOT) || lives->standing == STANDING_LAPSED);
+    assert(!(verdict & LIVES_REFUSED) || lives->standing == STANDING_REFUSED);
+    assert(!(verdict & LIVES_LEARNED) || lives->standing == STANDING_LEARNED);
+    assert(!(verdict & LIVES_REMOVED) || lives->standing == STANDING_REMOVED);
+}
+
 static void
 take_verdict(struct worker *worker, uint8_t from, unsigned verdict, uint64_t now_ns)
 {
     struct introduction *introduction = &worker->node->introduction;
     const struct lives *lives = &introduction->lives;
-
     const struct life *life = &lives->identity.known[from].life;
 
+    assert_verdict(lives, from, verdict);
     /* Whatever is believed of the peer now, frames of another life of it are not. */
     believe(introduction, from,
             lives->peers[from].introduced ? codec_life(identity_tag(&lives->identity.cluster, &life->id), life->number)
@@ -232,6 +256,7 @@ introduction_hear(struct worker *worker, const struct decoded *decoded, uint64_t
     unsigned verdict;
 
     assert(introduction_is_sized(decoded));
+    assert(introduction->heard_ns[decoded->from] <= now_ns);
     if (decoded->hello_bytes == sizeof(struct lesson)) {
         hear_lesson(worker, decoded, now_ns);
         return;
@@ -277,7 +302,8 @@ introduction_beat(struct worker *worker, uint64_t now_ns)
         introduction->replies[peer] = 0;
         if (peer == worker->self || !(worker->present >> peer & 1))
             continue;
-        /* An unacquainted one may be down for long: it will say hello itself. */
+        assert(introduction->told_beat[peer] <= introduction->beats);
+        /* One that is unacquainted may be down for long: it will say hello itself. */
         if (lives_unacquainted(&introduction->lives, peer)) {
             introduction->due_beat = 0;
             if (introduction->lives.standing != STANDING_MEMBER || since * 16 >= again_beats)
@@ -288,6 +314,7 @@ introduction_beat(struct worker *worker, uint64_t now_ns)
             introduction->due_beat = introduction->told_beat[peer] + again_beats;
         }
     }
+    assert(introduction->due_beat <= introduction->beats + again_beats);
 }
 
 /* What an administrator asked for. */
@@ -302,6 +329,7 @@ found(struct worker *worker, uint64_t now_ns)
         return;
     founded = lives_found(&introduction->lives, &founding->cluster, founding->members, FRESH_NS, now_ns,
                           &founding->missing, &founding->differs);
+    assert(!founded || (introduction->lives.identity.life.number > 0 && founding->missing == CAIRN_NODE_NONE));
     atomic_store_explicit(&founding->state, founded ? FOUNDING_DONE : FOUNDING_REFUSED, memory_order_release);
 }
 
@@ -332,6 +360,7 @@ introduction_enter(struct worker *worker)
     struct identity *identity = &introduction->lives.identity;
 
     assert(identity->life.number == introduction->begun.life.number && identity->chain_count > 0);
+    assert(worker_is_first(worker) && !worker->entered);
     identity->begun = true;
     identity->discard = introduction->begun.discard;
     memcpy(identity->chain, introduction->begun.chain, sizeof(identity->chain));
@@ -377,6 +406,7 @@ introduction_review(struct worker *worker)
 {
     struct lives *lives = &worker->node->introduction.lives;
 
+    assert(worker_is_first(worker));
     lives->recovering = !recovered_all(worker) || lives->identity.stops_count > 0;
     end_forgetting(worker);
     atomic_store_explicit(&worker->node->introduction.well, well(worker), memory_order_relaxed);
@@ -396,7 +426,9 @@ introduction_agree(struct worker *worker, const struct agreed *agreed, const str
 {
     struct introduction *introduction = &worker->node->introduction;
 
+    assert(agreed->lsn == worker->agreed.lsn);
     lives_agree(&introduction->lives, agreed, members);
+    assert(introduction->lives.fingerprint == worker->fingerprint);
     doubt_strangers(worker);
     offer(introduction);
     show(worker);
@@ -425,8 +457,8 @@ introduction_take_note(struct worker *worker, const struct note *note)
     offer(&worker->node->introduction);
 }
 
-/* By way of the control thread, from all workers but the first. One that finds no place is said again by the next life,
- * which meets the same contradiction. */
+/* Workers other than the first say it by way of the control thread. A note that finds no place is said again by the next
+ * life, which meets the same contradiction. */
 static void
 note(struct worker *worker, struct note *note)
 {
@@ -439,12 +471,14 @@ note(struct worker *worker, struct note *note)
 void
 introduction_note_stop(struct worker *worker, uint32_t log, enum core_stop stop, uint64_t last_term)
 {
+    assert(stop == STOP_REPLICA || stop == STOP_LOG);
     note(worker, &(struct note){.kind = NOTE_STOPPED, .log = log, .stop = (uint16_t)stop, .term = last_term});
 }
 
 void
 introduction_end_stops(struct worker *worker, uint32_t log, uint64_t decided_term)
 {
+    assert(decided_term > 0);
     note(worker, &(struct note){.kind = NOTE_DECIDED, .log = log, .term = decided_term});
 }
 
@@ -455,8 +489,10 @@ introduction_give_up(struct worker *worker, cairn_node_set given_up, const struc
 
     lives_give_up(&introduction->lives, given_up, drawn, alone);
     for (uint8_t peer = 0; peer < worker->nodes; peer++) {
-        if (given_up >> peer & 1)
-            believe(introduction, peer, 0);
+        if (!(given_up >> peer & 1))
+            continue;
+        assert(peer != worker->self && !introduction->lives.peers[peer].introduced);
+        believe(introduction, peer, 0);
     }
     offer(introduction);
     show(worker);

@@ -1,6 +1,8 @@
 /* The life that begins is kept before it promises anything. */
 #include "keep.h"
 
+#include <assert.h>
+
 #include "state.h"
 #include "worker.h"
 
@@ -9,7 +11,11 @@ node_keep_life(struct node *node, bool begun, char *detail, size_t detail_bytes)
 {
     struct identity *identity = &node->introduction.begun;
 
+    assert(identity->life.number > 0 && identity->life.number == node->incarnation);
+    assert(identity->self == node->self);
     for (uint8_t number = 0; number < node->workers_count; number++) {
+        /* A life that may promise something has a place in each journal. */
+        assert(!begun || node->workers[number]->began_place != PLACE_UNKNOWN);
         if (node->workers[number]->began_place != PLACE_UNKNOWN)
             identity_begin(identity, number, node->workers[number]->began_place);
     }

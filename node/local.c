@@ -1,5 +1,6 @@
 #include "local.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ local_cluster_config(uint32_t nodes, enum cluster_transport transport, uint32_t 
         .nodes = nodes,
     };
 
+    assert(nodes >= 1 && nodes <= CAIRN_NODES_MAX);
     for (uint32_t i = 0; i < nodes; i++)
         snprintf(config.names[i], sizeof(config.names[i]), "n%u", i + 1);
     return config;
@@ -37,6 +39,7 @@ make_nodes(const struct local_config *config, struct local_cluster *local, char 
     struct identity identities[CAIRN_NODES_MAX];
     enum cairn_error error = CAIRN_OK;
 
+    assert(config->nodes == local->cluster.nodes);
     if (!identity_draw_cluster(&agreed, identities)) {
         snprintf(detail, detail_bytes, "the kernel has no random bits for a new cluster");
         return CAIRN_IO;
@@ -77,6 +80,7 @@ poll_worker(const struct local_config *config, struct local_cluster *local, uint
     lcore->cpu = config->cpu < 0 ? -1 : config->cpu + worker;
     for (uint32_t i = 0; i < config->nodes; i++)
         lcore->tasks[lcore->tasks_count++] = node_task(local->nodes[i], worker);
+    assert(lcore->tasks_count == config->nodes);
     return config->lcore_later || lcore_start(lcore);
 }
 
@@ -91,10 +95,11 @@ local_start(const struct local_config *config, struct local_cluster *local, char
     local->cluster = local_cluster_config(config->nodes, TRANSPORT_RING, config->memory_mib, config->profile);
     local->cluster.memory_at_start = config->memory_at_start;
     local->cluster.workers = config->workers == 0 ? 1 : config->workers;
+    assert(local->cluster.workers <= CAIRN_WORKERS_MAX);
     error = make_nodes(config, local, detail, detail_bytes);
     for (uint8_t worker = 0; worker < local->cluster.workers && error == CAIRN_OK; worker++) {
         if (!poll_worker(config, local, worker)) {
-            snprintf(detail, detail_bytes, "no thread to be had for the workers");
+            snprintf(detail, detail_bytes, "the machine gives no thread for the workers");
             error = CAIRN_NO_MEMORY;
         }
     }
@@ -123,6 +128,7 @@ local_connect(void *context, uint8_t node, struct dial *dial, struct cairn_clien
 {
     struct local_cluster *local = context;
 
+    assert(node < local->cluster.nodes);
     (void)dial;
     (void)detail;
     (void)detail_bytes;
@@ -175,18 +181,23 @@ local_create_log(struct node *node, const char *name, enum cairn_policy policy, 
     struct node_log_view view = {0};
     char text[256];
     enum cairn_error error = node_attach(node, &client);
+    int text_bytes;
 
     if (error != CAIRN_OK)
         return error;
-    snprintf(text, sizeof(text),
-             "{\"op\":\"create\",\"name\":\"%s\",\"policy\":\"%s\",\"durability\":\"%s\",\"worker\":%u}", name,
-             cairn_policy_name(policy), cairn_durability_name(durability), worker);
+    assert(worker < node_workers(node));
+    text_bytes = snprintf(text, sizeof(text),
+                          "{\"op\":\"create\",\"name\":\"%s\",\"policy\":\"%s\",\"durability\":\"%s\",\"worker\":%u}",
+                          name, cairn_policy_name(policy), cairn_durability_name(durability), worker);
+    assert((size_t)text_bytes < sizeof(text));
+    (void)text_bytes;
     error = write_catalog(client, text, poll, context, end_ns);
     while (error == CAIRN_OK && !(node_view(node, name, &view) && strcmp(view.role, "leader") == 0)) {
         if (clock_monotonic_ns() > end_ns)
             error = CAIRN_NO_LEADER;
         pause_or_poll(poll, context);
     }
+    assert(error != CAIRN_OK || view.worker == worker);
     if (error == CAIRN_OK)
         *log = view.id;
     cairn_disconnect(client);

@@ -1,6 +1,7 @@
 /* Logs come and go. */
 #include "logs.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,7 +21,7 @@ stop_of_life_before(const struct worker *worker, uint32_t id)
     return kind > STOP_LOG ? STOP_LOG : (enum core_stop)kind;
 }
 
-/* Of the lives before: they may have gone by a shorter timeout that they had not kept yet. */
+/* Lives before may have gone by a shorter timeout that they had not kept yet. */
 static uint64_t
 longest_promise_ns(const struct identity *identity)
 {
@@ -33,6 +34,8 @@ core_settings(const struct worker *worker, uint32_t id, const struct log_setting
 {
     struct cluster_timing timing = cluster_timing(worker->config->cluster);
 
+    /* The life has its number: all that the log ever names carries it. */
+    assert(worker->codec.incarnation > 0 && worker->codec.incarnation == worker->node->incarnation);
     return (struct core_config){
         .self = worker->self,
         .nodes = agreed_present(&worker->node->snapshot->agreed) | asked->voters,
@@ -75,6 +78,8 @@ node_log_create(struct worker *worker, uint32_t id, const struct log_settings *a
     struct core_config settings = core_settings(worker, id, asked, recovering);
     struct node_log *log = calloc(1, sizeof(*log));
 
+    assert(id != CATALOG_LOG || worker_is_first(worker));
+    assert(worker->node->snapshot->count < LOGS_MAX);
     if (log == NULL)
         return NULL;
     log->id = id;
@@ -101,6 +106,9 @@ node_log_create(struct worker *worker, uint32_t id, const struct log_settings *a
     }
     log->sink = (struct sink){.apply = apply_effect, .holds = apply_holds, .context = log};
     log->core = core_init(log->memory, &settings, node_now_ns(worker->node));
+    assert((log->durable != NULL) == settings.durable);
+    assert(!log->stopped_for_good || core_stopped(log->core) != STOP_NONE);
+    assert(log->own->entries == 0 && core_last_lsn(log->core) == 0);
     return log;
 }
 

@@ -1,8 +1,33 @@
 /* What can be seen of a node and its logs, without changing anything. */
 #include "look.h"
 
+#include <assert.h>
+
+#include "assert_costly.h"
+#include "durable.h"
 #include "state.h"
 #include "worker.h"
+
+bool
+log_is_sound(const struct node_log *log)
+{
+    uint64_t last_lsn = core_last_lsn(log->core);
+
+    /* What the core decides and what the node does of it say the same. */
+    assert(log->digest_lsn == core_commit_lsn(log->core));
+    assert(log->base_lsn == core_base_lsn(log->core));
+    assert(store_first(&log->trunk) == 0 || log->trunk.last == last_lsn);
+    assert(core_branch_pending(log->core) || log->own->entries == 0);
+    assert(log->own == &log->branches[log->self]);
+    /* What is agreed on, and what of that. */
+    assert(log->base_lsn <= log->digest_lsn);
+    assert(log->data_lsn <= log->digest_lsn);
+    assert(log->ticked_lsn <= log->digest_lsn);
+    assert(log->trim_lsn <= log->digest_lsn);
+    assert(log->durable == NULL || log->durable->held_lsn <= last_lsn);
+    assert(log->uncommitted_bytes <= log->worker->uncommitted_bytes);
+    return true;
+}
 
 uint64_t
 node_now_ns(const struct node *node)
@@ -28,6 +53,7 @@ struct node_log *
 node_find_log(const struct worker *worker, uint32_t id)
 {
     for (uint32_t i = 0; i < worker->logs_count; i++) {
+        assert_costly(worker->logs[i]->worker == worker);
         if (worker->logs[i]->id == id)
             return worker->logs[i];
     }
@@ -55,6 +81,7 @@ node_is_member(const struct worker *worker, const struct node_log *log)
 {
     const struct members *members = core_members(log->core);
 
+    assert_costly((members->voters & members->learners) == 0);
     return !log->left && ((members->voters | members->learners) >> worker->self & 1) != 0;
 }
 
@@ -65,6 +92,7 @@ node_to_ask(const struct worker *worker, const struct node_log *log)
     const struct members *members;
     cairn_node_set others;
 
+    assert_costly((leader == worker->self) == (core_role(log->core) == ROLE_LEADER));
     if (leader != CAIRN_NODE_NONE)
         return leader;
     members = core_members(log->core);
@@ -86,6 +114,7 @@ node_needs(const struct node_log *log)
         .falls_to_cp = log->rules.falls_to_cp,
     };
 
+    assert(mode_needs(&inputs) >= 1 && mode_needs(&inputs) <= inputs.nodes);
     return (uint8_t)mode_needs(&inputs);
 }
 

@@ -28,6 +28,8 @@ bool node_is_member(const struct worker *worker, const struct node_log *log);
 /* Who may serve where this node does not: the leader, else a member in reach, else any. */
 uint8_t node_to_ask(const struct worker *worker, const struct node_log *log);
 uint8_t node_needs(const struct node_log *log);
+/* Asserts what holds of a log between any two events; true. For assert_costly(). The worker's. */
+bool log_is_sound(const struct node_log *log);
 /* How long a link that flaps is held back at most. */
 uint64_t node_hold_max_ns(const struct node *node);
 

@@ -1,4 +1,5 @@
 /* What a node counts and measures, as Prometheus reads it: families of samples, each with a line a log. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 /* Bounds of the latency histograms: each power of two of nanoseconds from 1 us to 17 s. */
 #define BOUND_FIRST_BITS 10u
 #define BOUND_LAST_BITS 34u
+_Static_assert(BOUND_FIRST_BITS >= LATENCY_PART_BITS, "each bound is where a bucket begins");
+_Static_assert(BOUND_LAST_BITS < LATENCY_VALUE_BITS, "what is beyond the last bound is counted, too");
 
 struct report {
     struct node *node;
@@ -63,6 +66,7 @@ write_numbers(const struct report *report)
         for (uint32_t log = 0; log < report->count; log++) {
             uint64_t value;
 
+            assert(numbers[i].offset + sizeof(value) <= sizeof(report->views[log]));
             memcpy(&value, (const uint8_t *)&report->views[log] + numbers[i].offset, sizeof(value));
             fprintf(report->out, "%s{node=\"%s\",log=\"%s\"} %" PRIu64 "\n", numbers[i].name, report->node->name,
                     report->views[log].name, value);
@@ -144,14 +148,18 @@ write_latency(const struct report *report, const char *log, enum cairn_ack ack, 
     uint64_t below = 0, total;
     uint32_t bucket = 0;
     char labels[160];
+    int labels_bytes = snprintf(labels, sizeof(labels), "node=\"%s\",log=\"%s\",ack=\"%s\"", report->node->name, log,
+                                cairn_ack_name(ack));
 
-    snprintf(labels, sizeof(labels), "node=\"%s\",log=\"%s\",ack=\"%s\"", report->node->name, log, cairn_ack_name(ack));
+    assert((size_t)labels_bytes < sizeof(labels));
+    (void)labels_bytes;
     for (uint32_t bits = BOUND_FIRST_BITS; bits <= BOUND_LAST_BITS; bits++) {
         for (; bucket < log_linear_bucket(1ull << bits, LATENCY_PART_BITS); bucket++)
             below += atomic_load_explicit(&latencies->levels[ack].counts[bucket], memory_order_relaxed);
         fprintf(report->out, "cairn_append_seconds_bucket{%s,le=\"%.9g\"} %" PRIu64 "\n", labels,
                 (double)(1ull << bits) / 1e9, below);
     }
+    assert(bucket < LATENCY_BUCKETS);
     for (total = below; bucket < LATENCY_BUCKETS; bucket++)
         total += atomic_load_explicit(&latencies->levels[ack].counts[bucket], memory_order_relaxed);
     fprintf(report->out,
@@ -161,7 +169,7 @@ write_latency(const struct report *report, const char *log, enum cairn_ack ack, 
             (double)atomic_load_explicit(&latencies->levels[ack].sum_ns, memory_order_relaxed) / 1e9, labels, total);
 }
 
-/* Of a log that nothing was appended to by that level there are no lines. */
+/* There are no lines of a log that nothing was appended to by that level. */
 static void
 write_latencies(const struct report *report)
 {
@@ -316,6 +324,14 @@ write_drops(const struct report *report)
     write_drops_of(report, "room", offsetof(struct worker, counters.no_room));
 }
 
+/* A status is of one moment. */
+static void
+assert_view(const struct node_log_view *view)
+{
+    assert(view->commit_lsn <= view->last_lsn);
+    assert(view->first_lsn <= view->commit_lsn + 1);
+}
+
 /* Logs are only ever added, so what is there first stays there. */
 static bool
 take_views(struct report *report)
@@ -332,8 +348,10 @@ take_views(struct report *report)
                 return false;
             report->views = more;
         }
+        assert(report->count < room && report->count <= LOGS_MAX);
         if (!node_view_at(report->node, report->count, &report->views[report->count]))
             return true;
+        assert_view(&report->views[report->count]);
         report->count++;
     }
 }

@@ -19,6 +19,8 @@ _Static_assert(STOP_KIND_MAX == STOP_LOG && STOP_TERM_MAX == TERM_MAX && AGREED_
 static void
 config_take(struct node *node, const struct node_config *config)
 {
+    assert(config->self < config->cluster->nodes && config->cluster->nodes <= CAIRN_NODES_MAX);
+    assert(config->identity->self == config->self);
     node->config = *config;
     node->cluster = *config->cluster;
     node->config.cluster = &node->cluster;
@@ -34,6 +36,9 @@ config_take(struct node *node, const struct node_config *config)
         node->config.producers_max = PRODUCERS_MAX;
     node->self = config->self;
     node->workers_count = (uint8_t)cluster_workers(config->cluster);
+    assert(node->workers_count >= 1 && node->workers_count <= CAIRN_WORKERS_MAX);
+    assert((node->config.window_entries & (node->config.window_entries - 1)) == 0);
+    assert((node->config.producers_max & (node->config.producers_max - 1)) == 0);
     snprintf(node->name, sizeof(node->name), "%s", config->cluster->names[config->self]);
 }
 
@@ -67,6 +72,7 @@ enum cairn_error
 node_link(struct node *left, struct node *right, char *detail, size_t detail_bytes)
 {
     assert(left->workers_count == right->workers_count);
+    assert(left->self != right->self && left->cluster.id == right->cluster.id);
     return peers_link(left, right, detail, detail_bytes);
 }
 
@@ -101,6 +107,8 @@ node_checkpoint(struct node *node)
 void
 node_plug(struct node *node, uint8_t worker, uint8_t peer, const struct port *port)
 {
+    assert(worker < node->workers_count && peer != node->self);
+    assert(node->workers[worker]->task.ports_count < TASK_PORTS_MAX);
     node->workers[worker]->ports[peer] = *port;
     node_attach_port(node->workers[worker], peer);
 }
@@ -111,8 +119,10 @@ node_free(struct node *node)
     for (uint8_t number = 0; number < node->workers_count; number++)
         worker_close(node->workers[number]);
     peers_close(node);
-    for (uint32_t i = 0; node->snapshot != NULL && i < node->snapshot->count; i++)
+    for (uint32_t i = 0; node->snapshot != NULL && i < node->snapshot->count; i++) {
+        assert(node->snapshot->logs[i].log->worker->node == node);
         node_log_free(node->snapshot->logs[i].log);
+    }
     for (uint8_t number = 0; number < node->workers_count; number++)
         worker_free(node->workers[number]);
     free(node->snapshot);
@@ -136,6 +146,7 @@ node_standing(const struct node *node, char *out, size_t out_bytes)
     struct standing_view view;
 
     introduction_show(node, &view);
+    assert(view.standing != STANDING_MEMBER || view.number > 0);
     switch (view.standing) {
     case STANDING_WAITING:
         if (view.differing != 0)

@@ -1,6 +1,8 @@
 /* The control thread's half of an introduction: the identity that the worker offers is kept, and what it leads to begins. */
 #include "offered.h"
 
+#include <assert.h>
+
 #include "begin.h"
 #include "control.h"
 #include "introduce.h"
@@ -14,6 +16,7 @@ keep(struct node *node, const struct identity *identity)
     bool kept = node->config.keep == NULL ||
                 node->config.keep(node->config.keep_context, identity, detail, sizeof(detail));
 
+    assert(identity->self == node->self);
     if (!kept && !introduction->told_unkept)
         control_tell(node, EVENT_DISK_FAILED, "who this node is cannot be kept: %s", detail);
     introduction->told_unkept = !kept;
@@ -28,6 +31,8 @@ introduction_step(struct node *node, char *detail, size_t detail_bytes)
 
     if (!atomic_load_explicit(&introduction->offered, memory_order_acquire) || !keep(node, &introduction->offer))
         return CAIRN_OK;
+    /* What is offered is news, and kept once. */
+    assert(introduction->offer_version > atomic_load_explicit(&introduction->kept_version, memory_order_relaxed));
     introduction->kept_agreed_lsn = introduction->offer.agreed.lsn;
     atomic_store_explicit(&introduction->kept_version, introduction->offer_version, memory_order_release);
     if (introduction_phase(introduction) == PHASE_OUTSIDE && introduction->offer.life.number > 0)

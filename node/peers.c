@@ -14,7 +14,9 @@
 static bool
 assemblies_init(struct worker *worker, uint8_t peer)
 {
+    assert(peer != worker->self);
     for (uint32_t i = 0; i < ASSEMBLIES_PER_PEER; i++) {
+        assert(worker->assemblies[peer][i].bytes == NULL && worker->assemblies[peer][i].received == 0);
         worker->assemblies[peer][i].bytes = aligned_alloc(64, (RECORD_BYTES_MAX + 63) & ~(size_t)63);
         if (worker->assemblies[peer][i].bytes == NULL)
             return false;
@@ -39,6 +41,7 @@ node_attach_port(struct worker *worker, uint8_t peer)
 
     if (port->pool == NULL)
         return;
+    assert(peer != worker->self && worker->task.ports_count < TASK_PORTS_MAX);
     port->peer = peer;
     port->peer_bell = &worker->peer_bells[peer];
     port->faults = &worker->faults[peer];
@@ -53,6 +56,7 @@ queues_to(struct node *node, uint8_t peer)
 {
     struct device_queues queues = {.count = node->workers_count};
 
+    assert(peer != node->self && queues.count <= CAIRN_WORKERS_MAX);
     for (uint8_t number = 0; number < node->workers_count; number++) {
         queues.ports[number] = &node->workers[number]->ports[peer];
         queues.pools[number] = node->workers[number]->pool;
@@ -69,19 +73,21 @@ memif_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
     char name[32], socket[64];
 
     assert(links != NULL);
+    assert(low < high && (low == node->self || high == node->self));
     snprintf(name, sizeof(name), "%u_%u", node->self, peer);
     snprintf(socket, sizeof(socket), "%s/%u-%u.sock", links->path, low, high);
     return device_memif_create(name, socket, links->secret, node->self == low, &node->links[peer], &queues, detail,
                                detail_bytes);
 }
 
-/* One interface for all peers; of it one device for each worker. */
+/* There is one interface for all peers, and one device of it for each worker. */
 static enum cairn_error
 interface_init(struct worker *worker, uint8_t peer, char *detail, size_t detail_bytes)
 {
     struct device_queues queues = {.ports = {&worker->ports[peer]}, .pools = {worker->pool}, .count = 1};
     char name[8];
 
+    assert(peer != worker->self && worker->ports[peer].pool == NULL);
     for (uint8_t other = 0; other < CAIRN_NODES_MAX; other++) {
         if (worker->ports[other].pool == NULL || worker->ports[other].shared)
             continue;
@@ -100,6 +106,7 @@ ports_init(struct node *node, uint8_t peer, char *detail, size_t detail_bytes)
 {
     enum cairn_error error = CAIRN_OK;
 
+    assert(peer != node->self);
     switch (node->config.cluster->transport) {
     case TRANSPORT_MEMIF:
         return memif_init(node, peer, detail, detail_bytes);
@@ -132,6 +139,7 @@ make_room(struct worker *worker, uint8_t seat, const struct snapshot *snapshot)
 {
     bool room = assemblies_init(worker, seat);
 
+    assert(snapshot->count <= LOGS_MAX);
     for (uint32_t i = 0; i < snapshot->count && room; i++) {
         if (snapshot->logs[i].log->worker == worker)
             room = log_make_room(worker, snapshot->logs[i].log, seat);
@@ -144,8 +152,12 @@ peers_welcome(struct node *node, uint8_t seat, const struct snapshot *snapshot, 
 {
     bool room = true;
 
-    for (uint8_t number = 0; number < node->workers_count && room; number++)
+    /* No worker has the seat yet: what comes from there has nobody to touch it. */
+    assert(seat != node->self && seat < snapshot->agreed.now.nodes);
+    for (uint8_t number = 0; number < node->workers_count && room; number++) {
+        assert(seat >= atomic_load_explicit(&node->workers[number]->nodes, memory_order_relaxed));
         room = make_room(node->workers[number], seat, snapshot);
+    }
     if (!room) {
         snprintf(detail, detail_bytes, "no memory for what comes from there (lower memory_mib in the cluster file)");
         return CAIRN_NO_MEMORY;
@@ -160,6 +172,7 @@ peers_link(struct node *left, struct node *right, char *detail, size_t detail_by
     char name[RTE_RING_NAMESIZE];
     enum cairn_error error;
 
+    assert(left_queues.count == right_queues.count);
     snprintf(name, sizeof(name), "l%08x%u%u", left->config.cluster->id, left->self, right->self);
     error = device_pair_create(name, &left->links[right->self], &left_queues, &right->links[left->self], &right_queues,
                                detail, detail_bytes);

@@ -5,10 +5,26 @@
 #include <stdlib.h>
 
 #include "answers.h"
+#include "assert_costly.h"
 #include "durable.h"
 #include "look.h"
 #include "protocol.h"
 #include "worker.h"
+
+/* What waits stands in the order of the trunk, and on it. */
+static void
+assert_waiting(const struct node_log *log, const struct pending_ring *ring)
+{
+    const struct pending *first = &ring->items[ring->head & ring->mask];
+    const struct pending *second = &ring->items[(ring->head + 1) & ring->mask];
+    const struct pending *last = &ring->items[(ring->tail - 1) & ring->mask];
+
+    if (ring->head == ring->tail)
+        return;
+    assert_costly(ring->tail - ring->head <= ring->mask + 1);
+    assert_costly(ring->tail - ring->head == 1 || first->lsn < second->lsn);
+    assert_costly(first->lsn <= last->lsn && last->lsn <= core_last_lsn(log->core));
+}
 
 bool
 waits_room(const struct node_log *log, const struct attachment *attachment)
@@ -16,14 +32,21 @@ waits_room(const struct node_log *log, const struct attachment *attachment)
     uint32_t kept = attachment->administrator ? 0 : WAITS_KEPT;
 
     assert(log->waits_count <= WAITS_MAX);
+    assert(attachment->waits <= WAITS_EACH && attachment->waits <= attachment->in_flight);
     return log->waits_count < WAITS_MAX - kept && attachment->waits < WAITS_EACH;
 }
 
 void
 waits_push(struct worker *worker, struct node_log *log, const struct pending *pending)
 {
+    struct attachment *attachment = worker->attachments[pending->attachment];
+
     assert(log->waits_count < WAITS_MAX);
-    worker->attachments[pending->attachment]->waits++;
+    assert(attachment->serial == pending->serial);
+    /* What is settled does not wait. */
+    assert(pending->lsn > settled_lsn(log, (enum cairn_ack)pending->ack));
+    attachment->waits++;
+    assert(attachment->waits <= WAITS_EACH && attachment->waits <= attachment->in_flight);
     log->waits[log->waits_count++] = *pending;
 }
 
@@ -61,6 +84,8 @@ answer_kept(struct worker *worker, struct node_log *log, struct pending *pending
 {
     uint64_t place = branch_place(incarnation, seq);
 
+    /* What is new stands there already. */
+    assert(repeated || place <= log->own->store.last);
     if (log->durable == NULL || place <= log->durable->held_branch) {
         answer_branch(worker, log, pending, incarnation, seq, repeated);
         return;
@@ -76,6 +101,7 @@ answer_up_to(struct worker *worker, struct node_log *log, struct pending_ring *r
     while (ring->head != ring->tail) {
         const struct pending *pending = &ring->items[ring->head & ring->mask];
 
+        assert_waiting(log, ring);
         if (pending->lsn > lsn)
             return;
         answer_appended(worker, log, pending);
@@ -87,6 +113,7 @@ answer_up_to(struct worker *worker, struct node_log *log, struct pending_ring *r
 uint64_t
 settled_lsn(const struct node_log *log, enum cairn_ack ack)
 {
+    assert_costly(core_role(log->core) != ROLE_LEADER || core_all_lsn(log->core) <= core_commit_lsn(log->core));
     return ack == CAIRN_ACK_ALL ? core_all_lsn(log->core) : core_commit_lsn(log->core);
 }
 
@@ -95,6 +122,7 @@ pending_held(struct worker *worker, struct node_log *log)
 {
     struct pending_ring *ring = &log->durable->branch_pending;
 
+    assert_costly(log->durable->held_lsn <= core_last_lsn(log->core));
     answer_up_to(worker, log, &log->durable->local, log->durable->held_lsn);
     while (ring->head != ring->tail) {
         const struct pending *pending = &ring->items[ring->head & ring->mask];
@@ -118,10 +146,13 @@ answer_unknown(struct worker *worker, struct node_log *log, struct pending_ring 
     }
 }
 
-/* The disk has failed: whether what was on its way there is held nobody can tell. */
+/* The disk has failed: nobody can tell whether what was on its way there is held. */
 void
 pending_fail(struct worker *worker, struct node_log *log)
 {
+    assert(worker->journal_failed);
+    /* From here on nothing is acknowledged on this node's word. */
+    assert(core_failed(log->core));
     answer_unknown(worker, log, &log->durable->local);
     answer_unknown(worker, log, &log->durable->branch_pending);
 }
@@ -132,6 +163,10 @@ pending_committed(struct worker *worker, struct node_log *log)
     uint64_t commit_lsn = core_commit_lsn(log->core);
     uint32_t kept = 0;
 
+    /* Whoever waits for others waits at the leader, for what is not committed yet. */
+    assert_costly(core_role(log->core) == ROLE_LEADER || log->pending.head == log->pending.tail);
+    assert_costly(core_role(log->core) == ROLE_LEADER || log->pending_all.head == log->pending_all.tail);
+    assert_costly(log->digest_lsn <= commit_lsn);
     answer_up_to(worker, log, &log->pending, commit_lsn);
     answer_up_to(worker, log, &log->pending_all, core_all_lsn(log->core));
     pending_relax(worker, log);
@@ -146,7 +181,8 @@ pending_committed(struct worker *worker, struct node_log *log)
     log->waits_count = kept;
 }
 
-/* A member was cut off, and the log goes on as `cp`: who asked for what the policy gives has that now, and hears it. */
+/* A member was cut off, and the log goes on as `cp`: a client that asked for what the policy gives has that now, and hears
+ * it. */
 void
 pending_relax(struct worker *worker, struct node_log *log)
 {
@@ -169,7 +205,9 @@ pending_relax(struct worker *worker, struct node_log *log)
             ring->items[kept++ & ring->mask] = pending;
         }
     }
+    assert(kept - ring->head <= ring->tail - ring->head);
     ring->tail = kept;
+    assert_waiting(log, ring);
 }
 
 /* The branch sequence of a deposed leader's own uncommitted entry, or 0 where it was not kept. */
@@ -181,6 +219,8 @@ branch_seq_of(struct node_log *log, uint64_t lsn)
 
     if (log->own->entries == 0 || !store_look(&log->trunk, &cursor, lsn, 1, SIZE_MAX, &stretch))
         return 0;
+    assert(stretch.first == lsn && stretch.count == 1);
+    assert(stretch.block->origin == log->self && stretch.block->kind == ENTRY_DATA);
     return stretch.block->first_seq + stretch.index;
 }
 
@@ -193,6 +233,7 @@ settle_deposed(struct worker *worker, struct node_log *log, struct pending *pend
     uint64_t seq = keeps && pending->asked <= CAIRN_ACK_LOCAL ? branch_seq_of(log, pending->lsn) : 0;
     struct answer answer;
 
+    assert(seq == 0 || branch_place(worker->codec.incarnation, seq) <= log->own->store.last);
     if (seq != 0 && (log->durable == NULL || pending_room(&log->durable->branch_pending))) {
         answer_kept(worker, log, pending, worker->codec.incarnation, seq, false);
         return;
@@ -207,6 +248,10 @@ pending_deposed(struct worker *worker, struct node_log *log)
     struct pending_ring *rings[] = {&log->pending, &log->pending_all,
                                     log->durable == NULL ? NULL : &log->durable->local};
 
+    assert(core_role(log->core) != ROLE_LEADER);
+    /* Nobody is told of what is committed that nobody knows. */
+    assert(log->pending.head == log->pending.tail ||
+           log->pending.items[log->pending.head & log->pending.mask].lsn > core_commit_lsn(log->core));
     for (uint32_t i = 0; i < 3 && rings[i] != NULL; i++) {
         for (; rings[i]->head != rings[i]->tail; rings[i]->head++)
             settle_deposed(worker, log, &rings[i]->items[rings[i]->head & rings[i]->mask]);
@@ -223,6 +268,8 @@ pending_deposed(struct worker *worker, struct node_log *log)
 bool
 pending_ring_init(struct pending_ring *ring, uint32_t entries)
 {
+    assert(entries > 0 && (entries & (entries - 1)) == 0);
+    assert(ring->head == ring->tail);
     ring->mask = entries - 1;
     ring->items = malloc(entries * sizeof(*ring->items));
     return ring->items != NULL;

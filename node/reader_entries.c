@@ -1,7 +1,10 @@
 /* Entries are given to who reads: of the trunk, and of the branches held here. */
 #include "reader_entries.h"
 
+#include <assert.h>
+
 #include "answers.h"
+#include "assert_costly.h"
 #include "held.h"
 #include "log.h"
 #include "readers.h"
@@ -11,7 +14,7 @@
 /* Answers to appends always find room behind what readers may fill: one part of so many. */
 #define ANSWERS_RESERVED_SHARE 4u
 
-/* Of a branch entry nobody has decided yet: this node's own view of it. */
+/* Is its clock in doubt? Nobody has decided yet of an entry on a branch: that is this node's own view. */
 static bool
 is_doubtful(const struct worker *worker, const struct block *block, bool on_branch)
 {
@@ -20,7 +23,7 @@ is_doubtful(const struct worker *worker, const struct block *block, bool on_bran
     return (block->flags & BLOCK_CLOCK_DOUBTFUL) != 0;
 }
 
-/* That entries leave free: for answers that are owed, and for those of what may be appended meanwhile. */
+/* Room that entries leave free: for answers that are owed, and for those of what may be appended meanwhile. */
 static size_t
 room_kept(const struct attachment *attachment)
 {
@@ -60,10 +63,16 @@ emit_entry(struct worker *worker, struct reader *reader, const struct stretch *s
     struct attachment *attachment = worker->attachments[reader->attachment];
     const struct record *record = (const struct record *)(const void *)stretch->records;
 
+    assert(stretch->count == 1 && stretch->index < block->count);
+    assert_costly(record_size(record) == stretch->size_bytes);
+    /* Of the trunk nothing is ever given that is not agreed on. */
+    assert_costly(on_branch || stretch->first <= core_commit_lsn(reader->log->core));
     reader->lacks_bytes = sizeof(answer) + record_size(record);
     if (!reader_has_room(worker, reader))
         return false;
     reader->lacks_bytes = 0;
+    /* A reader goes with its client. */
+    assert(attachment->serial == reader->serial);
     /* What is taken here cannot be promised any more. */
     attachment->promises = 0;
     if (!answer_put(worker, reader->attachment, reader->serial, &answer, record))
@@ -82,6 +91,8 @@ read_trunk(struct worker *worker, struct reader *reader)
     struct stretch stretch;
     uint32_t given = 0;
 
+    assert(!reader->waiting && reader->next == reader->cursor.position);
+    assert(reader->next > reader->log->base_lsn);
     if (last > commit_lsn)
         last = commit_lsn;
     /* What the catalog says is in force on a node only when the node cannot forget it. */
@@ -93,6 +104,8 @@ read_trunk(struct worker *worker, struct reader *reader)
     while (given < ENTRIES_PER_TURN && reader->cursor.position <= last &&
            (store = trunk_at(worker, reader->log, reader->cursor.position)) != NULL &&
            store_look(store, &reader->cursor, last, 1, SIZE_MAX, &stretch)) {
+        /* No entry is passed over. */
+        assert(stretch.first == reader->next);
         if (stretch.block->kind == ENTRY_DATA && stretch.block->trunk_hlc + stretch.index >= reader->since_hlc) {
             if (!emit_entry(worker, reader, &stretch, false))
                 return given;
@@ -103,10 +116,11 @@ read_trunk(struct worker *worker, struct reader *reader)
         reader->earliest = false; /* it has begun: from here on nothing may be missing */
         given++;
     }
+    assert(given == 0 || reader->next <= last + 1);
     return given;
 }
 
-/* What went from the branch to the trunk since the reader was there, it reads there first. false: it has not yet. */
+/* The reader reads first, on the trunk, what went there from the branch since it was at it. false: it has not yet. */
 static bool
 reader_is_past_trim(struct reader *reader, uint8_t origin)
 {
@@ -114,6 +128,7 @@ reader_is_past_trim(struct reader *reader, uint8_t origin)
     struct cursor *cursor = &reader->branch_cursors[origin];
     uint64_t commit_lsn = core_commit_lsn(reader->log->core);
 
+    assert(reader->limit <= reader->to);
     if (!branch->trim_cursor.placed || branch->trim_cursor.position <= cursor->position)
         return true;
     *cursor = (struct cursor){.position = branch->trim_cursor.position};
@@ -122,6 +137,7 @@ reader_is_past_trim(struct reader *reader, uint8_t origin)
         reader->began_lsn = commit_lsn;
     if (reader->follow || reader->limit >= commit_lsn || reader->limit >= reader->to)
         return true;
+    assert(reader->limit < commit_lsn && reader->limit < reader->to);
     reader->limit = commit_lsn < reader->to ? commit_lsn : reader->to;
     return false;
 }
@@ -130,6 +146,7 @@ reader_is_past_trim(struct reader *reader, uint8_t origin)
 bool
 read_branches(struct worker *worker, struct reader *reader, uint32_t *given)
 {
+    assert(reader->tentative && !reader->waiting);
     for (uint8_t i = 0; i < worker->nodes; i++) {
         uint8_t origin = (uint8_t)((worker->self + i) % worker->nodes);
         struct cursor *cursor = &reader->branch_cursors[origin];
@@ -138,6 +155,7 @@ read_branches(struct worker *worker, struct reader *reader, uint32_t *given)
         if (!reader_is_past_trim(reader, origin))
             return false;
         while (store_look(&reader->log->branches[origin].store, cursor, UINT64_MAX, 1, SIZE_MAX, &stretch)) {
+            assert_costly(stretch.block->origin == origin);
             if (*given >= ENTRIES_PER_TURN || !emit_entry(worker, reader, &stretch, true))
                 return false;
             store_advance(cursor, &stretch);

@@ -1,9 +1,11 @@
 /* Reads: each is a cursor that gives entries to its client as fast as the client takes them. */
 #include "readers.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "answers.h"
+#include "assert_costly.h"
 #include "cairn/token.h"
 #include "due.h"
 #include "durable.h"
@@ -21,6 +23,7 @@ reader_free(struct worker *worker, struct reader *reader)
 {
     struct attachment *attachment = worker->attachments[reader->attachment];
 
+    assert(reader->used && worker->readers_used > 0);
     if (attachment != NULL && attachment->serial == reader->serial && attachment->reads > 0)
         attachment->reads--;
     reader->used = false;
@@ -44,6 +47,7 @@ reader_end(struct worker *worker, struct reader *reader, enum cairn_error error)
         .hlc = reader->lag_ns,
     };
 
+    assert(reader->used && reader->next > 0);
     /* Its room was kept since it was asked for. */
     answer_put(worker, reader->attachment, reader->serial, &answer, NULL);
     reader_free(worker, reader);
@@ -53,6 +57,7 @@ reader_end(struct worker *worker, struct reader *reader, enum cairn_error error)
 static struct reader *
 reader_place(struct worker *worker, const struct attachment *attachment)
 {
+    assert(worker->readers_used <= READERS_MAX && attachment->reads <= worker->readers_used);
     if (!attachment->administrator &&
         (attachment->reads >= READERS_EACH || worker->readers_used >= READERS_MAX - READERS_KEPT))
         return NULL;
@@ -66,12 +71,15 @@ reader_place(struct worker *worker, const struct attachment *attachment)
 /* A read's name in the core: which place, which use of it, and in which life, since an answer may come late. */
 #define PLACE_BITS 16u
 #define GENERATION_BITS 24u
+_Static_assert(READERS_MAX <= 1u << PLACE_BITS, "each place has a name");
+_Static_assert(LIFE_MAX < 1u << (64 - GENERATION_BITS - PLACE_BITS), "and so has each life");
 
 static uint64_t
 reader_token(const struct worker *worker, const struct reader *reader)
 {
     uint64_t generation = reader->generation & ((1u << GENERATION_BITS) - 1);
 
+    assert((uint64_t)(reader - worker->readers) < worker->readers_end);
     return (uint64_t)worker->codec.incarnation << (GENERATION_BITS + PLACE_BITS) | generation << PLACE_BITS |
            (uint64_t)(reader - worker->readers);
 }
@@ -105,6 +113,8 @@ try_session(struct reader *reader)
     const struct core *core = reader->log->core;
     bool on_branches = false;
 
+    assert(reader->waiting && reader->level == CAIRN_READ_SESSION);
+    assert(session->branches_count <= sizeof(session->branches) / sizeof(*session->branches));
     if (core_commit_lsn(core) < session->lsn)
         return;
     for (uint32_t i = 0; i < session->branches_count; i++) {
@@ -127,6 +137,7 @@ lag_ns(const struct worker *worker, const struct node_log *log)
 {
     if (log->fresh_ns == 0 || core_commit_lsn(log->core) < log->fresh_lsn)
         return UINT64_MAX;
+    assert(log->fresh_ns <= node_now_ns(worker->node));
     return node_now_ns(worker->node) - log->fresh_ns;
 }
 
@@ -136,6 +147,7 @@ try_bounded(const struct worker *worker, struct reader *reader)
 {
     uint64_t lag = lag_ns(worker, reader->log);
 
+    assert(reader->waiting && reader->max_lag_ns != 0);
     if (lag > reader->max_lag_ns)
         return;
     reader_open(reader, core_commit_lsn(reader->log->core));
@@ -145,6 +157,9 @@ try_bounded(const struct worker *worker, struct reader *reader)
 static void
 ask(struct worker *worker, struct reader *reader, uint64_t now_ns)
 {
+    assert(reader->waiting);
+    assert(reader->level == CAIRN_READ_LEASE || reader->level == CAIRN_READ_LINEARIZABLE);
+    assert(reader->round_ns <= now_ns);
     reader->asked_ns = now_ns;
     if (reader->round_ns == 0)
         reader->round_ns = now_ns;
@@ -183,6 +198,7 @@ admit_bounded(const struct worker *worker, const struct reader *reader, const st
 {
     bool here = lag_ns(worker, reader->log) <= reader->max_lag_ns;
 
+    assert(reader->max_lag_ns != 0);
     return mode_admit_read(reader->log->mode, inputs, reader->log->rules.deny,
                            here ? CAIRN_READ_STALE : CAIRN_READ_LINEARIZABLE, level);
 }
@@ -199,6 +215,7 @@ reader_place_at(struct reader *reader, const struct request *request)
     if (reader->log != NULL && since)
         reader->next = trunk_since(reader->log, reader->since_hlc);
     reader->cursor.position = reader->next;
+    assert(reader->next > 0);
     /* What could not be read for another is asked for anew. */
     if (reader->log != NULL && reader->log->durable != NULL)
         reader->log->durable->damaged_lsn = 0;
@@ -238,6 +255,7 @@ reader_start(struct worker *worker, struct attachment *attachment, const struct 
     enum cairn_read_level level = CAIRN_READ_STALE;
     enum cairn_error error;
 
+    assert(attachment == worker->attachments[attachment->index]);
     if (reader == NULL)
         reader = &refused;
     memset(reader, 0, sizeof(*reader));
@@ -299,6 +317,7 @@ readers_drop(struct worker *worker, uint8_t attachment)
         if (reader->used && reader->attachment == attachment)
             reader_free(worker, reader);
     }
+    assert(worker->attachments[attachment]->reads == 0);
 }
 
 void
@@ -328,6 +347,7 @@ reader_ready(struct worker *worker, uint64_t token, uint64_t lsn, bool here)
 void
 readers_truncated(struct worker *worker, const struct node_log *log, uint64_t from_lsn)
 {
+    assert(from_lsn > core_commit_lsn(log->core));
     for (uint32_t i = 0; i < worker->readers_end; i++) {
         struct reader *reader = &worker->readers[i];
 
@@ -355,8 +375,8 @@ reader_failed(struct worker *worker, uint64_t token)
         reader->asked_ns = 0;
 }
 
-/* What the reader wants next may be gone. Who asked for whatever there is goes on where the log begins;
- * who asked for an lsn is told. false: it has ended. */
+/* What the reader wants next may be gone. A reader that asked for whatever there is goes on where the log begins;
+ * one that asked for an lsn is told. false: it has ended. */
 static bool
 reader_has_ground(struct worker *worker, struct reader *reader)
 {
@@ -378,6 +398,8 @@ reader_turn(struct worker *worker, struct reader *reader, uint64_t now_ns)
 {
     uint32_t given;
 
+    assert(reader->log->worker == worker && reader->limit <= reader->to);
+    assert_costly(log_is_sound(reader->log));
     if (!node_is_member(worker, reader->log)) {
         reader_end(worker, reader, CAIRN_NOT_MEMBER);
         return 0;
@@ -431,7 +453,7 @@ reader_turn(struct worker *worker, struct reader *reader, uint64_t now_ns)
     return 1;
 }
 
-/* It follows, and has been given all there is: that it may still be served here is looked at now and then. */
+/* It follows, and has been given all there is. Whether it may still be served here is looked at now and then. */
 static bool
 is_at_end(const struct worker *worker, const struct reader *reader, uint64_t now_ns)
 {
@@ -446,6 +468,7 @@ readers_turn(struct worker *worker, uint64_t now_ns)
 
     if (worker->readers_used == 0)
         return 0;
+    assert(worker->readers_used <= worker->readers_end && worker->readers_end <= READERS_MAX);
     /* Each is the first in its turn: there are few places to read old entries into. */
     worker->readers_first++;
     for (uint32_t i = 0; i < worker->readers_end; i++) {

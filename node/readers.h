@@ -42,7 +42,7 @@ void readers_drop(struct worker *worker, uint8_t attachment);
 void reader_ready(struct worker *worker, uint64_t token, uint64_t lsn, bool here);
 /* What the log was is given up: whoever reads it is told that it has stopped. */
 void readers_stopped(struct worker *worker, const struct node_log *log);
-/* The trunk ends before from_lsn now: who reads what was held here reads no further. */
+/* The trunk ends before from_lsn now: a reader of what was held here reads no further. */
 void readers_truncated(struct worker *worker, const struct node_log *log, uint64_t from_lsn);
 void reader_failed(struct worker *worker, uint64_t token);
 uint32_t readers_turn(struct worker *worker, uint64_t now_ns);

@@ -1,6 +1,9 @@
 /* What follows for the logs of a node where it reaches others than before. */
 #include "reassess.h"
 
+#include <assert.h>
+
+#include "assert_costly.h"
 #include "due.h"
 #include "events.h"
 #include "look.h"
@@ -9,7 +12,7 @@
 #include "unsent.h"
 #include "worker.h"
 
-/* How often as long as others a node waits to campaign that is worse off than they. */
+/* A node that is worse off than others waits so many times as long as they to campaign. */
 #define SICK_PATIENCE 4u
 
 static void
@@ -18,6 +21,7 @@ mode_set(struct worker *worker, struct node_log *log, enum cairn_mode mode)
     struct mode_inputs inputs = node_mode_inputs(worker, log);
     char reason[96];
 
+    assert(inputs.nodes >= 1 && inputs.reached <= inputs.nodes);
     if (mode == log->mode)
         return;
     mode_reason(&inputs, CAIRN_ACK_POLICY, reason, sizeof(reason));
@@ -32,13 +36,16 @@ log_reassess(struct worker *worker, struct node_log *log)
 {
     struct mode_inputs inputs = node_mode_inputs(worker, log);
 
+    assert_costly(log_is_sound(log));
     log->voters = core_members(log->core)->voters;
     mode_set(worker, log, mode_decide(&inputs));
+    /* Who has to merge has something to. */
+    assert(log->mode != CAIRN_MODE_MERGING || log->own->entries > 0);
     pending_relax(worker, log);
 }
 
-/* What kind of loss it looks like, by what those in reach say of whom they hear. Theirs is the word of their last
- * heartbeat: who is cut off along with this node may not have noticed yet. */
+/* What kind of loss it looks like, by what those in reach say of whom they hear. They said so with their last heartbeat:
+ * one that is cut off along with this node may not have noticed yet. */
 static void
 tell_lost(struct worker *worker, uint8_t peer)
 {
@@ -46,6 +53,7 @@ tell_lost(struct worker *worker, uint8_t peer)
     cairn_node_set bit = (cairn_node_set)1 << peer;
     uint8_t witness = CAIRN_NODE_NONE;
 
+    assert(peer != worker->self && !(worker->reach & bit));
     for (uint8_t i = 0; i < worker->nodes; i++) {
         if (i != worker->self && i != peer && (worker->reach >> i & 1) && (worker->detector.peers[i].hears & bit))
             witness = i;
@@ -66,6 +74,7 @@ tell_reach(struct worker *worker, cairn_node_set before)
     cairn_node_set all = worker->present;
     cairn_node_set lost = before & ~worker->reach;
 
+    assert(before != worker->reach);
     for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         if (lost & ((cairn_node_set)1 << peer))
             tell_lost(worker, peer);
@@ -91,7 +100,9 @@ leader_refresh(struct worker *worker, struct node_log *log, uint64_t now_ns)
 
     if (log->led_by >= worker->nodes || (leader != log->led_by && leader != CAIRN_NODE_NONE))
         return;
+    assert(log->led_by != worker->self);
     peer = &worker->peers[log->led_by];
+    assert(peer->beat_ns <= now_ns);
     if (log->led_epoch != peer->complete || peer->epoch != peer->complete ||
         now_ns - peer->beat_ns >= worker->detector.peers[log->led_by].wait_ns)
         return;
@@ -106,7 +117,11 @@ node_reassess(struct worker *worker, uint64_t now_ns)
 
     worker->hears = detector_hears(&worker->detector);
     worker->reach = detector_reach(&worker->detector);
+    /* In reach are those that hear this node, of those that it hears; it is so itself. */
+    assert((worker->reach & ~worker->hears) == 0);
+    assert(worker->reach >> worker->self & 1);
     if (before != worker->reach) {
+        assert(worker->reach_changed_ns <= now_ns);
         worker->reach_changed_ns = now_ns;
         tell_reach(worker, before);
     }

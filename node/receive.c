@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "assembly.h"
+#include "assert_costly.h"
 #include "batch.h"
 #include "due.h"
 #include "events.h"
@@ -36,6 +37,7 @@ batch_read(struct batch *batch, const uint8_t *records, const struct block *bloc
 {
     const uint8_t *at = records;
 
+    assert_costly((uintptr_t)records % 8 == 0);
     batch->records = records;
     batch->block = *block;
     batch->count = block->count;
@@ -66,6 +68,7 @@ worst_bytes(const struct block *block)
 static void
 feed(struct worker *worker, struct node_log *log, const struct message *message, uint64_t now_ns)
 {
+    assert_costly(message->to == worker->self && message->from != worker->self);
     /* Before it is asked whether it would help another. */
     if (message->type == MESSAGE_PREVOTE || message->type == MESSAGE_VOTE)
         leader_refresh(worker, log, now_ns);
@@ -74,6 +77,7 @@ feed(struct worker *worker, struct node_log *log, const struct message *message,
         now_ns = node_now_ns(worker->node);
     if (!core_receive(log->core, message, worker->batch.ids, now_ns, &log->sink))
         count(&worker->counters.far_terms);
+    assert_costly(log_is_sound(log));
     /* An acknowledgement, the commonest message, seldom leaves anything to do. */
     if (message->type != MESSAGE_APPEND_REPLY || message->recovering || node_has_unsent(worker, log))
         node_activate(worker, log);
@@ -98,6 +102,7 @@ feed_without(struct worker *worker, struct node_log *log, const struct message *
 {
     struct message without = *message;
 
+    assert(worker->batch.count == 0);
     count(&worker->counters.no_room);
     if (message->type != MESSAGE_APPEND || message->append.prev_lsn > core_last_lsn(log->core) ||
         now_ns - log->told_full_ns < TOLD_FULL_NS)
@@ -115,6 +120,7 @@ receive_entries(struct worker *worker, struct node_log *log, const struct messag
 {
     uint8_t *place = worker->scratch;
 
+    assert(block->size_bytes <= RECORD_BYTES_MAX);
     worker->batch.count = 0;
     if (block->count > 0) {
         if (!entries_have_room(worker, log, message, block)) {
@@ -139,6 +145,7 @@ receive_entries(struct worker *worker, struct node_log *log, const struct messag
             node_take_hlc(worker, log, block->hlc + block->count - 1);
         }
     }
+    assert_costly(worker->batch.count == block->count);
     feed(worker, log, message, now_ns);
     store_seal(&log->trunk);
     return true;
@@ -151,6 +158,7 @@ key_of(const struct decoded *decoded, uint32_t stride)
     const struct message *message = &decoded->message;
     struct assembly_key key;
 
+    assert(stride > 0 && decoded->records_bytes <= stride);
     memset(&key, 0, sizeof(key));
     key.block = decoded->block;
     key.term = message->term;
@@ -169,6 +177,7 @@ key_of(const struct decoded *decoded, uint32_t stride)
 static bool
 is_last(const struct decoded *decoded)
 {
+    assert(decoded->records_bytes > 0 && decoded->fragment_offset + decoded->records_bytes <= decoded->fragment_total);
     return decoded->fragment_offset + decoded->records_bytes == decoded->fragment_total;
 }
 
@@ -201,17 +210,19 @@ fragment_put(struct assembly *assembly, const struct decoded *decoded, uint64_t 
     uint32_t index = decoded->fragment_offset / assembly->key.stride;
     uint8_t *place = assembly->bytes + decoded->fragment_offset;
 
+    assert(index < sizeof(assembly->have) * 8);
     if (assembly->have[index / 64] & (1ull << (index % 64)))
         return memcmp(place, decoded->records, decoded->records_bytes) == 0;
     assembly->used_ns = now_ns;
     assembly->have[index / 64] |= 1ull << (index % 64);
     memcpy(place, decoded->records, decoded->records_bytes);
     assembly->received += decoded->records_bytes;
+    assert(assembly->received <= decoded->fragment_total);
     return true;
 }
 
-/* One to begin anew: that of a record whose sender has given up, else that of which least is there, so that no single
- * fragment takes away what is nearly whole. */
+/* The one to begin anew: of a record whose sender has given up, else of the one of which least is there, so that no
+ * single fragment takes away what is nearly whole. */
 static struct assembly *
 assembly_to_spare(const struct worker *worker, struct assembly *places, uint64_t now_ns)
 {
@@ -233,6 +244,7 @@ assembly_begin(struct assembly *assembly, const struct decoded *decoded, uint64_
     assembly->received = 0;
     memset(assembly->have, 0, sizeof(assembly->have));
     fragment_put(assembly, decoded, now_ns);
+    assert(assembly->received == decoded->records_bytes);
 }
 
 /* A fragment goes wherever it agrees with those that are there: what contradicts them begins an assembly of its own, and
@@ -292,8 +304,8 @@ compare_digest(struct worker *worker, struct node_log *log, const struct wire_ro
     core_stop(log->core, STOP_REPLICA, from, row->commit_lsn, now_ns, &log->sink);
 }
 
-/* Who has committed something else than its leader has says so, and whoever hears it stops too: nobody can tell yet which of
- * the two goes on. */
+/* A node that has committed something else than its leader says so, and whoever hears it stops too: nobody can tell yet
+ * which of the two goes on. */
 static void
 hear_stop(struct worker *worker, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
 {
@@ -346,7 +358,7 @@ receive_row(struct worker *worker, const struct decoded *decoded, const struct w
         return;
     }
     compare_digest(worker, log, row, decoded->from, now_ns);
-    /* Who is removed is sent nothing any more, the entry that says so among it. */
+    /* A node that is removed is sent nothing any more, not even the entry that says so. */
     if (core_leader(log->core) == decoded->from)
         log->left = ((row->voters | row->learners) >> worker->self & 1) == 0;
     log->led_by = decoded->from;
@@ -356,11 +368,12 @@ receive_row(struct worker *worker, const struct decoded *decoded, const struct w
         return;
     if (row->trim_lsn <= core_commit_lsn(log->core))
         log->trim_lsn = row->trim_lsn;
+    assert(log->trim_lsn <= core_commit_lsn(log->core));
     if (row->aged_lsn > log->aged_lsn)
         log->aged_lsn = row->aged_lsn;
 }
 
-/* Who says otherwise of the same entry of the catalog is not believed; the first worker tells of it. */
+/* A peer that says otherwise of the same entry of the catalog is not believed; the first worker tells of it. */
 static bool
 agrees(struct worker *worker, const struct decoded *decoded, uint64_t now_ns)
 {
@@ -392,6 +405,7 @@ receive_heartbeat(struct worker *worker, const struct decoded *decoded, uint64_t
         health_heard(worker, now_ns);
     if (verdict & DETECTOR_HEARD || detector_reach(&worker->detector) != worker->reach)
         node_reassess(worker, now_ns);
+    assert_costly(worker->reach == detector_reach(&worker->detector));
     for (uint32_t i = 0; i < decoded->heartbeat.rows; i++) {
         struct wire_row row;
 
@@ -403,6 +417,7 @@ receive_heartbeat(struct worker *worker, const struct decoded *decoded, uint64_t
 static void
 peer_restarted(struct worker *worker, uint8_t peer, uint32_t incarnation)
 {
+    assert(peer != worker->self && worker->detector.peers[peer].incarnation == incarnation);
     if (worker_is_first(worker))
         node_event(worker, EVENT_PEER_RESTARTED, NULL, peer, 0, 0, "%s started anew",
                    worker->config->cluster->names[peer]);
@@ -455,6 +470,7 @@ node_receive(void *context, uint8_t peer, const uint8_t *message, size_t size_by
         receive_heartbeat(worker, &decoded, now_ns);
         return false;
     }
+    assert_costly(decoded.from == peer);
     log = node_find_log(worker, decoded.log);
     if (log == NULL) {
         count(&worker->counters.no_log);

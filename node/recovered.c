@@ -1,6 +1,8 @@
 /* Which logs of a node recover no more. */
 #include "recovered.h"
 
+#include <assert.h>
+
 #include <urcu/urcu-qsbr.h>
 
 #include "ends.h"
@@ -40,6 +42,7 @@ all_count(const struct worker *first, bool kept)
 {
     const struct node *node = first->node;
 
+    assert(worker_is_first(first));
     if (!own_logs_count(first, kept))
         return false;
     for (uint8_t number = 1; number < node->workers_count; number++) {
@@ -58,6 +61,10 @@ knows_all_logs(const struct worker *worker)
 {
     const struct node_log *catalog = worker->logs[CATALOG_LOG];
 
+    assert(worker_is_first(worker) && catalog->id == CATALOG_LOG);
+    assert(catalog->data_lsn <= core_commit_lsn(catalog->core));
+    /* Logs are only ever added. */
+    assert(worker->snapshot_rows <= rcu_dereference(worker->node->snapshot)->count);
     return core_commit_lsn(catalog->core) >= core_recovery_lsn(catalog->core) &&
            atomic_load_explicit(&worker->node->catalog_applied_lsn, memory_order_acquire) >= catalog->data_lsn &&
            worker->snapshot_rows == rcu_dereference(worker->node->snapshot)->count;
@@ -78,12 +85,20 @@ recovered_kept(const struct worker *first)
 bool
 recovered_kept_at(const struct worker *first, uint8_t number)
 {
+    assert(number > 0 && number < first->node->workers_count);
     return knows_all_logs(first) && has_kept(first->node->workers[number]);
 }
 
 void
 recovered_report(struct worker *worker)
 {
+    assert(!worker_is_first(worker));
+    assert(worker->logs_count <= worker->snapshot_rows);
+    /* Of logs that all count those that are kept do, too. */
+    assert(!own_logs_count(worker, false) || own_logs_count(worker, true));
+    /* No journal is ever told to have come less far than before. */
+    assert(worker->disk == NULL ||
+           atomic_load_explicit(&worker->told_place, memory_order_relaxed) <= ends_place(worker));
     if (worker->disk != NULL)
         atomic_store_explicit(&worker->told_place, ends_place(worker), memory_order_relaxed);
     atomic_store_explicit(&worker->recovered_rows, own_logs_count(worker, false) ? worker->snapshot_rows : 0,

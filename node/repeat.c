@@ -1,5 +1,6 @@
 #include "repeat.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum repeat
@@ -12,6 +13,7 @@ repeat_compare(const struct store *store, uint64_t position, const struct record
     if (position == 0 || !store_look(store, &cursor, position, 1, SIZE_MAX, &stretch) || stretch.first != position)
         return REPEAT_UNSEEN;
     held = (const struct record *)(const void *)stretch.records;
+    assert(record_size(held) == stretch.size_bytes);
     /* Its place was reckoned, not found. */
     if (held->producer != record->producer || held->producer_seq != record->producer_seq ||
         held->epoch != record->epoch)

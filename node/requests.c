@@ -6,6 +6,7 @@
 
 #include "answers.h"
 #include "appends.h"
+#include "assert_costly.h"
 #include "due.h"
 #include "durable.h"
 #include "look.h"
@@ -16,6 +17,15 @@
 #include "worker.h"
 
 #define REQUESTS_PER_TURN 64u
+
+/* What a client has on its way, and what it may yet have. */
+static void
+assert_shares(const struct worker *worker, const struct attachment *attachment)
+{
+    assert(attachment->in_flight + attachment->promises <= IN_FLIGHT_MAX);
+    assert(attachment->waits <= attachment->in_flight && attachment->waits <= WAITS_EACH);
+    assert(attachment->reads <= worker->readers_used);
+}
 
 /* Apart, so that what happens at each append stays short. */
 __attribute__((noinline)) static bool
@@ -29,6 +39,7 @@ promise_more(struct attachment *attachment)
     attachment->promises = (uint32_t)room - owed;
     if (attachment->promises > IN_FLIGHT_MAX - attachment->in_flight)
         attachment->promises = IN_FLIGHT_MAX - attachment->in_flight;
+    assert(attachment->promises > 0 && attachment->in_flight + attachment->promises <= IN_FLIGHT_MAX);
     return true;
 }
 
@@ -41,7 +52,8 @@ may_promise(struct attachment *attachment)
     return attachment->promises > 0 || promise_more(attachment);
 }
 
-/* Who copies a log is an administrator, and says what its entries' clocks were. Not in line with what most appends take. */
+/* A client that copies a log is an administrator's, and says what its entries' clocks were. Not in line with what most
+ * appends take. */
 static bool SELDOM
 may_copy(struct worker *worker, const struct node_log *log, const struct attachment *attachment,
          const struct request *request)
@@ -69,6 +81,7 @@ handle_append(struct worker *worker, struct attachment *attachment, const struct
         return false;
     attachment->promises--;
     attachment->in_flight++;
+    assert_costly(attachment->in_flight <= IN_FLIGHT_MAX);
     if (log == NULL) {
         answer_error(worker, NULL, attachment, request->token, CAIRN_NO_LOG);
     } else if (log_is_closed_to(log, attachment)) {
@@ -81,10 +94,13 @@ handle_append(struct worker *worker, struct attachment *attachment, const struct
                !producer_plausible(record->producer, record->producer_seq, worker->producer_max)) {
         answer_error(worker, log, attachment, request->token, CAIRN_INVALID);
     } else if (!append_route(worker, log, attachment, &pending, record, now_ns)) {
+        /* It has not been answered, so it is on its way still. */
+        assert(attachment->in_flight > attachment->waits);
         attachment->promises++;
         attachment->in_flight--;
         return false;
     }
+    assert_costly(log == NULL || log_is_sound(log));
     return true;
 }
 
@@ -104,6 +120,8 @@ members_after(struct members members, enum cairn_member_op op, uint8_t node)
         members.learners &= ~bit;
         members.voters &= ~bit;
     }
+    /* Nobody is both. */
+    assert((members.voters & members.learners) == 0);
     return members;
 }
 
@@ -113,7 +131,9 @@ change_members(struct worker *worker, struct node_log *log, enum cairn_member_op
 {
     struct members now = *core_members(log->core), next = members_after(now, op, target);
 
-    /* Who does not lead may not know yet who is a member. */
+    /* One change at a time: nobody's place but the target's is another. */
+    assert((((next.voters ^ now.voters) | (next.learners ^ now.learners)) & ~((cairn_node_set)1 << target)) == 0);
+    /* A node that does not lead may not know yet who is a member. */
     if (core_role(log->core) != ROLE_LEADER)
         return CAIRN_NOT_LEADER;
     if (op == CAIRN_MEMBER_PROMOTE && !((now.learners | now.voters) >> target & 1))
@@ -162,6 +182,8 @@ handle_member(struct worker *worker, struct attachment *attachment, const struct
         answer_error(worker, log, attachment, request->token, error);
         return true;
     }
+    assert(pending.lsn <= core_last_lsn(log->core));
+    assert_costly(log_is_sound(log));
     node_activate(worker, log);
     if (pending.lsn <= core_commit_lsn(log->core))
         answer_trunk(worker, log, &pending, false);
@@ -179,6 +201,7 @@ handle_read(struct worker *worker, struct attachment *attachment, const struct r
 
     if (!may_promise(attachment))
         return false;
+    assert_shares(worker, attachment);
     attachment->promises--;
     /* Copied out of the client's reach before it is looked at. */
     if (has_session)
@@ -242,8 +265,11 @@ attachment_turn(struct worker *worker, struct attachment *attachment, uint64_t n
 static uint32_t SELDOM
 detach(struct worker *worker, struct attachment *attachment)
 {
+    assert(worker->attachments[attachment->index] == attachment && attachment->index < worker->attachments_end);
+    assert_shares(worker, attachment);
     readers_drop(worker, attachment->index);
     waits_drop(worker, attachment);
+    assert(attachment->reads == 0 && attachment->waits == 0);
     worker->attachments[attachment->index] = NULL;
     while (worker->attachments_end > 0 && worker->attachments[worker->attachments_end - 1] == NULL)
         worker->attachments_end--;
@@ -256,11 +282,13 @@ requests_turn(struct worker *worker, uint64_t now_ns)
 {
     uint32_t done = 0;
 
+    assert(worker->attachments_end <= ATTACHMENTS_MAX);
     for (uint32_t i = 0; i < worker->attachments_end; i++) {
         struct attachment *attachment = worker->attachments[i];
 
         if (attachment == NULL)
             continue;
+        assert_costly(attachment->index == i);
         if (atomic_load_explicit(&attachment->state, memory_order_acquire) == ATTACHMENT_LEAVING)
             done += detach(worker, attachment);
         else
