@@ -18,6 +18,7 @@ rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct 
 
     if (state == RESCUE_ASKED || state == RESCUE_KEEPING)
         return false;
+    assert(!(given_up >> node->self & 1));
     rescue->given_up = given_up;
     rescue->alone = alone;
     memcpy(rescue->drawn, drawn, sizeof(rescue->drawn));
@@ -45,6 +46,7 @@ is_called_for(const struct worker *worker)
     const struct lives *lives = &worker->node->introduction.lives;
     bool enough = are_enough(worker);
 
+    assert(worker_is_first(worker));
     if (lives->standing != STANDING_MEMBER || lives->identity.forgotten || !recovered_all(worker))
         return CAIRN_RECOVERING;
     if (worker->node->rescue.alone)
@@ -63,6 +65,8 @@ decide(struct worker *worker)
     if (rescue->error == CAIRN_OK) {
         introduction_give_up(worker, rescue->given_up, rescue->drawn, rescue->alone);
         rescue->version = worker->node->introduction.lives.version;
+        /* What was just decided is not kept yet, and nothing follows from it before that. */
+        assert(rescue->version > worker->node->introduction.lives.kept_version);
     }
     atomic_store_explicit(&rescue->state, rescue->error == CAIRN_OK ? RESCUE_KEEPING : RESCUE_REFUSED,
                           memory_order_release);
@@ -82,6 +86,9 @@ goes_on(struct worker *worker, struct node_log *log, uint64_t now_ns)
     if (core_go_on_alone(log->core, log->rules.adopted_term == 0 ? 0 : log->rules.adopted_term + 1, now_ns,
                          &log->sink) != CAIRN_OK)
         return false;
+    assert(core_role(log->core) == ROLE_LEADER && core_stopped(log->core) == STOP_NONE);
+    assert(core_members(log->core)->voters == self);
+    assert(core_term(log->core) > log->rules.adopted_term);
     node_activate(worker, log);
     node_event(worker, EVENT_DECIDED, log, worker->self, 0, 0,
                "by an administrator's word: it goes on from what %s holds", worker->name);
@@ -94,6 +101,7 @@ is_known(const struct worker *worker)
 {
     const struct lives *lives = &worker->node->introduction.lives;
 
+    assert(!(worker->node->rescue.given_up >> worker->self & 1));
     for (uint8_t seat = 0; seat < worker->nodes; seat++) {
         if ((worker->node->rescue.given_up >> seat & 1) &&
             lives_agreeing(lives, seat) <= (uint32_t)__builtin_popcount(worker->present) / 2)
@@ -107,6 +115,7 @@ all_go_on(const struct node *node)
 {
     bool all = true;
 
+    assert(node->rescue.alone);
     for (uint8_t number = 0; number < node->workers_count; number++)
         all &= atomic_load_explicit(&node->workers[number]->alone_from, memory_order_acquire) == node->rescue.version;
     return all;
@@ -123,6 +132,7 @@ rescue_turn(struct worker *worker)
         decide(worker);
     if (state != RESCUE_KEEPING || worker->node->introduction.lives.kept_version < rescue->version)
         return;
+    assert(rescue->version <= worker->node->introduction.lives.version);
     if (rescue->alone)
         atomic_store_explicit(&rescue->alone_from, rescue->version, memory_order_release);
     if (rescue->alone ? all_go_on(worker->node) : is_known(worker))
@@ -137,6 +147,8 @@ rescue_go_on(struct worker *worker, uint64_t now_ns)
 
     if (from == atomic_load_explicit(&worker->alone_from, memory_order_relaxed))
         return;
+    /* Decisions follow each other: none comes into force after a later one. */
+    assert(from > atomic_load_explicit(&worker->alone_from, memory_order_relaxed));
     for (uint32_t i = 0; i < worker->logs_count; i++)
         all &= goes_on(worker, worker->logs[i], now_ns);
     if (all)

@@ -63,6 +63,7 @@ log_of(struct restoring *restoring, uint32_t id)
         catalog_up_to(worker->node, &restoring->next_catalog, id);
         log = node_find_log(worker, id);
     }
+    assert(worker->restoring);
     restoring->orphans += log == NULL;
     return log == NULL || log->durable == NULL ? NULL : log;
 }
@@ -78,6 +79,7 @@ note_trim(struct restoring *restoring, uint32_t log, const struct journal_base *
         return;
     if (i == restoring->trims_count)
         restoring->trims_count++;
+    assert(restoring->trims_count <= LOGS_MAX);
     restoring->trims[i].log = log;
     restoring->trims[i].base = *base;
 }
@@ -98,6 +100,7 @@ take_block(struct restoring *restoring, struct node_log *log, const struct journ
     struct worker *worker = restoring->worker;
     uint64_t place = restoring->scan.place;
 
+    assert(log->worker == worker);
     switch ((enum journal_type)head->type) {
     case JOURNAL_ENTRIES:
         return head->block.size_bytes == head->body_bytes && restore_entries(worker, log, head, body, place);
@@ -154,6 +157,7 @@ log_of_block(struct restoring *restoring, const struct journal_block *head)
 {
     bool catalog = head->log == CATALOG_LOG;
 
+    assert(restoring->pass != PASS_CATALOG || worker_is_first(restoring->worker));
     if (restoring->pass != PASS_ALL && catalog != (restoring->pass == PASS_CATALOG))
         return NULL;
     return log_of(restoring, head->log);
@@ -272,6 +276,7 @@ survey(struct restoring *restoring)
     struct journal_scan *scan = &restoring->scan;
     enum scan_verdict verdict;
 
+    assert(scan->count > 0 && restoring->pass == PASS_ALL);
     restoring->trims = malloc(LOGS_MAX * sizeof(*restoring->trims));
     if (restoring->trims == NULL)
         return CAIRN_NO_MEMORY;
@@ -299,6 +304,7 @@ read_all(struct restoring *restoring, char *detail, size_t detail_bytes)
         error = journal_scan_know_all(scan, detail, detail_bytes);
     if (error != CAIRN_OK)
         return error;
+    assert(from_place == 0 || restoring->checkpoint != NULL);
     if (from_place != 0) {
         restoring->next_catalog = core_commit_lsn(catalog_of(restoring->worker)->core) + 1;
         journal_scan_seek(scan, from_place);
@@ -361,6 +367,7 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
     };
     enum cairn_error error;
 
+    assert(config.file_bytes >= 3ull * write_bytes && write_bytes % DISK_SECTOR_BYTES == 0);
     worker->began_place = (restoring->scan.end + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
     /* The last life's file may be among those that nothing was written to, and go now. */
     if (!node_keep_life(worker->node, false, detail, detail_bytes))
@@ -377,6 +384,7 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
     /* A checkpoint names it: of a life that ends before the first review of files, too. */
     worker->journal.oldest_number = restoring->scan.count == 0 ? restoring->scan.highest_number + 1
                                                                : restoring->scan.numbers[0];
+    assert(worker->journal.oldest_number <= worker->journal.next_number);
     journal_maintain(&worker->journal);
     /* It has no name before what is known is in it: gather(). */
     if (journal_is_tight(&worker->journal))
@@ -451,6 +459,7 @@ restore(struct worker *worker, char *detail, size_t detail_bytes)
     enum cairn_error error;
     uint64_t term;
 
+    assert(!worker->restoring && !worker->entered);
     worker->restoring = true;
     adopt_snapshot(worker, node_now_ns(worker->node));
     restoring.checkpoint = is_nearly_full(worker) || !fits_catalog(worker) ? NULL : checkpoint_read(worker);
@@ -468,6 +477,7 @@ restore(struct worker *worker, char *detail, size_t detail_bytes)
     if (error == CAIRN_OK)
         error = go_on(&restoring, detail, detail_bytes);
     worker->restoring = false;
+    assert(worker->unwritten_count == 0 && worker->claimed_bytes == 0);
     for (uint32_t i = 0; i < worker->logs_count && error == CAIRN_OK; i++) {
         if (worker->logs[i]->durable != NULL && !restore_finish(worker, worker->logs[i], node_now_ns(worker->node))) {
             snprintf(detail, detail_bytes, "%s", worker->restore_failure);

@@ -46,6 +46,7 @@ next_batch(struct worker *worker, const struct block *whole, const uint8_t *reco
 {
     const uint8_t *at = records + offset;
 
+    assert(done < whole->count && offset <= whole->size_bytes);
     *part = *whole;
     part->first_lsn += done;
     part->hlc += done;
@@ -60,6 +61,8 @@ next_batch(struct worker *worker, const struct block *whole, const uint8_t *reco
         at += size_bytes;
     }
     part->size_bytes = (uint32_t)(at - (records + offset));
+    assert(part->size_bytes <= whole->size_bytes - offset);
+    assert(part->first_lsn + part->count <= whole->first_lsn + whole->count);
     return batch_read(&worker->batch, records + offset, part) ? part->size_bytes : 0;
 }
 
@@ -71,6 +74,7 @@ promise(struct durable *durable, uint64_t lsn, uint64_t term)
     durable->broken = true;
     if (term < durable->promised_term || (term == durable->promised_term && lsn <= durable->promised_lsn))
         return;
+    assert(term > durable->promised_term || lsn > durable->promised_lsn);
     durable->promised_lsn = lsn;
     durable->promised_term = term;
 }
@@ -86,6 +90,7 @@ settle_doubt(struct node_log *log)
 static bool
 check_digest(struct worker *worker, struct node_log *log, const struct journal_block *head)
 {
+    assert(log->digest_lsn == core_commit_lsn(log->core));
     if (head->digest == 0 || head->commit_lsn != log->digest_lsn || head->digest == log->digest)
         return true;
     snprintf(worker->restore_failure, sizeof(worker->restore_failure),
@@ -114,6 +119,7 @@ restore_entries(struct worker *worker, struct node_log *log, const struct journa
         return true;
     }
     new_lsn = block->first_lsn + core_stands(log->core, &whole);
+    assert(new_lsn >= block->first_lsn && new_lsn <= end_lsn);
     for (uint32_t done = 0; done < block->count; done += worker->batch.count) {
         struct block part;
         struct run run;
@@ -128,6 +134,9 @@ restore_entries(struct worker *worker, struct node_log *log, const struct journa
         offset += size_bytes;
         assert(worker->batch.count > 0);
     }
+    /* Whatever of it stood here before stands here still, and the rest does now. */
+    assert(core_last_lsn(log->core) >= end_lsn - 1);
+    assert(core_commit_lsn(log->core) >= log->base_lsn);
     if (new_lsn < end_lsn)
         index_note(&log->durable->index, new_lsn, place);
     if ((head->flags & JOURNAL_ACKED) != 0)
@@ -156,6 +165,7 @@ restore_batch(struct worker *worker, struct node_log *log, const struct block *p
 {
     bool settled;
 
+    assert(part->count == run->count && part->count == worker->batch.count);
     if (part->origin != worker->self)
         return core_restore_copy(log->core, run, prev_place, kept);
     if (!core_restore_branch(log->core, run, prev_place, worker->batch.ids, &settled))
@@ -203,6 +213,8 @@ restore_branch(struct worker *worker, struct node_log *log, const struct journal
             log->durable->branches[block->origin].last_place = place;
             store_append(&branch->store, &part, worker->batch.records);
             branch->entries += part.count;
+            assert(branch->store.last == part.first_lsn + part.count - 1);
+            assert(branch->entries <= branch->store.entries);
         }
         prev_place = part.first_lsn + part.count - 1;
         offset += size_bytes;
@@ -238,6 +250,8 @@ restore_begin(struct worker *worker, struct node_log *log, const struct journal_
     worker->event_hlc = body->hlc;
     if (!core_restore_base(log->core, &base, &log->sink))
         return false;
+    assert(log->base_lsn == core_base_lsn(log->core));
+    assert(log->digest_lsn == core_commit_lsn(log->core));
     if (base_is_nothing(&base))
         log->durable->promised_lsn = log->durable->promised_term = 0;
     settle_doubt(log);
@@ -279,6 +293,7 @@ restore_trim(struct worker *worker, struct node_log *log, const struct journal_b
     log->base_digest = body->digest;
     if (log->trunk_hlc < body->hlc)
         log->trunk_hlc = body->hlc;
+    assert(log->base_lsn == core_base_lsn(log->core));
     return true;
 }
 
@@ -323,6 +338,7 @@ restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns)
     struct durable *durable = log->durable;
     uint64_t lacks_lsn, lacks_term;
 
+    assert(!worker->restoring && !durable->listed);
     if (!restore_can_keep(worker, to_be_kept_bytes(log)))
         return tell_no_memory(worker, log);
     durable->trunk.position = core_last_lsn(log->core) + 1;
@@ -354,6 +370,7 @@ restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns)
     /* What is kept for the branch now is written there. */
     durable_want(worker, log);
     log_reassess(worker, log);
+    status_assert(log);
     status_publish(log);
     return true;
 }

@@ -29,6 +29,7 @@ limit_of(struct node_log *log)
 {
     uint64_t limit;
 
+    assert(log->ticked_lsn <= log->digest_lsn);
     if (core_role(log->core) == ROLE_LEADER)
         log->trim_lsn = core_trim_limit(log->core);
     limit = log->trim_lsn;
@@ -51,6 +52,7 @@ judge_age(const struct worker *worker, struct node_log *log, uint64_t now_ns)
     struct cursor cursor;
     struct stretch stretch;
 
+    assert(core_role(log->core) == ROLE_LEADER);
     if (old_before_hlc == 0)
         return;
     for (uint32_t i = index == NULL ? 0 : index->cuts_first; index != NULL && i < index->cuts_count; i++) {
@@ -64,6 +66,7 @@ judge_age(const struct worker *worker, struct node_log *log, uint64_t now_ns)
         lsn = stretch.first + stretch.count - 1;
         store_advance(&cursor, &stretch);
     }
+    assert(lsn == known_lsn || lsn <= log->digest_lsn);
     if (lsn > known_lsn)
         log->aged_lsn = lsn;
 }
@@ -92,8 +95,10 @@ digest_at(const struct node_log *log, uint64_t lsn)
     struct stretch stretch;
     uint64_t digest;
 
+    assert(lsn <= log->digest_lsn);
     if (lsn == log->digest_lsn)
         return log->digest;
+    assert(store_first(&log->trunk) != 0 && store_first(&log->trunk) <= lsn);
     /* Where a segment ends the next one says it. */
     cursor.position = lsn + 1;
     if (store_look(&log->trunk, &cursor, lsn + 1, 1, SIZE_MAX, &stretch) &&
@@ -108,6 +113,7 @@ digest_at(const struct node_log *log, uint64_t lsn)
         digest = digest_extend(digest, &stretch);
         store_advance(&cursor, &stretch);
     }
+    assert(cursor.position == lsn + 1);
     return digest;
 }
 
@@ -115,9 +121,12 @@ static void
 begin_after(struct node_log *log, uint64_t lsn, uint64_t digest)
 {
     assert(lsn > log->base_lsn && lsn <= core_commit_lsn(log->core));
+    /* What goes is in the digest, and on this node's medium. */
+    assert(lsn <= log->digest_lsn && lsn <= durable_held_lsn(log));
     log->base_lsn = lsn;
     log->base_digest = digest;
     core_trimmed(log->core, lsn);
+    assert(core_base_lsn(log->core) == log->base_lsn);
     if (log->durable != NULL)
         log->durable->trim_due = true;
 }
@@ -144,6 +153,7 @@ retain_in_memory(struct node_log *log, uint64_t limit)
 {
     uint64_t unwanted = unwanted_lsn(log);
 
+    assert(log->durable == NULL);
     if (unwanted > limit)
         unwanted = limit;
     if (unwanted > log->base_lsn)
@@ -152,6 +162,7 @@ retain_in_memory(struct node_log *log, uint64_t limit)
     store_trim(&log->trunk, log->base_lsn);
     if (log->rules.retain_bytes != 0)
         give_segments(log, limit);
+    assert(store_first(&log->trunk) <= log->base_lsn + 1);
 }
 
 static bool
@@ -183,6 +194,7 @@ retain_on_disk(struct node_log *log, uint64_t limit)
         if (cut->first_lsn > log->base_lsn + 1)
             begin_after(log, cut->first_lsn - 1, cut->digest_before);
     }
+    assert(index->cuts_first <= index->cuts_count);
     unwanted = unwanted_lsn(log) < limit ? unwanted_lsn(log) : limit;
     if (unwanted > log->base_lsn && store_first(&log->trunk) != 0 && store_first(&log->trunk) <= unwanted)
         begin_after(log, unwanted, digest_at(log, unwanted));
@@ -193,12 +205,14 @@ retain(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     uint64_t limit;
 
+    assert(log->worker == worker);
     /* What somebody has to choose from is kept. */
     if (!has_rules(&log->rules) || core_stopped(log->core) != STOP_NONE)
         return;
     if (log->rules.retain_age_ns != 0 && core_role(log->core) == ROLE_LEADER)
         judge_age(worker, log, now_ns);
     limit = limit_of(log);
+    assert(limit <= core_commit_lsn(log->core));
     if (limit <= log->base_lsn)
         return;
     if (log->durable == NULL)

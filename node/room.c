@@ -1,6 +1,7 @@
 /* How much memory entries may still take, so that each log can always go on. */
 #include "room.h"
 
+#include "assert_costly.h"
 #include "excerpts.h"
 #include "log.h"
 #include "worker.h"
@@ -14,6 +15,8 @@ segments_free(const struct worker *worker)
 {
     uint32_t kept = worker->segments.in_use + SEGMENTS_RESERVED + worker->logs_count + excerpts_idle(worker);
 
+    assert_costly(worker->segments.in_use <= worker->segments.count);
+    assert_costly(worker->logs_count <= LOGS_MAX);
     return kept < worker->segments.count ? worker->segments.count - kept : 0;
 }
 
@@ -23,9 +26,11 @@ last_segment_has_room(const struct store *store, size_t size_bytes)
 {
     const struct segment *segment;
 
+    assert_costly(store->tail - store->head <= store->mask + 1);
     if (store->tail == store->head)
         return false;
     segment = store->segments[(store->tail - 1) & store->mask];
+    assert_costly(segment->used_bytes + segment->blocks * sizeof(uint32_t) <= segment->size_bytes);
     return segment_room(segment) >= size_bytes + sizeof(struct block);
 }
 
@@ -33,6 +38,7 @@ last_segment_has_room(const struct store *store, size_t size_bytes)
 static uint64_t
 room_bytes(const struct worker *worker, uint32_t segments)
 {
+    assert_costly(segments <= worker->segments.count);
     return (uint64_t)segments * (worker->segments.segment_bytes / 2);
 }
 
@@ -41,6 +47,7 @@ append_room(const struct worker *worker, const struct node_log *log, size_t size
 {
     uint32_t left = segments_free(worker);
 
+    assert_costly(log->uncommitted_bytes <= worker->uncommitted_bytes);
     if (!last_segment_has_room(&log->trunk, size_bytes)) {
         if (left == 0)
             return worker->uncommitted_bytes > 0 ? ROOM_LATER : ROOM_NONE;
@@ -57,6 +64,8 @@ is_one_left(const struct worker *worker)
 {
     uint32_t left = segments_free(worker);
 
+    /* What control entries need is never among what is free. */
+    assert_costly(left == 0 || left + SEGMENTS_RESERVED <= worker->segments.count);
     return left > 0 && (worker->uncommitted_bytes == 0 || worker->uncommitted_bytes <= room_bytes(worker, left - 1));
 }
 
@@ -72,6 +81,7 @@ only_reserved_left(const struct worker *worker)
 bool
 trunk_has_room(const struct worker *worker, const struct node_log *log, size_t size_bytes)
 {
+    assert_costly(log->trunk.pool == &worker->segments);
     return last_segment_has_room(&log->trunk, size_bytes) || is_one_left(worker) ||
            (log->trunk.tail - log->trunk.head <= 1 && !only_reserved_left(worker));
 }
@@ -79,6 +89,7 @@ trunk_has_room(const struct worker *worker, const struct node_log *log, size_t s
 bool
 restore_has_room(const struct worker *worker, const struct store *store, size_t size_bytes)
 {
+    assert(worker->restoring);
     return last_segment_has_room(store, size_bytes) || !only_reserved_left(worker);
 }
 
@@ -87,6 +98,7 @@ restore_can_keep(const struct worker *worker, uint64_t size_bytes)
 {
     uint32_t taken = worker->segments.in_use + SEGMENTS_RESERVED;
 
+    assert(!worker->restoring);
     return size_bytes == 0 ||
            (taken < worker->segments.count && size_bytes <= room_bytes(worker, worker->segments.count - taken));
 }
@@ -96,6 +108,7 @@ branch_has_room(const struct worker *worker, const struct held_branch *branch, s
 {
     uint64_t free_bytes = room_bytes(worker, segments_free(worker));
 
+    assert(branch->entries <= branch->store.entries);
     if (!last_segment_has_room(&branch->store, size_bytes) && !is_one_left(worker))
         return false;
     return branch->store.bytes + size_bytes < free_bytes + worker->segments.segment_bytes;

@@ -1,5 +1,6 @@
 #include "scrub.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,7 @@ begin(struct worker *worker, struct scrub *scrub, uint64_t now_ns)
     struct journal_scan *scan = &scrub->scan;
     char detail[192];
 
+    assert(!scrub->under_way);
     scrub->next_ns = now_ns + PASS_EVERY_NS;
     if (journal_scan_init(scan, worker->disk, worker->config->cluster->id, worker->self, worker->task.number, 0, detail,
                           sizeof(detail)) != CAIRN_OK) {
@@ -50,6 +52,7 @@ begin(struct worker *worker, struct scrub *scrub, uint64_t now_ns)
 static void
 end(struct scrub *scrub)
 {
+    assert(scrub->under_way);
     journal_scan_fini(&scrub->scan);
     scrub->under_way = false;
 }
@@ -69,6 +72,7 @@ damage_is_new(struct worker *worker, uint64_t place)
         if (worker->damage_places[i] == place)
             return false;
     }
+    assert(worker->damage_places_count <= DAMAGE_PLACES_MAX);
     if (worker->damage_places_count == DAMAGE_PLACES_MAX)
         return false;
     worker->damage_places[worker->damage_places_count++] = place;
@@ -111,6 +115,7 @@ found(struct worker *worker, const struct journal_scan *scan)
     /* A start must not go by the checkpoint, which leaves out what is damaged. */
     atomic_store_explicit(&worker->unreadable, true, memory_order_relaxed);
     scrub_of(worker)->found = true;
+    assert(worker->damage_places_count > 0);
     tell(worker, scan);
 }
 
@@ -140,6 +145,7 @@ consider_start(struct worker *worker, uint64_t now_ns)
         scrub->whole_ns = 0;
     else if (scrub->whole_ns == 0)
         scrub->whole_ns = now_ns;
+    assert(scrub->whole_ns <= now_ns);
     /* Whichever worker's journal it is: the whole node starts anew, and is whole. */
     atomic_store_explicit(&worker->node->control->start_wanted,
                           scrub->whole_ns != 0 && now_ns - scrub->whole_ns >= WHOLE_FOR_NS * (1ull + worker->self),
@@ -159,6 +165,7 @@ scrub_step(struct worker *worker, uint64_t now_ns)
         return;
     if (!scrub->under_way && !(scrub->under_way = begin(worker, scrub, now_ns)))
         return;
+    assert(scrub->began_ns <= now_ns);
     allowed = (now_ns - scrub->began_ns) / 1000 * rate / 1000000;
     steps_from = scrub->scan.read_bytes;
     if (is_retired(worker, &scrub->scan))

@@ -2,6 +2,8 @@
  * ask for as many as it likes: so each is given a part of it in a turn, and nobody else waits for more than that. */
 #include "search.h"
 
+#include <assert.h>
+
 #include "log.h"
 #include "record.h"
 #include "worker.h"
@@ -36,6 +38,7 @@ look_through(const struct stretch *stretch, const struct entry_id *id)
             return stretch->first + i;
         at += record_size(record);
     }
+    assert(at == stretch->records + stretch->size_bytes);
     return 0;
 }
 
@@ -50,6 +53,7 @@ node_find_entry(const struct store *store, const struct entry_id *id, uint64_t f
         place = look_through(&stretch, id);
         store_advance(&cursor, &stretch);
     }
+    assert(place == 0 || (place >= from && place <= store->last));
     return place;
 }
 
@@ -66,6 +70,8 @@ search_entry(struct worker *worker, struct attachment *attachment, const struct 
         search->turn_ns = worker->task.now_ns;
         search->left = SEARCH_ENTRIES;
     }
+    assert(from > 0 && cursor.position >= from);
+    assert(search->left <= SEARCH_ENTRIES);
     *place = 0;
     search->id = *id;
     search->log = log->id;
@@ -75,11 +81,14 @@ search_entry(struct worker *worker, struct attachment *attachment, const struct 
             search->next = 0;
             return true;
         }
+        assert(stretch.count <= search->left);
         search->left -= stretch.count;
         *place = look_through(&stretch, id);
         store_advance(&cursor, &stretch);
     }
     search->next = *place != 0 ? 0 : cursor.position;
+    /* Either it is found, or the next turn goes on. */
+    assert((*place == 0) == (search->next != 0));
     if (*place == 0)
         worker->searched_ns = worker->task.now_ns;
     return *place != 0;

@@ -3,8 +3,10 @@
  * asked about says so without a walk; a yes is walked for. A node has a few filters, for the logs that asked last. */
 #include "seen.h"
 
+#include <assert.h>
 #include <string.h>
 
+#include "assert_costly.h"
 #include "batch.h"
 #include "log.h"
 #include "search.h"
@@ -12,6 +14,8 @@
 
 /* With so many the filter says maybe of a third of all; it is begun anew where less of the trunk will do. */
 #define SEEN_ENTRIES_MAX (SEEN_WORDS * 64 / 2)
+/* A trunk of so few is walked where a check is worth it. */
+#define WALKED_ENTRIES_MAX 8192u
 
 static uint64_t
 hash_of(const struct entry_id *id)
@@ -46,6 +50,7 @@ note_stretches(struct seen *seen, const struct store *trunk, uint64_t from, uint
     struct cursor cursor = {.position = from};
     struct stretch stretch;
 
+    assert(from > 0 && from <= last);
     while (store_look(trunk, &cursor, last, UINT32_MAX, SIZE_MAX, &stretch)) {
         const uint8_t *at = stretch.records;
 
@@ -57,6 +62,7 @@ note_stretches(struct seen *seen, const struct store *trunk, uint64_t from, uint
                 note(seen, &id);
             at += record_size(record);
         }
+        assert(at == stretch.records + stretch.size_bytes);
         store_advance(&cursor, &stretch);
     }
 }
@@ -83,6 +89,8 @@ cover(struct seen *seen, const struct node_log *log, uint64_t from)
         note_stretches(seen, trunk, seen->last + 1, trunk->last);
         seen->last = trunk->last;
     }
+    assert(seen->first <= from && seen->first <= seen->last + 1);
+    assert(seen->last >= trunk->last);
 }
 
 /* The log's filter, or the one that was not used for longest. */
@@ -92,12 +100,20 @@ seen_of(struct worker *worker, const struct node_log *log)
     struct seen *oldest = &worker->seen[0];
 
     for (uint32_t i = 0; i < SEEN_MAX; i++) {
+        assert(worker->seen[i].used <= worker->seen_used);
         if (worker->seen[i].log == log)
             return &worker->seen[i];
         if (worker->seen[i].used < oldest->used)
             oldest = &worker->seen[i];
     }
     return oldest;
+}
+
+/* Nowhere on the trunk behind lsn, as the filter says? true also where the trunk is too long for a walk. */
+static bool
+is_nowhere(const struct node_log *log, const struct entry_id *id, uint64_t lsn)
+{
+    return log->trunk.entries > WALKED_ENTRIES_MAX || node_find_entry(&log->trunk, id, lsn + 1) == 0;
 }
 
 bool
@@ -108,11 +124,15 @@ seen_behind(struct worker *worker, const struct node_log *log, const struct entr
 
     if (lsn == FORK_TRUNK)
         lsn = 0;
+    assert(id->producer != 0);
     cover(seen, log, lsn + 1);
+    assert(seen->log == log && seen->first <= lsn + 1);
     seen->used = ++worker->seen_used;
     for (int which = 0; which < 2; which++) {
-        if (!(seen->words[bit_of(hash, which) / 64] >> bit_of(hash, which) % 64 & 1))
+        if (!(seen->words[bit_of(hash, which) / 64] >> bit_of(hash, which) % 64 & 1)) {
+            assert_costly(is_nowhere(log, id, lsn));
             return false;
+        }
     }
     return node_find_entry(&log->trunk, id, lsn + 1) != 0;
 }
@@ -122,6 +142,8 @@ seen_truncate(struct worker *worker, const struct node_log *log, uint64_t from_l
 {
     struct seen *seen = seen_of(worker, log);
 
+    /* What is agreed on stays. */
+    assert(from_lsn == 0 || from_lsn > core_commit_lsn(log->core));
     if (seen->log == log && seen->last >= from_lsn)
         seen->last = from_lsn == 0 ? 0 : from_lsn - 1;
 }

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "assert_costly.h"
 #include "batch.h"
 #include "due.h"
 #include "excerpts.h"
@@ -40,6 +41,7 @@ send_message(struct worker *worker, struct node_log *log, const struct message *
 
     if (message->to >= worker->nodes || message->to == worker->self)
         return;
+    assert_costly(log->worker == worker && message->from == worker->self);
     frame = port_frame(port);
     if (frame == NULL)
         return;
@@ -56,6 +58,8 @@ send_records(struct worker *worker, struct node_log *log, struct port *port, con
     struct rte_mbuf *frame = port_frame(port);
     uint8_t *out;
 
+    assert_costly(piece->size_bytes <= FRAME_ROOM);
+    assert_costly(piece->fragment_total == 0 || piece->fragment_offset + piece->size_bytes <= piece->fragment_total);
     if (frame == NULL)
         return false;
     out = rte_pktmbuf_mtod(frame, uint8_t *);
@@ -63,6 +67,7 @@ send_records(struct worker *worker, struct node_log *log, struct port *port, con
                                                      piece->size_bytes, piece->fragment_offset, piece->fragment_total,
                                                      out);
     frame->pkt_len = frame->data_len;
+    assert_costly(frame->data_len <= CODEC_HEAD_BYTES);
     if (port->chains && piece->size_bytes >= CHAIN_BYTES_MIN) {
         if (!port_chain(port, frame, piece->bytes, piece->size_bytes, &worker->shared[piece->segment_id])) {
             rte_pktmbuf_free(frame);
@@ -82,6 +87,9 @@ block_part(const struct stretch *stretch)
 {
     struct block block = *stretch->block;
 
+    assert_costly(stretch->count > 0 && stretch->index + stretch->count <= block.count);
+    assert_costly(stretch->size_bytes <= block.size_bytes);
+    assert_costly(stretch->first == block.first_lsn + stretch->index);
     block.first_lsn = stretch->first;
     block.first_seq = block.kind == ENTRY_DATA ? block.first_seq + stretch->index : block.first_seq;
     block.hlc += stretch->index;
@@ -104,6 +112,7 @@ send_stretch(struct worker *worker, struct node_log *log, struct port *port, con
     if (stretch->size_bytes <= FRAME_ROOM)
         return send_records(worker, log, port, message, &block, &piece);
     assert(stretch->count == 1);
+    assert_costly(stream->fragment_offset % FRAME_ROOM == 0);
     piece.fragment_total = stretch->size_bytes;
     while (stream->fragment_offset < stretch->size_bytes) {
         uint32_t rest_bytes = stretch->size_bytes - stream->fragment_offset;
@@ -133,6 +142,8 @@ append_message(const struct worker *worker, const struct node_log *log, uint8_t 
 {
     struct message message;
 
+    assert_costly(core_role(log->core) == ROLE_LEADER && peer != worker->self);
+    assert_costly(from_lsn > log->base_lsn && from_lsn <= core_last_lsn(log->core) + 1);
     memset(&message, 0, sizeof(message));
     message.type = MESSAGE_APPEND;
     message.from = worker->self;
@@ -155,6 +166,8 @@ send_base(struct worker *worker, struct node_log *log, uint8_t peer, uint64_t no
     if (frame == NULL)
         return;
     core_base_message(log->core, peer, &message);
+    /* The digest is of what the core calls its base. */
+    assert(message.base.lsn == log->base_lsn);
     message.base.digest = log->base_digest;
     message.base.hlc = log->trunk_hlc;
     send_head(port, frame, codec_encode_base(&worker->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *)),
@@ -174,6 +187,7 @@ send_producers(struct worker *worker, struct node_log *log, uint8_t peer, uint64
     if (frame == NULL)
         return;
     core_producers_message(log->core, peer, worker->producer_rows, page, &message);
+    assert(message.producers.count <= PRODUCER_ROWS_MAX);
     send_head(port, frame,
               codec_encode_producers(&worker->codec, log->id, &message, rte_pktmbuf_mtod(frame, uint8_t *)), now_ns,
               true);
@@ -199,6 +213,7 @@ send_lent(struct worker *worker, struct node_log *log)
             !store_look(store, &stream.cursor, core_last_lsn(log->core), BATCH_RECORDS_MAX, FRAME_ROOM, &stretch) ||
             stretch.first != from_lsn)
             return;
+        assert(stretch.first + stretch.count - 1 <= core_last_lsn(log->core));
         core_lend_message(log->core, log->lend_to, &message);
         message.append.prev_lsn = from_lsn - 1;
         message.append.prev_term = core_term_at(log->core, from_lsn - 1);
@@ -234,6 +249,7 @@ stream_to(struct worker *worker, struct node_log *log, uint8_t peer, uint32_t fr
 
         if (port_room(port) < 4 || !core_send_window(log->core, peer, &from, &to))
             return frames;
+        assert_costly(from <= to + 1 && to <= core_last_lsn(log->core));
         stream_place(stream, from - 1);
         message = append_message(worker, log, peer, from);
         if (from > to) {
@@ -251,6 +267,7 @@ stream_to(struct worker *worker, struct node_log *log, uint8_t peer, uint32_t fr
         if (!send_stretch(worker, log, port, &message, &stretch, stream))
             return frames;
         stream->key = stretch.first + stretch.count - 1;
+        assert_costly(stream->key <= to);
         store_advance(&stream->cursor, &stretch);
         core_sent(log->core, peer, from + stretch.count - 1, now_ns);
     }
@@ -280,6 +297,7 @@ send_entries(struct worker *worker, struct node_log *log, uint64_t now_ns)
             continue;
         }
         frames = stream_to(worker, log, peer, FRAMES_PER_TURN, now_ns);
+        assert_costly(frames <= FRAMES_PER_TURN);
         most = frames > most ? frames : most;
         /* Not held back for the next one's frames: the first to answer may be the one that counts. */
         port_flush(&worker->ports[peer], now_ns);
@@ -299,6 +317,8 @@ adopt(struct worker *worker, struct node_log *log, const struct message *message
 {
     const uint8_t *at = stretch->records;
 
+    assert(core_role(log->core) == ROLE_LEADER && message->to == worker->self);
+    assert(stretch->count <= BATCH_RECORDS_MAX);
     worker->batch.records = stretch->records;
     worker->batch.block = block_part(stretch);
     worker->batch.count = stretch->count;
@@ -309,6 +329,7 @@ adopt(struct worker *worker, struct node_log *log, const struct message *message
         worker->batch.ids[i] = record_id(record);
         at += record_size(record);
     }
+    assert(at == stretch->records + stretch->size_bytes);
     worker->batch.offsets[stretch->count] = stretch->size_bytes;
     core_receive(log->core, message, worker->batch.ids, now_ns, &log->sink);
     node_activate(worker, log);
@@ -320,6 +341,8 @@ branch_run(const struct stretch *stretch)
 {
     struct block block = block_part(stretch);
 
+    assert(block.kind == ENTRY_DATA);
+    assert(stretch->first == branch_place(block.incarnation, block.first_seq));
     return (struct run){
         .first_seq = block.first_seq,
         .count = block.count,
@@ -335,6 +358,7 @@ hand_off_message(const struct worker *worker, const struct node_log *log, uint8_
 {
     struct message message;
 
+    assert(leader == core_leader(log->core));
     memset(&message, 0, sizeof(message));
     message.type = MESSAGE_HAND_OFF;
     message.from = worker->self;
@@ -363,7 +387,9 @@ send_hand_off(struct worker *worker, struct node_log *log, uint8_t origin, uint6
         stream_place(stream, branch_place(incarnation, after_seq));
         if (!store_look(store, &stream->cursor, UINT64_MAX, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch))
             return;
+        assert_costly(stretch.block->origin == origin && stretch.block->incarnation == incarnation);
         message = hand_off_message(worker, log, leader, after_seq, &stretch);
+        assert_costly(message.hand_off.run.first_seq > after_seq);
         if (leader == worker->self) {
             size_t size_bytes = stretch.size_bytes + stretch.count * sizeof(struct block);
 
@@ -406,6 +432,7 @@ spread_to(struct worker *worker, struct node_log *log, uint8_t peer, uint64_t no
         stream_place(stream, after_place);
         if (!store_look(&log->own->store, &stream->cursor, UINT64_MAX, BATCH_RECORDS_MAX, FRAME_ROOM, &stretch))
             return;
+        assert(peer != worker->self && stretch.first > after_place);
         core_spread_message(log->core, peer, after_place, &message);
         message.spread.run = branch_run(&stretch);
         if (!send_stretch(worker, log, port, &message, &stretch, stream))
@@ -419,6 +446,7 @@ spread_to(struct worker *worker, struct node_log *log, uint8_t peer, uint64_t no
 void
 send_spreads(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
+    assert_costly(log->own->entries <= log->own->store.entries);
     if (log->own->entries == 0)
         return;
     for (uint8_t peer = 0; peer < worker->nodes; peer++)

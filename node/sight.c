@@ -1,5 +1,6 @@
 #include "sight.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "hlc.h"
@@ -19,6 +20,8 @@ show(struct sights *sights)
 {
     uint32_t sequence = atomic_load_explicit(&sights->sequence, memory_order_relaxed);
 
+    /* One writes, and has written all of it. */
+    assert((sequence & 1) == 0);
     atomic_store_explicit(&sights->sequence, sequence + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     memcpy(sights->shown, sights->now, sizeof(sights->shown));
@@ -32,6 +35,8 @@ sight_review(struct worker *worker, uint64_t now_ns)
 {
     struct sight *own = &worker->sights.now[worker->self];
 
+    assert(own->told_ns <= now_ns);
+    assert((worker->hears >> worker->self & 1) && (worker->reach & ~worker->hears) == 0);
     *own = (struct sight){.told_ns = now_ns, .hears = worker->hears, .health = health_told(worker)};
     detector_patience(&worker->detector, &worker->sights.patience);
     for (uint8_t peer = 0; peer < worker->nodes; peer++)
@@ -50,6 +55,7 @@ sight_tell(struct worker *worker, struct wire_heartbeat *heartbeat, uint64_t now
 
     if (own->hears != worker->hears || own->told_ns == 0)
         sight_review(worker, now_ns);
+    assert(own->hears == worker->hears && own->told_ns <= now_ns);
     heartbeat->hears = own->hears;
     memcpy(heartbeat->heard, own->heard, sizeof(heartbeat->heard));
     memcpy(heartbeat->modes, own->modes, sizeof(heartbeat->modes));
@@ -61,6 +67,8 @@ sight_take(struct worker *worker, uint8_t from, const struct wire_heartbeat *hea
 {
     struct sight *sight = &worker->sights.now[from];
 
+    assert(from < worker->nodes && from != worker->self);
+    assert(sight->told_ns <= now_ns);
     sight->told_ns = now_ns;
     sight->hears = (cairn_node_set)heartbeat->hears;
     memcpy(sight->heard, heartbeat->heard, sizeof(sight->heard));

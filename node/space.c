@@ -1,6 +1,7 @@
 /* How much of the journal may still be taken, and what was let in and is not written yet. */
 #include "space.h"
 
+#include "assert_costly.h"
 #include "durable.h"
 #include "worker.h"
 
@@ -13,21 +14,26 @@ durable_claim_some(struct worker *worker, struct node_log *log, size_t size_byte
         return;
     log->durable->claimed_bytes += size_bytes + sizeof(struct journal_block);
     worker->claimed_bytes += size_bytes + sizeof(struct journal_block);
+    assert_costly(log->durable->claimed_bytes <= worker->claimed_bytes);
 }
 
 /* It is written; or, all of it where that is more, there is nothing any more that is to be. */
 void
 unclaim(struct worker *worker, struct node_log *log, uint64_t size_bytes)
 {
+    assert_costly(!worker->restoring);
+    assert_costly(log->durable->claimed_bytes <= worker->claimed_bytes);
     if (size_bytes > log->durable->claimed_bytes)
         size_bytes = log->durable->claimed_bytes;
     log->durable->claimed_bytes -= size_bytes;
     worker->claimed_bytes -= size_bytes;
+    assert_costly(log->durable->claimed_bytes <= worker->claimed_bytes);
 }
 
 enum journal_space
 durable_space(const struct worker *worker, const struct node_log *log, size_t size_bytes, enum journal_use use)
 {
+    assert_costly(log->worker == worker);
     if (log->durable == NULL)
         return SPACE_YES;
     return journal_space(&worker->journal, worker->claimed_bytes + size_bytes + sizeof(struct journal_block),

@@ -1,5 +1,7 @@
 #include "standing.h"
 
+#include <assert.h>
+
 #include "journal_lives.h"
 
 static void
@@ -7,6 +9,8 @@ forget(struct identity *identity, const struct cairn_id *life, enum standing *st
 {
     identity_forget(identity, life);
     *standing = STANDING_FORGOTTEN;
+    assert(identity->forgotten && !identity->begun);
+    assert(identity->life.number == 0 && identity->chain_count == 0);
 }
 
 /* Is it the journal of the last life, or, where that never began, of one before it? */
@@ -44,6 +48,8 @@ look_at_others(const struct identity *identity, struct disk *const *disks, uint3
             return error;
         *lost |= is_own_journal(identity, &lives) ? 0 : 1u << worker;
     }
+    /* Where the first worker's is not its own, all is forgotten, and not a worker's part. */
+    assert((*lost & 1) == 0);
     return CAIRN_OK;
 }
 
@@ -56,6 +62,7 @@ look_at_journals(struct identity *identity, struct disk *const *disks, const str
     uint32_t lost;
     enum cairn_error error = look_at_journal(identity, disks[0], asked_number, &lives);
 
+    assert(*standing == STANDING_MEMBER && (*why)[0] == '\0');
     if (error == CAIRN_OK)
         error = look_at_others(identity, disks, asked_number, &lost);
     if (error != CAIRN_OK)
@@ -72,6 +79,8 @@ look_at_journals(struct identity *identity, struct disk *const *disks, const str
         identity_forget_workers(identity, lost);
     else
         forget(identity, life, standing);
+    assert((*standing == STANDING_MEMBER) == ((*why)[0] == '\0'));
+    assert((*standing == STANDING_MEMBER) == (identity->life.number > 0));
     return CAIRN_OK;
 }
 

@@ -1,6 +1,8 @@
 /* What a node says of itself: the answer to `status`. */
 #include "status_rows.h"
 
+#include <assert.h>
+
 #include <jansson.h>
 
 #include "catalog.h"
@@ -17,6 +19,7 @@ names_of(const struct node *node, cairn_node_set set)
         if (set & ((cairn_node_set)1 << i))
             json_array_append_new(names, json_string(node->config.cluster->names[i]));
     }
+    assert(json_array_size(names) <= (size_t)__builtin_popcount(set));
     return names;
 }
 
@@ -33,6 +36,7 @@ is_safe_to_restart(const struct node *node, const struct node_log_view *view, ca
 {
     cairn_node_set self = (cairn_node_set)1 << node->self;
 
+    assert((view->voters & view->learners) == 0);
     return (view->voters != 0 && !(view->voters & self)) ||
            2 * (uint32_t)__builtin_popcount(well & view->voters & ~self) > (uint32_t)__builtin_popcount(view->voters);
 }
@@ -46,6 +50,8 @@ status_row(struct node *node, const struct node_log_view *view, cairn_node_set w
     uint64_t merge_ns = view->merge_entries != 0 ? node_now_ns(node) - view->merge_begun_ns : 0;
     char digest[20];
 
+    assert(view->worker < node->workers_count);
+    assert(view->first_lsn <= view->last_lsn + 1 && view->commit_lsn <= view->last_lsn);
     snprintf(digest, sizeof(digest), "%016" PRIx64, view->digest);
     return json_pack(
         "{s:s,s:s,s:i,s:s,s:o,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:b,s:s,s:I,"
@@ -94,6 +100,7 @@ sight_row(const struct node *node, uint8_t from, const struct sight *sight)
 {
     json_t *heard_ms = json_object(), *modes = json_object();
 
+    assert(from < node->workers[0]->nodes && sight->told_ns != 0);
     for (uint8_t to = 0; to < node->workers[0]->nodes; to++) {
         if (to != from && sight->heard[to] != SIGHT_LONG)
             json_object_set_new(heard_ms, node->config.cluster->names[to],
@@ -198,6 +205,8 @@ worker_rows(struct node *node)
 
     for (uint32_t i = 0; i < node->snapshot->count; i++)
         logs[node->snapshot->logs[i].log->worker->task.number]++;
+    /* The catalog is the first worker's. */
+    assert(node->snapshot->count == 0 || logs[0] > 0);
     for (uint8_t i = 0; i < node->workers_count; i++) {
         const struct worker *worker = node->workers[i];
 

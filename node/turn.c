@@ -9,6 +9,7 @@
 
 #include "adoption.h"
 #include "agree.h"
+#include "assert_costly.h"
 #include "attachment.h"
 #include "due.h"
 #include "durable.h"
@@ -48,6 +49,7 @@ adopt_snapshot(struct worker *worker, uint64_t now_ns)
 
     if (snapshot->version == worker->snapshot_version)
         return;
+    assert(snapshot->version > worker->snapshot_version && snapshot->count >= worker->snapshot_rows);
     worker->snapshot_version = snapshot->version;
     if (worker->entered)
         agree_adopt(worker, snapshot, now_ns);
@@ -57,6 +59,8 @@ adopt_snapshot(struct worker *worker, uint64_t now_ns)
         if (log->worker != worker)
             continue;
         if (i >= worker->snapshot_rows) {
+            assert(worker->logs_count < LOGS_MAX);
+            assert(worker->logs_count == 0 || worker->logs[worker->logs_count - 1]->id < log->id);
             worker->due_ns[worker->logs_count] = 0;
             worker->logs[worker->logs_count++] = log;
             agree_welcome_log(worker, log);
@@ -72,6 +76,8 @@ adopt_snapshot(struct worker *worker, uint64_t now_ns)
         status_publish(log);
     }
     worker->snapshot_rows = snapshot->count;
+    assert(worker->logs_count <= worker->snapshot_rows);
+    assert(!worker_is_first(worker) || worker->logs_count == 0 || worker->logs[0]->id == CATALOG_LOG);
     /* Copied: frames are sent before the next snapshot is looked at. */
     for (uint8_t peer = 0; peer < worker->nodes; peer++) {
         worker->fault_rules[peer] = snapshot->faults[peer];
@@ -89,6 +95,7 @@ welcome_client(struct worker *worker, struct attachment *attachment)
     worker->attachments[attachment->index] = attachment;
     if (worker->attachments_end <= attachment->index)
         worker->attachments_end = attachment->index + 1u;
+    assert(worker->attachments_end <= ATTACHMENTS_MAX);
     /* Unless it is leaving already. */
     atomic_compare_exchange_strong(&attachment->state, &expected, ATTACHMENT_ATTACHED);
 }
@@ -121,6 +128,7 @@ follow_merge(struct node_log *log, uint64_t now_ns)
 {
     uint64_t entries = log->own->entries;
 
+    assert(entries <= log->own->store.entries);
     if (entries == 0 || core_leader(log->core) == CAIRN_NODE_NONE) {
         log->merge.entries = 0;
         return;
@@ -136,6 +144,7 @@ follow_merge(struct node_log *log, uint64_t now_ns)
 static uint64_t
 tick_log(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
+    assert(log->worker == worker);
     set_patience(worker, log, now_ns);
     leader_refresh(worker, log, now_ns);
     core_tick(log->core, now_ns, &log->sink);
@@ -148,6 +157,7 @@ tick_log(struct worker *worker, struct node_log *log, uint64_t now_ns)
     durable_tail(worker, log, now_ns);
     watch_log(worker, log, now_ns);
     status_publish(log);
+    status_assert(log);
     if (node_has_unsent(worker, log))
         node_activate(worker, log);
     log->touched = log->active || (log->durable != NULL && log->durable->tail_due);
@@ -166,6 +176,7 @@ pace(const struct worker *worker, uint64_t now_ns)
 static void
 retain_all(struct worker *worker, uint64_t now_ns)
 {
+    assert(worker->retained_ns <= now_ns);
     if (now_ns - worker->retained_ns < RETAIN_EVERY_NS)
         return;
     worker->retained_ns = now_ns;
@@ -173,6 +184,7 @@ retain_all(struct worker *worker, uint64_t now_ns)
         uint64_t base_lsn = worker->logs[i]->base_lsn;
 
         retain(worker, worker->logs[i], now_ns);
+        assert(worker->logs[i]->base_lsn >= base_lsn);
         if (worker->logs[i]->base_lsn != base_lsn)
             node_touch(worker, worker->logs[i]);
     }
@@ -182,6 +194,7 @@ retain_all(struct worker *worker, uint64_t now_ns)
 static void
 review(struct worker *worker, uint64_t now_ns)
 {
+    assert(worker->reviewed_ns <= now_ns);
     if (now_ns - worker->reviewed_ns < REVIEW_EVERY_NS)
         return;
     worker->reviewed_ns = now_ns;
@@ -207,9 +220,11 @@ timers(struct worker *worker, uint64_t now_ns, bool drained)
 
     if (suspected != 0 || detector_reach(&worker->detector) != worker->reach)
         node_reassess(worker, now_ns);
+    assert_costly(worker->reach == detector_reach(&worker->detector));
     if (beat) {
         node_clocks_beat(worker, now_ns);
         worker->pace_ns = pace(worker, now_ns);
+        assert(worker->pace_ns >= worker->detector.config.interval_ns);
         atomic_store_explicit(&worker->resting, worker->pace_ns != worker->detector.config.interval_ns,
                               memory_order_relaxed);
         review(worker, now_ns);
@@ -225,6 +240,8 @@ timers(struct worker *worker, uint64_t now_ns, bool drained)
                 worker->due_ns[i] = tick_log(worker, worker->logs[i], now_ns);
         }
     }
+    /* Otherwise it would never rest. */
+    assert(worker->heartbeat_ns > now_ns);
     worker->suspect_ns = detector_deadline_ns(&worker->detector);
     detector_expect(&worker->detector, node_deadline_ns(worker));
 }
@@ -233,6 +250,7 @@ timers(struct worker *worker, uint64_t now_ns, bool drained)
 static void
 finish_log(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
+    assert_costly(log->active);
     if (log->voters != core_members(log->core)->voters)
         log_reassess(worker, log);
     send_hand_offs(worker, log, now_ns);
@@ -241,6 +259,7 @@ finish_log(struct worker *worker, struct node_log *log, uint64_t now_ns)
     send_spreads(worker, log, now_ns);
     /* In memory an entry is held as soon as it is stored. */
     core_held(log->core, durable_held_lsn(log), now_ns, &log->sink);
+    assert_costly(durable_held_lsn(log) <= core_last_lsn(log->core));
     durable_want(worker, log);
     send_entries(worker, log, now_ns);
     send_lent(worker, log);
@@ -261,9 +280,12 @@ finish(struct worker *worker, uint64_t now_ns)
             log->active = false;
     }
     /* Effects of the last step may have activated logs anew behind the ones that were there. */
+    assert_costly(worker->active_count >= count);
     for (uint32_t i = count; i < worker->active_count; i++)
         worker->active[kept++] = worker->active[i];
     worker->active_count = kept;
+    /* Each at most once. */
+    assert_costly(kept <= worker->logs_count);
     return kept;
 }
 
@@ -285,8 +307,10 @@ settle(struct worker *worker, uint64_t now_ns)
 {
     if (atomic_load_explicit(&worker->settled, memory_order_relaxed))
         return 0;
-    if (worker->disk == NULL || worker->logs_count == 0 || worker->journal_failed || durable_settle(worker, now_ns))
+    if (worker->disk == NULL || worker->logs_count == 0 || worker->journal_failed || durable_settle(worker, now_ns)) {
+        assert(worker->disk == NULL || worker->journal_failed || worker->unwritten_count == 0);
         atomic_store_explicit(&worker->settled, true, memory_order_release);
+    }
     return 1;
 }
 
@@ -296,6 +320,8 @@ enter(struct worker *worker, uint64_t now_ns)
 {
     if (worker_is_first(worker))
         introduction_enter(worker);
+    /* The catalog is there, whatever else is. */
+    assert(rcu_dereference(worker->node->snapshot)->count > 0 && !worker->restoring);
     worker->entered = true;
     worker->heartbeat_ns = worker->suspect_ns = 0;
     agree_adopt(worker, rcu_dereference(worker->node->snapshot), now_ns);
@@ -317,6 +343,8 @@ node_turn(void *context, uint64_t now_ns, bool drained)
         enter(worker, now_ns);
     if (rcu_dereference(worker->node->snapshot)->version != worker->snapshot_version)
         adopt_snapshot(worker, now_ns);
+    assert_costly(worker->active_count <= worker->logs_count);
+    assert_costly(worker->unwritten_count <= worker->logs_count);
     work = atomic_load_explicit(&worker->commanded, memory_order_relaxed) ? take_commands(worker) : 0;
     if (worker->disk != NULL)
         work += durable_poll(worker, now_ns);
@@ -350,6 +378,7 @@ node_bells(void *context, struct doorbells *out)
 {
     const struct worker *worker = context;
 
+    assert(worker->attachments_end <= ATTACHMENTS_MAX);
     for (uint32_t i = 0; i < worker->attachments_end; i++) {
         struct attachment *attachment = worker->attachments[i];
 

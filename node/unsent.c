@@ -1,6 +1,7 @@
 /* Does a log have anything that a peer has not been sent? */
 #include "unsent.h"
 
+#include "assert_costly.h"
 #include "room.h"
 #include "space.h"
 #include "worker.h"
@@ -12,6 +13,8 @@
 static bool
 can_adopt(const struct worker *worker, const struct node_log *log)
 {
+    /* Nobody else takes its own branch without a frame. */
+    assert_costly(core_role(log->core) == ROLE_LEADER);
     return trunk_has_room(worker, log, ADOPTED_BYTES) &&
            durable_space(worker, log, ADOPTED_BYTES, USE_FOLLOWER) == SPACE_YES;
 }
@@ -29,8 +32,10 @@ branches_unsent(const struct worker *worker, const struct node_log *log)
             return true;
     }
     for (uint8_t peer = 0; log->own->entries > 0 && peer < worker->nodes; peer++) {
-        if (core_spread_window(log->core, peer, &after))
+        if (core_spread_window(log->core, peer, &after)) {
+            assert_costly(peer != worker->self && after < log->own->store.last);
             return true;
+        }
     }
     return false;
 }
@@ -41,6 +46,7 @@ node_has_unsent(const struct worker *worker, const struct node_log *log)
 {
     uint64_t from, to;
 
+    assert_costly(log->worker == worker);
     if (log->lend_from_lsn != 0 || branches_unsent(worker, log))
         return true;
     if (core_role(log->core) != ROLE_LEADER)

@@ -1,6 +1,7 @@
 /* Which durable logs have something that is not written yet. */
 #include "unwritten.h"
 
+#include "assert_costly.h"
 #include "durable.h"
 #include "held.h"
 #include "log.h"
@@ -23,6 +24,8 @@ has_unwritten(const struct node_log *log)
 {
     const struct durable *durable = log->durable;
 
+    assert_costly(durable->state_held <= durable->state_written && durable->state_written <= durable->state_wanted);
+    assert_costly(durable->trunk.position <= core_last_lsn(log->core) + 1);
     return durable->state_written != durable->state_wanted || durable->base_due || durable->trim_due ||
            durable->producers_due || log->trunk.last >= durable->trunk.position || has_unwritten_branch(log);
 }
@@ -32,6 +35,8 @@ list_unwritten(struct worker *worker, struct node_log *log)
 {
     if (log->durable->listed || worker->restoring)
         return;
+    /* Each at most once. */
+    assert(worker->unwritten_count < worker->logs_count);
     log->durable->listed = true;
     worker->unwritten[worker->unwritten_count++] = log;
 }
@@ -46,6 +51,7 @@ durable_want(struct worker *worker, struct node_log *log)
         log->durable->producers_missing = false;
         log->durable->trim_due = true;
     }
+    assert_costly(log->worker == worker);
     if (has_unwritten(log))
         list_unwritten(worker, log);
 }

@@ -1,4 +1,5 @@
 /* What anybody in the process may ask of a node: its logs, events, latencies. Any thread. */
+#include <assert.h>
 #include <string.h>
 
 #include "control.h"
@@ -11,6 +12,8 @@ role_name(const struct log_status *status)
 {
     static const char *const names[] = {"follower", "candidate", "candidate", "leader"};
 
+    assert((status->members.voters & status->members.learners) == 0);
+    assert(status->stopped == STOP_NONE || status->role == ROLE_FOLLOWER);
     if (status->stopped != STOP_NONE)
         return "stopped";
     if (status->recovering)
@@ -26,6 +29,9 @@ view_fill(const struct node_log *log, const struct log_rules *rules, struct node
     struct log_status status;
 
     status_read(log, &status);
+    /* A block is of one moment. */
+    assert(status.commit_lsn <= status.last_lsn && status.held_lsn <= status.last_lsn);
+    assert(status.first_lsn <= status.commit_lsn + 1);
     memset(out, 0, sizeof(*out));
     memcpy(out->name, log->name, sizeof(out->name));
     out->id = log->id;
@@ -85,6 +91,7 @@ node_view_at(struct node *node, uint32_t index, struct node_log_view *out)
     bool found;
 
     pthread_mutex_lock(&node->control->lock);
+    assert(node->snapshot->count <= LOGS_MAX);
     found = index < node->snapshot->count;
     if (found)
         view_fill(node->snapshot->logs[index].log, &node->snapshot->logs[index].rules, out);
@@ -118,6 +125,7 @@ node_events(struct node *node, uint64_t *next, struct node_event *out, uint32_t 
         *next = control->events_count - EVENTS_KEPT;
     while (*next < control->events_count && count < most)
         out[count++] = control->events[(*next)++ % EVENTS_KEPT];
+    assert(*next <= control->events_count && count <= most);
     pthread_mutex_unlock(&control->lock);
     return count;
 }
@@ -140,6 +148,7 @@ node_set_faults(struct node *node, const struct fault_rule *rules)
     if (next != NULL) {
         memcpy(next->faults, rules, sizeof(next->faults));
         former = snapshot_publish(node, next);
+        assert(former->count == node->snapshot->count);
     }
     pthread_mutex_unlock(&node->control->lock);
     snapshot_retire(former);

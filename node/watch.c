@@ -2,6 +2,7 @@
  * failures: Huang et al., HotOS 2017), and this node's own worker, seen by its control thread. */
 #include "watch.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ owed_for_ns(const struct worker *worker, const struct node_log *log, uint8_t pee
 {
     uint64_t owed_ns = core_owes_ns(log->core, peer, now_ns, lsn);
 
+    assert(owed_ns == 0 || (core_role(log->core) == ROLE_LEADER && *lsn <= core_last_lsn(log->core)));
     return owed_ns > OWED_TIMEOUTS * worker->detector.config.timeout_ns ? owed_ns : 0;
 }
 
@@ -37,6 +39,7 @@ watch_log(struct worker *worker, struct node_log *log, uint64_t now_ns)
         if (worker->slow.owes[peer] == NULL && owed_for_ns(worker, log, peer, now_ns, &lsn) != 0)
             worker->slow.owes[peer] = log;
     }
+    assert(worker->slow.owes[worker->self] == NULL);
 }
 
 /* What is slow about the peer, in words; false: nothing. */
@@ -47,6 +50,7 @@ describe(struct worker *worker, uint8_t peer, uint64_t now_ns, char *text, size_
     struct node_log *log = worker->slow.owes[peer];
     uint64_t lsn, owed_ns = log == NULL ? 0 : owed_for_ns(worker, log, peer, now_ns, &lsn);
 
+    assert(log == NULL || log->worker == worker);
     if (owed_ns != 0) {
         snprintf(text, text_bytes, "%s is slow: it has owed lsn %lu of log %s for %lu ms", name, (unsigned long)lsn,
                  log->name, (unsigned long)(owed_ns / 1000000));
@@ -67,6 +71,7 @@ watch_peers(struct worker *worker, uint64_t now_ns)
         cairn_node_set bit = (cairn_node_set)1 << peer;
         char text[128];
 
+        assert(worker->slow.seen_ns[peer] <= now_ns);
         if (peer == worker->self)
             continue;
         /* Who is out of reach is told of as that. */
@@ -84,6 +89,9 @@ watch_peers(struct worker *worker, uint64_t now_ns)
             worker->slow.peers &= ~bit;
         }
     }
+    /* Who is out of reach, or is this node itself, is not slow. */
+    assert((worker->slow.peers & ~worker->reach) == 0);
+    assert(!(worker->slow.peers >> worker->self & 1));
 }
 
 static void
@@ -109,6 +117,8 @@ watch_worker(struct worker *worker, uint64_t now_ns)
 
     if (limit_ns < HUNG_LEAST_NS)
         limit_ns = HUNG_LEAST_NS;
+    assert(watch->moved_ns <= watch->looked_ns && watch->looked_ns <= now_ns);
+    assert(watch->polls <= polls);
     still_ns = now_ns - watch->moved_ns;
     watch->looked_ns = now_ns;
     if (polls != watch->polls || (unseen && !watch->hung)) {

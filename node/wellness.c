@@ -3,9 +3,11 @@
  * and fro; and where all are in the same trouble they stay what they are. */
 #include "wellness.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "assert_costly.h"
 #include "attachment.h"
 #include "due.h"
 #include "events.h"
@@ -23,6 +25,8 @@
 #define ASIDE_EVERY_NS 1000000000u
 /* What is on its way to voters whose last file this is: they must have room for it when they say that they are full. */
 #define ON_THE_WAY_MAX (64u << 10)
+
+_Static_assert(AILMENTS == (1u << AILMENT_BITS) - 1 && (PASSING & ~AILMENTS) == 0, "a bit for each");
 
 static uint32_t
 in_us(uint64_t ns)
@@ -42,6 +46,7 @@ under_way_ns(const struct worker *worker, uint64_t now_ns)
 {
     const struct journal_write *write = worker->disk == NULL ? NULL : journal_under_way(&worker->journal);
 
+    assert_costly(write == NULL || write->submitted_ns <= detector_awake_ns(&worker->detector, now_ns));
     return write == NULL ? 0 : detector_awake_ns(&worker->detector, now_ns) - write->submitted_ns;
 }
 
@@ -67,6 +72,8 @@ slots_taken(const struct worker *worker)
 {
     uint32_t attached = 0;
 
+    assert(worker->readers_used <= worker->readers_end && worker->readers_end <= READERS_MAX);
+    assert(worker->attachments_end <= ATTACHMENTS_MAX);
     if (worker->readers_used >= READERS_MAX - READERS_KEPT)
         return true;
     if (worker->attachments_end < ATTACHMENTS_MAX - ATTACHMENTS_KEPT)
@@ -108,6 +115,7 @@ look_at_itself(struct worker *worker, uint64_t now_ns)
         if (health->ailments & ~before & 1u << bit)
             health->since_ns[bit] = now_ns;
     }
+    assert((health->ailments & ~AILMENTS) == 0);
     tell_disk(worker, before, now_ns);
 }
 
@@ -133,6 +141,9 @@ look_at_others(struct worker *worker, uint64_t now_ns)
             health->ailing_ns[peer] = now_ns;
         health->slower |= health_is_slower(write_us(worker), worker->sights.now[peer].health.write_us);
     }
+    /* Who can take nothing is waited for, and who is waited for has no other file. */
+    assert((health->unwritable & ~health->waited_for) == 0);
+    assert((health->waited_for & ~health->tight) == 0);
 }
 
 /* Its own, but for what may pass and is not old enough. */
@@ -142,9 +153,11 @@ lasting_ailments(const struct worker *worker, uint64_t now_ns)
     uint32_t lasting = worker->health.ailments;
 
     for (uint32_t bit = 0; bit < AILMENT_BITS; bit++) {
+        assert(worker->health.since_ns[bit] <= now_ns);
         if ((PASSING >> bit & 1) && now_ns - worker->health.since_ns[bit] < PASSING_NS)
             lasting &= ~(1u << bit);
     }
+    assert((lasting & ~worker->health.ailments) == 0);
     return lasting;
 }
 
@@ -162,9 +175,11 @@ health_better_off(const struct worker *worker, const struct node_log *log, uint6
 
         if (peer == worker->self || !(voters >> peer & 1) || theirs >= (slower && rank == 0 ? 1 : rank))
             continue;
+        assert(worker->health.ailing_ns[peer] <= now_ns);
         if (worker->health.ailing_ns[peer] == 0 || now_ns - worker->health.ailing_ns[peer] >= CALM_NS)
             better |= (cairn_node_set)1 << peer;
     }
+    assert((better & ~worker->reach) == 0 && !(better >> worker->self & 1));
     return better;
 }
 
@@ -189,6 +204,7 @@ health_forbids(const struct worker *worker, const struct node_log *log, enum cai
 bool
 health_delays(const struct worker *worker, const struct node_log *log, enum cairn_ack ack)
 {
+    assert_costly((worker->health.unwritable & ~worker->health.waited_for) == 0);
     return too_many(log, worker->health.waited_for, ack) ||
            (log->uncommitted_bytes > ON_THE_WAY_MAX && too_many(log, worker->health.tight, ack));
 }
@@ -199,12 +215,14 @@ step_aside(struct worker *worker, struct node_log *log, uint64_t now_ns)
     cairn_node_set better;
     uint32_t ailments = worker->health.ailments;
 
+    assert(log->aside_ns <= now_ns);
     if (core_role(log->core) != ROLE_LEADER || core_transferring(log->core) ||
         (log->aside_ns != 0 && now_ns - log->aside_ns < ASIDE_EVERY_NS))
         return;
     better = health_better_off(worker, log, now_ns);
     if (better == 0 || core_hand_away(log->core, better, now_ns) != CAIRN_OK)
         return;
+    assert(core_transferring(log->core) && (better >> core_transfer_target(log->core) & 1));
     log->aside_ns = now_ns;
     node_activate(worker, log);
     node_event(worker, EVENT_STEPS_ASIDE, log, core_transfer_target(log->core), 0, 0, "%s lets %s lead: %s",
@@ -232,6 +250,7 @@ health_heard(struct worker *worker, uint64_t now_ns)
 void
 health_wrote(struct worker *worker, const struct journal_write *write, uint64_t now_ns)
 {
+    assert_costly(write == NULL || write->submitted_ns <= detector_awake_ns(&worker->detector, now_ns));
     if (write != NULL)
         pulse_note(&worker->health.pulse, detector_awake_ns(&worker->detector, now_ns) - write->submitted_ns, now_ns);
 }

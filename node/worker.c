@@ -1,6 +1,7 @@
 /* A worker of a node: what it owns is made, and given back. */
 #include "worker.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ ring_make(const char *name, uint32_t item_bytes, uint32_t count)
 {
     struct rte_ring *ring = aligned_alloc(RTE_CACHE_LINE_SIZE, (size_t)rte_ring_get_memsize_elem(item_bytes, count));
 
+    assert(count > 0 && (count & (count - 1)) == 0);
     if (ring != NULL && rte_ring_init(ring, name, count, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
         free(ring);
         ring = NULL;
@@ -78,6 +80,8 @@ detector_start(struct worker *worker)
         .hold_max_ns = node_hold_max_ns(worker->node),
     };
 
+    assert(worker->self < worker->nodes);
+    assert(config.timeout_ns > config.interval_ns);
     detector_init(&worker->detector, &config, node_now_ns(worker->node));
     worker->hears = worker->reach = (cairn_node_set)1 << worker->self;
 }
@@ -95,6 +99,9 @@ segment_busy(void *context, uint32_t segment_id)
 {
     const struct worker *worker = context;
 
+    assert(segment_id < worker->segments.count);
+    /* One is the worker's own, until its end. */
+    assert(rte_mbuf_ext_refcnt_read(&worker->shared[segment_id]) >= 1);
     return rte_mbuf_ext_refcnt_read(&worker->shared[segment_id]) > 1;
 }
 
@@ -121,6 +128,7 @@ memory_init(struct worker *worker, char *detail, size_t detail_bytes)
     worker->segments.busy_context = worker;
     if (worker->disk != NULL && !excerpts_init(worker))
         return worker_no_memory(detail, detail_bytes, "what is read from disk");
+    assert(worker->segments.in_use == 0);
     return CAIRN_OK;
 }
 
@@ -137,6 +145,7 @@ worker_create(struct node *node, uint8_t number, struct worker **out, char *deta
 
     if (worker == NULL)
         return worker_no_memory(detail, detail_bytes, "a worker");
+    assert(number < node->workers_count && node->workers_count <= CAIRN_WORKERS_MAX);
     *out = worker;
     memset(worker, 0, sizeof(*worker));
     worker->node = node;
@@ -152,6 +161,7 @@ worker_create(struct node *node, uint8_t number, struct worker **out, char *deta
     worker->began_place = worker->disk == NULL ? 0 : PLACE_UNKNOWN;
     worker->codec = (struct codec){
         .hello = node->config.cluster->id, .self = node->self, .worker = number, .peers = node->introduction.believed};
+    assert(worker->self < worker->nodes && worker->nodes <= CAIRN_NODES_MAX);
     application.context = worker;
     task_init(&worker->task, number, &application, node_now_ns(node));
     detector_start(worker);
@@ -165,6 +175,7 @@ worker_create(struct node *node, uint8_t number, struct worker **out, char *deta
 void
 worker_close(struct worker *worker)
 {
+    assert(worker == NULL || worker->task.ports_count <= TASK_PORTS_MAX);
     for (uint32_t i = 0; worker != NULL && i < worker->task.ports_count; i++)
         port_empty(worker->task.ports[i]);
 }
@@ -181,6 +192,8 @@ worker_free(struct worker *worker)
     excerpts_fini(worker);
     if (worker->disk != NULL)
         journal_fini(&worker->journal);
+    /* Every log has given back what it had. */
+    assert(worker->segments.in_use == 0);
     segment_pool_fini(&worker->segments);
     free(worker->commands);
     free(worker->events);

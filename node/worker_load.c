@@ -1,5 +1,6 @@
 #include "worker_load.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "control.h"
@@ -19,6 +20,7 @@ average(uint64_t before, uint64_t now)
 static uint64_t
 per_second(uint64_t count, uint64_t elapsed_ns)
 {
+    assert(elapsed_ns > 0);
     return (uint64_t)((double)count * 1e9 / (double)elapsed_ns);
 }
 
@@ -28,6 +30,7 @@ load_measure(struct node *node, uint64_t now_ns)
     struct worker_load *load = &node->control->load, now = {.measured_ns = now_ns};
     uint64_t elapsed_ns = now_ns - load->measured_ns;
 
+    assert(load->measured_ns <= now_ns);
     if (load->measured_ns != 0 && elapsed_ns < EVERY_NS)
         return;
     for (uint32_t i = 0; i < node->snapshot->count; i++) {
@@ -40,6 +43,9 @@ load_measure(struct node *node, uint64_t now_ns)
         now.of[worker].bytes += status.counters.appended_bytes;
     }
     for (uint8_t worker = 0; worker < node->workers_count && load->measured_ns != 0; worker++) {
+        /* Logs are only ever added, and count on and on. */
+        assert(now.of[worker].entries >= load->of[worker].entries);
+        assert(now.of[worker].bytes >= load->of[worker].bytes);
         now.of[worker].entries_per_s = average(
             load->of[worker].entries_per_s, per_second(now.of[worker].entries - load->of[worker].entries, elapsed_ns));
         now.of[worker].bytes_per_s = average(load->of[worker].bytes_per_s,

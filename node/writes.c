@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "assert_costly.h"
 #include "durable.h"
 #include "held.h"
 #include "index.h"
@@ -20,6 +21,7 @@ block_for(const struct node_log *log, enum journal_type type, uint64_t written_l
 {
     bool whole = log->digest_lsn <= written_lsn;
 
+    assert_costly(log->digest_lsn == core_commit_lsn(log->core));
     return (struct journal_block){
         .type = (uint8_t)type,
         .flags = core_recovering(log->core) ? JOURNAL_DOUBTFUL : 0,
@@ -32,6 +34,8 @@ block_for(const struct node_log *log, enum journal_type type, uint64_t written_l
 static uint64_t
 written_lsn(const struct node_log *log)
 {
+    assert_costly(log->durable->trunk.position > 0);
+    assert_costly(log->durable->trunk.position <= core_last_lsn(log->core) + 1);
     return log->durable->trunk.position - 1;
 }
 
@@ -40,6 +44,8 @@ note_place(struct node_log *log, const struct journal_block *block, uint64_t pla
 {
     struct durable *durable = log->durable;
 
+    /* A journal only grows. */
+    assert_costly(place > durable->tail_place && place > durable->base_place);
     if (block->type == JOURNAL_ENTRIES)
         index_note(&durable->index, block->block.first_lsn, place);
     else if (block->type == JOURNAL_TAIL)
@@ -57,8 +63,11 @@ put(struct worker *worker, struct node_log *log, const struct journal_block *blo
 {
     uint64_t place;
 
+    assert_costly(log->worker == worker && !worker->journal_failed && !worker->restoring);
+    assert_costly(item.lsn <= core_last_lsn(log->core) && item.state <= log->durable->state_wanted);
     item.owner = log;
     place = journal_put(&worker->journal, block, body, body_bytes, &item);
+    assert_costly(place >= worker->journal.durable);
     worker->ends.meant_place = place + sizeof(*block) + body_bytes;
     note_place(log, block, place);
     if (block->type == JOURNAL_ENTRIES || (block->type == JOURNAL_BRANCH && block->block.origin == worker->self))
@@ -73,6 +82,7 @@ write_state(struct worker *worker, struct node_log *log)
 
     if (durable->state_written == durable->state_wanted)
         return true;
+    assert(durable->state_written < durable->state_wanted);
     block.block.term = core_term(log->core);
     block.block.origin = core_voted_for(log->core);
     if (!journal_has_room(&worker->journal, 0))
@@ -96,6 +106,8 @@ write_base(struct worker *worker, struct node_log *log)
     if (!journal_has_room(&worker->journal, sizeof(body)))
         return false;
     core_base(log->core, &base);
+    assert(base.lsn == log->base_lsn && base.lsn <= core_commit_lsn(log->core));
+    assert(base.marks_count <= MARKS_MAX);
     /* What was given up says nothing; what came since is written behind. */
     if (base.lsn == 0)
         base = (struct core_base){.members = base.members, .marks = base.marks};
@@ -136,6 +148,8 @@ write_producers(struct worker *worker, struct node_log *log)
             return false;
         block.block.count = core_producers(log->core, durable->producers_after_id, worker->producer_rows, page,
                                            JOURNAL_ROWS, &last);
+        assert(block.block.count <= JOURNAL_ROWS && (last || block.block.count > 0));
+        assert(last || page[block.block.count - 1].id > durable->producers_after_id);
         block.block.first_lsn = durable->producers_after_id;
         block.block.first_seq = last && !core_producers_partial(log->core);
         put(worker, log, &block, page, block.block.count * sizeof(*page), (struct journal_item){0});
@@ -163,6 +177,7 @@ has_place(const struct worker *worker, const struct node_log *log, const struct 
 {
     enum journal_use use = stretch->block->kind == ENTRY_DATA ? USE_FOLLOWER : USE_ORDER;
 
+    assert_costly(!worker->gathering || !worker->entered);
     return worker->gathering || (let_in && log->durable->claimed_bytes >= stretch->size_bytes) ||
            durable_space(worker, log, stretch->size_bytes, use) == SPACE_YES;
 }
@@ -188,6 +203,9 @@ write_trunk(struct worker *worker, struct node_log *log)
         block = block_for(log, JOURNAL_ENTRIES, last);
         block.block = block_part(&stretch);
         block.block.prev = core_term_at(log->core, stretch.first - 1);
+        assert_costly(stretch.first > log->base_lsn && last <= core_last_lsn(log->core));
+        /* Terms never fall along a trunk. */
+        assert_costly(block.block.prev <= block.block.term);
         block.flags |= maybe_acked(worker, log, &stretch) ? JOURNAL_ACKED : 0;
         put(worker, log, &block, stretch.records, stretch.size_bytes, (struct journal_item){.lsn = last});
         store_advance(cursor, &stretch);
@@ -203,6 +221,7 @@ prev_place(const struct stretch *stretch, bool nothing_before)
 {
     if (nothing_before)
         return 0;
+    assert_costly(stretch->index > 0 || stretch->block->prev < stretch->first);
     return stretch->index == 0 ? stretch->block->prev : stretch->first - 1;
 }
 
@@ -225,6 +244,8 @@ write_branch(struct worker *worker, struct node_log *log, uint8_t origin)
         block = block_for(log, JOURNAL_BRANCH, written_lsn(log));
         block.block = block_part(&stretch);
         block.block.prev = prev_place(&stretch, *skipped && !own);
+        assert_costly(block.block.kind == ENTRY_DATA && block.block.origin == origin);
+        assert_costly(stretch.first == branch_place(block.block.incarnation, block.block.first_seq));
         *skipped = false;
         put(worker, log, &block, stretch.records, stretch.size_bytes,
             (struct journal_item){.branch = own ? stretch.first + stretch.count - 1 : 0});
@@ -272,6 +293,7 @@ write_tail(struct worker *worker, struct node_log *log)
     if (!core_lacks(log->core, &last_lsn, &last_term)) {
         last_lsn = core_last_lsn(log->core);
         last_term = core_term_at(log->core, last_lsn);
+        assert(last_term <= core_term(log->core));
     }
     block.block.first_lsn = last_lsn;
     block.block.prev = last_term;
@@ -286,6 +308,7 @@ write_tail(struct worker *worker, struct node_log *log)
 bool
 durable_gather(struct worker *worker, struct node_log *log, cairn_node_set branches)
 {
+    assert(worker->gathering);
     return write_with(worker, log, branches) && write_tail(worker, log);
 }
 
@@ -307,6 +330,7 @@ durable_write(struct worker *worker, uint64_t now_ns)
     for (uint32_t i = 0; i < worker->unwritten_count; i++) {
         struct node_log *log = worker->unwritten[i];
 
+        assert_costly(log->durable->listed);
         if (write_log(worker, log)) {
             write_tail_once(worker, log);
             unclaim(worker, log, UINT64_MAX);
@@ -336,6 +360,7 @@ durable_bytes(const struct store *store, uint64_t from, uint64_t most_bytes)
     if (store_first(store) == 0 || store_first(store) > from)
         return UINT64_MAX;
     while (bytes <= most_bytes && store_look(store, &cursor, UINT64_MAX, UINT32_MAX, SIZE_MAX, &stretch)) {
+        assert(stretch.first >= from);
         bytes += stretch.size_bytes + sizeof(struct journal_block);
         store_advance(&cursor, &stretch);
     }
