@@ -26,8 +26,8 @@ rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct 
     return true;
 }
 
-/* Can what there is be changed at all without anybody's decision? More than half of the nodes are well, and of those that
- * vote in the catalog. */
+/* Can the cluster go on without an administrator's decision? More than half of the nodes are well, and more than half of
+ * the catalog's voters. */
 static bool
 are_enough(const struct worker *worker)
 {
@@ -38,8 +38,8 @@ are_enough(const struct worker *worker)
            __builtin_popcount(well & voters) > __builtin_popcount(voters) / 2;
 }
 
-/* Nothing is decided by who has forgotten itself, nor against who is well. All but this node are given up where too few are
- * well to go on by themselves; one alone, where they are enough. */
+/* A node that has forgotten itself decides nothing, and nothing is decided against a node that is well. Where too few are well
+ * to go on by themselves all others are given up; where enough are, one alone. */
 static enum cairn_error
 is_called_for(const struct worker *worker)
 {
@@ -78,7 +78,7 @@ goes_on(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
     const cairn_node_set self = (cairn_node_set)1 << worker->self;
 
-    /* Above what was decided about this log alone, which is over by this. */
+    /* This decision ends one about this log alone, so its term is above that one's. */
     if (!node_is_member(worker, log) ||
         (core_members(log->core)->voters == self && core_stopped(log->core) == STOP_NONE &&
          core_term_at(log->core, core_last_lsn(log->core)) >= log->rules.adopted_term))
@@ -95,7 +95,7 @@ goes_on(struct worker *worker, struct node_log *log, uint64_t now_ns)
     return true;
 }
 
-/* That a member was given up is known to a majority: each that has met it since has one of them in its own. */
+/* A majority knows that the member was given up: any other majority has one of them in it. */
 static bool
 is_known(const struct worker *worker)
 {

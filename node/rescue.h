@@ -37,7 +37,7 @@ struct rescue {
     bool alone; /* the cluster goes on from this node */
     struct cairn_id drawn[CAIRN_NODES_MAX];
     uint64_t version; /* of the identity that says so */
-    /* Of that, once it is kept: each worker's logs go on from here alone; 0: they do not. */
+    /* The version, once it is kept: each worker's logs go on from here alone; 0: they do not. */
     _Atomic uint64_t alone_from;
     /* Refused: CAIRN_RECOVERING: this node has forgotten itself; CAIRN_INVALID: nothing need be given up;
      * CAIRN_NO_QUORUM: too few others are well for one to be replaced. */

@@ -51,14 +51,14 @@ struct restoring {
     uint64_t next_catalog; /* lsn of what is to be applied next */
 };
 
-/* A block's log. One that the catalog is not known to have agreed on was, or there would be no block of it. */
+/* A block's log. There is a block of it, so the catalog had agreed on it, also where that is not known here yet. */
 static struct node_log *
 log_of(struct restoring *restoring, uint32_t id)
 {
     struct worker *worker = restoring->worker;
     struct node_log *log = node_find_log(worker, id);
 
-    /* And what stands before that, which is committed with it. */
+    /* What stands before the log's creation was committed with it. */
     if (log == NULL && id <= core_last_lsn(catalog_of(worker)->core)) {
         catalog_up_to(worker->node, &restoring->next_catalog, id);
         log = node_find_log(worker, id);
@@ -131,7 +131,7 @@ take_block(struct restoring *restoring, struct node_log *log, const struct journ
     return false;
 }
 
-/* Something may be missing of this log. */
+/* Some of this log may be missing. */
 static void
 doubt(struct node_log *log)
 {
@@ -163,7 +163,7 @@ log_of_block(struct restoring *restoring, const struct journal_block *head)
     return log_of(restoring, head->log);
 }
 
-/* One block's records: whose they were, and which, its header says. */
+/* One block's records are lost; its header says which they were, and of which log. */
 static void
 lose_block(struct restoring *restoring, const struct journal_block *head)
 {
@@ -268,8 +268,8 @@ read_journal(struct restoring *restoring, char *detail, size_t detail_bytes)
     }
 }
 
-/* What must be known before blocks are taken in order, once old files have been removed: where each trunk begins, which
- * was written after entries that stand behind it. */
+/* Once old files have been removed, blocks cannot be taken in order before it is known where each trunk begins: that was
+ * written after entries that stand behind it. */
 static enum cairn_error
 survey(struct restoring *restoring)
 {
@@ -369,7 +369,7 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
 
     assert(config.file_bytes >= 3ull * write_bytes && write_bytes % DISK_SECTOR_BYTES == 0);
     worker->began_place = (restoring->scan.end + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
-    /* The last life's file may be among those that nothing was written to, and go now. */
+    /* Files that nothing was written to go now, perhaps the last life's among them. */
     if (!node_keep_life(worker->node, false, detail, detail_bytes))
         return CAIRN_IO;
     error = journal_scan_tidy(&restoring->scan);
@@ -381,12 +381,12 @@ go_on(struct restoring *restoring, char *detail, size_t detail_bytes)
                          detail_bytes);
     if (error != CAIRN_OK)
         return error;
-    /* A checkpoint names it: of a life that ends before the first review of files, too. */
+    /* A checkpoint names it, also where this life ends before the first review of files. */
     worker->journal.oldest_number = restoring->scan.count == 0 ? restoring->scan.highest_number + 1
                                                                : restoring->scan.numbers[0];
     assert(worker->journal.oldest_number <= worker->journal.next_number);
     journal_maintain(&worker->journal);
-    /* It has no name before what is known is in it: gather(). */
+    /* The reserve gets its name only when all that is known is in it: gather(). */
     if (journal_is_tight(&worker->journal))
         journal_open_reserve(&worker->journal);
     if (!atomic_load(&worker->journal.next_ready)) {
@@ -419,7 +419,7 @@ check_lives(const struct restoring *restoring, char *detail, size_t detail_bytes
     return CAIRN_CORRUPT;
 }
 
-/* Blocks of logs that the catalog does not know: what says which logs there are is lost, and not by damage. */
+/* There are blocks of logs that the catalog does not know: some of the catalog is lost, and not by damage. */
 static enum cairn_error
 check_orphans(const struct restoring *restoring, char *detail, size_t detail_bytes)
 {
@@ -436,7 +436,7 @@ check_orphans(const struct restoring *restoring, char *detail, size_t detail_byt
     return CAIRN_CORRUPT;
 }
 
-/* What small files hold is then written again, for which it must have been read: gather(). */
+/* Then gather() writes again what small files hold, so all of them must be read. */
 static bool
 is_nearly_full(const struct worker *worker)
 {
@@ -445,7 +445,8 @@ is_nearly_full(const struct worker *worker)
     return disk->operations->free_bytes(disk) < FILE_BYTES_MIN;
 }
 
-/* It tells of logs that the catalog knows, which the first worker has read by now: not where that may be less than it was. */
+/* A checkpoint tells of logs that the catalog knows, and the first worker has read that by now. Where some of the catalog may
+ * be missing the checkpoint does not fit. */
 static bool
 fits_catalog(const struct worker *worker)
 {

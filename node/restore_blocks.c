@@ -30,7 +30,7 @@ tell_no_memory(struct worker *worker, const struct node_log *log)
     return false;
 }
 
-/* What can be given up is, before more is taken than a running node would. */
+/* Memory that can be given up is, before the start takes more than a running node would. */
 static bool
 room_for(struct worker *worker, const struct node_log *log, const struct store *store, size_t size_bytes)
 {
@@ -86,7 +86,7 @@ settle_doubt(struct node_log *log)
     log->durable->doubtful = log->durable->broken = false;
 }
 
-/* The commit lsn that a block carries, and the digest there: of what this node has, if it has all before it. */
+/* Compares the digest that a block carries with this node's, where both are at the same commit lsn. */
 static bool
 check_digest(struct worker *worker, struct node_log *log, const struct journal_block *head)
 {
@@ -109,7 +109,7 @@ restore_entries(struct worker *worker, struct node_log *log, const struct journa
     uint64_t end_lsn = block->first_lsn + block->count, new_lsn = core_commit_lsn(log->core) + 1;
     uint32_t offset = 0;
 
-    /* Written before what restoring began with was agreed on: it was written over. */
+    /* The block was written before what restoring began with was agreed on, and its entries were written over. */
     if (new_lsn > block->first_lsn && new_lsn < end_lsn && core_term_at(log->core, new_lsn - 1) != block->term)
         return true;
     if (block->first_lsn > core_last_lsn(log->core) + 1 ||
@@ -147,7 +147,7 @@ restore_entries(struct worker *worker, struct node_log *log, const struct journa
     return check_digest(worker, log, head);
 }
 
-/* What is lost has been promised, unless it was agreed on before restoring began, or has been written over by that. */
+/* Lost entries count as promised, unless they were agreed on before restoring began, or what was agreed on replaced them. */
 void
 restore_lost(struct node_log *log, const struct journal_block *head)
 {
@@ -174,7 +174,7 @@ restore_batch(struct worker *worker, struct node_log *log, const struct block *p
     return true;
 }
 
-/* Of the own branch, or of a copy of another's. */
+/* Takes a block of the own branch, or of a copy of another's. */
 bool
 restore_branch(struct worker *worker, struct node_log *log, const struct journal_block *head, const uint8_t *body,
                uint64_t place)
@@ -258,8 +258,8 @@ restore_begin(struct worker *worker, struct node_log *log, const struct journal_
     return true;
 }
 
-/* What a base does not tell of its producers. Rows are of what is committed, so they hold whenever they were written;
- * but only those of this trunk's base, with none missing between, are all. */
+/* Producers' rows, which a base leaves out. Rows are of what is committed, so they hold whenever they were written; but they
+ * are complete only where they follow this trunk's base, with none missing between. */
 bool
 restore_producers(struct node_log *log, const struct journal_block *head, const struct producer_row *rows)
 {
@@ -315,7 +315,7 @@ restore_forgot(const struct worker *worker)
     return worker->forgetful || (worker->journal_was_empty && worker->node->recovering);
 }
 
-/* At most so much of the trunk is copied to the own branch now. */
+/* How much of the trunk is copied to the own branch now, at most. */
 static uint64_t
 to_be_kept_bytes(const struct node_log *log)
 {
@@ -331,7 +331,7 @@ to_be_kept_bytes(const struct node_log *log)
     return size_bytes;
 }
 
-/* Each log stands where its node's disk says; what may be missing it says, and what cannot be known. */
+/* The log stands where the disk left it, and says what it lacks, or may lack. */
 bool
 restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
@@ -367,7 +367,7 @@ restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns)
                    " blocks of a branch are damaged: what the trunk lacks of them comes from who has a copy, else "
                    "it is lost",
                    durable->branch_damages);
-    /* What is kept for the branch now is written there. */
+    /* What core_restore_end() has put on the branch is to be written. */
     durable_want(worker, log);
     log_reassess(worker, log);
     status_assert(log);

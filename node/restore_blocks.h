@@ -1,5 +1,5 @@
-/* What single blocks of the journal say of a durable log is known again, in the order in which they were written. The starting
- * thread's. false: the block does not fit what was said before. */
+/* Takes single blocks of the journal, in the order in which they were written, into a durable log. The starting thread's.
+ * false: the block does not fit what was said before. */
 #ifndef NODE_RESTORE_BLOCKS_H
 #define NODE_RESTORE_BLOCKS_H
 
@@ -10,7 +10,7 @@ struct worker;
 
 bool restore_entries(struct worker *worker, struct node_log *log, const struct journal_block *head, const uint8_t *body,
                      uint64_t place);
-/* Of a block that is damaged: the log is known to have ended there. */
+/* The block is damaged: the log is known to have reached to its last entry. */
 void restore_lost(struct node_log *log, const struct journal_block *head);
 bool restore_branch(struct worker *worker, struct node_log *log, const struct journal_block *head, const uint8_t *body,
                     uint64_t place);
@@ -23,8 +23,8 @@ bool restore_begin(struct worker *worker, struct node_log *log, const struct jou
 
 /* What former lives promised is not in the journal, or not all of it. */
 bool restore_forgot(const struct worker *worker);
-/* All has been read: the log stands where its node's disk says; what may be missing it says, and what cannot be known.
- * false: the memory is too small for it. */
+/* All has been read: the log stands where the disk left it, and says what it lacks, or may lack. false: the memory is too
+ * small for it. */
 bool restore_finish(struct worker *worker, struct node_log *log, uint64_t now_ns);
 
 #endif

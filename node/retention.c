@@ -3,8 +3,8 @@
  * Age is the leader's to judge (judge_age()), by the trunk's clocks and by what most nodes agree the time is; it tells
  * the others up to where, with its heartbeats. No node lets anything go by its own clock.
  *
- * Only what is committed, held by every member in reach, and on this node's medium where the log is durable. What goes
- * by size goes a segment at a time; what goes by age or because it was asked for goes exactly, as far as it is in
+ * Only what is committed and held by every member in reach may go and, where the log is durable, only what is on this node's
+ * medium. What goes by size goes a segment at a time; what goes by age or because it was asked for goes exactly, as far as it is in
  * memory; what is on disk alone goes at the places where segments began. */
 #include "retention.h"
 
@@ -41,8 +41,8 @@ limit_of(struct node_log *log)
     return limit < log->ticked_lsn ? limit : log->ticked_lsn;
 }
 
-/* Up to where the trunk is older than its rules keep: of what is on disk alone, as far as is known of where segments
- * began; of what is in memory, to the block. */
+/* Finds up to where the trunk is older than its rules keep: to the block in what is in memory, else to where a segment is
+ * known to have begun. */
 static void
 judge_age(const struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
@@ -99,7 +99,7 @@ digest_at(const struct node_log *log, uint64_t lsn)
     if (lsn == log->digest_lsn)
         return log->digest;
     assert(store_first(&log->trunk) != 0 && store_first(&log->trunk) <= lsn);
-    /* Where a segment ends the next one says it. */
+    /* Where lsn ends a segment the next segment has the digest. */
     cursor.position = lsn + 1;
     if (store_look(&log->trunk, &cursor, lsn + 1, 1, SIZE_MAX, &stretch) &&
         segment_block(store_segment(&log->trunk, &stretch), 0)->first_lsn == lsn + 1)
@@ -158,7 +158,7 @@ retain_in_memory(struct node_log *log, uint64_t limit)
         unwanted = limit;
     if (unwanted > log->base_lsn)
         begin_after(log, unwanted, digest_at(log, unwanted));
-    /* What is not wanted any more frees its segments but for the one that the trunk begins in. */
+    /* All segments before the one that the trunk begins in are freed. */
     store_trim(&log->trunk, log->base_lsn);
     if (log->rules.retain_bytes != 0)
         give_segments(log, limit);
@@ -206,7 +206,7 @@ retain(struct worker *worker, struct node_log *log, uint64_t now_ns)
     uint64_t limit;
 
     assert(log->worker == worker);
-    /* What somebody has to choose from is kept. */
+    /* A log that has stopped keeps all that it has: somebody has to choose from it. */
     if (!has_rules(&log->rules) || core_stopped(log->core) != STOP_NONE)
         return;
     if (log->rules.retain_age_ns != 0 && core_role(log->core) == ROLE_LEADER)

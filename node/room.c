@@ -9,7 +9,7 @@
 /* Segments that only control entries may still take, without which a log could not change its leader. */
 #define SEGMENTS_RESERVED 3u
 
-/* Segments that data may take: each log keeps one for its trunk to go on, and each excerpt the one that it is read into. */
+/* Segments that data may take: one is kept for each log's trunk to go on, and one for each excerpt that has none yet. */
 uint32_t
 segments_free(const struct worker *worker)
 {
@@ -58,7 +58,7 @@ append_room(const struct worker *worker, const struct node_log *log, size_t size
                : ROOM_LATER;
 }
 
-/* Is a segment free that is not promised to what clients appended here, either? */
+/* Is a segment free beside those that may be needed for what clients appended here? */
 static bool
 is_one_left(const struct worker *worker)
 {

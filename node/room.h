@@ -16,9 +16,9 @@ uint32_t segments_free(const struct worker *worker);
 enum room append_room(const struct worker *worker, const struct node_log *log, size_t size_bytes);
 /* For what comes to a trunk from its leader, or from branches. */
 bool trunk_has_room(const struct worker *worker, const struct node_log *log, size_t size_bytes);
-/* For what a start reads: the same took less room, or more, as it was written. */
+/* For what a start reads: it may take more room now than it did when it was written. */
 bool restore_has_room(const struct worker *worker, const struct store *store, size_t size_bytes);
-/* For what then goes to a branch. */
+/* For what a start then copies to the own branch. */
 bool restore_can_keep(const struct worker *worker, uint64_t size_bytes);
 /* What stands on a branch comes again by the trunk before the branch can go: is there room for both? */
 bool branch_has_room(const struct worker *worker, const struct held_branch *branch, size_t size_bytes);

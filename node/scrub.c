@@ -13,12 +13,12 @@
 /* A node that has just started has other things to do than to open all of its files. */
 #define FIRST_AFTER_NS 2000000000u
 #define STEP_BYTES (256u << 10)
-/* Of one call: the control thread has other things to do. */
+/* In one call: the control thread has other things to do. */
 #define STEPS_MAX 8u
 /* The newest files may be written to still: one that is, and one that is made and waits. */
 #define FILES_IN_USE 2u
-/* So long everything must have been whole before a node starts anew to mend its journal: the first node; each further
- * one as much longer, so that no two do at once. */
+/* Before the first node starts anew to mend its journal everything must have been whole for so long; before each further one
+ * for as much longer, so that no two start at once. */
 #define WHOLE_FOR_NS 1000000000u
 #define MENDED_BY " (a start mends it)"
 
@@ -57,8 +57,8 @@ end(struct scrub *scrub)
     scrub->under_way = false;
 }
 
-/* Is the file that is looked at needed no more? Then it is written over, as another. This thread is who retires it: not before
- * the next call. */
+/* Is the file that is looked at needed no more? Then another one is written over it. This thread is the one that retires
+ * files, so that does not happen during this call. */
 static bool
 is_retired(const struct worker *worker, const struct journal_scan *scan)
 {
@@ -101,7 +101,7 @@ tell(struct worker *worker, const struct journal_scan *scan)
             snprintf(what, sizeof(what), ", lsn %" PRIu64 " to %" PRIu64, head->block.first_lsn,
                      head->block.first_lsn + head->block.count - 1);
     }
-    /* What is too long is cut where the place has been told. */
+    /* A reason that is too long is cut at its end: it begins with the place. */
     snprintf(event.reason, sizeof(event.reason), "%.*s%s" MENDED_BY,
              (int)(sizeof(event.reason) - sizeof(what) - sizeof(MENDED_BY)), scan->reason, what);
     control_event(worker->node, &event);

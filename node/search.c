@@ -8,7 +8,7 @@
 #include "record.h"
 #include "worker.h"
 
-/* That are looked at for one client in one turn: some fifty microseconds. */
+/* So many are looked at for one client in one turn: some fifty microseconds. */
 #define SEARCH_ENTRIES 2048u
 
 static bool

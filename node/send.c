@@ -193,7 +193,7 @@ send_producers(struct worker *worker, struct node_log *log, uint8_t peer, uint64
               true);
 }
 
-/* What somebody who cannot be led asked to borrow, as far as one turn's frames go. */
+/* Sends what a node that cannot be led asked to borrow, as much as one turn's frames take. */
 void
 send_lent(struct worker *worker, struct node_log *log)
 {
@@ -224,7 +224,7 @@ send_lent(struct worker *worker, struct node_log *log)
     }
 }
 
-/* Holds nothing up: what is committed is so without it. */
+/* Is the peer so far behind that commits do not wait for it? */
 static bool
 far_behind(const struct node_log *log, uint8_t peer)
 {
@@ -274,7 +274,8 @@ stream_to(struct worker *worker, struct node_log *log, uint8_t peer, uint32_t fr
     return frames;
 }
 
-/* To those that keep up first, and to those far behind a little more than that: they catch up, and nobody waits for it. */
+/* Followers that keep up are served first. Those far behind get a little more than they, to catch up, and nobody waits for
+ * them. */
 void
 send_entries(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
@@ -299,7 +300,7 @@ send_entries(struct worker *worker, struct node_log *log, uint64_t now_ns)
         frames = stream_to(worker, log, peer, FRAMES_PER_TURN, now_ns);
         assert_costly(frames <= FRAMES_PER_TURN);
         most = frames > most ? frames : most;
-        /* Not held back for the next one's frames: the first to answer may be the one that counts. */
+        /* Frames do not wait for the next peer's: the first to answer may be the one that counts. */
         port_flush(&worker->ports[peer], now_ns);
     }
     for (; behind != 0; behind &= behind - 1) {

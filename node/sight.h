@@ -11,7 +11,7 @@
 
 struct worker;
 
-/* Of one node, as its last heartbeat had it. */
+/* One node's view, as its last heartbeat told it. */
 struct sight {
     uint64_t told_ns; /* when it said so; 0: it never did */
     cairn_node_set hears;
@@ -21,8 +21,8 @@ struct sight {
     int64_t clock_ns; /* its wall clock is so far ahead of the time, as this node knows it */
 };
 
-/* By node, this one's own among them, and how long this one waits for others. The worker writes `now`, and shows it; any
- * thread reads what is shown. */
+/* The views of all nodes, this one's own among them, and how long this one waits for others. The worker writes `now`, and
+ * shows it; any thread reads what is shown. */
 struct sights {
     struct sight now[CAIRN_NODES_MAX];
     struct detector_patience patience;

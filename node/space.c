@@ -17,7 +17,7 @@ durable_claim_some(struct worker *worker, struct node_log *log, size_t size_byte
     assert_costly(log->durable->claimed_bytes <= worker->claimed_bytes);
 }
 
-/* It is written; or, all of it where that is more, there is nothing any more that is to be. */
+/* So much is written, or is not to be written any more; never more than what is claimed. */
 void
 unclaim(struct worker *worker, struct node_log *log, uint64_t size_bytes)
 {

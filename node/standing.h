@@ -9,8 +9,8 @@
 /* identity: as it was kept; where nothing was (found is false) only self and agreed are set. life: of this start, drawn
  * by the caller. disks: of each worker's journal; NULL: its logs live in memory alone.
  *
- * A life follows the last one only where the first worker's journal shows that last one; in memory none does. Of another worker
- * whose journal does not, the logs alone are forgotten (identity->forgetful_workers). *why: in a sentence, why
+ * A life follows the last one only where the first worker's journal shows that last one; in memory none does. Where another
+ * worker's journal does not show it, that worker's logs alone are forgotten (identity->forgetful_workers). *why: in a sentence, why
  * it has forgotten; "" where it has not. *asked_number: where it has, it asks for no lower one. */
 enum cairn_error standing_at_start(struct identity *identity, bool found, struct disk *const *disks,
                                    const struct cairn_id *life, enum standing *standing, uint32_t *asked_number,

@@ -115,7 +115,7 @@ sight_row(const struct node *node, uint8_t from, const struct sight *sight)
                      "heard_ms", heard_ms, "modes", modes, "clock_ahead_ms", (double)sight->clock_ns / 1e6);
 }
 
-/* Whom that worker of every node that this one ever heard hears, as it said last. */
+/* For every node that was ever heard: whom its worker of that number hears, as it said last. */
 static json_t *
 matrix(const struct node *node, uint8_t worker)
 {

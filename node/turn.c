@@ -36,10 +36,10 @@
 
 /* Without work for this long a node rests: docs/operations.md, idle. */
 #define REST_AFTER_NS 50000000u
-/* Nor while links come and go: then every heartbeat counts. */
+/* It does not rest while links come and go: then every heartbeat counts. */
 #define STEADY_AFTER_NS 1000000000u
 #define RETAIN_EVERY_NS 50000000u
-/* What need not be looked at with every heartbeat is, where those come more often, once in so long. */
+/* Where heartbeats come more often than this, what need not be looked at with each is looked at once in so long. */
 #define REVIEW_EVERY_NS 9500000u
 
 void
@@ -65,7 +65,7 @@ adopt_snapshot(struct worker *worker, uint64_t now_ns)
             worker->logs[worker->logs_count++] = log;
             agree_welcome_log(worker, log);
             core_reach(log->core, worker->reach, now_ns, &log->sink);
-            /* Who leads it may have said so already, when it was not known here. */
+            /* Its leader may have said that it leads when the log was not known here yet. */
             for (uint8_t peer = 0; peer < worker->nodes; peer++)
                 worker->peers[peer].complete = 0;
         }
@@ -107,7 +107,7 @@ take_commands(struct worker *worker)
     struct worker_command command;
     uint32_t taken = 0;
 
-    /* What comes after this is said anew. */
+    /* Commands that come after this set it again. */
     atomic_exchange_explicit(&worker->commanded, false, memory_order_acq_rel);
     while (rte_ring_sc_dequeue_elem(worker->commands, &command, sizeof(command)) == 0) {
         switch (command.kind) {
@@ -172,7 +172,7 @@ pace(const struct worker *worker, uint64_t now_ns)
     return worker->detector.config.interval_ns;
 }
 
-/* Time passes for logs that rest, too. */
+/* Entries grow old in logs that rest, too. */
 static void
 retain_all(struct worker *worker, uint64_t now_ns)
 {
@@ -190,7 +190,7 @@ retain_all(struct worker *worker, uint64_t now_ns)
     }
 }
 
-/* What this node is to others, and they to it, apart from being in reach. */
+/* How this node stands with others, apart from who is in reach. */
 static void
 review(struct worker *worker, uint64_t now_ns)
 {
@@ -289,8 +289,8 @@ finish(struct worker *worker, uint64_t now_ns)
     return kept;
 }
 
-/* In the first quiet moment, so that whoever asks after an answer sees what it did. Under load the
- * ticks do it. */
+/* Happens in the first quiet moment, so that whoever has an answer and then asks for the status sees what the request did.
+ * Under load the ticks do it. */
 static void
 publish_touched(struct worker *worker)
 {
@@ -314,7 +314,7 @@ settle(struct worker *worker, uint64_t now_ns)
     return 1;
 }
 
-/* The first turn with logs: what was read at the start may have more that was agreed on than was known then. */
+/* The first turn with logs: the catalog that was read at the start may have agreed on more than the node knew then. */
 static void
 enter(struct worker *worker, uint64_t now_ns)
 {
@@ -367,7 +367,7 @@ node_waits(void *context)
 {
     const struct worker *worker = context;
 
-    /* Nor does it sleep over a search that goes on. */
+    /* It does not sleep while a search goes on, either. */
     return (worker->disk != NULL && journal_busy(&worker->journal) && !worker->journal_failed) ||
            worker->searched_ns == worker->task.now_ns;
 }

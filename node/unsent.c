@@ -9,7 +9,7 @@
 /* About as much as is adopted at once. */
 #define ADOPTED_BYTES 2048u
 
-/* Its own: without space it waits for a tick at which there is some. */
+/* Can a leader take its own branch now? Without space the branch waits for a tick at which there is some. */
 static bool
 can_adopt(const struct worker *worker, const struct node_log *log)
 {

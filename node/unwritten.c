@@ -46,7 +46,7 @@ durable_want(struct worker *worker, struct node_log *log)
 {
     if (log->durable == NULL)
         return;
-    /* What was missing when the base was written is here now. */
+    /* The producers that were missing when the base was written are here now. */
     if (log->durable->producers_missing && !core_producers_partial(log->core)) {
         log->durable->producers_missing = false;
         log->durable->trim_due = true;

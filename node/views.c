@@ -118,7 +118,7 @@ node_events(struct node *node, uint64_t *next, struct node_event *out, uint32_t 
     uint32_t count = 0;
 
     pthread_mutex_lock(&control->lock);
-    /* More than there were: who asks counted those of a life before this one. */
+    /* The caller has counted more than there were: those were events of a life before this one. */
     if (*next > control->events_count)
         *next = 0;
     if (*next + EVENTS_KEPT < control->events_count)

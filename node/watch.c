@@ -9,9 +9,9 @@
 #include "control.h"
 #include "events.h"
 
-/* An acknowledgement owed for longer is told of. */
+/* A peer that owes an acknowledgement for longer is told of. */
 #define OWED_TIMEOUTS 5u
-/* Who was slow keeps up again after this long without. */
+/* A slow peer keeps up again when it has not been slow for so long. */
 #define CALM_NS 1000000000u
 /* A worker at rest takes a turn every third of a timeout. */
 #define HUNG_TIMEOUTS 10u
@@ -74,7 +74,7 @@ watch_peers(struct worker *worker, uint64_t now_ns)
         assert(worker->slow.seen_ns[peer] <= now_ns);
         if (peer == worker->self)
             continue;
-        /* Who is out of reach is told of as that. */
+        /* A peer out of reach is told of as that, not as slow. */
         if (!(worker->reach & bit)) {
             worker->slow.owes[peer] = NULL;
             worker->slow.peers &= ~bit;

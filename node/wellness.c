@@ -1,5 +1,5 @@
-/* Who is sick steps aside: a leader whose disk is full, hangs or is slow, whose memory or slots are used up, lets a voter
- * lead that is better off. Nobody hands over to an equal, nor to one that was sick a moment ago, so leadership does not go to
+/* A sick leader steps aside: one whose disk is full, hangs or is slow, or whose memory or slots are used up, lets a voter lead
+ * that is better off. Nobody hands over to an equal, nor to one that was sick a moment ago, so leadership does not go to
  * and fro; and where all are in the same trouble they stay what they are. */
 #include "wellness.h"
 
@@ -16,12 +16,12 @@
 #include "room.h"
 #include "worker.h"
 
-/* What is not over and over again is no ailment: after so long without it the node is well. */
+/* A trouble that does not come back is no ailment: after so long without it the node is well. */
 #define CALM_NS 1000000000u
-/* What may pass by itself is given so long before leadership is moved for it. */
+/* Trouble that may pass by itself is given so long before leadership moves because of it. */
 #define PASSING_NS 250000000u
 #define PASSING (AIL_DISK_SLOW | AIL_DISK_TIGHT | AIL_NO_MEMORY | AIL_NO_SLOTS)
-/* If it comes to nothing it is tried again, but not at once. */
+/* A hand-over that comes to nothing is tried again, but not at once. */
 #define ASIDE_EVERY_NS 1000000000u
 /* What is on its way to voters whose last file this is: they must have room for it when they say that they are full. */
 #define ON_THE_WAY_MAX (64u << 10)
@@ -146,7 +146,7 @@ look_at_others(struct worker *worker, uint64_t now_ns)
     assert((health->waited_for & ~health->tight) == 0);
 }
 
-/* Its own, but for what may pass and is not old enough. */
+/* This node's own ailments, without those that may pass and are not old enough. */
 static uint32_t
 lasting_ailments(const struct worker *worker, uint64_t now_ns)
 {
@@ -183,7 +183,7 @@ health_better_off(const struct worker *worker, const struct node_log *log, uint6
     return better;
 }
 
-/* May an append not be let in, since those have no room for it? */
+/* Must an append be kept out, since too many voters are among those without room for it? */
 static bool
 too_many(const struct node_log *log, cairn_node_set without_room, enum cairn_ack ack)
 {

@@ -18,17 +18,17 @@ struct node_health {
     uint32_t ailments;
     uint64_t since_ns[AILMENT_BITS];     /* of those that it has */
     uint64_t ailing_ns[CAIRN_NODES_MAX]; /* when a peer was last worse off than well */
-    cairn_node_set unwritable;           /* who can take no entries of durable logs */
-    cairn_node_set waited_for;           /* who can not, or not yet */
-    cairn_node_set tight;                /* who has no other file than this one, too */
-    bool slower;                         /* its disk than some other's, by far */
+    cairn_node_set unwritable;           /* peers that can take no entries of durable logs */
+    cairn_node_set waited_for;           /* peers that cannot, or not yet */
+    cairn_node_set tight;                /* those, and peers that have no other file than this one */
+    bool slower;                         /* its disk is, than some other's, by far */
     struct pulse pulse;                  /* of the journal's writes */
 };
 
 /* At each heartbeat: looks at itself, tells of what has changed, and lets others lead who are better off. */
 void health_tick(struct worker *worker, uint64_t now_ns);
 
-/* A peer does otherwise than it said last. */
+/* A peer's ailments are not those that it told last. */
 void health_heard(struct worker *worker, uint64_t now_ns);
 
 /* A write of the journal's has ended; NULL: it was something else. */

@@ -112,7 +112,7 @@ memory_init(struct worker *worker, char *detail, size_t detail_bytes)
     worker->producer_rows = malloc((worker->config->producers_max + JOURNAL_ROWS) * sizeof(*worker->producer_rows));
     if (worker->scratch == NULL || worker->producer_rows == NULL || !peers_make_room(worker))
         return worker_no_memory(detail, detail_bytes, "a worker's buffers");
-    /* All of it before the logs are made: their timers run from then on. */
+    /* All memory is touched before the logs are made: their timers run from then on. */
     if (!segment_pool_init(&worker->segments, worker->config->memory_bytes / worker->node->workers_count,
                            worker->config->segment_bytes) ||
         (worker->config->cluster->memory_at_start && !segment_pool_touch_all(&worker->segments)))

@@ -8,7 +8,7 @@
 #include "worker.h"
 
 #define EVERY_NS 1000000000u
-/* What is new is one part of so many of the average. */
+/* The new value is one part of so many of the average. */
 #define WEIGHT 10u
 
 static uint64_t

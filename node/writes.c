@@ -14,8 +14,8 @@
 #include "space.h"
 #include "worker.h"
 
-/* written_lsn: up to where the trunk stands in the journal with this block. What is committed behind that is not said:
- * something else may stand there yet. */
+/* written_lsn: up to where the trunk stands in the journal with this block. The block does not say what is committed behind
+ * that: in the journal something else may stand there yet. */
 static struct journal_block
 block_for(const struct node_log *log, enum journal_type type, uint64_t written_lsn)
 {
@@ -56,7 +56,7 @@ note_place(struct node_log *log, const struct journal_block *block, uint64_t pla
         durable->branches[block->block.origin].place = place;
 }
 
-/* For which there is room: whoever has more to do for a block than to put it looks for that first. */
+/* There must be room for the block: a caller with more to do for it than to put it looks for room first. */
 static void
 put(struct worker *worker, struct node_log *log, const struct journal_block *block, const void *body, size_t body_bytes,
     struct journal_item item)
@@ -108,7 +108,7 @@ write_base(struct worker *worker, struct node_log *log)
     core_base(log->core, &base);
     assert(base.lsn == log->base_lsn && base.lsn <= core_commit_lsn(log->core));
     assert(base.marks_count <= MARKS_MAX);
-    /* What was given up says nothing; what came since is written behind. */
+    /* A history that was given up says nothing; what came since is written behind. */
     if (base.lsn == 0)
         base = (struct core_base){.members = base.members, .marks = base.marks};
     memset(&body, 0, sizeof(body));
@@ -169,9 +169,9 @@ maybe_acked(const struct worker *worker, const struct node_log *log, const struc
     return stretch->block->origin == worker->self && core_acked_alone(log->core, stretch->first, stretch->count);
 }
 
-/* What was let in has its place in the journal: durable_claim_some(). What is kept on branches besides, of the own trunk or of
- * others, has none: it takes no more than a follower may, and waits where there is no space, so that states, the catalog and
- * trims go on. What is gathered has been measured before. */
+/* Entries that were let in have their place in the journal: durable_claim_some(). Those that are kept on branches besides, from
+ * the own trunk or as copies, have none: they take no more than a follower may, and wait where there is no space, so that
+ * states, the catalog and trims go on. What is gathered has been measured before. */
 static bool
 has_place(const struct worker *worker, const struct node_log *log, const struct stretch *stretch, bool let_in)
 {
@@ -214,8 +214,8 @@ write_trunk(struct worker *worker, struct node_log *log)
     return true;
 }
 
-/* The place before a stretch of a branch: a block has no gaps. What is before a copy's was on the trunk, where it is said not to
- * stand in the journal. */
+/* The place before a stretch of a branch: a block has no gaps. nothing_before: what stood before this part of a copy was on the
+ * trunk before it was written, and is not in the journal. */
 static uint64_t
 prev_place(const struct stretch *stretch, bool nothing_before)
 {
@@ -265,7 +265,7 @@ write_branches(struct worker *worker, struct node_log *log, cairn_node_set origi
     return true;
 }
 
-/* Branches before the trunk: what was kept on the own one may be written over here. */
+/* Branches go before the trunk: the trunk may write over entries that the own branch has kept. */
 static bool
 write_with(struct worker *worker, struct node_log *log, cairn_node_set branches)
 {
@@ -289,7 +289,7 @@ write_tail(struct worker *worker, struct node_log *log)
     struct journal_block block = block_for(log, JOURNAL_TAIL, written_lsn(log));
     uint64_t last_lsn, last_term;
 
-    /* What is lacking here stays promised. */
+    /* Entries that are lacking here stay promised. */
     if (!core_lacks(log->core, &last_lsn, &last_term)) {
         last_lsn = core_last_lsn(log->core);
         last_term = core_term_at(log->core, last_lsn);
@@ -339,7 +339,7 @@ durable_write(struct worker *worker, uint64_t now_ns)
             worker->unwritten[kept++] = log;
     }
     worker->unwritten_count = kept;
-    /* Who leads is to know at once, not with the next heartbeat: it lets nothing in that is not held. */
+    /* The leader is to know at once, not with the next heartbeat: it lets nothing in that cannot be held. */
     if (journal_is_short(&worker->journal) != worker->journal_short) {
         worker->journal_short = !worker->journal_short;
         worker->reviewed_ns = 0;
