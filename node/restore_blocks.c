@@ -74,7 +74,6 @@ promise(struct durable *durable, uint64_t lsn, uint64_t term)
     durable->broken = true;
     if (term < durable->promised_term || (term == durable->promised_term && lsn <= durable->promised_lsn))
         return;
-    assert(term > durable->promised_term || lsn > durable->promised_lsn);
     durable->promised_lsn = lsn;
     durable->promised_term = term;
 }
@@ -165,7 +164,7 @@ restore_batch(struct worker *worker, struct node_log *log, const struct block *p
 {
     bool settled;
 
-    assert(part->count == run->count && part->count == worker->batch.count);
+    assert(run->count == worker->batch.count);
     if (part->origin != worker->self)
         return core_restore_copy(log->core, run, prev_place, kept);
     if (!core_restore_branch(log->core, run, prev_place, worker->batch.ids, &settled))

@@ -70,7 +70,7 @@ search_entry(struct worker *worker, struct attachment *attachment, const struct 
         search->turn_ns = worker->task.now_ns;
         search->left = SEARCH_ENTRIES;
     }
-    assert(from > 0 && cursor.position >= from);
+    assert(from > 0);
     assert(search->left <= SEARCH_ENTRIES);
     *place = 0;
     search->id = *id;
