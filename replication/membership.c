@@ -9,6 +9,8 @@
 static bool
 one_step(const struct members *now, const struct members *next)
 {
+    assert(members_sane(now));
+    assert(members_sane(next));
     return set_size(now->voters ^ next->voters) <= 1;
 }
 
@@ -16,6 +18,9 @@ one_step(const struct members *now, const struct members *next)
 static bool
 caught_up(const struct core *core, cairn_node_set added)
 {
+    assert(core->role == ROLE_LEADER);
+    assert(set_size(added) <= 1);
+    assert((added & voters_of(core)) == 0);
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         if ((added & node_bit(peer)) && peer != core->config.self &&
             (core->progress[peer].recovering ||
@@ -32,6 +37,9 @@ can_serve(const struct core *core, cairn_node_set voters)
 {
     cairn_node_set well = 0;
 
+    assert(core->role == ROLE_LEADER);
+    assert(core->reach & node_bit(core->config.self));
+    assert((voters & ~core->config.nodes) == 0);
     for (uint8_t node = 0; node < CAIRN_NODES_MAX; node++) {
         if ((core->reach & node_bit(node)) && (node == core->config.self || !core->progress[node].recovering))
             well |= node_bit(node);
@@ -59,7 +67,12 @@ core_change_members(struct core *core, const struct members *next, uint64_t now_
         return CAIRN_NO_QUORUM;
     store_control(core, ENTRY_CONFIG, core->config.self, core->config.incarnation, members_encode(next), sink);
     *lsn = core->last_lsn;
+    assert(*lsn > core->term_first_lsn && *lsn > core->commit_lsn);
+    assert(core->changes_count == 1 && core->changes[0].lsn == *lsn);
+    assert(voters_of(core) == next->voters);
     core->lease_floor_seq = core->confirm_seq;
+    /* No lease rests on the voters that were. */
+    assert(reads_lease_end_ns(core) == 0);
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         if (arriving & node_bit(peer))
             progress_reset(core, peer, now_ns);

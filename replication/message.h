@@ -40,6 +40,10 @@ struct members {
     cairn_node_set voters, learners;
 };
 
+_Static_assert(CAIRN_NODES_MAX < 8 * sizeof(cairn_node_set), "a set has room for each node");
+_Static_assert(CAIRN_NODES_MAX <= CAIRN_NODE_NONE, "no node is nobody");
+_Static_assert(2 * sizeof(cairn_node_set) <= sizeof(uint64_t), "two sets are one number");
+
 /* A membership as a number, as the trunk and the wire have it: voters in the lower half. */
 static inline uint64_t
 members_encode(const struct members *members)

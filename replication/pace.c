@@ -7,6 +7,7 @@
  * those of one turn together: a look at one at a time would see a stall once, and not the many that waited for its end.
  * (Steps of unequal size as an estimate of a quantile: Ma, Muthukrishnan and Sandler, "Frugal Streaming for Estimating
  * Quantiles", 2013. A rate that follows the time taken rather than loss: Mittal et al., "TIMELY", SIGCOMM 2015.) */
+#include "assert_costly.h"
 #include "state.h"
 
 /* A million entries in a quarter of a minute, whatever the clients pay. */
@@ -22,10 +23,23 @@
 #define LEARN_PARTS_MOST 16384u
 #define WEIGHT_MOST 256u
 
+/* What holds between any two events. */
+static void
+pace_assert(const struct pace *pace)
+{
+    assert_costly(pace->begun - pace->judged <= PACE_TURNS);
+    assert_costly(pace->begun == pace->judged || pace->turns[(pace->begun - 1) % PACE_TURNS].lsn == pace->begun_lsn);
+    assert_costly(pace->rate_per_s == 0 || (pace->rate_per_s >= RATE_LEAST && pace->rate_per_s <= RATE_MOST));
+    assert_costly(pace->learned < LEARN_PARTS_MOST * 16 + WEIGHT_MOST);
+    assert_costly(pace->learned != 0 || pace->usual_ps == 0);
+}
+
 /* Does a client append? */
 static bool
 is_live(struct core *core, uint64_t now_ns)
 {
+    assert(core->appended_lsn <= core->last_lsn);
+    assert(core->live_lsn <= core->appended_lsn);
     if (core->appended_lsn != core->live_lsn)
         core->live_until_ns = now_ns + core->config.election_timeout_ns;
     core->live_lsn = core->appended_lsn;
@@ -49,12 +63,21 @@ pace_rate(struct core *core, uint8_t origin, uint64_t now_ns)
 {
     struct pace *pace = &core->pace;
     bool resumed = draining(core, now_ns) == 0;
+    uint32_t origins;
 
     assert(core->role == ROLE_LEADER);
+    assert(resumed || pace->rate_per_s != 0);
     if (resumed || pace->rate_per_s == 0)
         pace->rate_per_s = RATE_FIRST;
     pace->taken_ns[origin] = now_ns != 0 ? now_ns : 1;
-    return is_live(core, now_ns) ? pace->rate_per_s / draining(core, now_ns) : 0;
+    pace_assert(pace);
+    if (!is_live(core, now_ns))
+        return 0;
+    origins = draining(core, now_ns);
+    assert(origins > 0 && origins <= CAIRN_NODES_MAX);
+    /* 0 would be as fast as it likes. */
+    assert(pace->rate_per_s / origins > 0);
+    return pace->rate_per_s / origins;
 }
 
 static void
@@ -62,6 +85,8 @@ learn(struct pace *pace, uint64_t took_ns, uint64_t weight)
 {
     uint64_t parts = pace->learned / 16 > STEP_PARTS ? pace->learned / 16 : STEP_PARTS;
 
+    assert_costly(weight > 0 && weight <= WEIGHT_MOST);
+    assert_costly(weight <= parts);
     if (pace->learned == 0)
         pace->usual_ps = took_ns * 1000;
     else if (took_ns * 1000 > pace->usual_ps)
@@ -74,6 +99,9 @@ learn(struct pace *pace, uint64_t took_ns, uint64_t weight)
 static void
 adapt(struct pace *pace, uint64_t took_ns, uint64_t weight)
 {
+    assert(pace->learned >= LEARN_ENTRIES);
+    assert(pace->rate_per_s >= RATE_LEAST && pace->rate_per_s <= RATE_MOST);
+    assert(weight > 0 && weight < STEP_PARTS);
     if (took_ns * 1000 > pace->usual_ps + pace->usual_ps / 2)
         pace->rate_per_s -= (uint32_t)(pace->rate_per_s * weight / STEP_PARTS);
     else
@@ -99,6 +127,10 @@ pace_commit(struct core *core, uint64_t now_ns)
 {
     struct pace *pace = &core->pace;
 
+    assert_costly(core->role == ROLE_LEADER);
+    assert_costly(core->appended_lsn <= core->last_lsn);
+    assert_costly(pace->begun_lsn <= core->appended_lsn);
+    pace_assert(pace);
     while (pace->judged != pace->begun && pace->turns[pace->judged % PACE_TURNS].lsn <= core->commit_lsn)
         judge(pace, &pace->turns[pace->judged++ % PACE_TURNS], draining(core, now_ns) > 0, now_ns);
     if (core->appended_lsn > core->commit_lsn && core->appended_lsn > pace->begun_lsn &&
@@ -110,11 +142,15 @@ pace_commit(struct core *core, uint64_t now_ns)
             .begun_ns = now_ns,
             .entries = (uint32_t)(entries < WEIGHT_MOST ? entries : WEIGHT_MOST)};
         pace->begun_lsn = core->appended_lsn;
+        pace_assert(pace);
     }
 }
 
 void
 pace_start(struct core *core)
 {
+    assert(core->role == ROLE_LEADER && core->leader == core->config.self);
     memset(&core->pace, 0, sizeof(core->pace));
+    /* What was appended in an earlier term may have been cut off since. */
+    core->appended_lsn = core->live_lsn = 0;
 }

@@ -1,4 +1,5 @@
 /* What the numbers of each message can be. */
+#include "assert_costly.h"
 #include "plausible.h"
 
 /* Whose trunk ends so is in that term, or has been in a later one since. */
@@ -29,15 +30,29 @@ trunk_plausible(const struct message *message)
     if ((message->append.prev_lsn | message->append.commit_lsn | message->append.last_lsn) > LSN_MAX ||
         message->append.prev_term > message->term || message->append.last_term > message->term)
         return false;
-    return run->count == 0 || (run->count <= MESSAGE_ENTRIES_MAX && run->term - 1 < message->term &&
-                               run->first_lsn == message->append.prev_lsn + 1 &&
-                               run->first_lsn + run->count - 1 <= LSN_MAX && run_seq_plausible(run));
+    if (run->count == 0)
+        return true;
+    if (run->count > MESSAGE_ENTRIES_MAX || run->term - 1 >= message->term ||
+        run->first_lsn != message->append.prev_lsn + 1 || run->first_lsn + run->count - 1 > LSN_MAX ||
+        !run_seq_plausible(run))
+        return false;
+    assert_costly(message->append.prev_lsn <= LSN_MAX && message->append.commit_lsn <= LSN_MAX);
+    assert_costly(message->append.last_lsn <= LSN_MAX);
+    /* The few steps come to the same as the many of whoever asks of a journal. */
+    assert_costly(trunk_run_plausible(run));
+    return true;
 }
 
 static bool
 batch_plausible(const struct run *run)
 {
-    return run->count <= MESSAGE_ENTRIES_MAX && branch_run_plausible(run);
+    if (run->count > MESSAGE_ENTRIES_MAX || !branch_run_plausible(run))
+        return false;
+    /* Each of its entries has a place, and they follow each other. */
+    assert_costly(branch_place_incarnation(branch_place(run->incarnation, run->first_seq + run->count - 1)) ==
+                  run->incarnation);
+    assert_costly(branch_place_seq(branch_place(run->incarnation, run->first_seq)) == run->first_seq);
+    return true;
 }
 
 /* By rising id. */
@@ -55,6 +70,8 @@ producers_plausible(const struct message *message)
             return false;
         last_id = row->id;
     }
+    assert(message->producers.count == 0 || last_id > message->producers.after_id);
+    assert(message->producers.count == 0 || last_id <= PRODUCER_MAX);
     return true;
 }
 
@@ -63,6 +80,8 @@ message_plausible(const struct message *message)
 {
     if (message->term > TERM_MAX || !life_plausible(message->incarnation))
         return false;
+    assert_costly(message->term <= TERM_MAX);
+    assert_costly(message->incarnation > 0);
     switch ((enum message_type)message->type) {
     case MESSAGE_PREVOTE:
     case MESSAGE_PREVOTE_REPLY:

@@ -7,6 +7,8 @@
 #ifndef REPLICATION_PLAUSIBLE_H
 #define REPLICATION_PLAUSIBLE_H
 
+#include <assert.h>
+
 #include "core.h"
 
 /* A thousand elections a second for nine thousand years. */
@@ -30,6 +32,14 @@
 #define MESSAGE_ENTRIES_MAX 64u
 
 _Static_assert((LSN_MAX & (LSN_MAX + 1)) == 0, "a union is within it where all are");
+_Static_assert(LSN_MAX + LSN_MAX > LSN_MAX, "two lsns have a sum");
+_Static_assert(TERM_MAX + TERM_STEP_MAX > TERM_MAX, "a term has one that is a step ahead of it");
+_Static_assert(SEQ_MAX < 1ull << 40, "a place's life tells more than its sequence");
+_Static_assert((uint64_t)LIFE_MAX << 40 >> 40 == LIFE_MAX, "each life has its places");
+_Static_assert(SEQ_MAX < LSN_MAX && PRODUCER_SEQ_MAX <= LSN_MAX, "an entry's sequence is no higher than a trunk is long");
+_Static_assert(HLC_MAX + UINT32_MAX > HLC_MAX, "a clock leaves room for a run's");
+_Static_assert(PRODUCER_MAX <= INT64_MAX && PRODUCER_MAX < CORE_WRITER_NOBODY, "no producer is nobody");
+_Static_assert(MARKS_MAX >= CAIRN_NODES_MAX, "a mark for each origin at least");
 
 /* Lives are counted from 1. 0 becomes the highest of all. */
 static inline bool
@@ -48,10 +58,15 @@ term_plausible(uint64_t term, uint64_t own)
 /* In which term an administrator's decision is carried out, so that it is above all that nodes where one is in this term can have
  * come to. 0: there are no more. */
 #define TERM_DECIDED_AHEAD (1ull << 20)
+_Static_assert(TERM_DECIDED_AHEAD <= TERM_STEP_MAX, "whoever has missed it believes a decision's term");
 static inline uint64_t
 term_decided(uint64_t term)
 {
-    return term > TERM_MAX - TERM_DECIDED_AHEAD ? 0 : term + TERM_DECIDED_AHEAD;
+    const uint64_t decided = term > TERM_MAX - TERM_DECIDED_AHEAD ? 0 : term + TERM_DECIDED_AHEAD;
+
+    assert(decided <= TERM_MAX);
+    assert(decided == 0 || (decided > term && term_plausible(decided, term)));
+    return decided;
 }
 
 /* Somebody votes, nobody is both, and all are nodes that there can be. */
@@ -151,6 +166,7 @@ base_plausible(const struct core_base *base)
         if (!mark_plausible(&base->marks[i]))
             return false;
     }
+    assert(!base_is_nothing(base));
     return true;
 }
 
@@ -176,9 +192,12 @@ hlc_plausible(uint64_t hlc, uint32_t count)
 static inline uint64_t
 producer_plausible_max(uint64_t wall_ns)
 {
-    uint64_t ms = (wall_ns / 1000000) + PRODUCER_AHEAD_NS / 1000000 + 1;
+    const uint64_t ms = (wall_ns / 1000000) + PRODUCER_AHEAD_NS / 1000000 + 1;
+    const uint64_t most = ms > PRODUCER_MAX >> PRODUCER_TIME_SHIFT ? PRODUCER_MAX : (ms << PRODUCER_TIME_SHIFT) - 1;
 
-    return ms > PRODUCER_MAX >> PRODUCER_TIME_SHIFT ? PRODUCER_MAX : (ms << PRODUCER_TIME_SHIFT) - 1;
+    assert(most <= PRODUCER_MAX);
+    assert(producer_plausible(most, 1, most) && !producer_plausible(most + 1, 1, most));
+    return most;
 }
 
 /* All of a message's numbers, but for how its term goes with what the receiver knows: core_receive(). */

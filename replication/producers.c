@@ -5,24 +5,7 @@
  * that has been silent longest is forgotten, and from then on no producer whose id is at or below
  * the forgotten one's is taken as new: ids rise with time (see client/session.c), so a forgotten
  * producer is refused rather than duplicated. */
-#include "state.h"
-
-static uint32_t
-slot_hash(const struct producers *producers, uint64_t id)
-{
-    return (uint32_t)((id * 0x9e3779b97f4a7c15u) >> 32) & (producers->capacity - 1);
-}
-
-/* Slot of id, or the free slot where it would go. At most 3/4 are used, so the walk ends. */
-static uint32_t
-slot_find(const struct producers *producers, uint64_t id)
-{
-    uint32_t slot = slot_hash(producers, id);
-
-    while (producers->slots[slot].id != 0 && producers->slots[slot].id != id)
-        slot = (slot + 1) & (producers->capacity - 1);
-    return slot;
-}
+#include "producers.h"
 
 uint32_t
 producers_slot(const struct producers *producers, uint64_t id)
@@ -33,6 +16,7 @@ producers_slot(const struct producers *producers, uint64_t id)
 static uint32_t
 slot_of(const struct producers *producers, uint64_t id)
 {
+    assert_costly(producers->last_slot < producers->capacity);
     if (producers->slots[producers->last_slot].id == id)
         return producers->last_slot;
     return slot_find(producers, id);
@@ -42,8 +26,11 @@ slot_of(const struct producers *producers, uint64_t id)
 static void
 slot_remove(struct producers *producers, uint32_t hole)
 {
+    const uint64_t id = producers->slots[hole].id;
     uint32_t mask = producers->capacity - 1, next = hole;
 
+    assert(id != 0);
+    assert(producers->used > 0);
     for (;;) {
         uint32_t home;
 
@@ -58,6 +45,7 @@ slot_remove(struct producers *producers, uint32_t hole)
     }
     producers->slots[hole] = (struct producer){0};
     producers->used--;
+    assert_costly(producers->slots[slot_find(producers, id)].id == 0);
 }
 
 static uint32_t
@@ -71,6 +59,7 @@ oldest_slot(const struct producers *producers)
         if (producer->id != 0 && (producers->slots[oldest].id == 0 || producer->lsn < producers->slots[oldest].lsn))
             oldest = slot;
     }
+    assert(producers->used == 0 || producers->slots[oldest].id != 0);
     return oldest;
 }
 
@@ -86,12 +75,14 @@ evict_one(struct producers *producers)
     slot_remove(producers, oldest);
     if (evicted.id > producers->evicted_floor)
         producers->evicted_floor = evicted.id;
+    assert(evicted.id <= producers->evicted_floor);
     return evicted;
 }
 
 bool
 producers_room(const struct producers *producers)
 {
+    assert_costly(producers->undo_tail - producers->undo_head <= producers->undo_mask + 1);
     return producers->undo_tail - producers->undo_head <= producers->undo_mask;
 }
 
@@ -116,11 +107,13 @@ producers_check(const struct producers *producers, const struct entry_id *id, ui
         return CAIRN_FENCED;
     if (id->epoch > producer->epoch)
         return id->producer_seq == 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
+    assert_costly(producer->seq != 0 && producer->run_seq <= producer->seq);
     *known_seq = producer->seq;
     if (id->producer_seq > producer->seq)
         return id->producer_seq == producer->seq + 1 ? CAIRN_OK : CAIRN_OUT_OF_ORDER;
     if (id->producer_seq >= producer->run_seq)
         *known_lsn = producer->run_lsn + (id->producer_seq - producer->run_seq);
+    assert_costly(*known_lsn <= producer->lsn);
     return CAIRN_AGAIN;
 }
 
@@ -132,6 +125,7 @@ producers_holds(const struct producers *producers, const struct entry_id *id)
 
     if (id->producer == 0 || producer.seq == 0)
         return false;
+    assert_costly(producer.id == id->producer);
     if (id->epoch == producer.epoch)
         return id->producer_seq <= producer.seq;
     return id->epoch == producer.former_epoch && id->producer_seq <= producer.former_seq;
@@ -147,14 +141,9 @@ producers_forgot(const struct producers *producers, const struct entry_id *id)
         return false;
     if (producer.seq == 0)
         return id->producer <= producers->evicted_floor;
+    assert_costly(producer.id == id->producer);
     /* It tells of the last two holders of the id. A branch may bring entries of one before them. */
     return id->epoch < producer.epoch && id->epoch != producer.former_epoch;
-}
-
-static struct undo *
-undo_at(const struct producers *producers, uint32_t place)
-{
-    return &producers->undo[place & producers->undo_mask];
 }
 
 static void
@@ -164,6 +153,11 @@ undo_push(struct producers *producers, const struct undo *undo)
     if (producers->undo_mask == 0)
         return;
     assert(producers_room(producers));
+    assert_costly(undo->before.id != 0 && undo->evicted.id != undo->before.id);
+    /* Changes are taken back by lsn, the newest first. */
+    assert_costly(producers->undo_tail == producers->undo_head ||
+                  undo_at(producers, producers->undo_tail - 1)->lsn + undo_at(producers, producers->undo_tail - 1)->more <
+                      undo->lsn);
     *undo_at(producers, producers->undo_tail++) = *undo;
     /* The place after is needed next, and cold: the ring is larger than a cache. */
     __builtin_prefetch(undo_at(producers, producers->undo_tail), 1);
@@ -176,6 +170,7 @@ advanced(const struct producer *before, uint32_t epoch, uint64_t seq, uint64_t l
 {
     struct producer after = *before;
 
+    assert_costly(seq != 0 && lsn != 0);
     if (before->seq != 0 && epoch > before->epoch) {
         after.former_epoch = before->epoch;
         after.former_seq = before->seq;
@@ -203,6 +198,7 @@ before_nth(const struct undo *undo, uint64_t nth)
     after = advanced(&undo->before, undo->epoch, undo->seq, undo->lsn);
     after.seq += nth - 1;
     after.lsn += nth - 1;
+    assert(after.lsn < undo->lsn + nth);
     return after;
 }
 
@@ -230,8 +226,10 @@ slot_take(struct producers *producers, uint64_t id, struct producer *evicted)
         *evicted = evict_one(producers);
     slot = slot_find(producers, id);
     assert(producers->slots[slot].id == 0);
+    assert_costly(id != evicted->id);
     producers->slots[slot].id = id;
     producers->used++;
+    assert(producers->used <= producers->capacity / 4 * 3);
     return slot;
 }
 
@@ -245,6 +243,7 @@ note_apart(struct producers *producers, const struct entry_id *id, uint64_t lsn)
     struct producer *producer = &producers->slots[slot];
 
     assert(producers->used < producers->capacity);
+    producers_assert(producers);
     /* A row that came with a base tells of this entry already. */
     if (producers->undo_mask != 0 && producer->id != 0 && producer->lsn >= lsn)
         return;
@@ -265,6 +264,8 @@ note_apart(struct producers *producers, const struct entry_id *id, uint64_t lsn)
     producers->last_slot = slot;
     assert(producer->run_seq <= producer->seq);
     assert(producer->run_lsn <= producer->lsn);
+    assert_costly(producer->id == id->producer && producer->lsn == lsn);
+    producers_assert(producers);
 }
 
 /* An entry of this producer now stands at lsn. */
@@ -273,6 +274,7 @@ producers_note(struct producers *producers, const struct entry_id *id, uint64_t 
 {
     if (id->producer == 0)
         return;
+    assert_costly(lsn > 0);
     if (!continues(producers, id, lsn)) {
         note_apart(producers, id, lsn);
         return;
@@ -280,11 +282,14 @@ producers_note(struct producers *producers, const struct entry_id *id, uint64_t 
     producers->slots[producers->last_slot].seq++;
     producers->slots[producers->last_slot].lsn++;
     undo_at(producers, producers->undo_tail - 1)->more++;
+    assert_costly(producers->slots[producers->last_slot].lsn == lsn);
+    assert_costly(producers->slots[producers->last_slot].seq == id->producer_seq);
 }
 
 void
 producers_truncate(struct producers *producers, uint64_t from_lsn)
 {
+    producers_assert(producers);
     while (producers->undo_tail != producers->undo_head) {
         struct undo *undo = undo_at(producers, producers->undo_tail - 1);
         uint64_t kept = from_lsn > undo->lsn ? from_lsn - undo->lsn : 0;
@@ -303,11 +308,15 @@ producers_truncate(struct producers *producers, uint64_t from_lsn)
             return;
         }
         if (undo->evicted.id != 0) {
+            assert(undo->more == 0 && undo->before.seq == 0);
+            assert(producers->slots[slot_find(producers, undo->evicted.id)].id == 0);
             producers->slots[slot_find(producers, undo->evicted.id)] = undo->evicted;
             producers->used++;
         }
+        assert(undo->evicted_floor <= producers->evicted_floor);
         producers->evicted_floor = undo->evicted_floor;
         producers->undo_tail--;
+        producers_assert(producers);
     }
 }
 
@@ -323,10 +332,13 @@ producers_commit(struct producers *producers, uint64_t commit_lsn)
             continue;
         }
         if (settled > 0) {
+            assert_costly(undo->evicted.id == 0);
             undo->before = before_nth(undo, settled);
             undo->lsn += settled;
             undo->seq += settled;
             undo->more -= (uint32_t)settled;
+            assert_costly(undo->lsn == commit_lsn + 1);
+            assert_costly(undo->before.lsn >= commit_lsn);
         }
         return;
     }
@@ -339,6 +351,7 @@ is_undecided(const struct producers *producers, uint64_t id)
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
         const struct undo *undo = undo_at(producers, i);
 
+        assert(undo->before.id != 0);
         if (undo->before.id == id || undo->evicted.id == id)
             return true;
     }
@@ -349,6 +362,7 @@ is_undecided(const struct producers *producers, uint64_t id)
 static void
 raise_floor(struct producers *producers, uint64_t id)
 {
+    assert(id != 0);
     if (id > producers->evicted_floor)
         producers->evicted_floor = id;
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
@@ -356,6 +370,7 @@ raise_floor(struct producers *producers, uint64_t id)
 
         if (id > undo->evicted_floor)
             undo->evicted_floor = id;
+        assert(undo->evicted_floor >= id && undo->evicted_floor <= producers->evicted_floor);
     }
 }
 
@@ -372,6 +387,7 @@ merge_room(struct producers *producers, const struct producer *row)
         return false;
     raise_floor(producers, producers->slots[oldest].id);
     slot_remove(producers, oldest);
+    assert(producers->used < producers->capacity / 4 * 3);
     return true;
 }
 
@@ -383,10 +399,17 @@ producers_merge(struct producers *producers, const struct producer *row)
     uint32_t slot = slot_find(producers, row->id);
     struct producer *known = &producers->slots[slot];
 
+    assert(row->id != 0 && row->seq != 0);
+    producers_assert(producers);
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
         struct undo *undo = undo_at(producers, i);
 
-        if (undo->before.id == row->id && undo->before.lsn < row->lsn)
+        if (undo->before.id != row->id || undo->before.lsn >= row->lsn)
+            continue;
+        /* If this goes whoever it pushed out comes back, and there is no room for both: it is refused then. */
+        if (undo->evicted.id != 0)
+            raise_floor(producers, row->id);
+        else
             undo->before = *row;
     }
     if (known->id == row->id) {
@@ -398,8 +421,11 @@ producers_merge(struct producers *producers, const struct producer *row)
         raise_floor(producers, row->id);
         return;
     }
-    producers->slots[slot_find(producers, row->id)] = *row;
+    slot = slot_find(producers, row->id);
+    assert(producers->slots[slot].id == 0);
+    producers->slots[slot] = *row;
     producers->used++;
+    producers_assert(producers);
 }
 
 /* What is known of id; seq 0: nothing. */
@@ -416,6 +442,7 @@ producers_committed(const struct producers *producers, uint64_t id)
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
         const struct undo *undo = undo_at(producers, i);
 
+        assert(undo->before.id != 0);
         if (undo->before.id == id)
             return undo->before;
     }
@@ -427,6 +454,8 @@ void
 producers_copy(const struct producers *from, uint64_t first_lsn, uint32_t count, struct producers *to,
                uint64_t first_seq)
 {
+    assert(count > 0 && first_lsn > 0 && first_seq > 0);
+    assert(to->undo_mask == 0);
     for (uint32_t i = from->undo_head; i != from->undo_tail; i++) {
         const struct undo *undo = undo_at(from, i);
         struct entry_id id = {.producer = undo->before.id, .epoch = undo->epoch};
@@ -445,14 +474,7 @@ producers_clear(struct producers *producers)
     memset(producers->slots, 0, sizeof(*producers->slots) * producers->capacity);
     producers->used = producers->last_slot = 0;
     producers->undo_head = producers->undo_tail = 0;
-}
-
-uint64_t
-core_producer_floor(const struct core *core)
-{
-    uint64_t trunk = core->producers.evicted_floor, branch = core->branch_producers.evicted_floor;
-
-    return trunk > branch ? trunk : branch;
+    producers_assert(producers);
 }
 
 /* No producer with a higher id was ever met. */
@@ -465,5 +487,7 @@ producers_highest(const struct producers *producers)
         if (producers->slots[slot].id > highest)
             highest = producers->slots[slot].id;
     }
+    assert(highest >= producers->evicted_floor);
+    assert(highest != 0 || producers->used == 0);
     return highest;
 }

@@ -3,7 +3,20 @@
  * A follower is probed, one frame at a time, until a place is found from which it follows; then
  * entries are pipelined without waiting. A hole reported, or silence for retransmit_ns with
  * entries under way, goes back to the first one not acknowledged. */
+#include "assert_costly.h"
 #include "state.h"
+
+/* What holds for each follower between any two events, while this node leads. */
+static void
+progress_assert(const struct core *core, const struct progress *progress)
+{
+    assert_costly(progress->match_lsn < progress->next_lsn);
+    assert_costly(progress->next_lsn <= core->last_lsn + 1);
+    assert_costly(progress->owed_lsn <= core->last_lsn);
+    assert_costly(progress->rewound_to_lsn <= core->last_lsn + 1);
+    assert_costly(progress->confirmed_seq <= core->confirm_seq);
+    assert_costly(progress->state == PROGRESS_PROBE || !progress->probe_sent);
+}
 
 /* Nothing is known of what the peer holds. */
 void
@@ -22,6 +35,8 @@ progress_reset(struct core *core, uint8_t peer, uint64_t now_ns)
 void
 progress_start(struct core *core, uint64_t now_ns)
 {
+    assert(core->role == ROLE_LEADER);
+    assert(core->term_first_lsn == core->last_lsn + 1);
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++)
         progress_reset(core, peer, now_ns);
     core->all_lsn = 0;
@@ -36,6 +51,7 @@ core_send_window(const struct core *core, uint8_t peer, uint64_t *from, uint64_t
 
     if (core->role != ROLE_LEADER || peer == core->config.self || !is_member(core, peer))
         return false;
+    progress_assert(core, progress);
     *from = progress->next_lsn;
     *to = core->last_lsn;
     if (progress->next_lsn <= core->base_lsn)
@@ -44,6 +60,8 @@ core_send_window(const struct core *core, uint8_t peer, uint64_t *from, uint64_t
         return !progress->probe_sent;
     if (*to - progress->match_lsn > core->config.window_entries)
         *to = progress->match_lsn + core->config.window_entries;
+    assert_costly(*to <= core->last_lsn);
+    assert_costly(*from > core->base_lsn);
     return *from <= *to;
 }
 
@@ -56,6 +74,9 @@ core_sent(struct core *core, uint8_t peer, uint64_t last_lsn, uint64_t now_ns)
     assert(peer != core->config.self);
     assert(last_lsn <= core->last_lsn);
     assert(progress->match_lsn < progress->next_lsn || progress->next_lsn == 0);
+    /* Nothing is left out; a probe may say again what went before. */
+    assert_costly(last_lsn + 1 >= progress->next_lsn);
+    assert_costly(progress->state == PROGRESS_REPLICATE || !progress->probe_sent);
     /* The retransmission clock runs from the oldest entry under way. */
     if (progress->next_lsn == progress->match_lsn + 1 || progress->state == PROGRESS_PROBE)
         progress->sent_ns = now_ns;
@@ -79,6 +100,7 @@ progress_reached(struct core *core, cairn_node_set peers)
 bool
 progress_is_quiet(const struct core *core)
 {
+    assert_costly(core->role == ROLE_LEADER);
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         if (peer != core->config.self && is_member(core, peer) &&
             (core->progress[peer].match_lsn != core->last_lsn || core->progress[peer].recovering))
@@ -91,6 +113,8 @@ progress_is_quiet(const struct core *core)
 static void
 note_owed(const struct core *core, struct progress *progress, uint64_t now_ns)
 {
+    assert_costly(progress->match_lsn <= core->last_lsn);
+    assert_costly(progress->owed_lsn <= core->last_lsn);
     if (progress->owed_lsn > progress->match_lsn)
         return;
     progress->owed_lsn = core->last_lsn - progress->match_lsn <= core->config.window_entries ? core->last_lsn : 0;
@@ -102,6 +126,7 @@ core_owes_ns(const struct core *core, uint8_t peer, uint64_t now_ns, uint64_t *l
 {
     const struct progress *progress = &core->progress[peer];
 
+    assert(core->role != ROLE_LEADER || progress->owed_lsn <= core->last_lsn);
     *lsn = progress->owed_lsn;
     return core->role == ROLE_LEADER && is_member(core, peer) && progress->owed_lsn > progress->match_lsn
                ? now_ns - progress->owed_ns
@@ -119,6 +144,7 @@ progress_tick(struct core *core, uint64_t now_ns)
 
         if (peer == core->config.self || !is_member(core, peer))
             continue;
+        progress_assert(core, progress);
         note_owed(core, progress, now_ns);
         if (!under_way)
             continue;
@@ -151,6 +177,8 @@ acknowledged(struct progress *progress, uint64_t match_lsn, uint64_t received_ls
         progress->state = PROGRESS_REPLICATE;
         progress->probe_sent = false;
     }
+    assert_costly(progress->match_lsn >= match_lsn);
+    assert_costly(progress->next_lsn > progress->match_lsn);
 }
 
 /* The follower misses what comes after hint_lsn. */
@@ -159,6 +187,7 @@ rewind_to(struct core *core, struct progress *progress, uint64_t hint_lsn, uint6
 {
     uint64_t next_lsn = hint_lsn + 1;
 
+    assert_costly(core->role == ROLE_LEADER);
     if (next_lsn > core->last_lsn + 1)
         next_lsn = core->last_lsn + 1;
     if (next_lsn <= progress->match_lsn)
@@ -182,6 +211,8 @@ acknowledged_beyond(struct core *core, const struct message *message, const stru
     struct effect effect = {.type = EFFECT_BEYOND,
                             .contradiction = {.lsn = message->append_reply.match_lsn, .peer = message->from}};
 
+    assert(core->role == ROLE_LEADER);
+    assert(message->append_reply.match_lsn > core->last_lsn);
     if (core->beyond & node_bit(message->from))
         return;
     core->beyond |= node_bit(message->from);
@@ -199,6 +230,7 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
     }
     if (core->role != ROLE_LEADER || message->term < core->term)
         return;
+    progress_assert(core, progress);
     progress->heard_ns = now_ns;
     progress->recovering = message->recovering;
     if (!message->yes) {
@@ -206,6 +238,7 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
         if (message->recovering && message->append_reply.match_lsn < progress->match_lsn)
             progress_reset(core, message->from, now_ns);
         rewind_to(core, progress, message->append_reply.hint_lsn, now_ns);
+        progress_assert(core, progress);
         return;
     }
     /* A follower cannot hold what this leader has not got: it counts for nothing. */
@@ -215,5 +248,7 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
     }
     acknowledged(progress, message->append_reply.match_lsn,
                  message->append_reply.hint_lsn <= core->last_lsn ? message->append_reply.hint_lsn : 0, now_ns);
+    progress_assert(core, progress);
     commit_advance(core, now_ns, sink);
+    assert_costly(core->role == ROLE_LEADER && core->all_lsn <= core->commit_lsn);
 }

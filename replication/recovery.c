@@ -19,6 +19,8 @@ recovery_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     struct message message;
 
+    assert(core->config.recovering && core->role == ROLE_FOLLOWER);
+    assert(core->recovery_nonce != 0);
     if (core->recovery_known || now_ns - core->recovery_sent_ns < core->config.retransmit_ns)
         return;
     core->recovery_sent_ns = now_ns;
@@ -44,6 +46,10 @@ receive_recover(struct core *core, const struct message *message, const struct s
     reply.recover.last_lsn = core->last_lsn;
     reply.recover.members = *core_members(core);
     reply.recover.leader = core->role == ROLE_LEADER;
+    assert(members_sane(&reply.recover.members));
+    assert(reply.recover.leader == (core->leader == core->config.self));
+    /* Its own first entry is among what it holds: that is what the other has to come to. */
+    assert(!reply.recover.leader || reply.recover.last_lsn >= core->term_first_lsn);
     core_send(&reply, sink);
 }
 
@@ -52,6 +58,7 @@ core_is_lost(const struct core *core)
 {
     cairn_node_set forgetful = core->forgetful | (core->config.recovering ? node_bit(core->config.self) : 0);
 
+    assert(!(core->forgetful & node_bit(core->config.self)));
     return core->leader == CAIRN_NODE_NONE && forgetful != 0 &&
            !is_majority(core_members(core)->voters & ~forgetful, core_members(core)->voters);
 }
@@ -63,6 +70,7 @@ recovery_end(struct core *core, const struct sink *sink)
     const struct effect effect = {.type = EFFECT_RECOVERED};
 
     assert(core->config.recovering);
+    assert(core->role == ROLE_FOLLOWER);
     core->config.recovering = false;
     emit(sink, &effect);
 }
@@ -71,9 +79,12 @@ void
 recovery_check(struct core *core, const struct sink *sink)
 {
     assert(core->config.recovering);
+    assert(core->role == ROLE_FOLLOWER);
+    assert(core->match_lsn <= core->last_lsn);
     if (!core->recovery_known || core->term < core->recovery_term || core->held_lsn < core->recovery_lsn ||
         core->match_lsn < core->recovery_lsn)
         return;
+    assert(core->last_lsn >= core->recovery_lsn);
     /* Its vote in this term may have been given before the restart: it gives no second one. */
     if (core->voted_for == CAIRN_NODE_NONE)
         core->voted_for = core->leader;
@@ -94,9 +105,12 @@ highest_answer(const struct core *core)
         if (best == CAIRN_NODE_NONE || core->recovery_terms[peer] > core->recovery_terms[best] ||
             (core->recovery_terms[peer] == core->recovery_terms[best] && (core->recovery_leaders & node_bit(peer))))
             best = peer;
+        assert(core->recovery_terms[peer] <= core->recovery_terms[best]);
     }
     if (best == CAIRN_NODE_NONE || !(core->recovery_leaders & node_bit(best)))
         return CAIRN_NODE_NONE;
+    assert(best != core->config.self);
+    assert(core->recovery_replies & node_bit(best));
     voters = core->recovery_voters[best];
     return is_majority(core->recovery_replies, voters) ? best : CAIRN_NODE_NONE;
 }
@@ -115,9 +129,12 @@ receive_recover_reply(struct core *core, const struct message *message, const st
     core->recovery_leaders &= ~node_bit(message->from);
     if (message->recover.leader)
         core->recovery_leaders |= node_bit(message->from);
+    assert(!(core->recovery_replies & node_bit(core->config.self)));
+    assert((core->recovery_leaders & ~core->recovery_replies) == 0);
     leader = highest_answer(core);
     if (leader == CAIRN_NODE_NONE)
         return;
+    assert(core->recovery_leaders & node_bit(leader));
     core->recovery_known = true;
     core->recovery_term = core->recovery_terms[leader];
     core->recovery_lsn = core->recovery_last_lsn[leader];

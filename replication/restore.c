@@ -4,13 +4,27 @@
  * that was known then, so that the same windows hold. What was written over what stood there truncates it.
  * Nothing is decided here that was not decided before, but for the end: what this node may have acknowledged
  * alone is kept on its branch, since a crash deposes a leader as surely as a partition does. */
+#include "assert_costly.h"
 #include "state.h"
+
+/* Nothing has happened to the core yet but what it was told; and that is all one trunk, whose runs begin behind what is committed. */
+static void
+restore_assert(const struct core *core)
+{
+    assert(core->role == ROLE_FOLLOWER && core->leader == CAIRN_NODE_NONE);
+    assert(core->base_lsn <= core->commit_lsn && core->commit_lsn <= core->last_lsn);
+    assert(core->held_lsn <= core->last_lsn && core->match_lsn <= core->last_lsn);
+    assert(core->reads_count == 0 && core->transfer_target == CAIRN_NODE_NONE);
+    assert(core->history.count == 0 || core->history.rows[core->history.count - 1].first_lsn <= core->last_lsn);
+}
 
 bool
 core_restore_base(struct core *core, const struct core_base *base, const struct sink *sink)
 {
+    restore_assert(core);
     if (base_is_nothing(base)) {
         base_give_up(core, &base->members, sink);
+        assert(core->last_lsn == 0 && core->base_lsn == 0);
         return true;
     }
     if (!base_sane(base, UINT64_MAX))
@@ -20,24 +34,10 @@ core_restore_base(struct core *core, const struct core_base *base, const struct 
     else if (core->last_lsn >
              core->commit_lsn) /* restoring began behind it: what stood there before is void all the same */
         truncate_from(core, core->commit_lsn + 1, sink);
+    assert(core->commit_lsn >= base->lsn);
+    assert(core->last_lsn == core->commit_lsn);
+    restore_assert(core);
     return true;
-}
-
-void
-core_checkpoint(const struct core *core, struct core_checkpoint *out)
-{
-    core_base(core, &out->base);
-    out->base.lsn = core->commit_lsn;
-    out->base.base_term = history_term(&core->history, core->commit_lsn);
-    out->base.producer_floor = core->producers.evicted_floor;
-    out->trunk_base_lsn = core->base_lsn;
-    out->trunk_base_term = core->base_term;
-    out->term = core->term;
-    out->voted_for = core->voted_for;
-    out->terms = core->history.rows;
-    out->terms_count = core->history.count;
-    while (out->terms_count > 0 && out->terms[out->terms_count - 1].first_lsn > core->commit_lsn)
-        out->terms_count--;
 }
 
 static bool
@@ -55,10 +55,32 @@ terms_sane(const struct core_checkpoint *checkpoint)
     return rows[checkpoint->terms_count - 1].term == checkpoint->base.base_term;
 }
 
+void
+core_checkpoint(const struct core *core, struct core_checkpoint *out)
+{
+    core_check(core);
+    core_base(core, &out->base);
+    out->base.lsn = core->commit_lsn;
+    out->base.base_term = history_term(&core->history, core->commit_lsn);
+    out->base.producer_floor = core->producers.evicted_floor;
+    out->trunk_base_lsn = core->base_lsn;
+    out->trunk_base_term = core->base_term;
+    out->term = core->term;
+    out->voted_for = core->voted_for;
+    out->terms = core->history.rows;
+    out->terms_count = core->history.count;
+    while (out->terms_count > 0 && out->terms[out->terms_count - 1].first_lsn > core->commit_lsn)
+        out->terms_count--;
+    assert(out->trunk_base_lsn <= out->base.lsn && out->base.lsn <= out->base.marks_lsn);
+    assert(out->base.base_term <= out->term);
+    /* What is written here is believed when it is read again: core_restore_checkpoint(). */
+    assert(out->base.base_term == 0 || terms_sane(out));
+}
+
 bool
 core_restore_checkpoint(struct core *core, const struct core_checkpoint *checkpoint, const struct sink *sink)
 {
-    assert(core->role == ROLE_FOLLOWER);
+    restore_assert(core);
     if (!base_sane(&checkpoint->base, checkpoint->term) || !terms_sane(checkpoint) ||
         checkpoint->base.lsn <= core->commit_lsn || checkpoint->trunk_base_lsn > checkpoint->base.lsn)
         return false;
@@ -68,6 +90,10 @@ core_restore_checkpoint(struct core *core, const struct core_checkpoint *checkpo
     core->history.count = checkpoint->terms_count;
     memcpy(core->history.rows, checkpoint->terms, checkpoint->terms_count * sizeof(*checkpoint->terms));
     core_restore_state(core, checkpoint->term, checkpoint->voted_for);
+    assert(last_term(core) == checkpoint->base.base_term);
+    assert(core->last_lsn == checkpoint->base.lsn && core->commit_lsn == core->last_lsn);
+    assert(core->term >= last_term(core));
+    restore_assert(core);
     core_check(core);
     return true;
 }
@@ -75,8 +101,10 @@ core_restore_checkpoint(struct core *core, const struct core_checkpoint *checkpo
 void
 core_restore_commit(struct core *core, uint64_t commit_lsn, const struct sink *sink)
 {
+    restore_assert(core);
     core->match_lsn = core->last_lsn;
     commit_to(core, commit_lsn < core->last_lsn ? commit_lsn : core->last_lsn, sink);
+    assert(core->commit_lsn >= commit_lsn || core->commit_lsn == core->last_lsn);
 }
 
 /* Everything of the run that is not committed already, in place of what stood there. */
@@ -86,17 +114,23 @@ restore_run(struct core *core, const struct run *run, const struct entry_id *ids
 {
     struct effect effect = {.type = EFFECT_STORE};
 
+    assert(skip < run->count);
+    assert(run->kind == ENTRY_DATA || skip == 0);
     effect.store.run = *run;
     effect.store.index = skip;
     effect.store.run.first_lsn += skip;
     effect.store.run.first_seq += run->kind == ENTRY_DATA ? skip : 0;
     effect.store.run.count = run->count - skip;
+    assert(effect.store.run.first_lsn > core->commit_lsn);
+    assert(effect.store.run.first_lsn <= core->last_lsn + 1);
     if (effect.store.run.first_lsn <= core->last_lsn)
         truncate_from(core, effect.store.run.first_lsn, sink);
     if (run->term < last_term(core) ||
         follower_room(core, &effect.store.run, effect.store.run.count) != effect.store.run.count)
         return false;
     trunk_note(core, &effect.store.run, ids == NULL ? NULL : ids + skip);
+    assert(core->last_lsn == run->first_lsn + run->count - 1);
+    assert(last_term(core) == run->term);
     emit(sink, &effect);
     return true;
 }
@@ -112,6 +146,8 @@ core_stands(const struct core *core, const struct run *run)
         lsn = core->commit_lsn + 1;
     while (lsn < end_lsn && lsn <= core->last_lsn && history_term(&core->history, lsn) == run->term)
         lsn++;
+    assert(lsn > core->commit_lsn && lsn >= run->first_lsn);
+    assert(lsn <= core->last_lsn + 1 || lsn == run->first_lsn);
     return lsn < end_lsn ? (uint32_t)(lsn - run->first_lsn) : run->count;
 }
 
@@ -121,7 +157,7 @@ core_restore_entries(struct core *core, const struct run *run, const struct entr
 {
     uint32_t skip;
 
-    assert(core->role == ROLE_FOLLOWER);
+    restore_assert(core);
     /* What was committed may be of this run, where another may stand yet. */
     core_restore_commit(core, commit_lsn < run->first_lsn ? commit_lsn : run->first_lsn - 1, sink);
     if (run->count == 0 || run->term == 0 || run->first_lsn > core->last_lsn + 1)
@@ -135,6 +171,9 @@ core_restore_entries(struct core *core, const struct run *run, const struct entr
         core->term = run->term;
     core_restore_commit(core, commit_lsn < run->first_lsn + run->count ? commit_lsn : run->first_lsn + run->count - 1,
                         sink);
+    assert(core->last_lsn >= run->first_lsn + run->count - 1);
+    assert(core->term >= run->term);
+    restore_assert(core);
     return true;
 }
 
@@ -152,6 +191,7 @@ core_restore_branch(struct core *core, const struct run *run, uint64_t prev_plac
 {
     bool holed;
 
+    restore_assert(core);
     if (run->count == 0 || run->origin != core->config.self || run->incarnation >= core->config.incarnation)
         return false;
     if (branch_place(run->incarnation, run->first_seq) <= branch_last_place(own_branch(core)))
@@ -162,6 +202,8 @@ core_restore_branch(struct core *core, const struct run *run, uint64_t prev_plac
     holed = is_missing(core, run->origin, prev_place);
     if (!branch_extend(core, run->origin, run->incarnation, 0, run->first_seq + run->count - 1))
         return false;
+    assert(branch_last_place(own_branch(core)) == branch_place(run->incarnation, run->first_seq + run->count - 1));
+    assert(core->branches_held & node_bit(core->config.self));
     if (holed)
         own_branch(core)->gap_place = prev_place;
     for (uint32_t i = 0; i < run->count; i++)
@@ -175,6 +217,7 @@ core_restore_copy(struct core *core, const struct run *run, uint64_t prev_place,
     struct branch *branch;
     uint64_t first_place = branch_place(run->incarnation, run->first_seq), after_seq = 0;
 
+    restore_assert(core);
     if (run->count == 0 || run->first_seq == 0 || run->origin == core->config.self || run->origin >= CAIRN_NODES_MAX ||
         prev_place >= first_place)
         return false;
@@ -189,6 +232,8 @@ core_restore_copy(struct core *core, const struct run *run, uint64_t prev_place,
     if (branch_place_incarnation(prev_place) == run->incarnation)
         after_seq = branch_place_seq(prev_place);
     *kept = branch_extend(core, run->origin, run->incarnation, after_seq, run->first_seq + run->count - 1);
+    assert(!*kept || branch_last_place(branch) == first_place + run->count - 1);
+    assert(!*kept || (core->branches_held & node_bit(run->origin)));
     /* What its origin knew to be on the trunk this node's need not have. */
     if (*kept && prev_place == 0)
         branch->gap_place = first_place - 1;
@@ -198,6 +243,7 @@ core_restore_copy(struct core *core, const struct run *run, uint64_t prev_place,
 void
 core_restore_state(struct core *core, uint64_t term, uint8_t voted_for)
 {
+    restore_assert(core);
     if (term < core->term || (term == core->term && voted_for == CAIRN_NODE_NONE))
         return;
     core->term = term;
@@ -208,7 +254,7 @@ void
 core_restore_end(struct core *core, uint64_t promised_lsn, uint64_t promised_term, uint64_t now_ns,
                  const struct sink *sink)
 {
-    assert(core->role == ROLE_FOLLOWER && core->leader == CAIRN_NODE_NONE);
+    restore_assert(core);
     if (core->term < last_term(core))
         core->term = last_term(core);
     core->held_lsn = core->last_lsn;
@@ -222,19 +268,26 @@ core_restore_end(struct core *core, uint64_t promised_lsn, uint64_t promised_ter
     branch_settle(core, sink);
     branch_keep_restored(core, sink);
     election_reset(core, now_ns);
+    assert(core->held_lsn == core->last_lsn && core->match_lsn == core->commit_lsn);
+    assert(core->term >= last_term(core));
+    /* The branch is of former lives alone: this one has accepted nothing yet. */
+    assert(branch_place_incarnation(branch_last_place(own_branch(core))) <= core->config.incarnation);
+    assert(core->seq == 0);
     core_check(core);
 }
 
 void
 core_restore_doubt(struct core *core)
 {
-    assert(core->role == ROLE_FOLLOWER);
+    assert(core->role == ROLE_FOLLOWER && core->leader == CAIRN_NODE_NONE);
+    assert(!core->recovery_known);
     core->config.recovering = true;
 }
 
 bool
 core_lacks(const struct core *core, uint64_t *lsn, uint64_t *term)
 {
+    assert(core->promised_lsn != 0 || core->promised_term == 0);
     *lsn = core->promised_lsn;
     *term = core->promised_term;
     return lacks_promised(core);
@@ -247,6 +300,8 @@ core_fail(struct core *core, uint64_t now_ns, const struct sink *sink)
     if (core->role == ROLE_LEADER || core->role == ROLE_CANDIDATE || core->role == ROLE_PRECANDIDATE)
         follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
     core->reply_to = CAIRN_NODE_NONE;
+    assert(core->role == ROLE_FOLLOWER);
+    assert(core->leader != core->config.self);
 }
 
 bool

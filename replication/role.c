@@ -1,4 +1,5 @@
 /* A node's place under a term and its leader, and whose trunk is as far as another (Raft 5.1, 5.4.1). */
+#include "assert_costly.h"
 #include "state.h"
 
 void
@@ -15,6 +16,7 @@ static void
 depose(struct core *core, const struct sink *sink)
 {
     assert(core->role == ROLE_LEADER);
+    assert(core->leader == core->config.self);
     branch_keep_deposed(core, sink);
     core->role = ROLE_FOLLOWER;
     core->leader = CAIRN_NODE_NONE;
@@ -22,6 +24,7 @@ depose(struct core *core, const struct sink *sink)
     core->transfer_target = CAIRN_NODE_NONE;
     emit_lsn(sink, EFFECT_DEPOSED, core->commit_lsn);
     reads_fail(core, sink);
+    assert(core->reads_count == 0);
 }
 
 /* What was known of a former term's leader says nothing of the next one's: not what of this trunk is its
@@ -32,12 +35,16 @@ enter_term(struct core *core, uint64_t term, uint8_t voted_for, const struct sin
     struct effect effect = {.type = EFFECT_STATE};
 
     assert(term > core->term);
+    /* Whoever leads is deposed before the term changes, and nobody votes for another unasked. */
+    assert(core->role != ROLE_LEADER);
+    assert(voted_for == CAIRN_NODE_NONE || voted_for == core->config.self);
     core->term = term;
     core->voted_for = voted_for;
     core->match_lsn = core->commit_lsn;
     core->told_commit_lsn = 0;
     core->reply_to = CAIRN_NODE_NONE;
     core->elections++;
+    assert(core->match_lsn <= core->last_lsn);
     emit(sink, &effect);
 }
 
@@ -49,6 +56,10 @@ follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const 
 
     assert(term >= core->term);
     assert(leader != core->config.self);
+    /* No term has two leaders. */
+    assert_costly(core->role != ROLE_LEADER || term > core->term || leader == CAIRN_NODE_NONE);
+    assert_costly(leader == CAIRN_NODE_NONE || (core->config.nodes & node_bit(leader)));
+    assert_costly(core->role == ROLE_LEADER || core->transfer_target == CAIRN_NODE_NONE);
     if (core->role == ROLE_LEADER)
         depose(core, sink);
     if (term > core->term)
@@ -62,6 +73,7 @@ follow(struct core *core, uint64_t term, uint8_t leader, uint64_t now_ns, const 
         if (core->election_ns < now_ns + election_wait_ns(core))
             election_reset(core, now_ns);
     }
+    assert_costly(core->reads_count == 0);
     if (!changed)
         return;
     if (core->leader != leader)
@@ -90,6 +102,8 @@ lacks_promised(const struct core *core)
 bool
 up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn)
 {
+    assert(last_term(core) <= core->term);
+    assert(core->promised_lsn != 0 || core->promised_term == 0);
     return is_as_far(term, last_lsn, last_term(core), core->last_lsn) &&
            (core->promised_lsn == 0 || is_as_far(term, last_lsn, core->promised_term, core->promised_lsn));
 }
@@ -97,5 +111,7 @@ up_to_date(const struct core *core, uint64_t term, uint64_t last_lsn)
 bool
 hears_leader(const struct core *core, uint64_t now_ns)
 {
+    assert_costly(core->role != ROLE_LEADER);
+    assert_costly(core->leader != core->config.self);
     return core->leader != CAIRN_NODE_NONE && now_ns - core->leader_heard_ns < election_wait_ns(core);
 }

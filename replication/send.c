@@ -1,4 +1,5 @@
 /* Messages of this node, and to whom they go. */
+#include "assert_costly.h"
 #include "state.h"
 
 struct message
@@ -6,6 +7,8 @@ core_message(const struct core *core, enum message_type type, uint8_t to)
 {
     struct message message;
 
+    assert_costly(to != core->config.self);
+    assert_costly(core->role != ROLE_LEADER || core->leader == core->config.self);
     memset(&message, 0, sizeof(message));
     message.type = (uint8_t)type;
     message.from = core->config.self;
@@ -22,6 +25,8 @@ core_send(const struct message *message, const struct sink *sink)
     struct effect effect = {.type = EFFECT_SEND, .message = *message};
 
     assert(message->to != message->from);
+    assert_costly(message->to < CAIRN_NODES_MAX);
+    assert_costly(message->from < CAIRN_NODES_MAX);
     emit(sink, &effect);
 }
 
@@ -29,6 +34,8 @@ core_send(const struct message *message, const struct sink *sink)
 void
 core_broadcast(const struct core *core, struct message *message, const struct sink *sink)
 {
+    assert(message->from == core->config.self);
+    assert(core->stopped == STOP_NONE);
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         if (peer == core->config.self || !is_voter(core, peer))
             continue;

@@ -4,9 +4,18 @@
  *
  * A copy has no gaps: a batch names the place before its first, and is taken only where everything up to there is
  * held or on the trunk. So what follows on the trunk from an origin's chain holds for copies as well. */
+#include "assert_costly.h"
 #include "state.h"
 
 #define SPREAD_WINDOW_BATCHES 16u
+
+/* What holds between any two events. */
+static void
+spread_assert(const struct spread *spread)
+{
+    assert_costly(spread->held_place <= spread->sent_place);
+    assert_costly(spread->in_flight <= SPREAD_WINDOW_BATCHES);
+}
 
 /* Up to where the own branch is on the trunk. */
 static uint64_t
@@ -14,6 +23,7 @@ settled_place(const struct core *core)
 {
     const struct branch *branch = &core->branches[core->config.self];
 
+    assert(branch->last_seq != 0 || branch->base_seq == 0);
     return branch_place(branch->incarnation, branch->base_seq);
 }
 
@@ -23,6 +33,8 @@ core_spread_window(const struct core *core, uint8_t peer, uint64_t *after_place)
     const struct spread *spread = &core->spreads[peer];
     const struct branch *branch = &core->branches[core->config.self];
 
+    spread_assert(spread);
+    assert_costly((branch->last_seq != 0) == ((core->branches_held & node_bit(core->config.self)) != 0));
     if (branch->last_seq == 0 || peer == core->config.self || !(core->reach & node_bit(peer)) ||
         !is_member(core, peer) || core->stopped != STOP_NONE)
         return false;
@@ -41,6 +53,9 @@ core_spread_window(const struct core *core, uint8_t peer, uint64_t *after_place)
 void
 core_spread_message(const struct core *core, uint8_t peer, uint64_t after_place, struct message *out)
 {
+    assert(core->stopped == STOP_NONE);
+    assert(core->branches_held & node_bit(core->config.self));
+    assert(after_place >= settled_place(core));
     *out = core_message(core, MESSAGE_SPREAD, peer);
     out->spread.prev_place = after_place;
     out->spread.settled_place = settled_place(core);
@@ -52,6 +67,9 @@ core_spread_sent(struct core *core, uint8_t peer, uint64_t last_place, uint64_t 
     struct spread *spread = &core->spreads[peer];
 
     assert(last_place > spread->sent_place);
+    assert(last_place <= branch_last_place(own_branch(core)));
+    assert(spread->in_flight < SPREAD_WINDOW_BATCHES);
+    assert(peer != core->config.self);
     if (spread->in_flight == 0)
         spread->sent_ns = now_ns;
     spread->sent_place = last_place;
@@ -64,6 +82,7 @@ spread_tick(struct core *core, uint64_t now_ns)
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         struct spread *spread = &core->spreads[peer];
 
+        spread_assert(spread);
         if (spread->in_flight == 0 || now_ns - spread->sent_ns < 2 * core->config.retransmit_ns)
             continue;
         spread->sent_place = spread->held_place;
@@ -95,6 +114,7 @@ known_entries(const struct core *core, const struct run *run)
         known_seq = branch_place_seq(held_place);
     if (known_seq < run->first_seq)
         return 0;
+    assert(branch_place_incarnation(held_place) < run->incarnation || known_seq >= branch_place_seq(held_place));
     return known_seq - run->first_seq + 1 < run->count ? (uint32_t)(known_seq - run->first_seq + 1) : run->count;
 }
 
@@ -108,18 +128,26 @@ keep_copy(struct core *core, const struct message *message, const struct sink *s
     uint64_t prev_place = message->spread.prev_place, held_place = branch_last_place(branch);
     bool same_life = branch_place_incarnation(prev_place) == run.incarnation;
 
+    assert(known <= run.count);
+    assert(message->from != core->config.self);
     if (known == run.count)
         return true;
     run.first_seq += known;
     run.count -= known;
     run.first_lsn = branch_place(run.incarnation, run.first_seq);
+    assert(run.first_lsn > held_place);
+    assert(run.first_lsn > prev_place);
     if (!branch_extend(core, run.origin, run.incarnation, same_life ? branch_place_seq(prev_place) : 0,
                        run.first_seq + run.count - 1))
         return false;
+    assert(branch_last_place(branch) == run.first_lsn + run.count - 1);
+    assert(core->branches_held & node_bit(message->from));
     if (prev_place > held_place)
         branch->gap_place = prev_place;
     else
         effect.store.prev_place = known > 0 ? branch_place(run.incarnation, run.first_seq - 1) : prev_place;
+    assert(branch->gap_place < run.first_lsn);
+    assert(effect.store.prev_place < run.first_lsn);
     branch->rests_ns = 0;
     branch->due = false;
     effect.store.run = run;
@@ -152,6 +180,7 @@ receive_spread_reply(struct core *core, const struct message *message, uint64_t 
     struct spread *spread = &core->spreads[message->from];
     uint64_t held_place = message->spread_reply.held_place;
 
+    spread_assert(spread);
     if (!message->yes) {
         /* Something before is missing there: from where it has all, but not at once. */
         if (held_place < spread->held_place)
@@ -159,6 +188,7 @@ receive_spread_reply(struct core *core, const struct message *message, uint64_t 
         spread->sent_place = spread->held_place;
         spread->in_flight = SPREAD_WINDOW_BATCHES;
         spread->sent_ns = now_ns;
+        spread_assert(spread);
         return;
     }
     if (held_place > branch_last_place(own_branch(core)))
@@ -172,4 +202,5 @@ receive_spread_reply(struct core *core, const struct message *message, uint64_t 
         spread->sent_place = spread->held_place;
         spread->in_flight = 0;
     }
+    spread_assert(spread);
 }

@@ -8,6 +8,7 @@ core_transfer(struct core *core, uint8_t target, uint64_t now_ns)
 {
     const struct progress *progress;
 
+    assert(core->transfer_target == CAIRN_NODE_NONE || core->role == ROLE_LEADER);
     if (core->role != ROLE_LEADER)
         return CAIRN_NOT_LEADER;
     if (target >= CAIRN_NODES_MAX || target == core->config.self || !is_voter(core, target))
@@ -15,12 +16,15 @@ core_transfer(struct core *core, uint8_t target, uint64_t now_ns)
     if (core->transfer_target != CAIRN_NODE_NONE || core->changes_count > 0)
         return CAIRN_AGAIN;
     progress = &core->progress[target];
+    assert(progress->match_lsn <= core->last_lsn);
     if (progress->recovering || !(core->reach & node_bit(target)) ||
         progress->match_lsn + core->config.window_entries / 2 < core->last_lsn)
         return CAIRN_BEHIND;
     core->transfer_target = target;
     core->transfer_until_ns = (grants_run(core, now_ns) ? core->grants_until_ns : now_ns) + election_wait_ns(core);
     core->transfer_sent = false;
+    assert(core->transfer_until_ns > now_ns);
+    assert(!grants_run(core, now_ns) || core->transfer_until_ns > core->grants_until_ns);
     return CAIRN_OK;
 }
 
@@ -32,18 +36,21 @@ core_hand_away(struct core *core, cairn_node_set among, uint64_t now_ns)
     if (core->role != ROLE_LEADER)
         return CAIRN_NOT_LEADER;
     best = transfer_best_target(core, core->reach & among);
+    assert(best == CAIRN_NODE_NONE || (core->reach & among & node_bit(best)));
     return best == CAIRN_NODE_NONE ? CAIRN_BEHIND : core_transfer(core, best, now_ns);
 }
 
 bool
 core_transferring(const struct core *core)
 {
+    assert(core->transfer_target == CAIRN_NODE_NONE || core->role == ROLE_LEADER);
     return core->role == ROLE_LEADER && core->transfer_target != CAIRN_NODE_NONE;
 }
 
 uint8_t
 core_transfer_target(const struct core *core)
 {
+    assert(core->transfer_target != core->config.self);
     return core->transfer_target;
 }
 
@@ -54,7 +61,10 @@ transfer_send(struct core *core, uint8_t target, const struct sink *sink)
     struct message message = core_message(core, MESSAGE_TIMEOUT_NOW, target);
 
     assert(core->role == ROLE_LEADER);
+    assert(target != core->config.self && is_voter(core, target));
+    assert(!core->progress[target].recovering || target == core->transfer_target);
     core->lease_over = true;
+    assert(reads_lease_end_ns(core) == 0);
     core_send(&message, sink);
 }
 
@@ -63,6 +73,8 @@ transfer_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     uint8_t target = core->transfer_target;
 
+    assert(core->role == ROLE_LEADER);
+    assert(target != core->config.self);
     if (target == CAIRN_NODE_NONE)
         return;
     if (now_ns >= core->transfer_until_ns) {
@@ -71,6 +83,8 @@ transfer_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
     }
     if (core->transfer_sent || core->progress[target].match_lsn < core->last_lsn || grants_run(core, now_ns))
         return;
+    assert(core->progress[target].match_lsn == core->last_lsn);
+    assert(core->changes_count == 0);
     core->transfer_sent = true;
     transfer_send(core, target, sink);
 }
@@ -85,8 +99,11 @@ transfer_best_target(const struct core *core, cairn_node_set among)
         if (peer == core->config.self || !(among & node_bit(peer)) || !is_voter(core, peer) ||
             core->progress[peer].recovering)
             continue;
+        assert(core->progress[peer].match_lsn <= core->last_lsn);
         if (best == CAIRN_NODE_NONE || core->progress[peer].match_lsn > core->progress[best].match_lsn)
             best = peer;
     }
+    assert(best != core->config.self);
+    assert(best == CAIRN_NODE_NONE || (among & voters_of(core) & node_bit(best)));
     return best;
 }
