@@ -29,7 +29,7 @@ struct term_row {
     uint64_t term, first_lsn;
 };
 
-/* What a core is at its commit lsn: where it may go on from without being told how it came there. */
+/* What a core is at its commit lsn. It may go on from there without being told how it came there. */
 struct core_checkpoint {
     struct core_base base; /* lsn: the commit lsn */
     uint64_t trunk_base_lsn, trunk_base_term;
@@ -188,8 +188,8 @@ uint32_t core_stands(const struct core *core, const struct run *run);
  * branch is written in order, and begins anew once it is settled. */
 bool core_restore_branch(struct core *core, const struct run *run, uint64_t prev_place, const struct entry_id *ids,
                          bool *settled);
-/* Of another's branch, with prev_place as in EFFECT_KEEP_COPY. Not *kept: it is on the trunk already, or something before it is
- * missing here. */
+/* Entries of another's branch, with prev_place as in EFFECT_KEEP_COPY. Not *kept: they are on the trunk already, or something before
+ * them is missing here. */
 bool core_restore_copy(struct core *core, const struct run *run, uint64_t prev_place, bool *kept);
 void core_restore_state(struct core *core, uint64_t term, uint8_t voted_for);
 
@@ -212,7 +212,7 @@ void core_restore_end(struct core *core, uint64_t promised_lsn, uint64_t promise
  * (MESSAGE_RECOVER), but for what it holds. After core_restore_end(). */
 void core_restore_doubt(struct core *core);
 
-/* What of the log is lost here and not yet back: (core_last_lsn(), *lsn], the last of *term. false: nothing. */
+/* Which entries of the log are lost here and not yet back: (core_last_lsn(), *lsn], the last of *term. false: none. */
 bool core_lacks(const struct core *core, uint64_t *lsn, uint64_t *term);
 
 /* This node's medium failed: from here on it neither leads, votes nor acknowledges. What it holds it still
@@ -280,7 +280,7 @@ void core_base_message(const struct core *core, uint8_t peer, struct message *ou
 void core_base(const struct core *core, struct core_base *out);
 void core_base_sent(struct core *core, uint8_t peer, uint64_t now_ns);
 
-/* What is committed of the producers with ids above after_id: the next `most` rows by rising id into page. rows: room
+/* Puts what is committed of the producers with ids above after_id into page: the next `most` rows by rising id. rows: room
  * for producers_max of them, for the core's use. Returns how many; *last: there are no more. */
 uint32_t core_producers(const struct core *core, uint64_t after_id, struct producer_row *rows,
                         struct producer_row *page, uint32_t most, bool *last);

@@ -1,5 +1,5 @@
-/* What replicas of a log say to each other, and the words that it takes: entries' identities, runs of entries, members. How it goes over
- * the wire is the codec's. */
+/* What replicas of a log say to each other, and the words for that: entries' identities, runs of entries, members. How messages go
+ * over the wire is the codec's business. */
 #ifndef REPLICATION_MESSAGE_H
 #define REPLICATION_MESSAGE_H
 
@@ -57,7 +57,7 @@ members_decode(uint64_t word)
     return (struct members){.voters = (cairn_node_set)word, .learners = (cairn_node_set)(word >> 32)};
 }
 
-/* A place on a node's branch: rising over the lives of the node. What stores and senders of branches go by. */
+/* A place on a node's branch, rising over the lives of the node. Stores and senders of branches go by it. */
 static inline uint64_t
 branch_place(uint32_t incarnation, uint64_t seq)
 {

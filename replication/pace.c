@@ -16,10 +16,10 @@
 #define RATE_FIRST 131072u
 /* Appends until the usual time can be relied on. */
 #define LEARN_ENTRIES 16384u
-/* An append moves the rate by one part in so many, at most, */
+/* An append moves the rate by one part in so many, at most. */
 #define STEP_PARTS 1024u
-/* and the usual time by one in as many as a sixteenth of the appends it is known from: a stall just before a merge is not
- * what is usual. */
+/* It moves the usual time by one part in a sixteenth of the appends that this is known from: a stall just before a merge is
+ * not what is usual. */
 #define LEARN_PARTS_MOST 16384u
 #define WEIGHT_MOST 256u
 

@@ -1,8 +1,8 @@
 /* What the numbers of each message can be. */
-#include "assert_costly.h"
 #include "plausible.h"
+#include "assert_costly.h"
 
-/* Whose trunk ends so is in that term, or has been in a later one since. */
+/* A node whose trunk ends in a term is in that term, or has been in a later one since. */
 static bool
 vote_plausible(const struct message *message)
 {
@@ -20,8 +20,8 @@ lives_plausible(const uint32_t lives[CAIRN_NODES_MAX])
     return true;
 }
 
-/* Of an append, or of what is lent. The commonest of all, so in few steps: a limit of all ones is passed by one of several
- * numbers where it is by their union. */
+/* An append, or what is lent. This is the commonest of all, so it takes few steps: where a limit is all ones, one of several
+ * numbers passes it if their union does. */
 static bool
 trunk_plausible(const struct message *message)
 {

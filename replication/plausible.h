@@ -1,7 +1,7 @@
-/* What numbers can be: the one place that is asked of all that comes from outside, by the wire, from a disk or from a
- * client. What is not plausible is refused where it comes in: on the wire it is dropped and counted, in a journal it is
- * damage with its place, of a client it is refused. So whatever gets here may be reckoned with: nothing overflows, and
- * no assertion is reached from outside.
+/* What numbers can be: the one place that is asked about all that comes from outside, by the wire, from a disk or from a
+ * client. A number that is not plausible is refused where it comes in: on the wire it is dropped and counted, in a journal
+ * it is damage with its place, and a client is refused. So all that gets to the core may be reckoned with: nothing overflows,
+ * and no assertion is reached from outside.
  *
  * Each limit is far above what a cluster can come to, and far below where sums of such numbers wrap round. */
 #ifndef REPLICATION_PLAUSIBLE_H
@@ -13,8 +13,8 @@
 
 /* A thousand elections a second for nine thousand years. */
 #define TERM_MAX ((1ull << 48) - 1)
-/* Of what is said and what a node knows itself: nobody has missed so many elections. A word of a term further ahead is
- * no leader's, and whoever followed it could be followed by nobody. */
+/* A term may be so far ahead of the one that the receiver knows: nobody has missed more elections. A message of a term further
+ * ahead is no leader's, and nobody could follow a node that followed it. */
 #define TERM_STEP_MAX (1ull << 32)
 /* A billion entries a second for two years; of positions, ten million for two centuries. Places on a branch are made of
  * a life and a sequence: branch_place(). */
@@ -23,12 +23,12 @@
 #define LIFE_MAX ((1u << 24) - 1)
 /* Up to the year 2262. */
 #define HLC_MAX ((1ull << 63) - 1)
-/* Of one producer. */
+/* A producer's sequences. */
 #define PRODUCER_SEQ_MAX LSN_MAX
 /* Ids begin with the time: up to the year 2109. Rows tell them in JSON, whose integers have a sign. */
 #define PRODUCER_MAX ((1ull << 63) - 1)
 #define MARKS_MAX 64u
-/* Of one message. */
+/* Entries in one message. */
 #define MESSAGE_ENTRIES_MAX 64u
 
 _Static_assert((LSN_MAX & (LSN_MAX + 1)) == 0, "a union is within it where all are");
@@ -36,7 +36,8 @@ _Static_assert(LSN_MAX + LSN_MAX > LSN_MAX, "two lsns have a sum");
 _Static_assert(TERM_MAX + TERM_STEP_MAX > TERM_MAX, "a term has one that is a step ahead of it");
 _Static_assert(SEQ_MAX < 1ull << 40, "a place's life tells more than its sequence");
 _Static_assert((uint64_t)LIFE_MAX << 40 >> 40 == LIFE_MAX, "each life has its places");
-_Static_assert(SEQ_MAX < LSN_MAX && PRODUCER_SEQ_MAX <= LSN_MAX, "an entry's sequence is no higher than a trunk is long");
+_Static_assert(SEQ_MAX < LSN_MAX && PRODUCER_SEQ_MAX <= LSN_MAX,
+               "an entry's sequence is no higher than a trunk is long");
 _Static_assert(HLC_MAX + UINT32_MAX > HLC_MAX, "a clock leaves room for a run's");
 _Static_assert(PRODUCER_MAX <= INT64_MAX && PRODUCER_MAX < CORE_WRITER_NOBODY, "no producer is nobody");
 _Static_assert(MARKS_MAX >= CAIRN_NODES_MAX, "a mark for each origin at least");
@@ -55,8 +56,8 @@ term_plausible(uint64_t term, uint64_t own)
     return term <= TERM_MAX && (term <= own || term - own <= TERM_STEP_MAX);
 }
 
-/* In which term an administrator's decision is carried out, so that it is above all that nodes where one is in this term can have
- * come to. 0: there are no more. */
+/* The term in which an administrator's decision is carried out: above all terms that nodes can have come to while one of them is in
+ * `term`. 0: there are no more. */
 #define TERM_DECIDED_AHEAD (1ull << 20)
 _Static_assert(TERM_DECIDED_AHEAD <= TERM_STEP_MAX, "whoever has missed it believes a decision's term");
 static inline uint64_t
@@ -91,7 +92,7 @@ mark_plausible(const struct mark *mark)
     return origin_plausible(mark->origin, mark->incarnation, mark->seq);
 }
 
-/* Of a run's sequences: what they say follows from its kind. */
+/* Can a run's sequences be? What they say follows from its kind. */
 static inline bool
 run_seq_plausible(const struct run *run)
 {
@@ -111,14 +112,14 @@ run_seq_plausible(const struct run *run)
     return run->kind == ENTRY_NOOP && run->first_seq == 0;
 }
 
-/* Of at least one entry of a branch: it stands on no lsn, in no term. */
+/* A run of at least one entry of a branch, which stands on no lsn, in no term. */
 static inline bool
 branch_run_plausible(const struct run *run)
 {
     return run->kind == ENTRY_DATA && run->count >= 1 && run_seq_plausible(run);
 }
 
-/* Of at least one entry of a trunk. */
+/* A run of at least one entry of a trunk. */
 static inline bool
 trunk_run_plausible(const struct run *run)
 {
@@ -126,8 +127,8 @@ trunk_run_plausible(const struct run *run)
            run->first_lsn <= LSN_MAX && run->count <= LSN_MAX - run->first_lsn + 1 && run_seq_plausible(run);
 }
 
-/* Of a producer whose id is that at most: producer_plausible_max(). Sequences are counted from 1; nobody's entries have none
- * that counts. */
+/* producer_max: the highest id that there can be now, producer_plausible_max(). Sequences are counted from 1; those of entries
+ * that nobody produced do not count. */
 static inline bool
 producer_plausible(uint64_t producer, uint64_t producer_seq, uint64_t producer_max)
 {
@@ -158,7 +159,7 @@ base_is_nothing(const struct core_base *base)
 static inline bool
 base_plausible(const struct core_base *base)
 {
-    /* Of what is older than a trunk's history the term is not known: 0. */
+    /* The term of what is older than a trunk's history is not known: 0. */
     if (base->lsn < 1 || base->lsn > LSN_MAX || base->base_term > TERM_MAX || base->marks_lsn > LSN_MAX ||
         base->marks_count > MARKS_MAX || base->producer_floor > PRODUCER_MAX || !members_sane(&base->members))
         return false;
@@ -177,7 +178,7 @@ fork_plausible(uint64_t fork_lsn)
     return fork_lsn <= LSN_MAX || fork_lsn == UINT64_MAX;
 }
 
-/* An entry's clock, and those of so many that follow it. */
+/* An entry's clock, and the clocks of `count` that follow it. */
 static inline bool
 hlc_plausible(uint64_t hlc, uint32_t count)
 {

@@ -52,7 +52,7 @@ committed_rows(const struct core *core, struct producer_row *rows)
         uint32_t slot = producers_slot(producers, undo->before.id);
 
         assert(undo->before.id != 0);
-        /* One that was evicted since has no slot; nobody takes it for new, since the floor is above it. */
+        /* A producer that was evicted since has no slot; nobody takes it for new, since the floor is above it. */
         if (producers->slots[slot].id == undo->before.id)
             rows[slot] = row_of(&undo->before);
     }
@@ -170,7 +170,7 @@ void
 producers_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     assert_costly(!core->producers_partial || core->role != ROLE_LEADER);
-    /* One that was started anew is in reach, and leads no more. */
+    /* A leader that was started anew is in reach, and leads no more. */
     if (!core->producers_partial || core->role != ROLE_FOLLOWER || !hears_leader(core, now_ns) ||
         !(core->reach & node_bit(core->leader)))
         return;
@@ -201,9 +201,8 @@ take_rows(struct core *core, const struct producer_row *rows, uint32_t count)
         if (producer.id == 0 || producer.seq == 0)
             continue;
         producers_merge(&core->producers, &producer);
-        /* Who is told of is known from now on, or refused: nobody takes its repeats for new. */
-        assert(producers_last(&core->producers, producer.id).seq != 0 ||
-               producer.id <= core->producers.evicted_floor);
+        /* This producer is known from now on, or refused: nobody takes its repeats for new. */
+        assert(producers_last(&core->producers, producer.id).seq != 0 || producer.id <= core->producers.evicted_floor);
         if (core->producers_after_id < producer.id)
             core->producers_after_id = producer.id;
     }

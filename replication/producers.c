@@ -156,7 +156,8 @@ undo_push(struct producers *producers, const struct undo *undo)
     assert_costly(undo->before.id != 0 && undo->evicted.id != undo->before.id);
     /* Changes are taken back by lsn, the newest first. */
     assert_costly(producers->undo_tail == producers->undo_head ||
-                  undo_at(producers, producers->undo_tail - 1)->lsn + undo_at(producers, producers->undo_tail - 1)->more <
+                  undo_at(producers, producers->undo_tail - 1)->lsn +
+                          undo_at(producers, producers->undo_tail - 1)->more <
                       undo->lsn);
     *undo_at(producers, producers->undo_tail++) = *undo;
     /* The place after is needed next, and cold: the ring is larger than a cache. */
@@ -185,8 +186,8 @@ advanced(const struct producer *before, uint32_t epoch, uint64_t seq, uint64_t l
     return after;
 }
 
-/* What the table said before the entry `nth` after the first. Where the row that came with a base tells of more than what
- * stood before that one, the row. */
+/* What the table said before the entry `nth` after the first; where a row that came with a base tells of more than that, the
+ * row. */
 static struct producer
 before_nth(const struct undo *undo, uint64_t nth)
 {
@@ -203,7 +204,7 @@ before_nth(const struct undo *undo, uint64_t nth)
 }
 
 /* Does the entry follow the one noted last, of the same producer? Then that one's undo is good for it, too: most entries
- * come in such runs. What pushed another producer out is taken back by itself. */
+ * come in such runs. An entry that pushed another producer out is taken back by itself. */
 static bool
 continues(const struct producers *producers, const struct entry_id *id, uint64_t lsn)
 {
@@ -216,7 +217,7 @@ continues(const struct producers *producers, const struct entry_id *id, uint64_t
            undo->seq + undo->more == producer->seq;
 }
 
-/* Of a producer that the table does not tell of. Returns its slot. */
+/* Makes a slot for a producer that the table does not tell of. Returns it. */
 static uint32_t
 slot_take(struct producers *producers, uint64_t id, struct producer *evicted)
 {
@@ -233,7 +234,7 @@ slot_take(struct producers *producers, uint64_t id, struct producer *evicted)
     return slot;
 }
 
-/* Not in line with what an entry takes that goes on with a run. */
+/* Kept out of the path of an entry that goes on with a run. */
 __attribute__((noinline)) static void
 note_apart(struct producers *producers, const struct entry_id *id, uint64_t lsn)
 {
@@ -255,7 +256,7 @@ note_apart(struct producers *producers, const struct entry_id *id, uint64_t lsn)
     }
     undo_push(producers, &undo);
     if (producer->seq != 0 && id->epoch < producer->epoch) {
-        /* By a branch, from before another took the id over. */
+        /* It came by a branch, from before another took the id over. */
         if (id->epoch == producer->former_epoch && id->producer_seq > producer->former_seq)
             producer->former_seq = id->producer_seq;
         return;
@@ -391,22 +392,23 @@ merge_room(struct producers *producers, const struct producer *row)
     return true;
 }
 
-/* What somebody else knows to be committed of a producer: where it is more than is known here, it stands, also when
- * what is not committed here goes. */
+/* Somebody else tells what is committed of a producer. Where that is more than is known here it stands, also when what is not
+ * committed here is cut off. */
 void
 producers_merge(struct producers *producers, const struct producer *row)
 {
     uint32_t slot = slot_find(producers, row->id);
     struct producer *known = &producers->slots[slot];
 
-    assert(row->id != 0 && row->seq != 0);
+    assert(row->id != 0);
     producers_assert(producers);
     for (uint32_t i = producers->undo_head; i != producers->undo_tail; i++) {
         struct undo *undo = undo_at(producers, i);
 
         if (undo->before.id != row->id || undo->before.lsn >= row->lsn)
             continue;
-        /* If this goes whoever it pushed out comes back, and there is no room for both: it is refused then. */
+        /* If this entry is cut off, the producer that it pushed out comes back, and there is no room for both: this one is then
+         * refused. */
         if (undo->evicted.id != 0)
             raise_floor(producers, row->id);
         else

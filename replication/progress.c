@@ -109,7 +109,7 @@ progress_is_quiet(const struct core *core)
     return true;
 }
 
-/* Whoever acknowledges at all has given a tick's last entry soon after; who catches up from far owes nothing yet. */
+/* A follower that acknowledges at all soon does so for the last entry of a tick; one that catches up from far owes nothing yet. */
 static void
 note_owed(const struct core *core, struct progress *progress, uint64_t now_ns)
 {
@@ -139,7 +139,7 @@ progress_tick(struct core *core, uint64_t now_ns)
     assert(core->role == ROLE_LEADER);
     for (uint8_t peer = 0; peer < CAIRN_NODES_MAX; peer++) {
         struct progress *progress = &core->progress[peer];
-        /* One that recovers is asked until it says that it has. */
+        /* A follower that recovers is asked until it says that it has. */
         bool under_way = progress->probe_sent || progress->next_lsn > progress->match_lsn + 1 || progress->recovering;
 
         if (peer == core->config.self || !is_member(core, peer))
@@ -151,7 +151,7 @@ progress_tick(struct core *core, uint64_t now_ns)
         if (now_ns - progress->sent_ns < core->config.retransmit_ns ||
             now_ns - progress->heard_ns < core->config.retransmit_ns)
             continue;
-        /* Silence: go back, and do not flood whoever may be gone. */
+        /* Silence: go back, and do not flood a follower that may be gone. */
         if (progress->state == PROGRESS_REPLICATE)
             progress->next_lsn = progress->match_lsn + 1;
         progress->state = PROGRESS_PROBE;

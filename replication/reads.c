@@ -61,7 +61,7 @@ lease_read(struct core *core, struct read *read, const struct sink *sink)
     assert(core->role == ROLE_LEADER);
     if (!commit_known(core) || read->asked_ns >= reads_lease_end_ns(core))
         return false;
-    /* Nobody was told to campaign, nor do the rounds of other voters count. */
+    /* Nobody was told to campaign, and no round of former voters counts. */
     assert(!core->lease_over);
     assert(confirmed_seq(core) > core->lease_floor_seq);
     read->lsn = core->commit_lsn;
@@ -100,7 +100,7 @@ core_read(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const 
     assert(core->leader != core->config.self);
     if (core->leader == CAIRN_NODE_NONE)
         return CAIRN_NO_LEADER;
-    /* Nothing is kept here: whoever waits asks again when no answer comes. */
+    /* Nothing is kept here: a client that waits asks again when no answer comes. */
     grants_ask(core, token, lease, now_ns, sink);
     return CAIRN_OK;
 }

@@ -48,7 +48,7 @@ receive_recover(struct core *core, const struct message *message, const struct s
     reply.recover.leader = core->role == ROLE_LEADER;
     assert(members_sane(&reply.recover.members));
     assert(reply.recover.leader == (core->leader == core->config.self));
-    /* Its own first entry is among what it holds: that is what the other has to come to. */
+    /* A leader's own first entry is among what the other has to come to. */
     assert(!reply.recover.leader || reply.recover.last_lsn >= core->term_first_lsn);
     core_send(&reply, sink);
 }

@@ -7,7 +7,7 @@
 #include "assert_costly.h"
 #include "state.h"
 
-/* Nothing has happened to the core yet but what it was told; and that is all one trunk, whose runs begin behind what is committed. */
+/* What holds until all is told: the core has heard of no leader, and nothing waits for it. */
 static void
 restore_assert(const struct core *core)
 {
@@ -24,7 +24,6 @@ core_restore_base(struct core *core, const struct core_base *base, const struct 
     restore_assert(core);
     if (base_is_nothing(base)) {
         base_give_up(core, &base->members, sink);
-        assert(core->last_lsn == 0 && core->base_lsn == 0);
         return true;
     }
     if (!base_sane(base, UINT64_MAX))
@@ -32,7 +31,7 @@ core_restore_base(struct core *core, const struct core_base *base, const struct 
     if (base->lsn > core->commit_lsn)
         base_begin(core, base, 0, sink);
     else if (core->last_lsn >
-             core->commit_lsn) /* restoring began behind it: what stood there before is void all the same */
+             core->commit_lsn) /* restoring began behind the base: what stood there before is void all the same */
         truncate_from(core, core->commit_lsn + 1, sink);
     assert(core->commit_lsn >= base->lsn);
     assert(core->last_lsn == core->commit_lsn);
@@ -135,8 +134,8 @@ restore_run(struct core *core, const struct run *run, const struct entry_id *ids
     return true;
 }
 
-/* What is written again, where a log's old files are given up, does not take away what follows it (Raft 5.3: an entry is
- * known by its lsn and term). */
+/* Entries are written again where a log's old files are given up. That does not take away what follows them (Raft 5.3: an entry
+ * is known by its lsn and term). */
 uint32_t
 core_stands(const struct core *core, const struct run *run)
 {
@@ -158,7 +157,7 @@ core_restore_entries(struct core *core, const struct run *run, const struct entr
     uint32_t skip;
 
     restore_assert(core);
-    /* What was committed may be of this run, where another may stand yet. */
+    /* Some of this run may have been committed already; until it stands here, only what is before it may be. */
     core_restore_commit(core, commit_lsn < run->first_lsn ? commit_lsn : run->first_lsn - 1, sink);
     if (run->count == 0 || run->term == 0 || run->first_lsn > core->last_lsn + 1)
         return false;
@@ -234,7 +233,7 @@ core_restore_copy(struct core *core, const struct run *run, uint64_t prev_place,
     *kept = branch_extend(core, run->origin, run->incarnation, after_seq, run->first_seq + run->count - 1);
     assert(!*kept || branch_last_place(branch) == first_place + run->count - 1);
     assert(!*kept || (core->branches_held & node_bit(run->origin)));
-    /* What its origin knew to be on the trunk this node's need not have. */
+    /* The trunk as its origin knew it may have had entries that this node's has not. */
     if (*kept && prev_place == 0)
         branch->gap_place = first_place - 1;
     return true;

@@ -27,15 +27,15 @@ depose(struct core *core, const struct sink *sink)
     assert(core->reads_count == 0);
 }
 
-/* What was known of a former term's leader says nothing of the next one's: not what of this trunk is its
- * trunk too, nor how far it has committed. */
+/* What was known of a former term's leader says nothing of the next one: neither how much of this trunk is the next
+ * leader's too, nor how far that one has committed. */
 void
 enter_term(struct core *core, uint64_t term, uint8_t voted_for, const struct sink *sink)
 {
     struct effect effect = {.type = EFFECT_STATE};
 
     assert(term > core->term);
-    /* Whoever leads is deposed before the term changes, and nobody votes for another unasked. */
+    /* A leader is deposed before the term changes, and no node votes for another unasked. */
     assert(core->role != ROLE_LEADER);
     assert(voted_for == CAIRN_NODE_NONE || voted_for == core->config.self);
     core->term = term;

@@ -19,7 +19,7 @@ runs_assert(const struct runs *runs)
                                                   runs->items[(runs->tail - 1) & (RUNS_MAX - 1)].first_lsn);
 }
 
-/* For data; control entries, without which leadership could not change, have some kept for them. */
+/* Is there no room for data? Some is kept for control entries, without which leadership could not change. */
 bool
 runs_full(const struct runs *runs)
 {
@@ -178,7 +178,7 @@ marks_raise(struct marks *marks, uint8_t origin, uint32_t incarnation, uint64_t 
     mark->origin = origin;
     mark->incarnation = incarnation;
     mark->seq = seq;
-    /* One row for each life, so the first that is found is the only one. */
+    /* Each life has one row, so the first that is found is the only one. */
     assert_costly(marks_get(marks, origin, incarnation) == seq);
 }
 

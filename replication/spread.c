@@ -3,7 +3,7 @@
  * origin does not (hand_off.c); the origin's mark sees to it that the trunk takes them once, whoever hands them off.
  *
  * A copy has no gaps: a batch names the place before its first, and is taken only where everything up to there is
- * held or on the trunk. So what follows on the trunk from an origin's chain holds for copies as well. */
+ * held or on the trunk. So whatever the trunk may conclude from an origin's chain holds for copies as well. */
 #include "assert_costly.h"
 #include "state.h"
 
@@ -168,7 +168,7 @@ receive_spread(struct core *core, const struct message *message, const struct si
     reply = core_message(core, MESSAGE_SPREAD_REPLY, message->from);
     reply.yes = follows(core, message) && keep_copy(core, message, sink);
     reply.spread_reply.held_place = branch_last_place(&core->branches[run->origin]);
-    /* What is on the trunk already need not come again either. */
+    /* Entries that are on the trunk already need not come again either. */
     if (reply.yes && reply.spread_reply.held_place < branch_place(run->incarnation, run->first_seq + run->count - 1))
         reply.spread_reply.held_place = branch_place(run->incarnation, run->first_seq + run->count - 1);
     core_send(&reply, sink);

@@ -54,7 +54,7 @@ core_transfer_target(const struct core *core)
     return core->transfer_target;
 }
 
-/* It may campaign from now on whenever that arrives, so this leader's lease is over for its term. */
+/* The target may campaign whenever this arrives, so this leader's lease is over for its term. */
 void
 transfer_send(struct core *core, uint8_t target, const struct sink *sink)
 {
@@ -83,9 +83,9 @@ transfer_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
     }
     if (core->transfer_sent || core->progress[target].match_lsn < core->last_lsn || grants_run(core, now_ns))
         return;
+    core->transfer_sent = true;
     assert(core->progress[target].match_lsn == core->last_lsn);
     assert(core->changes_count == 0);
-    core->transfer_sent = true;
     transfer_send(core, target, sink);
 }
 

@@ -132,6 +132,28 @@ a_floor_that_was_told_outlives_a_truncation(void **state)
     free(table);
 }
 
+/* Else those that it had pushed out came back beside it, until no place was free, and who is unknown was looked for for ever. */
+static void
+of_a_full_table_whoever_is_told_of_goes_with_its_entry(void **state)
+{
+    struct table *table = table_full();
+
+    (void)state;
+    for (uint64_t id = 201; id <= 204; id++)
+        note(table, id, 1, 300 + id);
+    for (uint64_t id = 201; id <= 204; id++)
+        merge(table, id, 1, 290);
+    producers_truncate(&table->producers, 501);
+    assert_int_equal(table->producers.used, ROOM);
+    assert_int_equal(seq_of(table, 999), 0);
+    for (uint64_t id = 201; id <= 204; id++) {
+        assert_int_equal(seq_of(table, id), 0);
+        assert_true(refuses(table, id));
+        assert_int_equal(seq_of(table, id - 100), 1);
+    }
+    free(table);
+}
+
 /* What the table says is looked at after each entry, and must be said again once what came after it is cut off. */
 #define ENTRIES 400u
 #define IDS 60u
@@ -281,6 +303,7 @@ main(void)
         cmocka_unit_test(what_is_told_stands_when_what_is_not_committed_goes),
         cmocka_unit_test(of_a_full_table_the_oldest_goes_and_is_refused),
         cmocka_unit_test(a_floor_that_was_told_outlives_a_truncation),
+        cmocka_unit_test(of_a_full_table_whoever_is_told_of_goes_with_its_entry),
         cmocka_unit_test(each_entry_can_be_taken_back),
         cmocka_unit_test(what_is_told_stands_within_a_run),
         cmocka_unit_test(a_copy_names_each_entry_of_a_run),
