@@ -14,15 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 96
-#define KEPT_FOR_ADMINISTRATORS 8
-/* Of one user who is no administrator: another finds a place, too. */
-#define CONNECTIONS_OF_ONE_MAX 44
+#include "admin_places.h"
+
 #define BACKLOG 64
-#define LINE_BYTES_MAX 65536
 #define ACCEPTS_PER_TURN 32
-/* Who takes nothing of an answer for so long is let go. */
-#define STUCK_NS 5000000000u
 /* In each turn, for all who are no administrators: one that asks next waits no longer than that and a request. */
 #define OTHERS_NS 500000u
 /* In the long run they, and newcomers, have one part of so many of a core: it may be the workers' core too. */
@@ -34,20 +29,6 @@
 /* Where not even a refusal can be had, newcomers wait so long. */
 #define LISTENER_RESTS_NS 100000000u
 
-struct connection {
-    int socket; /* -1: free */
-    bool administrator;
-    uid_t uid;
-    char *line;
-    size_t used_bytes;
-    /* An answer on its way; while there is one nothing more is read. */
-    char *answer; /* NULL: none */
-    size_t answer_bytes, sent_bytes;
-    int fd;              /* goes with the first bytes; 0: none does */
-    uint64_t stirred_ns; /* when anything went either way last */
-    void *state;
-};
-
 struct admin {
     struct admin_handler handler;
     struct access access;
@@ -56,7 +37,7 @@ struct admin {
     uint64_t listens_ns; /* newcomers wait until then */
     uint64_t owed_ns;    /* until then the others, and newcomers, have had their share */
     int next;            /* the place at which the others' next turn begins */
-    struct connection connections[CONNECTIONS_MAX];
+    struct places places;
 };
 
 static uint64_t
@@ -113,8 +94,7 @@ admin_start(const char *path, const struct access *access, const struct admin_ha
     admin->access = *access;
     admin->handler = *handler;
     snprintf(admin->path, sizeof(admin->path), "%s", path);
-    for (int i = 0; i < CONNECTIONS_MAX; i++)
-        admin->connections[i].socket = -1;
+    places_init(&admin->places, &admin->handler);
     admin->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (admin->listener < 0 || bind(admin->listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
         chmod(path, access_names_any(access) ? 0666 : 0600) != 0 || listen(admin->listener, BACKLOG) != 0) {
@@ -127,69 +107,6 @@ admin_start(const char *path, const struct access *access, const struct admin_ha
     admin->spare = open_spare();
     *out = admin;
     return CAIRN_OK;
-}
-
-static void
-hang_up(struct admin *admin, struct connection *connection)
-{
-    close(connection->socket);
-    connection->socket = -1;
-    free(connection->line);
-    free(connection->answer);
-    connection->line = connection->answer = NULL;
-    admin->handler.closed(admin->handler.context, connection->state);
-    connection->state = NULL;
-}
-
-/* Whose connections may go for a newcomer: of administrators only where they may be let go too; of anybody, or of that user. */
-struct passing {
-    bool administrators, of_one;
-    uid_t uid;
-};
-
-/* The one that has been idle longest, is nobody's attachment, and has had a turn. */
-static struct connection *
-idlest(struct admin *admin, const struct passing *passing, uint64_t now_ns)
-{
-    struct connection *found = NULL;
-
-    for (int i = 0; i < CONNECTIONS_MAX; i++) {
-        struct connection *connection = &admin->connections[i];
-
-        if (connection->socket < 0 || connection->state != NULL ||
-            connection->administrator > passing->administrators || connection->stirred_ns >= now_ns ||
-            (passing->of_one && connection->uid != passing->uid))
-            continue;
-        if (found == NULL || connection->administrator < found->administrator ||
-            (connection->administrator == found->administrator && connection->stirred_ns < found->stirred_ns))
-            found = connection;
-    }
-    return found;
-}
-
-/* A place for a newcomer; who is idle may have to go for it. NULL: there is none. */
-static struct connection *
-place_for(struct admin *admin, bool administrator, uid_t uid, uint64_t now_ns)
-{
-    struct connection *free_place = NULL, *idle;
-    int others = 0, of_one = 0;
-    struct passing passing;
-
-    for (int i = 0; i < CONNECTIONS_MAX; i++) {
-        const struct connection *connection = &admin->connections[i];
-
-        if (connection->socket < 0)
-            free_place = &admin->connections[i];
-        others += connection->socket >= 0 && !connection->administrator;
-        of_one += connection->socket >= 0 && connection->uid == uid;
-    }
-    passing = (struct passing){administrator, !administrator && of_one >= CONNECTIONS_OF_ONE_MAX, uid};
-    if (free_place != NULL && !passing.of_one && (administrator || others < CONNECTIONS_MAX - KEPT_FOR_ADMINISTRATORS))
-        return free_place;
-    idle = idlest(admin, &passing, now_ns);
-    if (idle != NULL)
-        hang_up(admin, idle);
-    return idle;
 }
 
 /* Says why, as far as that goes without waiting, and hangs up. */
@@ -210,8 +127,7 @@ let_in(struct admin *admin, int socket, uint64_t now_ns)
     uid_t uid;
     enum access_right right = access_of(&admin->access, socket, &uid);
     bool administrator = right == ACCESS_ADMINISTRATOR;
-    struct connection *place = right == ACCESS_NONE ? NULL : place_for(admin, administrator, uid, now_ns);
-    char *line = place == NULL ? NULL : malloc(LINE_BYTES_MAX);
+    struct connection *place = right == ACCESS_NONE ? NULL : places_find(&admin->places, administrator, uid, now_ns);
     char why[160];
 
     if (right == ACCESS_NONE) {
@@ -221,26 +137,18 @@ let_in(struct admin *admin, int socket, uint64_t now_ns)
         turn_away(socket, CAIRN_FORBIDDEN, why);
         return;
     }
-    if (line == NULL) {
+    if (place == NULL || !connection_open(place, socket, administrator, uid, now_ns))
         turn_away(socket, CAIRN_FULL, "the node has no place for another connection of this user");
-        return;
-    }
-    *place = (struct connection){
-        .socket = socket, .administrator = administrator, .uid = uid, .line = line, .stirred_ns = now_ns};
 }
 
 /* There are no descriptors left: one that is idle goes, or else the newcomer does. */
 static bool
 make_descriptor(struct admin *admin, uint64_t now_ns)
 {
-    const struct passing anybody = {.administrators = true};
-    struct connection *idle = idlest(admin, &anybody, now_ns);
     int socket;
 
-    if (idle != NULL) {
-        hang_up(admin, idle);
+    if (places_end_idle(&admin->places, now_ns))
         return true;
-    }
     if (admin->spare >= 0)
         close(admin->spare);
     socket = accept4(admin->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -268,129 +176,6 @@ accept_some(struct admin *admin, uint64_t now_ns)
             return;
         }
     }
-}
-
-/* The first bytes carry the descriptor. */
-static ssize_t
-send_part(struct connection *connection)
-{
-    struct iovec part = {.iov_base = connection->answer + connection->sent_bytes,
-                         .iov_len = connection->answer_bytes - connection->sent_bytes};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-
-    if (connection->fd > 0 && connection->sent_bytes == 0) {
-        struct cmsghdr *header;
-
-        message.msg_control = control;
-        message.msg_controllen = sizeof(control);
-        header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &connection->fd, sizeof(int));
-    }
-    return sendmsg(connection->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-/* As much of the answer as the client takes. false: the connection is over. */
-static bool
-send_some(struct connection *connection, uint64_t now_ns)
-{
-    while (connection->answer != NULL) {
-        ssize_t sent = send_part(connection);
-
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS))
-            return true;
-        if (sent <= 0)
-            return false;
-        connection->stirred_ns = now_ns;
-        connection->sent_bytes += (size_t)sent;
-        if (connection->sent_bytes == connection->answer_bytes) {
-            free(connection->answer);
-            connection->answer = NULL;
-        }
-    }
-    return true;
-}
-
-/* false: there is no memory for an answer. */
-static bool
-serve_line(struct admin *admin, struct connection *connection)
-{
-    struct admin_reply reply = {.body = NULL};
-    json_error_t error;
-    json_t *request = json_loads(connection->line, 0, &error);
-
-    if (json_is_object(request))
-        admin->handler.command(admin->handler.context, &connection->state, connection->administrator, request, &reply);
-    if (reply.body == NULL)
-        reply.body = json_pack("{s:b,s:s}", "ok", 0, "detail", "not a request");
-    connection->answer = json_dumps(reply.body, JSON_COMPACT);
-    if (connection->answer != NULL) {
-        connection->answer_bytes = strlen(connection->answer) + 1;
-        connection->answer[connection->answer_bytes - 1] = '\n'; /* in place of the NUL: the length is known */
-        connection->sent_bytes = 0;
-        connection->fd = reply.fd;
-    }
-    json_decref(reply.body);
-    json_decref(request);
-    return connection->answer != NULL;
-}
-
-/* Is a whole request waiting to be served? */
-static bool
-has_line(const struct connection *connection)
-{
-    return connection->answer == NULL && memchr(connection->line, '\n', connection->used_bytes) != NULL;
-}
-
-/* One request: the others have their turn. */
-static bool
-serve_one(struct admin *admin, struct connection *connection, uint64_t now_ns)
-{
-    char *end = memchr(connection->line, '\n', connection->used_bytes);
-    size_t taken_bytes;
-    bool served;
-
-    if (end == NULL)
-        return connection->used_bytes < LINE_BYTES_MAX - 1;
-    *end = '\0';
-    served = serve_line(admin, connection);
-    taken_bytes = (size_t)(end - connection->line) + 1;
-    memmove(connection->line, connection->line + taken_bytes, connection->used_bytes - taken_bytes);
-    connection->used_bytes -= taken_bytes;
-    return served && send_some(connection, now_ns);
-}
-
-static bool
-receive_some(struct connection *connection, uint64_t now_ns)
-{
-    ssize_t got = recv(connection->socket, connection->line + connection->used_bytes,
-                       LINE_BYTES_MAX - 1 - connection->used_bytes, MSG_DONTWAIT);
-
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return true;
-    if (got <= 0)
-        return false;
-    connection->used_bytes += (size_t)got;
-    connection->stirred_ns = now_ns;
-    return true;
-}
-
-/* What there is to do for a connection, without waiting for it. false: it is over. */
-static bool
-serve(struct admin *admin, struct connection *connection, bool ready, uint64_t now_ns)
-{
-    if (connection->answer != NULL && ready && !send_some(connection, now_ns))
-        return false;
-    if (connection->answer != NULL)
-        return now_ns - connection->stirred_ns < STUCK_NS;
-    if (ready && !has_line(connection) && !receive_some(connection, now_ns))
-        return false;
-    return serve_one(admin, connection, now_ns);
 }
 
 /* Of this thread, where it has run and not where it was kept from that. */
@@ -425,16 +210,16 @@ gather(const struct admin *admin, bool rest, uint64_t now_ns, struct pollfd *fds
     nfds_t count = 0;
 
     fds[count++] = (struct pollfd){.fd = rest || now_ns < admin->listens_ns ? -1 : admin->listener, .events = POLLIN};
-    for (int i = 0; i < CONNECTIONS_MAX; i++) {
-        int place = (admin->next + i) % CONNECTIONS_MAX;
-        const struct connection *connection = &admin->connections[place];
+    for (int i = 0; i < PLACES_MAX; i++) {
+        int place = (admin->next + i) % PLACES_MAX;
+        const struct connection *connection = &admin->places.connections[place];
 
         if (connection->socket < 0 || (rest && !connection->administrator))
             continue;
         places[count] = place;
         fds[count++] = (struct pollfd){.fd = connection->socket,
                                        .events = connection->answer != NULL ? POLLOUT : POLLIN};
-        *more |= has_line(connection);
+        *more |= connection_has_line(connection);
     }
     return count;
 }
@@ -442,10 +227,10 @@ gather(const struct admin *admin, bool rest, uint64_t now_ns, struct pollfd *fds
 static void
 serve_or_hang_up(struct admin *admin, int place, bool ready, uint64_t now_ns)
 {
-    struct connection *connection = &admin->connections[place];
+    struct connection *connection = &admin->places.connections[place];
 
-    if (!serve(admin, connection, ready, now_ns))
-        hang_up(admin, connection);
+    if (!connection_serve(connection, &admin->handler, ready, now_ns))
+        connection_close(connection, &admin->handler);
 }
 
 /* Administrators first, whoever else has asked for how much. */
@@ -453,7 +238,7 @@ static void
 serve_administrators(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
 {
     for (nfds_t i = 1; i < count; i++) {
-        if (admin->connections[places[i]].administrator)
+        if (admin->places.connections[places[i]].administrator)
             serve_or_hang_up(admin, places[i], fds[i].revents != 0, now_ns);
     }
 }
@@ -465,9 +250,10 @@ others_want(const struct admin *admin, const struct pollfd *fds, const int *plac
     bool want = fds[0].revents != 0;
 
     for (nfds_t i = 1; i < count && !want; i++) {
-        const struct connection *connection = &admin->connections[places[i]];
+        const struct connection *connection = &admin->places.connections[places[i]];
 
-        want = connection->socket >= 0 && !connection->administrator && (fds[i].revents != 0 || has_line(connection));
+        want = connection->socket >= 0 && !connection->administrator &&
+               (fds[i].revents != 0 || connection_has_line(connection));
     }
     return want;
 }
@@ -479,12 +265,12 @@ serve_clients(struct admin *admin, const struct pollfd *fds, const int *places, 
     uint64_t end_ns = monotonic_ns() + OTHERS_NS;
 
     for (nfds_t i = 1; i < count; i++) {
-        struct connection *connection = &admin->connections[places[i]];
+        struct connection *connection = &admin->places.connections[places[i]];
 
         if (connection->socket < 0 || connection->administrator)
             continue;
         serve_or_hang_up(admin, places[i], fds[i].revents != 0, now_ns);
-        admin->next = (places[i] + 1) % CONNECTIONS_MAX;
+        admin->next = (places[i] + 1) % PLACES_MAX;
         if (monotonic_ns() >= end_ns)
             return;
     }
@@ -509,8 +295,8 @@ serve_others(struct admin *admin, const struct pollfd *fds, const int *places, n
 void
 admin_poll(struct admin *admin, int timeout_ms)
 {
-    int places[CONNECTIONS_MAX + 1];
-    struct pollfd fds[CONNECTIONS_MAX + 1];
+    int places[PLACES_MAX + 1];
+    struct pollfd fds[PLACES_MAX + 1];
     uint64_t now_ns = monotonic_ns();
     bool rest = others_rest(admin, now_ns), more = false;
     nfds_t count = gather(admin, rest, now_ns, fds, places, &more);
@@ -529,10 +315,7 @@ admin_stop(struct admin *admin)
 {
     if (admin == NULL)
         return;
-    for (int i = 0; i < CONNECTIONS_MAX; i++) {
-        if (admin->connections[i].socket >= 0)
-            hang_up(admin, &admin->connections[i]);
-    }
+    places_end_all(&admin->places);
     close(admin->listener);
     if (admin->spare >= 0)
         close(admin->spare);

@@ -1,6 +1,6 @@
 /* Lines at a node's admin socket, from a client or an administrator, in pieces or at once: each is answered by a line, and the
  * node goes on. */
-/* fuzz: control/admin.c:serve_line,has_line,serve_one,receive_some */
+/* fuzz: control/admin_connection.c:serve_line,connection_has_line,serve_one,receive_some */
 /* fuzz: node/commands.c:attach,open_log,take_figure,take_rule,faults,administer,is_for_administrators,admin_command */
 /* fuzz-options: -detect_leaks=0 -len_control=0 */
 #include <stdlib.h>

@@ -1,0 +1,83 @@
+#include "admin_places.h"
+
+#define KEPT_FOR_ADMINISTRATORS 8
+/* Of one user who is no administrator: another finds a place, too. */
+#define CONNECTIONS_OF_ONE_MAX 44
+
+void
+places_init(struct places *places, const struct admin_handler *handler)
+{
+    places->handler = handler;
+    for (int i = 0; i < PLACES_MAX; i++)
+        places->connections[i].socket = -1;
+}
+
+/* Whose connections may go for a newcomer: of administrators only where they may be let go too; of anybody, or of that user. */
+struct passing {
+    bool administrators, of_one;
+    uid_t uid;
+};
+
+/* The one that has been idle longest, is nobody's attachment, and has had a turn. */
+static struct connection *
+idlest(struct places *places, const struct passing *passing, uint64_t now_ns)
+{
+    struct connection *found = NULL;
+
+    for (int i = 0; i < PLACES_MAX; i++) {
+        struct connection *connection = &places->connections[i];
+
+        if (connection->socket < 0 || connection->state != NULL ||
+            connection->administrator > passing->administrators || connection->stirred_ns >= now_ns ||
+            (passing->of_one && connection->uid != passing->uid))
+            continue;
+        if (found == NULL || connection->administrator < found->administrator ||
+            (connection->administrator == found->administrator && connection->stirred_ns < found->stirred_ns))
+            found = connection;
+    }
+    return found;
+}
+
+struct connection *
+places_find(struct places *places, bool administrator, uid_t uid, uint64_t now_ns)
+{
+    struct connection *free_place = NULL, *idle;
+    int others = 0, of_one = 0;
+    struct passing passing;
+
+    for (int i = 0; i < PLACES_MAX; i++) {
+        const struct connection *connection = &places->connections[i];
+
+        if (connection->socket < 0)
+            free_place = &places->connections[i];
+        others += connection->socket >= 0 && !connection->administrator;
+        of_one += connection->socket >= 0 && connection->uid == uid;
+    }
+    passing = (struct passing){administrator, !administrator && of_one >= CONNECTIONS_OF_ONE_MAX, uid};
+    if (free_place != NULL && !passing.of_one && (administrator || others < PLACES_MAX - KEPT_FOR_ADMINISTRATORS))
+        return free_place;
+    idle = idlest(places, &passing, now_ns);
+    if (idle != NULL)
+        connection_close(idle, places->handler);
+    return idle;
+}
+
+bool
+places_end_idle(struct places *places, uint64_t now_ns)
+{
+    const struct passing anybody = {.administrators = true};
+    struct connection *idle = idlest(places, &anybody, now_ns);
+
+    if (idle != NULL)
+        connection_close(idle, places->handler);
+    return idle != NULL;
+}
+
+void
+places_end_all(struct places *places)
+{
+    for (int i = 0; i < PLACES_MAX; i++) {
+        if (places->connections[i].socket >= 0)
+            connection_close(&places->connections[i], places->handler);
+    }
+}
