@@ -190,8 +190,9 @@ hear_lags(struct clocks *clocks, cairn_node_set heard, uint64_t now_ns)
             peer->lag_ns > lag_ns)
             lag_ns = peer->lag_ns;
     }
-    if (lag_ns > CLOCK_MAX_NS / 2)
-        lag_ns = CLOCK_MAX_NS / 2;
+    /* Whatever is told, the clock that entries age by is not before 1970. */
+    if (lag_ns > clocks_time_ns(clocks, now_ns))
+        lag_ns = clocks_time_ns(clocks, now_ns);
     if (lag_ns <= clocks_lag_ns(clocks) + SET_NS)
         return;
     clocks->age_offset_ns = clocks->offset_ns - (int64_t)lag_ns;

@@ -210,6 +210,20 @@ who_starts_after_a_jump_hears_of_it(void **state)
     assert_true(age_ns(&world, DAY) == 11 * (int64_t)DAY);
 }
 
+/* The clock that entries age by does not run out of its numbers: what ages by it would all be old. */
+static void
+a_lag_beyond_all_time_makes_nothing_old(void **state)
+{
+    struct world world = world_of_three(0);
+
+    (void)state;
+    pass(&world, SECOND);
+    world.lag_ns[1] = UINT64_MAX;
+    pass(&world, 2 * BOUND);
+    assert_int_equal(clocks_old_before_ns(&world.clocks, DAY, world.now_ns), 0);
+    assert_true(clocks_lag_ns(&world.clocks) <= WALL + 3 * BOUND);
+}
+
 /* The others go on by their monotonic clocks, and write by the former time; their lag is told once they believe. */
 static void
 who_starts_while_others_doubt_a_jump_finds_nothing_old_before_they_believe_it(void **state)
@@ -390,6 +404,7 @@ main(void)
         cmocka_unit_test(a_jump_that_lasts_is_believed_and_ages_nothing_that_was_before),
         cmocka_unit_test(who_starts_after_a_jump_hears_of_it),
         cmocka_unit_test(who_starts_while_others_doubt_a_jump_finds_nothing_old_before_they_believe_it),
+        cmocka_unit_test(a_lag_beyond_all_time_makes_nothing_old),
         cmocka_unit_test(a_jump_that_others_believe_first_counts_once),
         cmocka_unit_test(what_nobody_agreed_on_at_a_peer_is_no_belief),
         cmocka_unit_test(small_steps_forward_do_not_add_up),

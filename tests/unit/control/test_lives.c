@@ -739,6 +739,30 @@ more_stops_than_fit_stop_every_log(void **state)
     assert_int_equal(identity_stopped(identity, 1).kind, 2);
 }
 
+/* A life that has a number ends a chain, and a chain ends with such a life. */
+static void
+a_file_without_a_chain_for_its_life_is_refused(void **state)
+{
+    char directory[] = "/tmp/cairn-unit-XXXXXX", path[64], detail[512];
+    struct world world = founded();
+    struct identity numbered = world.nodes[1].identity, chained = numbered, read;
+    bool there;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    numbered.forgotten = chained.forgotten = true;
+    numbered.chain_count = 0;
+    chained.life.number = 0;
+    assert_int_equal(identity_save(directory, "n2", &numbered, detail, sizeof(detail)), CAIRN_OK);
+    assert_int_equal(identity_load(directory, "n2", &read, &there, detail, sizeof(detail)), CAIRN_CORRUPT);
+    assert_int_equal(identity_save(directory, "n2", &chained, detail, sizeof(detail)), CAIRN_OK);
+    assert_int_equal(identity_load(directory, "n2", &read, &there, detail, sizeof(detail)), CAIRN_CORRUPT);
+    identity_remove(directory, "n2");
+    snprintf(path, sizeof(path), "%s/n2", directory);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 static void
 the_file_gives_back_what_was_kept(void **state)
 {
@@ -807,6 +831,7 @@ main(void)
         cmocka_unit_test(numbers_that_cannot_be_change_nothing),
         cmocka_unit_test(a_decision_ends_the_stops_before_it),
         cmocka_unit_test(more_stops_than_fit_stop_every_log),
+        cmocka_unit_test(a_file_without_a_chain_for_its_life_is_refused),
         cmocka_unit_test(the_file_gives_back_what_was_kept),
     };
 
