@@ -368,10 +368,8 @@ is_whole(const struct identity *identity)
             return false;
         began_place = identity->chain[i].began_places[0];
     }
-    if (identity->life.number == 0)
-        return identity->forgotten;
-    if (identity->chain_count == 0)
-        return identity->forgotten;
+    if (identity->life.number == 0 || identity->chain_count == 0)
+        return identity->forgotten && identity->life.number == 0 && identity->chain_count == 0;
     last = &identity->chain[identity->chain_count - 1].life;
     return last->number == identity->life.number && cairn_id_equal(&last->id, &identity->life.id);
 }
