@@ -1,5 +1,6 @@
 #include "access.h"
 
+#include <assert.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -53,6 +54,7 @@ resolve_group(const char *name, gid_t *out)
 bool
 access_resolve(const struct cluster_config *config, struct access *out, char *detail, size_t detail_bytes)
 {
+    assert(config->client_users_count <= CLUSTER_CLIENT_USERS_MAX);
     *out = (struct access){0};
     for (uint32_t i = 0; i < config->client_users_count; i++) {
         if (!resolve_user(config->client_users[i], &out->users[i])) {
@@ -65,6 +67,7 @@ access_resolve(const struct cluster_config *config, struct access *out, char *de
         }
         out->users_count++;
     }
+    assert(out->users_count == config->client_users_count);
     out->has_group = config->client_group[0] != '\0';
     if (out->has_group && !resolve_group(config->client_group, &out->group)) {
         snprintf(
@@ -107,6 +110,7 @@ access_of(const struct access *access, int socket, uid_t *uid)
     struct ucred peer;
     socklen_t size_bytes = sizeof(peer);
 
+    assert(access->users_count <= CLUSTER_CLIENT_USERS_MAX);
     *uid = (uid_t)-1;
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size_bytes) != 0)
         return ACCESS_NONE;

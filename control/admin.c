@@ -1,5 +1,6 @@
 #include "admin.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -200,6 +201,7 @@ charge_others(struct admin *admin, uint64_t spent, uint64_t now_ns)
     if (admin->owed_ns < now_ns)
         admin->owed_ns = now_ns;
     admin->owed_ns += spent * OTHERS_SHARE;
+    assert(admin->owed_ns >= now_ns);
 }
 
 /* What each waits for: the listener first, then the connections there are (a process may not even name more places than
@@ -209,6 +211,7 @@ gather(const struct admin *admin, bool rest, uint64_t now_ns, struct pollfd *fds
 {
     nfds_t count = 0;
 
+    assert(admin->next >= 0 && admin->next < PLACES_MAX);
     fds[count++] = (struct pollfd){.fd = rest || now_ns < admin->listens_ns ? -1 : admin->listener, .events = POLLIN};
     for (int i = 0; i < PLACES_MAX; i++) {
         int place = (admin->next + i) % PLACES_MAX;
@@ -221,14 +224,18 @@ gather(const struct admin *admin, bool rest, uint64_t now_ns, struct pollfd *fds
                                        .events = connection->answer != NULL ? POLLOUT : POLLIN};
         *more |= connection_has_line(connection);
     }
+    assert(count <= PLACES_MAX + 1);
     return count;
 }
 
 static void
-serve_or_hang_up(struct admin *admin, int place, bool ready, uint64_t now_ns)
+serve_or_hang_up(struct admin *admin, int place, const struct pollfd *fd, uint64_t now_ns)
 {
     struct connection *connection = &admin->places.connections[place];
+    bool ready = fd->revents != 0;
 
+    /* Nobody came to the place since it was asked about. */
+    assert(connection->socket == fd->fd);
     if (!connection_serve(connection, &admin->handler, ready, now_ns))
         connection_close(connection, &admin->handler);
 }
@@ -239,7 +246,7 @@ serve_administrators(struct admin *admin, const struct pollfd *fds, const int *p
 {
     for (nfds_t i = 1; i < count; i++) {
         if (admin->places.connections[places[i]].administrator)
-            serve_or_hang_up(admin, places[i], fds[i].revents != 0, now_ns);
+            serve_or_hang_up(admin, places[i], &fds[i], now_ns);
     }
 }
 
@@ -269,7 +276,7 @@ serve_clients(struct admin *admin, const struct pollfd *fds, const int *places, 
 
         if (connection->socket < 0 || connection->administrator)
             continue;
-        serve_or_hang_up(admin, places[i], fds[i].revents != 0, now_ns);
+        serve_or_hang_up(admin, places[i], &fds[i], now_ns);
         admin->next = (places[i] + 1) % PLACES_MAX;
         if (monotonic_ns() >= end_ns)
             return;

@@ -1,5 +1,6 @@
 #include "admin_connection.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,21 @@
 /* Who takes nothing of an answer for so long is let go. */
 #define STUCK_NS 5000000000u
 
+/* Between any two steps. */
+static void
+assert_connection(const struct connection *connection)
+{
+    assert((connection->socket >= 0) == (connection->line != NULL));
+    assert(connection->used_bytes < LINE_BYTES_MAX);
+    assert(connection->answer == NULL || connection->sent_bytes < connection->answer_bytes);
+}
+
 bool
 connection_open(struct connection *connection, int socket, bool administrator, uid_t uid, uint64_t now_ns)
 {
     char *line = malloc(LINE_BYTES_MAX);
 
+    assert(connection->socket < 0 && connection->line == NULL && connection->answer == NULL && socket >= 0);
     if (line == NULL)
         return false;
     *connection = (struct connection){
@@ -25,6 +36,7 @@ connection_open(struct connection *connection, int socket, bool administrator, u
 void
 connection_close(struct connection *connection, const struct admin_handler *handler)
 {
+    assert(connection->socket >= 0);
     close(connection->socket);
     connection->socket = -1;
     free(connection->line);
@@ -32,6 +44,7 @@ connection_close(struct connection *connection, const struct admin_handler *hand
     connection->line = connection->answer = NULL;
     handler->closed(handler->context, connection->state);
     connection->state = NULL;
+    assert(connection->line == NULL && connection->answer == NULL);
 }
 
 /* The first bytes carry the descriptor. */
@@ -43,6 +56,7 @@ send_part(struct connection *connection)
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     char control[CMSG_SPACE(sizeof(int))] = {0};
 
+    assert(connection->sent_bytes < connection->answer_bytes);
     if (connection->fd > 0 && connection->sent_bytes == 0) {
         struct cmsghdr *header;
 
@@ -72,6 +86,7 @@ send_some(struct connection *connection, uint64_t now_ns)
             return false;
         connection->stirred_ns = now_ns;
         connection->sent_bytes += (size_t)sent;
+        assert(connection->sent_bytes <= connection->answer_bytes);
         if (connection->sent_bytes == connection->answer_bytes) {
             free(connection->answer);
             connection->answer = NULL;
@@ -88,6 +103,7 @@ serve_line(struct connection *connection, const struct admin_handler *handler)
     json_error_t error;
     json_t *request = json_loads(connection->line, 0, &error);
 
+    assert(connection->answer == NULL);
     if (json_is_object(request))
         handler->command(handler->context, &connection->state, connection->administrator, request, &reply);
     if (reply.body == NULL)
@@ -123,6 +139,7 @@ serve_one(struct connection *connection, const struct admin_handler *handler, ui
     *end = '\0';
     served = serve_line(connection, handler);
     taken_bytes = (size_t)(end - connection->line) + 1;
+    assert(taken_bytes <= connection->used_bytes);
     memmove(connection->line, connection->line + taken_bytes, connection->used_bytes - taken_bytes);
     connection->used_bytes -= taken_bytes;
     return served && send_some(connection, now_ns);
@@ -131,9 +148,11 @@ serve_one(struct connection *connection, const struct admin_handler *handler, ui
 static bool
 receive_some(struct connection *connection, uint64_t now_ns)
 {
-    ssize_t got = recv(connection->socket, connection->line + connection->used_bytes,
-                       LINE_BYTES_MAX - 1 - connection->used_bytes, MSG_DONTWAIT);
+    ssize_t got;
 
+    assert(connection->answer == NULL && connection->used_bytes < LINE_BYTES_MAX - 1);
+    got = recv(connection->socket, connection->line + connection->used_bytes,
+               LINE_BYTES_MAX - 1 - connection->used_bytes, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     if (got <= 0)
@@ -146,6 +165,7 @@ receive_some(struct connection *connection, uint64_t now_ns)
 bool
 connection_serve(struct connection *connection, const struct admin_handler *handler, bool ready, uint64_t now_ns)
 {
+    assert_connection(connection);
     if (connection->answer != NULL && ready && !send_some(connection, now_ns))
         return false;
     if (connection->answer != NULL)

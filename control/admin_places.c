@@ -1,5 +1,7 @@
 #include "admin_places.h"
 
+#include <assert.h>
+
 #define KEPT_FOR_ADMINISTRATORS 8
 /* Of one user who is no administrator: another finds a place, too. */
 #define CONNECTIONS_OF_ONE_MAX 44
@@ -35,6 +37,7 @@ idlest(struct places *places, const struct passing *passing, uint64_t now_ns)
             (connection->administrator == found->administrator && connection->stirred_ns < found->stirred_ns))
             found = connection;
     }
+    assert(found == NULL || (found->socket >= 0 && found->state == NULL));
     return found;
 }
 
@@ -53,12 +56,15 @@ places_find(struct places *places, bool administrator, uid_t uid, uint64_t now_n
         others += connection->socket >= 0 && !connection->administrator;
         of_one += connection->socket >= 0 && connection->uid == uid;
     }
+    assert(others <= PLACES_MAX - KEPT_FOR_ADMINISTRATORS);
+    assert(administrator || of_one <= CONNECTIONS_OF_ONE_MAX);
     passing = (struct passing){administrator, !administrator && of_one >= CONNECTIONS_OF_ONE_MAX, uid};
     if (free_place != NULL && !passing.of_one && (administrator || others < PLACES_MAX - KEPT_FOR_ADMINISTRATORS))
         return free_place;
     idle = idlest(places, &passing, now_ns);
     if (idle != NULL)
         connection_close(idle, places->handler);
+    assert(idle == NULL || (idle->socket < 0 && idle->administrator <= administrator));
     return idle;
 }
 

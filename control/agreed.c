@@ -23,6 +23,7 @@ agreed_seat(const struct agreed *agreed, const char *name)
 void
 agreed_as_founded(const struct agreed *agreed, struct agreed *out)
 {
+    assert(agreed->founded.nodes <= agreed->now.nodes);
     *out = *agreed;
     out->lsn = 0;
     out->removed = 0;
@@ -77,6 +78,7 @@ add(struct agreed *agreed, const struct agreed_change *change, uint8_t *seat)
         return AGREED_IS_THERE;
     }
     agreed->removed &= ~((cairn_node_set)1 << found);
+    assert(agreed_present(agreed) >> found & 1 && agreed_seat(agreed, change->add) == found);
     *seat = found;
     return AGREED_TAKEN;
 }
@@ -91,8 +93,21 @@ take_away(struct agreed *agreed, const struct agreed_change *change, uint8_t *se
     if ((agreed_present(agreed) & ~((cairn_node_set)1 << found)) == 0)
         return AGREED_LAST;
     agreed->removed |= (cairn_node_set)1 << found;
+    assert(agreed_present(agreed) != 0);
     *seat = found;
     return AGREED_TAKEN;
+}
+
+/* What no change may do, whatever it says. */
+static void
+assert_follows(const struct agreed *next, const struct agreed *agreed)
+{
+    assert(next->lsn > agreed->lsn && next->now.nodes >= agreed->now.nodes);
+    assert(next->number == agreed->number && next->durability == agreed->durability);
+    assert(next->workers == agreed->workers && next->founded.nodes == agreed->founded.nodes);
+    /* Majorities before and after have a member in common. */
+    assert(__builtin_popcount(agreed_present(next) ^ agreed_present(agreed)) <= 1);
+    assert(agreed_plausible(next) || !agreed_plausible(agreed));
 }
 
 enum agreed_refusal
@@ -113,6 +128,7 @@ agreed_apply(struct agreed *agreed, const struct agreed_change *change, uint64_t
     if (refusal != AGREED_TAKEN)
         return refusal;
     next.lsn = lsn;
+    assert_follows(&next, agreed);
     *agreed = next;
     return AGREED_TAKEN;
 }
@@ -159,6 +175,7 @@ agreed_fingerprint(const struct agreed *agreed)
                                 agreed->workers};
     uint64_t hash = mix(0xcbf29ce484222325u, numbers, sizeof(numbers));
 
+    assert(now->nodes <= CAIRN_NODES_MAX);
     for (uint32_t i = 0; i < now->nodes; i++)
         hash = mix(hash, agreed->names[i], strlen(agreed->names[i]) + 1);
     return hash;
@@ -202,8 +219,10 @@ uint32_t
 agreed_logs_max(uint32_t memory_mib, uint32_t workers, enum cairn_durability durability)
 {
     uint32_t kept = kept_back(durability), share_mib = memory_mib / workers;
+    uint32_t logs = share_mib / 8 > kept ? share_mib / 8 - kept : 1;
 
-    return share_mib / 8 > kept ? share_mib / 8 - kept : 1;
+    assert(agreed_memory_mib(logs, workers, durability) <= memory_mib || share_mib < MEMORY_MIB_MIN);
+    return logs;
 }
 
 uint32_t

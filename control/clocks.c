@@ -26,10 +26,23 @@ apart(int64_t left_ns, int64_t right_ns)
     return left_ns > right_ns ? (uint64_t)left_ns - (uint64_t)right_ns : (uint64_t)right_ns - (uint64_t)left_ns;
 }
 
+/* Between any two changes. */
+static void
+assert_clocks(const struct clocks *clocks)
+{
+    assert(clocks->age_offset_ns <= clocks->low_offset_ns && clocks->low_offset_ns <= clocks->offset_ns);
+    assert(clocks->told >> clocks->config.self & 1 && (clocks->wrong & ~clocks->told) == 0);
+    assert(clocks->settled || (clocks->jump_ns == 0 && clocks->calm_ns == 0));
+}
+
 static uint32_t
 members_count(const struct clocks *clocks)
 {
-    return clocks->config.members == 0 ? clocks->config.nodes : (uint32_t)__builtin_popcount(clocks->config.members);
+    uint32_t count = clocks->config.members == 0 ? clocks->config.nodes
+                                                 : (uint32_t)__builtin_popcount(clocks->config.members);
+
+    assert(count >= 1 && count <= clocks->config.nodes);
+    return count;
 }
 
 static bool
@@ -48,6 +61,7 @@ clocks_init(struct clocks *clocks, const struct clocks_config *config, uint64_t 
     clocks->told = (cairn_node_set)1 << config->self;
     clocks->offset_ns = offset_of(wall_ns, now_ns);
     clocks->age_offset_ns = clocks->low_offset_ns = clocks->peers[config->self].offset_ns = clocks->offset_ns;
+    assert_clocks(clocks);
 }
 
 void
@@ -58,6 +72,7 @@ clocks_reconfigure(struct clocks *clocks, const struct clocks_config *config)
     clocks->config = *config;
     clocks->told &= config->members;
     clocks->wrong &= config->members;
+    assert_clocks(clocks);
 }
 
 /* A word that was long on its way, or waited here for a thread that did not run, tells of a clock that is behind by as much:
@@ -66,9 +81,13 @@ clocks_reconfigure(struct clocks *clocks, const struct clocks_config *config)
 static int64_t
 filtered(int64_t former_ns, int64_t offset_ns)
 {
+    int64_t next_ns;
+
     if (offset_ns >= former_ns || former_ns - offset_ns >= SET_NS)
         return offset_ns;
-    return former_ns - (former_ns - offset_ns) / FALL_SHARE;
+    next_ns = former_ns - (former_ns - offset_ns) / FALL_SHARE;
+    assert(next_ns > offset_ns && next_ns <= former_ns);
+    return next_ns;
 }
 
 void
@@ -92,6 +111,7 @@ clocks_forget(struct clocks *clocks, uint8_t peer)
     clocks->told &= ~((cairn_node_set)1 << peer);
     clocks->wrong &= ~((cairn_node_set)1 << peer);
     clocks->peers[peer] = (struct clocks_peer){0};
+    assert_clocks(clocks);
 }
 
 /* The offsets of the nodes in the set, rising. Returns how many there are. */
@@ -109,6 +129,7 @@ offsets_of(const struct clocks *clocks, cairn_node_set nodes, int64_t *offsets)
             offsets[at] = offsets[at - 1];
         offsets[at] = clocks->peers[i].offset_ns;
         count++;
+        assert(offsets[0] <= offsets[at] && offsets[at] <= offsets[count - 1]);
     }
     return count;
 }
@@ -129,6 +150,7 @@ agree(struct clocks *clocks, cairn_node_set heard)
             first = low;
         }
     }
+    assert(count >= 1 && first + most <= count && are_near(clocks, offsets[first], offsets[first + most - 1]));
     clocks->agreed = most > members_count(clocks) / 2;
     if (clocks->agreed)
         clocks->agreed_offset_ns = offsets[first + (most - 1) / 2];
@@ -147,12 +169,14 @@ believe(struct clocks *clocks, int64_t offset_ns, uint64_t now_ns)
     clocks->offset_ns = offset_ns;
     if (clocks->age_offset_ns > offset_ns)
         clocks->age_offset_ns = offset_ns;
+    assert_clocks(clocks);
 }
 
 /* The first that is agreed after a start is the time, and nothing was believed before it. */
 static void
 settle(struct clocks *clocks)
 {
+    assert(clocks->agreed && clocks->jump_ns == 0);
     clocks->settled = true;
     clocks->offset_ns = clocks->age_offset_ns = clocks->low_offset_ns = clocks->agreed_offset_ns;
     clocks->risen_ns = 0;
@@ -196,6 +220,7 @@ hear_lags(struct clocks *clocks, cairn_node_set heard, uint64_t now_ns)
     if (lag_ns <= clocks_lag_ns(clocks) + SET_NS)
         return;
     clocks->age_offset_ns = clocks->offset_ns - (int64_t)lag_ns;
+    assert_clocks(clocks);
     clocks->risen_ns = now_ns + (uint64_t)clocks->offset_ns;
 }
 
@@ -221,6 +246,7 @@ follow(struct clocks *clocks, cairn_node_set heard, uint64_t now_ns)
         clocks->jump_ns = now_ns;
         clocks->jump_offset_ns = clocks->agreed_offset_ns;
     }
+    assert(clocks->settled && clocks->jump_ns <= now_ns);
     if (now_ns - clocks->jump_ns < clocks->config.bound_ns)
         return 0;
     jump_ns = clocks->agreed_offset_ns - clocks->offset_ns;
@@ -257,6 +283,7 @@ name_wrong(struct clocks *clocks, cairn_node_set heard, uint64_t now_ns, struct 
         }
         if (peer->off_ns == 0)
             peer->off_ns = now_ns;
+        assert(peer->off_ns <= now_ns);
         if (now_ns - peer->off_ns >= WRONG_AFTER_NS && !(clocks->wrong & bit)) {
             news->wrong |= bit;
             clocks->wrong |= bit;
@@ -288,13 +315,17 @@ clocks_judge(struct clocks *clocks, cairn_node_set heard, uint64_t wall_ns, uint
         clocks->calm_ns = 0;
     else if (clocks->agreed && clocks->calm_ns == 0)
         clocks->calm_ns = now_ns;
-    assert(clocks->age_offset_ns <= clocks->offset_ns);
+    assert(!clocks->agreed || (clocks->settled && (clocks->jump_ns == 0) ==
+                                                      are_near(clocks, clocks->agreed_offset_ns, clocks->offset_ns)));
+    assert((news.wrong & news.right) == 0 && clocks->calm_ns <= now_ns);
+    assert_clocks(clocks);
     return news;
 }
 
 uint64_t
 clocks_lag_ns(const struct clocks *clocks)
 {
+    assert(clocks->age_offset_ns <= clocks->offset_ns);
     return (uint64_t)(clocks->offset_ns - clocks->age_offset_ns);
 }
 
@@ -313,6 +344,7 @@ clocks_old_before_ns(const struct clocks *clocks, uint64_t age_ns, uint64_t now_
 {
     uint64_t time_ns = clocks_time_ns(clocks, now_ns), aged_ns = now_ns + (uint64_t)clocks->age_offset_ns;
 
+    assert(aged_ns <= time_ns && clocks->calm_ns <= now_ns);
     if (!clocks->agreed || clocks->calm_ns == 0 || now_ns - clocks->calm_ns < clocks->config.bound_ns)
         return 0;
     /* All that is older was written before the time rose without the other clock, or is old by both. */

@@ -1,6 +1,7 @@
 /* The cluster file on disk, and what is written into one. */
 #include "cluster_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -27,6 +28,7 @@ show_path(const char *path, char *out, size_t out_bytes)
     plain_text_show(path, strlen(path), shown, sizeof(shown));
     shown_bytes = strlen(shown);
     skipped = shown_bytes < out_bytes ? 0 : shown_bytes + sizeof("...") - out_bytes;
+    assert(skipped <= shown_bytes);
     while ((shown[skipped] & 0xc0) == 0x80)
         skipped++;
     snprintf(out, out_bytes, "%s%s", skipped == 0 ? "" : "...", shown + skipped);
@@ -47,6 +49,7 @@ cluster_fault_tell(const struct cluster_fault *fault, const char *path, char *de
     taken = strlen("cluster file ") + strlen(rest);
     if (taken + room > detail_bytes)
         room = taken + 32 > detail_bytes ? 32 : detail_bytes - taken;
+    assert(room >= 32 && room <= sizeof(shown));
     show_path(path, shown, room);
     snprintf(detail, detail_bytes, "cluster file %s%s", shown, rest);
 }
@@ -95,6 +98,7 @@ read_all(int fd, char *text, size_t *text_bytes, struct cluster_fault *fault)
         if (done == 0)
             break;
     }
+    assert(done_bytes <= CLUSTER_FILE_BYTES_MAX);
     *text_bytes = done_bytes;
     return true;
 }
@@ -157,6 +161,7 @@ write_clients(FILE *out, const char *name, const struct cluster_config *config)
 {
     if (config->client_users_count == 0 && config->client_group[0] == '\0')
         return;
+    assert(config->client_users_count <= CLUSTER_CLIENT_USERS_MAX);
     fprintf(out, "%s:\n", name);
     if (config->client_users_count > 0)
         fprintf(out, "  users:\n");
@@ -176,10 +181,12 @@ write_clients(FILE *out, const char *name, const struct cluster_config *config)
 static void
 write_nodes(FILE *out, const char *name, const struct cluster_config *config)
 {
+    assert(config->nodes <= CAIRN_NODES_MAX);
     fprintf(out, "%s:\n", name);
     for (uint32_t i = 0; i < config->nodes; i++) {
         const struct cluster_lcores *lcores = &config->lcores[i];
 
+        assert(lcores->cpus_count <= CAIRN_WORKERS_MAX);
         fprintf(out, "  - name: %s\n", config->names[i]);
         if (lcores->count != 0)
             fprintf(out, "    lcores: %u\n", lcores->count);
@@ -242,5 +249,6 @@ cluster_text_encode(const struct cluster_config *config, char *text, size_t text
     used = ftell(out);
     failed = ferror(out) != 0 || used <= 0;
     fclose(out);
+    assert(failed || (size_t)used <= text_bytes);
     return failed ? 0 : (size_t)used;
 }

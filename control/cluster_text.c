@@ -206,6 +206,7 @@ take_mapping(struct walk *walk, const struct cluster_rules *rules, take_value *t
 
         if (!find_rule(walk, rules, &found))
             return false;
+        assert(found < rules->count && rules->count <= KEYS_MAX);
         if (places[found].line != 0)
             return cluster_fault_set(walk->fault, place, "remove one", "%s is there twice, first in line %u",
                                      rules->rules[found].name, places[found].line);
@@ -233,6 +234,7 @@ take_list(struct walk *walk, const char *name, const char *mend, uint32_t max, t
     }
     if (walk->event.type != YAML_SEQUENCE_END_EVENT)
         return false;
+    assert(count <= max);
     return count > 0 || cluster_fault_set(walk->fault, place, mend, "%s is an empty list", name);
 }
 
@@ -256,12 +258,15 @@ take_node(struct walk *walk, const struct cluster_rule *rule)
     struct cluster_lcores *lcores = &config->lcores[config->nodes];
 
     (void)rule;
+    assert(config->nodes < CAIRN_NODES_MAX);
     if (!take_mapping(walk, cluster_node_rules(), take_of_node, here(walk), places))
         return false;
     if (lcores->count != 0 && lcores->cpus_count != 0 && lcores->count != lcores->cpus_count)
         return cluster_fault_set(walk->fault, lcores->place, "list one for each lcore, or leave lcores out",
                                  "node '%s' has %u lcores, and %u cpus", config->names[config->nodes], lcores->count,
                                  lcores->cpus_count);
+    /* What is whole has its name, which is no other's. */
+    assert(cluster_config_node(config, config->names[config->nodes]) == CAIRN_NODE_NONE);
     config->nodes++;
     return true;
 }
@@ -336,6 +341,7 @@ cluster_text_decode(const char *text, size_t text_bytes, struct cluster_config *
         fault->place = end; /* libyaml ends a last line that nobody ended */
     if (!taken)
         return false;
+    assert(walk.config.nodes >= 1 && walk.config.nodes <= CAIRN_NODES_MAX && walk.config.directory[0] == '/');
     if (walk.config.memory_mib == 0)
         walk.config.memory_mib = CLUSTER_MEMORY_MIB;
     *out = walk.config;

@@ -118,6 +118,7 @@ static bool
 keep_number(const struct cluster_rule *rule, uint32_t number, struct cluster_config *config)
 {
     memcpy((char *)config + rule->offset, &number, sizeof(number));
+    assert(cluster_value_number(rule, config) == number);
     return true;
 }
 
@@ -168,6 +169,7 @@ number_of(const struct cluster_rule *rule, const struct cluster_value *value, ui
     uint64_t number, scale;
     const char *rest = take_digits(value->text, &number);
 
+    assert(rule->min <= rule->max && units->own_scale > 0);
     if (rest == NULL || (scale = unit_scale(units, rest)) == 0)
         return refuse(rule, value, "which is no plain whole number", units->mend, fault);
     if (__builtin_mul_overflow(number, scale, &number))
@@ -205,6 +207,7 @@ take_cpu(const struct cluster_rule *rule, const struct cluster_value *value, str
         if (lcores->cpus[i] == cpu)
             return refuse(rule, value, "which is listed twice", "remove one", fault);
     }
+    assert(cpu <= CLUSTER_CPU_MAX);
     lcores->cpus[lcores->cpus_count++] = cpu;
     return true;
 }
@@ -220,6 +223,7 @@ take_hexadecimal(const char *text, uint64_t *number)
         return false;
     for (const char *at = text + 2; *at != '\0'; at++)
         *number = *number << 4 | (uint64_t)(*at <= '9' ? *at - '0' : (*at | 0x20) - 'a' + 10);
+    assert(*number <= UINT32_MAX);
     return true;
 }
 
@@ -250,6 +254,7 @@ take_bool(const struct cluster_rule *rule, const struct cluster_value *value, st
     if (!yes && strcmp(value->text, "false") != 0)
         return refuse(rule, value, "which is neither", "write true or false", fault);
     *(bool *)((char *)config + rule->offset) = yes;
+    assert(cluster_value_bool(rule, config) == yes);
     return true;
 }
 
@@ -295,6 +300,7 @@ take_node_name(const struct cluster_value *value, struct cluster_config *config,
                                  agreed_refusal_text(AGREED_NO_NAME));
     if (cluster_config_node(config, value->text) != CAIRN_NODE_NONE)
         return cluster_fault_set(fault, value->place, "remove one", "node '%s' is listed twice", shown);
+    assert(value->text_bytes < sizeof(config->names[0]));
     memcpy(config->names[config->nodes], value->text, value->text_bytes + 1);
     config->name_places[config->nodes] = value->place;
     return true;
@@ -324,6 +330,7 @@ take_account(const struct cluster_rule *rule, const struct cluster_value *value,
     if (!is_account(value->text))
         return refuse(rule, value, "which is no name and no number that an account can have",
                       "write its name, or its number without leading zeros", fault);
+    assert(value->text_bytes < CAIRN_NAME_BYTES);
     if (rule->kind == CLUSTER_GROUP) {
         memcpy(config->client_group, value->text, value->text_bytes + 1);
         return true;

@@ -1,6 +1,7 @@
 /* What a cluster file means, and whether its values go together. cluster_file.h reads and writes it. */
 #include "config.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,7 +78,9 @@ default_ceiling_ns(uint64_t timeout_ns)
 
     if (ceiling_ns > CEILING_MAX_NS)
         ceiling_ns = CEILING_MAX_NS;
-    return ceiling_ns > 2 * timeout_ns ? ceiling_ns : 2 * timeout_ns;
+    ceiling_ns = ceiling_ns > 2 * timeout_ns ? ceiling_ns : 2 * timeout_ns;
+    assert(ceiling_ns >= 2 * timeout_ns && (ceiling_ns <= CEILING_MAX_NS || ceiling_ns == 2 * timeout_ns));
+    return ceiling_ns;
 }
 
 struct cluster_timing
@@ -137,6 +140,7 @@ cluster_lcores_count(const struct cluster_config *config, uint8_t node)
 {
     const struct cluster_lcores *lcores = &config->lcores[node];
 
+    assert(node < config->nodes && lcores->cpus_count <= CAIRN_WORKERS_MAX);
     return lcores->cpus_count > 0 ? lcores->cpus_count : lcores->count;
 }
 
@@ -189,8 +193,8 @@ cluster_agreed(const struct cluster_config *config)
             },
     };
 
+    assert(agreed.workers >= 1 && config->nodes <= CAIRN_NODES_MAX);
     agreed.founded = agreed.now;
-
     memcpy(agreed.names, config->names, sizeof(agreed.names));
     return agreed;
 }
@@ -347,6 +351,17 @@ cluster_config_adopt(struct cluster_config *config, const struct agreed *agreed)
     config->workers = agreed->workers;
     config->nodes = agreed->now.nodes;
     memcpy(config->names, agreed->names, sizeof(config->names));
+    assert(cluster_workers(config) == agreed->workers && config->heartbeat_us < config->timeout_us);
+    assert(config->timeout_ceiling_us == 0 || config->timeout_ceiling_us >= config->timeout_us);
+}
+
+/* What a file was taken for is what nodes may agree on. */
+static void
+assert_plausible(const struct cluster_config *config)
+{
+    const struct agreed agreed = cluster_agreed(config);
+
+    assert(agreed_plausible(&agreed));
 }
 
 static bool
@@ -366,6 +381,7 @@ load(const char *path, struct cluster_config *out, enum cairn_error *error, stru
         return false;
     *error = CAIRN_OK;
     *out = config;
+    assert_plausible(out);
     return true;
 }
 
@@ -404,6 +420,7 @@ save(const char *path, const struct cluster_config *config, enum cairn_error *er
     char text[CLUSTER_FILE_BYTES_MAX], draft[PATH_MAX];
     size_t text_bytes = cluster_text_encode(config, text, sizeof(text));
 
+    assert(text_bytes <= sizeof(text));
     *error = CAIRN_INVALID;
     if (text_bytes == 0)
         return cluster_fault_set(fault, (struct cluster_place){0}, "what was there is as it was",

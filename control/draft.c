@@ -1,5 +1,6 @@
 #include "draft.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -46,6 +47,7 @@ draft_fill(int fd, const void *bytes, size_t size_bytes)
         if (done <= 0)
             return false;
         done_bytes += (size_t)done;
+        assert(done_bytes <= size_bytes);
     }
     return fsync(fd) == 0;
 }

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "assert_costly.h"
+
 #define USUAL_SHIFT 5u /* the last thirty or so weigh most */
 #define SLOW_NS 50000000u
 #define HANGS_NS 500000000u
@@ -28,8 +30,8 @@ health_is_slower(uint32_t write_us, uint32_t than_us)
     return than_us != 0 && write_us > SLOWER_US && write_us / SLOWER_TIMES > than_us;
 }
 
-const char *
-health_text(uint32_t ailments)
+static const char *
+worst(uint32_t ailments)
 {
     if (ailments & AIL_DISK_FAILED)
         return "its disk has failed";
@@ -46,21 +48,38 @@ health_text(uint32_t ailments)
     return ailments & AIL_NO_SLOTS ? "its places for clients are taken" : "";
 }
 
+const char *
+health_text(uint32_t ailments)
+{
+    const char *text = worst(ailments);
+
+    assert((text[0] != '\0') == (health_rank(ailments, true) > 0));
+    return text;
+}
+
 bool
 pulse_is_slow(const struct pulse *pulse, uint64_t for_ns)
 {
     return pulse->usual_ns != 0 && for_ns > SLOW_NS && for_ns / SLOW_TIMES > pulse->usual_ns;
 }
 
+static bool
+hangs(const struct pulse *pulse, uint64_t for_ns)
+{
+    return for_ns > HANGS_NS && for_ns / SLOW_TIMES > pulse->usual_ns;
+}
+
 bool
 pulse_hangs(const struct pulse *pulse, uint64_t for_ns)
 {
-    return for_ns > HANGS_NS && for_ns / SLOW_TIMES > pulse->usual_ns;
+    assert_costly(!hangs(pulse, for_ns) || pulse->usual_ns == 0 || pulse_is_slow(pulse, for_ns));
+    return hangs(pulse, for_ns);
 }
 
 void
 pulse_note(struct pulse *pulse, uint64_t took_ns, uint64_t now_ns)
 {
+    assert(pulse->slow_ns <= now_ns);
     if (pulse_is_slow(pulse, took_ns)) {
         pulse->slow_ns = now_ns;
         pulse->took_ns = took_ns;

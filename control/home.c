@@ -1,5 +1,6 @@
 #include "home.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,7 @@ are_safe_above(const char *directory)
     char path[PATH_BYTES];
     struct stat status;
 
+    assert(directory[0] == '/');
     snprintf(path, sizeof(path), "%s", directory);
     for (char *slash = strrchr(path, '/'); slash != NULL; slash = strrchr(path, '/')) {
         slash[slash == path] = '\0';
@@ -84,7 +86,6 @@ static bool
 take_name(struct walk *walk, char *name)
 {
     size_t skipped = strspn(walk->rest, "/"), length = strcspn(walk->rest + skipped, "/");
-
     snprintf(name, PATH_BYTES, "%.*s", (int)length, walk->rest + skipped);
     memmove(walk->rest, walk->rest + skipped + length, strlen(walk->rest + skipped + length) + 1);
     return length > 0;
@@ -131,7 +132,6 @@ step(struct walk *walk, const char *name)
     char path[PATH_BYTES];
     struct stat status;
     bool last = walk->rest[strspn(walk->rest, "/")] == '\0';
-
     if (strcmp(name, ".") == 0)
         return NULL;
     if (strcmp(name, "..") == 0) {
@@ -262,6 +262,7 @@ draw_secret(char out[HOME_SECRET_BYTES])
         return false;
     for (size_t i = 0; i < sizeof(bytes); i++)
         snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    assert(strspn(out, "0123456789abcdef") == SECRET_CHARACTERS);
     return true;
 }
 

@@ -2,6 +2,17 @@
 
 #include <assert.h>
 
+/* Between any two changes. */
+static void
+assert_identity(const struct identity *identity)
+{
+    assert(identity->chain_count <= CHAIN_MAX && identity->stops_count <= STOPS_MAX);
+    assert(identity->chain_count == 0 ||
+           identity->chain[identity->chain_count - 1].life.number == identity->life.number);
+    assert(identity->life.number <= LIFE_NUMBER_MAX && identity->obeyed_number <= LIFE_NUMBER_MAX);
+    assert((identity->forgetful_workers & 1) == 0);
+}
+
 static uint32_t
 first_word(const struct cairn_id *id)
 {
@@ -22,12 +33,15 @@ identity_tag(const struct cairn_id *cluster, const struct cairn_id *life)
 static void
 chain_push(struct identity *identity)
 {
+    assert(identity->chain_count == 0 ||
+           identity->chain[identity->chain_count - 1].life.number + 1 == identity->life.number);
     if (identity->chain_count == CHAIN_MAX)
         memmove(identity->chain, identity->chain + 1, --identity->chain_count * sizeof(*identity->chain));
     identity->chain[identity->chain_count] = (struct link){.life = identity->life};
     for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++)
         identity->chain[identity->chain_count].began_places[worker] = PLACE_UNKNOWN;
     identity->chain_count++;
+    assert_identity(identity);
 }
 
 void
@@ -35,6 +49,7 @@ identity_found(struct identity *identity, const struct cairn_id *cluster, const 
                const struct cairn_id *lives, const struct agreed *agreed, uint8_t self)
 {
     assert(self < agreed->now.nodes && agreed->now.nodes <= CAIRN_NODES_MAX);
+    assert(agreed->lsn == 0 && agreed->removed == 0);
     memset(identity, 0, sizeof(*identity));
     identity->cluster = *cluster;
     identity->agreed = *agreed;
@@ -52,6 +67,7 @@ bool
 identity_continue(struct identity *identity, const struct cairn_id *life)
 {
     assert(identity->life.number > 0 && identity->chain_count > 0);
+    assert_identity(identity);
     if (identity->life.number >= LIFE_NUMBER_MAX)
         return false;
     identity->life = (struct life){.id = *life, .number = identity->life.number + 1};
@@ -65,7 +81,7 @@ identity_continue(struct identity *identity, const struct cairn_id *life)
 void
 identity_forget_workers(struct identity *identity, uint32_t workers)
 {
-    assert((workers & 1) == 0 && identity->life.number > 0);
+    assert((workers & 1) == 0 && workers <= WORKERS_ALL && identity->life.number > 0);
     identity->forgetful_workers |= workers;
     for (uint32_t worker = 1; worker < CAIRN_WORKERS_MAX; worker++) {
         if (workers >> worker & 1)
@@ -94,6 +110,7 @@ identity_number(struct identity *identity, uint32_t number)
         identity->settled_numbers[worker] = number;
     identity->chain_count = 0;
     chain_push(identity);
+    assert(identity->settled_numbers[0] == identity->chain[0].life.number);
 }
 
 void
@@ -102,6 +119,7 @@ identity_begin(struct identity *identity, uint8_t worker, uint64_t place)
     uint32_t at = identity->chain_count;
 
     assert(at > 0 && worker < CAIRN_WORKERS_MAX && place != PLACE_UNKNOWN);
+    assert_identity(identity);
     do {
         identity->chain[--at].began_places[worker] = place;
     } while (at > 0 && identity->chain[at - 1].began_places[worker] == PLACE_UNKNOWN);
@@ -112,6 +130,7 @@ identity_stopped(const struct identity *identity, uint32_t log)
 {
     struct stop gravest = {.log = log};
 
+    assert(identity->stops_count <= STOPS_MAX);
     for (uint32_t i = 0; i < identity->stops_count; i++) {
         const struct stop *stop = &identity->stops[i];
 
@@ -125,8 +144,9 @@ identity_stopped(const struct identity *identity, uint32_t log)
     return gravest;
 }
 
-bool
-identity_stop(struct identity *identity, uint32_t log, uint32_t kind, uint64_t last_term)
+/* false: that was known. */
+static bool
+note_stop(struct identity *identity, uint32_t log, uint32_t kind, uint64_t last_term)
 {
     for (uint32_t i = 0; i < identity->stops_count; i++) {
         struct stop *stop = &identity->stops[i];
@@ -146,6 +166,18 @@ identity_stop(struct identity *identity, uint32_t log, uint32_t kind, uint64_t l
     return true;
 }
 
+bool
+identity_stop(struct identity *identity, uint32_t log, uint32_t kind, uint64_t last_term)
+{
+    bool news;
+
+    assert(kind > 0 && kind <= STOP_KIND_MAX);
+    news = note_stop(identity, log, kind, last_term);
+    assert(identity_stopped(identity, log).kind >= kind || identity->stops_count == STOPS_MAX);
+    assert_identity(identity);
+    return news;
+}
+
 static bool
 is_over(const struct stop *stop, uint32_t log, uint64_t decided_term)
 {
@@ -157,6 +189,7 @@ identity_end_stops(struct identity *identity, uint32_t log, uint64_t decided_ter
 {
     uint32_t kept = 0, before = identity->stops_count;
 
+    assert_identity(identity);
     for (uint32_t i = 0; i < before; i++) {
         if (!is_over(&identity->stops[i], log, decided_term))
             identity->stops[kept++] = identity->stops[i];
@@ -181,6 +214,7 @@ void
 identity_give_up(struct identity *identity, cairn_node_set given_up, const struct cairn_id *drawn, bool alone)
 {
     assert(identity->life.number > 0 && !identity->forgotten && !(given_up >> identity->self & 1));
+    assert_identity(identity);
     for (uint8_t i = 0; i < identity->agreed.now.nodes; i++) {
         struct life *last = &identity->known[i].life;
         struct life next = {.id = drawn[i], .number = last->number + (last->number < LIFE_NUMBER_MAX)};
@@ -204,12 +238,14 @@ identity_obey(struct identity *identity, const struct known_life *known)
     identity->alone_for = 0;
     /* What was agreed on since may have been in the history that was given up. */
     identity->doubts_agreed = true;
+    assert(identity_doubts(identity, known) == 0);
     return true;
 }
 
 void
 known_life_further(struct known_life *known, const struct known_life *told)
 {
+    assert(known->life.number == told->life.number);
     for (uint32_t worker = 0; worker < CAIRN_WORKERS_MAX; worker++) {
         if (known->places[worker] < told->places[worker])
             known->places[worker] = told->places[worker];
@@ -222,6 +258,7 @@ beyond(const struct identity *identity, const struct known_life *known, const st
 {
     uint32_t workers = 0;
 
+    assert(next->life.number == known->life.number + 1 && identity->agreed.workers <= CAIRN_WORKERS_MAX);
     for (uint32_t worker = 0; worker < identity->agreed.workers; worker++) {
         if (known->places[worker] > next->began_places[worker] &&
             (worker == 0 || known->life.number >= identity->settled_numbers[worker]))

@@ -1,5 +1,6 @@
 #include "identity_file.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +77,7 @@ print_life(FILE *out, const char *what, int seat, const struct life *life, const
 {
     char text[CAIRN_ID_TEXT_BYTES];
 
+    assert(life->number <= LIFE_NUMBER_MAX && workers <= CAIRN_WORKERS_MAX);
     cairn_id_text(&life->id, text);
     fprintf(out, "%s %d %u %s", what, seat, life->number, text);
     for (uint32_t worker = 0; worker < workers; worker++)
@@ -96,6 +98,8 @@ print_identity(FILE *out, const struct identity *identity)
     const struct agreed *agreed = &identity->agreed;
     char text[CAIRN_ID_TEXT_BYTES];
 
+    assert(identity->self < agreed->now.nodes && agreed->now.nodes <= CAIRN_NODES_MAX);
+    assert(identity->chain_count <= CHAIN_MAX && identity->stops_count <= STOPS_MAX);
     cairn_id_text(&identity->cluster, text);
     fprintf(out, FIRST_LINE "cluster %s\nself %u\nforgotten %d\nborn %d\nbegun %d\n", text, identity->self,
             identity->forgotten, identity->born, identity->begun);

@@ -17,6 +17,7 @@ lives_init(struct lives *lives, const struct identity *identity, enum standing s
     lives->rival_after_ns = rival_after_ns;
     lives->asked_number = 1;
     lives->version = lives->kept_version = lives->life_version = 1;
+    assert_lives(lives);
 }
 
 void
@@ -25,7 +26,8 @@ lives_tell(const struct lives *lives, uint8_t peer, struct hello *out)
     const struct identity *identity = &lives->identity;
     const struct peer_life *about = &lives->peers[peer];
 
-    assert(peer != identity->self);
+    assert(peer != identity->self && peer < identity->agreed.now.nodes);
+    assert_lives(lives);
     memset(out, 0, sizeof(*out));
     out->cluster = identity->cluster;
     memcpy(out->members, identity->members, sizeof(out->members));
@@ -64,11 +66,13 @@ members_count(const struct lives *lives)
 static void
 become_member(struct lives *lives, uint32_t number, unsigned *verdict)
 {
+    assert(lives->standing < STANDING_MEMBER && cairn_id_is_set(&lives->identity.cluster));
     identity_number(&lives->identity, number);
     lives->standing = STANDING_MEMBER;
     lives_change(lives, verdict);
     lives->life_version = lives->version;
     *verdict |= LIVES_NUMBERED;
+    assert_lives(lives);
 }
 
 /* Whatever a life of the member was believed to be, it is another now. */
@@ -78,7 +82,8 @@ note_life(struct lives *lives, uint8_t node, const struct known_life *next, unsi
     struct known_life *known = &lives->identity.known[node];
     bool same = cairn_id_equal(&known->life.id, &next->life.id) && known->life.number == next->life.number;
 
-    assert(node != lives->identity.self && next->life.number >= known->life.number);
+    assert(node != lives->identity.self && next->life.number > 0);
+    assert(same || next->life.number > known->life.number);
     if (same) {
         /* How far a journal is changes all the time: what is kept of that is kept now and then. */
         known_life_further(known, next);
@@ -115,6 +120,7 @@ join(struct lives *lives, const struct hello *hello, unsigned *verdict)
     struct identity *identity = &lives->identity;
     const struct cairn_id life = identity->life.id;
 
+    assert(lives->standing == STANDING_WAITING && identity->life.number == 0);
     identity->cluster = hello->cluster;
     memcpy(identity->members, hello->members, sizeof(identity->members));
     for (uint8_t i = 0; i < identity->agreed.now.nodes; i++)
@@ -137,6 +143,7 @@ lapse(struct lives *lives, unsigned *verdict)
 {
     const struct cairn_id life = lives->identity.life.id;
 
+    assert(lives->standing == STANDING_MEMBER);
     lives->standing = STANDING_LAPSED;
     identity_forget(&lives->identity, &life);
     lives_change(lives, verdict);
@@ -147,6 +154,7 @@ lapse(struct lives *lives, unsigned *verdict)
 static void
 lapse_workers(struct lives *lives, uint32_t workers, unsigned *verdict)
 {
+    assert(lives->standing == STANDING_MEMBER && (workers & 1) == 0);
     lives->standing = STANDING_LAPSED;
     lives->identity.forgetful_workers |= workers;
     lives_change(lives, verdict);
@@ -230,6 +238,7 @@ hear_grant(struct lives *lives, uint8_t from, const struct hello *hello, unsigne
     if (lives->standing != STANDING_FORGOTTEN || hello->standing != STANDING_MEMBER || hello->granted_number == 0 ||
         hello->granted_number != lives->asked_number)
         return;
+    assert(from != identity->self && identity->life.number == 0);
     lives->granted_by |= lives_bit(from);
     granted = (uint32_t)__builtin_popcount(lives->granted_by);
     if (hello->known[identity->self].alone)
@@ -296,6 +305,7 @@ hear_asking(struct lives *lives, uint8_t from, const struct hello *hello, unsign
     const struct known_life *known = &lives->identity.known[from];
     struct known_life asked = {.life = {.id = hello->life, .number = hello->asked_number}};
 
+    assert(hello->number == 0 && lives->standing == STANDING_MEMBER);
     *verdict |= LIVES_REPLY;
     if (hello->asked_number > known->life.number) {
         note_life(lives, from, &asked, verdict);
@@ -329,6 +339,7 @@ hear_life(struct lives *lives, uint8_t from, const struct hello *hello, unsigned
     }
     memcpy(heard.places, hello->places, sizeof(heard.places));
     note_life(lives, from, &heard, verdict);
+    assert(known->life.number == hello->number && cairn_id_equal(&known->life.id, &hello->life));
     if (lives->identity.alone_for & lives_bit(from)) {
         lives->identity.alone_for &= ~lives_bit(from);
         lives_change(lives, verdict);
@@ -385,6 +396,7 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
     struct identity *identity = &lives->identity;
     unsigned verdict = 0;
 
+    assert_lives(lives);
     if (from >= identity->agreed.now.nodes || from == identity->self || !is_sane(lives, hello))
         return 0;
     if (cairn_id_equal(&hello->refused, &identity->life.id)) {

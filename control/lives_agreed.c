@@ -13,6 +13,7 @@ lives_agree(struct lives *lives, const struct agreed *agreed, const struct cairn
     struct identity *identity = &lives->identity;
 
     assert(agreed->lsn > identity->agreed.lsn && agreed->now.nodes >= identity->agreed.now.nodes);
+    assert(agreed->durability == identity->agreed.durability && agreed->workers == identity->agreed.workers);
     if (agreed->now.timeout_ns < identity->agreed.now.timeout_ns &&
         identity->promised_ns < identity->agreed.now.timeout_ns)
         identity->promised_ns = identity->agreed.now.timeout_ns;
@@ -29,11 +30,13 @@ lives_agree(struct lives *lives, const struct agreed *agreed, const struct cairn
     lives->life_version = ++lives->version;
     if (agreed->removed >> identity->self & 1)
         lives->standing = STANDING_REMOVED;
+    assert_lives(lives);
 }
 
 void
 lives_teach(const struct lives *lives, struct lesson *out)
 {
+    assert(cairn_id_is_set(&lives->identity.cluster));
     memset(out, 0, sizeof(*out));
     out->cluster = lives->identity.cluster;
     memcpy(out->members, lives->identity.members, sizeof(out->members));
@@ -82,6 +85,7 @@ lives_learn(struct lives *lives, uint8_t from, const struct lesson *lesson)
         identity_forget(identity, &life);
         identity->born = true;
     }
+    assert(identity->life.number == 0);
     identity->cluster = lesson->cluster;
     memcpy(identity->members, lesson->members, sizeof(identity->members));
     identity->doubts_agreed = false;
@@ -102,6 +106,7 @@ lives_kept(struct lives *lives, uint64_t version)
     assert(version <= lives->version);
     if (version > lives->kept_version)
         lives->kept_version = version;
+    assert_lives(lives);
 }
 
 bool
@@ -131,8 +136,10 @@ lives_found(struct lives *lives, const struct cairn_id *cluster, const struct ca
     }
     *missing = CAIRN_NODE_NONE;
     identity_found(identity, cluster, members, births, &agreed, identity->self);
+    assert(identity->life.number == 1 && cairn_id_equal(&identity->life.id, &births[identity->self]));
     lives->standing = STANDING_MEMBER;
     lives->life_version = ++lives->version;
+    assert_lives(lives);
     return true;
 }
 
@@ -146,6 +153,7 @@ lives_give_up(struct lives *lives, cairn_node_set given_up, const struct cairn_i
             lives_meet_anew(lives, i);
     }
     lives->version++;
+    assert_lives(lives);
 }
 
 uint32_t
@@ -155,6 +163,7 @@ lives_agreeing(const struct lives *lives, uint8_t seat)
 
     for (uint8_t i = 0; i < lives->identity.agreed.now.nodes; i++)
         count += i != lives->identity.self && lives->peers[i].introduced && (lives->peers[i].agrees & lives_bit(seat));
+    assert(count <= lives->identity.agreed.now.nodes);
     return count;
 }
 

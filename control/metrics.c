@@ -2,6 +2,7 @@
  * it would take every command longer to start than most take to run. */
 #include "metrics.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
@@ -50,6 +51,7 @@ forget_connection(struct metrics *metrics, const struct MHD_Connection *connecti
         if (metrics->open[i] != connection)
             metrics->open[kept++] = metrics->open[i];
     }
+    assert(metrics->open_count - kept <= 1);
     metrics->open_count = kept;
 }
 
@@ -77,6 +79,7 @@ note_connection(void *context, struct MHD_Connection *connection, void **connect
         end_connection(metrics->open[0]);
         forget_connection(metrics, metrics->open[0]);
     }
+    assert(metrics->open_count < CONNECTIONS_CALM);
     metrics->open[metrics->open_count++] = connection;
 }
 

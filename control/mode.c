@@ -3,18 +3,23 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "assert_costly.h"
+
 uint32_t
 mode_needs(const struct mode_inputs *inputs)
 {
-    return inputs->policy == CAIRN_POLICY_CA && !inputs->falls_to_cp ? inputs->nodes : inputs->nodes / 2 + 1;
+    uint32_t needs = inputs->policy == CAIRN_POLICY_CA && !inputs->falls_to_cp ? inputs->nodes : inputs->nodes / 2 + 1;
+
+    /* Two that have so many each have one in common. */
+    assert(inputs->nodes == 0 || (2 * needs > inputs->nodes && needs <= inputs->nodes));
+    return needs;
 }
 
-enum cairn_mode
-mode_decide(const struct mode_inputs *inputs)
+static enum cairn_mode
+decide(const struct mode_inputs *inputs)
 {
     bool enough = inputs->reached >= mode_needs(inputs);
 
-    assert(inputs->nodes >= 1 && inputs->reached <= inputs->nodes);
     switch (inputs->policy) {
     case CAIRN_POLICY_AP:
         return CAIRN_MODE_AP;
@@ -29,6 +34,19 @@ mode_decide(const struct mode_inputs *inputs)
         break;
     }
     return inputs->branch_pending ? CAIRN_MODE_MERGING : CAIRN_MODE_CP;
+}
+
+enum cairn_mode
+mode_decide(const struct mode_inputs *inputs)
+{
+    enum cairn_mode mode = decide(inputs);
+
+    assert(inputs->nodes >= 1 && inputs->reached <= inputs->nodes);
+    /* Onto a trunk only more than half append, and nobody else at the same time. */
+    assert((mode != CAIRN_MODE_CP && mode != CAIRN_MODE_MERGING) || 2 * inputs->reached > inputs->nodes);
+    /* What a node has not recovered yet it does not let diverge. */
+    assert(mode != CAIRN_MODE_AP || !inputs->recovering || inputs->policy == CAIRN_POLICY_AP);
+    return mode;
 }
 
 enum cairn_ack
@@ -46,12 +64,14 @@ mode_admit_append(enum cairn_mode mode, const struct mode_inputs *inputs, enum c
 {
     enum cairn_ack ack = asked == CAIRN_ACK_POLICY ? mode_policy_ack(inputs, mode) : asked;
 
+    assert_costly(inputs->reached <= inputs->nodes);
     if (mode == CAIRN_MODE_DENIED)
         return CAIRN_NO_QUORUM;
     if (ack == CAIRN_ACK_MAJORITY && inputs->reached < inputs->nodes / 2 + 1)
         return CAIRN_NO_QUORUM;
     if (ack == CAIRN_ACK_ALL && inputs->reached < inputs->nodes)
         return CAIRN_NO_QUORUM;
+    assert_costly(ack == CAIRN_ACK_LOCAL || 2 * inputs->reached > inputs->nodes);
     *out = ack;
     return CAIRN_OK;
 }
@@ -66,6 +86,7 @@ mode_admit_read(enum cairn_mode mode, const struct mode_inputs *inputs, enum cai
         level = mode == CAIRN_MODE_AP               ? CAIRN_READ_STALE
                 : inputs->policy == CAIRN_POLICY_CA ? CAIRN_READ_LEASE
                                                     : CAIRN_READ_LINEARIZABLE;
+    assert_costly(inputs->reached <= inputs->nodes);
     if (mode == CAIRN_MODE_DENIED && (deny & CAIRN_DENY_READS))
         return CAIRN_DENIED;
     if (level != CAIRN_READ_STALE && level != CAIRN_READ_SESSION && inputs->reached < inputs->nodes / 2 + 1)

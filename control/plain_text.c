@@ -40,6 +40,7 @@ plain_text_rune(const char *text, size_t text_bytes, uint32_t *rune)
     if (value < least || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
         return 0;
     *rune = value;
+    assert(size >= 1 && size <= text_bytes);
     return size;
 }
 
@@ -73,6 +74,7 @@ show_next(const char *text, size_t text_bytes, char shown[ESCAPE_BYTES + 1])
 
     if (size == 0)
         size = 1;
+    assert(4 * size <= ESCAPE_BYTES && size <= text_bytes);
     if (clean) {
         memcpy(shown, text, size);
         shown[size] = '\0';
@@ -95,6 +97,7 @@ plain_text_show(const char *text, size_t text_bytes, char *out, size_t out_bytes
         char shown[ESCAPE_BYTES + 1];
 
         at += show_next(text + at, text_bytes - at, shown);
+        assert(at <= text_bytes && fitting + sizeof(ELLIPSIS) <= out_bytes);
         if (used + strlen(shown) >= out_bytes) {
             memcpy(out + fitting, ELLIPSIS, sizeof(ELLIPSIS));
             return;
@@ -104,5 +107,6 @@ plain_text_show(const char *text, size_t text_bytes, char *out, size_t out_bytes
         if (used + sizeof(ELLIPSIS) <= out_bytes)
             fitting = used;
     }
+    assert(fitting <= used && used < out_bytes);
     out[used] = '\0';
 }
