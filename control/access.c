@@ -12,7 +12,7 @@
 #define GROUPS_MAX 64
 #define IDS_BELOW 4294967295u
 
-/* A number as it is, where the text is one. */
+/* Takes the text as a number, where it is one. */
 static bool
 is_number(const char *text, uint32_t *out)
 {
@@ -86,7 +86,7 @@ access_names_any(const struct access *access)
     return access->users_count > 0 || access->has_group;
 }
 
-/* Also a group that the process has beside its first. */
+/* Is the process in the group, by its first group or by another of its groups? */
 static bool
 is_in_group(int socket, const struct ucred *peer, gid_t group)
 {

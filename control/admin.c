@@ -19,15 +19,15 @@
 
 #define BACKLOG 64
 #define ACCEPTS_PER_TURN 32
-/* In each turn, for all who are no administrators: one that asks next waits no longer than that and a request. */
+/* What all who are no administrators get in each turn: an administrator who asks next waits for that and one request. */
 #define OTHERS_NS 500000u
-/* In the long run they, and newcomers, have one part of so many of a core: it may be the workers' core too. */
+/* In the long run they and newcomers get one part in so many of a core: it may be the workers' core too. */
 #define OTHERS_SHARE 4u
 /* What they may take at once beyond that. */
 #define OTHERS_AHEAD_NS 4000000u
-/* And so often it is looked whether they may have more. */
+/* While they rest, this is how often the thread looks whether they may have more. */
 #define REST_MS 2
-/* Where not even a refusal can be had, newcomers wait so long. */
+/* Newcomers wait so long where not even a refusal can be sent. */
 #define LISTENER_RESTS_NS 100000000u
 
 struct admin {
@@ -56,7 +56,7 @@ open_spare(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Is somebody serving at path already? Also one that is stopped, and does not accept. */
+/* Does a process serve at the path already? One that is stopped, and does not accept, counts too. */
 static bool
 served(const struct sockaddr_un *address)
 {
@@ -142,7 +142,7 @@ let_in(struct admin *admin, int socket, uint64_t now_ns)
         turn_away(socket, CAIRN_FULL, "the node has no place for another connection of this user");
 }
 
-/* There are no descriptors left: one that is idle goes, or else the newcomer does. */
+/* There are no descriptors left: an idle connection goes, or else the newcomer does. */
 static bool
 make_descriptor(struct admin *admin, uint64_t now_ns)
 {
@@ -170,7 +170,7 @@ accept_some(struct admin *admin, uint64_t now_ns)
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             if (make_descriptor(admin, now_ns))
                 continue;
-            /* It would be readable all the while. */
+            /* The listener would be readable all the while. */
             admin->listens_ns = now_ns + LISTENER_RESTS_NS;
             return;
         } else {
@@ -179,7 +179,7 @@ accept_some(struct admin *admin, uint64_t now_ns)
     }
 }
 
-/* Of this thread, where it has run and not where it was kept from that. */
+/* The processor time of this thread: the time in which it was kept from running does not count. */
 static uint64_t
 spent_ns(void)
 {
@@ -204,8 +204,9 @@ charge_others(struct admin *admin, uint64_t spent, uint64_t now_ns)
     assert(admin->owed_ns >= now_ns);
 }
 
-/* What each waits for: the listener first, then the connections there are (a process may not even name more places than
- * it may have descriptors), of those whose turn it may be: not the others' while they rest. *more: one need not wait. */
+/* Whom to poll: the listener first, then the connections whose turn it may be (not the others' while they rest). Places
+ * without a connection are left out, since a process may not name more of them than it may have descriptors. *more: a
+ * request is there already, so there is nothing to wait for. */
 static nfds_t
 gather(const struct admin *admin, bool rest, uint64_t now_ns, struct pollfd *fds, int *places, bool *more)
 {
@@ -234,13 +235,13 @@ serve_or_hang_up(struct admin *admin, int place, const struct pollfd *fd, uint64
     struct connection *connection = &admin->places.connections[place];
     bool ready = fd->revents != 0;
 
-    /* Nobody came to the place since it was asked about. */
+    /* No newcomer got the place since it was polled. */
     assert(connection->socket == fd->fd);
     if (!connection_serve(connection, &admin->handler, ready, now_ns))
         connection_close(connection, &admin->handler);
 }
 
-/* Administrators first, whoever else has asked for how much. */
+/* Administrators come first, however much others have asked for. */
 static void
 serve_administrators(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
 {
@@ -265,7 +266,7 @@ others_want(const struct admin *admin, const struct pollfd *fds, const int *plac
     return want;
 }
 
-/* They have their turns one after the other, and whoever has none any more this time is first the next. */
+/* The others have their turns one after another; whoever gets none this time is first the next time. */
 static void
 serve_clients(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
 {
@@ -284,7 +285,7 @@ serve_clients(struct admin *admin, const struct pollfd *fds, const int *places, 
 }
 
 /* Looking whether there is anything to do is not charged: reading the clock alone, turn after turn, would take more
- * than their share, and they would rest for good. */
+ * than the others' share, and they would rest for good. */
 static void
 serve_others(struct admin *admin, const struct pollfd *fds, const int *places, nfds_t count, uint64_t now_ns)
 {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define LINE_BYTES_MAX 65536
-/* Who takes nothing of an answer for so long is let go. */
+/* A client that takes nothing of an answer for so long is let go. */
 #define STUCK_NS 5000000000u
 
 /* Between any two steps. */

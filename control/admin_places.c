@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #define KEPT_FOR_ADMINISTRATORS 8
-/* Of one user who is no administrator: another finds a place, too. */
+/* For one user who is no administrator, so that another finds a place too. */
 #define CONNECTIONS_OF_ONE_MAX 44
 
 void
@@ -14,13 +14,13 @@ places_init(struct places *places, const struct admin_handler *handler)
         places->connections[i].socket = -1;
 }
 
-/* Whose connections may go for a newcomer: of administrators only where they may be let go too; of anybody, or of that user. */
+/* Which connections may go for a newcomer: administrators' or not; of any user, or of this one alone. */
 struct passing {
     bool administrators, of_one;
     uid_t uid;
 };
 
-/* The one that has been idle longest, is nobody's attachment, and has had a turn. */
+/* The connection that has been idle longest, is attached to nothing, and has had a turn. */
 static struct connection *
 idlest(struct places *places, const struct passing *passing, uint64_t now_ns)
 {

@@ -1,5 +1,5 @@
-/* Who has a place at the admin socket: some are kept for administrators, and no other user has them all. Where one is wanted, whoever
- * has been idle longest goes; who is attached to a log never does. */
+/* Who has a place at the admin socket: some places are kept for administrators, and no other user gets all the rest.
+ * Where a place is wanted, the connection that has been idle longest goes, unless it is attached. */
 #ifndef CONTROL_ADMIN_PLACES_H
 #define CONTROL_ADMIN_PLACES_H
 

@@ -61,7 +61,7 @@ apply_figures(struct agreed_figures *figures, const struct agreed_change *change
     return AGREED_TAKEN;
 }
 
-/* Whoever was of it before comes back to the same seat, as another member. */
+/* A node that was of the cluster before comes back to its seat, as another member. */
 static enum agreed_refusal
 add(struct agreed *agreed, const struct agreed_change *change, uint8_t *seat)
 {
@@ -208,7 +208,8 @@ agreed_plausible(const struct agreed *agreed)
     return true;
 }
 
-/* Two segments of each log; some for all, and where old entries are on disk alone some to read them into. */
+/* Each log takes two segments. So many logs' worth is kept back: some for all, and with entries on disk alone some to
+ * read them into. */
 static uint32_t
 kept_back(enum cairn_durability durability)
 {

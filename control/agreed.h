@@ -76,18 +76,19 @@ uint8_t agreed_seat(const struct agreed *agreed, const char *name);
 /* As it was before any entry. */
 void agreed_as_founded(const struct agreed *agreed, struct agreed *out);
 
-/* An entry of the catalog, with its lsn, while one worker has so many logs, and no other has more. Whatever is refused of
- * it, all of it is; every node comes to the same. *seat: that is given or taken; CAIRN_NODE_NONE: none is. */
+/* Applies an entry of the catalog, with its lsn. logs: how many the worker with the most logs has. An entry is taken or
+ * refused as a whole, and every node comes to the same result. *seat: the one that was given or taken; CAIRN_NODE_NONE:
+ * none was. */
 enum agreed_refusal agreed_apply(struct agreed *agreed, const struct agreed_change *change, uint64_t lsn, uint32_t logs,
                                  uint8_t *seat);
 
 /* For people. */
 const char *agreed_refusal_text(enum agreed_refusal refusal);
 
-/* What differs at the same lsn has another. */
+/* Two states that differ at the same lsn have different fingerprints. */
 uint64_t agreed_fingerprint(const struct agreed *agreed);
 
-/* Do its numbers and names make sense? Of what comes from outside. */
+/* Do its numbers and names make sense? To be asked of what comes from outside. */
 bool agreed_plausible(const struct agreed *agreed);
 
 /* How many logs a worker may have, of so much memory that is shared out among the workers: each log needs two segments of

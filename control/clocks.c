@@ -5,7 +5,7 @@
 
 /* No clock of a machine that is read as 1970 or later is beyond this (2116): sums of two fit. */
 #define CLOCK_MAX_NS (1ull << 62)
-/* A wall clock that was set; less is how clocks are read. */
+/* A wall clock that moves by so much was set; less comes from how clocks are read. */
 #define SET_NS 1000000000
 #define FALL_SHARE 16
 /* A clock is told to be wrong after so long: a node that was paused reads old heartbeats first. */
@@ -134,8 +134,8 @@ offsets_of(const struct clocks *clocks, cairn_node_set nodes, int64_t *offsets)
     return count;
 }
 
-/* The most that are within the bound of each other, of several such the earliest: if that is more than half of all
- * nodes, the time is their median. */
+/* Finds the most clocks that are within the bound of each other, the earliest where several are as many. Where they are
+ * more than half of all nodes', the time is their median. */
 static void
 agree(struct clocks *clocks, cairn_node_set heard)
 {
@@ -182,7 +182,7 @@ settle(struct clocks *clocks)
     clocks->risen_ns = 0;
 }
 
-/* Who believes another time than this node has not come to a jump yet, or this node has not. */
+/* A peer that believes another time has not come to a jump yet, or this node has not. */
 static bool
 believes_otherwise(const struct clocks *clocks, const struct clocks_peer *peer)
 {
@@ -199,9 +199,9 @@ somebody_believes_otherwise(const struct clocks *clocks, cairn_node_set heard)
     return false;
 }
 
-/* What others know of jumps, this node may have slept through; or it started after the jump, and they believe it only
- * now. Everybody comes to have the longest lag: by it things are kept longer, so anybody may tell it. A lag is behind
- * what its sender believes: to who believes another time it says nothing. */
+/* This node may have slept through jumps that others know of, or it started after a jump that they believe only now.
+ * Everybody comes to have the longest lag: things are kept longer by it, so anybody may tell it. A lag is behind what
+ * its sender believes, so it says nothing to a node that believes another time. */
 static void
 hear_lags(struct clocks *clocks, cairn_node_set heard, uint64_t now_ns)
 {
@@ -255,7 +255,7 @@ follow(struct clocks *clocks, cairn_node_set heard, uint64_t now_ns)
     return jump_ns;
 }
 
-/* Against what is agreed; else, of peers, against what this node believes. */
+/* Is the node's clock off what is agreed? Where nothing is: is a peer's off what this node believes? */
 static bool
 is_off(const struct clocks *clocks, uint8_t node)
 {
@@ -307,10 +307,10 @@ clocks_judge(struct clocks *clocks, cairn_node_set heard, uint64_t wall_ns, uint
     news.believed_ns = follow(clocks, heard, now_ns);
     name_wrong(clocks, heard, now_ns, &news);
     differ = somebody_believes_otherwise(clocks, heard);
-    /* Until they believe the same, the other may write by the former time. */
+    /* Until a peer believes the same time it may write by the former one. */
     if (differ && clocks->risen_ns != 0)
         clocks->risen_ns = clocks_time_ns(clocks, now_ns);
-    /* Who is cut off for a moment has no reason to doubt what it knew. */
+    /* A node that is cut off for a moment has no reason to doubt what it knew. */
     if (clocks->jump_ns != 0 || own->off_ns != 0 || news.set_ns != 0 || differ)
         clocks->calm_ns = 0;
     else if (clocks->agreed && clocks->calm_ns == 0)

@@ -51,7 +51,7 @@ struct clocks {
     struct clocks_config config;
     int64_t offset_ns;     /* that is believed */
     int64_t age_offset_ns; /* of the clock that entries age by */
-    int64_t low_offset_ns; /* the lowest that was believed since it last rose without that one */
+    int64_t low_offset_ns; /* the lowest that was believed since it last rose and age_offset_ns did not */
     uint64_t risen_ns;     /* the time just after that; 0: it has not */
     int64_t agreed_offset_ns;
     bool agreed;  /* at the moment */

@@ -35,7 +35,7 @@ here(const struct walk *walk)
     return place_of(walk->event.start_mark);
 }
 
-/* What libyaml would read past, or count lines by otherwise than an editor does. */
+/* What libyaml would read past, or would count as the end of a line where an editor does not. */
 static const char *
 objection_to(const char *text, size_t text_bytes, uint32_t rune, size_t rune_bytes, bool first)
 {
@@ -73,7 +73,7 @@ is_text(const char *text, size_t text_bytes, struct cluster_place *end, struct c
     return true;
 }
 
-/* What does not end is named where it begins: libyaml notices it lines later, or at the end of the text. */
+/* A text that does not end is reported where it begins: libyaml notices it lines later, or at the end of the file. */
 static bool
 no_yaml(struct walk *walk)
 {
@@ -193,7 +193,8 @@ has_required(struct walk *walk, const struct cluster_rules *rules, const struct 
 
 typedef bool take_value(struct walk *walk, const struct cluster_rule *rule);
 
-/* Each key once, those that must be, and no other; whole: where it is said that one is missing. places: of keys. */
+/* A mapping: each key once, every required key, and no other. whole: the place to name where one is missing. places: of
+ * keys. */
 static bool
 take_mapping(struct walk *walk, const struct cluster_rules *rules, take_value *take, struct cluster_place whole,
              struct cluster_place *places)

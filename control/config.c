@@ -10,9 +10,10 @@
 #include "cluster_file.h"
 #include "cluster_values.h"
 
-/* Without another word a node's suspicion becomes so many times as long at most, whatever its machine is like. */
+/* Unless the file says otherwise, a node's suspicion becomes so many times as long at most, whatever its machine is
+ * like. */
 #define CEILING_TIMEOUTS 50u
-/* No scheduler keeps a thread waiting for longer: what does was stopped, or is broken. */
+/* No scheduler keeps a thread waiting for longer: a machine that does was stopped, or is broken. */
 #define CEILING_MAX_NS 1000000000u
 
 static const char *
@@ -144,7 +145,7 @@ cluster_lcores_count(const struct cluster_config *config, uint8_t node)
     return lcores->cpus_count > 0 ? lcores->cpus_count : lcores->count;
 }
 
-/* Each of them has a worker to poll. */
+/* Each lcore has a worker to poll. */
 static bool
 lcores_make_sense(const struct cluster_config *config, uint32_t workers, struct cluster_fault *fault)
 {
@@ -157,7 +158,7 @@ lcores_make_sense(const struct cluster_config *config, uint32_t workers, struct 
     return true;
 }
 
-/* Each worker has its part of it. */
+/* Each worker has its part of the memory. */
 static bool
 memory_makes_sense(const struct cluster_config *config, struct cluster_fault *fault)
 {
@@ -227,7 +228,7 @@ number_agrees(const struct cluster_config *config, enum cluster_key key, uint64_
     return contradicts(config, key, texts[0], texts[1], fault);
 }
 
-/* The place of a name is another's. */
+/* This name's place belongs to another. */
 static bool
 name_contradicts(const struct cluster_config *config, const struct agreed *agreed, uint32_t place,
                  struct cluster_fault *fault)
@@ -251,7 +252,7 @@ names_agree(const struct cluster_config *config, const struct agreed *agreed, st
                              "%u nodes are listed, but the cluster has agreed on %u", config->nodes, agreed->now.nodes);
 }
 
-/* Whoever has another name in a node's place, or knows it in another, may mean another node. */
+/* A file that has another name in a node's place, or that node in another place, may mean another node. */
 static bool
 names_follow(const struct cluster_config *config, const struct agreed *agreed, struct cluster_fault *fault)
 {
@@ -265,7 +266,7 @@ names_follow(const struct cluster_config *config, const struct agreed *agreed, s
             return name_contradicts(config, agreed, i, fault);
         if (seat == CAIRN_NODE_NONE)
             continue;
-        /* One that is listed before this stands behind it: so this is not in its own place. */
+        /* A name listed before this one has a later seat, so this one is not in its own place. */
         if (seat < next)
             return name_contradicts(config, agreed, i, fault);
         next = seat + 1u;
@@ -273,7 +274,7 @@ names_follow(const struct cluster_config *config, const struct agreed *agreed, s
     return true;
 }
 
-/* What the file leaves to the profile says nothing once that was changed. */
+/* Where the file leaves a figure to the profile, it says nothing once that figure was changed. */
 static bool
 timing_agrees(const struct cluster_config *config, enum cluster_key key, bool stated, uint64_t here_ns,
               uint64_t agreed_ns, const struct agreed *agreed, struct cluster_fault *fault)

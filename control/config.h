@@ -87,7 +87,7 @@ struct cluster_config {
     /* Of each key, and of each node's name, in the file that was read. */
     struct cluster_place places[CLUSTER_KEYS];
     struct cluster_place name_places[CAIRN_NODES_MAX];
-    /* Of a command's own, once a node has said who is of the cluster: who was of it, and who is listed and was never added. */
+    /* For commands, once a node has said who is of the cluster: who was of it, and who is listed and was never added. */
     bool seats_known;
     cairn_node_set removed, not_added;
     const char *path; /* of the file */
@@ -104,15 +104,15 @@ uint32_t cluster_lcores_count(const struct cluster_config *config, uint8_t node)
 
 uint64_t cluster_clock_bound_ns(const struct cluster_config *config);
 
-/* What of it all nodes must be configured with alike. */
+/* The part of it that all nodes must be configured with alike. */
 struct agreed cluster_agreed(const struct cluster_config *config);
 
-/* Does the file say otherwise than what was agreed on? false: it does, and detail names the place and the mend. What is
+/* Does the file agree with what was agreed on? false: it does not, and detail names the place and the mend. What is
  * this node's own (memory above what is agreed on, directories) may differ. */
 bool cluster_config_agrees(const char *path, const struct cluster_config *config, const struct agreed *agreed,
                            char *detail, size_t detail_bytes);
 
-/* Of a client's file: does it name the nodes in the order that was agreed on, as far as it names them? Some may be missing,
+/* Does a client's file name the nodes in the order that was agreed on, as far as it names them? Some may be missing,
  * others listed that are not of the cluster. false: it does not, as above. */
 bool cluster_config_follows(const char *path, const struct cluster_config *config, const struct agreed *agreed,
                             char *detail, size_t detail_bytes);

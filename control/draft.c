@@ -117,7 +117,7 @@ draft_settle(const char *path)
     return settled;
 }
 
-/* A directory's place is taken by no file; in a sticky directory, as /tmp, another's place by its owner's alone. */
+/* No file takes a directory's place. In a sticky directory, as /tmp, only a file's owner may put another in its place. */
 static bool
 may_be_replaced(const char *path)
 {

@@ -19,7 +19,7 @@ bool draft_write(const char *path, const void *bytes, size_t size_bytes, mode_t 
 /* false: errno says why, and the draft is gone. */
 bool draft_publish(const char *path, const char *draft);
 
-/* That the name is another file's is on disk, too. false: errno says why. */
+/* Has it on disk, too, that the name is this file's now. false: errno says why. */
 bool draft_settle(const char *path);
 
 /* Writes all of it from the file's beginning, and has it on disk. false: errno says why not. */

@@ -84,7 +84,7 @@ pulse_note(struct pulse *pulse, uint64_t took_ns, uint64_t now_ns)
         pulse->slow_ns = now_ns;
         pulse->took_ns = took_ns;
     }
-    /* One that hung says little of what is usual; a disk that has become slower is learned all the same. */
+    /* A write that hung says little of what is usual; but a disk that has become slower is learned. */
     if (pulse->usual_ns != 0 && took_ns / SLOW_TIMES > pulse->usual_ns)
         took_ns = SLOW_TIMES * pulse->usual_ns;
     if (pulse->usual_ns == 0)

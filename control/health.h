@@ -22,14 +22,15 @@ enum ailment {
 #define AILMENTS 255u
 #define AILMENT_BITS 8u
 
-/* Of a log that is durable or not: 0 is well, and higher is worse. A disk that is nearly full is as bad as one that is:
- * where all fill at the same time it makes no difference who is first. */
+/* For a log that is durable or not: 0 is well, and higher is worse. A disk that is nearly full is as bad as one that is
+ * full: where all fill at the same time it makes no difference which is first. */
 uint32_t health_rank(uint32_t ailments, bool durable);
 
-/* Is the one's disk so much slower than the other's that others had better lead? 0: it has none, or nothing is known. */
+/* Is a disk so much slower than the other node's that the other had better lead? 0: a node has no disk, or nothing is
+ * known. */
 bool health_is_slower(uint32_t write_us, uint32_t than_us);
 
-/* In words: of the worst there is; "" where all is well. */
+/* The worst ailment in words; "" where all is well. */
 const char *health_text(uint32_t ailments);
 
 /* How long writes take. */
@@ -40,7 +41,7 @@ struct pulse {
 };
 
 void pulse_note(struct pulse *pulse, uint64_t took_ns, uint64_t now_ns);
-/* Of a write that has been under way for so long. */
+/* A write has been under way for so long: is it slow, or does it hang? */
 bool pulse_is_slow(const struct pulse *pulse, uint64_t for_ns);
 bool pulse_hangs(const struct pulse *pulse, uint64_t for_ns);
 

@@ -22,7 +22,7 @@ refuse(char *detail, size_t detail_bytes, const char *directory, const char *why
     return false;
 }
 
-/* May anybody else put something in the place of what is in it? In a sticky one only what is one's own can be renamed. */
+/* Can nobody else replace what is in the directory? In a sticky one everybody renames only their own. */
 static bool
 is_safe_above(const struct stat *status)
 {
@@ -31,7 +31,7 @@ is_safe_above(const struct stat *status)
     return (status->st_uid == 0 || status->st_uid == geteuid()) && (!writable || (status->st_mode & S_ISVTX) != 0);
 }
 
-/* Of an absolute path without links in it: every directory above. */
+/* Of an absolute path without links: is every directory above it safe? */
 static bool
 are_safe_above(const char *directory)
 {
@@ -100,7 +100,7 @@ go_up(struct walk *walk)
         *slash = '\0';
 }
 
-/* Puts what the link says before the rest. Who may put another in its place says where it leads. */
+/* Puts the link's target before the rest. Whoever may replace the link decides where it leads. */
 static const char *
 follow(struct walk *walk, const char *link, const struct stat *status)
 {
@@ -125,7 +125,7 @@ follow(struct walk *walk, const char *link, const struct stat *status)
     return NULL;
 }
 
-/* One name further. What is not there has nothing behind it. NULL, or why that cannot be. */
+/* Goes one name further. Behind a name that does not exist nothing may follow. NULL, or why that cannot be. */
 static const char *
 step(struct walk *walk, const char *name)
 {
@@ -215,7 +215,7 @@ noted_pid(const char *directory, const char *node)
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return 0;
-    /* What is not to the byte as a node writes it is no node's. */
+    /* A file that is not, to the byte, what a node writes there is no node's. */
     if (read(fd, text, sizeof(text) - 1) > 0 && sscanf(text, "%d", &pid) == 1)
         snprintf(again, sizeof(again), "%d\n", pid);
     close(fd);

@@ -12,9 +12,10 @@
  * is wrong, and what to do. */
 bool home_is_own(const char *directory, char *detail, size_t detail_bytes);
 
-/* The same directory by a path without links, of at most out_bytes with its NUL, to be used from then on: a link may be another's
- * tomorrow. One that belongs to neither root nor this user is refused, or that somebody else may put another in the place of.
- * There need not be a directory yet, but those above it. false: detail says what is wrong, and what to do. */
+/* The same directory by a path without links, of at most out_bytes with its NUL, to be used from then on: a link may be
+ * another's tomorrow. A link that belongs to neither root nor this user is refused, and so is one that somebody else
+ * may replace. The directory need not exist yet, but those above it must. false: detail says what is wrong, and what to
+ * do. */
 bool home_resolve(const char *directory, char *out, size_t out_bytes, char *detail, size_t detail_bytes);
 
 /* Where the links of a cluster's nodes on this machine meet: sockets that only their user can reach, and a secret that both
@@ -27,18 +28,18 @@ struct home_links {
     char secret[HOME_SECRET_BYTES];
 };
 
-/* Opens that of the cluster's directory, or makes it: whichever node comes first. false: detail says why. */
+/* Opens the cluster's directory of links; whichever node comes first makes it. false: detail says why. */
 bool home_links_open(const char *directory, struct home_links *out, char *detail, size_t detail_bytes);
 
-/* Where a cluster is kept of which the user has not said where: in the user's own directory for what runs (XDG_RUNTIME_DIR, where
- * that is one), else of a name in /tmp that home_is_own() has to look at. */
+/* Where a cluster is kept when the user has not said where: in the user's own directory for what runs (XDG_RUNTIME_DIR,
+ * where there is one), else under a name in /tmp that home_is_own() has to look at. */
 void home_default(char *path, size_t path_bytes);
 
 /* The process that runs the node in that directory, an absolute path without links: one that is noted there, and has the node's
  * lock. 0: none does. */
 pid_t home_runs(const char *directory, const char *node);
 
-/* Has that process the node's lock, still? */
+/* Does that process still have the node's lock? */
 bool home_is_run_by(const char *directory, const char *node, pid_t pid);
 
 #endif

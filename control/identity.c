@@ -73,7 +73,7 @@ identity_continue(struct identity *identity, const struct cairn_id *life)
     identity->life = (struct life){.id = *life, .number = identity->life.number + 1};
     identity->born = identity->begun = false;
     chain_push(identity);
-    /* They have not recovered yet what lives before promised. */
+    /* Those workers have not recovered yet what earlier lives promised. */
     identity_forget_workers(identity, identity->forgetful_workers);
     return true;
 }
@@ -97,7 +97,7 @@ identity_forget(struct identity *identity, const struct cairn_id *life)
     identity->life = (struct life){.id = *life};
     identity->chain_count = 0;
     identity->forgetful_workers = 0;
-    /* What contradicted others counts for nothing now. */
+    /* The histories that contradicted others count for nothing now. */
     identity->stops_count = 0;
 }
 
@@ -252,7 +252,7 @@ known_life_further(struct known_life *known, const struct known_life *told)
     }
 }
 
-/* The life after it went on where its journals ended. */
+/* Which workers' journals had come further than where the next life went on behind them? */
 static uint32_t
 beyond(const struct identity *identity, const struct known_life *known, const struct link *next)
 {
@@ -277,7 +277,7 @@ identity_doubts(const struct identity *identity, const struct known_life *known)
 
         if (link->life.number != known->life.number || !cairn_id_equal(&link->life.id, &known->life.id))
             continue;
-        /* This one has not ended. */
+        /* This life has not ended. */
         return i + 1 == identity->chain_count ? 0 : beyond(identity, known, &identity->chain[i + 1]);
     }
     return known->life.number < identity->settled_numbers[0] ? 0 : WORKERS_ALL;

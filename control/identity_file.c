@@ -15,7 +15,7 @@
 
 #include "draft.h"
 
-/* Of this size always, so that it can be replaced where there is no space left. */
+/* The file always has this size, so that it can be replaced where there is no space left. */
 #define FILE_BYTES 32768u
 #define PATH_BYTES 512
 #define FORMAT "cairn identity "
@@ -71,7 +71,7 @@ sum_of(const char *text, size_t size_bytes)
     return hash;
 }
 
-/* With a place for each worker. */
+/* The line of a life, with a place for each worker. */
 static void
 print_life(FILE *out, const char *what, int seat, const struct life *life, const uint64_t *places, uint32_t workers)
 {
@@ -192,7 +192,7 @@ identity_save(const char *directory, const char *node, const struct identity *id
     return done ? CAIRN_OK : CAIRN_IO;
 }
 
-/* With so many places behind it. */
+/* The line of a life, with so many places behind it. */
 static bool
 parse_life(const char *line, const char *what, int *seat, struct life *life, uint64_t *places, uint32_t workers)
 {

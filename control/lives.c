@@ -75,7 +75,7 @@ become_member(struct lives *lives, uint32_t number, unsigned *verdict)
     assert_lives(lives);
 }
 
-/* Whatever a life of the member was believed to be, it is another now. */
+/* Notes a member's last life. One that was not known before has to be introduced. */
 static void
 note_life(struct lives *lives, uint8_t node, const struct known_life *next, unsigned *verdict)
 {
@@ -94,7 +94,7 @@ note_life(struct lives *lives, uint8_t node, const struct known_life *next, unsi
     lives_change(lives, verdict);
 }
 
-/* Values that no node sends. */
+/* Are all values such as a node may send? */
 static bool
 is_sane(const struct lives *lives, const struct hello *hello)
 {
@@ -161,7 +161,8 @@ lapse_workers(struct lives *lives, uint32_t workers, unsigned *verdict)
     *verdict |= LIVES_FORGOT;
 }
 
-/* Where this life's journal goes on behind those before is known once it has begun: that is told again then. */
+/* Is it unknown yet where this life's journal goes on behind that one's? It is known once this life has begun; then the
+ * peer tells the same again. */
 static bool
 is_judged_later(const struct identity *identity, const struct known_life *told)
 {
@@ -200,7 +201,7 @@ hear_of_self(struct lives *lives, uint8_t from, const struct hello *hello, unsig
             lives_change(lives, verdict);
             return;
         }
-        /* Asked for is what is above all that is known anywhere. */
+        /* The number asked for is above all that are known anywhere. */
         if (!own && told.life.number >= lives->asked_number && told.life.number < LIFE_NUMBER_MAX) {
             lives->asked_number = told.life.number + 1;
             lives->granted_by = 0;
@@ -245,7 +246,7 @@ hear_grant(struct lives *lives, uint8_t from, const struct hello *hello, unsigne
         identity->discard = true;
     else if (granted <= (members_count(lives) - 1) / 2)
         return;
-    /* No life of it was ever known: nothing was promised before. */
+    /* Nobody ever knew a life of this node: nothing was promised before. */
     identity->born = lives->asked_number == 1;
     if (identity->born)
         identity->forgotten = false;
@@ -297,7 +298,7 @@ is_rival(struct lives *lives, uint8_t from, const struct hello *hello, bool hear
     return true;
 }
 
-/* A number is asked for by a life that has none. */
+/* A life that has no number asks for one. */
 static void
 hear_asking(struct lives *lives, uint8_t from, const struct hello *hello, unsigned *verdict)
 {
@@ -313,7 +314,7 @@ hear_asking(struct lives *lives, uint8_t from, const struct hello *hello, unsign
         about->granted_version = lives->version;
     } else if (hello->asked_number == known->life.number && cairn_id_equal(&asked.life.id, &known->life.id) &&
                about->granted_number == 0) {
-        /* Told by another, or before this node's own start. */
+        /* The life was noted because another told of it, or before this node's own start. */
         lives_change(lives, verdict);
         about->granted_number = hello->asked_number;
         about->granted_version = lives->version;
@@ -344,7 +345,7 @@ hear_life(struct lives *lives, uint8_t from, const struct hello *hello, unsigned
         lives->identity.alone_for &= ~lives_bit(from);
         lives_change(lives, verdict);
     }
-    /* Who has not noticed yet that this is another life means the one before. */
+    /* A peer that has not noticed yet that this is another life means the one before. */
     about->introduced_to = hello->introduced != 0 &&
                            cairn_id_equal(&hello->known[lives->identity.self].life, &lives->identity.life.id);
     about->recovering = hello->recovering != 0;
@@ -367,13 +368,13 @@ hear_waiting(struct lives *lives, uint8_t from, const struct hello *hello, uint6
     if (lives->standing == STANDING_WAITING)
         return;
     *verdict |= LIVES_REPLY;
-    /* What its cluster file says otherwise it finds out by that. */
+    /* By that it finds out what its cluster file says otherwise. */
     if (lives->standing == STANDING_MEMBER &&
         (lives->identity.agreed.lsn > 0 || hello->fingerprint != lives->fingerprint))
         *verdict |= LIVES_TEACH;
 }
 
-/* Who has no logs yet is taught what is agreed on before it takes anybody's word. */
+/* A node that has no logs yet is taught what is agreed on before it takes anybody's word. */
 static bool
 is_ahead(const struct lives *lives, const struct hello *hello)
 {

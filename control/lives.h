@@ -2,14 +2,14 @@
  *
  * Nodes introduce themselves by hellos: who the sender is, which life of its this is, and the last life that it knows of
  * every member. A frame counts only once its sender's present life has been introduced:
- *   - who is of another cluster, or not the member of that seat, never is;
+ *   - the life of a node of another cluster, or of one that is not the member of its seat, never is;
  *   - a life that does not follow from the one that is known here has forgotten something, or is a copy: it is told the
  *     known one, and either confirms that it is of its own chain (identity_confirms()) or goes back to the beginning:
- *   - who has forgotten has no number. It asks all for one above all that it hears of; each notes it, durably, before it
+ *   - a node that has forgotten has no number. It asks all for one above all that it hears of; each notes it, durably, before it
  *     says yes; more than half of the other members make it valid. Two that ask at once cannot both get the same number,
  *     since two such majorities have a member in common. That is the promise of a round of Paxos
  *     (Lamport 1998), with the number as the ballot.
- *   - of two lives of one member that are heard at the same time the one that was there first stays, the other is
+ *   - where two lives of one member are heard at the same time, the one that was there first stays, and the other is
  *     refused.
  *
  * Where too few are left to grant anything, an administrator lets the cluster go on from what one node holds
@@ -18,9 +18,8 @@
  *
  * What is known of lives is passed on with every hello, so whoever grants a number also tells what others are known by.
  *
- * A cluster comes to be where all members are heard waiting at the same time and one is told to found it
- * (lives_found()): the lives that it heard are the first ones, and only they are born; a process that waits and is none of
- * them has forgotten.
+ * A cluster is founded where all members are heard waiting at the same time and one is told to found it (lives_found()):
+ * the lives that it heard are the first ones, and only they are born; another process that waits has forgotten.
  *
  * Threads: one at a time. */
 #ifndef CONTROL_LIVES_H
@@ -73,7 +72,7 @@ struct hello {
 
 _Static_assert(sizeof(struct hello) == 1128 && sizeof(struct hello) <= 1400, "on the wire, in one frame");
 
-/* What is agreed on, for who has no logs yet to read it from. On the wire as it is here; beside a hello. */
+/* What is agreed on, for a node that has no logs yet to read it from. On the wire as it is here; beside a hello. */
 struct lesson {
     struct cairn_id cluster;
     struct cairn_id members[CAIRN_NODES_MAX];
@@ -141,16 +140,16 @@ void lives_tell(const struct lives *lives, uint8_t peer, struct hello *out);
  * lives_verdict. */
 unsigned lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool heard, uint64_t now_ns);
 
-/* What the seat says to be agreed on, by the catalog's entry at the lsn. LIVES_DIFFERS: it cannot be, and nothing of the
- * seat's is believed until it says otherwise. 0: who lags may. */
+/* The seat says what is agreed on by the catalog's entry at the lsn. LIVES_DIFFERS: it cannot be that, and nothing of
+ * the seat's is believed until it says otherwise. 0: it may be; one of the two may lag. */
 unsigned lives_compare(struct lives *lives, uint8_t from, uint64_t agreed_lsn, uint64_t fingerprint);
 
 /* The catalog has agreed on another state. members: identities, by seat, of those that are present. The caller keeps the
  * identity; nothing is told before that. */
 void lives_agree(struct lives *lives, const struct agreed *agreed, const struct cairn_id *members);
 
-/* What a peer that has not got the logs yet is to be taught; and what one that has was heard to teach. Returns a set of
- * enum lives_verdict, LIVES_LEARNED with LIVES_CHANGED where it was news. */
+/* lives_teach(): what a peer that has no logs yet is to be taught. lives_learn(): this was heard from a peer that has
+ * them; returns a set of enum lives_verdict, LIVES_LEARNED with LIVES_CHANGED where it was news. */
 void lives_teach(const struct lives *lives, struct lesson *out);
 unsigned lives_learn(struct lives *lives, uint8_t from, const struct lesson *lesson);
 

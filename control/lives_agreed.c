@@ -1,5 +1,5 @@
-/* What else befalls the lives that are known: the catalog agrees on others, a cluster is founded, lessons are given and learned, and
- * nodes are given up. */
+/* What else changes the lives that are known: the catalog agrees on others, a cluster is founded, lessons are given and
+ * learned, and nodes are given up. */
 #include "lives.h"
 
 #include <assert.h>
@@ -43,7 +43,8 @@ lives_teach(const struct lives *lives, struct lesson *out)
     out->agreed = lives->identity.agreed;
 }
 
-/* Of a member, about the cluster that this node is of, or waits to hear of: and it has this node's seat for it. */
+/* Does a member teach it, about the cluster that this node is of, or waits to hear of? And has this node its seat
+ * there? */
 static bool
 is_taught(const struct lives *lives, uint8_t from, const struct lesson *lesson)
 {
@@ -55,7 +56,7 @@ is_taught(const struct lives *lives, uint8_t from, const struct lesson *lesson)
     if ((!waits && lives->standing != STANDING_FORGOTTEN) || !agreed_plausible(agreed) ||
         agreed->number != identity->agreed.number || !cairn_id_is_set(&lesson->cluster))
         return false;
-    /* Who waits knows nothing but its cluster file, which may be wrong in anything. */
+    /* A node that waits knows nothing but its cluster file, which may be wrong in anything. */
     if (waits && agreed->lsn == 0 && agreed_fingerprint(agreed) == lives->fingerprint)
         return false;
     if (!waits && ((agreed->lsn <= identity->agreed.lsn && !identity->doubts_agreed) ||

@@ -1,4 +1,4 @@
-/* How what is known of lives changes: what lives.c and lives_agreed.c share. */
+/* The steps by which what is known of lives changes, for lives.c and lives_agreed.c. */
 #ifndef CONTROL_LIVES_CHANGE_H
 #define CONTROL_LIVES_CHANGE_H
 

@@ -1,5 +1,5 @@
-/* libmicrohttpd is loaded when an endpoint is asked for, and not before: with TLS and all that it needs, which this does not,
- * it would take every command longer to start than most take to run. */
+/* libmicrohttpd is loaded only when an endpoint is asked for: with TLS and all that it needs, which the endpoint does
+ * not, loading it would take longer than most commands take to run. */
 #include "metrics.h"
 
 #include <assert.h>
@@ -16,7 +16,7 @@
 #include <microhttpd.h>
 
 #define CONNECTIONS_MAX 64u
-/* With so many open the oldest is ended for a new one: who is slow does not keep others out, also where it sends a byte
+/* With so many open the oldest is ended for a new one: a slow client does not keep others out, even if it sends a byte
  * now and then. */
 #define CONNECTIONS_CALM 32u
 #define TIMEOUT_S 10u
@@ -213,7 +213,7 @@ metrics_start(const char *address, const struct metrics_source *source, struct m
         return error;
     metrics = calloc(1, sizeof(*metrics));
     if (!load()) {
-        error = refuse_start(CAIRN_IO, address, LIBRARY " is not to be had (install libmicrohttpd12)", detail,
+        error = refuse_start(CAIRN_IO, address, LIBRARY " cannot be loaded (install libmicrohttpd12)", detail,
                              detail_bytes);
     } else if (metrics != NULL) {
         unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;

@@ -10,7 +10,7 @@ mode_needs(const struct mode_inputs *inputs)
 {
     uint32_t needs = inputs->policy == CAIRN_POLICY_CA && !inputs->falls_to_cp ? inputs->nodes : inputs->nodes / 2 + 1;
 
-    /* Two that have so many each have one in common. */
+    /* Any two sets of so many nodes have a node in common. */
     assert(inputs->nodes == 0 || (2 * needs > inputs->nodes && needs <= inputs->nodes));
     return needs;
 }
@@ -42,9 +42,9 @@ mode_decide(const struct mode_inputs *inputs)
     enum cairn_mode mode = decide(inputs);
 
     assert(inputs->nodes >= 1 && inputs->reached <= inputs->nodes);
-    /* Onto a trunk only more than half append, and nobody else at the same time. */
+    /* Only a node that reaches more than half appends to the trunk. */
     assert((mode != CAIRN_MODE_CP && mode != CAIRN_MODE_MERGING) || 2 * inputs->reached > inputs->nodes);
-    /* What a node has not recovered yet it does not let diverge. */
+    /* A node that has not recovered yet lets nothing diverge. */
     assert(mode != CAIRN_MODE_AP || !inputs->recovering || inputs->policy == CAIRN_POLICY_AP);
     return mode;
 }

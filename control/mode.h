@@ -23,7 +23,7 @@ enum cairn_mode mode_decide(const struct mode_inputs *inputs);
 /* How many nodes the policy needs in reach to take appends onto the trunk. */
 uint32_t mode_needs(const struct mode_inputs *inputs);
 
-/* The level that an append gets which asks for its policy's. */
+/* The level that an append gets if it asks for its policy's. */
 enum cairn_ack mode_policy_ack(const struct mode_inputs *inputs, enum cairn_mode mode);
 
 /* Turns the level a request asks for into the one it gets (never less), or refuses. */

@@ -7,7 +7,7 @@
 #define ELLIPSIS "..."
 #define ESCAPE_BYTES 16u /* of a character of four bytes, each \xNN */
 
-/* How many bytes a character has that begins so, and the least that may be written in as many. */
+/* How many bytes a character has that begins so. *least: the lowest that may be written in as many. */
 static size_t
 rune_bytes(unsigned char first, uint32_t *least)
 {
@@ -90,7 +90,7 @@ show_next(const char *text, size_t text_bytes, char shown[ESCAPE_BYTES + 1])
 void
 plain_text_show(const char *text, size_t text_bytes, char *out, size_t out_bytes)
 {
-    size_t used = 0, fitting = 0; /* fitting: what may stay where not all does, and dots are to follow */
+    size_t used = 0, fitting = 0; /* fitting: what stays where not all fits, and dots follow */
 
     assert(out_bytes >= sizeof(ELLIPSIS));
     for (size_t at = 0; at < text_bytes;) {
