@@ -1,6 +1,6 @@
-/* cairn log adopt: a log whose replicas contradict each other has stopped on all nodes, or one of which too few voters know
- * what they promised waits for ever; whose history goes on is decided here, by an entry of the catalog that each node
- * carries out (node/adoption.h). */
+/* cairn log adopt: a log has stopped on all nodes since its replicas contradict each other, or it waits for ever since
+ * too few voters know what they promised. Here an administrator decides whose history goes on, by an entry of the
+ * catalog that each node carries out (node/adoption.h). */
 #include <assert.h>
 #include <string.h>
 #include <time.h>
@@ -29,7 +29,7 @@ row_of(const struct cli_answers *answers, const char *log, uint8_t node)
     return cli_log_row(answers->by_node[node], log);
 }
 
-/* Whose row says that word under that key. */
+/* The nodes whose row has that word under that key. */
 static cairn_node_set
 who_says(const struct adoption *adoption, const struct cli_answers *answers, const char *key, const char *word)
 {
@@ -42,14 +42,14 @@ who_says(const struct adoption *adoption, const struct cli_answers *answers, con
     return set;
 }
 
-/* Who votes, as that node has it. */
+/* The voters, as that node has them. */
 static cairn_node_set
 voters_by(const struct adoption *adoption, const struct cli_answers *answers, uint8_t by)
 {
     return cli_set_of(adoption->cluster, json_object_get(row_of(answers, adoption->log, by), "voters"));
 }
 
-/* Those of whom any that answers says so: histories that contradict each other may have other members, too. */
+/* All that any answer names as voters: histories that contradict each other may have other members, too. */
 static cairn_node_set
 voters_of(const struct adoption *adoption, const struct cli_answers *answers)
 {
@@ -70,8 +70,8 @@ forgetful(const struct adoption *adoption, const struct cli_answers *answers)
     return !led && 2 * __builtin_popcount(voters & ~all) <= __builtin_popcount(voters) ? voters & all : 0;
 }
 
-/* Who holds a history that could go on: those for whom the log has stopped; where it is lost, whoever knows yet what it
- * promised, and where none does, all. */
+/* The nodes that hold a history that could go on: those on which the log has stopped; where it is lost, those that
+ * still know what it promised, and where none does, all. */
 static cairn_node_set
 candidates(const struct adoption *adoption, const struct cli_answers *answers)
 {
@@ -86,7 +86,7 @@ candidates(const struct adoption *adoption, const struct cli_answers *answers)
     return known != 0 ? known : lost;
 }
 
-/* Whoever may still be acknowledging entries, or is not heard, must be named: what it holds is given up by this. */
+/* A node that may still be acknowledging entries, or is not heard, must be named: what it holds is given up by this. */
 static int
 refuse_unheard(const struct adoption *adoption, const struct cli_answers *answers, cairn_node_set stopped)
 {
@@ -110,7 +110,7 @@ refuse_unheard(const struct adoption *adoption, const struct cli_answers *answer
     return 0;
 }
 
-/* Is all that the other is known to hold what this one holds, too? Committed alike, and nothing beyond. */
+/* Does this node hold all that the other is known to hold? Both have committed the same, and nothing lies beyond. */
 static bool
 holds_all_of(const json_t *row, const json_t *other)
 {
@@ -175,7 +175,7 @@ say_choices(const struct adoption *adoption, const struct cli_answers *answers, 
     fflush(stdout);
 }
 
-/* Above all that any node that answers has come to. 0: there is none. */
+/* A term above all that any node has come to that answers. 0: there is none. */
 static uint64_t
 term_to_go_on_in(const struct adoption *adoption, const struct cli_answers *answers)
 {
@@ -224,7 +224,7 @@ wait_for(const struct adoption *adoption, uint8_t node, uint8_t from)
         adoption->log, adoption->cluster->names[node]);
 }
 
-/* They begin anew and catch up; that they vote again is asked for. */
+/* The other nodes begin anew and catch up by themselves; that they vote again has to be asked for. */
 static int
 bring_back(const struct adoption *adoption, cairn_node_set voters, cairn_node_set answering, uint8_t from)
 {

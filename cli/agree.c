@@ -8,7 +8,7 @@
 #include "identity_file.h"
 
 #define WAIT_NS 10000000000u
-/* Who is cut off cannot know yet. */
+/* A node that is cut off cannot know yet. */
 #define CUT_OFF_WAIT_NS 2000000000u
 
 static void
@@ -82,7 +82,7 @@ cli_cluster_identity(const struct cluster_config *cluster, struct cairn_id *out)
     return known;
 }
 
-/* Of a change of memory: which logs there are, and whether every node has so much. */
+/* Before a change of memory: which logs there are, and whether every node has so much. */
 static int
 refuse_memory(const struct cluster_config *cluster, const struct cli_answers *answers, const struct agreed *now,
               uint32_t memory_mib, uint32_t logs)
@@ -122,7 +122,7 @@ names_member(const json_t *row, const char *key, const char *name)
     return false;
 }
 
-/* Who is still of a log does not go: it would be missed in its majority for good. */
+/* A node that is still of a log does not go: the log's majority would miss it for good. */
 static int
 refuse_member(const struct cluster_config *cluster, const struct cli_answers *status, const char *name)
 {
@@ -232,7 +232,7 @@ wait_in_force(const struct cluster_config *cluster, uint64_t lsn, const struct a
         cli_ask_all(cluster, "cluster", CAIRN_NODE_NONE, CLI_HEARD, &answers);
         silent = answers.silent;
         for (uint8_t i = 0; i < cluster->nodes; i++) {
-            /* Who goes need not hear of it by the catalog. */
+            /* The node that goes need not hear of it by the catalog. */
             if (!cli_agreed_of(answers.by_node[i], &agreed) || strcmp(cluster->names[i], change->remove) == 0)
                 continue;
             answered++;

@@ -93,7 +93,7 @@ note_heard(struct asking *asking, const json_t *answer)
     asking->heard |= cli_set_of(asking->cluster, json_object_get(answer, "reach"));
 }
 
-/* Is it of the cluster, and knows all that it knew before it was started? Else another may know better. */
+/* Is the node of the cluster, and does it know all that it knew before it was started? Else another may know better. */
 static bool
 is_settled(const json_t *answer)
 {
@@ -158,7 +158,7 @@ note_done(struct asking *asking, uint32_t node)
     call->answer = NULL;
     answers->silent &= ~((cairn_node_set)1 << node);
     asking->answered++;
-    /* Who waits for a cluster, or recovers, does not know whom else to wait for. */
+    /* A node that waits for a cluster, or recovers, does not know whom else to wait for. */
     if (is_settled(answers->by_node[node])) {
         asking->settled++;
         asking->answered_ns = cli_now_ns();
@@ -328,7 +328,7 @@ cli_voters(const struct cluster_config *cluster, const char *log, uint8_t via)
 const char *
 cli_reach_text(const struct cairn_result *refusal, uint32_t voters, char *text, size_t text_bytes)
 {
-    /* Who votes may have changed since it was refused. */
+    /* The voters may have changed since it was refused. */
     if (voters >= refusal->needed && voters >= refusal->reached)
         snprintf(text, text_bytes, "reaching %u of %u, need %u", refusal->reached, voters, refusal->needed);
     else

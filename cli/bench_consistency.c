@@ -43,7 +43,7 @@ refused(const char *what, enum cairn_error error)
 
 /* --- rows --- */
 
-/* What it is a multiple of: an append on disk, of a raw write; all else, of a frame there and back. */
+/* What a row is a multiple of: an append on disk, of a raw write; all else, of a frame there and back. */
 static uint64_t
 raw_ns(const struct consistency *bench, const char *phase)
 {
@@ -203,7 +203,7 @@ measure_raw(struct consistency *bench)
     if (eal_start(NULL, detail, sizeof(detail)) != CAIRN_OK || raw_pair_open(&pair, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("raw transport: %s", detail);
     if (!raw_pair_start(&pair, false))
-        return cli_fail("no thread to be had");
+        return cli_fail("a thread cannot be started");
     eal_enter_thread();
     measured = raw_round_trips(&pair.near, RAW_SAMPLES, false, bench->histogram);
     eal_leave_thread();
@@ -225,7 +225,7 @@ start(struct consistency *bench)
         .retain_bytes = 32u << 20,
         .channel_bytes = CHANNEL_BYTES,
         .profile = PROFILE_SHARED,
-        /* What the kernel does for a disk it does on our two cores. */
+        /* The kernel's work for a disk takes place on our two cores. */
         .idle = durability(bench) == CAIRN_DISK ? IDLE_YIELD : IDLE_SPIN,
         .cpu = -1,
         .disks = durability(bench) == CAIRN_DISK ? bench->disks : NULL,

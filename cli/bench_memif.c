@@ -73,7 +73,7 @@ reach_phase(struct shared *shared, int phase)
     atomic_store(&shared->reached, phase);
 }
 
-/* What the kernel does for a disk it does on our two cores: with nothing to do they are left to it. */
+/* The kernel's work for a disk takes place on our two cores: with nothing to do they are left to it. */
 static void
 rest(const struct bench *bench, uint32_t work)
 {
@@ -240,7 +240,7 @@ bench_memif(struct bench *bench)
     fflush(stdout);
     child = fork();
     if (child < 0)
-        return cli_fail("bench: no process to be had: %s", strerror(errno));
+        return cli_fail("bench: a process cannot be started: %s", strerror(errno));
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         followers_run(bench, &cluster, shared, bench->cpus[1]);

@@ -19,11 +19,11 @@ ring_raw(struct bench *bench)
     pair.cpu = bench->cpus[1];
     pair.yields = bench_shares_core(bench);
     if (!raw_pair_start(&pair, false))
-        return cli_fail("bench: no thread to be had");
+        return cli_fail("bench: a thread cannot be started");
     status = bench_raw_round_trips(bench, &pair.near);
     raw_pair_stop(&pair);
     if (status == 0 && !raw_pair_start(&pair, true))
-        return cli_fail("bench: no thread to be had");
+        return cli_fail("bench: a thread cannot be started");
     if (status == 0) {
         raw_flood(&pair.near, BENCH_RAW_FLOOD_NS);
         raw_pair_stop(&pair);
@@ -70,7 +70,7 @@ bench_ring(struct bench *bench)
         status = ring_raw(bench);
     bench->poll = ring_poll;
     if (status == 0 && !lcore_start(&local.lcores[0]))
-        status = cli_fail("bench: no thread to be had");
+        status = cli_fail("bench: a thread cannot be started");
     if (status == 0)
         status = bench_run(bench);
     if (bench->client != NULL)

@@ -210,7 +210,7 @@ measure(struct bed *bed, struct bench_core *cores)
     while (started < options->workers && pthread_create(&cores[started].thread, NULL, core_run, &cores[started]) == 0)
         started++;
     if (started < options->workers)
-        status = cli_fail("bench: no thread to be had");
+        status = cli_fail("bench: a thread cannot be started");
     if (status == 0 && !options->json)
         printf("ring, ack %s, %u-byte entries, %u workers, each on a processor with its load\n\n%4s %16s %16s %8s\n",
                cairn_ack_name(options->ack), options->payload_bytes, options->workers, "run", "one entries/s",

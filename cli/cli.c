@@ -88,7 +88,7 @@ cli_refuse_unwritable(const char *what, const char *path)
 
     if (fd < 0)
         return not_writable(what, path);
-    /* Whoever reads from a pipe goes once nobody writes to it: this process does until it ends. */
+    /* A pipe stays open until this process ends: its reader goes once nobody can write to it any more. */
     if (fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode))
         close(fd);
     return 0;
@@ -108,8 +108,7 @@ cli_open_written(const char *what, const char *path)
     return NULL;
 }
 
-/* The file that holds what this process executes, by the map of its memory: of what runs it under instruments it is not
- * what /proc/self/exe is. */
+/* The file that this process executes, by the map of its memory: under an instrument /proc/self/exe is the instrument. */
 static bool
 is_running(const char *path)
 {
@@ -136,8 +135,8 @@ cli_exec_self(char *const *argv)
     ssize_t size_bytes = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
     path[size_bytes < 0 ? 0 : size_bytes] = '\0';
-    /* By its own name, where that is still its own: what runs it under instruments follows no other. Of a file that was
-     * deleted the link says a name that anybody may give to another. */
+    /* By its own name, as long as that is still the file's: instruments follow no other. The link to a deleted file
+     * shows a name that anybody may give to another file. */
     if (is_running(path))
         execv(path, argv);
     execv("/proc/self/exe", argv);

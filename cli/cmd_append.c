@@ -49,7 +49,7 @@ lacks_quorum(const struct session_result *result)
     return result->error == CAIRN_NO_QUORUM && result->result.reached < result->result.needed;
 }
 
-/* A refusal says how many it takes, and not of how many. */
+/* A refusal says how many nodes it takes, but not of how many. */
 static void
 learn_voters(struct append *append, const struct session_result *result)
 {
@@ -71,7 +71,7 @@ detail_of(const struct append *append, const struct session_result *result, char
         snprintf(text, text_bytes, "%s", cairn_error_text(result->error));
 }
 
-/* A producer is one of this cluster's: to another its names would mean another entry. "": no node has said which it is. */
+/* A producer belongs to one cluster: in another its names would mean other entries. "": no node has said which it is. */
 static const char *
 cluster_text(const struct append *append, char text[CAIRN_ID_TEXT_BYTES])
 {
@@ -153,7 +153,7 @@ report(struct append *append, struct session_result *result)
     append->refused += result->error != CAIRN_OK && result->error != CAIRN_UNKNOWN;
     if (result->error != CAIRN_OK)
         worse(append, result->error);
-    /* One that has no more room keeps what it has; more lives of nodes than it holds is not to be met in one command. */
+    /* A token that has no more room keeps what it has: one command does not meet more lives of nodes than it holds. */
     cairn_token_note(&append->token, &result->result);
     learn_voters(append, result);
     if (append->json)
@@ -218,7 +218,7 @@ entry_of(const struct append *append, const struct line *line, struct cairn_entr
     return true;
 }
 
-/* Where no node that could be asked knows the log, though it took long to hear so. */
+/* Makes the log where no node that could be asked knows it, though it took long to hear so. */
 static int
 make_log(struct append *append)
 {

@@ -34,7 +34,7 @@ print_row(const json_t *row)
     printf("%s\n", cli_text(row, "reason"));
 }
 
-/* Takes what the node gave. true: it may have more. One that says so and does not go on has none. */
+/* Takes what the node gave. true: it may have more. A node that says so and does not go on has none. */
 static bool
 take_page(const json_t *answer, json_int_t *next, json_t *rows)
 {

@@ -144,7 +144,7 @@ apply(const struct cluster_config *cluster, struct rules *rules, bool merge)
         status = cli_unanswered(cluster, CAIRN_NODE_NONE, &answers);
     else if (answers.silent != 0)
         fprintf(stderr, "cairn: %s\n", cli_silent_text(cluster, answers.silent, text, sizeof(text)));
-    /* One that is not there has no faults, and will have none when it starts. */
+    /* A node that is not there has no faults, and will have none when it starts. */
     if (status == EXIT_DONE && answers.hung != 0) {
         cli_fail("not in force everywhere: what does not answer keeps the faults that it has (say it again)");
         status = EXIT_REFUSED;

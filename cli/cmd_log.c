@@ -45,7 +45,7 @@ beginnings(const struct cluster_config *cluster, const char *name, uint64_t lsn,
     return rows;
 }
 
-/* What is not there yet is not trimmed ahead of time: a wrong number would take what comes later. */
+/* Entries that are not there yet are not trimmed ahead of time: a wrong number would take what comes later. */
 static int
 refuse_beyond_end(const struct cluster_config *cluster, const char *name, uint64_t lsn)
 {
@@ -60,7 +60,7 @@ refuse_beyond_end(const struct cluster_config *cluster, const char *name, uint64
         last_lsn = last > last_lsn ? last : last_lsn;
     }
     cli_answers_free(&answers);
-    /* Where no node knows the log, that is said by who asks next. */
+    /* Where no node knows the log, the command that asks next says so. */
     if (last_lsn < 0 || lsn <= (uint64_t)last_lsn + 1)
         return 0;
     return cli_fail("nothing is trimmed: --before %lu is beyond the end of log '%s', whose last lsn is %lld",
@@ -275,7 +275,7 @@ check_usage(const struct log_options *given, const char *verb, const char *name)
         return cli_usage("log copy: --to FILE says where the copy is to be: the cluster file there");
     if (given->as != NULL && cli_log_name("log copy --as", given->as) != 0)
         return EXIT_USAGE;
-    /* Of the catalog it says itself why not. */
+    /* About the catalog, adopt itself says why not. */
     if (name == NULL || (strcmp(verb, "adopt") == 0 && strcmp(name, CATALOG_NAME) == 0))
         return 0;
     snprintf(what, sizeof(what), "log %s", verb);

@@ -74,7 +74,7 @@ struct printing {
     const struct cluster_config *cluster;
     struct cairn_token token;
     bool json;
-    bool line_is_open; /* what was printed last did not end it */
+    bool line_is_open; /* what was printed last has no newline behind it */
 };
 
 static int

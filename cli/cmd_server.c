@@ -55,7 +55,7 @@ prepare(struct server *server, uint8_t self)
         return status;
     if (!access_resolve(cluster, &server->config.access, detail, sizeof(detail)))
         return cli_fail("%s", detail);
-    /* Who is named may find the sockets there, and nothing else. */
+    /* Users that the cluster file names may find the sockets there, and nothing else. */
     if (access_names_any(&server->config.access) && chmod(cluster->directory, 0711) != 0)
         return cli_fail("directory %s: %s", cluster->directory, strerror(errno));
     if (cluster->transport == TRANSPORT_MEMIF &&
@@ -181,7 +181,7 @@ stop(struct server *server)
 
 enum end { END_ASKED, END_ANEW, END_FAILED };
 
-/* What is to be told of the node while it comes to take part: each sentence once. */
+/* Tells of the node while it comes to take part: each sentence once. */
 static void
 tell_standing(const struct server *server, char *told, size_t told_bytes)
 {

@@ -92,7 +92,7 @@ play(const struct sim_options *options, const struct scenario *scenario)
 
         fflush(stdout);
         if (pipe(ends) != 0 || (child = fork()) < 0) {
-            cli_fail("no process to be had: %s", strerror(errno));
+            cli_fail("a process cannot be started: %s", strerror(errno));
             return failed + 1;
         }
         if (child == 0) {

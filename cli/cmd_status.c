@@ -108,7 +108,7 @@ print_troubles(const char *name, const json_t *rows, char *text, size_t text_byt
     }
 }
 
-/* What waits for nobody but an administrator: once for each log, whoever says so. */
+/* Logs that wait for an administrator: each is named once, whichever node says so. */
 static void
 print_lost(const json_t *rows, char *text, size_t text_bytes)
 {

@@ -36,7 +36,7 @@ measure_raw(struct demo *demo)
         return cli_fail("raw transport: %s", detail);
     pair.yields = demo->one_core;
     if (!raw_pair_start(&pair, false))
-        return cli_fail("no thread to be had");
+        return cli_fail("a thread cannot be started");
     eal_enter_thread();
     measured = raw_round_trips(&pair.near, LATENCY_SAMPLES, demo->one_core, demo->figures.raw);
     eal_leave_thread();
@@ -95,7 +95,7 @@ measure(struct demo *demo)
     lcore_stop(&demo->local.lcores[0]);
     status = measure_raw(demo);
     if (!lcore_start(&demo->local.lcores[0]))
-        return cli_fail("no thread to be had");
+        return cli_fail("a thread cannot be started");
     if (status == 0)
         status = measure_level(demo, CAIRN_ACK_LOCAL, f->local);
     if (status == 0)

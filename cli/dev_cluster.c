@@ -45,7 +45,7 @@ dev_cluster_directory(const char *given, char *out, size_t out_bytes)
     return 0;
 }
 
-/* An empty directory never means that the cluster is new: who emptied it may have emptied the wrong one. */
+/* An empty directory never means that the cluster is new: whoever emptied it may have emptied the wrong one. */
 static int
 any_has_state(const struct dev *dev)
 {
@@ -61,7 +61,7 @@ any_has_state(const struct dev *dev)
                     dev->cluster.directory, dev->file);
 }
 
-/* The cluster file of a durable one is left as it is: its nodes' journals belong to it. */
+/* The cluster file of a durable cluster is left as it is: its nodes' journals belong to it. */
 static int
 go_on(struct dev *dev, const struct cluster_config *before, bool durability_given)
 {
@@ -101,7 +101,7 @@ found_cluster(const struct dev *dev)
     return 0;
 }
 
-/* Who may be a client is what somebody wrote into the file. */
+/* Keeps whom the file names as clients: somebody wrote that into it. */
 static void
 keep_clients(struct dev *dev, const struct cluster_config *before)
 {

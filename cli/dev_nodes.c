@@ -23,7 +23,7 @@ nap(long ns)
     nanosleep(&pause, NULL);
 }
 
-/* A child is asked of the kernel; whose child it is not holds the node's lock as long as it runs. */
+/* The kernel says whether a child still runs; a node that is no child holds its lock as long as it runs. */
 static bool
 still_runs(const struct dev *dev, uint32_t node, pid_t pid)
 {
@@ -75,10 +75,10 @@ dev_nodes_start_caretaker(struct dev *dev)
     pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC) != 0)
-        return cli_fail("no pipe to be had: %s", strerror(errno));
+        return cli_fail("a pipe cannot be made: %s", strerror(errno));
     pid = fork();
     if (pid < 0)
-        return cli_fail("no process to be had: %s", strerror(errno));
+        return cli_fail("a process cannot be started: %s", strerror(errno));
     if (pid > 0) {
         close(ends[0]);
         dev->alive = ends[1];

@@ -87,7 +87,7 @@ note_missing(struct log_seen *log, uint64_t from, uint64_t to)
         log->missing_to = to;
 }
 
-/* Committed, or the same written again, which takes nothing of what follows it away. */
+/* Committed, or the same entry written again, which takes away nothing of what follows it. */
 static bool
 stands(const struct log_seen *log, uint64_t lsn, uint64_t term)
 {
@@ -288,8 +288,8 @@ inspect_one(struct inspection *inspection, const char *directory)
     return status;
 }
 
-/* How many workers have a directory in that of their node, or had: as its identity says, and no fewer than are there.
- * 0: it is no node's. */
+/* How many workers have, or had, a directory in the node's: as its identity says, and no fewer than are there. 0: it is
+ * no node's. */
 static uint32_t
 workers_of(const char *directory)
 {

@@ -54,8 +54,8 @@ cli_know_all(struct cluster_config *cluster, const char *path)
     char detail[512];
 
     cluster->path = cli_cluster_path(path);
-    /* Who is slow is waited for as long as any command waits: what answers later than this knows would be numbered by the
-     * file. */
+    /* A slow node is waited for as long as any command waits: what answers later than this knows would be numbered by
+     * the file. */
     if (!cli_agreed_said(cluster, CLI_QUICK, &agreed) && !cli_agreed_said(cluster, CLI_FIRST, &agreed))
         return 0;
     /* The first that answered may not have heard of the newest yet. */

@@ -8,7 +8,7 @@
 
 #define WAIT_NS 10000000000u
 #define CUT_OFF_WAIT_NS 500000000u
-/* Of a new log: who answers and has not come to it, as one whose disk is full, is waited for so long. */
+/* A node that answers and has not come to a new log, as one whose disk is full, is waited for so long. */
 #define LAGGARD_WAIT_NS 2000000000u
 
 /* How a log stands over the nodes that answer. */
@@ -23,7 +23,7 @@ struct standing {
     cairn_node_set voters; /* as its leader has it, else any that holds it */
     bool led;
     char policy[16], deny[16];
-    char trouble[160];      /* " (n1: its disk hangs)": what a node that knows it ails from, if it does */
+    char trouble[160];      /* " (n1: its disk hangs)": what ails a node that knows it, if anything does */
     enum cairn_error error; /* why nobody answers, where nobody does, and */
     char detail[256];
 };
@@ -67,7 +67,7 @@ take_workers(const json_t *answer, struct standing *standing)
     }
 }
 
-/* lags: it has not what is asked for, so its trouble comes before others'. */
+/* lags: the node does not have what is asked for, so its trouble comes before others'. */
 static void
 note_trouble(const char *name, const json_t *answer, bool lags, struct standing *standing)
 {
@@ -152,7 +152,7 @@ names_of(const struct cluster_config *cluster, cairn_node_set set)
     return names;
 }
 
-/* One that is there already is not given other members by this. */
+/* A log that is there already is not given other members by this. */
 static int
 refuse_other_members(const struct cluster_config *cluster, const char *name, const struct standing *standing,
                      cairn_node_set wanted)
@@ -186,7 +186,7 @@ load_of(const struct standing *standing, uint32_t worker)
     return (standing->workers[worker].entries_per_s * 128 + standing->workers[worker].bytes_per_s) >> 18;
 }
 
-/* Has the one less to do than the other: fewer entries and bytes lately, else fewer logs? */
+/* Does one worker have less to do than the other: fewer entries and bytes lately, else fewer logs? */
 static bool
 is_less_loaded(const struct standing *standing, uint32_t one, uint32_t other)
 {
@@ -222,7 +222,7 @@ choose_worker(const struct cluster_config *cluster, const char *name, const stru
                           name, agreed.now.memory_mib, most, agreed.workers > 1 ? " at each worker" : "");
 }
 
-/* One that is there already is not moved by this. */
+/* A log that is there already is not moved by this. */
 static int
 refuse_other_worker(const char *name, const struct standing *standing, uint64_t named)
 {
@@ -289,7 +289,7 @@ log_set(const struct cluster_config *cluster, const char *operation, const char 
 
         if (now.agreeing == nodes)
             return 0;
-        /* Who is cut off, or does not answer, cannot know yet. */
+        /* A node that is cut off, or does not answer, cannot know yet. */
         if (most && (now.agreeing == now.answering || cli_now_ns() > end_ns - WAIT_NS + CUT_OFF_WAIT_NS)) {
             fprintf(stderr, "cairn: note: in force on %u of %u nodes; the others follow when they are in reach\n",
                     now.agreeing, nodes);

@@ -174,7 +174,8 @@ copy_on(struct copying *copying, enum cairn_read_level level, uint64_t last_lsn)
     return status != EXIT_DONE && status != ENOUGH ? status : drain(copying);
 }
 
-/* The copy's log, as the log is, if there is none yet. It keeps all until the switch: who goes on looks for its last entry. */
+/* The copy's log, as the log is, if there is none yet. It keeps all until the switch: whoever goes on looks for its
+ * last entry. */
 static int
 make_copy(struct copying *copying, const json_t *row)
 {

@@ -24,14 +24,15 @@ struct quiet {
     uint64_t lsn;         /* the last, where all members hold it and know it to be committed; 0: not all do */
 };
 
-/* Copies of others' branches count as their own do: they may be all that is left of those. */
+/* Copies of others' branches count like a node's own: they may be all that is left of those branches. */
 static bool
 holds_branches(const json_t *row)
 {
     return cli_number(row, "branch_entries") > 0 || json_array_size(json_object_get(row, "copies")) > 0;
 }
 
-/* As the leader does, which has nothing under way. Another that takes itself for one has. */
+/* Does the member stand where the leader does, with nothing under way? Another that takes itself for the leader does
+ * not. */
 static bool
 is_level(const json_t *row, const json_t *leader)
 {

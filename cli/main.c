@@ -42,7 +42,7 @@ main(int argc, char **argv)
 {
     /* A reader that went away is an error to report, not a reason to die of. */
     signal(SIGPIPE, SIG_IGN);
-    /* Nor is a file as large as this process may make it: it is as a full disk. */
+    /* So is a file that is as large as this process may make it: like a full disk. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         show_help(stderr);

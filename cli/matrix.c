@@ -56,7 +56,7 @@ print_rows(const struct cluster_config *cluster, const char *title, const struct
     }
 }
 
-/* Times aside, which always do. */
+/* Times are left aside: they always differ. */
 static bool
 differs(const struct matrix_row *rows, const struct matrix_row *others)
 {

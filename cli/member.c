@@ -13,9 +13,9 @@
 #define DIAL_NS 100000000u
 /* Before the next node is asked: to ask again does no harm. */
 #define ANSWER_NS 300000000u
-/* So long nobody hears a majority before that is believed: a node that starts, or an election, is over by then. */
+/* Before it is believed that nobody hears a majority: a node that starts, or an election, is over by then. */
 #define LACKING_NS 700000000u
-/* So long nobody hears the node that is to catch up before it is not waited for. */
+/* Nobody has heard the node that is to catch up for so long: it is not waited for any more. */
 #define UNHEARD_NS 3000000000u
 
 struct change {
@@ -53,7 +53,7 @@ attempt(const struct change *change, uint8_t via, const char *log, struct cairn_
     error = client_connect(path, true, DIAL_NS, &client, &seats, detail, sizeof(detail));
     if (error != CAIRN_OK)
         return error;
-    /* By the number that this node has for it. One that has not heard of it yet is behind. */
+    /* The node by the number that this one has for it. Where this one has not heard of it yet, it is behind. */
     if (seats.count > 0)
         number = dial_seat(&seats, name);
     if (number == CAIRN_NODE_NONE) {
@@ -123,7 +123,7 @@ sees_no_quorum(struct change *change, const char *log)
     return count > 0 && most.reached < most.needed;
 }
 
-/* Is it so for longer than what passes by itself? */
+/* Has it been so for longer than what passes by itself? */
 static bool
 lacks_quorum(struct change *change, const char *log)
 {
@@ -153,7 +153,7 @@ is_heard(const struct change *change)
     return heard;
 }
 
-/* What does not run does not catch up: is it so for longer than a start takes? why: says so. */
+/* A node that does not run does not catch up: has it been so for longer than a start takes? why: says so. */
 static bool
 is_absent(struct change *change)
 {

@@ -112,7 +112,7 @@ read_size(const struct cli_option *option, const char *text)
     return value_with_unit(text, value_sizes, option->value, &has_unit) && in_range(option, *(uint64_t *)option->value);
 }
 
-/* Of what has no unit nobody can tell how long it is, but for 0. */
+/* Without a unit nobody can tell how long it is, unless it is 0. */
 static bool
 read_duration(const struct cli_option *option, const char *text)
 {

@@ -1,6 +1,6 @@
-/* Entries of a log, from the node that was named or from the first that serves them. Who does not answer at once is left
- * to its time, and the next node is asked beside it. A tail that loses its node goes on at another, behind the last entry
- * that it has shown. */
+/* Entries of a log, from the node that was named or from the first that serves them. A node that does not answer at
+ * once is left to its time, and the next node is asked beside it. A tail that loses its node goes on at another, behind
+ * the last entry that it has shown. */
 #include <inttypes.h>
 #include <time.h>
 
@@ -12,9 +12,9 @@
 /* Before the next node is asked too: where one cannot be reached, and where it takes long to serve. */
 #define DIAL_HEDGE_NS 15000000u
 #define SERVE_HEDGE_NS 150000000u
-/* A node gives a read up itself, after two seconds; who says nothing for so long is hung. */
+/* A node gives up a read by itself, after two seconds; one that says nothing for so long is hung. */
 #define SILENT_NS 4000000000u
-/* So long a tail that has lost its node looks for another. */
+/* A tail that has lost its node looks for another for so long. */
 #define GO_ON_NS 10000000000u
 #define GO_ON_PAUSE_NS 50000000
 #define PENDING (-2)
@@ -131,7 +131,8 @@ lost(struct reading *reading, uint8_t node, const char *how)
                     reading->cluster->names[node], how, reading->taken_lsn + 1);
 }
 
-/* Nobody serves it at the moment. A tail that went well until now waits for elections and restarts, and so does who is patient. */
+/* Nobody serves it at the moment. A tail that went well until now waits for elections and restarts, and so does a
+ * patient read. */
 static int
 nobody(struct reading *reading)
 {
@@ -267,7 +268,7 @@ dial_some(struct reading *reading, uint8_t node)
     return ASK_NEXT;
 }
 
-/* Of a tail there may be nothing new: does its node still answer anything? */
+/* A tail may have nothing new: does its node still answer anything? */
 static int
 probe(struct reading *reading, uint8_t node, uint64_t now_ns)
 {

@@ -48,9 +48,9 @@ enough_around(const struct cluster_config *cluster, const struct cli_answers *an
     return is_most(well, cli_present(cluster)) && is_most(well, voters_by(cluster, own)) ? well : 0;
 }
 
-/* The node refuses the same, but only by whom it hears itself, and only once it is told to decide: what else is wrong must
- * not hide it, nor suggest giving up who is well. Who is well is that by its own word; are enough of them heard by any of
- * them, these go on, whether or not the node that it would go on from is cut off from them. */
+/* The node refuses the same, but it knows only whom it hears itself, and only once it is told to decide: what else is
+ * wrong must not hide this, nor suggest giving up nodes that are well. A node is well by its own word. If enough of
+ * them are heard by any of them, these go on, whether or not the node that it would go on from is cut off from them. */
 static int
 refuse_needless(const struct cluster_config *cluster, const struct cli_answers *answers, uint8_t from)
 {
@@ -63,7 +63,7 @@ refuse_needless(const struct cluster_config *cluster, const struct cli_answers *
         intact |= is_intact(answers->by_node[i]) ? bit(i) : 0;
     for (uint8_t i = 0; i < cluster->nodes; i++)
         well |= intact & bit(i) ? enough_around(cluster, answers, intact, i) : 0;
-    /* What was decided before, the node knows: then it alone votes, and to say it again does no harm. */
+    /* The node knows what was decided before: then it alone votes, and to say it again does no harm. */
     if (!is_most(well, voters_by(cluster, answers->by_node[from])))
         return 0;
     return cli_fail(
@@ -73,7 +73,7 @@ refuse_needless(const struct cluster_config *cluster, const struct cli_answers *
         well & bit(from) ? "" : " is cut off from them: mend that)");
 }
 
-/* What is given up must have been said: of whoever may still know what was promised. */
+/* A node that may still know what was promised must have been named to be given up. */
 static int
 refuse_unnamed(const struct cluster_config *cluster, const struct cli_answers *answers, uint8_t from,
                cairn_node_set without)
@@ -206,7 +206,7 @@ name_what_waits(const struct cluster_config *cluster, const struct cli_answers *
         const char *log = cli_text(row, "log");
         cairn_node_set voters = voters_too_few_without(cluster, answers, log, row, node);
 
-        /* Of the catalog the node that decides says it. */
+        /* About the catalog, the node that decides says it. */
         if (voters == 0 || strcmp(log, CATALOG_NAME) == 0)
             continue;
         count++;
@@ -227,7 +227,7 @@ cli_replace(const struct cluster_config *cluster, uint8_t node, bool anyway, boo
     int status = -1;
 
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
-    /* One that runs is refused by whoever is asked. */
+    /* Where the node itself runs, whichever node is asked refuses. */
     if (answers.by_node[node] == NULL && name_what_waits(cluster, &answers, node) > 0 && !anyway)
         status = cli_fail("nothing is decided: put the disk of %s back and start it, or give these logs up (--anyway)",
                           cluster->names[node]);

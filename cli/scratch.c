@@ -67,7 +67,7 @@ cli_scratch(const char *parent, const char *prefix, cli_scratch_work *work, void
     nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (child < 0)
-        return cli_fail("no process to be had: %s", strerror(error));
+        return cli_fail("a process cannot be started: %s", strerror(error));
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
     /* The caller is told how it ended, as if the work had been done in this process. */

@@ -35,7 +35,7 @@ server_pid_write(const struct cluster_config *cluster, uint8_t self)
     return 0;
 }
 
-/* Another that is just ending leaves its lock in a moment; where one does not, who waits for it says so. */
+/* A process that is just ending leaves its lock in a moment; where it does not, a line says that it is waited for. */
 static void
 say_lock_waits(const struct cluster_config *cluster, uint8_t self)
 {
@@ -57,7 +57,7 @@ say_lock_waits(const struct cluster_config *cluster, uint8_t self)
                 cluster->names[self], cluster->directory);
 }
 
-/* Where the links of its path lead now, that directory is meant as long as the node runs. */
+/* The directory to which the links of its path lead now is meant as long as the node runs. */
 static int
 take_directory(struct cluster_config *cluster)
 {

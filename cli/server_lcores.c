@@ -6,7 +6,7 @@
 
 #include "cli.h"
 
-/* As many as this node's part of the machine's processors, all of whose nodes are here. */
+/* This node's part of the machine's processors, as if all nodes of the cluster were here. */
 static uint32_t
 lcores_of_machine(const struct cluster_config *cluster, const cpu_set_t *cpus)
 {
@@ -72,7 +72,7 @@ server_lcores_start(struct server_lcores *lcores, struct node *node, const struc
         lcore->idle = idle;
         lcore->bell = config->bells[i];
         if (!lcore_start(lcore))
-            return cli_fail("no thread to be had for the workers");
+            return cli_fail("a thread for the workers cannot be started");
     }
     return 0;
 }

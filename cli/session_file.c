@@ -13,8 +13,8 @@ not_written(const char *path)
     return cli_fail("session %s cannot be written: %s", path, strerror(errno));
 }
 
-/* Places of another cluster mean nothing here, whatever its nodes and logs are called. Where no node answers that shows by
- * what comes of the command. */
+/* Places of another cluster mean nothing here, whatever its nodes and logs are called. Where no node answers, what
+ * comes of the command shows that. */
 static int
 belongs(const char *path, const struct cluster_config *cluster, struct cairn_token *token)
 {

@@ -333,7 +333,7 @@ sim_run_many(struct sim_options *options)
     int in;
 
     if (!start_jobs(options, children, &in))
-        return cli_fail("no pipe to be had: %s", strerror(errno));
+        return cli_fail("a pipe cannot be made: %s", strerror(errno));
     died = collect(options, children, in, &totals);
     seconds = (double)(cli_now_ns() - began_ns) / 1e9;
     processor_seconds = children_seconds();

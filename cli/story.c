@@ -130,7 +130,7 @@ apply_groups(struct story *story)
     }
 }
 
-/* Have those that reach each other the same, with nothing on its way? */
+/* Do all nodes that reach each other hold the same, with nothing on its way? */
 static bool
 settled(const struct story *story)
 {
@@ -158,7 +158,7 @@ story_cut(struct story *story, uint8_t node)
 {
     uint64_t end_ns = cli_now_ns() + WAIT_NS;
 
-    /* What was written before, everybody knows by now: else the story would be another one each time. */
+    /* Everybody knows by now what was written before: else the story would be another one each time. */
     while (!settled(story) && waits_on(end_ns))
         ;
     story->group[node] = (uint8_t)(node + 1);

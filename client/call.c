@@ -15,7 +15,7 @@
 
 #define REPLY_BYTES_MIN 16384u
 #define REPLY_BYTES_MAX (64u << 20)
-/* A full backlog gives no sign of having room again: it is tried so often. */
+/* A full backlog gives no sign when it has room again, so connecting is tried this often. */
 #define DIAL_AGAIN_NS 1000000u
 
 uint64_t
@@ -117,7 +117,7 @@ send_some(struct call *call)
 
         if (sent < 0 && (errno == EAGAIN || errno == EINTR))
             return true;
-        /* Who hangs up may have said why. */
+        /* A node that hangs up may have said why. */
         if (sent <= 0)
             break;
         call->sent_bytes += (size_t)sent;

@@ -258,7 +258,7 @@ cairn_read_cancel(struct cairn_client *client, uint64_t token)
     struct request request = {.size_bytes = sizeof(request), .type = REQUEST_CANCEL, .token = token};
     enum cairn_error error = CAIRN_OK;
 
-    /* Whose log the read is of only the request said: who does not know the token does nothing. */
+    /* Only the request said which log the read is of; a worker that does not know the token does nothing. */
     for (uint8_t i = 0; i < client->open_count && error == CAIRN_OK; i++)
         error = put_there(&client->lanes[client->open[i]], &request);
     cairn_flush(client);

@@ -20,7 +20,7 @@ session_connect_shm(void *context, uint8_t node, struct dial *dial, struct cairn
     char path[384];
     enum cairn_error error;
 
-    /* Names may be others when it answers. */
+    /* The names may have changed by the time it answers. */
     if (dial->call.state == CALL_NONE)
         memcpy(dial->name, sockets->names[node], sizeof(dial->name));
     snprintf(path, sizeof(path), "%s/%s.sock", sockets->directory, dial->name);

@@ -49,9 +49,9 @@ new_name(const struct session *session)
            (producer & PRODUCER_NOISE_MASK);
 }
 
-/* From this entry on, its producer's go by a new one's names. Only where the entry certainly was not taken and nothing
- * more is under way of it: then what is under way of those behind, wherever that is, never can be taken, since one is
- * missing before it for good. */
+/* From this entry on, its producer's entries get names of a new producer. Only where the entry certainly was not taken
+ * and nothing of it is under way any more: then whatever is under way of the entries behind it never can be taken,
+ * wherever that is, since one is missing before it for good. */
 static void
 rename_from(struct session *session, uint64_t index, uint64_t producer)
 {
@@ -71,8 +71,8 @@ rename_from(struct session *session, uint64_t index, uint64_t producer)
     }
 }
 
-/* The log remembers the producer no longer, or not all of what it acknowledged: what may have been taken
- * cannot be told any more. All that certainly was not goes on under a new name. */
+/* The log remembers the producer no longer, or not all of what it acknowledged: it can no longer tell what may have
+ * been taken. Entries that certainly were not taken go on under a new name. */
 void
 forgotten(struct session *session, uint64_t producer, uint64_t at_ns)
 {
@@ -174,7 +174,7 @@ go_elsewhere(struct session *session, uint64_t index, uint64_t at_ns)
     go_to_next(session, at_ns);
 }
 
-/* Does it have a name of the present producer, by which it certainly was not taken? */
+/* Does the entry have a name of the present producer, by which it certainly was not taken? */
 static bool
 untried(struct session *session, uint64_t index)
 {
@@ -183,8 +183,8 @@ untried(struct session *session, uint64_t index)
     return slot->state != SLOT_DONE && slot->producer == session->config.producer && !uncertain(slot);
 }
 
-/* What was told to be unknown and is not decided yet is repeated no longer, since its place in the window is needed. What
- * has not been tried yet goes on under a new name; what has keeps its own. */
+/* An entry that was told to be unknown and is not decided yet is repeated no longer, since its place in the window is
+ * needed. Entries that have not been tried yet go on under a new name; those that have keep theirs. */
 bool
 give_up_unknown(struct session *session)
 {

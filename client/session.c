@@ -144,7 +144,7 @@ session_append(struct session *session, const struct cairn_entry *entry)
     slot->given_ns = session_now_ns(session);
     slot->producer = session->config.producer;
     slot->seq = session->next_seq++;
-    /* Who says from which sequence on says that they may have been tried before. */
+    /* A caller that says from which sequence on says that these may have been tried before. */
     slot->maybe = session->config.first_seq != 0;
     session->bytes += entry->payload_bytes;
     session->tail++;
@@ -219,7 +219,7 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
         session->allowed = session->mask + 1;
         return;
     }
-    /* Of a name that it had before: that is over. */
+    /* About a name that the entry had before: that is over. */
     if (((epoch - slot->named_epoch) & EPOCH_MASK) > EPOCH_MASK / 2)
         return;
     if (slot->attempts > 0)
@@ -244,7 +244,7 @@ answered(struct session *session, const struct cairn_result *result, uint64_t at
     } else if ((result->error == CAIRN_NOT_LEADER || result->error == CAIRN_NOT_MEMBER) &&
                result->leader < session->config.nodes && result->leader != session->node)
         go_to(session, result->leader, at_ns);
-    /* Without a leader in reach of it there may be one in reach of the next. */
+    /* Where this node reaches no leader, the next one may. */
     else if (result->error == CAIRN_DISK_FAILED || result->error == CAIRN_NO_LEADER || result->error == CAIRN_STOPPED)
         go_to_next(session, at_ns + BACKOFF_NS);
     else
@@ -315,8 +315,8 @@ send_some(struct session *session, uint64_t at_ns)
     cairn_flush(session->client);
 }
 
-/* An unknown entry that is still refused for what should stand before it: that was acknowledged by a
- * node alone, and is lost with it, or comes by a branch that is far from being merged. */
+/* An unknown entry is still refused for what should stand before it: a node alone acknowledged that, and it is lost
+ * with the node, or comes by a branch that is far from being merged. */
 static bool
 missing_for_good(struct session *session, uint64_t at_ns)
 {
@@ -335,7 +335,7 @@ why_late(const struct session *session, const struct slot *slot)
     return slot->result.error == CAIRN_OK ? CAIRN_TIMEOUT : slot->result.error;
 }
 
-/* No waiting changes that. */
+/* No waiting changes this. */
 static bool
 is_shut_out(const struct session *session)
 {

@@ -54,7 +54,7 @@ cairn_resolve_parse(const char *text, enum cairn_resolve *out)
     return false;
 }
 
-/* A life of a node knows nothing of its former ones but what is on the trunk. */
+/* A life of a node knows nothing of the node's former lives but what is on the trunk. */
 bool
 cairn_happened_before(const struct cairn_stamp *a, const struct cairn_stamp *b)
 {

@@ -7,8 +7,8 @@
  *     while (cairn_poll(client, &result) == 0)
  *         cairn_wait(client, 1000000);
  *
- * Calls do not block, but those that say for how long at most: an append is put into memory that the node's worker polls,
- * and its result is found there. The calls are the same whether the node is in this process
+ * Calls do not block, except those with a timeout, which wait no longer: an append is put into memory that the node's
+ * worker polls, and its result is found there. The calls are the same whether the node is in this process
  * (node_attach() in node.h) or in another one on this machine (shm, cairn_connect()).
  *
  * A client talks to one node. client/session.h follows a log's leader from node to node and repeats

@@ -17,7 +17,7 @@
 
 #define CAIRN_TOKEN_BRANCHES 16u
 #define CAIRN_TOKEN_TEXT_BYTES 680u
-/* No log, no branch and no node's lives come to more. */
+/* What no log, no branch and no node's lives ever come to. */
 #define CAIRN_TOKEN_LSN_MAX ((1ull << 56) - 1)
 #define CAIRN_TOKEN_SEQ_MAX ((1ull << 40) - 1)
 #define CAIRN_TOKEN_LIFE_MAX ((1u << 24) - 1)
@@ -34,7 +34,7 @@ struct cairn_token {
 };
 
 /* Takes in what an answer shows. CAIRN_FULL: it is of one branch more than a token has room for; settle it by a read
- * first. CAIRN_INVALID: it says a place that there cannot be. Answers that acknowledge nothing change nothing. */
+ * first. CAIRN_INVALID: it names a place that cannot be. Answers that acknowledge nothing change nothing. */
 enum cairn_error cairn_token_note(struct cairn_token *token, const struct cairn_result *result);
 
 /* Once a read with this token has ended: branches that it found on the trunk are forgotten for the lsn. */
