@@ -288,12 +288,12 @@ is_repeat(const struct core *core, const struct entry_id *id, const struct sink 
     return producers_holds(&core->producers, id);
 }
 
-/* Entries one by one: a repeat ends a stretch and is stepped over. Returns the mark reached. */
+/* Entries one by one: a repeat ends a stretch and is stepped over. Returns the mark that the trunk remembers from now on. */
 static uint64_t
 take_batch(struct core *core, const struct run *batch, uint64_t mark, const struct entry_id *ids,
            const struct sink *sink)
 {
-    uint64_t repeated_seq = 0;
+    uint64_t remembered = mark;
 
     for (uint32_t i = 0; i < batch->count; i++) {
         uint64_t seq = batch->first_seq + i;
@@ -301,7 +301,7 @@ take_batch(struct core *core, const struct run *batch, uint64_t mark, const stru
         if (seq <= mark)
             continue;
         if (is_repeat(core, &ids[i], sink)) {
-            repeated_seq = mark = seq;
+            mark = seq;
             continue;
         }
         if (!window_open(core))
@@ -309,12 +309,15 @@ take_batch(struct core *core, const struct run *batch, uint64_t mark, const stru
         /* One at a time, so that a producer met twice in a batch is recognised; runs_add and the
          * store join what follows on. */
         take(core, batch, i, i + 1, ids, sink);
-        mark = seq;
+        mark = remembered = seq;
     }
-    /* Only stepped over at the end: the trunk must remember it, or the next batch's chain breaks. */
-    if (repeated_seq == mark && repeated_seq != 0)
+    /* Only stepped over at the end: the trunk must remember it, or the next batch's chain breaks. Where there is no room
+     * for that the branch is sent again from before. */
+    if (mark > remembered && window_open(core)) {
         store_control(core, ENTRY_MARK, batch->origin, batch->incarnation, mark, sink);
-    return mark;
+        remembered = mark;
+    }
+    return remembered;
 }
 
 void

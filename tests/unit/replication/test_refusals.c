@@ -424,6 +424,37 @@ more_lives_than_fit_push_out_the_oldest(void **state)
     cluster_free(cluster);
 }
 
+/* Whoever hands over repeats alone, of ever other lives, fills the trunk with marks: no more than there is room for. */
+static void
+repeats_alone_fill_no_more_than_the_window(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster);
+    const struct entry_id id = {.producer = 7, .producer_seq = 1};
+    struct run run = {.first_seq = 1, .incarnation = 1, .origin = member_index(another(cluster, leader, 1))};
+    struct message message = {.type = MESSAGE_HAND_OFF, .from = run.origin, .to = member_index(leader)};
+    struct sink sink = sink_of(leader);
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    hand_over(cluster, leader, &sink, run, 0, &id, 1);
+    run.count = 1;
+    message.term = core_term(leader->core);
+    for (uint32_t life = 2; life <= 100000; life++) {
+        run.incarnation = life;
+        message.hand_off.run = run;
+        core_receive(leader->core, &message, &id, cluster->now_ns, &sink);
+    }
+    cluster_run(cluster, 20 * TIMEOUT);
+    assert_int_equal(cluster_copies(cluster, 7, 1), 1);
+    assert_int_equal(core_commit_lsn(leader->core), core_last_lsn(leader->core));
+    run.incarnation = 200000;
+    hand_over(cluster, leader, &sink, run, 0, &(struct entry_id){.producer = 8, .producer_seq = 1}, 1);
+    cluster_run(cluster, 5 * TIMEOUT);
+    assert_int_equal(cluster_copies(cluster, 8, 1), 1);
+    cluster_free(cluster);
+}
+
 static bool
 is_asked_for(void *context, const struct entry_id *id)
 {
@@ -638,6 +669,7 @@ main(void)
         cmocka_unit_test(a_change_needs_voters_that_are_well),
         cmocka_unit_test(a_transfer_that_makes_no_sense_is_refused),
         cmocka_unit_test(more_lives_than_fit_push_out_the_oldest),
+        cmocka_unit_test(repeats_alone_fill_no_more_than_the_window),
         cmocka_unit_test(entries_of_holders_long_gone_are_taken_once),
         cmocka_unit_test(messages_of_nobody_change_nothing),
         cmocka_unit_test(a_vote_of_a_former_life_does_not_count),
