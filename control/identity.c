@@ -44,6 +44,16 @@ chain_push(struct identity *identity)
     assert_identity(identity);
 }
 
+bool
+identity_members_fit(const struct agreed *agreed, const struct cairn_id *members)
+{
+    for (uint32_t i = 0; i < agreed->now.nodes; i++) {
+        if (cairn_id_is_set(&members[i]) == (agreed->removed >> i & 1))
+            return false;
+    }
+    return true;
+}
+
 void
 identity_found(struct identity *identity, const struct cairn_id *cluster, const struct cairn_id *members,
                const struct cairn_id *lives, const struct agreed *agreed, uint8_t self)
@@ -144,6 +154,13 @@ identity_stopped(const struct identity *identity, uint32_t log)
     return gravest;
 }
 
+static void
+stop_raise(struct stop *stop, uint32_t kind, uint64_t last_term)
+{
+    stop->kind = stop->kind > kind ? stop->kind : kind;
+    stop->last_term = stop->last_term > last_term ? stop->last_term : last_term;
+}
+
 /* false: that was known. */
 static bool
 note_stop(struct identity *identity, uint32_t log, uint32_t kind, uint64_t last_term)
@@ -153,16 +170,17 @@ note_stop(struct identity *identity, uint32_t log, uint32_t kind, uint64_t last_
 
         if (stop->log != log || (stop->kind >= kind && stop->last_term >= last_term))
             continue;
-        stop->kind = stop->kind > kind ? stop->kind : kind;
-        stop->last_term = stop->last_term > last_term ? stop->last_term : last_term;
+        stop_raise(stop, kind, last_term);
         return true;
     }
     if (identity_stopped(identity, log).kind >= kind)
         return false;
-    if (identity->stops_count == STOPS_MAX)
-        identity->stops[STOPS_MAX - 1].log = STOP_EVERY_LOG;
-    else
+    if (identity->stops_count < STOPS_MAX) {
         identity->stops[identity->stops_count++] = (struct stop){.log = log, .kind = kind, .last_term = last_term};
+        return true;
+    }
+    identity->stops[STOPS_MAX - 1].log = STOP_EVERY_LOG;
+    stop_raise(&identity->stops[STOPS_MAX - 1], kind, last_term);
     return true;
 }
 
@@ -173,7 +191,7 @@ identity_stop(struct identity *identity, uint32_t log, uint32_t kind, uint64_t l
 
     assert(kind > 0 && kind <= STOP_KIND_MAX);
     news = note_stop(identity, log, kind, last_term);
-    assert(identity_stopped(identity, log).kind >= kind || identity->stops_count == STOPS_MAX);
+    assert(identity_stopped(identity, log).kind >= kind);
     assert_identity(identity);
     return news;
 }

@@ -86,6 +86,9 @@ struct identity {
 /* What a frame carries of both: 32 bits, not 0. */
 uint32_t identity_tag(const struct cairn_id *cluster, const struct cairn_id *life);
 
+/* Has each seat that is present an identity, and none that was removed? */
+bool identity_members_fit(const struct agreed *agreed, const struct cairn_id *members);
+
 /* The members of a new cluster, each in its first life: lives, one by seat, are those of nodes without any state. */
 void identity_found(struct identity *identity, const struct cairn_id *cluster, const struct cairn_id *members,
                     const struct cairn_id *lives, const struct agreed *agreed, uint8_t self);

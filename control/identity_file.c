@@ -356,12 +356,9 @@ is_whole(const struct identity *identity)
     uint64_t began_place = 0;
 
     if (!cairn_id_is_set(&identity->cluster) || !agreed_plausible(&identity->agreed) ||
-        identity->self >= identity->agreed.now.nodes || identity->promised_ns > TIMEOUT_MAX_NS)
+        identity->self >= identity->agreed.now.nodes || identity->promised_ns > TIMEOUT_MAX_NS ||
+        !identity_members_fit(&identity->agreed, identity->members))
         return false;
-    for (uint32_t i = 0; i < identity->agreed.now.nodes; i++) {
-        if (cairn_id_is_set(&identity->members[i]) == (identity->agreed.removed >> i & 1))
-            return false;
-    }
     for (uint32_t i = 1; i < identity->chain_count; i++) {
         if (identity->chain[i].life.number != identity->chain[i - 1].life.number + 1)
             return false;

@@ -426,7 +426,7 @@ lives_hear(struct lives *lives, uint8_t from, const struct hello *hello, bool he
     if (lives_compare(lives, from, hello->agreed_lsn, hello->fingerprint) != 0)
         return LIVES_DIFFERS;
     if (lives->standing == STANDING_WAITING) {
-        if (hello->standing != STANDING_MEMBER || !cairn_id_is_set(&hello->members[identity->self]))
+        if (hello->standing != STANDING_MEMBER || !identity_members_fit(&identity->agreed, hello->members))
             return 0;
         join(lives, hello, &verdict);
     }

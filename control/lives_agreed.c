@@ -63,11 +63,7 @@ is_taught(const struct lives *lives, uint8_t from, const struct lesson *lesson)
                    agreed->durability != identity->agreed.durability || agreed->workers != identity->agreed.workers ||
                    !cairn_id_equal(&lesson->cluster, &identity->cluster)))
         return false;
-    for (uint8_t i = 0; i < agreed->now.nodes; i++) {
-        if (cairn_id_is_set(&lesson->members[i]) == (agreed->removed >> i & 1))
-            return false;
-    }
-    return from < agreed->now.nodes && self < agreed->now.nodes && cairn_id_is_set(&lesson->members[from]) &&
+    return identity_members_fit(agreed, lesson->members) && from < agreed->now.nodes && self < agreed->now.nodes && cairn_id_is_set(&lesson->members[from]) &&
            cairn_id_is_set(&lesson->members[self]) && strcmp(agreed->names[self], identity->agreed.names[self]) == 0;
 }
 

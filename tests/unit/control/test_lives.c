@@ -502,6 +502,27 @@ strangers_are_told_apart(void **state)
     assert_false(world.nodes[0].peers[1].introduced);
 }
 
+/* What a node joins it keeps, so a hello that leaves out a seat, or does not say which cluster it is of, is not joined: no start
+ * would take that from the file. */
+static void
+a_hello_that_leaves_out_a_member_is_not_joined(void **state)
+{
+    struct world world = founded();
+    struct identity identity = {.self = 2, .agreed = agreed_of_three(), .life.id = id(41)};
+    struct hello hello;
+
+    (void)state;
+    begin(&world, 2, &identity, STANDING_WAITING);
+    lives_kept(&world.nodes[0], world.nodes[0].version);
+    lives_tell(&world.nodes[0], 2, &hello);
+    hello.members[1] = (struct cairn_id){{0}};
+    assert_int_equal(lives_hear(&world.nodes[2], 0, &hello, false, world.now_ns), 0);
+    assert_int_equal(world.nodes[2].standing, STANDING_WAITING);
+    lives_tell(&world.nodes[0], 2, &hello);
+    lives_hear(&world.nodes[2], 0, &hello, false, world.now_ns);
+    assert_int_equal(world.nodes[2].standing, STANDING_FORGOTTEN);
+}
+
 /* The catalog has come to an entry at those nodes. */
 static struct agreed
 agree(struct world *world, const struct agreed_change *change, uint64_t lsn, uint32_t who)
@@ -732,8 +753,12 @@ more_stops_than_fit_stop_every_log(void **state)
 
     (void)state;
     for (uint32_t log = 0; log <= STOPS_MAX; log++)
-        assert_true(identity_stop(identity, log, 2, 10));
-    assert_int_equal(identity_stopped(identity, 1000).kind, 2);
+        assert_true(identity_stop(identity, log, 1, 10));
+    assert_int_equal(identity_stopped(identity, 1000).kind, 1);
+    /* A graver one of yet another log is news once. */
+    assert_true(identity_stop(identity, 1001, 2, 12));
+    assert_false(identity_stop(identity, 1001, 2, 12));
+    assert_int_equal(identity_stopped(identity, 1001).kind, 2);
     assert_true(identity_end_stops(identity, 1, 20));
     assert_true(identity_stopped_since(identity, 1, 20));
     assert_int_equal(identity_stopped(identity, 1).kind, 2);
@@ -823,6 +848,7 @@ main(void)
         cmocka_unit_test(a_cluster_is_founded_where_all_wait),
         cmocka_unit_test(a_process_that_was_not_there_at_the_foundation_has_forgotten),
         cmocka_unit_test(strangers_are_told_apart),
+        cmocka_unit_test(a_hello_that_leaves_out_a_member_is_not_joined),
         cmocka_unit_test(who_lags_is_believed_and_who_differs_is_not),
         cmocka_unit_test(who_is_added_is_taught_and_was_never_there_before),
         cmocka_unit_test(who_lost_its_state_after_a_change_has_forgotten),
