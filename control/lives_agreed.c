@@ -63,8 +63,9 @@ is_taught(const struct lives *lives, uint8_t from, const struct lesson *lesson)
                    agreed->durability != identity->agreed.durability || agreed->workers != identity->agreed.workers ||
                    !cairn_id_equal(&lesson->cluster, &identity->cluster)))
         return false;
-    return identity_members_fit(agreed, lesson->members) && from < agreed->now.nodes && self < agreed->now.nodes && cairn_id_is_set(&lesson->members[from]) &&
-           cairn_id_is_set(&lesson->members[self]) && strcmp(agreed->names[self], identity->agreed.names[self]) == 0;
+    return identity_members_fit(agreed, lesson->members) && from < agreed->now.nodes && self < agreed->now.nodes &&
+           cairn_id_is_set(&lesson->members[from]) && cairn_id_is_set(&lesson->members[self]) &&
+           strcmp(agreed->names[self], identity->agreed.names[self]) == 0;
 }
 
 unsigned

@@ -90,15 +90,28 @@ enter_life(struct worker *worker, const struct identity *identity)
     worker->lead_epoch = identity->life.number << 12 | 1;
 }
 
+/* Once the turns that were under way are over the workers do nothing until the phase changes. One of these turns may have ended
+ * this life by what it heard: false, and nothing begins. */
+static bool
+stop_workers(struct introduction *introduction)
+{
+    int outside = PHASE_OUTSIDE;
+
+    if (!atomic_compare_exchange_strong_explicit(&introduction->phase, &outside, PHASE_BEGINNING, memory_order_acq_rel,
+                                                 memory_order_acquire))
+        return false;
+    urcu_qsbr_synchronize_rcu();
+    return introduction_phase(introduction) == PHASE_BEGINNING;
+}
+
 enum cairn_error
 node_begin(struct node *node, const struct identity *identity, char *detail, size_t detail_bytes)
 {
     enum cairn_error error;
 
     assert(identity->life.number > 0 && node->snapshot->count == 0);
-    atomic_store_explicit(&node->introduction.phase, PHASE_BEGINNING, memory_order_release);
-    /* From now on the workers look at nothing but that. */
-    urcu_qsbr_synchronize_rcu();
+    if (!stop_workers(&node->introduction))
+        return CAIRN_OK;
     node->introduction.begun = *identity;
     node->incarnation = identity->life.number;
     for (uint8_t number = 0; number < node->workers_count; number++)
@@ -123,6 +136,7 @@ node_begin(struct node *node, const struct identity *identity, char *detail, siz
         adopt_snapshot(node->workers[number], node_now_ns(node));
         recovered_report(node->workers[number]);
     }
+    assert(introduction_phase(&node->introduction) == PHASE_BEGINNING);
     if (error == CAIRN_OK)
         atomic_store_explicit(&node->introduction.phase, PHASE_INSIDE, memory_order_release);
     return error;
