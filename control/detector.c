@@ -1,7 +1,8 @@
 #include "detector.h"
 
-#include <assert.h>
 #include <string.h>
+
+#include "assert_costly.h"
 
 #define LEARN_EVERY 64u
 #define LEARN_FROM 256u
@@ -10,6 +11,7 @@
 static cairn_node_set
 bit(uint8_t node)
 {
+    assert(node < CAIRN_NODES_MAX);
     return (cairn_node_set)1 << node;
 }
 
@@ -19,14 +21,53 @@ detector_rest_pace_ns(const struct detector *detector)
     const struct detector_config *config = &detector->config;
     uint64_t pace_ns = config->timeout_ns / 3;
 
+    assert(pace_ns < config->timeout_ns && config->interval_ns < config->timeout_ns);
     return pace_ns > config->interval_ns ? pace_ns : config->interval_ns;
 }
 
-/* What is stalled for less than this a timeout is long enough for. */
+/* The agreed timeout is long enough for shorter stalls. */
 static uint64_t
 least_stall_ns(const struct detector_config *config)
 {
     return config->timeout_ns / 2;
+}
+
+/* What holds of a peer between any two calls; true, for assert_costly(). */
+static bool
+peer_is_sound(const struct detector *detector, uint8_t peer)
+{
+    const struct detector_config *config = &detector->config;
+    const struct detector_peer *known = &detector->peers[peer];
+
+    assert(peer != config->self);
+    assert(known->timeout_ns <= known->wait_ns && known->timeout_ns >= known->wait_ns / 2);
+    assert(known->wait_ns == 0 || known->wait_ns >= config->timeout_ns);
+    assert(known->wait_ns <= config->ceiling_ns && known->wait_ns <= detector->patience.wait_ns);
+    assert(known->beats <= config->rejoin_beats);
+    assert(!known->alive || known->beats == config->rejoin_beats);
+    assert(!known->alive || (known->wait_ns != 0 && known->read_ns != 0));
+    assert(!known->alive || known->alive_ns - known->back_ns >= known->hold_ns);
+    assert(known->alive || !known->slow || known->read_ns != 0);
+    assert(known->hold_ns == 0 || known->flaps > 1);
+    assert(known->late_ns == 0 || known->lateness.count != 0);
+    return true;
+}
+
+static bool
+is_sound(const struct detector *detector)
+{
+    const struct detector_patience *patience = &detector->patience;
+
+    assert(!detector->peers[detector->config.self].alive);
+    assert(patience->wait_ns >= detector->config.timeout_ns && patience->wait_ns <= detector->config.ceiling_ns);
+    assert((patience->reason == DETECTOR_AGREED) == (patience->peer == detector->config.self));
+    assert((patience->reason == DETECTOR_AGREED) == (patience->wait_ns == detector->config.timeout_ns));
+    assert((patience->reason == DETECTOR_AGREED) == (patience->cause_ns == 0));
+    for (uint8_t peer = 0; peer < detector->config.nodes; peer++) {
+        if (peer != detector->config.self)
+            peer_is_sound(detector, peer);
+    }
+    return true;
 }
 
 static uint64_t
@@ -48,6 +89,7 @@ peer_patience(const struct detector *detector, uint8_t peer)
         uint64_t cause_ns = causes_ns[reason] < config->ceiling_ns ? causes_ns[reason] : config->ceiling_ns;
         uint64_t wait_ns = twice_and_two_beats_ns(config, cause_ns);
 
+        assert(cause_ns <= config->ceiling_ns && wait_ns >= cause_ns);
         if (wait_ns > config->ceiling_ns)
             wait_ns = config->ceiling_ns;
         if (wait_ns > patience.wait_ns)
@@ -55,6 +97,7 @@ peer_patience(const struct detector *detector, uint8_t peer)
                 .wait_ns = wait_ns, .cause_ns = causes_ns[reason], .reason = reason, .peer = peer};
     }
     assert(patience.wait_ns >= config->timeout_ns && patience.wait_ns <= config->ceiling_ns);
+    assert((patience.reason == DETECTOR_AGREED) == (patience.wait_ns == config->timeout_ns));
     return patience;
 }
 
@@ -64,6 +107,7 @@ less_pace_ns(const struct detector_config *config, uint64_t wait_ns, uint64_t pa
 {
     uint64_t least_ns = wait_ns / 2;
 
+    assert(wait_ns >= config->timeout_ns);
     if (pace_ns <= config->interval_ns)
         return wait_ns;
     if (pace_ns - config->interval_ns > wait_ns - least_ns)
@@ -82,6 +126,8 @@ find_longest(struct detector *detector)
         if (peer != detector->config.self && patience.wait_ns > detector->patience.wait_ns)
             detector->patience = patience;
     }
+    assert(detector->patience.wait_ns >= detector->config.timeout_ns);
+    assert((detector->patience.reason == DETECTOR_AGREED) == (detector->patience.peer == detector->config.self));
 }
 
 static void
@@ -92,6 +138,8 @@ review(struct detector *detector, uint8_t peer)
     known->wait_ns = peer_patience(detector, peer).wait_ns;
     known->timeout_ns = less_pace_ns(&detector->config, known->wait_ns, known->pace_ns);
     find_longest(detector);
+    assert(known->timeout_ns <= known->wait_ns && known->timeout_ns >= detector->config.timeout_ns / 2);
+    assert(known->wait_ns <= detector->patience.wait_ns || peer == detector->config.self);
 }
 
 void
@@ -103,6 +151,8 @@ detector_init(struct detector *detector, const struct detector_config *config, u
     detector->config = *config;
     detector->ticked_ns = now_ns;
     find_longest(detector);
+    assert(detector_reach(detector) == bit(config->self));
+    assert_costly(is_sound(detector));
 }
 
 void
@@ -111,6 +161,8 @@ detector_reconfigure(struct detector *detector, const struct detector_config *co
     assert(config->self == detector->config.self && !(gone & bit(config->self)));
     assert(config->nodes <= CAIRN_NODES_MAX && config->nodes >= detector->config.nodes);
     assert(config->timeout_ns > config->interval_ns && config->ceiling_ns >= config->timeout_ns);
+    assert(config->rejoin_beats == detector->config.rejoin_beats);
+    assert_costly(is_sound(detector));
     detector->config = *config;
     for (uint8_t peer = 0; peer < config->nodes; peer++) {
         if (gone & bit(peer))
@@ -118,6 +170,10 @@ detector_reconfigure(struct detector *detector, const struct detector_config *co
         if (peer != config->self)
             review(detector, peer);
     }
+    /* A node that is alone has reviewed nobody. */
+    find_longest(detector);
+    assert((detector_hears(detector) & gone) == 0);
+    assert_costly(is_sound(detector));
 }
 
 enum detector_verdict
@@ -139,6 +195,8 @@ detector_incarnation(struct detector *detector, uint8_t peer, uint32_t incarnati
     }
     *known = (struct detector_peer){.incarnation = incarnation};
     find_longest(detector);
+    assert_costly(is_sound(detector));
+    assert(!(detector_hears(detector) & bit(peer)));
     return DETECTOR_RESTARTED;
 }
 
@@ -158,8 +216,8 @@ waited_ns(const struct detector *detector, uint64_t now_ns)
     return delay_ns > detector->unread_ns ? delay_ns : detector->unread_ns;
 }
 
-/* A heartbeat has come, at now_ns. What this node was late itself is not the peer's doing; nor is, of one that comes after
- * a cut, how long the cut lasted. */
+/* A heartbeat has come, at now_ns. The time by which this node itself was late is not the peer's doing; neither is
+ * the length of a cut that the heartbeat ends. */
 static void
 learn(const struct detector *detector, struct detector_peer *known, uint64_t now_ns)
 {
@@ -168,10 +226,12 @@ learn(const struct detector *detector, struct detector_peer *known, uint64_t now
 
     if (known->read_ns == 0 || !known->alive)
         return;
+    assert(known->wait_ns != 0 && known->beats == config->rejoin_beats);
     lateness_note(&known->lateness, now_ns > due_ns ? now_ns - due_ns : 0);
     known->slow = known->lateness.mean_ns > config->timeout_ns / (known->slow ? 16 : 4);
     if (known->lateness.count >= LEARN_FROM && known->lateness.count % LEARN_EVERY == 0)
         known->late_ns = lateness_quantile_ns(&known->lateness, WITHIN_THOUSANDTHS);
+    assert(known->lateness.count > 0);
 }
 
 unsigned
@@ -184,6 +244,7 @@ detector_observe(struct detector *detector, uint8_t peer, const struct detector_
 
     if (verdict & DETECTOR_STALE)
         return verdict;
+    assert(known->incarnation == beat->incarnation && peer != detector->config.self);
     known->hears = beat->hears;
     late_ns = known->late_ns;
     learn(detector, known, now_ns);
@@ -192,12 +253,14 @@ detector_observe(struct detector *detector, uint8_t peer, const struct detector_
     known->pace_ns = beat->pace_ns;
     known->stall_ns = beat->stall_ns;
     known->read_ns = now_ns;
-    /* It may have waited here for as long as this node was late. */
+    /* The heartbeat may have waited here for as long as this node was late. */
     known->heard_ns = now_ns - waited_ns(detector, now_ns);
     if (changed)
         review(detector, peer);
+    assert_costly(is_sound(detector));
     if (known->alive)
         return verdict;
+    assert(!(verdict & DETECTOR_RESTARTED) || (known->beats == 0 && known->hold_ns == 0));
     if (known->beats == 0)
         known->back_ns = now_ns;
     if (known->beats < detector->config.rejoin_beats)
@@ -206,6 +269,8 @@ detector_observe(struct detector *detector, uint8_t peer, const struct detector_
         return verdict;
     known->alive = true;
     known->alive_ns = now_ns;
+    assert(known->beats == detector->config.rejoin_beats && known->wait_ns != 0);
+    assert_costly(peer_is_sound(detector, peer));
     return verdict | DETECTOR_HEARD;
 }
 
@@ -215,6 +280,7 @@ hold_back(const struct detector_config *config, struct detector_peer *known, uin
 {
     uint32_t doublings = 0;
 
+    assert(!known->alive && known->beats == 0);
     if (now_ns - known->alive_ns >= 2 * config->hold_max_ns)
         known->flaps = 0;
     known->hold_ns = 0;
@@ -222,6 +288,7 @@ hold_back(const struct detector_config *config, struct detector_peer *known, uin
         known->hold_ns = doublings == 0 ? 2 * config->timeout_ns : 2 * known->hold_ns;
     if (known->hold_ns > config->hold_max_ns)
         known->hold_ns = config->hold_max_ns;
+    assert(known->hold_ns <= config->hold_max_ns && (known->flaps != 0 || known->hold_ns == 0));
     if (known->flaps < UINT8_MAX)
         known->flaps++;
 }
@@ -237,10 +304,12 @@ forgive_own_pause(struct detector *detector, uint64_t now_ns)
 
         if (known->alive && known->heard_ns + known->timeout_ns < now_ns + grace_ns)
             known->heard_ns = now_ns + grace_ns - known->timeout_ns;
+        /* The grace is for one timeout: nobody is heard in the future by it. */
+        assert(!known->alive || known->timeout_ns >= grace_ns);
     }
 }
 
-/* How late is this tick? Told peers and judged by, from now on. */
+/* How late is this tick? Peers are told of it, and judged by it, from now on. */
 static void
 note_own_stall(struct detector *detector, uint64_t now_ns, bool drained)
 {
@@ -279,14 +348,16 @@ detector_stall_ns(const struct detector *detector)
 void
 detector_patience(const struct detector *detector, struct detector_patience *out)
 {
+    assert_costly(is_sound(detector));
     *out = detector->patience;
 }
 
 cairn_node_set
 detector_tick(struct detector *detector, uint64_t now_ns, bool drained)
 {
-    cairn_node_set suspected = 0;
+    cairn_node_set suspected = 0, heard = detector_hears(detector);
 
+    assert_costly(is_sound(detector));
     note_own_stall(detector, now_ns, drained);
     if (now_ns - detector->ticked_ns > detector->config.timeout_ns / 2)
         forgive_own_pause(detector, now_ns);
@@ -306,6 +377,9 @@ detector_tick(struct detector *detector, uint64_t now_ns, bool drained)
         hold_back(&detector->config, known, now_ns);
         suspected |= bit(peer);
     }
+    assert((suspected & ~heard) == 0 && (suspected & bit(detector->config.self)) == 0);
+    assert(detector_hears(detector) == (heard & ~suspected));
+    assert_costly(is_sound(detector));
     return suspected;
 }
 
@@ -318,6 +392,7 @@ detector_hears(const struct detector *detector)
         if (detector->peers[peer].alive)
             hears |= bit(peer);
     }
+    assert_costly(!detector->peers[detector->config.self].alive);
     return hears;
 }
 
@@ -332,6 +407,7 @@ detector_reach(const struct detector *detector)
         if (known->alive && (known->hears & bit(detector->config.self)))
             reach |= bit(peer);
     }
+    assert_costly((reach & ~detector_hears(detector)) == 0);
     return reach;
 }
 
@@ -344,6 +420,7 @@ detector_slow(const struct detector *detector)
         if (detector->peers[peer].alive && detector->peers[peer].slow)
             slow |= bit(peer);
     }
+    assert_costly((slow & ~detector_hears(detector)) == 0 && !(slow & bit(detector->config.self)));
     return slow;
 }
 
@@ -355,6 +432,7 @@ detector_deadline_ns(const struct detector *detector)
     for (uint8_t peer = 0; peer < detector->config.nodes; peer++) {
         const struct detector_peer *known = &detector->peers[peer];
 
+        assert_costly(!known->alive || (known->timeout_ns != 0 && peer != detector->config.self));
         if (known->alive && known->heard_ns + known->timeout_ns < deadline_ns)
             deadline_ns = known->heard_ns + known->timeout_ns;
     }

@@ -44,7 +44,7 @@ struct detector_peer {
     uint32_t incarnation;
     cairn_node_set hears;
     struct lateness lateness;
-    uint64_t pace_ns;    /* so long after the last heartbeat the next was to come */
+    uint64_t pace_ns;    /* the next heartbeat was to come so long after the last */
     uint64_t late_ns;    /* 999 of 1,000 came no later; 0: too little is known */
     uint64_t stall_ns;   /* its longest, as it says */
     uint64_t wait_ns;    /* the timeout in force */
@@ -85,7 +85,7 @@ enum detector_verdict {
 
 void detector_init(struct detector *detector, const struct detector_config *config, uint64_t now_ns);
 
-/* The cluster has agreed on other timing, or more nodes. Those in gone are waited for no more. */
+/* The cluster has agreed on other timing, or more nodes. Peers in gone are waited for no more. */
 void detector_reconfigure(struct detector *detector, const struct detector_config *config, cairn_node_set gone);
 
 /* Any frame of a peer shows its life. DETECTOR_STALE: drop the frame. */

@@ -285,6 +285,22 @@ own_stalls_are_no_lateness_of_peers_and_lengthen_suspicion_at_once(void **state)
 }
 
 static void
+a_node_alone_waits_by_the_timeout_that_was_agreed_on_last(void **state)
+{
+    struct detector_config config = {
+        .self = 0, .nodes = 1, .rejoin_beats = 3, .interval_ns = MS, .timeout_ns = 100 * MS, .ceiling_ns = 500 * MS};
+    struct detector_patience patience;
+    struct detector detector;
+
+    (void)state;
+    detector_init(&detector, &config, 1000 * MS);
+    config.timeout_ns = 10 * MS;
+    detector_reconfigure(&detector, &config, 0);
+    detector_patience(&detector, &patience);
+    assert_int_equal(patience.wait_ns, 10 * MS);
+}
+
+static void
 a_hiccup_is_forgotten_in_seconds_and_busy_cores_in_minutes(void **state)
 {
     struct detector detector = detector_of_three();
@@ -464,6 +480,7 @@ main(void)
         cmocka_unit_test(lateness_lengthens_the_timeout_from_the_agreed_one_up_to_the_ceiling),
         cmocka_unit_test(cuts_teach_nothing),
         cmocka_unit_test(own_stalls_are_no_lateness_of_peers_and_lengthen_suspicion_at_once),
+        cmocka_unit_test(a_node_alone_waits_by_the_timeout_that_was_agreed_on_last),
         cmocka_unit_test(a_hiccup_is_forgotten_in_seconds_and_busy_cores_in_minutes),
         cmocka_unit_test(a_peer_that_says_it_stalls_is_waited_for_and_no_longer_than_the_ceiling),
         cmocka_unit_test(no_timeout_learns_to_wait_for_what_no_scheduler_does),
