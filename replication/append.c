@@ -6,6 +6,7 @@
 static enum cairn_error
 repeated(uint64_t lsn, const struct core *core, struct accepted *out)
 {
+    assert(core->role == ROLE_LEADER);
     out->repeated = true;
     out->lsn = lsn;
     out->term = lsn == 0 ? 0 : history_term(&core->history, lsn);
@@ -33,6 +34,7 @@ core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, st
     struct run run;
     enum cairn_error error;
 
+    assert_costly(core_is_sound(core));
     if (core->role != ROLE_LEADER)
         return core->leader == CAIRN_NODE_NONE ? CAIRN_NO_LEADER : CAIRN_NOT_LEADER;
     memset(out, 0, sizeof(*out));
@@ -51,6 +53,8 @@ core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, st
     /* Its next life goes on from 1. */
     if (core->seq == SEQ_MAX)
         return CAIRN_FULL;
+    /* The entry stands behind the first of this leader's term, so that it commits by counting. */
+    assert_costly(core->term_first_lsn <= core->last_lsn && last_term(core) == core->term);
 
     run = (struct run){
         .term = core->term,
@@ -67,6 +71,8 @@ core_append(struct core *core, const struct entry_id *id, enum cairn_ack ack, st
     out->lsn = run.first_lsn;
     out->term = run.term;
     out->seq = run.first_seq;
+    assert_costly(core->last_lsn == out->lsn);
+    assert_costly(core_is_sound(core));
     return CAIRN_OK;
 }
 
@@ -78,6 +84,8 @@ refuse_append(struct core *core, const struct message *message, uint64_t hint_ls
 {
     struct message reply = core_message(core, MESSAGE_APPEND_REPLY, message->from);
 
+    assert(hint_lsn <= core->last_lsn);
+    assert(message->term < core->term || core->role == ROLE_FOLLOWER);
     if (core->gap_reported_lsn == hint_lsn && now_ns - core->gap_reported_ns < core->config.retransmit_ns / 4)
         return;
     core->gap_reported_lsn = hint_lsn;
@@ -103,10 +111,12 @@ probe_hint(const struct core *core, const struct message *message)
 {
     uint64_t hint;
 
+    assert(core->role == ROLE_FOLLOWER);
+    assert(message->append.prev_lsn > core->commit_lsn);
     if (message->append.prev_lsn > core->last_lsn)
         return core->last_lsn;
     hint = history_first_lsn(&core->history, message->append.prev_lsn);
-    assert(hint > 0);
+    assert(hint > 0 && hint <= message->append.prev_lsn);
     return hint - 1 < core->commit_lsn ? core->commit_lsn : hint - 1;
 }
 
@@ -117,10 +127,12 @@ skip_held(struct core *core, const struct run *run, const struct sink *sink)
 {
     uint64_t end_lsn = run->first_lsn + run->count; /* one past */
 
+    assert(run->first_lsn <= core->last_lsn + 1);
     for (uint64_t lsn = run->first_lsn; lsn < end_lsn && lsn <= core->last_lsn; lsn++) {
         if (lsn <= core->commit_lsn || history_term(&core->history, lsn) == run->term)
             continue;
         truncate_from(core, lsn, sink);
+        assert(core->last_lsn == lsn - 1 && lsn >= run->first_lsn);
         return (uint32_t)(lsn - run->first_lsn);
     }
     return end_lsn <= core->last_lsn + 1 ? run->count : (uint32_t)(core->last_lsn + 1 - run->first_lsn);
@@ -131,6 +143,9 @@ store_run(struct core *core, const struct run *run, uint32_t skip, const struct 
 {
     struct effect effect = {.type = EFFECT_STORE};
 
+    assert(core->role != ROLE_LEADER);
+    assert_costly(run->first_lsn + skip == core->last_lsn + 1);
+    assert_costly(skip < run->count);
     /* Terms never fall along a log; a run that says so did not come from a leader's. */
     if (run->term == 0 || run->term < last_term(core) || run->term > core->term)
         return;
@@ -142,25 +157,31 @@ store_run(struct core *core, const struct run *run, uint32_t skip, const struct 
     if (effect.store.run.count == 0)
         return;
     trunk_note(core, &effect.store.run, ids == NULL ? NULL : ids + skip);
+    assert_costly(last_term(core) == run->term);
+    assert_costly(core->last_lsn < run->first_lsn + run->count);
     emit(sink, &effect);
 }
 
-/* Takes what of the message's run is not held yet, and cuts off what conflicts. Returns up to where this
- * trunk is now the sender's. */
+/* Takes the entries of the message's run that are not held yet, and cuts off what conflicts. Returns the lsn up to
+ * which this trunk is now the sender's. */
 uint64_t
 append_take(struct core *core, const struct message *message, const struct entry_id *ids, const struct sink *sink)
 {
     const struct run *run = &message->append.run;
     uint64_t end_lsn = message->append.prev_lsn + run->count;
+    uint64_t commit_lsn = core->commit_lsn;
     uint32_t skip;
 
     assert(append_fits(core, message));
+    assert(core->role != ROLE_LEADER);
     if (run->count > 0) {
         assert(run->first_lsn == message->append.prev_lsn + 1);
         skip = skip_held(core, run, sink);
         if (skip < run->count)
             store_run(core, run, skip, ids, sink);
     }
+    assert_costly(core->commit_lsn == commit_lsn && core->last_lsn >= commit_lsn);
+    assert_costly(history_is_sound(&core->history));
     return end_lsn < core->last_lsn ? end_lsn : core->last_lsn;
 }
 
@@ -174,10 +195,11 @@ receive_append(struct core *core, const struct message *message, const struct en
         refuse_append(core, message, core->last_lsn, now_ns, sink);
         return;
     }
-    /* Two leaders of one term cannot be: whoever says so is not believed. */
+    /* One term cannot have two leaders: who says so is not believed. */
     if (message->term == core->term && core->role == ROLE_LEADER)
         return;
     follow(core, message->term, message->from, now_ns, sink);
+    assert_costly(core->term == message->term && core->leader == message->from);
     if (contradiction_found(core, message, now_ns, sink))
         return;
     if (!append_fits(core, message)) {
@@ -185,6 +207,7 @@ receive_append(struct core *core, const struct message *message, const struct en
         return;
     }
     end_lsn = append_take(core, message, ids, sink);
+    assert_costly(end_lsn <= core->last_lsn);
     if (end_lsn > core->match_lsn)
         core->match_lsn = end_lsn;
     core->reply_to = message->from;
@@ -192,7 +215,7 @@ receive_append(struct core *core, const struct message *message, const struct en
         core->told_commit_lsn = message->append.commit_lsn;
 }
 
-/* What the leader said to be committed, as far as this trunk is known to be the leader's. */
+/* Commits what the leader said to be committed, as far as this trunk is known to be the leader's. */
 void
 append_commit(struct core *core, const struct sink *sink)
 {
@@ -200,7 +223,9 @@ append_commit(struct core *core, const struct sink *sink)
 
     if (core->stopped != STOP_NONE)
         return;
+    assert_costly(core->role != ROLE_LEADER && lsn <= core->last_lsn);
     commit_to(core, lsn, sink);
+    assert_costly(core->commit_lsn >= lsn);
 }
 
 /* One cumulative acknowledgement for all that arrived in this poll. */
@@ -211,11 +236,14 @@ append_acknowledge(struct core *core, const struct sink *sink)
 
     if (core->reply_to == CAIRN_NODE_NONE || core->failed)
         return;
+    assert_costly(core->role != ROLE_LEADER && core->stopped == STOP_NONE);
     reply = core_message(core, MESSAGE_APPEND_REPLY, core->reply_to);
     reply.yes = true;
     reply.append_reply.match_lsn = core->match_lsn < core->held_lsn ? core->match_lsn : core->held_lsn;
     /* What is on its way to the medium need not be sent again. */
     reply.append_reply.hint_lsn = core->match_lsn;
+    assert_costly(reply.append_reply.match_lsn <= reply.append_reply.hint_lsn);
+    assert_costly(reply.append_reply.hint_lsn <= core->last_lsn);
     core->reply_to = CAIRN_NODE_NONE;
     core_send(&reply, sink);
 }

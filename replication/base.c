@@ -1,8 +1,8 @@
 /* Where the trunk begins, and how a follower that is behind it goes on.
  *
- * What is trimmed is committed, and is not sent any more. A follower that still needs some of it begins
- * anew at the base: the last lsn that is gone, with all that follows from the entries up to there. It is
- * told so, and says so. The marks it gets may be of later entries too: those are committed, so whoever
+ * What is trimmed is committed, and is not sent any more. A follower that still needs some of it is told the
+ * base, and begins anew there: at the last lsn that is gone, with all that follows from the entries up to
+ * there. The marks it gets may be of later entries too: those are committed, so whoever
  * comes to lead holds them. What is known of single producers stays behind; ids up to the floor that
  * are not met again are refused, not taken twice. */
 #include "state.h"
@@ -15,11 +15,14 @@ core_trimmed(struct core *core, uint64_t lsn)
         return;
     core->base_term = history_term(&core->history, lsn);
     core->base_lsn = lsn;
+    assert(core->base_term <= last_term(core));
+    core_check(core);
 }
 
 uint64_t
 core_base_lsn(const struct core *core)
 {
+    assert_costly(core->base_lsn <= core->commit_lsn);
     return core->base_lsn;
 }
 
@@ -30,6 +33,8 @@ core_wants_base(const struct core *core, uint8_t peer)
 
     if (core->role != ROLE_LEADER || peer == core->config.self || !is_member(core, peer))
         return false;
+    assert_costly(progress->match_lsn < progress->next_lsn);
+    assert_costly(progress->next_lsn <= core->last_lsn + 1);
     return progress->next_lsn <= core->base_lsn && !progress->probe_sent;
 }
 
@@ -43,14 +48,18 @@ core_base(const struct core *core, struct core_base *out)
     out->members = core->committed_members;
     out->marks = core->committed_marks.items;
     out->marks_count = core->committed_marks.count;
+    assert(out->lsn <= out->marks_lsn && out->marks_count <= MARKS_MAX);
+    assert(members_sane(&out->members));
 }
 
 void
 core_base_message(const struct core *core, uint8_t peer, struct message *out)
 {
     assert(core->role == ROLE_LEADER);
+    assert(peer != core->config.self && core_wants_base(core, peer));
     *out = core_message(core, MESSAGE_BASE, peer);
     core_base(core, &out->base);
+    assert(out->base.lsn > core->progress[peer].match_lsn);
 }
 
 void
@@ -59,15 +68,21 @@ core_base_sent(struct core *core, uint8_t peer, uint64_t now_ns)
     struct progress *progress = &core->progress[peer];
 
     assert(core->role == ROLE_LEADER);
+    assert(peer != core->config.self);
+    /* What it is told to begin at is more than it is known to hold. */
+    assert(progress->match_lsn < core->base_lsn);
     progress->state = PROGRESS_PROBE;
     progress->probe_sent = true;
     progress->sent_ns = now_ns;
+    core_check(core);
 }
 
 static void
 begin_behind(struct core *core, const struct core_base *base, const struct sink *sink)
 {
     assert(core->role == ROLE_FOLLOWER);
+    assert(core->reads_count == 0 && core->transfer_target == CAIRN_NODE_NONE);
+    assert(base->marks_count <= MARKS_MAX);
     memset(&core->history, 0, sizeof(core->history));
     core->runs.head = core->runs.tail = 0;
     if (base->lsn > 0)
@@ -82,18 +97,22 @@ begin_behind(struct core *core, const struct core_base *base, const struct sink 
     core->base_lsn = base->lsn;
     core->base_term = base->base_term;
     core->last_lsn = core->held_lsn = core->commit_lsn = core->match_lsn = base->lsn;
+    assert_costly(core_is_sound(core));
     emit_lsn(sink, EFFECT_REBASE, base->lsn);
 }
 
-/* Everything held is given up for the leader's base. What of it was acknowledged is on this node's
- * branch, or committed and in the base. */
+/* Everything held is given up for the leader's base. Entries of it that were acknowledged are on this
+ * node's branch, or committed and in the base. */
 void
 base_begin(struct core *core, const struct core_base *base, uint64_t now_ns, const struct sink *sink)
 {
     assert(base->lsn > core->commit_lsn);
+    assert(base->base_term > 0);
     producers_lost(core, now_ns);
     begin_behind(core, base, sink);
     branch_settle(core, sink);
+    assert(core->producers_partial && core->last_lsn == core->base_lsn);
+    assert(last_term(core) == core->base_term);
 }
 
 /* Everything on the trunk is given up, what was committed among it: an administrator has decided for another history. */
@@ -102,11 +121,14 @@ base_give_up(struct core *core, const struct members *members, const struct sink
 {
     const struct core_base nothing = {.members = *members, .marks = core->committed_marks.items};
 
+    assert(core->role == ROLE_FOLLOWER);
     core->producers_partial = false;
     core->told_commit_lsn = 0;
     core->promised_lsn = core->promised_term = 0;
     begin_behind(core, &nothing, sink);
     branches_reopen(core);
+    assert(core->last_lsn == 0 && core->base_lsn == 0 && last_term(core) == 0);
+    assert(core->changes_count == 0 && core->runs.head == core->runs.tail);
 }
 
 bool
@@ -121,11 +143,13 @@ receive_base(struct core *core, const struct message *message, uint64_t now_ns, 
     if (message->term < core->term || (message->term == core->term && core->role == ROLE_LEADER))
         return;
     follow(core, message->term, message->from, now_ns, sink);
+    assert(core->term == message->term && core->leader == message->from);
     if (!base_sane(&message->base, core->term))
         return;
     if (message->base.lsn > core->commit_lsn)
         base_begin(core, &message->base, now_ns, sink);
     else if (core->match_lsn < message->base.lsn)
         core->match_lsn = message->base.lsn;
+    assert(core->match_lsn >= message->base.lsn && core->commit_lsn >= message->base.lsn);
     core->reply_to = message->from;
 }

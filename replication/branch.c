@@ -5,13 +5,14 @@
  * committed mark of the origin reaches them. Beside its own a node may hold copies of others' branches. */
 #include "state.h"
 
-/* The life that is handed off next. after_seq: what is not behind it is settled. */
+/* Opens the life that is handed off next. after_seq: everything up to it is settled. */
 static void
 branch_open(struct core *core, uint8_t origin, uint32_t incarnation, uint64_t after_seq, uint64_t last_seq)
 {
     struct branch *branch = &core->branches[origin];
     uint64_t base_seq = marks_get(&core->committed_marks, origin, incarnation);
 
+    assert(last_seq > 0 && after_seq < last_seq);
     if (base_seq < after_seq)
         base_seq = after_seq;
     branch->incarnation = incarnation;
@@ -21,6 +22,7 @@ branch_open(struct core *core, uint8_t origin, uint32_t incarnation, uint64_t af
     branch->probing = branch->due = false;
     branch->rests_ns = 0;
     core->branches_held |= node_bit(origin);
+    assert(branch->base_seq >= after_seq && branch->marked_seq == branch->sent_seq);
 }
 
 struct branch *
@@ -32,6 +34,7 @@ own_branch(struct core *core)
 cairn_node_set
 core_branches_held(const struct core *core)
 {
+    assert_costly(core_branch_pending(core) == ((core->branches_held & node_bit(core->config.self)) != 0));
     return core->branches_held;
 }
 
@@ -46,6 +49,8 @@ core_branch_settled(const struct core *core, uint8_t origin, uint32_t incarnatio
 static uint64_t
 branch_last_seq(const struct branch *branch, uint32_t incarnation)
 {
+    assert(branch->later_lives_count <= LIVES_MAX);
+    assert(branch->later_lives_count == 0 || branch->last_seq != 0);
     if (branch->last_seq != 0 && branch->incarnation == incarnation)
         return branch->last_seq;
     for (uint32_t i = 0; i < branch->later_lives_count; i++) {
@@ -61,8 +66,9 @@ core_branch_holds(const struct core *core, uint8_t origin, uint32_t incarnation,
     const struct branch *branch = &core->branches[origin];
     uint64_t gap_place = branch->gap_place;
 
-    /* What its origin knows to be on the trunk need not be on this node's yet; and a life of which nothing is
-     * here, between or before those that are, a node may have forgotten. */
+    assert_costly(branch_is_sound(core, origin));
+    /* Entries that their origin knows to be on the trunk need not be on this node's yet; and a node may have
+     * forgotten a life of which nothing is here, between or before those that are. */
     return branch_place(incarnation, seq) > gap_place && seq <= branch_last_seq(branch, incarnation) &&
            core_branch_settled(core, origin, branch_place_incarnation(gap_place), branch_place_seq(gap_place));
 }
@@ -73,8 +79,10 @@ branch_last_place(const struct branch *branch)
 {
     const uint32_t count = branch->later_lives_count;
 
+    assert(count <= LIVES_MAX && (count == 0 || branch->last_seq != 0));
     if (branch->last_seq == 0)
         return 0;
+    assert(count == 0 || branch->later_lives[count - 1].incarnation > branch->incarnation);
     if (count == 0)
         return branch_place(branch->incarnation, branch->last_seq);
     return branch_place(branch->later_lives[count - 1].incarnation, branch->later_lives[count - 1].last_seq);
@@ -109,11 +117,13 @@ branch_extend(struct core *core, uint8_t origin, uint32_t incarnation, uint64_t 
     struct branch *branch = &core->branches[origin];
     const uint32_t count = branch->later_lives_count;
 
+    assert_costly(branch_is_sound(core, origin));
     if (last_seq <= branch_last_seq(branch, incarnation) || !branch_room(branch, incarnation))
         return false;
     if (branch->last_seq == 0) {
         branch_open(core, origin, incarnation, after_seq, last_seq);
     } else if (branch->incarnation == incarnation) {
+        assert(count == 0);
         branch->last_seq = last_seq;
     } else {
         uint32_t place = count > 0 && branch->later_lives[count - 1].incarnation == incarnation ? count - 1 : count;
@@ -122,6 +132,8 @@ branch_extend(struct core *core, uint8_t origin, uint32_t incarnation, uint64_t 
         branch->later_lives[place].last_seq = last_seq;
         branch->later_lives_count = place + 1;
     }
+    assert(branch_last_place(branch) == branch_place(incarnation, last_seq));
+    assert_costly(branch_is_sound(core, origin));
     return true;
 }
 
@@ -147,6 +159,8 @@ branch_check(struct core *core, const struct entry_id *id, struct accepted *out)
     uint64_t lsn, place, unused;
     enum cairn_error on_trunk = producers_check(&core->producers, id, &lsn, &unused);
 
+    assert(id->producer != 0);
+    assert(core->role != ROLE_LEADER);
     if (committed.seq != 0 && id->epoch == committed.epoch && id->producer_seq <= committed.seq) {
         out->repeated = true;
         out->lsn = lsn;
@@ -164,6 +178,7 @@ branch_check(struct core *core, const struct entry_id *id, struct accepted *out)
         return on_trunk;
     if (here.seq == 0 || here.epoch < committed.epoch || (here.epoch == committed.epoch && here.seq < committed.seq))
         here = committed;
+    assert(here.epoch >= committed.epoch);
     return follows(&here, id);
 }
 
@@ -173,6 +188,7 @@ core_append_branch(struct core *core, const struct entry_id *id, struct accepted
     enum cairn_error error = CAIRN_OK;
 
     assert(core->role != ROLE_LEADER);
+    assert_costly(core_is_sound(core));
     if (core->config.recovering)
         return CAIRN_RECOVERING;
     memset(out, 0, sizeof(*out));
@@ -189,6 +205,9 @@ core_append_branch(struct core *core, const struct entry_id *id, struct accepted
     out->incarnation = core->config.incarnation;
     branch_extend(core, core->config.self, out->incarnation, 0, out->seq);
     producers_note(&core->branch_producers, id, branch_place(out->incarnation, out->seq));
+    assert(core_branch_pending(core));
+    assert_costly(producers_holds(&core->branch_producers, id) || id->producer == 0);
+    assert_costly(core_is_sound(core));
     return CAIRN_OK;
 }
 
@@ -208,6 +227,7 @@ outliving_lsn(struct core *core)
         if (run->kind == ENTRY_DATA && run->origin == core->config.self && *level_of(core, lsn) == CAIRN_ACK_LOCAL)
             break;
     }
+    assert(lsn >= core->commit_lsn && lsn <= core->last_lsn);
     return lsn;
 }
 
@@ -218,6 +238,8 @@ keep(struct core *core, const struct run *run, const struct sink *sink)
 
     assert(run->first_seq > branch_last_seq(own_branch(core), run->incarnation));
     assert(run->first_lsn > core->commit_lsn);
+    assert(run->first_lsn + run->count - 1 <= core->last_lsn);
+    assert(run->kind == ENTRY_DATA && run->origin == core->config.self);
     if (!branch_extend(core, run->origin, run->incarnation, 0, run->first_seq + run->count - 1))
         return;
     effect.store.run = *run;
@@ -232,6 +254,8 @@ keep_run(struct core *core, const struct run *run, uint64_t up_to_lsn, const str
 {
     uint32_t start = 0;
 
+    assert(run->count > 0 && run->first_lsn > core->commit_lsn);
+    assert(up_to_lsn <= core->last_lsn);
     for (uint32_t i = 0; i <= run->count; i++) {
         bool kept = i < run->count && run->first_seq + i > branch_last_seq(own_branch(core), run->incarnation) &&
                     run->first_lsn + i <= up_to_lsn;
@@ -246,13 +270,14 @@ keep_run(struct core *core, const struct run *run, uint64_t up_to_lsn, const str
             keep(core, &part, sink);
         start = i + 1;
     }
+    assert(start == run->count + 1);
 }
 
-/* Of this life, or of the former ones that a disk remembers. */
+/* Keeps own entries: of this life, or of the former ones that a disk remembers. */
 static void
 keep_own(struct core *core, bool former, const struct sink *sink)
 {
-    uint64_t up_to_lsn = outliving_lsn(core);
+    uint64_t up_to_lsn = outliving_lsn(core), last_lsn = core->last_lsn;
 
     for (uint32_t i = core->runs.head; i != core->runs.tail; i++) {
         const struct run *run = &core->runs.items[i & (RUNS_MAX - 1)];
@@ -262,6 +287,9 @@ keep_own(struct core *core, bool former, const struct sink *sink)
             (run->incarnation < core->config.incarnation) == former)
             keep_run(core, run, up_to_lsn, sink);
     }
+    /* Copied, not moved: the trunk may keep them yet. */
+    assert(core->last_lsn == last_lsn);
+    assert_costly(branch_is_sound(core, core->config.self));
 }
 
 void
@@ -275,6 +303,7 @@ void
 branch_keep_restored(struct core *core, const struct sink *sink)
 {
     assert(core->role == ROLE_FOLLOWER);
+    assert(core->leader == CAIRN_NODE_NONE && core->held_lsn == core->last_lsn);
     keep_own(core, true, sink);
 }
 
@@ -283,6 +312,7 @@ branch_adopted(const struct core *core)
 {
     const struct branch *branch = &core->branches[core->config.self];
 
+    assert_costly(branch_is_sound(core, core->config.self));
     return branch->last_seq == 0 ||
            (branch->later_lives_count == 0 &&
             marks_get(&core->marks, core->config.self, branch->incarnation) >= branch->last_seq);
@@ -296,21 +326,27 @@ branch_clear(struct core *core, uint8_t origin)
     core->branches_held &= ~node_bit(origin);
     if (origin == core->config.self)
         producers_clear(&core->branch_producers);
+    assert_costly(branch_is_sound(core, origin));
 }
 
-/* The trunk that they followed is given up, and with it what of them was on it. Others may have copies of that, which come
- * first. */
+/* The trunk that the branches followed is given up, and with it those of their entries that were on it. Others may have
+ * copies of these, which come first. */
 void
 branches_reopen(struct core *core)
 {
-    for (cairn_node_set held = core->branches_held; held != 0; held &= held - 1) {
+    cairn_node_set before = core->branches_held;
+
+    assert(core->commit_lsn == 0 && core->last_lsn == 0);
+    for (cairn_node_set held = before; held != 0; held &= held - 1) {
         uint8_t origin = (uint8_t)__builtin_ctz(held);
         struct branch *branch = &core->branches[origin];
 
         if (origin == core->config.self && branch->gap_place == 0 && branch->base_seq > 0)
             branch->gap_place = branch_place(branch->incarnation, branch->base_seq);
         branch_open(core, origin, branch->incarnation, 0, branch->last_seq);
+        assert_costly(branch_is_sound(core, origin));
     }
+    assert(core->branches_held == before);
 }
 
 /* All of a life is on the trunk: the next one's turn. */
@@ -319,6 +355,8 @@ branch_next_life(struct core *core, uint8_t origin)
 {
     struct branch *branch = &core->branches[origin];
 
+    assert(branch->last_seq != 0);
+    assert(marks_get(&core->committed_marks, origin, branch->incarnation) >= branch->last_seq);
     if (branch->later_lives_count == 0) {
         branch_clear(core, origin);
         return;
@@ -326,9 +364,10 @@ branch_next_life(struct core *core, uint8_t origin)
     branch_open(core, origin, branch->later_lives[0].incarnation, 0, branch->later_lives[0].last_seq);
     branch->later_lives_count--;
     memmove(branch->later_lives, branch->later_lives + 1, branch->later_lives_count * sizeof(branch->later_lives[0]));
+    assert_costly(branch_is_sound(core, origin));
 }
 
-/* What of the life that is handed off is on the trunk now? false: no more than was known. */
+/* Which entries of the life that is handed off are on the trunk now? false: no more than were known. */
 static bool
 settle_life(struct core *core, uint8_t origin, const struct sink *sink)
 {
@@ -343,7 +382,7 @@ settle_life(struct core *core, uint8_t origin, const struct sink *sink)
         return false;
     branch->base_seq = mark;
     branch->rests_ns = 0;
-    /* Who has waited for copies of its own branch has done so. */
+    /* A node that has waited for copies of its own branch need not do so again. */
     branch->due &= origin == core->config.self;
     if (branch->sent_seq <= mark) {
         branch->sent_seq = mark;
@@ -355,7 +394,10 @@ settle_life(struct core *core, uint8_t origin, const struct sink *sink)
     effect.branch.seq = mark;
     effect.branch.incarnation = branch->incarnation;
     effect.branch.origin = origin;
+    assert(mark > 0 && branch->base_seq <= branch->marked_seq);
     if (mark < branch->last_seq) {
+        assert(core->branches_held & node_bit(origin));
+        assert_costly(branch_is_sound(core, origin));
         emit(sink, &effect);
         return false;
     }
@@ -364,12 +406,15 @@ settle_life(struct core *core, uint8_t origin, const struct sink *sink)
     return true;
 }
 
-/* The trunk has committed more: what of the branches is on it now? */
+/* The trunk has committed more: which entries of the branches are on it now? */
 void
 branch_settle(struct core *core, const struct sink *sink)
 {
-    for (cairn_node_set held = core->branches_held; held != 0; held &= held - 1) {
+    cairn_node_set before = core->branches_held;
+
+    for (cairn_node_set held = before; held != 0; held &= held - 1) {
         while (settle_life(core, (uint8_t)__builtin_ctz(held), sink))
             ;
     }
+    assert_costly((core->branches_held & ~before) == 0);
 }

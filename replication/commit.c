@@ -25,6 +25,8 @@ majority_lsn(const struct core *core, uint64_t *all_lsn)
         held[place] = lsn;
     }
     assert(count == set_size(voters) && count > 0);
+    assert_costly(held[0] <= core->last_lsn);
+    assert_costly(held[0] >= held[count / 2] && held[count / 2] >= held[count - 1]);
     *all_lsn = held[count - 1];
     return held[count / 2];
 }
@@ -40,8 +42,11 @@ commit_to(struct core *core, uint64_t lsn, const struct sink *sink)
     runs_commit(&core->runs, lsn, &core->committed_marks);
     producers_commit(&core->producers, lsn);
     membership_commit(core, lsn);
+    assert_costly(core->changes_count == 0 || core->changes[0].lsn > lsn);
+    assert_costly((core->runs.head == core->runs.tail) == (lsn == core->last_lsn));
     emit_lsn(sink, EFFECT_COMMIT, lsn);
     branch_settle(core, sink);
+    assert_costly(core->commit_lsn == lsn);
 }
 
 static void
@@ -52,6 +57,7 @@ advance(struct core *core, uint64_t now_ns, const struct sink *sink)
     assert(core->role == ROLE_LEADER);
     assert(lsn <= core->last_lsn);
     assert(all_lsn <= lsn);
+    assert_costly(core->term_first_lsn <= core->last_lsn);
     core->grants_held_back = lsn > limit;
     lsn = lsn < limit ? lsn : limit;
     /* Only an entry of this term is committed by counting (Raft 5.4.2). */
@@ -59,20 +65,24 @@ advance(struct core *core, uint64_t now_ns, const struct sink *sink)
         if (all_lsn > core->all_lsn)
             core->all_lsn = all_lsn < lsn ? all_lsn : lsn;
         commit_to(core, lsn, sink);
+        assert_costly(core->commit_lsn >= core->term_first_lsn);
         reads_serve(core, sink);
     } else if (all_lsn > core->all_lsn) {
         /* The slowest caught up with what is committed already. */
         core->all_lsn = all_lsn < core->commit_lsn ? all_lsn : core->commit_lsn;
         emit_lsn(sink, EFFECT_COMMIT, core->commit_lsn);
     }
+    assert_costly(core->all_lsn <= core->commit_lsn && core->commit_lsn <= core->last_lsn);
 }
 
 void
 commit_advance(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    assert_costly(core->role == ROLE_LEADER && core->leader == core->config.self);
     advance(core, now_ns, sink);
     pace_commit(core, now_ns);
     hand_off_resume(core, now_ns, sink);
+    assert_costly(core->role == ROLE_LEADER);
 }
 
 /* What was held back is committed once the grant has ended, though nobody says anything new. */

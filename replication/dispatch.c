@@ -27,7 +27,7 @@ receive_of_elections(struct core *core, const struct message *message, uint64_t 
     case MESSAGE_RECOVER_REPLY:
         receive_recover_reply(core, message, sink);
         break;
-    /* Dealt with by who calls this, or nothing; without a default the compiler names a new one that is not. */
+    /* The callers deal with these, or they are none; without a default the compiler names a new one that is not here. */
     case MESSAGE_APPEND:
     case MESSAGE_APPEND_REPLY:
     case MESSAGE_CONFIRM:
@@ -78,7 +78,7 @@ receive_of_branches(struct core *core, const struct message *message, const stru
     }
 }
 
-/* First what there is most of. */
+/* The most frequent messages first. */
 static void
 receive_of_trunk(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
                  const struct sink *sink)
@@ -121,14 +121,19 @@ bool
 core_receive(struct core *core, const struct message *message, const struct entry_id *ids, uint64_t now_ns,
              const struct sink *sink)
 {
+    const uint64_t term = core->term, commit_lsn = core->commit_lsn;
+    const uint8_t voted_for = core->voted_for;
+
     assert(message->from < CAIRN_NODES_MAX);
+    assert_costly(core_is_sound(core));
     assert(message->from != core->config.self || message->type == MESSAGE_HAND_OFF);
+    assert(message->from != core->config.self || core->role == ROLE_LEADER);
     /* Whoever is of the cluster is heard, member or not: a node that lags in what it knows of the
      * membership must still follow a leader, and vote for one, that it does not count yet (thesis 4.1).
-     * That one who was removed does no harm is what pre-vote and loyalty to a live leader see to. */
+     * Pre-vote and loyalty to a live leader see to it that a removed node does no harm. */
     if (!(core->config.nodes & node_bit(message->from)))
         return true;
-    /* Nor is what a former life said (0: the life is not told). */
+    /* What a former life said is not heard either (0: the life is not told). */
     if (message->incarnation != 0 && message->incarnation < core->lives[message->from])
         return true;
     if (!term_plausible(message->term, core->term))
@@ -142,11 +147,15 @@ core_receive(struct core *core, const struct message *message, const struct entr
     if (core->stopped != STOP_NONE) {
         if (message->type == MESSAGE_APPEND || message->type == MESSAGE_BASE)
             adoption_heard(core, message->term, sink);
-        /* What follows comes again. */
+        core_check(core);
+        /* What the message says will be sent again. */
         return true;
     }
 
     receive_of_trunk(core, message, ids, now_ns, sink);
+    /* Whatever was said, no term is taken back, and nothing but a decision takes back what is committed. */
+    assert_costly(core->term >= term && core->commit_lsn >= commit_lsn);
+    assert_costly(core->term > term || core->voted_for == voted_for || voted_for == CAIRN_NODE_NONE);
     core_check(core);
     return true;
 }
@@ -154,6 +163,9 @@ core_receive(struct core *core, const struct message *message, const struct entr
 void
 core_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    const uint64_t term = core->term, commit_lsn = core->commit_lsn;
+
+    assert_costly(core_is_sound(core));
     if (core->stopped != STOP_NONE)
         return;
     if (core->config.recovering)
@@ -167,6 +179,8 @@ core_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
     hand_off_tick(core, now_ns);
     spread_tick(core, now_ns);
     producers_tick(core, now_ns, sink);
+    assert_costly(core->term - term <= 1 && core->commit_lsn >= commit_lsn);
+    assert_costly(core->held_lsn <= core->last_lsn);
     core_check(core);
 }
 
@@ -174,8 +188,9 @@ void
 core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *sink)
 {
     assert(lsn <= core->last_lsn);
+    assert_costly(core_is_sound(core));
     if (lsn > core->held_lsn) {
-        /* What was received before it was held is owed an answer yet. */
+        /* Entries that were received before they were held are still owed an answer. */
         if (core->role == ROLE_FOLLOWER && core->leader != CAIRN_NODE_NONE && core->match_lsn > core->held_lsn)
             core->reply_to = core->leader;
         core->held_lsn = lsn;
@@ -183,17 +198,20 @@ core_held(struct core *core, uint64_t lsn, uint64_t now_ns, const struct sink *s
     if (core->role == ROLE_LEADER) {
         commit_advance(core, now_ns, sink);
     } else {
-        /* The leader waits for the one, nobody for the other. */
+        /* The leader waits for the acknowledgement; nobody waits for this node's own commit. */
         append_acknowledge(core, sink);
         append_commit(core, sink);
     }
     if (core->config.recovering)
         recovery_check(core, sink);
+    assert_costly(core->held_lsn >= lsn);
+    assert_costly(core_is_sound(core));
 }
 
 void
 core_peer_restarted(struct core *core, uint8_t peer, uint32_t incarnation)
 {
+    assert(peer != core->config.self);
     if (core->lives[peer] < incarnation)
         core->lives[peer] = incarnation;
     if (peer == core->leader)
@@ -201,4 +219,7 @@ core_peer_restarted(struct core *core, uint8_t peer, uint32_t incarnation)
     progress_reset(core, peer, 0);
     core->progress[peer].recovering = true;
     core->spreads[peer] = (struct spread){0};
+    /* It counts for nothing that it held. */
+    assert(core->progress[peer].match_lsn == 0 && core->progress[peer].next_lsn == core->last_lsn + 1);
+    core_check(core);
 }

@@ -7,6 +7,9 @@ lead(struct core *core, const struct members *alone, uint64_t now_ns, const stru
 {
     assert(core->role == ROLE_CANDIDATE);
     assert(!core->config.recovering);
+    assert(core->voted_for == core->config.self && core->stopped == STOP_NONE && !core->failed);
+    assert(last_term(core) <= core->term);
+    assert(core->reads_count == 0 && core->transfer_target == CAIRN_NODE_NONE);
     core->role = ROLE_LEADER;
     core->leader = core->config.self;
     core->elections = 0;
@@ -27,6 +30,9 @@ lead(struct core *core, const struct members *alone, uint64_t now_ns, const stru
      * no crash leaves the term without the membership that goes with it. */
     store_control(core, alone == NULL ? ENTRY_NOOP : ENTRY_CONFIG, core->config.self, core->config.incarnation,
                   alone == NULL ? 0 : members_encode(alone), sink);
+    assert(core->last_lsn == core->term_first_lsn && last_term(core) == core->term);
+    assert(core->commit_lsn < core->term_first_lsn);
+    assert(alone == NULL || voters_of(core) == node_bit(core->config.self));
 }
 
 static void
@@ -34,6 +40,9 @@ ask_for_votes(struct core *core, enum message_type type, uint64_t term, bool tra
 {
     struct message message = core_message(core, type, CAIRN_NODE_NONE);
 
+    assert(term == core->term + (type == MESSAGE_PREVOTE));
+    assert(core->role == (type == MESSAGE_PREVOTE ? ROLE_PRECANDIDATE : ROLE_CANDIDATE));
+    assert(last_term(core) < term && core->leader == CAIRN_NODE_NONE);
     message.term = term;
     message.transfer = transfer;
     message.vote.last_lsn = core->last_lsn;
@@ -42,7 +51,7 @@ ask_for_votes(struct core *core, enum message_type type, uint64_t term, bool tra
     core_broadcast(core, &message, sink);
 }
 
-/* Votes that count: none of a life that a node has had since. A node that lost its memory may have voted
+/* Votes that count: none from a life that its node has ended since. A node that lost its memory may have voted
  * before in the term that it votes in now; whoever answered its recovery knows of the new life, and at
  * least one of any quorum without it has. */
 static cairn_node_set
@@ -54,6 +63,8 @@ votes(const struct core *core)
         if ((core->granted & node_bit(peer)) && core->granted_lives[peer] >= core->lives[peer])
             set |= node_bit(peer);
     }
+    assert(core->role == ROLE_CANDIDATE);
+    assert((set & ~core->granted) == 0);
     return set;
 }
 
@@ -62,10 +73,13 @@ campaign(struct core *core, bool transfer, uint64_t now_ns, const struct sink *s
 {
     assert(!core->config.recovering);
     assert(core->role == ROLE_PRECANDIDATE);
+    assert(core->leader == CAIRN_NODE_NONE && core->stopped == STOP_NONE);
+    assert(!core->failed && last_term(core) <= core->term);
     core->role = ROLE_CANDIDATE;
     enter_term(core, core->term + 1, core->config.self, sink);
     core->granted = node_bit(core->config.self);
     core->own_vote_pending = core->config.durable;
+    assert(core->voted_for == core->config.self && core->term > last_term(core));
     election_wait_for_votes(core, now_ns);
     role_changed(sink);
     if (has_quorum(core, votes(core))) {
@@ -78,6 +92,7 @@ campaign(struct core *core, bool transfer, uint64_t now_ns, const struct sink *s
 void
 core_state_held(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    assert_costly(core_is_sound(core));
     core->own_vote_pending = false;
     if (core->role == ROLE_CANDIDATE && has_quorum(core, votes(core)))
         lead(core, NULL, now_ns, sink);
@@ -88,10 +103,14 @@ core_state_held(struct core *core, uint64_t now_ns, const struct sink *sink)
 static void
 campaign_at_once(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    uint64_t term = core->term;
+
     assert(core->role != ROLE_LEADER);
+    assert(core->transfer_target == CAIRN_NODE_NONE);
     core->role = ROLE_PRECANDIDATE;
     core->leader = CAIRN_NODE_NONE;
     campaign(core, true, now_ns, sink);
+    assert(core->term == term + 1);
 }
 
 static void
@@ -99,6 +118,8 @@ precampaign(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     bool changed = core->leader != CAIRN_NODE_NONE;
 
+    assert(core->role != ROLE_LEADER && !core->config.recovering && !core->failed);
+    assert(core->stopped == STOP_NONE && !lacks_promised(core));
     core->role = ROLE_PRECANDIDATE;
     core->leader = CAIRN_NODE_NONE;
     core->granted = node_bit(core->config.self);
@@ -113,12 +134,16 @@ precampaign(struct core *core, uint64_t now_ns, const struct sink *sink)
     core->ahead = CAIRN_NODE_NONE;
     core->prevote_round++;
     ask_for_votes(core, MESSAGE_PREVOTE, core->term + 1, false, sink);
+    /* Nothing is promised yet: a node that asks in vain has disturbed nobody. */
+    assert(core->role == ROLE_PRECANDIDATE && core->granted == node_bit(core->config.self));
 }
 
 /* A leader that the detector never saw with a majority has one timeout to be seen. */
 static void
 check_quorum(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    assert(core->role == ROLE_LEADER);
+    assert(core->reach & node_bit(core->config.self));
     if (has_quorum(core, core->reach))
         core->quorum_ns = now_ns;
     else if (now_ns - core->quorum_ns > election_wait_ns(core))
@@ -131,16 +156,20 @@ leave_when_removed(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
     uint8_t next = transfer_best_target(core, core->config.nodes);
 
+    assert(core->role == ROLE_LEADER);
+    assert(next != core->config.self);
     if (core->changes_count > 0 || is_voter(core, core->config.self) || grants_run(core, now_ns))
         return;
     if (next != CAIRN_NODE_NONE)
         transfer_send(core, next, sink);
     follow(core, core->term, CAIRN_NODE_NONE, now_ns, sink);
+    assert(core->role == ROLE_FOLLOWER && !core_may_lead(core));
 }
 
 static void
 leader_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    assert(core->leader == core->config.self);
     check_quorum(core, now_ns, sink);
     if (core->role == ROLE_LEADER)
         transfer_tick(core, now_ns, sink);
@@ -151,6 +180,7 @@ leader_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 void
 election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    assert(!core->config.recovering && core->stopped == STOP_NONE);
     if (core->role == ROLE_LEADER)
         leader_tick(core, now_ns, sink);
     else if (now_ns >= core->election_ns && now_ns >= core->promise_until_ns && core_may_lead(core) &&
@@ -162,11 +192,12 @@ election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
 enum cairn_error
 core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct sink *sink)
 {
-    const uint64_t decided = term_decided(core->term);
+    const uint64_t decided = term_decided(core->term), term_before = core->term;
     const struct members now = *core_members(core);
     const cairn_node_set self = node_bit(core->config.self);
     const struct members alone = {.voters = self, .learners = (now.voters | now.learners) & ~self};
 
+    core_check(core);
     if ((core->config.recovering && !core_is_lost(core)) || core->failed)
         return CAIRN_RECOVERING;
     if (!membership_room(core) || runs_exhausted(&core->runs) || decided == 0)
@@ -184,6 +215,8 @@ core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct
     core->own_vote_pending = false;
     core->role = ROLE_CANDIDATE;
     lead(core, &alone, now_ns, sink);
+    assert(core->term > term_before && core->term >= term);
+    assert(core->role == ROLE_LEADER && voters_of(core) == self);
     core_check(core);
     return CAIRN_OK;
 }
@@ -192,6 +225,7 @@ core_go_on_alone(struct core *core, uint64_t term, uint64_t now_ns, const struct
 static bool
 leader_is_alive(const struct core *core, uint64_t now_ns)
 {
+    assert(core->stopped == STOP_NONE);
     if (now_ns < core->promise_until_ns)
         return true;
     if (core->role == ROLE_LEADER)
@@ -214,6 +248,8 @@ receive_prevote(struct core *core, const struct message *message, uint64_t now_n
         reply.vote.last_term = last_term(core);
     }
     /* A grant names the term asked for, and the round: one of an earlier round is not counted. */
+    assert(!reply.yes || reply.vote.last_lsn == 0);
+    assert(reply.term == core->term && last_term(core) <= core->term);
     if (reply.yes)
         reply.term = message->term;
     core_send(&reply, sink);
@@ -232,6 +268,7 @@ receive_prevote_reply(struct core *core, const struct message *message, uint64_t
     if (core->role != ROLE_PRECANDIDATE || !message->yes || message->term != core->term + 1 ||
         message->vote.round != core->prevote_round)
         return;
+    assert(core->leader == CAIRN_NODE_NONE && (core->granted & node_bit(core->config.self)) != 0);
     core->granted |= node_bit(message->from);
     if (has_quorum(core, core->granted))
         campaign(core, false, now_ns, sink);
@@ -261,6 +298,7 @@ receive_vote(struct core *core, const struct message *message, uint64_t now_ns, 
         }
         core->role = ROLE_FOLLOWER;
         election_wait_for_votes(core, now_ns);
+        assert(core->voted_for == message->from);
     }
     core_send(&reply, sink);
 }
@@ -274,6 +312,7 @@ receive_vote_reply(struct core *core, const struct message *message, uint64_t no
     }
     if (core->role != ROLE_CANDIDATE || !message->yes || message->term != core->term)
         return;
+    assert(core->voted_for == core->config.self && core->leader == CAIRN_NODE_NONE);
     core->granted |= node_bit(message->from);
     core->granted_lives[message->from] = message->incarnation;
     for (uint8_t node = 0; node < CAIRN_NODES_MAX; node++) {
@@ -292,6 +331,7 @@ receive_timeout_now(struct core *core, const struct message *message, uint64_t n
         !is_voter(core, core->config.self) || core->config.recovering || core->failed || lacks_promised(core) ||
         runs_exhausted(&core->runs) || core->producers_partial)
         return;
+    assert(core->role == ROLE_FOLLOWER && core->stopped == STOP_NONE);
     campaign_at_once(core, now_ns, sink);
 }
 
@@ -306,6 +346,7 @@ tell_term(struct core *core, uint8_t leader, uint64_t now_ns, const struct sink 
     if (core->leader != CAIRN_NODE_NONE || core->config.recovering || !is_voter(core, core->config.self) ||
         now_ns - core->told_term_ns < core->config.election_timeout_ns)
         return;
+    assert(core->role != ROLE_LEADER && leader != core->config.self);
     core->told_term_ns = now_ns;
     core_send(&message, sink);
 }
@@ -314,6 +355,7 @@ bool
 core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t commit_lsn, uint64_t now_ns,
                   const struct sink *sink)
 {
+    assert_costly(core_is_sound(core));
     if (leader == core->config.self || !(core->config.nodes & node_bit(leader)))
         return true;
     if (!term_plausible(term, core->term))
@@ -332,6 +374,7 @@ core_leader_alive(struct core *core, uint8_t leader, uint64_t term, uint64_t com
     follow(core, term, leader, now_ns, sink);
     if (commit_lsn > core->match_lsn)
         commit_lsn = core->match_lsn;
+    assert(core->role == ROLE_FOLLOWER && core->leader == leader && core->term == term);
     commit_to(core, commit_lsn, sink);
     core_check(core);
     return true;
@@ -342,6 +385,7 @@ core_reaches_all(const struct core *core)
 {
     cairn_node_set others = voters_of(core) & ~node_bit(core->config.self);
 
+    assert_costly(core->reach & node_bit(core->config.self));
     return core->leader != CAIRN_NODE_NONE && others != 0 && (others & ~core->reach) == 0;
 }
 
@@ -350,6 +394,7 @@ core_reach(struct core *core, cairn_node_set reach, uint64_t now_ns, const struc
 {
     bool had_quorum = has_quorum(core, core->reach);
 
+    assert_costly(core_is_sound(core));
     progress_reached(core, reach & ~core->reach);
     /* What was handed off while the leader was out of reach is lost. */
     if (core->leader != CAIRN_NODE_NONE && (reach & ~core->reach & node_bit(core->leader)))

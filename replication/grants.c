@@ -9,7 +9,7 @@
  * membership, by which a majority may come to be without any of them, is not committed before. */
 #include "state.h"
 
-/* A holder asks for the next grant when half of a lease, or less, is left of this one. */
+/* A holder asks for the next grant once less than half of an election timeout is left of this one. */
 #define RENEW_SHARE 2u
 
 bool
@@ -18,7 +18,7 @@ grants_run(const struct core *core, uint64_t now_ns)
     return now_ns < core->grants_until_ns;
 }
 
-/* Leader: until when, by the asker's clock, who asked may answer itself; 0: it may not. The asker's clock was read
+/* Leader: until when, by the asker's clock, the asker may answer itself; 0: it may not. The asker's clock was read
  * before the leader's, so however long the answer takes, the grant ends with the lease. */
 uint64_t
 grants_give(struct core *core, const struct read *read)
@@ -27,6 +27,7 @@ grants_give(struct core *core, const struct read *read)
     uint64_t end_ns = reads_lease_end_ns(core), length_ns;
 
     assert(core->role == ROLE_LEADER && read->from != core->config.self);
+    assert(core->granted_until_ns[read->from] <= core->grants_until_ns);
     if (core->config.policy != CAIRN_POLICY_CA || read->clock_ns == 0 || end_ns <= read->asked_ns)
         return 0;
     if (!is_voter(core, read->from) || !is_voter(core, core->config.self) || core->changes_count > 0 ||
@@ -38,7 +39,12 @@ grants_give(struct core *core, const struct read *read)
         core->grants_until_ns = end_ns;
     if (core->promise_until_ns < end_ns)
         core->promise_until_ns = end_ns;
+    /* While it runs this node helps nobody else to lead, and hands leadership to nobody. */
+    assert(core->granted_until_ns[read->from] >= end_ns && core->grants_until_ns >= end_ns);
+    assert(core->promise_until_ns >= end_ns && !core->lease_over);
+    assert(progress->match_lsn >= core->commit_lsn && progress->match_lsn <= core->last_lsn);
     length_ns = end_ns - read->asked_ns;
+    assert(length_ns > 0 && length_ns / LEASE_DRIFT_SHARE < length_ns);
     return read->clock_ns + length_ns - length_ns / LEASE_DRIFT_SHARE;
 }
 
@@ -56,6 +62,7 @@ grants_limit(const struct core *core, uint64_t now_ns)
     }
     if (core->changes_count > 0 && core->changes[0].lsn <= limit)
         limit = core->changes[0].lsn - 1;
+    assert(core->role == ROLE_LEADER && (core->changes_count == 0 || limit < core->changes[0].lsn));
     return limit;
 }
 
@@ -65,6 +72,8 @@ grants_ask(struct core *core, uint64_t token, bool lease, uint64_t now_ns, const
 {
     struct message message = core_message(core, MESSAGE_READ_INDEX, core->leader);
 
+    assert(core->role == ROLE_FOLLOWER && core->leader != CAIRN_NODE_NONE);
+    assert(core->leader != core->config.self && core->stopped == STOP_NONE);
     message.read_index.token = token;
     message.yes = lease;
     if (lease)
@@ -81,6 +90,8 @@ grants_read(struct core *core, uint64_t token, uint64_t now_ns, const struct sin
     if (core->role != ROLE_FOLLOWER || core->leader == CAIRN_NODE_NONE || core->config.recovering ||
         core->grant_term != core->term || now_ns >= core->grant_until_ns)
         return false;
+    assert(core->stopped == STOP_NONE && core->leader != core->config.self);
+    assert(core->held_lsn <= core->last_lsn);
     if (core->grant_until_ns - now_ns < core->config.election_timeout_ns / RENEW_SHARE &&
         now_ns - core->grant_asked_ns >= core->config.retransmit_ns)
         grants_ask(core, READ_TOKEN_NONE, true, now_ns, sink);
@@ -104,6 +115,7 @@ grants_take(struct core *core, const struct message *message, uint64_t now_ns)
     /* No lease is longer, and it began before now. */
     if (until_ns > now_ns && until_ns - now_ns > core->config.election_timeout_ns)
         return;
+    assert(core->grant_term <= core->term && core->leader != core->config.self);
     core->grant_term = core->term;
     core->grant_until_ns = until_ns;
 }

@@ -14,6 +14,7 @@
 static void
 restart(struct branch *branch)
 {
+    assert(branch->last_seq != 0);
     branch->sent_seq = branch->marked_seq = branch->base_seq;
     branch->in_flight = 0;
     branch->room = 0;
@@ -27,6 +28,7 @@ hand_off_restart(struct core *core)
 {
     for (cairn_node_set held = core->branches_held; held != 0; held &= held - 1)
         restart(&core->branches[__builtin_ctz(held)]);
+    assert_costly(branch_is_sound(core, core->config.self));
 }
 
 /* Entries that may be under way. */
@@ -35,12 +37,14 @@ window_entries(const struct core *core, const struct branch *branch)
 {
     uint32_t first = core->config.window_entries / 4;
 
+    assert(branch->last_seq != 0 && core->leader != CAIRN_NODE_NONE);
+    assert(core->role != ROLE_LEADER || branch->in_flight == 0);
     /* The leader's own goes straight to its trunk, and nothing is ever under way. */
     if (core->role == ROLE_LEADER)
         return 1;
     if (!branch->told)
         return first < HAND_OFF_FIRST_ENTRIES ? first : HAND_OFF_FIRST_ENTRIES;
-    /* Where it has been silent for long the leader's word on its room may be lost. */
+    /* Where the leader has been silent for long its word on its room may be lost. */
     if (branch->probing && branch->room == 0)
         return 1;
     return branch->room < HAND_OFF_WINDOW_ENTRIES ? branch->room : HAND_OFF_WINDOW_ENTRIES;
@@ -52,6 +56,7 @@ is_turn(const struct core *core, uint8_t origin)
 {
     const struct branch *branch = &core->branches[origin];
 
+    assert(core->branches_held & node_bit(origin));
     return branch->due || (origin == core->config.self && !branch_is_holed(core));
 }
 
@@ -61,6 +66,7 @@ core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnat
 {
     const struct branch *branch = &core->branches[origin];
 
+    assert_costly(branch_is_sound(core, origin));
     if (core->config.recovering || branch->last_seq == 0 || core->leader == CAIRN_NODE_NONE)
         return false;
     if (!(core->reach & node_bit(core->leader)) || !is_turn(core, origin))
@@ -76,13 +82,17 @@ core_hand_off_window(const struct core *core, uint8_t origin, uint32_t *incarnat
     *incarnation = branch->incarnation;
     *after_seq = branch->sent_seq;
     *leader = core->leader;
+    assert(*after_seq < branch->last_seq && *after_seq >= branch->marked_seq);
+    assert(core->stopped == STOP_NONE);
+    assert((core->role == ROLE_LEADER) == (*leader == core->config.self));
     return true;
 }
 
-/* Only what goes under a rate counts against it: what went before the leader said one is no debt. */
+/* Only entries that go under a rate count against it: those that went before the leader said one are no debt. */
 static void
 spend(struct branch *branch, uint32_t count)
 {
+    assert(count > 0);
     if (branch->told && branch->rate_per_s != 0)
         branch->allowed -= count;
 }
@@ -106,17 +116,22 @@ core_handed(struct core *core, uint8_t origin, uint64_t last_seq, uint32_t count
     /* Taking it may have settled the branch already, where this node leads alone. */
     if (last_seq <= branch->sent_seq || branch->last_seq == 0)
         return;
+    assert(core->leader != CAIRN_NODE_NONE);
+    assert_costly(count <= last_seq - branch->sent_seq);
     if (branch->in_flight == 0)
         branch->sent_ns = now_ns;
     branch->sent_seq = last_seq;
     branch->in_flight += count;
     spend(branch, count);
+    assert(branch->marked_seq < branch->sent_seq);
+    core_check(core);
 }
 
 /* Nothing has happened to the branch for so long: nobody else hands it off. */
 static void
 wait_for_others(struct branch *branch, uint64_t timeout_ns, uint64_t now_ns)
 {
+    assert(branch->last_seq != 0);
     if (branch->rests_ns == 0)
         branch->rests_ns = now_ns;
     else if (now_ns - branch->rests_ns >= timeout_ns)
@@ -132,6 +147,7 @@ take_turns(struct core *core, uint8_t origin, uint64_t now_ns)
     struct branch *branch = &core->branches[origin];
     cairn_node_set members = core_members(core)->voters | core_members(core)->learners;
 
+    assert(core->branches_held & node_bit(origin));
     if (origin != core->config.self)
         wait_for_others(branch, core->config.election_timeout_ns, now_ns);
     else if (!branch_is_holed(core))
@@ -145,6 +161,7 @@ take_turns(struct core *core, uint8_t origin, uint64_t now_ns)
 static void
 tick(struct core *core, struct branch *branch, uint64_t now_ns)
 {
+    assert(branch->last_seq != 0 && branch->marked_seq <= branch->sent_seq);
     /* Marks answered for but not yet committed may be lost with their leader, so in the end only
      * the committed mark counts. */
     bool waits_for_room = branch->told && branch->room == 0 && branch->sent_seq < branch->last_seq;
@@ -160,13 +177,14 @@ tick(struct core *core, struct branch *branch, uint64_t now_ns)
         branch->sent_seq = branch->marked_seq = branch->base_seq;
 }
 
-/* What the time since the last one is worth. A node that has slept does not make up for all of it at once. */
+/* Adds the entries that the time since the last refill is worth. A node that has slept does not make up for all of it at once. */
 static void
 refill(struct branch *branch, uint64_t now_ns)
 {
     uint64_t since_ns = now_ns - branch->refilled_ns < REFILL_MOST_NS ? now_ns - branch->refilled_ns : REFILL_MOST_NS;
     uint64_t entries = since_ns * branch->rate_per_s / 1000000000u;
 
+    assert(entries <= branch->rate_per_s);
     if (entries == 0)
         return;
     branch->refilled_ns = now_ns;
@@ -183,12 +201,15 @@ hand_off_tick(struct core *core, uint64_t now_ns)
         take_turns(core, origin, now_ns);
         tick(core, &core->branches[origin], now_ns);
         refill(&core->branches[origin], now_ns);
+        assert_costly(branch_is_sound(core, origin));
     }
 }
 
 static uint32_t
 free_entries(const struct core *core)
 {
+    assert_costly(core->role == ROLE_LEADER);
+    assert_costly(!window_open(core) || core->last_lsn - core->commit_lsn < core->config.window_entries - 2);
     return window_open(core) ? core->config.window_entries - 2 - (uint32_t)(core->last_lsn - core->commit_lsn) : 0;
 }
 
@@ -199,12 +220,14 @@ reply_to(struct core *core, uint8_t to, uint8_t origin, uint32_t incarnation, bo
 {
     struct message reply = core_message(core, MESSAGE_HAND_OFF_REPLY, to);
 
+    assert(core->role == ROLE_LEADER && to != core->config.self);
     reply.yes = yes;
     reply.hand_off_reply.mark = marks_get(&core->marks, origin, incarnation);
     reply.hand_off_reply.incarnation = incarnation;
     reply.hand_off_reply.rate_per_s = rate_per_s;
     reply.hand_off_reply.room = free_entries(core);
     reply.hand_off_reply.origin = origin;
+    assert(reply.hand_off_reply.room <= core->config.window_entries);
     core_send(&reply, sink);
 }
 
@@ -217,11 +240,14 @@ has_ample_room(const struct core *core)
 void
 hand_off_resume(struct core *core, uint64_t now_ns, const struct sink *sink)
 {
+    assert_costly(core->role == ROLE_LEADER);
     if (core->starved == 0 || !has_ample_room(core))
         return;
+    assert(window_open(core) && core->transfer_target == CAIRN_NODE_NONE);
     for (cairn_node_set left = core->starved; left != 0; left &= left - 1) {
         uint8_t origin = (uint8_t)__builtin_ctz(left);
 
+        assert(core->starved_by[origin].from != core->config.self);
         reply_to(core, core->starved_by[origin].from, origin, core->starved_by[origin].incarnation,
                  !core->starved_by[origin].refused, pace_rate(core, origin, now_ns), sink);
         core->starved_by[origin].refused = false;
@@ -236,6 +262,8 @@ hand_off_reply(struct core *core, const struct message *message, uint64_t mark, 
     const struct run *run = &message->hand_off.run;
     uint32_t rate_per_s = pace_rate(core, run->origin, now_ns);
 
+    assert(core->role == ROLE_LEADER);
+    assert(mark <= marks_get(&core->marks, run->origin, run->incarnation));
     if (message->from == core->config.self) {
         struct branch *branch = &core->branches[run->origin];
 
@@ -243,6 +271,7 @@ hand_off_reply(struct core *core, const struct message *message, uint64_t mark, 
         branch->in_flight = 0;
         rate_told(branch, rate_per_s);
         spend(branch, run->count);
+        assert_costly(branch_is_sound(core, run->origin));
         return;
     }
     if (!has_ample_room(core)) {
@@ -265,6 +294,8 @@ take(struct core *core, const struct run *batch, uint32_t start, uint32_t end, c
     assert(start <= end && end <= batch->count);
     if (start == end)
         return;
+    assert_costly(window_open(core));
+    assert_costly(marks_get(&core->marks, batch->origin, batch->incarnation) < batch->first_seq + start);
     effect.store.index = start;
     effect.store.run = *batch;
     effect.store.run.term = core->term;
@@ -275,6 +306,8 @@ take(struct core *core, const struct run *batch, uint32_t start, uint32_t end, c
     for (uint32_t i = start; i < end; i++)
         *level_of(core, effect.store.run.first_lsn + (i - start)) = 0;
     trunk_note(core, &effect.store.run, ids + start);
+    assert(core->last_lsn == effect.store.run.first_lsn + (end - start) - 1);
+    assert_costly(marks_get(&core->marks, batch->origin, batch->incarnation) == batch->first_seq + end - 1);
     emit(sink, &effect);
 }
 
@@ -288,36 +321,39 @@ is_repeat(const struct core *core, const struct entry_id *id, const struct sink 
     return producers_holds(&core->producers, id);
 }
 
-/* Entries one by one: a repeat ends a stretch and is stepped over. Returns the mark that the trunk remembers from now on. */
+/* Entries one by one: a repeat ends a stretch and is stepped over. Returns the mark reached. */
 static uint64_t
 take_batch(struct core *core, const struct run *batch, uint64_t mark, const struct entry_id *ids,
            const struct sink *sink)
 {
-    uint64_t remembered = mark;
+    const uint64_t before = mark;
+    uint64_t repeated_seq = 0;
 
+    assert(batch->count > 0 && batch->first_seq > 0);
+    assert(mark == marks_get(&core->marks, batch->origin, batch->incarnation));
     for (uint32_t i = 0; i < batch->count; i++) {
         uint64_t seq = batch->first_seq + i;
 
         if (seq <= mark)
             continue;
-        if (is_repeat(core, &ids[i], sink)) {
-            mark = seq;
-            continue;
-        }
+        /* A repeat wants room too: for the mark, where the batch ends with it. */
         if (!window_open(core))
             break;
+        if (is_repeat(core, &ids[i], sink)) {
+            repeated_seq = mark = seq;
+            continue;
+        }
         /* One at a time, so that a producer met twice in a batch is recognised; runs_add and the
          * store join what follows on. */
         take(core, batch, i, i + 1, ids, sink);
-        mark = remembered = seq;
+        mark = seq;
     }
-    /* Only stepped over at the end: the trunk must remember it, or the next batch's chain breaks. Where there is no room
-     * for that the branch is sent again from before. */
-    if (mark > remembered && window_open(core)) {
+    /* Only stepped over at the end: the trunk must remember it, or the next batch's chain breaks. */
+    if (repeated_seq == mark && repeated_seq != 0)
         store_control(core, ENTRY_MARK, batch->origin, batch->incarnation, mark, sink);
-        remembered = mark;
-    }
-    return remembered;
+    assert(mark >= before && (mark == before || mark < batch->first_seq + batch->count));
+    assert(mark == marks_get(&core->marks, batch->origin, batch->incarnation));
+    return mark;
 }
 
 void
@@ -332,7 +368,10 @@ receive_hand_off(struct core *core, const struct message *message, const struct 
     mark = marks_get(&core->marks, batch->origin, batch->incarnation);
     if (mark >= message->hand_off.prev_seq)
         mark = take_batch(core, batch, mark, ids, sink);
+    /* All of it that is on the trunk now is known to be, so that the next batch's chain holds. */
+    assert(mark == marks_get(&core->marks, batch->origin, batch->incarnation));
     hand_off_reply(core, message, mark, now_ns, sink);
+    assert(core->role == ROLE_LEADER);
 }
 
 void
@@ -360,4 +399,6 @@ receive_hand_off_reply(struct core *core, const struct message *message, uint64_
 
         branch->in_flight = under_way < branch->in_flight ? (uint32_t)under_way : branch->in_flight;
     }
+    assert(branch->sent_seq >= branch->marked_seq && branch->marked_seq >= branch->base_seq);
+    assert(branch->in_flight <= branch->sent_seq - branch->marked_seq);
 }

@@ -5,6 +5,7 @@ void
 history_add(struct history *history, uint64_t term, uint64_t first_lsn)
 {
     assert(first_lsn > 0 && term > 0);
+    assert_costly(history_is_sound(history));
     if (history->count > 0) {
         assert(history->rows[history->count - 1].first_lsn < first_lsn ||
                history->rows[history->count - 1].term == term);
@@ -19,6 +20,8 @@ history_add(struct history *history, uint64_t term, uint64_t first_lsn)
     history->rows[history->count].term = term;
     history->rows[history->count].first_lsn = first_lsn;
     history->count++;
+    assert(history->count <= HISTORY_TERMS_MAX);
+    assert_costly(history_is_sound(history) && history_term(history, first_lsn) == term);
 }
 
 void
@@ -27,6 +30,7 @@ history_truncate(struct history *history, uint64_t from_lsn)
     assert(from_lsn > 0);
     while (history->count > 0 && history->rows[history->count - 1].first_lsn >= from_lsn)
         history->count--;
+    assert_costly(history_is_sound(history));
 }
 
 /* Index of the row that holds lsn, or count where none does. */
@@ -44,10 +48,12 @@ find(const struct history *history, uint64_t lsn)
         else
             high = middle;
     }
+    assert_costly(low == 0 || history->rows[low - 1].first_lsn <= lsn);
+    assert_costly(low == history->count || history->rows[low].first_lsn > lsn);
     return low == 0 ? history->count : low - 1;
 }
 
-/* 0 for lsn 0 and for what is older than the history. */
+/* 0 for lsn 0 and for entries that are older than the history. */
 uint64_t
 history_term(const struct history *history, uint64_t lsn)
 {
@@ -57,6 +63,8 @@ history_term(const struct history *history, uint64_t lsn)
     if (history->count > 0 && history->rows[history->count - 1].first_lsn <= lsn)
         return history->rows[history->count - 1].term;
     row = find(history, lsn);
+    /* The newest row was looked at first. */
+    assert(history->count == 0 || row != history->count - 1);
     return row == history->count ? 0 : history->rows[row].term;
 }
 
@@ -64,6 +72,7 @@ history_term(const struct history *history, uint64_t lsn)
 uint64_t
 last_term(const struct core *core)
 {
+    assert_costly(core->last_lsn > 0 || core->history.count == 0);
     return history_term(&core->history, core->last_lsn);
 }
 
@@ -73,5 +82,6 @@ history_first_lsn(const struct history *history, uint64_t lsn)
 {
     uint32_t row = find(history, lsn);
 
+    assert(row == history->count || history->rows[row].first_lsn <= lsn);
     return row == history->count ? 0 : history->rows[row].first_lsn;
 }

@@ -22,6 +22,7 @@ confirmed_seq(const struct core *core)
         if (has_quorum(core, set))
             best = seq;
     }
+    assert(best <= core->confirm_seq);
     return best;
 }
 
@@ -38,6 +39,8 @@ lease_ns_of_round(const struct core *core, uint64_t seq)
         if (progress->confirmed_seq >= seq && progress->promised_ns < lease_ns && peer != core->config.self)
             lease_ns = progress->promised_ns;
     }
+    assert(seq <= core->confirm_seq && seq + ROUNDS_KEPT > core->confirm_seq);
+    assert(lease_ns <= core->config.election_timeout_ns);
     return lease_ns;
 }
 
@@ -50,8 +53,10 @@ reads_lease_end_ns(const struct core *core)
     uint64_t seq = confirmed_seq(core), lease_ns;
 
     assert(core->role == ROLE_LEADER);
+    assert(core->lease_floor_seq <= core->confirm_seq && seq <= core->confirm_seq);
     if (core->lease_over || seq <= core->lease_floor_seq || seq + ROUNDS_KEPT <= core->confirm_seq)
         return 0;
     lease_ns = lease_ns_of_round(core, seq);
+    assert(core->transfer_target == CAIRN_NODE_NONE || !core->transfer_sent);
     return core->confirm_began_ns[seq % ROUNDS_KEPT] + lease_ns - lease_ns / LEASE_DRIFT_SHARE;
 }

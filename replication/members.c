@@ -16,6 +16,7 @@ membership_start(struct core *core, const struct members *members)
 const struct members *
 core_members(const struct core *core)
 {
+    assert_costly(core->changes_count <= CHANGES_MAX);
     return core->changes_count == 0 ? &core->committed_members : &core->changes[core->changes_count - 1].members;
 }
 
@@ -30,6 +31,7 @@ is_member(const struct core *core, uint8_t node)
 {
     const struct members *members = core_members(core);
 
+    assert_costly((members->voters & members->learners) == 0);
     return ((members->voters | members->learners) & node_bit(node)) != 0;
 }
 
@@ -50,12 +52,16 @@ core_may_lead(const struct core *core)
 bool
 has_quorum(const struct core *core, cairn_node_set set)
 {
+    /* Of nobody everything would be a majority, or nothing. */
+    assert_costly(voters_of(core) != 0);
+    assert_costly(!is_majority(set, voters_of(core)) || !is_majority(~set, voters_of(core)));
     return is_majority(set, voters_of(core));
 }
 
 bool
 membership_room(const struct core *core)
 {
+    assert_costly(core->changes_count <= CHANGES_MAX);
     return core->changes_count < CHANGES_MAX;
 }
 
@@ -65,6 +71,8 @@ membership_note(struct core *core, const struct run *run)
 {
     assert(run->kind == ENTRY_CONFIG);
     assert(membership_room(core));
+    assert(run->count == 1 && run->first_lsn > core->commit_lsn);
+    assert(core->changes_count == 0 || core->changes[core->changes_count - 1].lsn < run->first_lsn);
     core->changes[core->changes_count].lsn = run->first_lsn;
     core->changes[core->changes_count++].members = members_decode(run->first_seq);
     assert(members_sane(core_members(core)));
@@ -73,8 +81,10 @@ membership_note(struct core *core, const struct run *run)
 void
 membership_truncate(struct core *core, uint64_t from_lsn)
 {
+    assert(from_lsn > core->commit_lsn);
     while (core->changes_count > 0 && core->changes[core->changes_count - 1].lsn >= from_lsn)
         core->changes_count--;
+    assert(members_sane(core_members(core)));
 }
 
 void
@@ -84,6 +94,8 @@ membership_commit(struct core *core, uint64_t lsn)
 
     while (done < core->changes_count && core->changes[done].lsn <= lsn)
         core->committed_members = core->changes[done++].members;
+    assert_costly(members_sane(&core->committed_members));
+    assert_costly(lsn == core->commit_lsn);
     core->changes_count -= done;
     memmove(core->changes, core->changes + done, core->changes_count * sizeof(core->changes[0]));
 }

@@ -5,12 +5,13 @@
 #include <assert.h>
 #include <string.h>
 
+#include "assert_costly.h"
 #include "core.h"
 #include "plausible.h"
 
 #define HISTORY_TERMS_MAX 1024u
 #define RUNS_MAX 4096u
-/* Of them, for control entries alone: leaderships in a row, each with its no-op, without one commit. */
+/* So many of them are kept for control entries alone: leaderships in a row, each with its no-op, without one commit. */
 #define RUNS_RESERVED 1024u
 #define READS_MAX 256u
 #define READ_TOKEN_NONE UINT64_MAX /* a question that no read waits for */
@@ -78,7 +79,7 @@ struct progress {
     uint64_t rewound_to_lsn, rewound_ns;
     uint64_t confirmed_seq;
     uint64_t promised_ns;       /* that came with the answer to that round */
-    uint64_t owed_lsn, owed_ns; /* since then it owes the acknowledgement of that; 0: of nothing */
+    uint64_t owed_lsn, owed_ns; /* the acknowledgement of owed_lsn is owed since owed_ns; 0: of nothing */
     enum progress_state state;
     bool probe_sent;
     bool recovering;
@@ -109,10 +110,10 @@ struct branch {
     int64_t allowed;     /* entries that may go now; below 0: more have gone than might */
     uint64_t refilled_ns;
     uint64_t sent_ns;
-    uint64_t gap_place; /* what is not behind it is not all here: a copy's is on the trunk, the own branch's is lost */
+    uint64_t gap_place; /* entries up to it are not all here: a copy's are on the trunk, the own branch's are lost */
     uint64_t rests_ns;  /* nothing has happened to it since then; 0: not counted yet */
     bool probing;       /* no progress lately: one batch at a time */
-    bool due;           /* who comes first does not hand it off, so this node does */
+    bool due;           /* the node that comes first does not hand it off, so this one does */
     uint32_t later_lives_count;
     struct {
         uint64_t last_seq;
@@ -140,7 +141,7 @@ struct pace {
     uint32_t judged, begun;
     uint64_t begun_lsn;
     uint64_t usual_ps;                  /* one append in a hundred takes longer while nothing drains */
-    uint64_t learned;                   /* that is known from so many */
+    uint64_t learned;                   /* from so many appends usual_ps is known */
     uint32_t rate_per_s;                /* of all branches together */
     uint64_t taken_ns[CAIRN_NODES_MAX]; /* by origin: the last batch; 0: none yet */
 };
@@ -164,7 +165,7 @@ struct core {
     /* Everything up to base_lsn is trimmed; base_term is that entry's. */
     uint64_t base_lsn, base_term;
 
-    /* Which life of each node is known of, and which the votes now counted came from. */
+    /* The latest life known of each node, and the life that each vote now counted came from. */
     uint32_t lives[CAIRN_NODES_MAX], granted_lives[CAIRN_NODES_MAX];
     uint64_t prevote_round;
     uint8_t ahead; /* somebody refused a pre-vote because its trunk is further */
@@ -238,7 +239,7 @@ struct core {
     enum core_stop stopped;
     uint64_t
         adopted_term; /* stopped: what is held is given up when a leader of that term or later is heard; 0: it is not */
-    cairn_node_set beyond; /* leader: who said that it holds more than there is */
+    cairn_node_set beyond; /* leader: the peers that said that they hold more than there is */
     bool own_vote_pending; /* candidate: its vote for itself is not durable yet */
 
     uint64_t recovery_nonce, recovery_sent_ns, recovery_lsn, recovery_term;
@@ -289,8 +290,12 @@ struct message core_message(const struct core *core, enum message_type type, uin
 void core_send(const struct message *message, const struct sink *sink);
 void core_broadcast(const struct core *core, struct message *message, const struct sink *sink);
 
-/* check.c */
+/* check.c. What holds between any two events: core_check() asserts in a release what costs it little. The others assert all
+ * of it, and are true, for assert_costly(). */
 void core_check(const struct core *core);
+bool core_is_sound(const struct core *core);
+bool branch_is_sound(const struct core *core, uint8_t origin);
+bool history_is_sound(const struct history *history);
 
 /* history.c */
 void history_add(struct history *history, uint64_t term, uint64_t first_lsn);
