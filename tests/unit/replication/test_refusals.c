@@ -496,6 +496,33 @@ entries_of_holders_long_gone_are_taken_once(void **state)
     cluster_free(cluster);
 }
 
+/* Each batch that ends with a repeat puts a mark on the trunk: of those, too, no more than there is room for. */
+static void
+repeats_wait_where_nothing_is_committed(void **state)
+{
+    struct cluster *cluster = cluster_new_with_window(3, CAIRN_POLICY_CP, 1, 64);
+    struct member *leader = cluster_leader(cluster), *origin = another(cluster, leader, 1);
+    struct entry_id id = {.producer = 7, .producer_seq = 1};
+    struct message message = message_of(MESSAGE_HAND_OFF, origin, leader);
+    struct sink sink = sink_of(leader);
+    struct accepted accepted;
+
+    (void)state;
+    while (cluster_append(cluster, leader, 7, id.producer_seq, CAIRN_ACK_MAJORITY, &accepted) == CAIRN_OK)
+        id.producer_seq++;
+    id.producer_seq = 1;
+    message.term = core_term(leader->core);
+    for (uint64_t seq = 1; seq <= 2000; seq++) {
+        message.hand_off.prev_seq = seq - 1;
+        message.hand_off.run = (struct run){
+            .first_seq = seq, .count = 1, .incarnation = 1, .origin = member_index(origin)};
+        core_receive(leader->core, &message, &id, cluster->now_ns, &sink);
+    }
+    assert_int_equal(core_role(leader->core), ROLE_LEADER);
+    assert_true(core_last_lsn(leader->core) - core_commit_lsn(leader->core) < 64);
+    cluster_free(cluster);
+}
+
 /* Messages of a former life, of strangers, and of types that a core does not know. */
 static void
 messages_of_nobody_change_nothing(void **state)
@@ -671,6 +698,7 @@ main(void)
         cmocka_unit_test(more_lives_than_fit_push_out_the_oldest),
         cmocka_unit_test(repeats_alone_fill_no_more_than_the_window),
         cmocka_unit_test(entries_of_holders_long_gone_are_taken_once),
+        cmocka_unit_test(repeats_wait_where_nothing_is_committed),
         cmocka_unit_test(messages_of_nobody_change_nothing),
         cmocka_unit_test(a_vote_of_a_former_life_does_not_count),
         cmocka_unit_test(what_is_written_again_takes_nothing_away),
