@@ -128,19 +128,6 @@ branch_is_sound(const struct core *core, uint8_t origin)
 }
 
 bool
-history_is_sound(const struct history *history)
-{
-    const struct term_row *rows = history->rows;
-    const uint32_t count = history->count;
-
-    assert(count <= HISTORY_TERMS_MAX);
-    assert(count == 0 || (rows[0].first_lsn > 0 && rows[0].term > 0));
-    assert(count < 2 || rows[count - 2].first_lsn < rows[count - 1].first_lsn);
-    assert(count < 2 || rows[count - 2].term < rows[count - 1].term);
-    return true;
-}
-
-bool
 core_is_sound(const struct core *core)
 {
     const struct history *history = &core->history;

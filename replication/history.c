@@ -1,6 +1,20 @@
 /* Which term an lsn belongs to. */
 #include "state.h"
 
+/* Rows rise in both; true, for assert_costly(). */
+bool
+history_is_sound(const struct history *history)
+{
+    const struct term_row *rows = history->rows;
+    const uint32_t count = history->count;
+
+    assert(count <= HISTORY_TERMS_MAX);
+    assert(count == 0 || (rows[0].first_lsn > 0 && rows[0].term > 0));
+    assert(count < 2 || rows[count - 2].first_lsn < rows[count - 1].first_lsn);
+    assert(count < 2 || rows[count - 2].term < rows[count - 1].term);
+    return true;
+}
+
 void
 history_add(struct history *history, uint64_t term, uint64_t first_lsn)
 {

@@ -295,9 +295,9 @@ void core_broadcast(const struct core *core, struct message *message, const stru
 void core_check(const struct core *core);
 bool core_is_sound(const struct core *core);
 bool branch_is_sound(const struct core *core, uint8_t origin);
-bool history_is_sound(const struct history *history);
 
 /* history.c */
+bool history_is_sound(const struct history *history);
 void history_add(struct history *history, uint64_t term, uint64_t first_lsn);
 void history_truncate(struct history *history, uint64_t from_lsn);
 uint64_t history_term(const struct history *history, uint64_t lsn);
