@@ -254,7 +254,7 @@ decode_heartbeat(const struct wire_header *header, const uint8_t *body, struct d
         struct wire_row row;
 
         memcpy(&row, out->rows + i, sizeof(row));
-        if (row.term > TERM_MAX || row.commit_lsn > LSN_MAX || row.trim_lsn > LSN_MAX)
+        if (row.term > TERM_MAX || (row.commit_lsn | row.trim_lsn | row.aged_lsn) > LSN_MAX)
             return CODEC_FIELD;
     }
     return CODEC_OK;

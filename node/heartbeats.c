@@ -40,7 +40,7 @@ leads(const struct node_log *log)
 static bool
 tells(const struct node_log *log)
 {
-    assert(!leads(log) || core_stopped(log->core) == STOP_NONE);
+    assert_costly(!leads(log) || core_stopped(log->core) == STOP_NONE);
     return leads(log) || core_stopped(log->core) == STOP_LOG;
 }
 
@@ -57,7 +57,7 @@ rows_review(struct worker *worker)
         if (!tells(log))
             continue;
         trim_lsn = leads(log) ? core_trim_limit(log->core) : 0;
-        assert(trim_lsn <= core_commit_lsn(log->core) && log->row_beats <= ROW_BEATS);
+        assert_costly(trim_lsn <= core_commit_lsn(log->core) && log->row_beats <= ROW_BEATS);
         if (log->row_commit_lsn != core_commit_lsn(log->core) || log->row_trim_lsn != trim_lsn ||
             log->row_aged_lsn != log->aged_lsn || (worker->beats + i) % ROW_REFRESH_BEATS == 0)
             log->row_beats = ROW_BEATS;
@@ -90,7 +90,7 @@ heartbeat_to(struct worker *worker, uint8_t peer, const struct wire_heartbeat *c
             continue;
         assert(heartbeat.rows < CODEC_HEARTBEAT_ROWS_MAX);
         /* What is told is what was reviewed, or it would not be said often enough. */
-        assert(log->row_commit_lsn == core_commit_lsn(log->core));
+        assert_costly(log->row_commit_lsn == core_commit_lsn(log->core));
         rows[heartbeat.rows++] = (struct wire_row){
             .term = leads(log) ? core_term(log->core) : log->stopped_term,
             .commit_lsn = core_commit_lsn(log->core),

@@ -184,7 +184,7 @@ election_tick(struct core *core, uint64_t now_ns, const struct sink *sink)
     if (core->role == ROLE_LEADER)
         leader_tick(core, now_ns, sink);
     else if (now_ns >= core->election_ns && now_ns >= core->promise_until_ns && core_may_lead(core) &&
-             !runs_exhausted(&core->runs) && !core->failed && !lacks_promised(core) &&
+             core->term < TERM_MAX && !runs_exhausted(&core->runs) && !core->failed && !lacks_promised(core) &&
              !producers_forbid_lead(core, now_ns))
         precampaign(core, now_ns, sink);
 }
@@ -329,7 +329,7 @@ receive_timeout_now(struct core *core, const struct message *message, uint64_t n
 {
     if (message->term != core->term || core->role == ROLE_LEADER || core->leader != message->from ||
         !is_voter(core, core->config.self) || core->config.recovering || core->failed || lacks_promised(core) ||
-        runs_exhausted(&core->runs) || core->producers_partial)
+        runs_exhausted(&core->runs) || core->producers_partial || core->term == TERM_MAX)
         return;
     assert(core->role == ROLE_FOLLOWER && core->stopped == STOP_NONE);
     campaign_at_once(core, now_ns, sink);

@@ -131,7 +131,7 @@ follower_room(const struct core *core, const struct run *run, uint32_t count)
     if (run->kind == ENTRY_CONFIG && !membership_room(core))
         return 0;
     if (run->kind != ENTRY_DATA)
-        return runs_exhausted(&core->runs) ? 0 : count;
+        return runs_exhausted(&core->runs) || uncommitted >= core->config.window_entries + RUNS_RESERVED ? 0 : count;
     if (runs_full(&core->runs) || uncommitted >= core->config.window_entries)
         return 0;
     room = core->config.window_entries - uncommitted;

@@ -523,6 +523,62 @@ repeats_wait_where_nothing_is_committed(void **state)
     cluster_free(cluster);
 }
 
+/* Whoever says often enough that it is a later term brings it to the last one: nobody campaigns for one behind that. */
+static void
+there_is_no_term_after_the_last(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *member = another(cluster, cluster_leader(cluster), 1), *other = another(cluster, member, 1);
+    struct message message = message_of(MESSAGE_VOTE_REPLY, other, member);
+    struct sink sink = sink_of(member);
+
+    (void)state;
+    while (core_term(member->core) < TERM_MAX) {
+        uint64_t left = TERM_MAX - core_term(member->core);
+
+        message.term = core_term(member->core) + (left < TERM_STEP_MAX ? left : TERM_STEP_MAX);
+        core_receive(member->core, &message, NULL, cluster->now_ns, &sink);
+        assert_int_equal(core_term(member->core), message.term);
+    }
+    /* Neither of its own accord, nor where the leader of the last term asks it to. */
+    cluster_run(cluster, 30 * TIMEOUT);
+    assert_true(core_leader_alive(member->core, member_index(other), TERM_MAX, 0, cluster->now_ns, &sink));
+    message = message_of(MESSAGE_TIMEOUT_NOW, other, member);
+    message.term = TERM_MAX;
+    core_receive(member->core, &message, NULL, cluster->now_ns, &sink);
+    assert_int_equal(core_term(member->core), TERM_MAX);
+    cluster_free(cluster);
+}
+
+/* Nor of a leader's own, of which some more may stand behind a full window: not as many as it says. */
+static void
+a_follower_takes_no_more_than_there_is_room_for(void **state)
+{
+    struct cluster *cluster = cluster_new_with_window(3, CAIRN_POLICY_CP, 1, 64);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct message message = message_of(MESSAGE_APPEND, leader, follower);
+    struct sink sink = sink_of(follower);
+    struct stored entry = {.kind = ENTRY_NOOP};
+    const struct entry_id none = {0};
+    uint64_t behind;
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    message.term = core_term(leader->core);
+    follower->event_entries = &entry;
+    for (uint32_t i = 0; i < 5000; i++) {
+        message.append.prev_lsn = core_last_lsn(follower->core);
+        message.append.prev_term = core_term_at(follower->core, message.append.prev_lsn);
+        message.append.run = (struct run){.term = message.term, .first_lsn = message.append.prev_lsn + 1, .count = 1,
+                                          .incarnation = 1, .origin = member_index(leader), .kind = ENTRY_NOOP};
+        core_receive(follower->core, &message, &none, cluster->now_ns, &sink);
+    }
+    follower->event_entries = NULL;
+    behind = core_last_lsn(follower->core) - core_commit_lsn(follower->core);
+    assert_in_range(behind, 64, 2000);
+    cluster_free(cluster);
+}
+
 /* Messages of a former life, of strangers, and of types that a core does not know. */
 static void
 messages_of_nobody_change_nothing(void **state)
@@ -699,6 +755,8 @@ main(void)
         cmocka_unit_test(repeats_alone_fill_no_more_than_the_window),
         cmocka_unit_test(entries_of_holders_long_gone_are_taken_once),
         cmocka_unit_test(repeats_wait_where_nothing_is_committed),
+        cmocka_unit_test(there_is_no_term_after_the_last),
+        cmocka_unit_test(a_follower_takes_no_more_than_there_is_room_for),
         cmocka_unit_test(messages_of_nobody_change_nothing),
         cmocka_unit_test(a_vote_of_a_former_life_does_not_count),
         cmocka_unit_test(what_is_written_again_takes_nothing_away),
