@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crc32c.h"
+#include "journal_look.h"
 #include "journal_window.h"
 
 #ifndef WINDOW_BYTES /* the fuzzer's is small, for files that are */
@@ -20,122 +21,6 @@
 #define GLANCE_BYTES (16u << 10)
 /* A file whose first block is lost is known to be written to by one not far behind. */
 #define FILLED_SEARCH_BYTES WINDOW_BYTES
-
-/* What bytes at a place are. */
-enum soundness {
-    BLOCK_SOUND,
-    BLOCK_NOTHING,
-    BLOCK_STALE,
-    BLOCK_BAD_HEAD,
-    BLOCK_BAD_BODY,
-    BLOCK_CUT,
-    BLOCK_IMPLAUSIBLE, /* whole, and says what cannot be */
-};
-
-static enum soundness
-look_at_head(const struct journal_block *head, uint64_t place, uint32_t cluster, uint64_t rest_bytes)
-{
-    /* Of padding there may be as little as this before the next write begins. */
-    if (head->magic == 0 && head->head_crc32c == 0)
-        return BLOCK_NOTHING;
-    if (head->magic != JOURNAL_BLOCK_MAGIC ||
-        head->head_crc32c != crc32c(0, &head->file, sizeof(*head) - offsetof(struct journal_block, file)))
-        return BLOCK_BAD_HEAD;
-    /* What the file held when it had a lower number. */
-    if (head->file < place >> 32 && head->offset_bytes == (uint32_t)place && head->cluster == cluster)
-        return BLOCK_NOTHING;
-    if (journal_place(head->file, head->offset_bytes) != place || (cluster != 0 && head->cluster != cluster))
-        return BLOCK_STALE;
-    if (head->body_bytes % 8 != 0 || head->body_bytes > rest_bytes - sizeof(*head))
-        return BLOCK_CUT;
-    return journal_head_plausible(head) ? BLOCK_SOUND : BLOCK_IMPLAUSIBLE;
-}
-
-static enum soundness
-look_at_body(const struct journal_block *head, const void *body)
-{
-    if (head->body_crc32c != crc32c(0, body, head->body_bytes))
-        return BLOCK_BAD_BODY;
-    return journal_body_plausible(head, body) ? BLOCK_SOUND : BLOCK_IMPLAUSIBLE;
-}
-
-bool
-journal_block_sound(const void *bytes, size_t size_bytes, uint64_t place, uint32_t cluster)
-{
-    const struct journal_block *head = bytes;
-
-    return size_bytes >= sizeof(*head) && look_at_head(head, place, cluster, size_bytes) == BLOCK_SOUND &&
-           look_at_body(head, head + 1) == BLOCK_SOUND;
-}
-
-/* A part of the file that cannot be read counts as damaged: others may still be. */
-static enum soundness
-look(struct journal_scan *scan, uint64_t offset)
-{
-    const uint8_t *bytes;
-    int64_t there = journal_window_load(scan, offset, sizeof(struct journal_block), &bytes);
-    uint64_t place = journal_place(scan->file.number, (uint32_t)offset);
-    enum soundness sound;
-
-    if (there < 0)
-        return BLOCK_BAD_HEAD;
-    if (there < (int64_t)sizeof(struct journal_block))
-        return BLOCK_NOTHING;
-    sound = look_at_head((const struct journal_block *)(const void *)bytes, place, scan->cluster,
-                         scan->file.size_bytes - offset);
-    if (sound == BLOCK_SOUND || sound == BLOCK_IMPLAUSIBLE)
-        scan->head = (const struct journal_block *)(const void *)bytes;
-    if (sound != BLOCK_SOUND)
-        return sound;
-    there = journal_window_load(scan, offset, sizeof(*scan->head) + scan->head->body_bytes, &bytes);
-    scan->head = (const struct journal_block *)(const void *)bytes;
-    if (there < (int64_t)(sizeof(*scan->head) + scan->head->body_bytes))
-        return there < 0 ? BLOCK_BAD_HEAD : BLOCK_CUT;
-    scan->body = (const uint8_t *)(scan->head + 1);
-    return look_at_body(scan->head, scan->body);
-}
-
-static uint64_t
-next_sector(uint64_t offset)
-{
-    return (offset / DISK_SECTOR_BYTES + 1) * DISK_SECTOR_BYTES;
-}
-
-/* Where the block after the one at offset begins: behind it or, where that ends its write, at the next sector. */
-static uint64_t
-behind(const struct journal_block *head, uint64_t offset)
-{
-    uint64_t end = offset + sizeof(*head) + head->body_bytes;
-
-    return head->flags & JOURNAL_LAST ? next_sector(end - 1) : end;
-}
-
-/* The next block that is whole, at or behind offset and before end; end: there is none. Only the beginnings of
- * writes and what follows a known header can be found. */
-static uint64_t
-find_sound(struct journal_scan *scan, uint64_t offset, uint64_t end)
-{
-    /* A file may be shorter than another says, by as much as can be said. */
-    uint64_t there = end < scan->file.size_bytes ? end : scan->file.size_bytes;
-
-    while (offset < there && look(scan, offset) != BLOCK_SOUND)
-        offset = next_sector(offset);
-    return offset < there ? offset : end;
-}
-
-/* Was anything at or behind `from` durable when something at or behind `at` was written? */
-static bool
-was_durable(struct journal_scan *scan, uint64_t from, uint64_t at, uint64_t end)
-{
-    uint64_t place = journal_place(scan->file.number, (uint32_t)from);
-
-    while ((at = find_sound(scan, at, end)) < end) {
-        if (scan->head->durable > place)
-            return true;
-        at = behind(scan->head, at);
-    }
-    return false;
-}
 
 static bool
 all_zero(const uint8_t *bytes, size_t size_bytes)
@@ -179,7 +64,7 @@ open_file(struct journal_scan *scan, uint32_t index)
 static bool
 begins(struct journal_scan *scan, uint32_t index)
 {
-    if (look(scan, DISK_SECTOR_BYTES) != BLOCK_SOUND || scan->head->type != JOURNAL_BEGIN)
+    if (journal_look(scan, DISK_SECTOR_BYTES) != BLOCK_SOUND || scan->head->type != JOURNAL_BEGIN)
         return false;
     for (uint32_t before = 0; before < index; before++) {
         if (scan->numbers[before] == scan->head->block.first_lsn)
@@ -244,7 +129,7 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
     scan->filled[index] = begins(scan, index);
     if (!scan->filled[index]) {
         scan->step_bytes = FILLED_SEARCH_BYTES;
-        scan->filled[index] = was_durable(scan, DISK_SECTOR_BYTES, DISK_SECTOR_BYTES, FILLED_SEARCH_BYTES);
+        scan->filled[index] = journal_was_durable(scan, DISK_SECTOR_BYTES, DISK_SECTOR_BYTES, FILLED_SEARCH_BYTES);
         scan->step_bytes = GLANCE_BYTES;
     }
     scan->empty &= !scan->filled[index];
@@ -377,22 +262,6 @@ damage(struct journal_scan *scan, uint64_t from, uint64_t to, const char *what)
     return SCAN_DAMAGE;
 }
 
-static const char *
-what_is_wrong(enum soundness sound)
-{
-    static const char *const texts[] = {
-        [BLOCK_SOUND] = "",
-        [BLOCK_NOTHING] = "nothing is there where a block should be",
-        [BLOCK_STALE] = "a block that belongs to another place",
-        [BLOCK_BAD_HEAD] = "a block's header does not match its checksum",
-        [BLOCK_BAD_BODY] = "a block's records do not match their checksum",
-        [BLOCK_CUT] = "a block that is longer than its file",
-        [BLOCK_IMPLAUSIBLE] = "a block, whole, of numbers that cannot be: none that cairn has written",
-    };
-
-    return texts[sound];
-}
-
 /* A later file was written to: then this one is not the last, though nobody says where it ends. */
 static bool
 is_followed(const struct journal_scan *scan)
@@ -409,8 +278,8 @@ static bool
 is_alone(struct journal_scan *scan, uint64_t offset, uint64_t *next)
 {
     scan->damaged = *scan->head;
-    *next = behind(&scan->damaged, offset);
-    return look(scan, *next) == BLOCK_SOUND;
+    *next = journal_behind(&scan->damaged, offset);
+    return journal_look(scan, *next) == BLOCK_SOUND;
 }
 
 /* No crash writes that; where it ends its header says. */
@@ -419,7 +288,7 @@ implausible(struct journal_scan *scan, uint64_t offset)
 {
     const struct journal_block head = *scan->head;
 
-    damage(scan, offset, behind(&head, offset), what_is_wrong(BLOCK_IMPLAUSIBLE));
+    damage(scan, offset, journal_behind(&head, offset), journal_what_is_wrong(BLOCK_IMPLAUSIBLE));
     scan->within = (head.flags & JOURNAL_LAST) == 0;
     return SCAN_DAMAGE;
 }
@@ -433,13 +302,13 @@ judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
     bool known = sound == BLOCK_BAD_BODY && is_alone(scan, offset, &next);
 
     if (!known)
-        next = find_sound(scan, next_sector(offset), end);
+        next = journal_find_sound(scan, journal_next_sector(offset), end);
     if (followed && next == end) {
         scan->ends[scan->index] = offset;
         return damage(scan, offset, offset, "the next file's first block, or that file, is missing");
     }
-    if (!last || followed || was_durable(scan, offset, next, end)) {
-        damage(scan, offset, next, what_is_wrong(sound));
+    if (!last || followed || journal_was_durable(scan, offset, next, end)) {
+        damage(scan, offset, next, journal_what_is_wrong(sound));
         scan->known = known;
         scan->within = known && (scan->damaged.flags & JOURNAL_LAST) == 0;
         return SCAN_DAMAGE;
@@ -466,7 +335,7 @@ harmless_damage(struct journal_scan *scan, uint64_t from, uint64_t to, const cha
 static enum scan_verdict
 skip_padding(struct journal_scan *scan)
 {
-    uint64_t from = scan->offset, to = next_sector(from);
+    uint64_t from = scan->offset, to = journal_next_sector(from);
     const uint8_t *bytes;
     int64_t there = journal_window_load(scan, from, to - from, &bytes);
 
@@ -520,7 +389,7 @@ journal_scan_next(struct journal_scan *scan)
         if (scan->ended || verdict != SCAN_BLOCK)
             return verdict;
     } while (!settled);
-    sound = look(scan, scan->offset);
+    sound = journal_look(scan, scan->offset);
     if (sound == BLOCK_IMPLAUSIBLE)
         return implausible(scan, scan->offset);
     if (sound != BLOCK_SOUND)
@@ -544,7 +413,7 @@ journal_scan_tidy(struct journal_scan *scan)
         if (scan->numbers[i] > number || (scan->numbers[i] < number && scan->ends[i] == DISK_SECTOR_BYTES)) {
             error = operations->remove(scan->disk, scan->numbers[i]);
         } else if (scan->numbers[i] == number && (error = open_file(scan, i)) == CAIRN_OK) {
-            error = operations->shrink(scan->disk, &scan->file, next_sector(offset - 1));
+            error = operations->shrink(scan->disk, &scan->file, journal_next_sector(offset - 1));
             close_file(scan);
         }
     }

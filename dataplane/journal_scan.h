@@ -10,6 +10,7 @@
 #define DATAPLANE_JOURNAL_SCAN_H
 
 #include "journal.h"
+#include "journal_look.h"
 
 enum scan_verdict {
     SCAN_BLOCK,  /* head, body */
@@ -78,8 +79,5 @@ enum cairn_error journal_scan_tidy(struct journal_scan *scan);
 
 /* Begins with the block at a place. */
 void journal_scan_seek(struct journal_scan *scan, uint64_t place);
-
-/* Whole, and of this place? For whoever has bytes of a journal in hand. */
-bool journal_block_sound(const void *bytes, size_t size_bytes, uint64_t place, uint32_t cluster);
 
 #endif

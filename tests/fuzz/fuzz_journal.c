@@ -1,7 +1,7 @@
 /* Journals as a disk may give them back: files made of the input, block by block, with whatever numbers, and with checksums
  * that match, so that what is behind them is reached; and over that a few bytes that are changed. Reading comes to its end,
  * says of each place what it is, and gives out nothing that is not plausible. */
-/* fuzz: dataplane/journal_scan.c dataplane/journal_check.c dataplane/journal_lives.c */
+/* fuzz: dataplane/journal_look.c dataplane/journal_scan.c dataplane/journal_check.c dataplane/journal_lives.c */
 /* fuzz-options: -len_control=0 */
 #include <stdlib.h>
 

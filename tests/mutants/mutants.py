@@ -162,7 +162,7 @@ MUTANTS = [
     ("rows-unlooked", "dataplane/codec_decode.c",
      "row.term > TERM_MAX || row.commit_lsn > LSN_MAX || row.trim_lsn > LSN_MAX", "row.term > TERM_MAX",
      "takes whatever lsns a heartbeat's rows have"),
-    ("sums-are-enough", "dataplane/journal_scan.c",
+    ("sums-are-enough", "dataplane/journal_look.c",
      "    return journal_head_plausible(head) ? BLOCK_SOUND : BLOCK_IMPLAUSIBLE;", "    return BLOCK_SOUND;",
      "believes whatever a journal says under a checksum that matches"),
     ("checkpoint-unlooked", "node/checkpoint_read.c",
