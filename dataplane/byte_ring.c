@@ -33,6 +33,7 @@ byte_ring_reserve(struct byte_ring *ring, size_t size_bytes)
 {
     uint64_t used = ring->position - ring->other_cached;
 
+    assert_costly(ring->position % 8 == 0);
     size_bytes = rounded(size_bytes);
     if ((used > ring->size_bytes || ring->size_bytes - used < size_bytes) && byte_ring_room(ring) < size_bytes)
         return NULL;
@@ -42,6 +43,8 @@ byte_ring_reserve(struct byte_ring *ring, size_t size_bytes)
 void
 byte_ring_push(struct byte_ring *ring, size_t size_bytes)
 {
+    /* Reserved before: what the consumer has not read yet stays as it is. */
+    assert_costly(rounded(size_bytes) <= ring->size_bytes - (ring->position - ring->other_cached));
     ring->position += rounded(size_bytes);
     /* Pairs with the acquire in byte_ring_peek. */
     atomic_store_explicit(&ring->shared->head, ring->position, memory_order_release);
@@ -53,6 +56,7 @@ byte_ring_push(struct byte_ring *ring, size_t size_bytes)
 void
 byte_ring_pop(struct byte_ring *ring, size_t size_bytes)
 {
+    assert_costly(size_bytes > 0 && size_bytes <= ring->size_bytes);
     ring->position += rounded(size_bytes);
     atomic_store_explicit(&ring->shared->tail, ring->position, memory_order_release);
 }
@@ -79,6 +83,7 @@ map_channel(struct byte_channel *channel, size_t ring_bytes)
     size_t sizes[] = {2 * PAGE_BYTES, ring_bytes, ring_bytes, ring_bytes, ring_bytes};
     uint8_t *at;
 
+    assert(sources[4] + sizes[4] == file_bytes(ring_bytes));
     channel->memory_bytes = mapped_bytes(ring_bytes);
     channel->memory = mmap(NULL, channel->memory_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (channel->memory == MAP_FAILED)
@@ -93,6 +98,7 @@ map_channel(struct byte_channel *channel, size_t ring_bytes)
         }
         at += sizes[i];
     }
+    assert(at == (uint8_t *)channel->memory + channel->memory_bytes);
     return 0;
 }
 
@@ -112,6 +118,10 @@ bind_rings(struct byte_channel *channel, size_t ring_bytes, bool worker)
     };
 
     _Static_assert(sizeof(struct byte_ring_shared) <= PAGE_BYTES, "indices of a ring fit a page");
+    /* Places come of positions by a mask. */
+    assert(ring_bytes > 0 && (ring_bytes & (ring_bytes - 1)) == 0);
+    assert(requests.data + 2 * ring_bytes == answers.data);
+    assert(answers.data + 2 * ring_bytes == memory + mapped_bytes(ring_bytes));
     channel->in = worker ? requests : answers;
     channel->out = worker ? answers : requests;
 }
@@ -122,6 +132,8 @@ byte_channel_make(struct byte_channel *channel, size_t ring_bytes)
     int error;
 
     assert(ring_bytes % PAGE_BYTES == 0 && (ring_bytes & (ring_bytes - 1)) == 0);
+    /* No client would open it. */
+    assert(ring_bytes <= RING_BYTES_MAX);
     memset(channel, 0, sizeof(*channel));
     channel->fd = memfd_create("cairn-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (channel->fd < 0)
@@ -142,6 +154,8 @@ byte_channel_make(struct byte_channel *channel, size_t ring_bytes)
 void
 byte_channel_renew(struct byte_channel *channel)
 {
+    assert(channel->fd >= 0);
+    assert(channel->memory_bytes == mapped_bytes(channel->in.size_bytes));
     memset(channel->memory, 0, 2 * PAGE_BYTES);
     bind_rings(channel, channel->in.size_bytes, true);
 }
@@ -175,6 +189,8 @@ byte_channel_open(struct byte_channel *channel, int fd)
 void
 byte_channel_mirror(const struct byte_channel *worker, struct byte_channel *client)
 {
+    /* Of the maker's end alone: a mirror's would outlive what it shows. */
+    assert(worker->fd >= 0 && worker->memory_bytes == mapped_bytes(worker->in.size_bytes));
     memset(client, 0, sizeof(*client));
     client->memory = worker->memory;
     client->fd = -1;
@@ -185,6 +201,7 @@ void
 byte_channel_close(struct byte_channel *channel)
 {
     if (channel->fd >= 0) {
+        assert(channel->memory_bytes == mapped_bytes(channel->in.size_bytes));
         munmap(channel->memory, channel->memory_bytes);
         close(channel->fd);
     }

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "assert_costly.h"
 #include "doorbell.h"
 
 /* The shared part: one page. */
@@ -24,6 +25,12 @@ struct byte_ring_shared {
     alignas(64) _Atomic uint64_t tail;
     struct doorbell bell; /* the consumer's */
 };
+
+_Static_assert(offsetof(struct byte_ring_shared, tail) - offsetof(struct byte_ring_shared, head) >= 64,
+               "producer and consumer write a line each");
+_Static_assert(offsetof(struct byte_ring_shared, bell) - offsetof(struct byte_ring_shared, tail) >= 64,
+               "whoever rings does not disturb the indices");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "two processes share no lock of a library's");
 
 /* Each side's own view. */
 struct byte_ring {
@@ -52,6 +59,7 @@ byte_ring_peek(struct byte_ring *ring, const void **bytes)
         ring->other_cached = atomic_load_explicit(&ring->shared->head, memory_order_acquire);
         ready = ring->other_cached - ring->position;
     }
+    assert_costly(ring->position % 8 == 0);
     *bytes = ring->data + (ring->position & (ring->size_bytes - 1));
     if (ready <= ring->size_bytes)
         return (size_t)ready;

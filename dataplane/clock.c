@@ -1,8 +1,11 @@
 #include "clock.h"
 
+#include <assert.h>
 #include <time.h>
 
 #include <rte_cycles.h>
+
+#include "assert_costly.h"
 
 static uint64_t
 read_ns(clockid_t id)
@@ -55,6 +58,8 @@ clock_start(struct clock *clock)
 
     clock->ns_per_tick = (uint64_t)(1e9 / (double)hz * 4294967296.0);
     clock->anchor_after_ticks = hz / 100;
+    /* The product of clock_now_ns() fits. */
+    assert(clock->anchor_after_ticks <= UINT64_MAX / clock->ns_per_tick);
     anchor(clock, rte_rdtsc());
     clock->last_ns = clock->base_ns;
 }
@@ -67,6 +72,7 @@ clock_now_ns(struct clock *clock)
     if (ticks - clock->base_ticks > clock->anchor_after_ticks)
         anchor(clock, ticks);
     /* At most 10 ms of ticks since the anchor: the product fits. */
+    assert_costly(ticks - clock->base_ticks <= clock->anchor_after_ticks);
     now_ns = clock->base_ns + (((ticks - clock->base_ticks) * clock->ns_per_tick) >> 32);
     if (now_ns > clock->last_ns)
         clock->last_ns = now_ns;

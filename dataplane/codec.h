@@ -1,9 +1,9 @@
 /* Messages between nodes as bytes: docs/protocol.md. Decoded in place, with every bound checked;
  * knows nothing of ports.
  *
- * A message is a header, a body whose form the type gives, and, of MESSAGE_APPEND and MESSAGE_HAND_OFF,
- * records (of MESSAGE_LEND and MESSAGE_SPREAD too). The header's checksum covers header and body; each record carries its own. Of a fragment,
- * which carries none, it covers the bytes too. */
+ * A message is a header, a body whose form the type gives, and, in MESSAGE_APPEND, MESSAGE_LEND, MESSAGE_HAND_OFF and
+ * MESSAGE_SPREAD, records. The header's checksum covers header and body; each record carries its own. A fragment carries
+ * none: there the header's covers the bytes too. */
 #ifndef DATAPLANE_CODEC_H
 #define DATAPLANE_CODEC_H
 
@@ -38,7 +38,7 @@ struct wire_header {
 #define WIRE_RECOVERING 2u
 #define WIRE_LEADER 4u
 #define WIRE_COVERED 8u /* the checksum covers all that follows */
-/* A record's own checksum tells damage when it is put together. Of one in more pieces than a dozen each piece is covered too:
+/* A record's own checksum tells damage when it is put together. Each piece of one in more than a dozen pieces is covered too:
  * on a link that damages some, all of them may never come through sound at once. */
 #define CODEC_COVERED_BYTES_MIN 16384u
 #define WIRE_TRANSFER 16u
@@ -122,8 +122,20 @@ struct wire_row {
 };
 
 _Static_assert(sizeof(struct wire_header) == 32, "on the wire");
+_Static_assert(sizeof(struct wire_small) == 24, "on the wire");
+_Static_assert(sizeof(struct wire_base) == 64 && sizeof(struct wire_mark) == 16, "on the wire");
+_Static_assert(sizeof(struct wire_row) == 48 && sizeof(struct wire_health) == 16, "on the wire");
 _Static_assert(sizeof(struct wire_entries) == 112, "on the wire");
 _Static_assert(sizeof(struct producer_row) == 40, "on the wire and on disk");
+
+_Static_assert((int)MESSAGE_TYPES <= CODEC_HEARTBEAT, "no message of the core's is taken for one of a node's");
+_Static_assert((WIRE_YES | WIRE_RECOVERING | WIRE_LEADER | WIRE_COVERED | WIRE_TRANSFER) ==
+                   WIRE_YES + WIRE_RECOVERING + WIRE_LEADER + WIRE_COVERED + WIRE_TRANSFER,
+               "a bit each");
+_Static_assert(sizeof(struct wire_heartbeat) % _Alignof(struct wire_row) == 0, "rows follow at once");
+_Static_assert(sizeof(struct wire_heartbeat) + CODEC_HEARTBEAT_ROWS_MAX * sizeof(struct wire_row) <= UINT16_MAX,
+               "header.body_bytes");
+_Static_assert(CODEC_COVERED_BYTES_MIN < RECORD_BYTES_MAX, "some records are covered");
 
 /* Room that a message's header and body take at most (heartbeats aside). */
 #define CODEC_HEAD_BYTES (sizeof(struct wire_header) + sizeof(struct wire_entries))
@@ -172,7 +184,7 @@ enum codec_verdict {
     CODEC_FOREIGN,  /* version or cluster of somebody else */
     CODEC_CHECKSUM, /* header or body damaged */
     CODEC_TO,       /* for another node, or another of its workers */
-    CODEC_FROM,     /* of another node than the one by whose link, or from whose address, it came */
+    CODEC_FROM,     /* says another node than the one whose link or address it came by */
     CODEC_STRANGER, /* of a life that has not been introduced */
     CODEC_FIELD,    /* a number that is not plausible: plausible.h */
     CODEC_VERDICTS,
@@ -184,7 +196,7 @@ codec_has_entries(uint8_t type)
     return type == MESSAGE_APPEND || type == MESSAGE_HAND_OFF || type == MESSAGE_LEND || type == MESSAGE_SPREAD;
 }
 
-/* Writes header and body; returns the bytes written. Of MESSAGE_APPEND and MESSAGE_HAND_OFF, block
+/* Writes header and body; returns the bytes written. In MESSAGE_APPEND and MESSAGE_HAND_OFF, block
  * describes the records; the caller puts their bytes (or a fragment of them) behind, copied or chained. */
 size_t codec_encode(const struct codec *codec, uint32_t log, const struct message *message, uint8_t *out);
 size_t codec_encode_entries(const struct codec *codec, uint32_t log, const struct message *message,

@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <string.h>
 
+#include "assert_costly.h"
 #include "crc32c.h"
 
 static enum codec_verdict
 decode_vote_reply(const struct wire_header *header, const uint8_t *body, struct message *message)
 {
+    _Static_assert(sizeof(message->vote_reply.lives) == sizeof(struct wire_vote_reply), "all that there is");
     if (header->body_bytes != sizeof(struct wire_vote_reply))
         return CODEC_SHORT;
     memcpy(message->vote_reply.lives, body, sizeof(message->vote_reply.lives));
@@ -110,6 +112,7 @@ records_fit(const uint8_t *records, uint32_t size_bytes, uint32_t count)
 
         if (size == 0)
             return false;
+        assert_costly(size <= size_bytes && size % 8 == 0);
         records += size;
         size_bytes -= (uint32_t)size;
         found++;
@@ -157,6 +160,10 @@ decode_entries(const struct wire_header *header, const uint8_t *bytes, struct de
     out->block.size_bytes = body.fragment_total != 0 ? body.fragment_total : out->records_bytes;
     out->fragment_offset = body.fragment_offset;
     out->fragment_total = body.fragment_total;
+    /* Records lie behind each other, or this is a piece within one. */
+    assert_costly((out->block.count == 0) == (out->block.size_bytes == 0));
+    assert_costly(out->records_bytes <= out->block.size_bytes);
+    assert_costly(out->fragment_total == 0 || out->fragment_offset <= out->fragment_total - out->records_bytes);
     run = (struct run){
         .term = body.block.term,
         .first_seq = body.block.first_seq,
@@ -219,6 +226,7 @@ decode_base(const struct wire_header *header, const uint8_t *bytes, struct decod
     message->base.members = members_decode(body.members);
     message->base.marks = out->marks;
     message->base.marks_count = body.marks;
+    assert(message->base.marks_count <= sizeof(out->marks) / sizeof(*out->marks));
     return CODEC_OK;
 }
 
@@ -237,6 +245,7 @@ decode_producers(const struct wire_header *header, const uint8_t *bytes, struct 
     out->message.producers.after_id = body.after_id;
     out->message.producers.rows = out->producers;
     out->message.producers.count = (uint32_t)body.rows;
+    assert(out->message.producers.count <= sizeof(out->producers) / sizeof(*out->producers));
     return CODEC_OK;
 }
 
@@ -250,6 +259,7 @@ decode_heartbeat(const struct wire_header *header, const uint8_t *body, struct d
         header->body_bytes != sizeof(out->heartbeat) + out->heartbeat.rows * sizeof(struct wire_row))
         return CODEC_SHORT;
     out->rows = (const struct wire_row *)(const void *)(body + sizeof(out->heartbeat));
+    assert((const uint8_t *)(out->rows + out->heartbeat.rows) == body + header->body_bytes);
     for (uint32_t i = 0; i < out->heartbeat.rows; i++) {
         struct wire_row row;
 
@@ -264,6 +274,7 @@ decode_heartbeat(const struct wire_header *header, const uint8_t *body, struct d
 static enum codec_verdict
 decode_body(const struct wire_header *header, const uint8_t *body, struct decoded *out)
 {
+    assert_costly(header->type != CODEC_HEARTBEAT && header->type != CODEC_HELLO);
     if (header->type == MESSAGE_BASE)
         return decode_base(header, body, out);
     if (header->type == MESSAGE_PRODUCERS)
@@ -279,6 +290,7 @@ header_intact(const struct wire_header *header, const uint8_t *bytes, size_t siz
     size_t covered_bytes = header->flags & WIRE_COVERED ? size_bytes - sizeof(*header) : header->body_bytes;
     struct wire_header blank = *header;
 
+    assert_costly(size_bytes >= sizeof(*header) + header->body_bytes);
     blank.crc32c = 0;
     return crc32c(crc32c(0, &blank, sizeof(blank)), bytes + sizeof(blank), covered_bytes) == header->crc32c;
 }
@@ -288,6 +300,8 @@ is_introduced(const struct codec *codec, const struct wire_header *header)
 {
     uint64_t life = atomic_load_explicit(&codec->peers[header->from], memory_order_relaxed);
 
+    /* It is who it came from: that has been looked at. */
+    assert_costly(header->from < CAIRN_NODES_MAX && header->from != codec->self);
     return life != 0 && life == codec_life(header->identity, header->incarnation);
 }
 
@@ -338,7 +352,9 @@ codec_decode(const struct codec *codec, uint8_t peer, const uint8_t *bytes, size
     if (codec_has_entries(header.type)) {
         out->records = body + header.body_bytes;
         out->records_bytes = (uint32_t)(size_bytes - sizeof(header) - header.body_bytes);
+        assert_costly(out->records + out->records_bytes == bytes + size_bytes);
     }
     verdict = decode_body(&header, body, out);
+    assert_costly(out->message.from == peer && out->message.type == header.type);
     return verdict == CODEC_OK && !message_plausible(&out->message) ? CODEC_FIELD : verdict;
 }

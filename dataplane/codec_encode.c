@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "assert_costly.h"
 #include "crc32c.h"
 
 /* tail: bytes behind the body that the checksum covers too. */
@@ -26,6 +27,9 @@ seal(const struct codec *codec, uint8_t type, uint8_t to, uint32_t log, uint8_t 
     };
 
     assert(to != codec->self);
+    assert_costly(to < CAIRN_NODES_MAX && codec->self < CAIRN_NODES_MAX);
+    assert_costly(body_bytes <= UINT16_MAX);
+    assert_costly(tail_bytes == 0 || (flags & WIRE_COVERED) != 0);
     memcpy(out, &header, sizeof(header));
     header.crc32c = crc32c(0, out, sizeof(header) + body_bytes);
     if (tail_bytes > 0)
@@ -92,11 +96,15 @@ codec_encode(const struct codec *codec, uint32_t log, const struct message *mess
     struct wire_small body = small_of(message);
     uint8_t flags = message_flags(message);
 
+    /* They have bodies of their own. */
+    assert_costly(!codec_has_entries(message->type));
+    assert_costly(message->type != MESSAGE_BASE && message->type != MESSAGE_PRODUCERS);
     if ((message->type == MESSAGE_RECOVER || message->type == MESSAGE_RECOVER_REPLY) && message->recover.leader)
         flags |= WIRE_LEADER;
     if (message->type == MESSAGE_VOTE_REPLY) {
         struct wire_vote_reply reply;
 
+        _Static_assert(sizeof(reply.lives) == sizeof(message->vote_reply.lives), "all of them");
         memcpy(reply.lives, message->vote_reply.lives, sizeof(reply.lives));
         memcpy(out + sizeof(struct wire_header), &reply, sizeof(reply));
         return seal(codec, message->type, message->to, log, flags, message->term, sizeof(reply), NULL, 0, out);
@@ -120,6 +128,7 @@ codec_encode_base(const struct codec *codec, uint32_t log, const struct message 
     };
     uint8_t *at = out + sizeof(struct wire_header);
 
+    assert(message->type == MESSAGE_BASE);
     assert(message->base.marks_count <= MARKS_MAX);
     memcpy(at, &body, sizeof(body));
     at += sizeof(body);
@@ -127,6 +136,7 @@ codec_encode_base(const struct codec *codec, uint32_t log, const struct message 
         const struct mark *mark = &message->base.marks[i];
         struct wire_mark row = {.seq = mark->seq, .incarnation = mark->incarnation, .origin = mark->origin};
 
+        assert(mark->origin < CAIRN_NODES_MAX);
         memcpy(at, &row, sizeof(row));
     }
     return seal(codec, MESSAGE_BASE, message->to, log, message_flags(message), message->term,
@@ -140,6 +150,7 @@ codec_encode_producers(const struct codec *codec, uint32_t log, const struct mes
     size_t rows_bytes = message->producers.count * sizeof(struct producer_row);
     uint8_t *at = out + sizeof(struct wire_header);
 
+    assert(message->type == MESSAGE_PRODUCERS);
     assert(message->producers.count <= PRODUCER_ROWS_MAX);
     memcpy(at, &body, sizeof(body));
     if (rows_bytes > 0)
@@ -161,6 +172,12 @@ codec_encode_entries(const struct codec *codec, uint32_t log, const struct messa
     };
 
     assert(codec_has_entries(message->type));
+    /* Of one record at most there are fragments, and each lies within it. */
+    assert_costly(fragment_total == 0 || block->count == 1);
+    assert_costly(fragment_total == 0
+                      ? fragment_offset == 0
+                      : fragment_offset < fragment_total && records_bytes <= fragment_total - fragment_offset);
+    assert_costly(records_bytes == 0 || block->count > 0);
     if (message->type == MESSAGE_LEND) {
         body.prev = message->append.prev_lsn;
         body.prev_term = message->append.prev_term;

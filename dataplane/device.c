@@ -18,9 +18,17 @@
 
 #define MBUF_CACHE 128u
 
+_Static_assert(((PORT_MBUFS + 1) & PORT_MBUFS) == 0, "a pool's ring has one place more than frames");
+_Static_assert(MBUF_CACHE * 3 <= PORT_MBUFS * 2, "DPDK: a cache is not most of the pool");
+_Static_assert((PORT_RING_ENTRIES & (PORT_RING_ENTRIES - 1)) == 0, "an rte_ring's size");
+/* Its rings have 2 to the power of that many entries. */
+#define MEMIF_RING_BITS 8
+_Static_assert(PORT_RING_ENTRIES == 1u << MEMIF_RING_BITS, "queues are as long on each kind of link");
+
 struct rte_mempool *
 port_pool_create(const char *name, uint32_t frame_bytes)
 {
+    assert(frame_bytes >= PORT_FRAME_BYTES && frame_bytes <= UINT16_MAX - RTE_PKTMBUF_HEADROOM);
     return rte_pktmbuf_pool_create(name, PORT_MBUFS, MBUF_CACHE, 0, (uint16_t)(RTE_PKTMBUF_HEADROOM + frame_bytes),
                                    SOCKET_ID_ANY);
 }
@@ -39,6 +47,8 @@ ports_init(const struct device *device, const struct device_queues *queues, bool
     for (uint16_t queue = 0; queue < queues->count; queue++) {
         struct port *port = queues->ports[queue];
 
+        /* Before anything is sent by it. */
+        assert(port->queued == 0 && port->sent == 0);
         port->device = device;
         port->port_id = device->port_id;
         port->queue_id = queue;
@@ -58,6 +68,7 @@ configure(struct device *device, const struct device_queues *queues)
     int error;
 
     assert(queues->count > 0 && queues->count <= CAIRN_WORKERS_MAX);
+    assert(!device->made);
     device->made = true;
     atomic_store(&device->up, false);
     atomic_store(&device->restarts, false);
@@ -83,6 +94,7 @@ start(struct device *device)
 {
     int error = rte_eth_dev_start(device->port_id);
 
+    assert(device->made && !atomic_load(&device->up));
     if (error == 0)
         atomic_store(&device->up, true);
     return error;
@@ -110,6 +122,7 @@ make_rings(const char *name, char way, struct rte_ring **rings, uint16_t count)
     char ring_name[RTE_RING_NAMESIZE];
     bool all = true;
 
+    assert(count > 0 && count <= CAIRN_WORKERS_MAX);
     for (uint16_t queue = 0; queue < count && all; queue++) {
         snprintf(ring_name, sizeof(ring_name), "%s%c%u", name, way, queue);
         rings[queue] = rte_ring_create(ring_name, PORT_RING_ENTRIES, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -127,6 +140,7 @@ device_pair_create(const char *name, struct device *left, const struct device_qu
     enum cairn_error error;
 
     assert(left_queues->count == right_queues->count);
+    assert(left != right);
     if (!make_rings(name, '>', there, left_queues->count) || !make_rings(name, '<', back, left_queues->count))
         return refuse(detail, detail_bytes, name, "no memory for its rings", rte_errno);
     snprintf(end, sizeof(end), "%sa", name);
@@ -144,12 +158,14 @@ device_memif_create(const char *name, const char *socket, const char *secret, bo
     char driver[RTE_DEV_NAME_MAX_LEN], args[256];
     int error;
 
+    /* Of a directory where only one user can be: messages name what is in it. */
+    assert(strchr(socket, '/') != NULL);
     snprintf(driver, sizeof(driver), "net_memif%s", name);
-    /* What a process that is gone has left; that none is there its node's lock says. */
+    /* What a process that is gone has left: the node's lock says that none is there. */
     if (listens)
         unlink(socket);
-    snprintf(args, sizeof(args), "role=%s,socket=%s,socket-abstract=no,secret=%s,rsize=8,bsize=%u",
-             listens ? "server" : "client", socket, secret, PORT_FRAME_BYTES);
+    snprintf(args, sizeof(args), "role=%s,socket=%s,socket-abstract=no,secret=%s,rsize=%u,bsize=%u",
+             listens ? "server" : "client", socket, secret, MEMIF_RING_BITS, PORT_FRAME_BYTES);
     error = rte_vdev_init(driver, args);
     if (error != 0) {
         snprintf(
@@ -202,6 +218,7 @@ device_start(void *argument)
 {
     struct device *device = argument;
 
+    assert(atomic_load(&device->restarts) && !atomic_load(&device->up));
     if (rte_eth_dev_start(device->port_id) == 0)
         atomic_store(&device->up, true);
     atomic_store(&device->restarts, false);
@@ -214,6 +231,7 @@ device_stop(void *argument)
 {
     struct device *device = argument;
 
+    assert(device->connects && atomic_load(&device->restarts));
     if (atomic_exchange(&device->up, false)) {
         urcu_qsbr_synchronize_rcu();
         rte_eth_dev_stop(device->port_id);
@@ -229,6 +247,7 @@ device_maintain(struct device *device)
 
     if (!device->connects || atomic_load(&device->restarts))
         return;
+    assert(device->made);
     memset(&link, 0, sizeof(link));
     rte_eth_link_get_nowait(device->port_id, &link);
     if (link.link_status == RTE_ETH_LINK_UP)
@@ -249,6 +268,7 @@ device_end(void *argument)
 {
     struct closing *closing = argument;
 
+    assert(closing->device->made);
     /* In this order: a stop sets the alarm of a start. */
     rte_eal_alarm_cancel(device_stop, closing->device);
     rte_eal_alarm_cancel(device_start, closing->device);

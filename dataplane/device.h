@@ -71,7 +71,7 @@ enum cairn_error device_interface_create(const char *name, const char *interface
  * thread does it, and waits for the workers' quiescent states; the device stays where it is until device_close. */
 void device_maintain(struct device *device);
 
-/* Returns when it is closed, and polled no more. Not from an alarm. One that was never made: nothing. */
+/* Returns when it is closed, and polled no more. Not from an alarm. Does nothing for one that was never made. */
 void device_close(struct device *device);
 
 #endif

@@ -1,6 +1,7 @@
 /* The machine's disk: it is opened and closed, and small files are read and written as a whole. */
 #include "disk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ read_file(struct disk *disk, const struct disk_file *file, void *bytes, size_t s
     size_t done = 0;
 
     (void)disk;
+    machine_assert_aligned(bytes, size_bytes, offset_bytes);
     while (done < size_bytes) {
         ssize_t got = pread(file->handle, (char *)bytes + done, size_bytes - done, (off_t)(offset_bytes + done));
 
@@ -41,6 +43,10 @@ read_begin(struct disk *disk, const struct disk_file *file, void *bytes, size_t 
     struct machine *machine = machine_of(disk);
     struct io_uring_sqe *sqe;
 
+    assert(!machine->ahead_under_way);
+    /* The ring tells what it read in 32 bits, with a sign. */
+    assert(size_bytes > 0 && size_bytes <= INT32_MAX);
+    machine_assert_aligned(bytes, size_bytes, offset_bytes);
     machine->ahead_file = *file;
     machine->ahead = (struct disk_request){
         .bytes = bytes, .size_bytes = (uint32_t)size_bytes, .offset_bytes = offset_bytes};
@@ -63,6 +69,8 @@ read_end(struct disk *disk)
     struct io_uring_cqe *cqe;
     int32_t got = 0;
 
+    assert(machine->ahead_ring_tried && ahead->size_bytes > 0);
+    assert(machine->ahead_ring_made || !machine->ahead_under_way);
     while (machine->ahead_under_way) {
         int error = io_uring_wait_cqe(&machine->ahead_ring, &cqe);
 
@@ -88,8 +96,10 @@ save(struct disk *disk, const char *name, const void *bytes, size_t size_bytes)
     FILE *file;
     int fd;
 
+    /* No two names have one draft. */
+    assert(strlen(name) <= 40);
     snprintf(draft, sizeof(draft), "%.40s.new", name);
-    /* Made anew: of what is there under that name, a pipe would be waited for. */
+    /* Made anew: a pipe that has that name would be waited for. */
     unlinkat(machine->directory_fd, draft, 0);
     fd = machine_open_there(machine, draft, O_WRONLY | O_CREAT | O_EXCL);
     file = fd < 0 ? NULL : fdopen(fd, "w");
@@ -134,6 +144,8 @@ load(struct disk *disk, const char *name, void **bytes, size_t *size_bytes)
         free(*bytes);
         *bytes = NULL;
     }
+    assert((error == CAIRN_OK) == (*bytes != NULL));
+    assert(error == CAIRN_OK || *size_bytes == 0);
     return error;
 }
 
@@ -150,6 +162,8 @@ destroy(struct disk *disk)
 {
     struct machine *machine = machine_of(disk);
 
+    /* It would write to memory that is freed. */
+    assert(!machine->ahead_under_way);
     if (machine->queue.running) {
         atomic_store(&machine->queue.stop, true);
         sem_post(&machine->queue.wake);
@@ -213,6 +227,7 @@ disk_machine_open(const char *directory, bool without_uring, struct disk **out, 
             return CAIRN_NO_MEMORY;
         }
     }
+    assert(machine->queue.running == (error != 0));
     *out = &machine->disk;
     return CAIRN_OK;
 }

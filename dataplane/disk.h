@@ -19,6 +19,7 @@
 /* Offsets, sizes and addresses of what is submitted are multiples of this. A device's physical sectors may be
  * as large, and none that holds acknowledged data is written again. */
 #define DISK_SECTOR_BYTES 4096u
+_Static_assert((DISK_SECTOR_BYTES & (DISK_SECTOR_BYTES - 1)) == 0, "places are rounded by masks");
 
 struct disk_file {
     uint64_t number, size_bytes;

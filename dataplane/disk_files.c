@@ -1,4 +1,5 @@
 /* The machine's disk: the journal's files by number, and space set aside for them. */
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,16 +33,18 @@ name_of(uint64_t number, const char *suffix, char *out)
     snprintf(out, NAME_BYTES, "journal-%08" PRIu64 "%s", number, suffix);
 }
 
-/* In its directory, wherever that is called what now; and no link is followed. */
+/* In its directory, whatever that is called by now; and no link is followed. */
 int
 machine_open_there(const struct machine *machine, const char *name, int flags)
 {
+    assert(strchr(name, '/') == NULL);
     return openat(machine->directory_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 bool
 machine_rename_there(const struct machine *machine, const char *from, const char *to)
 {
+    assert(strchr(from, '/') == NULL && strchr(to, '/') == NULL);
     return renameat(machine->directory_fd, from, machine->directory_fd, to) == 0;
 }
 
@@ -96,6 +99,7 @@ machine_list(struct disk *disk, uint64_t *numbers, uint32_t max, uint32_t *count
         numbers[(*count)++] = number;
     }
     closedir(directory);
+    assert(*count <= max);
     qsort(numbers, *count, sizeof(*numbers), compare_numbers);
     return CAIRN_OK;
 }
@@ -124,7 +128,10 @@ file_open(struct disk *disk, const char *name, uint64_t number, int flags, struc
 static enum cairn_error
 take_space(struct disk *disk, const char *draft, uint64_t size_bytes, const struct disk_file *file)
 {
-    int error = ftruncate(file->handle, 0) != 0 ? errno : posix_fallocate(file->handle, 0, (off_t)size_bytes);
+    int error;
+
+    assert(size_bytes > 0 && size_bytes % DISK_SECTOR_BYTES == 0);
+    error = ftruncate(file->handle, 0) != 0 ? errno : posix_fallocate(file->handle, 0, (off_t)size_bytes);
 
     if (error == 0)
         return CAIRN_OK;
@@ -140,6 +147,9 @@ file_make(struct disk *disk, const char *name, const char *draft, uint64_t size_
     struct machine *machine = machine_of(disk);
     enum cairn_error error;
 
+    /* There is room for a block behind its head. */
+    assert(size_bytes > DISK_SECTOR_BYTES);
+    machine_assert_aligned(head, DISK_SECTOR_BYTES, 0);
     file->written = file->size_bytes == size_bytes;
     error = file->written ? CAIRN_OK : take_space(disk, draft, size_bytes, file);
     if (error != CAIRN_OK)
@@ -159,6 +169,8 @@ machine_create(struct disk *disk, uint64_t number, uint64_t size_bytes, const vo
     char name[NAME_BYTES], draft[NAME_BYTES];
     enum cairn_error error;
 
+    /* 0 is nobody's: the first file says that it follows that one. */
+    assert(number > 0);
     name_of(number, "", name);
     name_of(number, ".new", draft);
     error = file_open(disk, draft, number, machine_rename_there(machine, SPARE, draft) ? 0 : O_CREAT | O_TRUNC, out);
@@ -180,6 +192,7 @@ grow_reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
     enum cairn_error error = file_open(disk, RESERVE, 0, 0, &file);
     int failed;
 
+    assert(*got_bytes > 0 && *got_bytes < size_bytes);
     if (error != CAIRN_OK)
         return error;
     failed = posix_fallocate(file.handle, 0, (off_t)size_bytes);
@@ -193,6 +206,7 @@ grow_reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
             error = machine_fail(disk, RESERVE, "cannot be shortened");
     }
     close(file.handle);
+    assert((error == CAIRN_OK) == (*got_bytes == size_bytes));
     return error;
 }
 
@@ -224,6 +238,7 @@ machine_reserve(struct disk *disk, uint64_t size_bytes, uint64_t *got_bytes)
     else
         *got_bytes = size_bytes;
     close(file.handle);
+    assert((error == CAIRN_OK) == (*got_bytes == size_bytes));
     return error;
 }
 
@@ -251,6 +266,8 @@ write_zeroes(const struct disk_file *file, uint64_t from)
 {
     static _Alignas(DISK_SECTOR_BYTES) const uint8_t zeroes[64u << 10];
 
+    _Static_assert(sizeof(zeroes) % DISK_SECTOR_BYTES == 0, "whole sectors");
+    assert(from % DISK_SECTOR_BYTES == 0);
     while (from < file->size_bytes) {
         uint64_t size_bytes = file->size_bytes - from < sizeof(zeroes) ? file->size_bytes - from : sizeof(zeroes);
         ssize_t wrote = pwrite(file->handle, zeroes, size_bytes, (off_t)from);
@@ -269,6 +286,10 @@ machine_name_reserved(struct disk *disk, const struct disk_file *file, const voi
     struct machine *machine = machine_of(disk);
     char name[NAME_BYTES];
 
+    /* As open_reserved() gave it. */
+    assert(file->written && file->number > 0);
+    machine_assert_aligned(head, DISK_SECTOR_BYTES, 0);
+    machine_assert_aligned(content, content_bytes, DISK_SECTOR_BYTES);
     name_of(file->number, "", name);
     if (pwrite(file->handle, content, content_bytes, DISK_SECTOR_BYTES) != (ssize_t)content_bytes ||
         !write_zeroes(file, DISK_SECTOR_BYTES + content_bytes) ||
@@ -296,6 +317,7 @@ machine_close_file(struct disk *disk, const struct disk_file *file)
     struct machine *machine = machine_of(disk);
     int none = -1;
 
+    assert(file->handle >= 0);
     for (uint32_t place = 0; machine->ring_made && place < FILES_MAX; place++) {
         if (machine->registered[place] != file->handle + 1)
             continue;
@@ -321,6 +343,7 @@ rename_aside(const struct machine *machine, const char *name, uint32_t tag)
 {
     char aside[NAME_MAX + 32];
 
+    _Static_assert(sizeof(aside) >= NAME_MAX + sizeof("aside-4294967295-"), "any tag and name");
     snprintf(aside, sizeof(aside), "aside-%u-%s", tag, name);
     return machine_rename_there(machine, name, aside);
 }
@@ -360,6 +383,8 @@ machine_retire(struct disk *disk, uint64_t number)
 enum cairn_error
 machine_shrink(struct disk *disk, const struct disk_file *file, uint64_t size_bytes)
 {
+    /* Its head stays, and what is written goes by sectors. */
+    assert(size_bytes >= DISK_SECTOR_BYTES && size_bytes % DISK_SECTOR_BYTES == 0);
     return ftruncate(file->handle, (off_t)size_bytes) == 0 && fsync(file->handle) == 0
                ? CAIRN_OK
                : machine_fail(disk, "journal", "cannot be shortened");

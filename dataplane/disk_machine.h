@@ -2,6 +2,7 @@
 #ifndef DATAPLANE_DISK_MACHINE_H
 #define DATAPLANE_DISK_MACHINE_H
 
+#include <assert.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -14,6 +15,9 @@
 #define FILES_MAX 64u
 #define PATH_BYTES 448u
 #define NAME_BYTES 64u
+
+_Static_assert((RING_ENTRIES & (RING_ENTRIES - 1)) == 0, "indices wrap round");
+_Static_assert(NAME_BYTES >= sizeof("journal-18446744073709551615.new"), "any number");
 
 /* The fallback's one queue each way: [head, tail), a place is the thread's until it is done. */
 struct queue {
@@ -47,15 +51,26 @@ struct machine {
     struct disk_request ahead;
 };
 
+_Static_assert(offsetof(struct machine, disk) == 0, "one is taken for the other");
+
 static inline struct machine *
 machine_of(struct disk *disk)
 {
     return (struct machine *)disk;
 }
 
+/* What O_DIRECT asks of each read and write. */
+static inline void
+machine_assert_aligned(const void *bytes, uint64_t size_bytes, uint64_t offset_bytes)
+{
+    assert((uintptr_t)bytes % DISK_SECTOR_BYTES == 0);
+    assert(size_bytes % DISK_SECTOR_BYTES == 0);
+    assert(offset_bytes % DISK_SECTOR_BYTES == 0);
+}
+
 /* Says why the last system call failed. name: of a file of the directory; "": the directory itself. */
 enum cairn_error machine_fail(struct disk *disk, const char *name, const char *what);
-/* In its directory, wherever that is called what now; and no link is followed. */
+/* In its directory, whatever that is called by now; and no link is followed. */
 int machine_open_there(const struct machine *machine, const char *name, int flags);
 bool machine_rename_there(const struct machine *machine, const char *from, const char *to);
 enum cairn_error machine_refuse_irregular(struct disk *disk, const char *name);
@@ -75,7 +90,7 @@ enum cairn_error machine_set_aside(struct disk *disk, uint32_t tag);
 enum cairn_error machine_retire(struct disk *disk, uint64_t number);
 enum cairn_error machine_shrink(struct disk *disk, const struct disk_file *file, uint64_t size_bytes);
 
-/* Requests, by io_uring or, where that is not to be had, by a thread: disk_requests.c. The first: what goes wrong, negative. */
+/* Requests, by io_uring or, where there is none, by a thread: disk_requests.c. The first returns what went wrong, as a negative errno. */
 int machine_ring_make(struct machine *machine);
 enum cairn_error machine_queue_start(struct machine *machine);
 void machine_use_memory(struct disk *disk, void *bytes, size_t size_bytes);

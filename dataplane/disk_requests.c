@@ -1,4 +1,5 @@
 /* The machine's disk: writes and reads under way, by io_uring or by a thread. */
+#include <assert.h>
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -12,6 +13,8 @@ machine_use_memory(struct disk *disk, void *bytes, size_t size_bytes)
     struct machine *machine = machine_of(disk);
     struct iovec vector = {.iov_base = bytes, .iov_len = size_bytes};
 
+    assert(machine->under_way == 0 && machine->memory == NULL);
+    assert((uintptr_t)bytes % DISK_SECTOR_BYTES == 0);
     if (machine->ring_made && io_uring_register_buffers(&machine->ring, &vector, 1) == 0) {
         machine->memory = bytes;
         machine->memory_bytes = size_bytes;
@@ -27,6 +30,7 @@ registered_place(struct machine *machine, int fd)
 {
     uint32_t place;
 
+    assert(fd >= 0);
     for (place = 0; place < FILES_MAX; place++) {
         if (machine->registered[place] == fd + 1)
             return (int)place;
@@ -48,6 +52,9 @@ ring_fill(struct machine *machine, struct io_uring_sqe *sqe, const struct disk_r
     bool ours = machine->memory != NULL && (char *)request->bytes >= (char *)machine->memory &&
                 (char *)request->bytes + request->size_bytes <= (char *)machine->memory + machine->memory_bytes;
 
+    machine_assert_aligned(request->bytes, request->size_bytes, request->offset_bytes);
+    /* What is not wanted yet goes by the other ring. */
+    assert(request->size_bytes > 0 && request->size_bytes <= INT32_MAX);
     if (request->write && ours)
         io_uring_prep_write_fixed(sqe, fd, request->bytes, request->size_bytes, request->offset_bytes, 0);
     else if (request->write)
@@ -71,6 +78,7 @@ machine_ring_submit(struct disk *disk, const struct disk_request *request)
             return false;
         machine->ring_enabled = true;
     }
+    assert(machine->ring_made && machine->under_way <= RING_ENTRIES);
     if (machine->under_way == RING_ENTRIES)
         return false;
     sqe = io_uring_get_sqe(&machine->ring);
@@ -97,6 +105,7 @@ machine_ring_poll(struct disk *disk, struct disk_done *done, uint32_t max)
     while (count < max && io_uring_peek_cqe(&machine->ring, &cqe) == 0) {
         done[count++] = (struct disk_done){.token = io_uring_cqe_get_data64(cqe), .result = cqe->res};
         io_uring_cqe_seen(&machine->ring, cqe);
+        assert(machine->under_way > 0);
         machine->under_way--;
     }
     return count;
@@ -129,6 +138,8 @@ queue_run(void *argument)
             ;
         if (atomic_load(&queue->stop))
             return NULL;
+        /* Each wake is for one. */
+        assert(atomic_load_explicit(&queue->asked, memory_order_acquire) != next);
         queue->done[next % RING_ENTRIES] = (struct disk_done){
             .token = queue->requests[next % RING_ENTRIES].token,
             .result = request_do(&queue->requests[next % RING_ENTRIES])};
@@ -142,6 +153,8 @@ machine_queue_submit(struct disk *disk, const struct disk_request *request)
     struct queue *queue = &machine_of(disk)->queue;
     uint32_t asked = atomic_load_explicit(&queue->asked, memory_order_relaxed);
 
+    assert(queue->running && asked - queue->taken <= RING_ENTRIES);
+    machine_assert_aligned(request->bytes, request->size_bytes, request->offset_bytes);
     if (asked - queue->taken == RING_ENTRIES)
         return false;
     queue->requests[asked % RING_ENTRIES] = *request;
@@ -156,6 +169,7 @@ machine_queue_poll(struct disk *disk, struct disk_done *done, uint32_t max)
     struct queue *queue = &machine_of(disk)->queue;
     uint32_t finished = atomic_load_explicit(&queue->finished, memory_order_acquire), count = 0;
 
+    assert(finished - queue->taken <= RING_ENTRIES);
     while (count < max && queue->taken != finished)
         done[count++] = queue->done[queue->taken++ % RING_ENTRIES];
     return count;
@@ -176,6 +190,7 @@ machine_ring_make(struct machine *machine)
 enum cairn_error
 machine_queue_start(struct machine *machine)
 {
+    assert(!machine->queue.running && machine->queue.asked == 0);
     if (sem_init(&machine->queue.wake, 0, 0) != 0)
         return CAIRN_NO_MEMORY;
     machine->queue.running = pthread_create(&machine->queue.thread, NULL, queue_run, &machine->queue) == 0;

@@ -1,5 +1,6 @@
 #include "doorbell.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -15,6 +16,10 @@
 #define NAP_NS 1000000u
 /* Nobody can cut it off under whoever has it mapped. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+_Static_assert(sizeof(struct doorbell) <= PAGE_BYTES, "a page holds it");
+_Static_assert(DOORBELLS_MAX <= FUTEX_WAITV_MAX, "as many as the kernel waits for at once");
+_Static_assert(NAP_NS < NS_PER_S, "a nap is short");
 
 static struct doorbell *
 map(int fd)
@@ -87,9 +92,17 @@ doorbell_wait(struct doorbell *bell, uint32_t prepared, uint64_t timeout_ns)
     doorbell_cancel(bell);
 }
 
+static void
+assert_bells(const struct doorbells *bells)
+{
+    assert(bells->count <= DOORBELLS_MAX);
+    assert(!bells->incomplete || bells->count == DOORBELLS_MAX);
+}
+
 void
 doorbells_add(struct doorbells *bells, struct doorbell *bell)
 {
+    assert_bells(bells);
     if (bells->count == DOORBELLS_MAX)
         bells->incomplete = true;
     else
@@ -99,6 +112,7 @@ doorbells_add(struct doorbells *bells, struct doorbell *bell)
 void
 doorbells_prepare(struct doorbells *bells)
 {
+    assert_bells(bells);
     for (uint32_t i = 0; i < bells->count; i++) {
         bells->prepared[i] = atomic_load_explicit(&bells->of[i]->word, memory_order_acquire);
         atomic_store_explicit(&bells->of[i]->asleep, 1, memory_order_relaxed);
@@ -109,7 +123,7 @@ doorbells_prepare(struct doorbells *bells)
 /* This kernel, or who confines this process, knows no such call: it is not made again. */
 static _Atomic bool cannot_wait_for_any;
 
-/* False: it cannot be waited so. */
+/* false: the kernel cannot wait so. */
 static bool
 wait_for_any(const struct doorbells *bells, uint64_t timeout_ns)
 {
@@ -129,6 +143,7 @@ wait_for_any(const struct doorbells *bells, uint64_t timeout_ns)
         end.tv_sec++;
         end.tv_nsec -= (long)NS_PER_S;
     }
+    assert(bells->count > 1 && end.tv_nsec < (long)NS_PER_S);
     if (syscall(SYS_futex_waitv, waits, bells->count, 0, &end, CLOCK_MONOTONIC) >= 0 ||
         (errno != ENOSYS && errno != EPERM))
         return true;
@@ -141,6 +156,7 @@ doorbells_wait(struct doorbells *bells, uint64_t timeout_ns)
 {
     uint64_t nap_ns = timeout_ns < NAP_NS ? timeout_ns : NAP_NS;
 
+    assert_bells(bells);
     if (bells->incomplete)
         timeout_ns = nap_ns;
     if (bells->count == 1)

@@ -19,6 +19,10 @@ struct doorbell {
     _Atomic uint32_t word;
 };
 
+_Static_assert(sizeof(struct doorbell) == 64, "a line of its own");
+_Static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "the kernel compares it");
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "two processes share no lock of a library's");
+
 void doorbell_ring_slow(struct doorbell *bell);
 
 static inline void
@@ -39,7 +43,7 @@ void doorbell_cancel(struct doorbell *bell);
 #define DOORBELLS_MAX 128u
 
 /* The bells of one sleeper, one for each who may ring: so nobody who spoils the bell that it has been given keeps the sleeper from
- * hearing the others. The sleeper's own, used as the calls above are. Zeroed: none. */
+ * hearing the others. They are the sleeper's, and used as the calls above are. Zeroed: none. */
 struct doorbells {
     struct doorbell *of[DOORBELLS_MAX];
     uint32_t prepared[DOORBELLS_MAX];

@@ -1,5 +1,6 @@
 #include "eal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -54,8 +55,8 @@ __wrap_nanosleep(const struct timespec *duration, struct timespec *left)
 }
 
 /* memif's listener frees what it made for a peer whose greeting cannot be sent, and leaves it registered with the interrupt
- * thread, which dies of that. A peer that was killed while it connected counts as greeted here: that it is gone the thread
- * then reads from the socket, and takes all of it away (linked with --wrap=sendmsg). */
+ * thread, which dies of that. A peer that was killed while it connected counts as greeted here: the thread then reads
+ * from the socket that it is gone, and takes all of it away (linked with --wrap=sendmsg). */
 ssize_t __real_sendmsg(int socket, const struct msghdr *message, int flags);
 ssize_t __wrap_sendmsg(int socket, const struct msghdr *message, int flags);
 
@@ -112,6 +113,7 @@ lcores_argument(const cpu_set_t *cpus, char *text, size_t text_bytes)
         used += (size_t)snprintf(text + used, text_bytes - used, "%s%d", comma, cpu);
         comma = ",";
     }
+    assert(used + sizeof(")") <= text_bytes);
     snprintf(text + used, text_bytes - used, ")");
 }
 
@@ -123,6 +125,7 @@ split(char *text, char **args, int count)
     for (char *word = strtok_r(text, " \t", &rest); word != NULL && count < ARGS_MAX - 1;
          word = strtok_r(NULL, " \t", &rest))
         args[count++] = word;
+    assert(count < ARGS_MAX);
     return count;
 }
 
@@ -161,6 +164,7 @@ eal_start(const char *extra_args, char *detail, size_t detail_bytes)
         snprintf(extra, sizeof(extra), "%s", extra_args);
         count = split(extra, args, count);
     }
+    assert(!starting && count < ARGS_MAX);
     starting = true;
     initialised = rte_eal_init(count, args) >= 0;
     starting = false;
@@ -179,6 +183,7 @@ eal_start(const char *extra_args, char *detail, size_t detail_bytes)
 void
 eal_enter_thread(void)
 {
+    assert(started && !reader);
     if (rte_lcore_id() == LCORE_ID_ANY)
         rte_thread_register();
     urcu_qsbr_register_thread();
@@ -188,6 +193,7 @@ eal_enter_thread(void)
 void
 eal_leave_thread(void)
 {
+    assert(reader);
     reader = false;
     urcu_qsbr_unregister_thread();
     rte_thread_unregister();

@@ -1,5 +1,7 @@
 #include "fault.h"
 
+#include <assert.h>
+
 #include <rte_mbuf.h>
 
 /* How long a frame that is overtaken is held back, where the rule delays nothing. */
@@ -23,8 +25,10 @@ chance(struct fault_queue *queue, double share)
 static void
 corrupt(struct fault_queue *queue, struct rte_mbuf *frame)
 {
-    uint32_t at = (uint32_t)(queue->random >> 33) % frame->data_len;
+    uint32_t at;
 
+    assert(frame->data_len > 0 && frame->data_len <= frame->pkt_len);
+    at = (uint32_t)(queue->random >> 33) % frame->data_len;
     /* A chained payload belongs to the log: only the frame's own bytes are damaged. */
     rte_pktmbuf_mtod(frame, uint8_t *)[at] ^= (uint8_t)(1u << (queue->random & 7));
     queue->corrupted++;
@@ -33,6 +37,7 @@ corrupt(struct fault_queue *queue, struct rte_mbuf *frame)
 static bool
 hold(struct fault_queue *queue, struct rte_mbuf *frame, uint64_t due_ns)
 {
+    assert(queue->count <= FAULT_DELAYED_MAX);
     if (queue->count == FAULT_DELAYED_MAX)
         return false;
     queue->delayed[queue->count].frame = frame;
@@ -48,6 +53,8 @@ fault_apply(struct fault_queue *queue, const struct fault_rule *rule, struct rte
     uint64_t due_ns = now_ns + rule->delay_ns;
     uint32_t count = 0;
 
+    /* Elsewhere a frame goes by unseen. */
+    assert(fault_rule_active(rule));
     if (chance(queue, rule->drop)) {
         queue->dropped++;
         rte_pktmbuf_free(frame);
@@ -70,6 +77,7 @@ fault_apply(struct fault_queue *queue, const struct fault_rule *rule, struct rte
     if (due_ns > now_ns && hold(queue, frame, due_ns))
         return count;
     out[count++] = frame;
+    assert(count <= 2);
     return count;
 }
 
@@ -84,6 +92,7 @@ fault_due(struct fault_queue *queue, uint64_t now_ns, struct rte_mbuf **out, uin
         else
             queue->delayed[kept++] = queue->delayed[i];
     }
+    assert(found <= most && found + kept == queue->count);
     queue->count = kept;
     return found;
 }

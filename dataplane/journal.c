@@ -19,8 +19,11 @@
 #define ZEROES_BYTES (256u << 10)
 #define ZEROES_PER_TICK 4u
 #define ZEROES_TOKEN UINT64_MAX
-/* Of a file, kept for states and tails when there is no space for another. */
+/* The part of a file that is kept for states and tails when there is no space for another. */
 #define KEPT_SHARE 16u
+
+_Static_assert(ZEROES_BYTES % DISK_SECTOR_BYTES == 0 && AHEAD_BYTES % ZEROES_BYTES == 0, "pieces of whole sectors");
+_Static_assert(UNDER_WAY_MAX < JOURNAL_WRITES_MAX, "another is filled meanwhile");
 
 enum cairn_error
 journal_init(struct journal *journal, const struct journal_config *config, uint64_t next_number, uint64_t former_end,
@@ -30,6 +33,9 @@ journal_init(struct journal *journal, const struct journal_config *config, uint6
 
     assert(config->write_bytes % DISK_SECTOR_BYTES == 0 && config->file_bytes % DISK_SECTOR_BYTES == 0);
     assert(config->file_bytes >= 2ull * config->write_bytes && config->file_bytes <= UINT32_MAX);
+    assert(config->items_max > 0 && config->write_bytes > 2 * sizeof(struct journal_block));
+    /* Places rise over files. */
+    assert(next_number > former_end >> 32);
     memset(journal, 0, sizeof(*journal));
     journal->config = *config;
     journal->next_number = next_number;
@@ -57,6 +63,7 @@ journal_shorten(struct journal *journal)
 {
     struct disk *disk = journal->config.disk;
 
+    assert(journal->failed || !journal_busy(journal));
     if (!journal->failed && journal->file.handle >= 0 && journal->offset_bytes < journal->file.size_bytes)
         disk->operations->shrink(disk, &journal->file, journal->offset_bytes);
 }
@@ -85,6 +92,8 @@ add(struct journal *journal, struct journal_write *write, const struct journal_b
 
     assert(body_bytes % 8 == 0);
     assert(write->size_bytes + sizeof(*head) + body_bytes <= journal->config.write_bytes);
+    assert(write->size_bytes + sizeof(*head) + body_bytes <= write->capacity_bytes);
+    assert_costly(!write->submitted && write->size_bytes % 8 == 0);
     *head = *from;
     if (body_bytes > 0)
         memcpy(at, body, body_bytes);
@@ -98,6 +107,9 @@ add(struct journal *journal, struct journal_write *write, const struct journal_b
     head->worker = journal->config.worker;
     head->durable = journal->durable;
     journal_seal(head);
+    /* As who reads it will look at it. */
+    assert_costly(journal_head_plausible(head));
+    assert_costly(journal_body_plausible(head, at));
     write->last_bytes = write->size_bytes;
     write->size_bytes += (uint32_t)(sizeof(*head) + body_bytes);
 }
@@ -121,6 +133,9 @@ next_file(struct journal *journal)
         journal->former_end = journal_place(journal->file.number, journal->offset_bytes);
         disk->operations->close(disk, &journal->file);
     }
+    assert(write->size_bytes == 0 && journal->zeroing_from == 0);
+    assert(journal->next.number > journal->former_end >> 32);
+    assert(journal->next.size_bytes % DISK_SECTOR_BYTES == 0 && journal->next.size_bytes > DISK_SECTOR_BYTES);
     journal->file = journal->next;
     journal->file_reserved = journal->next_reserved;
     journal->offset_bytes = DISK_SECTOR_BYTES;
@@ -139,7 +154,7 @@ next_file(struct journal *journal)
 }
 
 /* What a write that begins now may hold: the largest, but where that does not fit the file and there is no other, what
- * is left of it. That is kept for states, without which leaders could not change: journal_has_space(). */
+ * is left of it. That is kept for states, without which leaders could not change: journal_space(). */
 static uint32_t
 capacity_bytes(const struct journal *journal, const struct journal_write *write)
 {
@@ -162,6 +177,7 @@ place_write(struct journal *journal)
 {
     struct journal_write *write = journal_filling(journal);
 
+    journal_assert(journal);
     if (write->size_bytes > 0)
         return true;
     if (journal->tail - journal->head == JOURNAL_WRITES_MAX - 1)
@@ -174,10 +190,11 @@ place_write(struct journal *journal)
     write->file = journal->file.number;
     write->handle = journal->file.handle;
     write->offset_bytes = journal->offset_bytes;
+    assert_costly(write->offset_bytes + write->capacity_bytes <= journal->file.size_bytes);
     return true;
 }
 
-/* Of a write, with the next block's header; a first block may have a BEGIN before it. */
+/* What a write has taken, with the next block's header; a first block may have a BEGIN before it. */
 static uint32_t
 taken_bytes(const struct journal_write *write)
 {
@@ -203,10 +220,14 @@ journal_has_room(struct journal *journal, size_t body_bytes)
     if (journal->failed || write->items_count == journal->config.items_max ||
         taken_bytes(write) + body_bytes > capacity_bytes(journal, write))
         return false;
-    return place_write(journal);
+    if (!place_write(journal))
+        return false;
+    assert_costly(write->file == journal->file.number);
+    assert_costly(journal_room(journal) >= body_bytes);
+    return true;
 }
 
-/* Of one owner in one write there is one item: the latest. */
+/* An owner has one item in a write: the latest. */
 static void
 note(struct journal_write *write, const struct journal_item *item)
 {
@@ -234,8 +255,11 @@ journal_put(struct journal *journal, const struct journal_block *head, const voi
 
     assert(placed && !journal->failed);
     (void)placed;
+    assert_costly(write->items_count < journal->config.items_max);
     add(journal, write, head, body, body_bytes);
     note(write, item);
+    assert_costly(place >= journal->durable);
+    journal_assert(journal);
     return place;
 }
 
@@ -258,6 +282,7 @@ ahead(struct journal *journal)
     /* Not over what is being filled, whose place is given already. */
     if (journal_filling(journal)->size_bytes > 0 && from < journal->offset_bytes + journal->config.write_bytes)
         return;
+    assert_costly(from % DISK_SECTOR_BYTES == 0 && from >= journal->offset_bytes);
     if (!disk->operations->submit(disk, &request))
         return;
     journal->zeroes_left--;
@@ -270,6 +295,7 @@ journal_tick(struct journal *journal)
     journal->zeroes_left = journal->wrote_bytes <= ZEROES_PER_TICK * ZEROES_BYTES ? ZEROES_PER_TICK : 0;
     journal->wrote_bytes = 0;
     ahead(journal);
+    journal_assert(journal);
 }
 
 /* What is being zeroed is not written to before. */
@@ -307,6 +333,10 @@ journal_submit(struct journal *journal, uint64_t now_ns)
 
     if (write->size_bytes == 0 || journal->failed || !may_set_out(journal, write) || in_zeroing(journal, write))
         return;
+    /* It goes where the one before it ends. */
+    assert(write->file == journal->file.number && write->offset_bytes == journal->offset_bytes);
+    assert_costly(write->handle == journal->file.handle && !write->submitted);
+    assert_costly(size_bytes <= journal->config.write_bytes);
     journal_mark_last(write, true);
     memset(write->bytes + write->size_bytes, 0, size_bytes - write->size_bytes);
     if (!disk->operations->submit(disk, &request)) {
@@ -319,6 +349,7 @@ journal_submit(struct journal *journal, uint64_t now_ns)
     journal->wrote_bytes += size_bytes;
     journal->tail++;
     journal_filling(journal)->size_bytes = 0;
+    journal_assert(journal);
 }
 
 const struct journal_write *
@@ -327,6 +358,7 @@ journal_done(struct journal *journal, const struct disk_done *done)
     struct journal_write *write;
 
     if (done->token == ZEROES_TOKEN) {
+        assert(journal->zeroing_from != 0);
         if (done->result == (int32_t)ZEROES_BYTES)
             journal->zeroed_bytes = journal->zeroing_from + ZEROES_BYTES;
         journal->zeroing_from = 0;
@@ -335,13 +367,15 @@ journal_done(struct journal *journal, const struct disk_done *done)
     }
     write = &journal->writes[done->token % JOURNAL_WRITES_MAX];
     assert(write->submitted && !write->done);
+    assert((uint32_t)done->token - journal->head < journal->tail - journal->head);
     write->done = true;
-    /* A write that failed is never sent again: what the device has of it nobody can tell (Rebello et al.,
-     * ATC'20). Nor does anything behind it count. */
+    /* A write that failed is never sent again: nobody can tell what the device has of it (Rebello et al.,
+     * ATC'20). Nothing behind it counts either. */
     if (done->result != (int32_t)journal_aligned(write->size_bytes)) {
         journal->failure = done->result < 0 ? done->result : -EIO;
         journal->failed = true;
     }
+    journal_assert(journal);
     return write;
 }
 
@@ -351,6 +385,7 @@ journal_under_way(const struct journal *journal)
     for (uint32_t i = journal->head; i != journal->tail; i++) {
         const struct journal_write *write = &journal->writes[i % JOURNAL_WRITES_MAX];
 
+        assert_costly(write->submitted);
         if (!write->done)
             return write;
     }
@@ -364,8 +399,10 @@ journal_take(struct journal *journal)
 
     if (journal->head == journal->tail || !write->done || journal->failed)
         return NULL;
+    assert(write->submitted && journal_place(write->file, write->offset_bytes) >= journal->durable);
     journal->durable = journal_place(write->file, write->offset_bytes + journal_aligned(write->size_bytes));
     journal->head++;
+    journal_assert(journal);
     return write;
 }
 
@@ -384,6 +421,7 @@ journal_clamp(struct journal *journal, const void *owner, uint64_t lsn)
 
         if (i == journal->tail && write->size_bytes == 0)
             return;
+        assert_costly(write->items_count <= journal->config.items_max);
         for (uint32_t j = 0; j < write->items_count; j++) {
             if (write->items[j].owner == owner && write->items[j].lsn > lsn)
                 write->items[j].lsn = lsn;
@@ -391,7 +429,7 @@ journal_clamp(struct journal *journal, const void *owner, uint64_t lsn)
     }
 }
 
-/* Of the file that is written to, for others than who asks. */
+/* What of the file that is written to is kept for others than whoever asks. */
 static uint64_t
 kept_bytes(const struct journal *journal, enum journal_use use)
 {
@@ -406,6 +444,8 @@ kept_bytes(const struct journal *journal, enum journal_use use)
         return share_bytes + journal->config.write_bytes;
     if (order_bytes > 2 * share_bytes)
         order_bytes = 2 * share_bytes;
+    /* Clients' entries end first. */
+    assert_costly(order_bytes + order_bytes / 2 <= share_bytes + journal->config.write_bytes);
     return use == USE_FOLLOWER ? order_bytes + order_bytes / 2 : order_bytes;
 }
 
@@ -417,6 +457,7 @@ left_bytes(const struct journal *journal)
     const struct journal_write *write = &journal->writes[journal->tail % JOURNAL_WRITES_MAX];
     uint64_t left_bytes = 0;
 
+    journal_assert(journal);
     if (journal->file.handle >= 0)
         left_bytes = journal->file.size_bytes - journal->offset_bytes;
     if (journal->file.handle >= 0 && write->size_bytes > 0 && write->file == journal->file.number)
@@ -430,6 +471,7 @@ left_bytes(const struct journal *journal)
 enum journal_space
 journal_space(const struct journal *journal, uint64_t size_bytes, enum journal_use use)
 {
+    assert_costly(kept_bytes(journal, USE_ORDER) <= kept_bytes(journal, use));
     if (size_bytes + kept_bytes(journal, use) <= left_bytes(journal))
         return SPACE_YES;
     return atomic_load_explicit(&journal->no_space, memory_order_relaxed) ? SPACE_NONE : SPACE_SOON;

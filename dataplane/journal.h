@@ -44,6 +44,7 @@ block_run(const struct block *block)
 #define JOURNAL_FILES_MAX 65536u
 #endif
 #define JOURNAL_WRITES_MAX 8u
+_Static_assert((JOURNAL_WRITES_MAX & (JOURNAL_WRITES_MAX - 1)) == 0, "indices wrap round");
 /* The largest block: a record of the largest size. */
 #define JOURNAL_BLOCK_BYTES_MAX (sizeof(struct journal_block) + RECORD_BYTES_MAX + 8)
 
@@ -125,6 +126,12 @@ void journal_base_read(const struct journal_base *body, struct mark marks[MARKS_
 
 _Static_assert(sizeof(struct journal_head) == 80, "journals are read by others");
 _Static_assert(sizeof(struct journal_block) == 136, "journals are read by others");
+_Static_assert(sizeof(struct journal_base) == 64 + MARKS_MAX * 16, "journals are read by others");
+_Static_assert(sizeof(struct journal_end) == 32, "journals are read by others");
+_Static_assert(sizeof(struct journal_head) <= DISK_SECTOR_BYTES, "a file's first block begins at the next sector");
+_Static_assert(sizeof(struct journal_block) % 8 == 0, "records behind it are aligned");
+_Static_assert((JOURNAL_ACKED | JOURNAL_DOUBTFUL | JOURNAL_LAST) == JOURNAL_ACKED + JOURNAL_DOUBTFUL + JOURNAL_LAST,
+               "a bit each");
 
 /* The life that a JOURNAL_BEGIN names. */
 static inline struct cairn_id
@@ -132,6 +139,7 @@ journal_begin_life(const struct block *block)
 {
     struct cairn_id life;
 
+    _Static_assert(sizeof(life.bytes) == sizeof(block->fork_lsn) + sizeof(block->hlc), "they hold all of it");
     memcpy(life.bytes, &block->fork_lsn, sizeof(block->fork_lsn));
     memcpy(life.bytes + sizeof(block->fork_lsn), &block->hlc, sizeof(block->hlc));
     return life;
@@ -183,7 +191,7 @@ struct journal {
     uint64_t next_number, former_end;
     uint64_t oldest_number;       /* the helper's: no file below is left */
     _Atomic uint64_t keep_number; /* the worker's: files below are needed no more */
-    _Atomic bool doubtful;        /* worker's: what config.doubtful says is so no more, once it is false */
+    _Atomic bool doubtful;        /* worker's: config.doubtful, until that is so no more */
     struct disk_file file;        /* that is written to; handle -1: none yet */
     uint32_t offset_bytes;        /* where the next write goes */
     uint64_t durable;
@@ -228,7 +236,8 @@ uint64_t journal_put(struct journal *journal, const struct journal_block *head, 
 /* Sends what was put on its way, if it may go now; now_ns is what submitted_ns will say. */
 void journal_submit(struct journal *journal, uint64_t now_ns);
 
-/* A request of the journal's has ended: journal_take() then gives what is durable. Of a write: that; else NULL. */
+/* A request of the journal's has ended: journal_take() then gives what is durable. Returns the write that it was, or
+ * NULL. */
 const struct journal_write *journal_done(struct journal *journal, const struct disk_done *done);
 
 /* The write that has been under way for longest; NULL: none is. */
@@ -255,7 +264,7 @@ enum journal_space journal_space(const struct journal *journal, uint64_t size_by
 
 /* There is no next file, nor space for one. */
 bool journal_is_tight(const struct journal *journal);
-/* There is no next file, whyever, and little room in this one. */
+/* There is no next file, for whatever reason, and little room in this one. */
 bool journal_is_short(const struct journal *journal);
 
 /* Makes the next file when there is none, and before that a reserve, with which the next start can write though there be no

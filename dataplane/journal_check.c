@@ -1,4 +1,5 @@
 /* What a journal's block can say: a checksum tells that it is as it was written, not that what was written could be. */
+#include "assert_costly.h"
 #include "journal.h"
 #include "plausible.h"
 
@@ -85,6 +86,7 @@ journal_base_read(const struct journal_base *body, struct mark marks[MARKS_MAX],
         .marks = marks,
         .marks_count = body->marks_count <= MARKS_MAX ? (uint32_t)body->marks_count : UINT32_MAX,
     };
+    _Static_assert(sizeof(body->marks) / sizeof(*body->marks) == MARKS_MAX, "all of them");
     for (uint32_t i = 0; i < MARKS_MAX; i++)
         marks[i] = (struct mark){.seq = body->marks[i].seq,
                                  .incarnation = body->marks[i].incarnation,
@@ -129,6 +131,7 @@ bodies_plausible(const struct journal_block *head, const uint8_t *body)
 
         if (size_bytes == 0)
             return false;
+        assert_costly(size_bytes <= left_bytes);
         id = (struct entry_id){record->producer, record->producer_seq, record->epoch};
         if (!entry_id_plausible(&id))
             return false;

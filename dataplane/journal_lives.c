@@ -1,5 +1,6 @@
 #include "journal_lives.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,8 @@ journal_lives_read(struct disk *disk, const struct cairn_id *life, uint32_t numb
         out->writer = maker.life;
         out->writer_number = maker.number;
     }
+    assert(out->writer_number <= out->highest_number);
+    assert(out->any || (!out->has_file && out->highest_number == 0));
     free(numbers);
     free(sectors);
     return error;

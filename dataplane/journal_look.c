@@ -1,5 +1,6 @@
 #include "journal_look.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "crc32c.h"
@@ -9,7 +10,7 @@
 static enum soundness
 look_at_head(const struct journal_block *head, uint64_t place, uint32_t cluster, uint64_t rest_bytes)
 {
-    /* Of padding there may be as little as this before the next write begins. */
+    /* Before the next write begins there may be as little padding as this. */
     if (head->magic == 0 && head->head_crc32c == 0)
         return BLOCK_NOTHING;
     if (head->magic != JOURNAL_BLOCK_MAGIC ||
@@ -50,6 +51,8 @@ journal_look(struct journal_scan *scan, uint64_t offset)
     uint64_t place = journal_place(scan->file.number, (uint32_t)offset);
     enum soundness sound;
 
+    /* No block stands in a file's head. */
+    assert(scan->opened && offset >= DISK_SECTOR_BYTES);
     if (there < 0)
         return BLOCK_BAD_HEAD;
     if (there < (int64_t)sizeof(struct journal_block))
@@ -79,6 +82,8 @@ journal_behind(const struct journal_block *head, uint64_t offset)
 {
     uint64_t end = offset + sizeof(*head) + head->body_bytes;
 
+    /* Reading comes to its end. */
+    assert(end > offset && journal_next_sector(end - 1) >= end);
     return head->flags & JOURNAL_LAST ? journal_next_sector(end - 1) : end;
 }
 
@@ -98,6 +103,7 @@ journal_was_durable(struct journal_scan *scan, uint64_t from, uint64_t at, uint6
 {
     uint64_t place = journal_place(scan->file.number, (uint32_t)from);
 
+    assert(scan->opened);
     while ((at = journal_find_sound(scan, at, end)) < end) {
         if (scan->head->durable > place)
             return true;
@@ -119,5 +125,6 @@ journal_what_is_wrong(enum soundness sound)
         [BLOCK_IMPLAUSIBLE] = "a block, whole, of numbers that cannot be: none that cairn has written",
     };
 
+    assert(sound != BLOCK_SOUND);
     return texts[sound];
 }

@@ -17,10 +17,14 @@
 #ifndef HEADROOM_BYTES
 #define HEADROOM_BYTES (2u << 20)
 #endif
-/* Of a file of which only the beginning is looked at. */
+/* Of a file whose beginning alone is looked at. */
 #define GLANCE_BYTES (16u << 10)
-/* A file whose first block is lost is known to be written to by one not far behind. */
+/* Where a file's first block is lost, another not far behind tells that it was written to. */
 #define FILLED_SEARCH_BYTES WINDOW_BYTES
+
+_Static_assert(WINDOW_BYTES % DISK_SECTOR_BYTES == 0 && HEADROOM_BYTES % DISK_SECTOR_BYTES == 0, "whole sectors");
+_Static_assert(GLANCE_BYTES % DISK_SECTOR_BYTES == 0 && GLANCE_BYTES <= WINDOW_BYTES, "part of a window");
+_Static_assert(GLANCE_BYTES >= 2 * DISK_SECTOR_BYTES, "a file's head and first block");
 
 static bool
 all_zero(const uint8_t *bytes, size_t size_bytes)
@@ -45,6 +49,7 @@ close_file(struct journal_scan *scan)
     if (scan->opened)
         scan->disk->operations->close(scan->disk, &scan->file);
     scan->opened = false;
+    assert(!scan->ahead);
     scan->window_bytes = 0;
     scan->window_from = 0;
 }
@@ -54,6 +59,7 @@ open_file(struct journal_scan *scan, uint32_t index)
 {
     enum cairn_error error;
 
+    assert(index < scan->count);
     close_file(scan);
     error = scan->disk->operations->open(scan->disk, scan->numbers[index], &scan->file);
     scan->opened = error == CAIRN_OK;
@@ -64,6 +70,7 @@ open_file(struct journal_scan *scan, uint32_t index)
 static bool
 begins(struct journal_scan *scan, uint32_t index)
 {
+    assert(scan->opened && scan->file.number == scan->numbers[index]);
     if (journal_look(scan, DISK_SECTOR_BYTES) != BLOCK_SOUND || scan->head->type != JOURNAL_BEGIN)
         return false;
     for (uint32_t before = 0; before < index; before++) {
@@ -86,6 +93,7 @@ introduce(struct journal_scan *scan, uint32_t index, char *detail, size_t detail
     int64_t there;
     bool sound, doubtful;
 
+    assert(index >= scan->known_from && !scan->streaming);
     if (error != CAIRN_OK) {
         snprintf(detail, detail_bytes, "%s", scan->disk->detail);
         return error;
@@ -155,19 +163,20 @@ find_numbers(struct journal_scan *scan, char *detail, size_t detail_bytes)
     scan->headless = calloc(JOURNAL_FILES_MAX, sizeof(*scan->headless));
     if (scan->numbers == NULL || scan->ends == NULL || scan->filled == NULL || scan->headless == NULL)
         return no_memory(detail, detail_bytes);
+    assert(scan->count == 0);
     error = scan->disk->operations->list(scan->disk, scan->numbers, JOURNAL_FILES_MAX, &scan->count);
     if (error != CAIRN_OK)
         snprintf(detail, detail_bytes, "%s", scan->disk->detail);
     return error;
 }
 
-/* Two windows, for what may be read at once; of files that are all smaller, for the largest. */
+/* Two windows, each as large as what may be read at once; where all files are smaller, as the largest. */
 static enum cairn_error
 make_windows(struct journal_scan *scan, char *detail, size_t detail_bytes)
 {
     uint64_t largest_bytes = DISK_SECTOR_BYTES;
 
-    /* One that is as large as a window tells it. */
+    /* A file as large as a window settles it. */
     for (uint32_t i = 0; i < scan->count && largest_bytes < WINDOW_BYTES; i++) {
         struct disk_file file;
 
@@ -179,6 +188,8 @@ make_windows(struct journal_scan *scan, char *detail, size_t detail_bytes)
     largest_bytes = (largest_bytes + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
     scan->room_bytes = largest_bytes < WINDOW_BYTES ? (size_t)largest_bytes : WINDOW_BYTES;
     scan->headroom_bytes = scan->room_bytes < HEADROOM_BYTES ? scan->room_bytes : HEADROOM_BYTES;
+    assert(scan->room_bytes >= DISK_SECTOR_BYTES && scan->room_bytes % DISK_SECTOR_BYTES == 0);
+    assert(scan->headroom_bytes <= scan->room_bytes && scan->headroom_bytes % DISK_SECTOR_BYTES == 0);
     for (int i = 0; i < 2; i++) {
         scan->buffers[i] = aligned_alloc(DISK_SECTOR_BYTES, scan->headroom_bytes + scan->room_bytes);
         if (scan->buffers[i] == NULL)
@@ -203,6 +214,7 @@ introduce_from(struct journal_scan *scan, uint64_t from_number, char *detail, si
     scan->doubtful = false;
     for (uint32_t i = scan->known_from; i < scan->count && error == CAIRN_OK; i++)
         error = introduce(scan, i, detail, detail_bytes);
+    assert(scan->known_from <= scan->count);
     close_file(scan);
     scan->read_bytes = 0;
     scan->streaming = true;
@@ -213,7 +225,10 @@ introduce_from(struct journal_scan *scan, uint64_t from_number, char *detail, si
 enum cairn_error
 journal_scan_know_all(struct journal_scan *scan, char *detail, size_t detail_bytes)
 {
-    return scan->known_from == 0 ? CAIRN_OK : introduce_from(scan, 0, detail, detail_bytes);
+    enum cairn_error error = scan->known_from == 0 ? CAIRN_OK : introduce_from(scan, 0, detail, detail_bytes);
+
+    assert(scan->known_from == 0);
+    return error;
 }
 
 enum cairn_error
@@ -253,6 +268,7 @@ journal_scan_fini(struct journal_scan *scan)
 static enum scan_verdict
 damage(struct journal_scan *scan, uint64_t from, uint64_t to, const char *what)
 {
+    assert(scan->opened && !scan->ended && from <= to);
     scan->from = journal_place(scan->file.number, (uint32_t)from);
     scan->to = journal_place(scan->file.number, (uint32_t)to);
     scan->offset = to;
@@ -266,6 +282,7 @@ damage(struct journal_scan *scan, uint64_t from, uint64_t to, const char *what)
 static bool
 is_followed(const struct journal_scan *scan)
 {
+    assert(scan->index < scan->count);
     for (uint32_t i = scan->index + 1; i < scan->count; i++) {
         if (scan->filled[i])
             return true;
@@ -279,10 +296,11 @@ is_alone(struct journal_scan *scan, uint64_t offset, uint64_t *next)
 {
     scan->damaged = *scan->head;
     *next = journal_behind(&scan->damaged, offset);
+    assert(*next > offset);
     return journal_look(scan, *next) == BLOCK_SOUND;
 }
 
-/* No crash writes that; where it ends its header says. */
+/* No crash writes that; its header says where it ends. */
 static enum scan_verdict
 implausible(struct journal_scan *scan, uint64_t offset)
 {
@@ -301,6 +319,8 @@ judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
     uint64_t end = last ? scan->file.size_bytes : scan->ends[scan->index], next;
     bool known = sound == BLOCK_BAD_BODY && is_alone(scan, offset, &next);
 
+    assert(sound != BLOCK_SOUND && sound != BLOCK_IMPLAUSIBLE);
+    assert(last || offset < scan->ends[scan->index]);
     if (!known)
         next = journal_find_sound(scan, journal_next_sector(offset), end);
     if (followed && next == end) {
@@ -326,6 +346,8 @@ judge(struct journal_scan *scan, uint64_t offset, enum soundness sound)
 static enum scan_verdict
 harmless_damage(struct journal_scan *scan, uint64_t from, uint64_t to, const char *what)
 {
+    /* No block is where a file's head is, or behind a write's last one. */
+    assert(to % DISK_SECTOR_BYTES == 0 && to - from <= DISK_SECTOR_BYTES);
     damage(scan, from, to, what);
     scan->harmless = true;
     return SCAN_DAMAGE;
@@ -339,6 +361,7 @@ skip_padding(struct journal_scan *scan)
     const uint8_t *bytes;
     int64_t there = journal_window_load(scan, from, to - from, &bytes);
 
+    assert(!scan->within && to - from < DISK_SECTOR_BYTES);
     scan->offset = to;
     if (there >= (int64_t)(to - from) && all_zero(bytes, to - from))
         return SCAN_BLOCK;
@@ -349,6 +372,8 @@ skip_padding(struct journal_scan *scan)
 static enum scan_verdict
 settle(struct journal_scan *scan, bool *settled)
 {
+    assert(!scan->ended && scan->index <= scan->count);
+    assert(!scan->opened || scan->file.number == scan->numbers[scan->index]);
     *settled = false;
     if (!scan->opened) {
         if (scan->index >= scan->count) {
@@ -389,6 +414,7 @@ journal_scan_next(struct journal_scan *scan)
         if (scan->ended || verdict != SCAN_BLOCK)
             return verdict;
     } while (!settled);
+    assert(scan->index >= scan->known_from);
     sound = journal_look(scan, scan->offset);
     if (sound == BLOCK_IMPLAUSIBLE)
         return implausible(scan, scan->offset);
@@ -408,6 +434,8 @@ journal_scan_tidy(struct journal_scan *scan)
     uint64_t number = scan->end >> 32, offset = scan->end & UINT32_MAX;
     enum cairn_error error = CAIRN_OK;
 
+    /* Nobody knows before what was cut off. */
+    assert(scan->ended);
     close_file(scan);
     for (uint32_t i = 0; i < scan->count && error == CAIRN_OK; i++) {
         if (scan->numbers[i] > number || (scan->numbers[i] < number && scan->ends[i] == DISK_SECTOR_BYTES)) {

@@ -23,14 +23,14 @@ enum scan_verdict {
 struct journal_scan {
     struct disk *disk;
     uint32_t cluster;
-    struct cairn_id cluster_id; /* of the files; not set: of none it is known */
+    struct cairn_id cluster_id; /* of the files; not set: none says */
     uint8_t node, worker;
     uint64_t *numbers;
     uint64_t *ends; /* of each file: the offset where its content ends, 0: nobody says */
     bool *filled;   /* of each file: something was written to it */
-    bool *headless; /* of each file: its first sector is damaged; all of that is said elsewhere too */
+    bool *headless; /* of each file: its first sector is damaged; what that says is said elsewhere too */
     bool empty;     /* nothing was written to any file */
-    bool doubtful;  /* of a file to which nothing was written: its life may have known nothing of those before */
+    bool doubtful;  /* the life of a file that nothing was written to may have known nothing of those before */
     uint32_t count, index;
     uint32_t known_from; /* of the files before this one only the numbers are known: nothing of them is read */
     struct disk_file file;
@@ -63,7 +63,7 @@ struct journal_scan {
     uint64_t highest_number;
 };
 
-/* The numbers of the files, and where each ends. CAIRN_CORRUPT: they are of another node or version. from_number: reading
+/* Finds the numbers of the files, and where each ends. CAIRN_CORRUPT: they are of another node or version. from_number: reading
  * will not begin in a file before that one; 0: it may begin anywhere. */
 enum cairn_error journal_scan_init(struct journal_scan *scan, struct disk *disk, uint32_t cluster, uint8_t node,
                                    uint8_t worker, uint64_t from_number, char *detail, size_t detail_bytes);

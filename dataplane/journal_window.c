@@ -1,7 +1,20 @@
 /* The window that a scan of a journal looks through, and what is read ahead of it. */
 #include "journal_window.h"
 
+#include <assert.h>
 #include <string.h>
+
+/* What is loaded lies in its buffer, and comes from whole sectors. */
+static void
+assert_window(const struct journal_scan *scan)
+{
+    const uint8_t *buffer = scan->buffers[scan->current];
+
+    assert(scan->window_from % DISK_SECTOR_BYTES == 0);
+    assert(scan->window_bytes == 0 || scan->window >= buffer);
+    assert(scan->window_bytes == 0 ||
+           scan->window + scan->window_bytes <= buffer + scan->headroom_bytes + scan->room_bytes);
+}
 
 static uint64_t
 window_end(const struct journal_scan *scan)
@@ -16,6 +29,7 @@ read_ahead(struct journal_scan *scan)
 
     if (!scan->streaming || from >= scan->file.size_bytes || from % DISK_SECTOR_BYTES != 0)
         return;
+    assert(!scan->ahead);
     scan->disk->operations->read_begin(scan->disk, &scan->file, scan->buffers[!scan->current] + scan->headroom_bytes,
                                        scan->room_bytes, from);
     scan->ahead = true;
@@ -24,6 +38,7 @@ read_ahead(struct journal_scan *scan)
 int64_t
 journal_window_drop(struct journal_scan *scan)
 {
+    assert(scan->ahead && scan->opened);
     scan->ahead = false;
     return scan->disk->operations->read_end(scan->disk);
 }
@@ -46,6 +61,7 @@ go_ahead(struct journal_scan *scan, uint64_t from)
     scan->window_from = from;
     scan->window_bytes = rest_bytes + (size_t)got;
     scan->read_bytes += (uint64_t)got;
+    assert_window(scan);
     return true;
 }
 
@@ -54,12 +70,15 @@ read_window(struct journal_scan *scan, uint64_t from, size_t size_bytes)
 {
     int64_t got;
 
+    assert(!scan->ahead);
+    assert(size_bytes > 0 && size_bytes <= scan->room_bytes);
     scan->window = scan->buffers[scan->current] + scan->headroom_bytes;
     got = scan->disk->operations->read(scan->disk, &scan->file, scan->window, size_bytes, from);
     scan->window_from = from;
     scan->window_bytes = got < 0 ? 0 : (size_t)got;
     if (got > 0)
         scan->read_bytes += (uint64_t)got;
+    assert_window(scan);
     return got;
 }
 
@@ -70,6 +89,7 @@ journal_window_load(struct journal_scan *scan, uint64_t offset, size_t size_byte
     size_t step_bytes = offset - from + size_bytes > scan->step_bytes ? scan->room_bytes : scan->step_bytes;
     int64_t got = 0;
 
+    assert(scan->opened && size_bytes > 0);
     *out = scan->window;
     if (offset < scan->window_from || offset + size_bytes > window_end(scan)) {
         if (!go_ahead(scan, from) || offset + size_bytes > window_end(scan))
@@ -78,6 +98,7 @@ journal_window_load(struct journal_scan *scan, uint64_t offset, size_t size_byte
             return got;
         read_ahead(scan);
     }
+    assert(scan->window_from <= offset);
     *out = scan->window + (offset - scan->window_from);
     if (offset >= scan->window_from + scan->window_bytes)
         return 0;

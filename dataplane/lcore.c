@@ -6,6 +6,7 @@
 
 #include <urcu/urcu-qsbr.h>
 
+#include "assert_costly.h"
 #include "eal.h"
 #include "neighbour.h"
 
@@ -36,6 +37,7 @@ drop(struct task *task, enum frame_verdict verdict)
 static const struct port *
 port_of_sender(const struct task *task, const struct port *port, const uint8_t *frame)
 {
+    assert_costly(task->ports_count <= TASK_PORTS_MAX);
     if (frame_is_from(&port->template, frame))
         return port;
     for (uint32_t i = 0; i < task->ports_count; i++) {
@@ -74,6 +76,7 @@ deliver(struct task *task, struct port *port, struct rte_mbuf *frame, uint64_t n
     sender = port_of_sender(task, port, bytes);
     if (sender == NULL)
         return drop(task, FRAME_SOURCE);
+    assert_costly(message >= bytes + FRAME_HEAD_BYTES && message + message_bytes <= bytes + frame->pkt_len);
     return task->application.receive(task->application.context, sender->peer, message, message_bytes, now_ns);
 }
 
@@ -89,6 +92,7 @@ receive(struct task *task, struct port *port, uint64_t now_ns, bool *drained)
     count = rte_eth_rx_burst(port->port_id, port->queue_id, frames, PORT_BURST);
     if (count == 0)
         return 0;
+    assert_costly(count <= PORT_BURST);
     port->received += count;
     for (uint16_t i = 0; i < count; i++)
         work += deliver(task, port, frames[i], now_ns);
@@ -132,12 +136,15 @@ find_bells(const struct lcore *lcore, struct doorbells *bells)
 {
     bells->count = 0;
     bells->incomplete = false;
+    assert(lcore->bell != NULL && lcore->tasks_count <= LCORE_TASKS_MAX);
     doorbells_add(bells, lcore->bell);
     for (uint32_t i = 0; i < lcore->tasks_count; i++) {
         const struct task_application *application = &lcore->tasks[i]->application;
 
         application->bells(application->context, bells);
     }
+    /* Its own is the first: by that it is stopped. */
+    assert(bells->count > 0 && bells->of[0] == lcore->bell);
 }
 
 /* The bells were armed before the poll that found nothing, so nothing was missed. */
@@ -146,6 +153,7 @@ sleep_until_due(struct lcore *lcore, struct doorbells *bells)
 {
     uint64_t deadline_ns = UINT64_MAX, now_ns = clock_now_ns(&lcore->clock);
 
+    assert(lcore->idle == IDLE_SLEEP && bells->count > 0);
     for (uint32_t i = 0; i < lcore->tasks_count; i++) {
         struct task_application *application = &lcore->tasks[i]->application;
         uint64_t due_ns = application->deadline_ns(application->context);
@@ -175,7 +183,7 @@ waits(const struct lcore *lcore)
     return false;
 }
 
-/* What was done may have ended a client, whose bell is no more: those that there are now are told. */
+/* The poll may have ended a client, and its bell with it: the bells that are left are told. */
 static void
 stay_awake(const struct lcore *lcore, struct doorbells *bells)
 {
@@ -230,6 +238,7 @@ lcore_start(struct lcore *lcore)
 {
     cpu_set_t cpus;
 
+    assert(!lcore->running && lcore->tasks_count <= LCORE_TASKS_MAX);
     if (lcore->bell == NULL)
         lcore->bell = &lcore->own_bell;
     atomic_store(&lcore->stop, false);

@@ -1,5 +1,6 @@
 #include "neighbour.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define ETHERNET_BYTES 14u
@@ -7,6 +8,8 @@
 #define ARP_BYTES 28u
 #define ICMP_AT (ETHERNET_BYTES + IP_BYTES)
 #define ICMP_BYTES_MIN 8u
+
+_Static_assert(ICMP_AT + ICMP_BYTES_MIN == FRAME_HEAD_BYTES, "as long as UDP's header, and in its place");
 
 static const uint8_t *
 host_mac(const struct frame_template *host)
@@ -46,6 +49,7 @@ turn_round(const struct frame_template *host, uint8_t *frame)
 static bool
 answer_arp(const struct frame_template *host, uint8_t *frame, size_t size_bytes)
 {
+    _Static_assert(ARP_BYTES == 8 + 2 * (6 + 4), "what is asked, and two addresses each");
     /* Ethernet, IPv4, lengths 6 and 4, a request. */
     static const uint8_t request[8] = {0, 1, 8, 0, 6, 4, 0, 1};
     uint8_t *arp = frame + ETHERNET_BYTES;
@@ -68,6 +72,7 @@ add_to_checksum(uint8_t *checksum, uint32_t amount)
     uint32_t sum = ((uint32_t)checksum[0] << 8 | checksum[1]) + amount;
 
     sum = (sum & 0xffff) + (sum >> 16);
+    assert(amount <= 0xffff && sum <= 0xffff);
     checksum[0] = (uint8_t)(sum >> 8);
     checksum[1] = (uint8_t)sum;
 }

@@ -1,6 +1,9 @@
 #include "port.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "assert_costly.h"
 
 struct rte_mbuf *
 port_frame(struct port *port)
@@ -16,7 +19,11 @@ port_chain(struct port *port, struct rte_mbuf *frame, const void *bytes, uint32_
 
     if (tail == NULL)
         return false;
+    assert_costly(port->chains && frame->nb_segs == 1 && frame->pkt_len == frame->data_len);
+    assert_costly(size_bytes > 0 && frame->pkt_len + size_bytes + FRAME_HEAD_BYTES <= PORT_FRAME_BYTES);
     rte_mbuf_ext_refcnt_update(shared, 1);
+    /* The segment's own claim, and this. */
+    assert_costly(rte_mbuf_ext_refcnt_read(shared) >= 2);
     rte_pktmbuf_attach_extbuf(tail, (void *)(uintptr_t)bytes, RTE_BAD_IOVA, (uint16_t)size_bytes, shared);
     tail->data_off = 0;
     tail->data_len = (uint16_t)size_bytes;
@@ -30,6 +37,7 @@ port_chain(struct port *port, struct rte_mbuf *frame, const void *bytes, uint32_
 static void
 enqueue(struct port *port, struct rte_mbuf *frame)
 {
+    assert_costly(port->queued <= PORT_QUEUE);
     if (port->queued == PORT_QUEUE) {
         port->unsent++;
         rte_pktmbuf_free(frame);
@@ -46,6 +54,8 @@ port_send(struct port *port, struct rte_mbuf *frame, uint64_t now_ns, bool wake)
     struct rte_mbuf *out[2];
     uint32_t count;
 
+    assert_costly(payload_bytes > 0 && payload_bytes + FRAME_HEAD_BYTES <= PORT_FRAME_BYTES);
+    assert_costly(port->fault == NULL || port->faults != NULL);
     frame_write(&port->template, head, payload_bytes);
     port->wake_peer |= wake;
     if (port->fault == NULL) {
@@ -60,6 +70,7 @@ port_send(struct port *port, struct rte_mbuf *frame, uint64_t now_ns, bool wake)
 void
 port_reflect(struct port *port, struct rte_mbuf *frame)
 {
+    assert(frame->nb_segs == 1);
     rte_mbuf_refcnt_update(frame, 1);
     enqueue(port, frame);
 }
@@ -70,6 +81,8 @@ release_delayed(struct port *port, uint64_t now_ns)
     struct rte_mbuf *due[PORT_QUEUE];
     uint32_t count = fault_due(port->faults, now_ns, due, port_room(port));
 
+    /* None of them is dropped for want of room. */
+    assert(count <= port_room(port));
     for (uint32_t i = 0; i < count; i++)
         enqueue(port, due[i]);
 }
@@ -102,6 +115,7 @@ port_flush(struct port *port, uint64_t now_ns)
         return;
     }
     sent = rte_eth_tx_burst(port->port_id, port->queue_id, port->queue, (uint16_t)port->queued);
+    assert_costly(sent <= port->queued);
     port->sent += sent;
     port->queued -= sent;
     if (port->queued > 0 && sent > 0)

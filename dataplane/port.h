@@ -10,6 +10,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "assert_costly.h"
 #include "cairn/error.h"
 #include "device.h"
 #include "doorbell.h"
@@ -18,6 +19,10 @@
 
 #define PORT_BURST 32u
 #define PORT_QUEUE 64u
+
+_Static_assert(PORT_BURST <= PORT_QUEUE, "what came in can be sent back");
+_Static_assert(PORT_QUEUE <= PORT_RING_ENTRIES, "an idle link takes all that is queued");
+_Static_assert(FRAME_HEAD_BYTES <= RTE_PKTMBUF_HEADROOM, "headers go in front of a message");
 
 struct port {
     const struct device *device;
@@ -36,7 +41,7 @@ struct port {
     uint64_t sent, received, unsent;
 };
 
-/* An empty frame with room for headers; NULL: there is none to be had, or the port was never made. */
+/* An empty frame with room for headers; NULL: none is left, or the port was never made. */
 struct rte_mbuf *port_frame(struct port *port);
 
 /* Puts size_bytes of memory that is not an mbuf's behind the frame, uncopied. shared counts the frames
@@ -48,6 +53,7 @@ bool port_chain(struct port *port, struct rte_mbuf *frame, const void *bytes, ui
 static inline uint32_t
 port_room(const struct port *port)
 {
+    assert_costly(port->queued <= PORT_QUEUE);
     return PORT_QUEUE - port->queued;
 }
 

@@ -6,12 +6,15 @@
 #include "crc32c.h"
 
 #define CRC_FROM offsetof(struct record, producer)
+_Static_assert(CRC_FROM == offsetof(struct record, crc32c) + sizeof(uint32_t), "all that follows it");
 
 static inline uint32_t
 checksum(const struct record *record)
 {
     size_t bytes = sizeof(*record) - CRC_FROM + record->key_bytes + record->payload_bytes;
 
+    /* Measured before. */
+    assert_costly(bytes + CRC_FROM <= RECORD_BYTES_MAX);
     return crc32c(0, (const uint8_t *)record + CRC_FROM, bytes);
 }
 
@@ -30,6 +33,7 @@ record_build(struct record *out, const struct record *head, const void *key, con
     at += head->key_bytes + head->payload_bytes;
     memset(at, 0, (size_t)((uint8_t *)out + bytes - at));
     out->crc32c = checksum(out);
+    assert_costly(record_measure(out, bytes) == bytes && record_intact(out));
 }
 
 size_t
@@ -47,7 +51,7 @@ record_measure(const void *bytes, size_t size_bytes)
     return size <= size_bytes ? size : 0;
 }
 
-/* The checksum says nothing of it, and a repeat is compared with all of what is held. */
+/* The checksum says nothing of padding, and a repeat is compared with all of what is held. */
 static bool
 is_padded(const struct record *record)
 {
@@ -56,6 +60,7 @@ is_padded(const struct record *record)
 
     if (into == 0)
         return true;
+    assert_costly(sizeof(*record) + used - into + sizeof(last) == record_size(record));
     memcpy(&last, (const uint8_t *)(record + 1) + used - into, sizeof(last));
     return last >> into * 8 == 0;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "assert_costly.h"
 #include "cairn/types.h"
 
 struct record {
@@ -52,9 +53,12 @@ struct block {
 
 _Static_assert(sizeof(struct record) == 32, "records are read by others");
 _Static_assert(sizeof(struct block) == 72, "blocks are read by others");
+_Static_assert(sizeof(struct record) % 8 == 0 && sizeof(struct block) % 8 == 0, "what follows is aligned");
+_Static_assert(CAIRN_KEY_BYTES_MAX <= UINT16_MAX, "record.key_bytes");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is used in place");
 
 #define RECORD_BYTES_MAX (sizeof(struct record) + CAIRN_KEY_BYTES_MAX + CAIRN_PAYLOAD_BYTES_MAX)
+_Static_assert(RECORD_BYTES_MAX % 8 == 0, "the largest has no padding");
 
 static inline size_t
 record_bytes(size_t key_bytes, size_t payload_bytes)

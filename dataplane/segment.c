@@ -40,6 +40,8 @@ segment_pool_init(struct segment_pool *pool, size_t memory_bytes, uint32_t segme
         pool->segments[i].id = i;
     }
     pool->first_free = NONE;
+    assert(pool->segments[pool->count - 1].base + segment_bytes <= pool->memory + pool->memory_bytes);
+    assert((uintptr_t)pool->segments[0].base % segment_bytes == 0);
     return true;
 }
 
@@ -70,6 +72,7 @@ segment_pool_touch(struct segment_pool *pool)
     uint32_t touched = atomic_load_explicit(&pool->touched, memory_order_relaxed);
     uint32_t fresh = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
 
+    assert(fresh <= pool->count && touched <= pool->count);
     if (touched < fresh)
         touched = fresh;
     if (touched >= pool->count || touched >= fresh + TOUCH_AHEAD)
@@ -85,6 +88,8 @@ segment_pool_touch_all(struct segment_pool *pool)
     size_t size_bytes = (size_t)pool->count * pool->segment_bytes;
     volatile uint8_t *bytes = pool->segments[0].base;
 
+    /* It may write over what is in them. */
+    assert(pool->in_use == 0 && atomic_load_explicit(&pool->fresh, memory_order_relaxed) == 0);
     if (madvise(pool->segments[0].base, size_bytes, MADV_POPULATE_WRITE) != 0) {
         if (errno == ENOMEM)
             return false;
@@ -102,6 +107,8 @@ segment_take(struct segment_pool *pool)
     uint32_t fresh = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
     struct segment *segment = NULL;
 
+    assert(pool->in_use <= fresh && fresh <= pool->count);
+    assert(pool->first_free == NONE || pool->first_free < fresh);
     if (pool->first_free != NONE) {
         segment = &pool->segments[pool->first_free];
         if (pool->busy != NULL && pool->busy(pool->busy_context, segment->id))
@@ -117,6 +124,7 @@ segment_take(struct segment_pool *pool)
     }
     segment->used_bytes = segment->blocks = 0;
     pool->in_use++;
+    assert(pool->in_use <= pool->count);
     return segment;
 }
 
@@ -124,7 +132,17 @@ void
 segment_give(struct segment_pool *pool, struct segment *segment)
 {
     assert(pool->in_use > 0);
+    assert(segment == &pool->segments[segment->id] && segment->id != pool->first_free);
     segment->next_free = pool->first_free;
     pool->first_free = segment->id;
     pool->in_use--;
+}
+
+void
+segment_assert(const struct segment *segment)
+{
+    assert_costly((segment->blocks == 0) == (segment->used_bytes == 0));
+    assert_costly(segment->blocks == 0 || *segment_offset(segment, segment->blocks - 1) + sizeof(struct block) +
+                                                  segment_block(segment, segment->blocks - 1)->size_bytes ==
+                                              segment->used_bytes);
 }

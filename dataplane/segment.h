@@ -16,9 +16,11 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "assert_costly.h"
 #include "record.h"
 
 #define SEGMENT_BYTES (4u << 20) /* of each, unless asked otherwise: two of the largest records fit */
+_Static_assert(SEGMENT_BYTES / 2 >= RECORD_BYTES_MAX + sizeof(struct block) + 64, "they fit, as store.c has it");
 
 struct segment {
     uint8_t *base;
@@ -59,15 +61,21 @@ bool segment_pool_touch_all(struct segment_pool *pool);
 struct segment *segment_take(struct segment_pool *pool);
 void segment_give(struct segment_pool *pool, struct segment *segment);
 
+/* What holds between any two appends: the last block ends where the next begins. */
+void segment_assert(const struct segment *segment);
+
 static inline uint32_t *
 segment_offset(const struct segment *segment, uint32_t index)
 {
+    assert_costly(index <= segment->blocks && (index + 1) * sizeof(uint32_t) <= segment->size_bytes);
     return (uint32_t *)(void *)(segment->base + segment->size_bytes) - (index + 1);
 }
 
 static inline struct block *
 segment_block(const struct segment *segment, uint32_t index)
 {
+    assert_costly(*segment_offset(segment, index) <= segment->used_bytes);
+    assert_costly(*segment_offset(segment, index) % 8 == 0);
     return (struct block *)(void *)(segment->base + *segment_offset(segment, index));
 }
 
@@ -77,6 +85,8 @@ segment_room(const struct segment *segment)
 {
     size_t taken = segment->used_bytes + sizeof(uint32_t) * (segment->blocks + 1);
 
+    /* The table and the blocks have not met. */
+    assert_costly(segment->used_bytes + sizeof(uint32_t) * segment->blocks <= segment->size_bytes);
     return taken < segment->size_bytes ? segment->size_bytes - taken : 0;
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "assert_costly.h"
+
 bool
 store_init(struct store *store, struct segment_pool *pool)
 {
@@ -13,9 +15,26 @@ store_init(struct store *store, struct segment_pool *pool)
         places *= 2;
     memset(store, 0, sizeof(*store));
     store->pool = pool;
+    assert((places & (places - 1)) == 0 && places >= pool->count);
     store->mask = places - 1;
     store->segments = calloc(places, sizeof(struct segment *));
     return store->segments != NULL;
+}
+
+/* What holds between any two calls. */
+static void
+assert_store(const struct store *store)
+{
+    const uint32_t segments = store->tail - store->head;
+
+    assert_costly(segments <= store->mask + 1 && segments <= store->pool->in_use);
+    assert_costly((store->entries == 0) == (store->bytes == 0));
+    assert_costly(store->bytes >= store->entries * sizeof(struct record));
+    assert_costly(store->bytes <= (uint64_t)segments * store->pool->segment_bytes);
+    assert_costly(segments > 0 || store->entries == 0);
+    assert_costly(store->entries <= store->last);
+    /* What may still grow is there. */
+    assert_costly(!store->open || store->entries > 0);
 }
 
 void
@@ -30,6 +49,7 @@ store_fini(struct store *store)
 static struct segment *
 segment_at(const struct store *store, uint32_t index)
 {
+    assert_costly(index - store->head < store->tail - store->head);
     return store->segments[index & store->mask];
 }
 
@@ -61,6 +81,8 @@ room_for(struct store *store, size_t size_bytes)
         return NULL;
     store->segments[store->tail++ & store->mask] = segment;
     store->open = false;
+    assert(store->tail - store->head <= store->mask + 1);
+    assert(segment_room(segment) >= sizeof(struct block) + size_bytes);
     return segment;
 }
 
@@ -69,6 +91,7 @@ store_stage(struct store *store, size_t size_bytes)
 {
     struct segment *segment = room_for(store, size_bytes);
 
+    assert_store(store);
     return segment == NULL ? NULL : segment->base + segment->used_bytes + sizeof(struct block);
 }
 
@@ -100,7 +123,11 @@ store_append(struct store *store, const struct block *head, const void *records)
     struct block *block = last_block(store);
 
     assert(head->count > 0 && head->first_lsn > store->last);
+    assert_costly(head->size_bytes % 8 == 0 && head->size_bytes >= head->count * sizeof(struct record));
+    assert_store(store);
     if (joins(store, head, block) && segment_room(segment) >= head->size_bytes) {
+        assert_costly(block->first_lsn + block->count - 1 == store->last);
+        segment_assert(segment);
         memmove(segment->base + segment->used_bytes, records, head->size_bytes);
         block->count += head->count;
         block->size_bytes += head->size_bytes;
@@ -122,6 +149,8 @@ store_append(struct store *store, const struct block *head, const void *records)
     store->bytes += head->size_bytes;
     store->last = head->first_lsn + head->count - 1;
     store->entries += head->count;
+    segment_assert(segment);
+    assert_store(store);
     fetch_next(segment);
     return true;
 }
@@ -139,9 +168,11 @@ shorten(struct store *store, struct segment *segment, struct block *block, uint3
     const uint8_t *at = (const uint8_t *)(block + 1);
     uint32_t size_bytes;
 
+    assert(count < block->count && block == segment_block(segment, segment->blocks - 1));
     for (uint32_t i = 0; i < count; i++)
         at += record_size((const struct record *)(const void *)at);
     size_bytes = (uint32_t)(at - (const uint8_t *)(block + 1));
+    assert(size_bytes < block->size_bytes && block->size_bytes <= segment->used_bytes);
     segment->used_bytes -= block->size_bytes - size_bytes;
     store->bytes -= block->size_bytes - size_bytes;
     store->entries -= block->count - count;
@@ -158,6 +189,7 @@ drop_last(struct store *store, uint64_t from)
 
     if (segment == NULL)
         return false;
+    segment_assert(segment);
     if (segment->blocks == 0) {
         segment_give(store->pool, segment);
         store->tail--;
@@ -188,6 +220,8 @@ store_truncate(struct store *store, uint64_t from)
     store->last = block == NULL ? 0 : block->first_lsn + block->count - 1;
     store->open = false;
     store->generation++;
+    assert(store->last == 0 || store->last < from);
+    assert_store(store);
 }
 
 static uint64_t
@@ -209,14 +243,18 @@ trim_front(struct store *store, uint64_t below)
     /* The last segment goes only when nothing is left to be appended after. */
     if (store->tail - store->head == 1 && store->last >= below)
         return false;
-    for (uint32_t i = 0; i < segment->blocks; i++)
+    assert(store->bytes >= segment->used_bytes);
+    for (uint32_t i = 0; i < segment->blocks; i++) {
+        assert(store->entries >= segment_block(segment, i)->count);
         store->entries -= segment_block(segment, i)->count;
+    }
     store->bytes -= segment->used_bytes;
     segment_give(store->pool, segment);
     store->head++;
     if (store->head == store->tail)
         store->open = false;
     store->generation++;
+    assert_store(store);
     return true;
 }
 
@@ -243,11 +281,13 @@ store_reset(struct store *store, uint64_t last)
     store->entries = store->bytes = 0;
     store->open = false;
     store->generation++;
+    assert_store(store);
 }
 
 struct segment *
 store_segment(const struct store *store, const struct stretch *stretch)
 {
+    assert_costly(stretch->segment_id < store->pool->count);
     return &store->pool->segments[stretch->segment_id];
 }
 
@@ -283,6 +323,8 @@ find_block(const struct segment *segment, uint64_t position)
         else
             high = middle;
     }
+    assert_costly(low == 0 ||
+                  segment_block(segment, low - 1)->first_lsn + segment_block(segment, low - 1)->count <= position);
     return low;
 }
 
@@ -300,6 +342,7 @@ find_segment(const struct store *store, uint64_t position)
         else
             high = middle;
     }
+    assert_costly(low != store->tail);
     return low;
 }
 
@@ -324,10 +367,12 @@ store_seek(const struct store *store, struct cursor *cursor, uint64_t position)
     at = (const uint8_t *)(block + 1);
     if (position < block->first_lsn)
         position = block->first_lsn;
+    assert_costly(position < block->first_lsn + block->count);
     cursor->record = (uint32_t)(position - block->first_lsn);
     for (uint32_t i = 0; i < cursor->record; i++)
         at += record_size((const struct record *)(const void *)at);
     cursor->offset_bytes = (uint32_t)(at - (const uint8_t *)(block + 1));
+    assert_costly(cursor->offset_bytes < block->size_bytes);
     cursor->position = position;
     cursor->generation = store->generation;
     cursor->store = store;
@@ -343,8 +388,10 @@ settle(const struct store *store, struct cursor *cursor)
         const struct segment *segment = segment_at(store, cursor->segment);
         const struct block *block;
 
+        assert_costly(cursor->block <= segment->blocks);
         if (cursor->block < segment->blocks) {
             block = segment_block(segment, cursor->block);
+            assert_costly(cursor->record <= block->count && cursor->offset_bytes <= block->size_bytes);
             if (cursor->record < block->count)
                 break;
             cursor->block++;
@@ -369,6 +416,7 @@ store_look(const struct store *store, struct cursor *cursor, uint64_t last, uint
     const struct block *block;
     const uint8_t *at;
 
+    assert_costly(count_max > 0);
     if (!cursor->placed || cursor->store != store || cursor->generation != store->generation) {
         if (!store_seek(store, cursor, cursor->position))
             return false;
@@ -395,6 +443,9 @@ store_look(const struct store *store, struct cursor *cursor, uint64_t last, uint
         out->size_bytes += (uint32_t)size;
         out->count++;
     }
+    assert_costly(out->first == block->first_lsn + out->index);
+    assert_costly(out->count > 0 && out->index + out->count <= block->count);
+    assert_costly(cursor->offset_bytes + out->size_bytes <= block->size_bytes);
     return true;
 }
 
@@ -402,6 +453,7 @@ void
 store_advance(struct cursor *cursor, const struct stretch *stretch)
 {
     assert(cursor->placed && cursor->position == stretch->first);
+    assert_costly(cursor->record == stretch->index && stretch->count > 0);
     cursor->position += stretch->count;
     cursor->record += stretch->count;
     cursor->offset_bytes += stretch->size_bytes;
@@ -417,7 +469,11 @@ mix(uint64_t digest, uint64_t word)
 uint64_t
 digest_step(uint64_t digest, const struct digest_input *input)
 {
-    uint64_t origin = ((uint64_t)input->origin << 56) | ((uint64_t)input->incarnation << 32);
+    uint64_t origin;
+
+    /* Origin, life and checksum have bits of their own. */
+    assert_costly(input->incarnation < 1u << 24);
+    origin = ((uint64_t)input->origin << 56) | ((uint64_t)input->incarnation << 32);
 
     return mix(mix(digest, origin | input->crc32c), input->seq);
 }
@@ -437,5 +493,6 @@ digest_extend(uint64_t digest, const struct stretch *stretch)
         digest = digest_step(digest, &input);
         at += record_size(record);
     }
+    assert_costly(at == stretch->records + stretch->size_bytes);
     return digest;
 }
