@@ -16,11 +16,16 @@
 /* No reserve takes the last of a disk: a start writes small files beside the journal too. */
 #define LEFT_BYTES (256u << 10)
 
+_Static_assert(RESERVE_BYTES % DISK_SECTOR_BYTES == 0 && RESERVE_BYTES_MIN % DISK_SECTOR_BYTES == 0, "whole sectors");
+_Static_assert(RESERVE_BYTES >= 2 * RESERVE_BYTES_MIN, "a start leaves as much for the next");
+
 static void
 write_head(const struct journal *journal, uint64_t number, uint64_t size_bytes, uint8_t *sector)
 {
     struct journal_head *head = (struct journal_head *)(void *)sector;
 
+    assert(number > 0);
+    assert(size_bytes % DISK_SECTOR_BYTES == 0 && size_bytes > DISK_SECTOR_BYTES);
     memset(sector, 0, DISK_SECTOR_BYTES);
     *head = (struct journal_head){
         .magic = JOURNAL_MAGIC,
@@ -41,6 +46,10 @@ write_head(const struct journal *journal, uint64_t number, uint64_t size_bytes, 
 static void
 next_is_made(struct journal *journal, bool reserved)
 {
+    /* The worker has taken the one before. */
+    assert(!atomic_load_explicit(&journal->next_ready, memory_order_relaxed));
+    assert(journal->next.number == journal->next_number);
+    assert(reserved || journal->next.size_bytes == journal->config.file_bytes);
     journal->next_number++;
     journal->next_reserved = reserved;
     atomic_store_explicit(&journal->next_ready, true, memory_order_release);
@@ -56,7 +65,7 @@ free_bytes(const struct journal *journal)
     return (free_bytes < RESERVE_BYTES ? free_bytes : RESERVE_BYTES) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
 }
 
-/* What became smaller at a start without space is as large as it should be when there is some again. */
+/* A reserve that a start without space has made smaller grows again when there is some. */
 static void
 grow_reserve(struct journal *journal)
 {
@@ -94,10 +103,13 @@ journal_open_reserve(struct journal *journal)
     uint64_t size_bytes = 0, rest_bytes = free_bytes(journal);
 
     assert(!atomic_load(&journal->next_ready));
+    assert(journal->file.handle < 0 && !journal_busy(journal));
     if (disk->operations->reserve(disk, 0, &size_bytes) != CAIRN_OK || size_bytes < RESERVE_BYTES_MIN)
         return false;
     if (rest_bytes < size_bytes && size_bytes >= 2 * RESERVE_BYTES_MIN)
-        size_bytes = (size_bytes + rest_bytes) / 2 & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+        size_bytes = (size_bytes + rest_bytes) / 2;
+    /* Whoever took some of it away may have left part of a sector. */
+    size_bytes &= ~(uint64_t)(DISK_SECTOR_BYTES - 1);
     if (disk->operations->open_reserved(disk, journal->next_number, size_bytes, &journal->next) != CAIRN_OK) {
         snprintf(journal->no_space_detail, sizeof(journal->no_space_detail), "%s", disk->detail);
         return false;
@@ -112,6 +124,7 @@ wrote_reserve(struct journal *journal)
 {
     struct journal_write *write = journal_filling(journal);
 
+    assert(write->size_bytes > 0 && write->offset_bytes == DISK_SECTOR_BYTES);
     write->submitted = write->done = true;
     journal->offset_bytes += journal_aligned(write->size_bytes);
     journal->tail++;
@@ -127,9 +140,13 @@ journal_name_reserve(struct journal *journal, uint64_t former_end)
     const struct disk_file *file = write->size_bytes > 0 ? &journal->file : &journal->next;
     uint32_t content_bytes = journal_aligned(write->size_bytes);
 
+    assert(journal->head == journal->tail);
+    assert(write->size_bytes > 0 ? journal->file_reserved : journal->next_reserved);
+    assert(file->number > former_end >> 32 && DISK_SECTOR_BYTES + content_bytes <= file->size_bytes);
     if (content_bytes > 0) {
         struct journal_block *begin = (struct journal_block *)(void *)write->bytes;
 
+        assert(begin->type == JOURNAL_BEGIN);
         begin->block.first_lsn = former_end >> 32;
         begin->block.first_seq = former_end & UINT32_MAX;
         journal_seal(begin);
@@ -142,6 +159,7 @@ journal_name_reserve(struct journal *journal, uint64_t former_end)
     journal->reserved_bytes = 0;
     if (content_bytes > 0)
         wrote_reserve(journal);
+    journal_assert(journal);
     return true;
 }
 
@@ -153,6 +171,7 @@ make_reserve(struct journal *journal)
     uint64_t want_bytes = journal->reserved_bytes == 0 ? free_bytes(journal) : 0;
 
     while (journal->reserved_bytes == 0 && want_bytes >= RESERVE_BYTES_MIN) {
+        assert(want_bytes % DISK_SECTOR_BYTES == 0 && want_bytes <= RESERVE_BYTES);
         disk->operations->reserve(disk, want_bytes, &journal->reserved_bytes);
         want_bytes = want_bytes / 4 * 3 & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
     }
@@ -166,6 +185,8 @@ retire_oldest(struct journal *journal)
 
     if (journal->oldest_number >= atomic_load_explicit(&journal->keep_number, memory_order_acquire))
         return;
+    /* What is written to, or will be next, is never among them. */
+    assert(journal->oldest_number < journal->next_number);
     /* Numbers that no file has are passed over. */
     disk->operations->retire(disk, journal->oldest_number++);
 }
