@@ -101,21 +101,46 @@ segment_pool_touch_all(struct segment_pool *pool)
     return true;
 }
 
+static bool
+is_busy(const struct segment_pool *pool, uint32_t id)
+{
+    return pool->busy != NULL && pool->busy(pool->busy_context, id);
+}
+
+bool
+segment_is_ready(const struct segment_pool *pool)
+{
+    uint32_t id = pool->first_free;
+
+    while (id != NONE && is_busy(pool, id))
+        id = pool->segments[id].next_free;
+    return id != NONE || atomic_load_explicit(&pool->fresh, memory_order_relaxed) < pool->count;
+}
+
+/* Out of those that were used before: the last that was given back, or any that no frame refers to. NULL: there is none. */
+static struct segment *
+take_again(struct segment_pool *pool)
+{
+    uint32_t *next = &pool->first_free;
+    struct segment *segment;
+
+    while (*next != NONE && is_busy(pool, *next))
+        next = &pool->segments[*next].next_free;
+    if (*next == NONE)
+        return NULL;
+    segment = &pool->segments[*next];
+    *next = segment->next_free;
+    return segment;
+}
+
 struct segment *
 segment_take(struct segment_pool *pool)
 {
     uint32_t fresh = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
-    struct segment *segment = NULL;
+    struct segment *segment = take_again(pool);
 
     assert(pool->in_use <= fresh && fresh <= pool->count);
     assert(pool->first_free == NONE || pool->first_free < fresh);
-    if (pool->first_free != NONE) {
-        segment = &pool->segments[pool->first_free];
-        if (pool->busy != NULL && pool->busy(pool->busy_context, segment->id))
-            segment = NULL;
-        else
-            pool->first_free = segment->next_free;
-    }
     if (segment == NULL) {
         if (fresh == pool->count)
             return NULL;

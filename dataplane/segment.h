@@ -57,8 +57,9 @@ bool segment_pool_touch(struct segment_pool *pool);
 /* Before the pool is used: all its pages exist from now on. false: the machine has not that much memory. */
 bool segment_pool_touch_all(struct segment_pool *pool);
 
-/* NULL when all are in use. */
+/* NULL when all are in use, or referred to by frames under way: segment_is_ready() tells. */
 struct segment *segment_take(struct segment_pool *pool);
+bool segment_is_ready(const struct segment_pool *pool);
 void segment_give(struct segment_pool *pool, struct segment *segment);
 
 /* What holds between any two appends: the last block ends where the next begins. */

@@ -51,6 +51,8 @@ append_room(const struct worker *worker, const struct node_log *log, size_t size
     if (!last_segment_has_room(&log->trunk, size_bytes)) {
         if (left == 0)
             return worker->uncommitted_bytes > 0 ? ROOM_LATER : ROOM_NONE;
+        if (!segment_is_ready(&worker->segments))
+            return ROOM_LATER;
         left--;
     }
     return worker->uncommitted_bytes == 0 || worker->uncommitted_bytes + size_bytes <= room_bytes(worker, left)
@@ -66,14 +68,16 @@ is_one_left(const struct worker *worker)
 
     /* What control entries need is never among what is free. */
     assert_costly(left == 0 || left + SEGMENTS_RESERVED <= worker->segments.count);
-    return left > 0 && (worker->uncommitted_bytes == 0 || worker->uncommitted_bytes <= room_bytes(worker, left - 1));
+    return left > 0 && segment_is_ready(&worker->segments) &&
+           (worker->uncommitted_bytes == 0 || worker->uncommitted_bytes <= room_bytes(worker, left - 1));
 }
 
-/* Is none free but what only control entries may take? */
+/* Is none free, and referred to by no frame, but what only control entries may take? */
 static bool
 only_reserved_left(const struct worker *worker)
 {
-    return worker->segments.in_use + SEGMENTS_RESERVED >= worker->segments.count;
+    return worker->segments.in_use + SEGMENTS_RESERVED >= worker->segments.count ||
+           !segment_is_ready(&worker->segments);
 }
 
 /* A trunk may always have a second segment: however much of the memory waits on branches for it to go on, it goes on. What is

@@ -173,6 +173,42 @@ trimmed_segments_are_used_again(void **state)
     fixture_free(fixture);
 }
 
+static bool
+is_one_of(void *context, uint32_t segment)
+{
+    return *(uint32_t *)context >> segment & 1;
+}
+
+/* What frames under way refer to is left alone, and keeps none of the others from being used. */
+static void
+a_segment_that_frames_refer_to_is_passed_over(void **state)
+{
+    struct segment_pool pool;
+    struct segment *segments[4];
+    uint32_t busy = 0;
+
+    (void)state;
+    assert_true(segment_pool_init(&pool, (size_t)4 * SEGMENT_BYTES, SEGMENT_BYTES));
+    pool.busy = is_one_of;
+    pool.busy_context = &busy;
+    for (int i = 0; i < 4; i++)
+        segments[i] = segment_take(&pool);
+    assert_false(segment_is_ready(&pool));
+    for (int i = 0; i < 3; i++)
+        segment_give(&pool, segments[i]);
+    busy = 1u << segments[2]->id | 1u << segments[1]->id;
+    assert_true(segment_is_ready(&pool));
+    assert_ptr_equal(segment_take(&pool), segments[0]);
+    assert_false(segment_is_ready(&pool));
+    assert_null(segment_take(&pool));
+    busy = 1u << segments[2]->id;
+    assert_ptr_equal(segment_take(&pool), segments[1]);
+    busy = 0;
+    assert_ptr_equal(segment_take(&pool), segments[2]);
+    assert_null(segment_take(&pool));
+    segment_pool_fini(&pool);
+}
+
 static void
 a_full_store_refuses_and_keeps_what_it_has(void **state)
 {
@@ -240,6 +276,7 @@ main(void)
         cmocka_unit_test(a_cursor_at_the_end_goes_on_when_more_comes),
         cmocka_unit_test(a_truncated_end_is_gone_and_replaced),
         cmocka_unit_test(trimmed_segments_are_used_again),
+        cmocka_unit_test(a_segment_that_frames_refer_to_is_passed_over),
         cmocka_unit_test(a_full_store_refuses_and_keeps_what_it_has),
         cmocka_unit_test(a_segment_that_is_empty_yet_has_nothing_to_show),
         cmocka_unit_test(the_digest_depends_on_content_and_order_not_on_blocks),

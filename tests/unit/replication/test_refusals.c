@@ -569,8 +569,12 @@ a_follower_takes_no_more_than_there_is_room_for(void **state)
     for (uint32_t i = 0; i < 5000; i++) {
         message.append.prev_lsn = core_last_lsn(follower->core);
         message.append.prev_term = core_term_at(follower->core, message.append.prev_lsn);
-        message.append.run = (struct run){.term = message.term, .first_lsn = message.append.prev_lsn + 1, .count = 1,
-                                          .incarnation = 1, .origin = member_index(leader), .kind = ENTRY_NOOP};
+        message.append.run = (struct run){.term = message.term,
+                                          .first_lsn = message.append.prev_lsn + 1,
+                                          .count = 1,
+                                          .incarnation = 1,
+                                          .origin = member_index(leader),
+                                          .kind = ENTRY_NOOP};
         core_receive(follower->core, &message, &none, cluster->now_ns, &sink);
     }
     follower->event_entries = NULL;
