@@ -14,6 +14,7 @@
 #include "cluster_file.h"
 #include "disk.h"
 #include "eal.h"
+#include "identity_file.h"
 #include "metrics.h"
 #include "netns.h"
 #include "process_limits.h"
@@ -29,7 +30,7 @@
 struct server {
     struct cluster_config cluster;
     struct server_identity identity;
-    int lock_fd; /* held while the node runs */
+    struct identity_lock lock; /* held while the node runs */
     struct node_config config;
     struct node *node;
     struct server_lcores lcores;
@@ -51,7 +52,7 @@ prepare(struct server *server, uint8_t self)
     if (status != 0)
         return status;
     umask(S_IRWXG | S_IRWXO);
-    if ((status = server_directory_take(&server->cluster, self, &server->lock_fd)) != 0)
+    if ((status = server_directory_take(&server->cluster, self, &server->lock)) != 0)
         return status;
     if (!access_resolve(cluster, &server->config.access, detail, sizeof(detail)))
         return cli_fail("%s", detail);
@@ -176,7 +177,7 @@ stop(struct server *server)
         if (server->disks[worker] != NULL)
             server->disks[worker]->operations->destroy(server->disks[worker]);
     }
-    close(server->lock_fd);
+    identity_unlock(&server->lock);
 }
 
 enum end { END_ASKED, END_ANEW, END_FAILED };
@@ -297,7 +298,7 @@ run(struct server *server, uint8_t self, enum idle_policy idle, char **argv)
 int
 cmd_server(int argc, char **argv)
 {
-    static struct server server;
+    static struct server server = {.lock = {.name_fd = -1, .directory_fd = -1}};
     const char *cluster_file = NULL, *name = NULL, *idle_name = "sleep";
     bool check = false;
     uint32_t scrub_mib_s = SCRUB_MIB_S;

@@ -72,7 +72,7 @@ take_directory(struct cluster_config *cluster)
 }
 
 int
-server_directory_take(struct cluster_config *cluster, uint8_t self, int *lock_fd)
+server_directory_take(struct cluster_config *cluster, uint8_t self, struct identity_lock *held)
 {
     char detail[512];
     int status = take_directory(cluster);
@@ -80,7 +80,7 @@ server_directory_take(struct cluster_config *cluster, uint8_t self, int *lock_fd
     if (status != 0)
         return status;
     say_lock_waits(cluster, self);
-    if (identity_lock(cluster->directory, cluster->names[self], lock_fd, detail, sizeof(detail)) != CAIRN_OK)
+    if (identity_lock(cluster->directory, cluster->names[self], held, detail, sizeof(detail)) != CAIRN_OK)
         return cli_fail("%s", detail);
     return 0;
 }

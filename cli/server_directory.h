@@ -5,10 +5,11 @@
 #include <stdint.h>
 
 struct cluster_config;
+struct identity_lock;
 
 /* Makes the cluster's directory where there is none, goes by its path without links from then on, and takes the node's lock: held
- * until *lock_fd is closed. 0, or what to exit with, said. */
-int server_directory_take(struct cluster_config *cluster, uint8_t self, int *lock_fd);
+ * until identity_unlock(). 0, or what to exit with, said. */
+int server_directory_take(struct cluster_config *cluster, uint8_t self, struct identity_lock *held);
 
 /* Whoever looks after the node finds its process there, or none, and never half of it; the lock, not this file, says that the node
  * runs. 0, or what to exit with, said. */

@@ -43,21 +43,51 @@ lock(int fd)
     return false;
 }
 
-enum cairn_error
-identity_lock(const char *directory, const char *node, int *lock_fd, char *detail, size_t detail_bytes)
+/* Opens the node's own directory, and makes it where there is none. -1: errno says why. */
+static int
+open_directory(const char *directory, const char *node, bool make)
 {
     char path[PATH_BYTES];
 
+    snprintf(path, sizeof(path), "%s/%s", directory, node);
+    if (make && mkdir(path, 0700) != 0 && errno != EEXIST)
+        return -1;
+    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+enum cairn_error
+identity_lock(const char *directory, const char *node, struct identity_lock *out, char *detail, size_t detail_bytes)
+{
+    enum cairn_error error;
+    char path[PATH_BYTES];
+
     snprintf(path, sizeof(path), "%s/%s.lock", directory, node);
-    *lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (*lock_fd < 0)
+    out->directory_fd = -1;
+    out->name_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (out->name_fd < 0)
         return refuse(detail, detail_bytes, path, "cannot be opened");
-    if (lock(*lock_fd))
-        return CAIRN_OK;
-    snprintf(detail, detail_bytes, "node %s is in use: it is running already in %s (stop that one first)", node,
-             directory);
-    close(*lock_fd);
-    return CAIRN_IO;
+    if (lock(out->name_fd)) {
+        snprintf(path, sizeof(path), "%s/%s", directory, node);
+        out->directory_fd = open_directory(directory, node, true);
+        if (out->directory_fd >= 0 && lock(out->directory_fd))
+            return CAIRN_OK;
+    }
+    error = refuse(detail, detail_bytes, path, "cannot be locked");
+    if (errno == EWOULDBLOCK)
+        snprintf(detail, detail_bytes, "node %s is in use: it is running already in %s (stop that one first)", node,
+                 directory);
+    identity_unlock(out);
+    return error;
+}
+
+void
+identity_unlock(struct identity_lock *held)
+{
+    if (held->directory_fd >= 0)
+        close(held->directory_fd);
+    if (held->name_fd >= 0)
+        close(held->name_fd);
+    held->directory_fd = held->name_fd = -1;
 }
 
 /* Sums the text that stands before it. */
@@ -157,18 +187,6 @@ put_in_place(int home)
         renameat(home, "identity.new", home, "identity") != 0)
         return false;
     return fsync(home) == 0;
-}
-
-/* Opens the node's own directory, and makes it where there is none. -1: errno says why. */
-static int
-open_directory(const char *directory, const char *node, bool make)
-{
-    char path[PATH_BYTES];
-
-    snprintf(path, sizeof(path), "%s/%s", directory, node);
-    if (make && mkdir(path, 0700) != 0 && errno != EEXIST)
-        return -1;
-    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 enum cairn_error

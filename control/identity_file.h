@@ -9,9 +9,16 @@
 #include "cairn/error.h"
 #include "identity.h"
 
-/* Locks DIR/NODE.lock, which says that the node runs. *lock_fd: held until it is closed. */
-enum cairn_error identity_lock(const char *directory, const char *node, int *lock_fd, char *detail,
+/* What says that a node runs: DIR/NODE.lock, by which others on the machine find the process, and the node's own directory, which
+ * nobody can take from under it without taking what it keeps. -1: not held. */
+struct identity_lock {
+    int name_fd, directory_fd;
+};
+
+/* Takes both, and makes the directory where there is none. Held until identity_unlock(). */
+enum cairn_error identity_lock(const char *directory, const char *node, struct identity_lock *out, char *detail,
                                size_t detail_bytes);
+void identity_unlock(struct identity_lock *held);
 
 /* Reads DIR/NODE/identity. *found: there is one. CAIRN_CORRUPT: it is not as it was written; detail says what to do. */
 enum cairn_error identity_load(const char *directory, const char *node, struct identity *out, bool *found, char *detail,

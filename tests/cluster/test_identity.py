@@ -25,6 +25,24 @@ def test_a_cluster_comes_to_be_once_and_by_command():
         check(len({row['member'] for row in shown}) == 3 and all(row['start'] == 1 for row in shown), shown)
 
 
+def test_a_directory_runs_once_whatever_is_cleaned_up_around_it():
+    """Without its lock, socket and pid file, by name, a running node is hidden: a second process found all of its state."""
+    with Machines() as m:
+        m.with_log()
+        first = m.running['n1']
+        for name in ('n1.lock', 'n1.sock'):
+            os.unlink(os.path.join(m.dir, name))
+        m.start('n1')
+        status, said = m.ended('n1')
+        m.running['n1'] = first
+        check(status == 1 and 'running already' in said, status, said)
+        check(first.poll() is None, 'the first one ended')
+        m.stop('n1')
+        m.start('n1')
+        m.serves()
+        until('n1 holds all', lambda: m.holds('n1') == LINES)
+
+
 def test_a_replaced_disk_recovers_and_waits_for_a_majority_to_recover_from():
     with Machines() as m:
         m.with_log()
