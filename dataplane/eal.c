@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,18 @@ __wrap_nanosleep(const struct timespec *duration, struct timespec *left)
     if (starting && duration->tv_sec == 0 && duration->tv_nsec > shorter.tv_nsec)
         duration = &shorter;
     return __real_nanosleep(duration, left);
+}
+
+/* net_af_packet puts all sockets that one process has on an interface into one group, whose members share the frames out by
+ * a hash. Each worker has such a socket, and needs the frames for its own port, whatever their hash is: they all get all of
+ * them, and drop what is not theirs (linked with --wrap=setsockopt). */
+int __real_setsockopt(int socket, int level, int name, const void *value, socklen_t size_bytes);
+int __wrap_setsockopt(int socket, int level, int name, const void *value, socklen_t size_bytes);
+
+int
+__wrap_setsockopt(int socket, int level, int name, const void *value, socklen_t size_bytes)
+{
+    return level == SOL_PACKET && name == PACKET_FANOUT ? 0 : __real_setsockopt(socket, level, name, value, size_bytes);
 }
 
 /* memif's listener frees what it made for a peer whose greeting cannot be sent, and leaves it registered with the interrupt

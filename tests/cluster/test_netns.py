@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import BINARY, Cluster, check, until
+from harness import BINARY, CALM, Cluster, check, until
 
 
 def ip(*arguments):
@@ -107,6 +107,16 @@ def test_a_one_way_link_is_told_from_a_dead_node():
         cluster.ok('append', 'bank', '--via', cluster.leader('bank', ['n1', 'n2']), stdin=b'on\n')
         tc('-n', 'cairn-n3', 'qdisc', 'del', 'dev', 'eth0', 'root')
         cluster.converged('bank')
+
+
+@needs_namespaces
+def test_each_worker_hears_what_is_for_it_on_a_shared_interface():
+    with Cluster(3, '--transport', 'netns', '--workers', '3', *CALM) as cluster:
+        for worker in range(3):
+            log = f'log{worker}'
+            cluster.ok('log', 'create', log, '--policy', 'cp', '--worker', worker)
+            cluster.ok('append', log, '--ack', 'all', stdin=b'held by all\n')
+            check(all(len(row['hears']) == 3 for row in cluster.status(log).values()), cluster.status(log))
 
 
 def hears(cluster, node):
