@@ -1,4 +1,4 @@
-#include "cpus.h"
+#include "bench/cpus.h"
 
 #include <sched.h>
 

@@ -1,5 +1,5 @@
 // The one C++ file: Google Benchmark behind gbench.h.
-#include "gbench.h"
+#include "bench/gbench.h"
 
 #include <benchmark/benchmark.h>
 

@@ -1,10 +1,10 @@
 /* Log-linear with 512 parts: a value is known to 0.2 %. */
-#include "histogram.h"
+#include "bench/histogram.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "log_linear.h"
+#include "wire/log_linear.h"
 
 #define PART_BITS 9u
 #define BUCKETS LOG_LINEAR_BUCKETS(64u, PART_BITS)

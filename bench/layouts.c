@@ -18,8 +18,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "histogram.h"
+#include "bench/histogram.h"
+#include "dataplane/clock.h"
 
 #define LOGS_MAX 1000u
 #define ENTRY_BYTES 640u /* a block's header and a record of 512 bytes */

@@ -1,8 +1,8 @@
-#include "load.h"
+#include "bench/load.h"
 
 #include <stdlib.h>
 
-#include "clock.h"
+#include "dataplane/clock.h"
 
 #define TIMES_MAX 65536u
 #define BURST 64u

@@ -2,8 +2,8 @@
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
+#include "bench/histogram.h"
 #include "cairn/cairn.h"
-#include "histogram.h"
 
 struct load_config {
     struct cairn_client *client;

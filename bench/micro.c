@@ -4,12 +4,12 @@
 
 #include <isa-l.h>
 
-#include "codec.h"
-#include "core.h"
-#include "crc32c.h"
-#include "gbench.h"
-#include "histogram.h"
-#include "store.h"
+#include "bench/gbench.h"
+#include "bench/histogram.h"
+#include "dataplane/codec.h"
+#include "dataplane/store.h"
+#include "replication/core.h"
+#include "wire/crc32c.h"
 
 static uint8_t bytes[1u << 16] __attribute__((aligned(64)));
 

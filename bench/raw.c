@@ -1,4 +1,4 @@
-#include "raw.h"
+#include "bench/raw.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -6,9 +6,9 @@
 
 #include <urcu/urcu-qsbr.h>
 
-#include "clock.h"
-#include "cpus.h"
-#include "eal.h"
+#include "bench/cpus.h"
+#include "dataplane/clock.h"
+#include "dataplane/eal.h"
 
 #define ANSWER_NS 2000000000u
 

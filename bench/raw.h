@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "histogram.h"
-#include "port.h"
+#include "bench/histogram.h"
+#include "dataplane/port.h"
 
 #define RAW_FRAME_BYTES 64u
 

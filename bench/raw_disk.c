@@ -1,4 +1,4 @@
-#include "raw_disk.h"
+#include "bench/raw_disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "dataplane/clock.h"
 
 #define WRITERS_MAX 8u
 #define FILE_BYTES (64u << 20)

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/histogram.h"
 #include "cairn/error.h"
-#include "histogram.h"
 
 struct raw_disk_figures {
     uint64_t write_p50_ns, write_p99_ns; /* of 4 KiB, O_DIRECT and O_DSYNC, onto written space, one at a time each */

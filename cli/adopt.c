@@ -1,12 +1,12 @@
 /* cairn log adopt: a log has stopped on all nodes since its replicas contradict each other, or it waits for ever since
  * too few voters know what they promised. Here an administrator decides whose history goes on, by an entry of the
- * catalog that each node carries out (node/adoption.h). */
+ * catalog that each node carries out (node/worker/adoption.h). */
 #include <assert.h>
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
-#include "plausible.h"
+#include "cli/cli.h"
+#include "replication/plausible.h"
 
 #define WAIT_NS 20000000000u
 

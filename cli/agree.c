@@ -1,11 +1,11 @@
-#include "agree.h"
+#include "cli/agree.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "identity_file.h"
+#include "control/identity_file.h"
 
 #define WAIT_NS 10000000000u
 /* A node that is cut off cannot know yet. */

@@ -2,8 +2,8 @@
 #ifndef CLI_AGREE_H
 #define CLI_AGREE_H
 
-#include "agreed.h"
-#include "cli.h"
+#include "cli/cli.h"
+#include "rules/agreed.h"
 
 /* What one node says of it; CAIRN_NODE_NONE: whoever answers. Returns the exit status. */
 int cli_agreed_show(const struct cluster_config *cluster, uint8_t via, bool json);

@@ -1,7 +1,7 @@
 /* What nodes say that they have agreed on. */
 #include <string.h>
 
-#include "agree.h"
+#include "cli/agree.h"
 
 static uint64_t
 number_of(const json_t *answer, const char *key, uint64_t scale)

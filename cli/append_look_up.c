@@ -1,4 +1,4 @@
-#include "append_look_up.h"
+#include "cli/append_look_up.h"
 
 struct look_up {
     struct session_result *result;

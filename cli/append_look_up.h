@@ -2,7 +2,7 @@
 #ifndef CLI_APPEND_LOOK_UP_H
 #define CLI_APPEND_LOOK_UP_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* An unknown result whose producer was forgotten becomes an acknowledged one where the log shows its entry, with its
  * bytes not compared; else it stays. Reads the whole log, as far as *left_ns allows, and takes its time from that. */

@@ -2,8 +2,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "call.h"
-#include "cli.h"
+#include "cli/cli.h"
+#include "client/call.h"
 
 #define PATIENCE_NS 600000000u
 #define UNHEARD_NS 100000000u

@@ -1,4 +1,4 @@
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,10 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "disk.h"
-#include "home.h"
-#include "plain_text.h"
-#include "values.h"
+#include "cli/values.h"
+#include "control/home.h"
+#include "control/plain_text.h"
+#include "dataplane/disk.h"
 
 /* What others wrote may be in it: a name, a value, a node's word. On a terminal that only shows. */
 static void

@@ -9,9 +9,9 @@
 #include <jansson.h>
 
 #include "cairn/token.h"
-#include "config.h"
-#include "options.h"
-#include "session.h"
+#include "cli/options.h"
+#include "client/session.h"
+#include "control/config.h"
 
 #define CATALOG_NAME "_catalog"
 

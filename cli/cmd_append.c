@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "append_look_up.h"
-#include "cli.h"
-#include "lines.h"
-#include "plausible.h"
+#include "cli/append_look_up.h"
+#include "cli/cli.h"
+#include "cli/lines.h"
+#include "replication/plausible.h"
 
 #define DEADLINE_MS_MAX 86400000u
 #define LOOK_UP_NS 5000000000u

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
-#include "bench_consistency.h"
-#include "bench_workers.h"
-#include "cli.h"
-#include "cpus.h"
+#include "bench/cpus.h"
+#include "cli/bench/bench.h"
+#include "cli/bench/bench_consistency.h"
+#include "cli/bench/bench_workers.h"
+#include "cli/cli.h"
 
 /* Two CPUs to use, the same one twice where there is but one. */
 static void

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "agree.h"
-#include "recover.h"
+#include "cli/agree.h"
+#include "cli/recover.h"
 
 #define WAIT_NS 5000000000u
 

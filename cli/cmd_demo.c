@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "demo.h"
-#include "page.h"
-#include "story.h"
+#include "cli/cli.h"
+#include "cli/demo/demo.h"
+#include "cli/demo/story.h"
+#include "cli/page.h"
 
 #define CHANNEL_BYTES (4u << 20)
 

@@ -2,10 +2,10 @@
 #include <signal.h>
 #include <string.h>
 
-#include "dev_cluster.h"
-#include "dev_nodes.h"
-#include "home.h"
-#include "netns.h"
+#include "cli/dev_cluster.h"
+#include "cli/dev_nodes.h"
+#include "cli/netns.h"
+#include "control/home.h"
 
 #define NODES_DEFAULT 3u
 #define NODES_MAX 9u

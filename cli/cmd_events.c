@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* A node keeps 4,096, and gives 256 at once: what more than that comes while it is asked waits for the next time. */
 #define PAGES_MAX 64u

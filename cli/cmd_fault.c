@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* drop, duplicate, ... of each directed link; kept here only to send whole sets of rules. */
 struct rules {

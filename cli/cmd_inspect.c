@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "inspection.h"
+#include "cli/cli.h"
+#include "cli/inspection.h"
 
 static void
 print_log(const struct inspection *inspection, const struct log_seen *log, bool json)

@@ -3,9 +3,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "log_change.h"
-#include "log_copy.h"
-#include "plausible.h"
+#include "cli/log_change.h"
+#include "cli/log_copy.h"
+#include "replication/plausible.h"
 
 #define TRIM_WAIT_NS 1000000000u
 #define NOT_GIVEN LOG_WORKER_ANY

@@ -1,8 +1,8 @@
 /* cairn member add|remove|promote|transfer|replace: who holds a log, who votes, who leads, whose state is lost. */
 #include <string.h>
 
-#include "member.h"
-#include "recover.h"
+#include "cli/member.h"
+#include "cli/recover.h"
 
 static bool
 parse_op(const char *word, enum cairn_member_op *out)

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
-#include "plausible.h"
+#include "cli/cli.h"
+#include "replication/plausible.h"
 
 #define LAG_MIN_NS 1000u
 #define LAG_MAX_NS 3600000000000u

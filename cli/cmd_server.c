@@ -10,17 +10,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "cluster_file.h"
-#include "disk.h"
-#include "eal.h"
-#include "identity_file.h"
-#include "metrics.h"
-#include "netns.h"
-#include "process_limits.h"
-#include "server_directory.h"
-#include "server_identity.h"
-#include "server_lcores.h"
+#include "cli/cli.h"
+#include "cli/netns.h"
+#include "cli/process_limits.h"
+#include "cli/server_directory.h"
+#include "cli/server_identity.h"
+#include "cli/server_lcores.h"
+#include "control/cluster_file.h"
+#include "control/identity_file.h"
+#include "control/metrics.h"
+#include "dataplane/disk.h"
+#include "dataplane/eal.h"
 
 #define CHANNEL_BYTES (4u << 20)
 #define SETTLE_NS 2000000000u

@@ -5,9 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "scene.h"
-#include "sim_runs.h"
+#include "cli/cli.h"
+#include "cli/sim_runs.h"
+#include "sim/scene.h"
 
 #define RUNS_MAX 1000000000ull
 /* The last run's seed is told in JSON, whose integers have a sign. */

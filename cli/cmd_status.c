@@ -1,8 +1,8 @@
 /* cairn status: a row per node and log. */
 #include <string.h>
 
-#include "cli.h"
-#include "matrix.h"
+#include "cli/cli.h"
+#include "cli/matrix.h"
 
 /* workers: of each node; where there is one, all logs are its. */
 static void

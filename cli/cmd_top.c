@@ -5,8 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "latencies.h"
+#include "cli/cli.h"
+#include "node/latencies.h"
 
 #define ROWS_MAX 256u
 #define EVENTS_SHOWN 6u

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 
 #include "cairn/view.h"
-#include "cli.h"
+#include "cli/cli.h"
 
 struct viewing {
     struct cairn_view *view;

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 struct dev {
     struct cluster_config cluster;

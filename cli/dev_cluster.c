@@ -1,4 +1,4 @@
-#include "dev_cluster.h"
+#include "cli/dev_cluster.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "home.h"
-#include "identity_file.h"
+#include "control/home.h"
+#include "control/identity_file.h"
 
 static uint32_t
 default_memory_mib(uint32_t nodes)

@@ -2,7 +2,7 @@
 #ifndef CLI_DEV_CLUSTER_H
 #define CLI_DEV_CLUSTER_H
 
-#include "dev.h"
+#include "cli/dev.h"
 
 /* Makes the directory where there is none, and puts its path without links into out. given: NULL: the user's own. 0, or what to exit
  * with, said: above all where it is not this user's own. */

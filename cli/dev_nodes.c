@@ -1,4 +1,4 @@
-#include "dev_nodes.h"
+#include "cli/dev_nodes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "home.h"
-#include "netns.h"
+#include "cli/netns.h"
+#include "control/home.h"
 
 #define READY_NS 20000000000u
 #define STOP_NS 5000000000u

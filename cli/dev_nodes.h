@@ -4,7 +4,7 @@
 
 #include <signal.h>
 
-#include "dev.h"
+#include "cli/dev.h"
 
 /* Begins a process, which outlives this one, and takes nodes and network namespaces away when this one has ended without doing so.
  * 0, or what to exit with, said. */

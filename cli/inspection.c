@@ -1,5 +1,5 @@
 /* The journals of a stopped node, read from their first block to their last, also where they are damaged. */
-#include "inspection.h"
+#include "cli/inspection.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "core.h"
-#include "identity_file.h"
+#include "cli/cli.h"
+#include "control/identity_file.h"
+#include "replication/core.h"
 
 #define LOGS_MAX 1024u
 

@@ -4,9 +4,9 @@
 
 #include <jansson.h>
 
-#include "disk.h"
-#include "journal_scan.h"
-#include "store.h"
+#include "dataplane/disk.h"
+#include "dataplane/journal_scan.h"
+#include "dataplane/store.h"
 
 /* An entry beyond what is known to be committed: it may yet be written over. */
 struct tail_entry {

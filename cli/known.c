@@ -2,8 +2,8 @@
  * are places in the list that the cluster has agreed on. */
 #include <string.h>
 
-#include "agree.h"
-#include "dial.h"
+#include "cli/agree.h"
+#include "client/dial.h"
 
 cairn_node_set
 cli_present(const struct cluster_config *cluster)

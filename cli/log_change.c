@@ -1,10 +1,10 @@
 /* A log is made, or changed, by an entry of the catalog, and that is waited for until it is in force. */
-#include "log_change.h"
+#include "cli/log_change.h"
 
 #include <string.h>
 #include <time.h>
 
-#include "agree.h"
+#include "cli/agree.h"
 
 #define WAIT_NS 10000000000u
 #define CUT_OFF_WAIT_NS 500000000u

@@ -2,7 +2,7 @@
 #ifndef CLI_LOG_CHANGE_H
 #define CLI_LOG_CHANGE_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 #define LOG_WORKER_ANY UINT64_MAX /* the one with least to do */
 

@@ -1,10 +1,10 @@
 /* The last entry that a copy of a log holds: whoever goes on copying looks for it in the log. */
-#include "log_copied.h"
+#include "cli/log_copied.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "log_change.h"
+#include "cli/log_change.h"
 
 #define LOOK_BACK 64u
 

@@ -2,7 +2,7 @@
 #ifndef CLI_LOG_COPIED_H
 #define CLI_LOG_COPIED_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 struct last_copied {
     uint8_t *bytes; /* its payload, and its key behind it, to be freed; NULL: the copy holds none */

@@ -7,7 +7,7 @@
  * The switch: the log is sealed on all its members; then what is on branches is waited for, the rest is copied, and the copy
  * is opened, and kept from then on for as long as the log was. Repeats of what was appended before are told apart at the sealed log
  * as ever. */
-#include "log_copy.h"
+#include "cli/log_copy.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,9 +15,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "log_change.h"
-#include "log_copied.h"
-#include "log_seal.h"
+#include "cli/log_change.h"
+#include "cli/log_copied.h"
+#include "cli/log_seal.h"
 
 #define DEADLINE_NS 30000000000u
 #define IDLE_NS 20000000

@@ -2,7 +2,7 @@
 #ifndef CLI_LOG_COPY_H
 #define CLI_LOG_COPY_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 struct log_copy {
     const struct cluster_config *from, *to; /* two clusters, or one, and then */

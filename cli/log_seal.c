@@ -1,10 +1,10 @@
 /* A log takes no new entries any more, and all that it has taken are committed. */
-#include "log_seal.h"
+#include "cli/log_seal.h"
 
 #include <string.h>
 #include <time.h>
 
-#include "log_change.h"
+#include "cli/log_change.h"
 
 #define QUIET_WAIT_NS 10000000000u
 #define PAUSE_NS 20000000

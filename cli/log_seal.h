@@ -4,7 +4,7 @@
 
 #include <signal.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* From now on the log takes new entries of nobody, on all its members and in whatever lives they have later, since the producer
  * `writer` copies it. *last_lsn: of what was taken before, which all members hold; nothing is left of any branch. Refused, before

@@ -2,7 +2,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 static const struct command commands[] = {
     {"demo", "a cluster inside this process: replicates a file, cuts a node off, heals, verifies", cmd_demo},

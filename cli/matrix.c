@@ -1,5 +1,5 @@
 /* Whom each worker of each node hears, as nodes that answer `status` say. */
-#include "matrix.h"
+#include "cli/matrix.h"
 
 #include <string.h>
 

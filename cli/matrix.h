@@ -2,7 +2,7 @@
 #ifndef CLI_MATRIX_H
 #define CLI_MATRIX_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* Of one worker of one node. */
 struct matrix_row {

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
-#include "dial.h"
-#include "member.h"
+#include "cli/cli.h"
+#include "cli/member.h"
+#include "client/dial.h"
 
 #define WAIT_NS 20000000000u
 #define ATTEMPT_NS 2000000000u

@@ -2,7 +2,7 @@
 #ifndef CLI_MEMBER_H
 #define CLI_MEMBER_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* log: NULL: of all logs. learner: it stays one. Returns the exit status, said. */
 int cli_member_change(const struct cluster_config *cluster, enum cairn_member_op op, uint8_t node, const char *log,

@@ -1,4 +1,4 @@
-#include "netns.h"
+#include "cli/netns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* A frame of the nodes, and to spare. */
 #define MTU 9000

@@ -3,7 +3,7 @@
 #ifndef CLI_NETNS_H
 #define CLI_NETNS_H
 
-#include "config.h"
+#include "control/config.h"
 
 /* Makes it. What a former cluster has left is taken away first; one that still runs is not: then it fails. 0, or what to
  * exit with, said. Needs root and iproute2. */

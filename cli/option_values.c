@@ -1,15 +1,15 @@
 /* Values of options, by their kind: each is read whole or refused. */
-#include "option_values.h"
+#include "cli/option_values.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "agreed.h"
-#include "cli.h"
-#include "plausible.h"
-#include "values.h"
+#include "cli/cli.h"
+#include "cli/values.h"
+#include "replication/plausible.h"
+#include "rules/agreed.h"
 
 #define NS_PER_S 1000000000ull
 

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "options.h"
+#include "cli/options.h"
 
 /* As usage shows it; and "1 to 86400000 ms", "" where the kind says all. */
 const char *option_placeholder(const struct cli_option *option);

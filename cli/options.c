@@ -1,12 +1,12 @@
-#include "options.h"
+#include "cli/options.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "option_values.h"
-#include "values.h"
+#include "cli/cli.h"
+#include "cli/option_values.h"
+#include "cli/values.h"
 
 #define OPTIONS_MAX 32
 

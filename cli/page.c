@@ -1,10 +1,10 @@
-#include "page.h"
+#include "cli/page.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 #define LANE 24.0
 

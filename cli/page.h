@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "local.h"
+#include "node/local.h"
 
 #define PAGE_WIDTH 860.0
 #define PAGE_EVENTS_MAX 512

@@ -1,9 +1,9 @@
-#include "plot.h"
+#include "cli/plot.h"
 
 #include <assert.h>
 #include <math.h>
 
-#include "page.h"
+#include "cli/page.h"
 
 #define HEIGHT 300.0
 #define LEFT 70.0

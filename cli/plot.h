@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "histogram.h"
+#include "bench/histogram.h"
 
 #define PLOT_STEPS 81
 #define PLOT_CURVES_MAX 8u

@@ -1,11 +1,11 @@
-#include "process_limits.h"
+#include "cli/process_limits.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
 
-#include "cli.h"
-#include "node.h"
+#include "cli/cli.h"
+#include "node/node.h"
 
 /* A node's own, its links to fifteen others, and some clients. */
 #define DESCRIPTORS_MIN 32u

@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "cli.h"
-#include "dial.h"
+#include "cli/cli.h"
+#include "client/dial.h"
 
 #define READ_TOKEN 1u
 #define WAIT_NS 50000000u

@@ -1,4 +1,4 @@
-#include "recover.h"
+#include "cli/recover.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

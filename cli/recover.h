@@ -3,7 +3,7 @@
 #ifndef CLI_RECOVER_H
 #define CLI_RECOVER_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* from: the node whose state is what counts from now on. without: names, with commas, of those whose state is given up
  * though it may be there; NULL: none. Says what is lost, decides, waits until who runs is back. Returns the exit status. */

@@ -1,4 +1,4 @@
-#include "server_directory.h"
+#include "cli/server_directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "draft.h"
-#include "home.h"
-#include "identity_file.h"
+#include "cli/cli.h"
+#include "control/draft.h"
+#include "control/home.h"
+#include "control/identity_file.h"
 
 #define LOCK_SAY_NS 400000000u
 #define PID_PATH_BYTES 384u

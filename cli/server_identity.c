@@ -1,11 +1,11 @@
-#include "server_identity.h"
+#include "cli/server_identity.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "cli.h"
-#include "identity_file.h"
-#include "standing.h"
+#include "cli/cli.h"
+#include "control/identity_file.h"
+#include "node/start/standing.h"
 
 int
 server_identity_check(struct server_identity *who)

@@ -2,7 +2,7 @@
 #ifndef CLI_SERVER_IDENTITY_H
 #define CLI_SERVER_IDENTITY_H
 
-#include "node.h"
+#include "node/node.h"
 
 struct server_identity {
     struct cluster_config *cluster;

@@ -1,10 +1,10 @@
-#include "server_lcores.h"
+#include "cli/server_lcores.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* This node's part of the machine's processors, as if all nodes of the cluster were here. */
 static uint32_t

@@ -2,7 +2,7 @@
 #ifndef CLI_SERVER_LCORES_H
 #define CLI_SERVER_LCORES_H
 
-#include "node.h"
+#include "node/node.h"
 
 struct server_lcores {
     struct lcore lcores[CAIRN_WORKERS_MAX];

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "draft.h"
+#include "cli/cli.h"
+#include "control/draft.h"
 
 static int
 not_written(const char *path)

@@ -1,5 +1,5 @@
 /* Runs of the simulator from their seeds: one, or many in processes side by side. */
-#include "sim_runs.h"
+#include "cli/sim_runs.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* What a job tells of a run: small enough for one atomic write. */
 struct run_row {

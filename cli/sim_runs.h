@@ -2,7 +2,7 @@
 #ifndef CLI_SIM_RUNS_H
 #define CLI_SIM_RUNS_H
 
-#include "sim.h"
+#include "sim/sim.h"
 
 #define SIM_JOBS_MAX 64u
 #define SIM_TRACE_ROWS 400u

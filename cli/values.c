@@ -1,4 +1,4 @@
-#include "values.h"
+#include "cli/values.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

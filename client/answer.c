@@ -1,4 +1,4 @@
-#include "answer.h"
+#include "client/answer.h"
 
 #include <stdint.h>
 #include <string.h>

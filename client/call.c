@@ -1,4 +1,4 @@
-#include "call.h"
+#include "client/call.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "answer.h"
+#include "client/answer.h"
 
 #define REPLY_BYTES_MIN 16384u
 #define REPLY_BYTES_MAX (64u << 20)

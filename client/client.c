@@ -1,5 +1,5 @@
 /* Requests and answers over a channel, whatever made it. */
-#include "client.h"
+#include "client/client.h"
 
 #include <assert.h>
 #include <sched.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "cairn/token.h"
-#include "protocol.h"
-#include "record.h"
+#include "wire/protocol.h"
+#include "wire/record.h"
 
 #define SPIN_POLLS 200u
 #define YIELD_POLLS 2000u

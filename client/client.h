@@ -2,8 +2,8 @@
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
-#include "byte_ring.h"
 #include "cairn/cairn.h"
+#include "wire/byte_ring.h"
 
 /* A pair of rings to one worker of the node. */
 struct lane {

@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "client.h"
-#include "dial.h"
+#include "client/client.h"
+#include "client/dial.h"
 
 /* The node's word for why not. CAIRN_AGAIN is this side's own, for what is under way. */
 static enum cairn_error

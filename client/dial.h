@@ -4,7 +4,7 @@
 #define CLIENT_DIAL_H
 
 #include "cairn/cairn.h"
-#include "call.h"
+#include "client/call.h"
 
 /* The cluster's nodes by number, as one of them says: it may have more than whoever asks knew of. */
 struct dial_seats {

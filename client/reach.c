@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "session_state.h"
+#include "client/session_state.h"
 
 /* Before the next node is asked too. */
 #define HEDGE_NS 15000000u

@@ -2,7 +2,7 @@
  * by, and may be taken by yet, never goes to another. */
 #include <assert.h>
 
-#include "session_state.h"
+#include "client/session_state.h"
 
 bool
 for_what_it_is(enum cairn_error error)

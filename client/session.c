@@ -4,7 +4,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "session_state.h"
+#include "client/session_state.h"
 
 #define WINDOW_ENTRIES 1024u
 #define WINDOW_BYTES (32u << 20)

@@ -5,8 +5,8 @@
 
 #include <time.h>
 
-#include "dial.h"
-#include "session.h"
+#include "client/dial.h"
+#include "client/session.h"
 
 #define BACKOFF_NS 500000u
 /* What an answer is to: epoch of the attempt, index of the entry. */

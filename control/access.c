@@ -1,4 +1,4 @@
-#include "access.h"
+#include "control/access.h"
 
 #include <assert.h>
 #include <grp.h>

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "config.h"
+#include "control/config.h"
 
 struct access {
     uid_t users[CLUSTER_CLIENT_USERS_MAX];

@@ -1,4 +1,4 @@
-#include "admin.h"
+#include "control/admin.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "admin_places.h"
+#include "control/admin_places.h"
 
 #define BACKLOG 64
 #define ACCEPTS_PER_TURN 32

@@ -13,8 +13,8 @@
 
 #include <jansson.h>
 
-#include "access.h"
 #include "cairn/error.h"
+#include "control/access.h"
 
 struct admin;
 

@@ -1,4 +1,4 @@
-#include "admin_connection.h"
+#include "control/admin_connection.h"
 
 #include <assert.h>
 #include <errno.h>

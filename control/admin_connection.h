@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "admin.h"
+#include "control/admin.h"
 
 struct connection {
     int socket; /* -1: nobody is connected */

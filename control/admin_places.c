@@ -1,4 +1,4 @@
-#include "admin_places.h"
+#include "control/admin_places.h"
 
 #include <assert.h>
 

@@ -3,7 +3,7 @@
 #ifndef CONTROL_ADMIN_PLACES_H
 #define CONTROL_ADMIN_PLACES_H
 
-#include "admin_connection.h"
+#include "control/admin_connection.h"
 
 #define PLACES_MAX 96
 

@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "cluster_file.h"
+#include "control/cluster_file.h"
 
 bool
 cluster_fault_set(struct cluster_fault *fault, struct cluster_place place, const char *mend, const char *what, ...)

@@ -1,5 +1,5 @@
 /* The cluster file on disk, and what is written into one. */
-#include "cluster_file.h"
+#include "control/cluster_file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster_values.h"
-#include "draft.h"
-#include "plain_text.h"
+#include "control/cluster_values.h"
+#include "control/draft.h"
+#include "control/plain_text.h"
 
 #define GIVE_ANOTHER "give one with --cluster FILE or CAIRN_CLUSTER; 'cairn dev' makes one"
 

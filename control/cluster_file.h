@@ -10,7 +10,7 @@
 #ifndef CONTROL_CLUSTER_FILE_H
 #define CONTROL_CLUSTER_FILE_H
 
-#include "config.h"
+#include "control/config.h"
 
 #define CLUSTER_FILE_BYTES_MAX 65536u
 

@@ -1,5 +1,5 @@
 /* A cluster file's text: libyaml says what stands where, the rules of cluster_values.h what may. */
-#include "cluster_file.h"
+#include "control/cluster_file.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 
 #include <yaml.h>
 
-#include "cluster_values.h"
-#include "plain_text.h"
+#include "control/cluster_values.h"
+#include "control/plain_text.h"
 
 #define KEYS_MAX 16u
 #define SHOWN_BYTES 64u

@@ -1,10 +1,10 @@
-#include "cluster_values.h"
+#include "control/cluster_values.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "plain_text.h"
+#include "control/plain_text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define FIELD(name) .offset = offsetof(struct cluster_config, name)

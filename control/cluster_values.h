@@ -2,7 +2,7 @@
 #ifndef CONTROL_CLUSTER_VALUES_H
 #define CONTROL_CLUSTER_VALUES_H
 
-#include "cluster_file.h"
+#include "control/cluster_file.h"
 
 enum cluster_kind {
     CLUSTER_NUMBER, /* with or without a unit */

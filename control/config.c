@@ -1,5 +1,5 @@
 /* What a cluster file means, and whether its values go together. cluster_file.h reads and writes it. */
-#include "config.h"
+#include "control/config.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cluster_file.h"
-#include "cluster_values.h"
+#include "control/cluster_file.h"
+#include "control/cluster_values.h"
 
 /* Unless the file says otherwise, a node's suspicion becomes so many times as long at most, whatever its machine is
  * like. */

@@ -7,7 +7,7 @@
 
 #include "cairn/error.h"
 #include "cairn/types.h"
-#include "identity.h"
+#include "rules/identity.h"
 
 /* netns: each node in a network namespace of its own, by its eth0. */
 enum cluster_transport { TRANSPORT_MEMIF, TRANSPORT_RING, TRANSPORT_NETNS };

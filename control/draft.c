@@ -1,4 +1,4 @@
-#include "draft.h"
+#include "control/draft.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "home.h"
+#include "control/home.h"
 
 #include <assert.h>
 #include <dirent.h>

@@ -1,4 +1,4 @@
-#include "identity_file.h"
+#include "control/identity_file.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "draft.h"
+#include "control/draft.h"
 
 /* The file always has this size, so that it can be replaced where there is no space left. */
 #define FILE_BYTES 32768u

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "cairn/error.h"
-#include "identity.h"
+#include "rules/identity.h"
 
 /* What says that a node runs: DIR/NODE.lock, by which others on the machine find the process, and the node's own directory, which
  * nobody can take from under it without taking what it keeps. -1: not held. */

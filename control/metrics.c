@@ -1,6 +1,6 @@
 /* libmicrohttpd is loaded only when an endpoint is asked for: with TLS and all that it needs, which the endpoint does
  * not, loading it would take longer than most commands take to run. */
-#include "metrics.h"
+#include "control/metrics.h"
 
 #include <assert.h>
 #include <dlfcn.h>

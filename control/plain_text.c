@@ -1,4 +1,4 @@
-#include "plain_text.h"
+#include "control/plain_text.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -11,15 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core.h"
-#include "plausible.h"
-#include "record.h"
+#include "replication/core.h"
+#include "replication/plausible.h"
+#include "wire/record.h"
 
 #define CODEC_VERSION 12
 
 /* Node-level, beside the core's message types. */
 #define CODEC_HEARTBEAT 0x80
-#define CODEC_HELLO 0x81 /* who the sender is; its body is control/lives.h's */
+#define CODEC_HELLO 0x81 /* who the sender is; its body is rules/lives.h's */
 #define CODEC_HELLO_BYTES_MAX 1408u
 #define CODEC_HEARTBEAT_ROWS_MAX 33
 
@@ -82,7 +82,7 @@ struct wire_entries {
 
 /* How the sender does, as it says itself. */
 struct wire_health {
-    uint32_t ailments; /* set of enum ailment: control/health.h */
+    uint32_t ailments; /* set of enum ailment: rules/health.h */
     uint32_t write_us; /* what a write of its journal usually takes; 0: it has none */
     uint32_t stall_us; /* the longest that its worker lately had to wait for a core */
     uint32_t reserved;

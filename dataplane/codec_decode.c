@@ -1,11 +1,11 @@
 /* Frames' bytes become messages: all that they say is looked at here, and what is not plausible is dropped. */
-#include "codec.h"
+#include "dataplane/codec.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "assert_costly.h"
-#include "crc32c.h"
+#include "wire/crc32c.h"
 
 static enum codec_verdict
 decode_vote_reply(const struct wire_header *header, const uint8_t *body, struct message *message)

@@ -1,11 +1,11 @@
 /* Messages become frames' bytes. */
-#include "codec.h"
+#include "dataplane/codec.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "assert_costly.h"
-#include "crc32c.h"
+#include "wire/crc32c.h"
 
 /* tail: bytes behind the body that the checksum covers too. */
 static size_t

@@ -1,4 +1,4 @@
-#include "device.h"
+#include "dataplane/device.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <rte_ring.h>
 #include <urcu/urcu-qsbr.h>
 
-#include "port.h"
+#include "dataplane/port.h"
 
 #define MBUF_CACHE 128u
 

@@ -1,5 +1,5 @@
 /* The machine's disk: it is opened and closed, and small files are read and written as a whole. */
-#include "disk.h"
+#include "dataplane/disk.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "disk_machine.h"
+#include "dataplane/disk_machine.h"
 
 static int64_t
 read_file(struct disk *disk, const struct disk_file *file, void *bytes, size_t size_bytes, uint64_t offset_bytes)

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk_machine.h"
+#include "dataplane/disk_machine.h"
 
 /* Beside the journal's files: a former one, of which the next is made, and space set aside. */
 #define SPARE "spare"

@@ -9,7 +9,7 @@
 
 #include <liburing.h>
 
-#include "disk.h"
+#include "dataplane/disk.h"
 
 #define RING_ENTRIES 64u
 #define FILES_MAX 64u

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "disk_machine.h"
+#include "dataplane/disk_machine.h"
 
 void
 machine_use_memory(struct disk *disk, void *bytes, size_t size_bytes)

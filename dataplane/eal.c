@@ -1,4 +1,4 @@
-#include "eal.h"
+#include "dataplane/eal.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "fault.h"
+#include "dataplane/fault.h"
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-#include "frame.h"
+#include "dataplane/frame.h"
 
 #include <assert.h>
 #include <string.h>

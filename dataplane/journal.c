@@ -1,4 +1,4 @@
-#include "journal.h"
+#include "dataplane/journal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "journal_write.h"
+#include "dataplane/journal_write.h"
 
 /* Writes under way at once: what comes meanwhile goes together into the next one. A second one sets out early while both
  * are small, for the latency, or when it is large itself; between the two, fewer and larger writes are the faster. */

@@ -18,9 +18,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "disk.h"
-#include "plausible.h"
-#include "record.h"
+#include "dataplane/disk.h"
+#include "replication/plausible.h"
+#include "wire/record.h"
 
 /* What a block on a disk says of its records, as replication has it. */
 static inline struct run

@@ -1,7 +1,7 @@
 /* What a journal's block can say: a checksum tells that it is as it was written, not that what was written could be. */
 #include "assert_costly.h"
-#include "journal.h"
-#include "plausible.h"
+#include "dataplane/journal.h"
+#include "replication/plausible.h"
 
 /* As many records as it says need at least so many bytes. */
 static bool

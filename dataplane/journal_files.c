@@ -1,13 +1,13 @@
 /* The journal's next file is made before it is needed, and a reserve is kept for starts without space. */
-#include "journal.h"
+#include "dataplane/journal.h"
 
 #include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "crc32c.h"
-#include "journal_write.h"
+#include "dataplane/journal_write.h"
+#include "wire/crc32c.h"
 
 /* For starts without space: a file for this one, and as much again for the next; and what a node acknowledged alone, which a
  * start writes to its branch. */

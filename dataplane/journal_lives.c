@@ -1,11 +1,11 @@
-#include "journal_lives.h"
+#include "dataplane/journal_lives.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "crc32c.h"
-#include "journal.h"
+#include "dataplane/journal.h"
+#include "wire/crc32c.h"
 
 /* Who made a file, as its head says, or its first block, which says it again. */
 struct maker {

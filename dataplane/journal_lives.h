@@ -6,7 +6,7 @@
 
 #include "cairn/error.h"
 #include "cairn/types.h"
-#include "disk.h"
+#include "dataplane/disk.h"
 
 struct journal_lives {
     bool any;                /* there are files */

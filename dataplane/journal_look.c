@@ -1,11 +1,11 @@
-#include "journal_look.h"
+#include "dataplane/journal_look.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "crc32c.h"
-#include "journal_scan.h"
-#include "journal_window.h"
+#include "dataplane/journal_scan.h"
+#include "dataplane/journal_window.h"
+#include "wire/crc32c.h"
 
 static enum soundness
 look_at_head(const struct journal_block *head, uint64_t place, uint32_t cluster, uint64_t rest_bytes)

@@ -3,7 +3,7 @@
 #ifndef DATAPLANE_JOURNAL_LOOK_H
 #define DATAPLANE_JOURNAL_LOOK_H
 
-#include "journal.h"
+#include "dataplane/journal.h"
 
 struct journal_scan;
 

@@ -1,4 +1,4 @@
-#include "journal_scan.h"
+#include "dataplane/journal_scan.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crc32c.h"
-#include "journal_look.h"
-#include "journal_window.h"
+#include "dataplane/journal_look.h"
+#include "dataplane/journal_window.h"
+#include "wire/crc32c.h"
 
 #ifndef WINDOW_BYTES /* the fuzzer's is small, for files that are */
 #define WINDOW_BYTES (4u << 20)
@@ -76,7 +76,7 @@ begins(struct journal_scan *scan, uint32_t index)
     for (uint32_t before = 0; before < index; before++) {
         if (scan->numbers[before] == scan->head->block.first_lsn)
             scan->ends[before] = scan->head->block.first_seq;
-        /* Made, and not written to before the node ended; or this file has all that was in it (node/gather.c). */
+        /* Made, and not written to before the node ended; or this file has all that was in it (node/start/gather.c). */
         else if (scan->numbers[before] > scan->head->block.first_lsn)
             scan->ends[before] = DISK_SECTOR_BYTES;
     }

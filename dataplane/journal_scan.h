@@ -9,8 +9,8 @@
 #ifndef DATAPLANE_JOURNAL_SCAN_H
 #define DATAPLANE_JOURNAL_SCAN_H
 
-#include "journal.h"
-#include "journal_look.h"
+#include "dataplane/journal.h"
+#include "dataplane/journal_look.h"
 
 enum scan_verdict {
     SCAN_BLOCK,  /* head, body */

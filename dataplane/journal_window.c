@@ -1,5 +1,5 @@
 /* The window that a scan of a journal looks through, and what is read ahead of it. */
-#include "journal_window.h"
+#include "dataplane/journal_window.h"
 
 #include <assert.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef DATAPLANE_JOURNAL_WINDOW_H
 #define DATAPLANE_JOURNAL_WINDOW_H
 
-#include "journal_scan.h"
+#include "dataplane/journal_scan.h"
 
 /* Loads what is needed of [offset, offset + size_bytes) of the file; returns how much of it there is, negative: why it cannot be read. */
 int64_t journal_window_load(struct journal_scan *scan, uint64_t offset, size_t size_bytes, const uint8_t **out);

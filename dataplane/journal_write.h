@@ -3,8 +3,8 @@
 #define DATAPLANE_JOURNAL_WRITE_H
 
 #include "assert_costly.h"
-#include "crc32c.h"
-#include "journal.h"
+#include "dataplane/journal.h"
+#include "wire/crc32c.h"
 
 /* What holds between any two calls. */
 static inline void

@@ -1,4 +1,4 @@
-#include "lcore.h"
+#include "dataplane/lcore.h"
 
 #include <assert.h>
 #include <sched.h>
@@ -7,8 +7,8 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "assert_costly.h"
-#include "eal.h"
-#include "neighbour.h"
+#include "dataplane/eal.h"
+#include "dataplane/neighbour.h"
 
 /* Idle polls before a sleeper gives its core away, and before it sleeps. */
 #define SPIN_POLLS 64u

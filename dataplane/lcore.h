@@ -1,4 +1,4 @@
-/* Lcores, and the tasks that they poll: the worker of a node is one (node/worker.h), or whatever else runs to completion.
+/* Lcores, and the tasks that they poll: the worker of a node is one (node/worker/worker.h), or whatever else runs to completion.
  *
  * One poll: a receive burst from every port, the application's own turn (requests, timers,
  * senders), the transmit flush. Bounded work, no lock, no allocation, no system call. */
@@ -7,8 +7,8 @@
 
 #include <pthread.h>
 
-#include "clock.h"
-#include "port.h"
+#include "dataplane/clock.h"
+#include "dataplane/port.h"
 
 #define TASK_PORTS_MAX 16
 #define LCORE_TASKS_MAX 16

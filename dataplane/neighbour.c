@@ -1,4 +1,4 @@
-#include "neighbour.h"
+#include "dataplane/neighbour.h"
 
 #include <assert.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "frame.h"
+#include "dataplane/frame.h"
 
 /* Turns a question to the host that sends by the template into its answer, in place. false: it is none, and is as it
  * was. Safe on hostile bytes; an answer is as long as the question. */

@@ -1,4 +1,4 @@
-#include "port.h"
+#include "dataplane/port.h"
 
 #include <assert.h>
 #include <string.h>

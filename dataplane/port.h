@@ -12,10 +12,10 @@
 
 #include "assert_costly.h"
 #include "cairn/error.h"
-#include "device.h"
-#include "doorbell.h"
-#include "fault.h"
-#include "frame.h"
+#include "dataplane/device.h"
+#include "dataplane/fault.h"
+#include "dataplane/frame.h"
+#include "wire/doorbell.h"
 
 #define PORT_BURST 32u
 #define PORT_QUEUE 64u

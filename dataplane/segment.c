@@ -1,4 +1,4 @@
-#include "segment.h"
+#include "dataplane/segment.h"
 
 #include <assert.h>
 #include <errno.h>

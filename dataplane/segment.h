@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 #include "assert_costly.h"
-#include "record.h"
+#include "wire/record.h"
 
 #define SEGMENT_BYTES (4u << 20) /* of each, unless asked otherwise: two of the largest records fit */
 _Static_assert(SEGMENT_BYTES / 2 >= RECORD_BYTES_MAX + sizeof(struct block) + 64, "they fit, as store.c has it");

@@ -1,4 +1,4 @@
-#include "store.h"
+#include "dataplane/store.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #ifndef DATAPLANE_STORE_H
 #define DATAPLANE_STORE_H
 
-#include "segment.h"
+#include "dataplane/segment.h"
 
 struct store {
     struct segment_pool *pool;

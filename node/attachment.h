@@ -5,8 +5,8 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
-#include "byte_ring.h"
-#include "core.h"
+#include "replication/core.h"
+#include "wire/byte_ring.h"
 
 #define ATTACHMENTS_MAX 64u
 #define ATTACHMENTS_KEPT 4u /* of them, for administrators */

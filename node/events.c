@@ -1,9 +1,9 @@
 /* What a node tells of itself: its worker puts it into a ring, the control thread keeps it. */
-#include "events.h"
+#include "node/events.h"
 
-#include "log.h"
-#include "state.h"
-#include "worker.h"
+#include "node/state.h"
+#include "node/worker/log.h"
+#include "node/worker/worker.h"
 
 #include <assert.h>
 #include <stdarg.h>

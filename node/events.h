@@ -2,7 +2,7 @@
 #ifndef NODE_EVENTS_H
 #define NODE_EVENTS_H
 
-#include "node.h"
+#include "node/node.h"
 
 struct node_log;
 struct worker;

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "cairn/types.h"
-#include "log_linear.h"
+#include "wire/log_linear.h"
 
 /* Known to an eighth; what takes longer than the 68 s counts as that. */
 #define LATENCY_PART_BITS 3u

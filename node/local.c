@@ -1,4 +1,4 @@
-#include "local.h"
+#include "node/local.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "eal.h"
-#include "identity_file.h"
+#include "control/identity_file.h"
+#include "dataplane/clock.h"
+#include "dataplane/eal.h"
 
 #define CREATE_NS 10000000000u
 #define PATIENCE 100u

@@ -3,8 +3,8 @@
 #ifndef NODE_LOCAL_H
 #define NODE_LOCAL_H
 
-#include "node.h"
-#include "session.h"
+#include "client/session.h"
+#include "node/node.h"
 
 struct local_config {
     uint32_t nodes;

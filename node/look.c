@@ -1,12 +1,12 @@
 /* What can be seen of a node and its logs, without changing anything. */
-#include "look.h"
+#include "node/look.h"
 
 #include <assert.h>
 
 #include "assert_costly.h"
-#include "durable.h"
-#include "state.h"
-#include "worker.h"
+#include "node/state.h"
+#include "node/worker/durable.h"
+#include "node/worker/worker.h"
 
 bool
 log_is_sound(const struct node_log *log)

@@ -2,8 +2,8 @@
 #ifndef NODE_LOOK_H
 #define NODE_LOOK_H
 
-#include "attachment.h"
-#include "log.h"
+#include "node/attachment.h"
+#include "node/worker/log.h"
 
 struct node;
 struct worker;

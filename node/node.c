@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint.h"
-#include "logs.h"
-#include "peers.h"
-#include "state.h"
-#include "worker.h"
+#include "node/control/logs.h"
+#include "node/control/peers.h"
+#include "node/state.h"
+#include "node/worker/checkpoint.h"
+#include "node/worker/ports.h"
+#include "node/worker/worker.h"
 
 #define WINDOW_ENTRIES 16384u
 #define PRODUCERS_MAX 4096u
@@ -110,7 +111,7 @@ node_plug(struct node *node, uint8_t worker, uint8_t peer, const struct port *po
     assert(worker < node->workers_count && peer != node->self);
     assert(node->workers[worker]->task.ports_count < TASK_PORTS_MAX);
     node->workers[worker]->ports[peer] = *port;
-    node_attach_port(node->workers[worker], peer);
+    port_attach(node->workers[worker], peer);
 }
 
 void

@@ -6,14 +6,14 @@
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
-#include "access.h"
 #include "cairn/cairn.h"
-#include "config.h"
-#include "disk.h"
-#include "fault.h"
-#include "home.h"
-#include "lcore.h"
-#include "lives.h"
+#include "control/access.h"
+#include "control/config.h"
+#include "control/home.h"
+#include "dataplane/disk.h"
+#include "dataplane/fault.h"
+#include "dataplane/lcore.h"
+#include "rules/lives.h"
 
 struct latencies;
 struct node;

@@ -1,7 +1,7 @@
 /* What the control thread has decided, handed to the worker: by liburcu, as quiescent states (QSBR). */
-#include "snapshot.h"
+#include "node/snapshot.h"
 
-#include "state.h"
+#include "node/state.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
 #ifndef NODE_SNAPSHOT_H
 #define NODE_SNAPSHOT_H
 
-#include "agreed.h"
-#include "fault.h"
-#include "log.h"
+#include "dataplane/fault.h"
+#include "node/worker/log.h"
+#include "rules/agreed.h"
 
 struct node;
 

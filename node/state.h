@@ -15,11 +15,11 @@
 
 #include <stdalign.h>
 
-#include "introduce.h"
-#include "node.h"
-#include "rescue.h"
-#include "snapshot.h"
-#include "worker.h"
+#include "node/node.h"
+#include "node/snapshot.h"
+#include "node/worker/introduce.h"
+#include "node/worker/rescue.h"
+#include "node/worker/worker.h"
 
 /* What all workers of a node have in common, and what its control thread has. */
 struct node {

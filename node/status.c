@@ -1,13 +1,13 @@
 /* What a log is like now, told by its worker to whoever asks, by a sequence lock. */
-#include "status.h"
+#include "node/status.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "durable.h"
-#include "held.h"
-#include "log.h"
-#include "worker.h"
+#include "node/worker/durable.h"
+#include "node/worker/held.h"
+#include "node/worker/log.h"
+#include "node/worker/worker.h"
 
 /* What is in the store is the core's trunk, as far as it is in memory. */
 static void

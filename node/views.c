@@ -2,10 +2,10 @@
 #include <assert.h>
 #include <string.h>
 
-#include "control.h"
-#include "snapshot.h"
-#include "status.h"
-#include "worker.h"
+#include "node/control/control.h"
+#include "node/snapshot.h"
+#include "node/status.h"
+#include "node/worker/worker.h"
 
 static const char *
 role_name(const struct log_status *status)

@@ -1,6 +1,6 @@
 /* Entries onto the trunk: the leader's side of a client's append, the follower's side of the
  * leader's (Raft figure 2, AppendEntries). */
-#include "state.h"
+#include "replication/state.h"
 
 /* A repeat is answered with the first copy's place, also where that is still on its way. */
 static enum cairn_error

@@ -5,7 +5,7 @@
  * there. The marks it gets may be of later entries too: those are committed, so whoever
  * comes to lead holds them. What is known of single producers stays behind; ids up to the floor that
  * are not met again are refused, not taken twice. */
-#include "state.h"
+#include "replication/state.h"
 
 void
 core_trimmed(struct core *core, uint64_t lsn)

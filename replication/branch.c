@@ -3,7 +3,7 @@
  * Every entry a node accepts, as the trunk's leader or alone, gets the next sequence of its origin.
  * The branch holds those that are not known to be on the trunk; they leave it only when the trunk's
  * committed mark of the origin reaches them. Beside its own a node may hold copies of others' branches. */
-#include "state.h"
+#include "replication/state.h"
 
 /* Opens the life that is handed off next. after_seq: everything up to it is settled. */
 static void

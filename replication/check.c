@@ -1,6 +1,6 @@
 /* The invariants that hold between any two events. Sinks that look at a core within one may find them broken, so what only
  * tells of a core (core_role() and its like) does not ask for them. */
-#include "state.h"
+#include "replication/state.h"
 
 static void
 check_places(const struct core *core)

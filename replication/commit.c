@@ -1,5 +1,5 @@
 /* What is committed (Raft 5.3, 5.4.2). */
-#include "state.h"
+#include "replication/state.h"
 
 /* The highest lsn that a majority of the voters holds. A follower that is still recovering does not
  * count: what it says it holds now says nothing about what it promised before. */

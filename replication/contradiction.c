@@ -3,7 +3,7 @@
  * leader of a later term was lost by more nodes than may lose anything, or is a lie: no node can tell which of the two goes on.
  * The replica stops where it is, and with it the log, until somebody decides. Where a replica has as much as its leader and
  * only its bytes differ, it alone stops. */
-#include "state.h"
+#include "replication/state.h"
 
 /* Is what was committed here at lsn of another term with the leader? 0: a term that is not known any more. */
 static bool

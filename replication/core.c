@@ -1,5 +1,5 @@
 /* A core in its memory, and what it says of itself. */
-#include "state.h"
+#include "replication/state.h"
 
 static size_t
 aligned(size_t size_bytes)

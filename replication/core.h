@@ -20,7 +20,7 @@
 
 #include <stddef.h>
 
-#include "message.h"
+#include "replication/message.h"
 
 enum role { ROLE_FOLLOWER, ROLE_PRECANDIDATE, ROLE_CANDIDATE, ROLE_LEADER };
 

@@ -1,5 +1,5 @@
 /* Events from outside, each to whoever deals with it: a message, the time, what is durable now, a peer's new life. */
-#include "state.h"
+#include "replication/state.h"
 
 /* Who leads, and what a node that has forgotten asks. */
 static void

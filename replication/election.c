@@ -1,5 +1,5 @@
 /* Who leads: pre-vote, votes, check-quorum (Raft section 5.2, 5.4.1; thesis 4.2.3, 6.2, 9.6). */
-#include "state.h"
+#include "replication/state.h"
 
 /* alone: the membership that it begins with, by decision; else NULL. */
 static void

@@ -1,5 +1,5 @@
 /* How long a node waits for a leader, and for votes. */
-#include "state.h"
+#include "replication/state.h"
 
 /* The wait for votes is doubled so often at most: to 128 timeouts, or more than a second of the profile `shared`. */
 #define DOUBLINGS_MAX 7u

@@ -7,7 +7,7 @@
  * A grant ends no later than the leader's lease, so no other leader knows less of it than this one: until then whoever
  * made the lease helps nobody else to lead, nor does the leader, and it hands leadership to nobody. A change of
  * membership, by which a majority may come to be without any of them, is not committed before. */
-#include "state.h"
+#include "replication/state.h"
 
 /* A holder asks for the next grant once less than half of an election timeout is left of this one. */
 #define RENEW_SHARE 2u

@@ -6,7 +6,7 @@
  *
  * The leader says with each answer how many more entries it has room for (credits, as in RFC 9293 3.8.6), and says so
  * again when there is room after there was little: an overrun would cost the time until a batch counts as lost. */
-#include "state.h"
+#include "replication/state.h"
 
 #define REFILL_MOST_NS 1000000u
 #define COPIES_FIRST_TIMEOUTS 16u

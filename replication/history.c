@@ -1,5 +1,5 @@
 /* Which term an lsn belongs to. */
-#include "state.h"
+#include "replication/state.h"
 
 /* Rows rise in both; true, for assert_costly(). */
 bool

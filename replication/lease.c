@@ -1,5 +1,5 @@
 /* Rounds of confirmation, and the lease that follows from them (Raft thesis 6.4, 6.4.1). */
-#include "state.h"
+#include "replication/state.h"
 
 /* Highest confirmation round that a majority has answered. */
 uint64_t

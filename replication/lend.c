@@ -6,7 +6,7 @@
  * trunk of every leader of a later term (leader completeness), so also in a trunk that ends in such a
  * term; and two trunks that end in one term are prefixes of its leader's. What is cut off here can
  * therefore never have been committed, nor become so. A part of such a trunk is as good as all of it. */
-#include "state.h"
+#include "replication/state.h"
 
 /* Asks whoever has more, whenever a round of pre-votes has failed because of that. */
 void

@@ -3,7 +3,7 @@
  *
  * The membership is an entry of the trunk and in force from the moment it is held, committed or not; a
  * truncation puts the former one in force again. */
-#include "state.h"
+#include "replication/state.h"
 
 void
 membership_start(struct core *core, const struct members *members)

@@ -3,7 +3,7 @@
  * One voter comes or goes at a time, so that any two memberships in a row have a majority in common; and a leader changes
  * nothing before an entry of its own term is committed, since else two leaders of different terms could each take one step
  * from the same place and have none (Ongaro, raft-dev 2015, "bug in single-server membership changes"). */
-#include "state.h"
+#include "replication/state.h"
 
 /* At most one voter comes or goes. */
 static bool

@@ -8,7 +8,7 @@
  * (Steps of unequal size as an estimate of a quantile: Ma, Muthukrishnan and Sandler, "Frugal Streaming for Estimating
  * Quantiles", 2013. A rate that follows the time taken rather than loss: Mittal et al., "TIMELY", SIGCOMM 2015.) */
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 /* A million entries in a quarter of a minute, whatever the clients pay. */
 #define RATE_LEAST 65536u

@@ -1,5 +1,5 @@
 /* What the numbers of each message can be. */
-#include "plausible.h"
+#include "replication/plausible.h"
 #include "assert_costly.h"
 
 /* A node whose trunk ends in a term is in that term, or has been in a later one since. */

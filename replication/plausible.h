@@ -9,7 +9,7 @@
 
 #include <assert.h>
 
-#include "core.h"
+#include "replication/core.h"
 
 /* A thousand elections a second for nine thousand years. */
 #define TERM_MAX ((1ull << 48) - 1)

@@ -5,7 +5,7 @@
  * time, by rising id, and campaigns only once it has it all (or when nobody else has led for long). A page is what is
  * committed when it is sent: whatever follows the base in this node's own trunk it counts itself, and a row that is
  * ahead of that stands until the trunk has come there. */
-#include "producers.h"
+#include "replication/producers.h"
 
 #define PATIENCE 16u /* election timeouts without a leader, until half a table must do */
 

@@ -5,7 +5,7 @@
  * that has been silent longest is forgotten, and from then on no producer whose id is at or below
  * the forgotten one's is taken as new: ids rise with time (see client/session.c), so a forgotten
  * producer is refused rather than duplicated. */
-#include "producers.h"
+#include "replication/producers.h"
 
 uint32_t
 producers_slot(const struct producers *producers, uint64_t id)

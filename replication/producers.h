@@ -3,7 +3,7 @@
 #define REPLICATION_PRODUCERS_H
 
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 /* What holds between any two changes. */
 static inline void

@@ -4,7 +4,7 @@
  * entries are pipelined without waiting. A hole reported, or silence for retransmit_ns with
  * entries under way, goes back to the first one not acknowledged. */
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 /* What holds for each follower between any two events, while this node leads. */
 static void

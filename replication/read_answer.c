@@ -1,5 +1,5 @@
 /* What a read is told, by the client's node or by the follower that asked for it. */
-#include "state.h"
+#include "replication/state.h"
 
 void
 read_tell(const struct read *read, bool ready, const struct sink *sink)

@@ -3,7 +3,7 @@
  * read be served, here or at the follower that asked. Under a lease it spares the round, and the follower of
  * a `ca` log the question (grants.c). */
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 /* Sends the newest round, anew where its answers do not come. */
 static void

@@ -12,7 +12,7 @@
  * took part in electing every committed term up to the highest, so the highest answer's leader has
  * a term of at least t, and by leader completeness its log holds every entry that was committed
  * with the lost acknowledgement's help. */
-#include "state.h"
+#include "replication/state.h"
 
 void
 recovery_tick(struct core *core, uint64_t now_ns, const struct sink *sink)

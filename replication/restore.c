@@ -5,7 +5,7 @@
  * Nothing is decided here that was not decided before, but for the end: what this node may have acknowledged
  * alone is kept on its branch, since a crash deposes a leader as surely as a partition does. */
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 /* What holds until all is told: the core has heard of no leader, and nothing waits for it. */
 static void

@@ -1,6 +1,6 @@
 /* A node's place under a term and its leader, and whose trunk is as far as another (Raft 5.1, 5.4.1). */
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 void
 role_changed(const struct sink *sink)

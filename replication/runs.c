@@ -1,6 +1,6 @@
 /* The uncommitted end of the trunk by origin, and the marks that follow from it. */
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 static struct run *
 run_at(struct runs *runs, uint32_t index)

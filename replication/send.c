@@ -1,6 +1,6 @@
 /* Messages of this node, and to whom they go. */
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 struct message
 core_message(const struct core *core, enum message_type type, uint8_t to)

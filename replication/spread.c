@@ -5,7 +5,7 @@
  * A copy has no gaps: a batch names the place before its first, and is taken only where everything up to there is
  * held or on the trunk. So whatever the trunk may conclude from an origin's chain holds for copies as well. */
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 #define SPREAD_WINDOW_BATCHES 16u
 

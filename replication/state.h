@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "assert_costly.h"
-#include "core.h"
-#include "plausible.h"
+#include "replication/core.h"
+#include "replication/plausible.h"
 
 #define HISTORY_TERMS_MAX 1024u
 #define RUNS_MAX 4096u

@@ -1,7 +1,7 @@
 /* Leadership handed over on purpose (Raft thesis 3.10): the leader takes nothing new, waits until the
  * target holds all it has and nobody answers reads by its grants any more, and tells it to campaign at once, without
  * asking first whether it may. If nothing has come of that within an election timeout the leader goes on as before. */
-#include "state.h"
+#include "replication/state.h"
 
 enum cairn_error
 core_transfer(struct core *core, uint8_t target, uint64_t now_ns)

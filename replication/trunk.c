@@ -1,6 +1,6 @@
 /* The trunk grows by runs and is cut off: everything that follows from what it holds follows here. */
 #include "assert_costly.h"
-#include "state.h"
+#include "replication/state.h"
 
 /* What is not committed is in runs, from the first entry after the commit lsn to the last. */
 static void

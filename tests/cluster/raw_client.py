@@ -1,4 +1,4 @@
-"""A client that is written against client/protocol.h alone, byte by byte, so that it can be slow, wrong or hostile."""
+"""A client that is written against wire/protocol.h alone, byte by byte, so that it can be slow, wrong or hostile."""
 import array
 import json
 import mmap

@@ -24,7 +24,7 @@ def test_random_runs_hold():
 
 
 def test_seeds_that_failed_once_hold():
-    with open(os.path.join(ROOT, 'tests', 'sim', 'seeds')) as file:
+    with open(os.path.join(ROOT, 'sim', 'seeds')) as file:
         seeds = re.findall(r'^(\d+)(d?)(?:w(\d))?(?:/(\d+))?', file.read(), re.M)
     check(len(seeds) > 10)
     for seed, disk, workers, messages in seeds:
@@ -49,7 +49,7 @@ def test_one_seed_gives_one_trace():
 
 
 def test_this_machine_plays_what_others_played():
-    with open(os.path.join(ROOT, 'tests', 'sim', 'traces')) as file:
+    with open(os.path.join(ROOT, 'sim', 'traces')) as file:
         pinned = dict(line.split() for line in file)
     rows = run('sim', '--runs', len(pinned), '--messages', 20000, '--json').rows()
     check({str(r['seed']): r['trace'] for r in rows} == pinned,

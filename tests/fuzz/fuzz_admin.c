@@ -1,18 +1,18 @@
 /* Lines at a node's admin socket, from a client or an administrator, in pieces or at once: each is answered by a line, and the
  * node goes on. */
 /* fuzz: control/admin_connection.c:serve_line,connection_has_line,serve_one,receive_some */
-/* fuzz: node/commands.c:attach,open_log,take_figure,take_rule,faults,administer,is_for_administrators,admin_command */
+/* fuzz: node/control/commands.c:attach,open_log,take_figure,take_rule,faults,administer,is_for_administrators,admin_command */
 /* fuzz-options: -detect_leaks=0 -len_control=0 */
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "admin.h"
-#include "input.h"
-#include "node/commands.h"
-#include "node/control.h"
-#include "world.h"
+#include "control/admin.h"
+#include "node/control/commands.h"
+#include "node/control/control.h"
+#include "tests/fuzz/input.h"
+#include "tests/fuzz/world.h"
 
 #define INPUTS_PER_WORLD 2000u
 #define TURNS_MAX 64

@@ -5,22 +5,22 @@
 /* fuzz: client/call.c:take_passed,receive,has_room,understand,read_some,call_step */
 /* fuzz: client/answer.c */
 /* fuzz: client/connect.c:named,told,take_seats,make_client,number_of */
-/* fuzz: dataplane/byte_ring.c:byte_ring_peek,byte_ring_pop */
-/* fuzz: dataplane/record.c:record_measure,is_padded,record_intact */
+/* fuzz: wire/byte_ring.c:byte_ring_peek,byte_ring_pop */
+/* fuzz: wire/record.c:record_measure,is_padded,record_intact */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "byte_ring.h"
 #include "cairn/token.h"
-#include "client.h"
-#include "crc32c.h"
-#include "dial.h"
-#include "input.h"
-#include "protocol.h"
-#include "record.h"
+#include "client/client.h"
+#include "client/dial.h"
+#include "tests/fuzz/input.h"
+#include "wire/byte_ring.h"
+#include "wire/crc32c.h"
+#include "wire/protocol.h"
+#include "wire/record.h"
 
 #define RING_BYTES 4096u
 #define POLLS_MAX 600u

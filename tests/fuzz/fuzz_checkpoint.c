@@ -1,17 +1,17 @@
 /* A node starts from a checkpoint and a journal of which whatever fields were changed, with checksums that match: it refuses, or
  * goes on, is read from, and nothing of it is outside of its memory. */
-/* fuzz: node/checkpoint.c:take,block_plausible,take_content,numbers_plausible,take_log,rows_bytes,log_bytes,places_plausible,is_usable,take_logs,checkpoint_read */
-/* fuzz: node/index.c:index_sane,index_load */
+/* fuzz: node/worker/checkpoint.c:take,block_plausible,take_content,numbers_plausible,take_log,rows_bytes,log_bytes,places_plausible,is_usable,take_logs,checkpoint_read */
+/* fuzz: node/worker/index.c:index_sane,index_load */
 /* fuzz-options: -detect_leaks=0 -len_control=0 */
 #include <stdlib.h>
 
-#include "client.h"
-#include "crc32c.h"
-#include "input.h"
-#include "journal.h"
-#include "node/index.h"
+#include "client/client.h"
+#include "dataplane/journal.h"
 #include "node/state.h"
-#include "world.h"
+#include "node/worker/index.h"
+#include "tests/fuzz/input.h"
+#include "tests/fuzz/world.h"
+#include "wire/crc32c.h"
 
 /* So many lives later the world is made anew. */
 #define INPUTS_PER_WORLD 200u

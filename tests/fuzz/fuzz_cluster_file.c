@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster_file.h"
+#include "control/cluster_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
-#include "crc32c.h"
-#include "frame.h"
-#include "neighbour.h"
+#include "dataplane/codec.h"
+#include "dataplane/frame.h"
+#include "dataplane/neighbour.h"
+#include "wire/crc32c.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

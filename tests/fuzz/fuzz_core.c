@@ -6,8 +6,8 @@
 /* fuzz-options: -len_control=0 */
 #include <stdlib.h>
 
-#include "core.h"
-#include "input.h"
+#include "replication/core.h"
+#include "tests/fuzz/input.h"
 
 /* Of what the core asks for only its recovery's nonce is kept: no input would ever guess it. */
 static void

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli.h"
-#include "input.h"
-#include "values.h"
+#include "cli/cli.h"
+#include "cli/values.h"
+#include "tests/fuzz/input.h"
 
 #define WORDS_MAX 16
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "identity_file.h"
-#include "input.h"
-#include "lives.h"
+#include "control/identity_file.h"
+#include "rules/lives.h"
+#include "tests/fuzz/input.h"
 
 #define TEXT_BYTES_MAX 16384u
 

@@ -5,10 +5,10 @@
 /* fuzz-options: -len_control=0 */
 #include <stdlib.h>
 
-#include "crc32c.h"
-#include "input.h"
-#include "journal_lives.h"
-#include "journal_scan.h"
+#include "dataplane/journal_lives.h"
+#include "dataplane/journal_scan.h"
+#include "tests/fuzz/input.h"
+#include "wire/crc32c.h"
 
 #define FILES_MAX 3u
 #define FILE_BYTES (16u * DISK_SECTOR_BYTES)

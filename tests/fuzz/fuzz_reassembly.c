@@ -1,13 +1,13 @@
 /* Messages from a peer that is introduced, past the checksums: pieces of records in any order, of any lengths, twice, and
  * contradicting each other, and messages of whatever else. The node goes on, and takes a record that comes whole. */
-/* fuzz: node/receive.c:batch_read,feed,receive_entries,key_of,is_last,stride_fits,belongs,fragment_put,assembly_begin,fragment_take,assembly_end,receive_fragment */
+/* fuzz: node/worker/receive.c:batch_read,feed,receive_entries,key_of,is_last,stride_fits,belongs,fragment_put,assembly_begin,fragment_take,assembly_end,receive_fragment */
 /* fuzz: dataplane/codec.c:records_fit,entries_sane,decode_entries,decode_body,header_intact,codec_decode */
 /* fuzz-options: -detect_leaks=0 -len_control=0 */
 #include <stdlib.h>
 
-#include "crc32c.h"
-#include "input.h"
-#include "world.h"
+#include "tests/fuzz/input.h"
+#include "tests/fuzz/world.h"
+#include "wire/crc32c.h"
 
 #define INPUTS_PER_WORLD 100u
 #define RECORD_BYTES 40000u

@@ -1,15 +1,15 @@
 /* A client that is hostile: whatever stands in its ring of requests, its indices and those of its answers too, and changes
  * between two polls of the node, the node goes on, and another client is served. */
-/* fuzz: node/requests.c:take_record,handle_append,handle_member,handle_read,handle_one,attachment_turn */
-/* fuzz: node/readers.c:session_sane,admit_bounded,reader_start,reader_cancel */
-/* fuzz: dataplane/byte_ring.c:byte_ring_room,byte_ring_peek,byte_ring_pop */
+/* fuzz: node/worker/requests.c:take_record,handle_append,handle_member,handle_read,handle_one,attachment_turn */
+/* fuzz: node/worker/readers.c:session_sane,admit_bounded,reader_start,reader_cancel */
+/* fuzz: wire/byte_ring.c:byte_ring_room,byte_ring_peek,byte_ring_pop */
 /* fuzz-options: -detect_leaks=0 -len_control=0 */
 #include <stdlib.h>
 
-#include "client.h"
-#include "input.h"
-#include "protocol.h"
-#include "world.h"
+#include "client/client.h"
+#include "tests/fuzz/input.h"
+#include "tests/fuzz/world.h"
+#include "wire/protocol.h"
 
 /* So many inputs later the world is made anew: what they left behind fills its log. */
 #define INPUTS_PER_WORLD 400u

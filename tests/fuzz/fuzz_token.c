@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "input.h"
+#include "cli/cli.h"
+#include "tests/fuzz/input.h"
 
 /* Instead of what writes to a terminal, and asks nodes. */
 int

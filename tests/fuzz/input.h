@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "plausible.h"
+#include "replication/plausible.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

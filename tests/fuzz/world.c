@@ -1,4 +1,4 @@
-#include "world.h"
+#include "tests/fuzz/world.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 #ifndef TESTS_FUZZ_WORLD_H
 #define TESTS_FUZZ_WORLD_H
 
-#include "scene.h"
+#include "sim/scene.h"
 
 #define WORLD_ENTRIES 24u
 

@@ -1,8 +1,8 @@
 /* The grammar of command lines: a value is taken whole or refused with one line that names it. */
-#include "check.h"
+#include "tests/unit/check.h"
 
-#include "cli.h"
-#include "values.h"
+#include "cli/cli.h"
+#include "cli/values.h"
 
 static char said[512];
 

@@ -1,11 +1,11 @@
 /* Sessions against nodes that the test plays: what entries are called, when they are answered, who is asked. */
-#include "check.h"
+#include "tests/unit/check.h"
 
-#include "client.h"
-#include "dial.h"
-#include "protocol.h"
-#include "record.h"
-#include "session.h"
+#include "client/client.h"
+#include "client/dial.h"
+#include "client/session.h"
+#include "wire/protocol.h"
+#include "wire/record.h"
 
 #define NODES 3u
 #define MS 1000000u

@@ -1,5 +1,5 @@
 /* Session tokens: what they take in, and as text. */
-#include "check.h"
+#include "tests/unit/check.h"
 
 #include "cairn/token.h"
 

@@ -2,7 +2,7 @@
  *
  * Random histories of nodes that write on the trunk, and apart; the order in which branches are merged, and in which
  * entries are added to a view, is drawn as well. A plain vector clock tells what should come out. */
-#include "check.h"
+#include "tests/unit/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>

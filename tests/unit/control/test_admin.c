@@ -1,5 +1,5 @@
 /* The admin socket: who is served first, and who waits for how many others. */
-#include "../check.h"
+#include "tests/unit/check.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "admin.h"
+#include "control/admin.h"
 
 #define NOBODY 65534u
 #define CLIENTS 20

@@ -1,5 +1,5 @@
 /* The cluster file: read whole, or refused by its place; written, read back, and only then put in place. */
-#include "../check.h"
+#include "tests/unit/check.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster_file.h"
-#include "plain_text.h"
+#include "control/cluster_file.h"
+#include "control/plain_text.h"
 
 #define GOOD                                                                                                           \
     "cluster: 7\n"                                                                                                     \

@@ -1,8 +1,8 @@
 /* The detector and the modes. */
-#include "../check.h"
-#include "config.h"
-#include "detector.h"
-#include "mode.h"
+#include "control/config.h"
+#include "rules/detector.h"
+#include "rules/mode.h"
+#include "tests/unit/check.h"
 
 #define MS 1000000ull
 

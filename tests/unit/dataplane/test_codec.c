@@ -1,7 +1,7 @@
 /* The codec and the frame around it: what is written is read back; nothing hostile is believed. */
-#include "../check.h"
-#include "codec.h"
-#include "frame.h"
+#include "dataplane/codec.h"
+#include "dataplane/frame.h"
+#include "tests/unit/check.h"
 
 static const struct codec sender = {.identity = 7, .incarnation = 3, .self = 1, .worker = 0};
 static const _Atomic uint64_t introduced[CAIRN_NODES_MAX] = {[1] = 3ull << 32 | 7};

@@ -1,8 +1,8 @@
 /* The journal and its reader: what was written is read back; whatever byte, sector or end of it is lost, that is noticed
  * and nothing else is told than what was written. */
-#include "../check.h"
-#include "crc32c.h"
-#include "journal_scan.h"
+#include "dataplane/journal_scan.h"
+#include "tests/unit/check.h"
+#include "wire/crc32c.h"
 
 #define CLUSTER 77u
 #define NODE 1u

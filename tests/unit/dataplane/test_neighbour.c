@@ -1,7 +1,7 @@
 /* ARP and ping, as an ordinary host asks. */
-#include "check.h"
+#include "tests/unit/check.h"
 
-#include "neighbour.h"
+#include "dataplane/neighbour.h"
 
 static const uint8_t asker_mac[6] = {0x0a, 1, 2, 3, 4, 5}, node_mac[6] = {0x02, 0xca, 0, 0, 0, 3};
 static const uint8_t asker_ip[4] = {10, 202, 0, 200}, node_ip[4] = {10, 202, 0, 3};

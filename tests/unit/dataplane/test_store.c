@@ -1,6 +1,6 @@
 /* The store: what is appended is read back, whatever the sizes; truncation, trim, cursors. */
-#include "../check.h"
-#include "store.h"
+#include "dataplane/store.h"
+#include "tests/unit/check.h"
 
 struct fixture {
     struct segment_pool pool;

@@ -9,8 +9,8 @@
 
 #include <jemalloc/jemalloc.h>
 
-#include "../check.h"
-#include "local.h"
+#include "node/local.h"
+#include "tests/unit/check.h"
 
 #define ENTRIES 1000000u
 #define DURABLE_ENTRIES 200000u

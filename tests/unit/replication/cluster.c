@@ -1,4 +1,4 @@
-#include "cluster.h"
+#include "tests/unit/replication/cluster.h"
 
 uint64_t
 cluster_random(struct cluster *cluster, uint64_t bound)

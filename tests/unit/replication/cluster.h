@@ -3,8 +3,8 @@
 #ifndef TESTS_REPLICATION_CLUSTER_H
 #define TESTS_REPLICATION_CLUSTER_H
 
-#include "../check.h"
-#include "core.h"
+#include "replication/core.h"
+#include "tests/unit/check.h"
 
 #define MAX_NODES 5
 #define MAX_ENTRIES 200000

@@ -1,5 +1,5 @@
 /* Promises of the replication core, each by name, and random schedules that look for others. */
-#include "cluster.h"
+#include "tests/unit/replication/cluster.h"
 
 static void
 append_many(struct cluster *cluster, struct member *leader, uint64_t producer, uint64_t first, uint64_t count)

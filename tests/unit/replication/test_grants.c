@@ -1,5 +1,5 @@
 /* Followers of a `ca` log that answer reads alone, and what the leader does not do meanwhile. */
-#include "cluster.h"
+#include "tests/unit/replication/cluster.h"
 
 static bool
 lease_read(struct cluster *cluster, struct member *member)

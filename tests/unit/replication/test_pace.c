@@ -1,6 +1,6 @@
 /* Branches drain as fast as they can while nobody else appends, and at the pace they are told while someone does. */
-#include "cluster.h"
-#include "state.h"
+#include "replication/state.h"
+#include "tests/unit/replication/cluster.h"
 
 #define BRANCH_ENTRIES 20000u
 #define STEP_NS (MS / 20)

@@ -1,6 +1,6 @@
 /* Each number of each message, at its limit and beyond it. */
-#include "../check.h"
-#include "plausible.h"
+#include "replication/plausible.h"
+#include "tests/unit/check.h"
 
 static struct message
 message_of(enum message_type type)

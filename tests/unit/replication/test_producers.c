@@ -1,6 +1,6 @@
 /* The table of producers, and what others tell of them. */
-#include "../check.h"
-#include "state.h"
+#include "replication/state.h"
+#include "tests/unit/check.h"
 
 #define CAPACITY 16u
 #define ROOM (CAPACITY / 4 * 3)

@@ -1,7 +1,7 @@
 /* What a core is told or asked that makes no sense changes nothing, and what cannot be done now is
  * refused with the reason. */
-#include "cluster.h"
-#include "plausible.h"
+#include "replication/plausible.h"
+#include "tests/unit/replication/cluster.h"
 
 static struct sink
 sink_of(struct member *member)

@@ -1,8 +1,8 @@
 /* The simulator's checker is fed histories that it must reject, and sound ones beside them. Those with a source are told
  * as facts of other checkers' own tests, in terms of a log. */
-#include "check.h"
+#include "tests/unit/check.h"
 
-#include "sim.h"
+#include "sim/sim.h"
 
 #define LOG 1u
 #define NODES 3u
