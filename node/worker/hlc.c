@@ -149,6 +149,16 @@ node_take_hlc(struct worker *worker, struct node_log *log, uint64_t hlc)
         log->hlc = hlc;
 }
 
+/* The next clock of so many entries behind that one. At the end of all clocks, where only a forged one can have led, it stays: what
+ * is written must be such as a start, and every peer, takes. */
+static uint64_t
+behind(uint64_t last_hlc, uint64_t hlc, uint32_t count)
+{
+    if (hlc <= last_hlc)
+        hlc = last_hlc + 1;
+    return hlc_plausible(hlc, count) ? hlc : HLC_MAX - count;
+}
+
 uint64_t
 node_hlc(struct worker *worker, struct node_log *log, uint64_t now_ns)
 {
@@ -156,8 +166,8 @@ node_hlc(struct worker *worker, struct node_log *log, uint64_t now_ns)
 
     if (hlc < worker->heard_hlc)
         hlc = worker->heard_hlc;
-    log->hlc = hlc > log->hlc ? hlc : log->hlc + 1;
-    assert_costly(log->hlc > last_hlc && log->hlc >= worker->heard_hlc);
+    log->hlc = behind(last_hlc, hlc, 1);
+    assert_costly(log->hlc > last_hlc || log->hlc == HLC_MAX - 1);
     return log->hlc;
 }
 
@@ -168,10 +178,9 @@ node_trunk_hlc(struct worker *worker, struct node_log *log, uint32_t count, uint
     uint64_t hlc = node_hlc(worker, log, now_ns), last_hlc = log->trunk_hlc;
 
     assert(count > 0);
-    if (hlc <= log->trunk_hlc)
-        hlc = log->trunk_hlc + 1;
+    hlc = behind(last_hlc, hlc, count);
     log->trunk_hlc = hlc + count - 1;
-    assert_costly(hlc > last_hlc && log->trunk_hlc >= hlc);
+    assert_costly(hlc > last_hlc || log->trunk_hlc == HLC_MAX - 1);
     return hlc;
 }
 
