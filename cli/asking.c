@@ -151,6 +151,7 @@ note_done(struct asking *asking, uint32_t node)
         return;
     }
     if (call->answer == NULL) {
+        answers->forbidden |= call->error == CAIRN_FORBIDDEN;
         snprintf(answers->details[node], sizeof(answers->details[node]), "%s", call->detail);
         return;
     }

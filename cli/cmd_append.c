@@ -81,6 +81,13 @@ cluster_text(const struct append *append, char text[CAIRN_ID_TEXT_BYTES])
     return text;
 }
 
+/* Of an entry that is unknown: why the last node that was asked did not take it. "": none said so. */
+static const char *
+last_answer(const struct cairn_result *answer)
+{
+    return answer->error == CAIRN_OK || answer->error == CAIRN_UNKNOWN ? "" : cairn_error_text(answer->error);
+}
+
 static json_t *
 row_of(const struct append *append, const struct session_result *result)
 {
@@ -98,9 +105,9 @@ row_of(const struct append *append, const struct session_result *result)
                         "ack", cairn_ack_name(answer->ack), "repeated", answer->repeated, "latency_ns",
                         (json_int_t)result->latency_ns);
     else if (result->error == CAIRN_UNKNOWN)
-        row = json_pack("{s:s,s:I,s:I,s:I,s:s}", "error", "unknown", "producer", (json_int_t)result->producer, "epoch",
-                        (json_int_t)result->producer_epoch, "seq", (json_int_t)result->seq, "cluster",
-                        cluster_text(append, cluster));
+        row = json_pack("{s:s,s:I,s:I,s:I,s:s,s:s}", "error", "unknown", "producer", (json_int_t)result->producer,
+                        "epoch", (json_int_t)result->producer_epoch, "seq", (json_int_t)result->seq, "cluster",
+                        cluster_text(append, cluster), "detail", last_answer(answer));
     else {
         detail_of(append, result, detail, sizeof(detail));
         row = json_pack("{s:s,s:s}", "error", cairn_error_name(result->error), "detail", detail);
@@ -134,9 +141,9 @@ print_text(const struct append *append, const struct session_result *result)
                (double)result->latency_ns / 1000, repeat_text(answer));
     else if (result->error == CAIRN_UNKNOWN)
         printf("unknown: it may yet appear; 'cairn append --producer %" PRIu64 "%s%s --epoch %" PRIu32 " --seq %" PRIu64
-               "' settles it\n",
+               "' settles it%s%s\n",
                result->producer, *cluster_text(append, cluster) == '\0' ? "" : "@", cluster, result->producer_epoch,
-               result->seq);
+               result->seq, *last_answer(answer) == '\0' ? "" : "; the last answer was: ", last_answer(answer));
     else {
         detail_of(append, result, detail, sizeof(detail));
         printf("refused: %s\n", detail);

@@ -25,7 +25,7 @@ struct change {
     uint64_t end_ns;
     uint64_t lacking_ns; /* since then no quorum of the log is seen; 0: one is, or nobody can tell */
     uint64_t unheard_ns; /* since then nobody that answers hears the node, nor does it answer; 0: somebody does */
-    char why[192];       /* it failed, in more than the error's words; "": in those */
+    char why[384];       /* it failed, in more than the error's words; "": in those */
 };
 
 static void
@@ -349,6 +349,20 @@ say_failed(const struct change *change, const char *log, enum cairn_error error)
     return cli_exit_status(error);
 }
 
+/* Nobody leads a log that is lost, however long one waits: somebody has to decide. */
+static void
+explain_lost(struct change *change, const char *log)
+{
+    struct cli_answers answers = {0};
+
+    cli_ask_status(change->cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    for (uint8_t node = 0; node < change->cluster->nodes && change->why[0] == '\0'; node++) {
+        if (!cli_is_lost(cli_log_row(answers.by_node[node], log), change->why, sizeof(change->why)))
+            change->why[0] = '\0';
+    }
+    cli_answers_free(&answers);
+}
+
 static int
 apply_to_all(struct change *change, const json_t *names, bool learner, bool json)
 {
@@ -358,8 +372,13 @@ apply_to_all(struct change *change, const json_t *names, bool learner, bool json
 
     json_array_foreach (names, i, name) {
         const char *log = json_string_value(name);
-        enum cairn_error error = apply_asked(change, log, learner);
+        enum cairn_error error;
 
+        /* One that takes long takes nothing from those behind it. */
+        change->end_ns = cli_now_ns() + WAIT_NS;
+        error = apply_asked(change, log, learner);
+        if (error == CAIRN_NO_LEADER)
+            explain_lost(change, log);
         if (json)
             cli_row(json_pack("{s:s,s:s,s:b,s:s}", "log", log, "node", change->cluster->names[change->node], "ok",
                               error == CAIRN_OK, "error", error == CAIRN_OK ? "" : cairn_error_name(error)));
@@ -382,7 +401,6 @@ change_logs(struct change *change, const char *log, bool learner, bool json)
 
     if (names == NULL)
         return cli_unreached(error, detail);
-    change->end_ns = cli_now_ns() + WAIT_NS;
     status = apply_to_all(change, names, learner, json);
     json_decref(names);
     return status;

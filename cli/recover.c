@@ -235,6 +235,8 @@ cli_replace(const struct cluster_config *cluster, uint8_t node, bool anyway, boo
         if (i != node && is_intact(answers.by_node[i]))
             status = decide(cluster, i, cluster->names[node]);
     }
+    if (status < 0 && answers.forbidden)
+        status = cli_unanswered(cluster, CAIRN_NODE_NONE, &answers);
     if (status < 0)
         status = cli_fail("none of the others that answer can decide that ('cairn status' says how they do)");
     cli_answers_free(&answers);
@@ -278,7 +280,9 @@ cli_recover(const struct cluster_config *cluster, uint8_t from, const char *with
     if (status != 0)
         return status;
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_ALL, &answers);
-    if (answers.by_node[from] == NULL)
+    if (answers.forbidden)
+        status = cli_unanswered(cluster, from, &answers);
+    else if (answers.by_node[from] == NULL)
         status = cli_fail("%s does not answer: it must run to go on from it", cluster->names[from]);
     else
         status = refuse_needless(cluster, &answers, from);

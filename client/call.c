@@ -46,6 +46,18 @@ fail_at(struct call *call, enum cairn_error error, const char *why)
     return true;
 }
 
+/* The socket is there, or may be, and is not for this user: whether a node answers at it cannot be known. */
+static bool
+forbid(struct call *call)
+{
+    call->state = CALL_DONE;
+    call->error = CAIRN_FORBIDDEN;
+    snprintf(call->detail, sizeof(call->detail),
+             "uid %u may not ask at %s: root may, the node's own user, and whom its cluster file names under 'clients'",
+             (unsigned)geteuid(), call->path);
+    return true;
+}
+
 static void
 prepare(struct call *call, json_t *request)
 {
@@ -105,6 +117,8 @@ dial(struct call *call)
     /* Its backlog is full: there is room once it accepts. */
     if (errno == EAGAIN || errno == EINTR || errno == EALREADY || errno == EINPROGRESS)
         return true;
+    if (errno == EACCES || errno == EPERM)
+        return forbid(call);
     return fail_at(call, CAIRN_CLOSED, strerror(errno));
 }
 

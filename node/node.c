@@ -170,10 +170,12 @@ node_standing(const struct node *node, char *out, size_t out_bytes)
                 node->name);
         break;
     case STANDING_FORGOTTEN:
-        snprintf(out, out_bytes, "%s %s: %d of the others have granted it a life, more than %u must", node->name,
-                 view.born ? "holds nothing of the cluster yet" : "has forgotten what it promised, and recovers",
-                 __builtin_popcount(view.granted_by),
-                 ((unsigned)__builtin_popcount(agreed_present(&view.agreed)) - 1) / 2);
+        snprintf(
+            out, out_bytes,
+            "%s %s: %d of the others have granted it a life, more than %u must (where they have lost their state, too, "
+            "'cairn cluster recover --from' one that has it decides)",
+            node->name, view.born ? "holds nothing of the cluster yet" : "has forgotten what it promised, and recovers",
+            __builtin_popcount(view.granted_by), ((unsigned)__builtin_popcount(agreed_present(&view.agreed)) - 1) / 2);
         break;
     case STANDING_MEMBER:
         snprintf(out, out_bytes, "%s serves in its life %u%s", node->name, view.number,

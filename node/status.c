@@ -61,6 +61,7 @@ status_publish(struct node_log *log)
         .leader = core_leader(log->core),
         .recovering = core_recovering(log->core),
         .lost = core_is_lost(log->core),
+        .left = log->left,
         .failed = core_failed(log->core),
         .stopped = core_stopped(log->core),
         .reaches_all = core_reaches_all(log->core),

@@ -18,6 +18,9 @@ role_name(const struct log_status *status)
         return "stopped";
     if (status->recovering)
         return "recovering";
+    /* A node that was removed is sent nothing any more, and its trunk still counts it as a member. */
+    if (status->role == ROLE_FOLLOWER && status->left)
+        return "none";
     if (status->role == ROLE_FOLLOWER && !(status->members.voters >> status->self & 1))
         return status->members.learners >> status->self & 1 ? "learner" : "none";
     return names[status->role];

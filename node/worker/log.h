@@ -34,7 +34,7 @@ struct log_status {
     enum role role;
     enum cairn_mode mode;
     uint8_t self, leader;
-    bool recovering, failed, lost;
+    bool recovering, failed, lost, left;
     bool reaches_all; /* voters */
     uint64_t term, commit_lsn, last_lsn, first_lsn, branch_entries, digest, recovery_lsn;
     struct log_counters counters;

@@ -61,6 +61,8 @@ def test_who_is_no_member_serves_nothing_and_names_one():
         cluster.ok('member', 'remove', 'n5', '--log', 'far')
         check(tail.wait(20) == 3, 'a tail at a node that left')
         check(cluster.cairn('read', 'far', '--via', 'n5', '--level', 'stale').status == 3)
+        # Its trunk still counts it, since it is sent nothing any more; it knows better.
+        check(cluster.status('far')['n5']['role'] == 'none', cluster.status('far')['n5'])
 
 
 def test_what_does_not_run_is_named_and_not_waited_for():

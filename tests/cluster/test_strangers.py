@@ -368,6 +368,9 @@ def check_that_nobody_can(uid):
             refused = as_nobody(BINARY, *args, '--cluster', file)
             check(refused.returncode in (1, 2) and refused.stdout == b'' and refused.stderr.startswith(b'cairn: '), args,
                   refused.returncode, refused.stdout, refused.stderr)
+            # It is not told that the cluster is down, nor to start another one.
+            check(args[0] == 'server' or refused.returncode == 2 or b'is down' not in refused.stderr and b'under \'clients\'' in refused.stderr,
+                  args, refused.stderr)
         for args in (('dev', '--stop', '--dir', home), ('inspect', os.path.join(home, 'n1'))):
             refused = as_nobody(BINARY, *args)
             check(refused.returncode == 1 and refused.stdout == b'', args, refused.returncode, refused.stdout, refused.stderr)
