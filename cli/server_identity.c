@@ -50,8 +50,9 @@ server_identity_find(struct server_identity *who, struct node_config *config)
         return cli_fail("%s was removed from the cluster ('cairn cluster add %s' and an empty directory let it back)",
                         name, name);
     if (who->identity.self != who->self)
-        return cli_fail("directory %s/%s: it is node %u's, not %s's (directories were mixed up)", cluster->directory,
-                        name, who->identity.self + 1u, name);
+        return cli_fail(
+            "directory %s/%s: it is that of node %u, not of %s: directories were mixed up (put each where it was)",
+            cluster->directory, name, who->identity.self + 1u, name);
     config->identity = &who->identity;
     config->keep = keep_identity;
     config->keep_context = who;
