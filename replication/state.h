@@ -235,18 +235,15 @@ struct core {
 
     /* What this node held before it lost some of it; 0: nothing is lost. */
     uint64_t promised_lsn, promised_term;
-    bool failed;
     enum core_stop stopped;
-    uint64_t
-        adopted_term; /* stopped: what is held is given up when a leader of that term or later is heard; 0: it is not */
-    cairn_node_set beyond; /* leader: the peers that said that they hold more than there is */
-    bool own_vote_pending; /* candidate: its vote for itself is not durable yet */
+    uint64_t adopted_term;         /* stopped: a leader of that term or later ends what is held here; 0: none does */
+    cairn_node_set beyond;         /* leader: the peers that said that they hold more than there is */
+    bool failed, own_vote_pending; /* its disk; candidate: its vote for itself is not durable yet */
 
     uint64_t recovery_nonce, recovery_sent_ns, recovery_lsn, recovery_term;
-    cairn_node_set recovery_replies;
+    cairn_node_set recovery_replies, recovery_leaders;
     uint64_t recovery_last_lsn[CAIRN_NODES_MAX], recovery_terms[CAIRN_NODES_MAX];
     cairn_node_set recovery_voters[CAIRN_NODES_MAX];
-    cairn_node_set recovery_leaders;
     bool recovery_known;
     cairn_node_set forgetful; /* peers that recover, as the last message of each said */
 };
