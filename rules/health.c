@@ -79,7 +79,6 @@ pulse_hangs(const struct pulse *pulse, uint64_t for_ns)
 void
 pulse_note(struct pulse *pulse, uint64_t took_ns, uint64_t now_ns)
 {
-    assert(pulse->slow_ns <= now_ns);
     if (pulse_is_slow(pulse, took_ns)) {
         pulse->slow_ns = now_ns;
         pulse->took_ns = took_ns;

@@ -86,7 +86,6 @@ maintain_ports(struct node *node, uint64_t now_ns)
 {
     struct control *control = node->control;
 
-    assert(control->maintained_ns <= now_ns);
     if (now_ns - control->maintained_ns < MAINTAIN_NS)
         return;
     control->maintained_ns = now_ns;

@@ -36,7 +36,6 @@ hung_review(struct worker *worker, uint64_t now_ns)
 
     if (limit_ns < HUNG_LEAST_NS)
         limit_ns = HUNG_LEAST_NS;
-    assert(watch->moved_ns <= watch->looked_ns && watch->looked_ns <= now_ns);
     assert(watch->polls <= polls);
     still_ns = now_ns - watch->moved_ns;
     watch->looked_ns = now_ns;

@@ -145,7 +145,6 @@ consider_start(struct worker *worker, uint64_t now_ns)
         scrub->whole_ns = 0;
     else if (scrub->whole_ns == 0)
         scrub->whole_ns = now_ns;
-    assert(scrub->whole_ns <= now_ns);
     /* Whichever worker's journal it is: the whole node starts anew, and is whole. */
     atomic_store_explicit(&worker->node->control->start_wanted,
                           scrub->whole_ns != 0 && now_ns - scrub->whole_ns >= WHOLE_FOR_NS * (1ull + worker->self),
@@ -165,7 +164,6 @@ scrub_step(struct worker *worker, uint64_t now_ns)
         return;
     if (!scrub->under_way && !(scrub->under_way = begin(worker, scrub, now_ns)))
         return;
-    assert(scrub->began_ns <= now_ns);
     allowed = (now_ns - scrub->began_ns) / 1000 * rate / 1000000;
     steps_from = scrub->scan.read_bytes;
     if (is_retired(worker, &scrub->scan))

@@ -32,7 +32,6 @@ node_wake_up(struct worker *worker, uint64_t now_ns)
 {
     uint64_t next_ns = now_ns + worker->detector.config.interval_ns;
 
-    assert_costly(worker->worked_ns <= now_ns);
     worker->worked_ns = now_ns;
     if (worker->heartbeat_ns > next_ns)
         worker->heartbeat_ns = next_ns;

@@ -76,7 +76,6 @@ ends_write(struct worker *worker, uint64_t now_ns)
     if (!worker_is_first(worker) || worker->disk == NULL || worker->journal_failed ||
         now_ns - worker->ends.written_ns < WRITE_EVERY_NS)
         return;
-    assert(worker->ends.written_ns <= now_ns);
     catalog = worker->logs[CATALOG_LOG];
     assert(catalog->id == CATALOG_LOG);
     if (catalog->durable == NULL || !is_due(worker) || !journal_has_room(&worker->journal, body_bytes(worker)) ||

@@ -300,7 +300,6 @@ hand_away(struct worker *worker, struct node_log *log)
     struct durable *durable = log->durable;
     uint64_t now_ns = node_now_ns(worker->node);
 
-    assert(durable->handed_away_ns <= now_ns);
     if (durable->handed_away_ns != 0 && now_ns - durable->handed_away_ns < HAND_AWAY_EVERY_NS)
         return;
     if (core_hand_away(log->core, worker->reach, now_ns) == CAIRN_OK)

@@ -152,7 +152,6 @@ in_force_beat(struct worker *worker, uint64_t now_ns)
     /* Of the life before, too: whatever it promised ends after so long. */
     if (worker->promise_set_ns == 0 || !all_have_adopted(worker->node, worker->agreed.lsn))
         worker->promise_set_ns = now_ns;
-    assert(worker->promise_set_ns <= now_ns);
     if (now_ns - worker->promise_set_ns < lives->identity.promised_ns)
         return;
     lives->identity.promised_ns = 0;

@@ -257,7 +257,6 @@ introduction_hear(struct worker *worker, const struct decoded *decoded, uint64_t
     unsigned verdict;
 
     assert(introduction_is_sized(decoded));
-    assert(introduction->heard_ns[decoded->from] <= now_ns);
     if (decoded->hello_bytes == sizeof(struct lesson)) {
         hear_lesson(worker, decoded, now_ns);
         return;

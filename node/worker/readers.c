@@ -137,7 +137,6 @@ lag_ns(const struct worker *worker, const struct node_log *log)
 {
     if (log->fresh_ns == 0 || core_commit_lsn(log->core) < log->fresh_lsn)
         return UINT64_MAX;
-    assert(log->fresh_ns <= node_now_ns(worker->node));
     return node_now_ns(worker->node) - log->fresh_ns;
 }
 
@@ -159,7 +158,6 @@ ask(struct worker *worker, struct reader *reader, uint64_t now_ns)
 {
     assert(reader->waiting);
     assert(reader->level == CAIRN_READ_LEASE || reader->level == CAIRN_READ_LINEARIZABLE);
-    assert(reader->round_ns <= now_ns);
     reader->asked_ns = now_ns;
     if (reader->round_ns == 0)
         reader->round_ns = now_ns;

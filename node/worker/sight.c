@@ -35,7 +35,6 @@ sight_review(struct worker *worker, uint64_t now_ns)
 {
     struct sight *own = &worker->sights.now[worker->self];
 
-    assert(own->told_ns <= now_ns);
     assert((worker->hears >> worker->self & 1) && (worker->reach & ~worker->hears) == 0);
     *own = (struct sight){.told_ns = now_ns, .hears = worker->hears, .health = health_told(worker)};
     detector_patience(&worker->detector, &worker->sights.patience);
@@ -55,7 +54,7 @@ sight_tell(struct worker *worker, struct wire_heartbeat *heartbeat, uint64_t now
 
     if (own->hears != worker->hears || own->told_ns == 0)
         sight_review(worker, now_ns);
-    assert(own->hears == worker->hears && own->told_ns <= now_ns);
+    assert(own->hears == worker->hears);
     heartbeat->hears = own->hears;
     memcpy(heartbeat->heard, own->heard, sizeof(heartbeat->heard));
     memcpy(heartbeat->modes, own->modes, sizeof(heartbeat->modes));
@@ -68,7 +67,6 @@ sight_take(struct worker *worker, uint8_t from, const struct wire_heartbeat *hea
     struct sight *sight = &worker->sights.now[from];
 
     assert(from < worker->nodes && from != worker->self);
-    assert(sight->told_ns <= now_ns);
     sight->told_ns = now_ns;
     sight->hears = (cairn_node_set)heartbeat->hears;
     memcpy(sight->heard, heartbeat->heard, sizeof(sight->heard));

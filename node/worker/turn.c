@@ -176,7 +176,6 @@ pace(const struct worker *worker, uint64_t now_ns)
 static void
 retain_all(struct worker *worker, uint64_t now_ns)
 {
-    assert(worker->retained_ns <= now_ns);
     if (now_ns - worker->retained_ns < RETAIN_EVERY_NS)
         return;
     worker->retained_ns = now_ns;
@@ -194,7 +193,6 @@ retain_all(struct worker *worker, uint64_t now_ns)
 static void
 review(struct worker *worker, uint64_t now_ns)
 {
-    assert(worker->reviewed_ns <= now_ns);
     if (now_ns - worker->reviewed_ns < REVIEW_EVERY_NS)
         return;
     worker->reviewed_ns = now_ns;

@@ -46,7 +46,6 @@ under_way_ns(const struct worker *worker, uint64_t now_ns)
 {
     const struct journal_write *write = worker->disk == NULL ? NULL : journal_under_way(&worker->journal);
 
-    assert_costly(write == NULL || write->submitted_ns <= detector_awake_ns(&worker->detector, now_ns));
     return write == NULL ? 0 : detector_awake_ns(&worker->detector, now_ns) - write->submitted_ns;
 }
 
@@ -153,7 +152,6 @@ lasting_ailments(const struct worker *worker, uint64_t now_ns)
     uint32_t lasting = worker->health.ailments;
 
     for (uint32_t bit = 0; bit < AILMENT_BITS; bit++) {
-        assert(worker->health.since_ns[bit] <= now_ns);
         if ((PASSING >> bit & 1) && now_ns - worker->health.since_ns[bit] < PASSING_NS)
             lasting &= ~(1u << bit);
     }
@@ -175,7 +173,6 @@ health_better_off(const struct worker *worker, const struct node_log *log, uint6
 
         if (peer == worker->self || !(voters >> peer & 1) || theirs >= (slower && rank == 0 ? 1 : rank))
             continue;
-        assert(worker->health.ailing_ns[peer] <= now_ns);
         if (worker->health.ailing_ns[peer] == 0 || now_ns - worker->health.ailing_ns[peer] >= CALM_NS)
             better |= (cairn_node_set)1 << peer;
     }
@@ -215,7 +212,6 @@ step_aside(struct worker *worker, struct node_log *log, uint64_t now_ns)
     cairn_node_set better;
     uint32_t ailments = worker->health.ailments;
 
-    assert(log->aside_ns <= now_ns);
     if (core_role(log->core) != ROLE_LEADER || core_transferring(log->core) ||
         (log->aside_ns != 0 && now_ns - log->aside_ns < ASIDE_EVERY_NS))
         return;
@@ -250,7 +246,6 @@ health_heard(struct worker *worker, uint64_t now_ns)
 void
 health_wrote(struct worker *worker, const struct journal_write *write, uint64_t now_ns)
 {
-    assert_costly(write == NULL || write->submitted_ns <= detector_awake_ns(&worker->detector, now_ns));
     if (write != NULL)
         pulse_note(&worker->health.pulse, detector_awake_ns(&worker->detector, now_ns) - write->submitted_ns, now_ns);
 }
