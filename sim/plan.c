@@ -2,52 +2,6 @@
 
 #include <string.h>
 
-uint64_t
-random_next(struct stream_random *random)
-{
-    uint64_t z = (random->state += 0x9e3779b97f4a7c15u); /* splitmix64 (Steele et al. 2014) */
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-uint64_t
-random_under(struct stream_random *random, uint64_t bound)
-{
-    return bound == 0 ? 0 : random_next(random) % bound;
-}
-
-bool
-random_chance(struct stream_random *random, uint32_t ppm)
-{
-    return ppm != 0 && random_under(random, 1000000) < ppm;
-}
-
-static const char *const names[FAULT_KINDS] = {
-#define FAULT_NAME(NAME, name) [FAULT_##NAME] = #name,
-    FAULTS(FAULT_NAME)
-#undef FAULT_NAME
-};
-
-const char *
-fault_name(enum fault_kind kind)
-{
-    return (unsigned)kind < FAULT_KINDS ? names[kind] : "?";
-}
-
-bool
-fault_parse(const char *name, enum fault_kind *out)
-{
-    for (unsigned kind = 0; kind < FAULT_KINDS; kind++) {
-        if (strcmp(name, names[kind]) == 0) {
-            *out = (enum fault_kind)kind;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Swarm testing (Groce et al. 2012): a run has some kinds of fault and not others, since one kind can
  * hide what another would show. */
 static uint32_t

@@ -1,7 +1,6 @@
 /* One run, from its first happening to its verdict. */
 #include "sim/sim.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,14 +22,6 @@ static struct socket_hardware sockets[SIM_WORKERS][SIM_NODES][SIM_NODES];
 static struct rte_mempool *pool;
 static uint8_t *frames;
 static uint32_t *frames_free;
-
-const char *
-sim_log_name(uint32_t log)
-{
-    static const char *const names[] = {"_catalog", "a", "b"};
-
-    return log < sizeof(names) / sizeof(*names) ? names[log] : "?";
-}
 
 static enum cairn_error
 sockets_make(uint8_t node, uint8_t peer, char *detail, size_t detail_bytes)
@@ -82,28 +73,6 @@ sim_process_start(char *detail, size_t detail_bytes)
         }
     }
     return error;
-}
-
-void
-sim_violation(struct sim *sim, const char *format, ...)
-{
-    va_list arguments;
-
-    if (sim->failed)
-        return;
-    sim->failed = true;
-    va_start(arguments, format);
-    vsnprintf(sim->reason, sizeof(sim->reason), format, arguments);
-    va_end(arguments);
-    trace_add(sim, TRACE_NOTE, 0, 0, "VIOLATION");
-}
-
-void
-sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kind, uint8_t node, uint8_t peer,
-                   uint32_t index, uint32_t value)
-{
-    queue_push(&sim->queue, sim->now_ns + in_ns,
-               (struct happening){.value = value, .index = index, .kind = (uint8_t)kind, .node = node, .peer = peer});
 }
 
 void
