@@ -394,23 +394,6 @@ reader_step(struct sim *sim, struct sim_reader *reader)
     sim_plan_happening(sim, think_ns(sim, 4, sim->asked), HAPPEN_READER, 0, 0, index, 0);
 }
 
-uint8_t
-sim_leader(const struct sim *sim, uint32_t log)
-{
-    uint8_t leader = CAIRN_NODE_NONE;
-    uint64_t term = 0;
-
-    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
-        const struct node_log *held = node_log_of(&sim->nodes[i], log);
-
-        if (held != NULL && core_role(held->core) == ROLE_LEADER && core_term(held->core) > term) {
-            leader = i;
-            term = core_term(held->core);
-        }
-    }
-    return leader;
-}
-
 static void
 steward_leave(struct sim_steward *steward)
 {

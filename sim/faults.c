@@ -2,7 +2,6 @@
 #include "sim/sim.h"
 
 #include <string.h>
-#include <string.h>
 
 static const char *const names[FAULT_KINDS] = {
 #define FAULT_NAME(NAME, name) [FAULT_##NAME] = #name,

@@ -57,21 +57,6 @@ cut_side(struct sim *sim, uint32_t side, bool one_way, bool cut)
     }
 }
 
-cairn_node_set
-without_memory(const struct sim *sim, uint32_t log)
-{
-    cairn_node_set set = 0;
-
-    for (uint8_t i = 0; i < sim->plan.nodes; i++) {
-        const struct sim_node *node = &sim->nodes[i];
-        const struct node_log *held = node_log_of(node, log);
-
-        if (!node_is_up(node) || (node->boots > 1 && (held == NULL || core_recovering(held->core))))
-            set |= (cairn_node_set)1 << i;
-    }
-    return set;
-}
-
 /* `memory` durability promises to survive any minority: more is not asked of it here. A minority of every
  * membership that any node has in force. */
 static bool

@@ -1,3 +1,4 @@
+/* What a seed draws: which faults, how strong, which load. */
 #include "sim/sim.h"
 
 #include <string.h>

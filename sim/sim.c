@@ -2,7 +2,6 @@
 #include "sim/sim.h"
 
 #include <stdarg.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 const char *

@@ -6,7 +6,10 @@
  * bit; the trace's digest proves it.
  *
  *   plan.c      what a seed draws: which faults, how strong, which load
- *   world.c     nodes: start, crash, poll, clocks
+ *   node.c      nodes looked at and driven: clocks, pauses, who leads
+ *   life.c      nodes: start, crash, stop
+ *   turn.c      nodes: polls, steps of control
+ *   channels.c  clients' channels to nodes
  *   network.c   links: loss, delay, damage, cuts
  *   disk.c      the nodes' disks: latency, torn writes, rot
  *   nemesis.c   faults and operations while a run goes on
@@ -484,10 +487,14 @@ enum happening_kind {
 void sim_plan_happening(struct sim *sim, uint64_t in_ns, enum happening_kind kind, uint8_t node, uint8_t peer,
                         uint32_t index, uint32_t value);
 
-/* world.c */
+/* life.c */
 /* Every node is of the cluster from the beginning. */
 void world_found(struct sim *sim);
 void node_boot(struct sim_node *node);
+/* It does not start, or cannot go on: it is gone, and comes back where its disk says why. */
+void node_refuses(struct sim_node *node, const char *detail);
+/* Its clients are told, and keep what they have mapped. */
+void node_bury_attachments(struct sim_node *node);
 void node_crash(struct sim_node *node);
 void node_stop(struct sim_node *node);
 void node_pause(struct sim_node *node, uint64_t for_ns);
