@@ -11,7 +11,8 @@
  *   turn.c      nodes: polls, steps of control
  *   channels.c  clients' channels to nodes
  *   network.c   links: loss, delay, damage, cuts
- *   disk.c      the nodes' disks: latency, torn writes, rot
+ *   disk.c      the nodes' disks, as their workers use them
+ *   medium.c, disk_requests.c, damage.c, shelf.c  what is on them; writes that take time, or are torn; rot; what is put aside
  *   nemesis.c   faults and operations while a run goes on
  *   operators.c what people do to the directories of nodes that are down
  *   clients.c   sessions that append, readers
@@ -521,7 +522,7 @@ struct node_log *node_log_of(const struct sim_node *node, uint32_t log);
 struct node_log *node_log_numbered(const struct node *node, uint32_t id);
 bool node_is_up(const struct sim_node *node);
 
-/* disk.c */
+/* disk.c, medium.c, disk_requests.c, damage.c, shelf.c */
 void disk_init(struct sim_node *node);
 void disk_wipe(struct sim_node *node);
 /* All files of one worker are gone. */
