@@ -495,21 +495,6 @@ clients_start(struct sim *sim)
         sim_plan_happening(sim, (1 + i) * MS, HAPPEN_READER, 0, 0, i, 0);
 }
 
-bool
-clients_quiet(struct sim *sim)
-{
-    for (uint32_t i = 0; i <= SIM_CLIENTS; i++) {
-        const struct sim_client *client = &sim->clients[i];
-
-        if (client->session != NULL && session_in_flight(client->session) > 0)
-            return false;
-        if (sim->asking_last && i < sim->plan.sessions && !sim->scripted &&
-            (!client->last_given || client->ops[client->given - 1].state != OP_ACKED))
-            return false;
-    }
-    return true;
-}
-
 void
 clients_stop(struct sim *sim)
 {

@@ -16,7 +16,7 @@
  *   nemesis.c   faults and operations while a run goes on
  *   operators.c what people do to the directories of nodes that are down
  *   clients.c   sessions that append, readers
- *   checker*.c  what must hold: of entries and reads, of nodes, of answers and modes, of clocks
+ *   checker*.c  what must hold: of the trunk, of appends, reads and answers, of nodes, modes and clocks, in the end
  *   trace.c     what happened, for people
  *   run.c       one run from start to verdict
  *   scenarios*.c  runs with exact steps */
@@ -584,7 +584,6 @@ bool steward_ask(struct sim *sim, uint8_t via, uint32_t log, enum cairn_member_o
 uint8_t sim_leader(const struct sim *sim, uint32_t log);
 void reader_step(struct sim *sim, struct sim_reader *reader);
 void clients_stop(struct sim *sim);
-bool clients_quiet(struct sim *sim);
 /* The operator creates the log, or changes its policy. */
 void catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy);
 /* An operation of the catalog on a log, with the keys that it changes. */
