@@ -13,7 +13,7 @@
  *   network.c   links: loss, delay, damage, cuts
  *   disk.c      the nodes' disks, as their workers use them
  *   medium.c, disk_requests.c, damage.c, shelf.c  what is on them; writes that take time, or are torn; rot; what is put aside
- *   nemesis.c   faults and operations while a run goes on
+ *   nemesis*.c  faults and operations while a run goes on: of links, nodes, clocks; what is changed
  *   operators.c what people do to the directories of nodes that are down
  *   clients.c   sessions that append, readers
  *   checker*.c  what must hold: of the trunk, of appends, reads and answers, of nodes, modes and clocks, in the end
