@@ -15,7 +15,7 @@
  *   medium.c, disk_requests.c, damage.c, shelf.c  what is on them; writes that take time, or are torn; rot; what is put aside
  *   nemesis*.c  faults and operations while a run goes on: of links, nodes, clocks; what is changed
  *   operators.c what people do to the directories of nodes that are down
- *   clients.c   sessions that append, readers
+ *   clients.c   sessions that append; catalog.c, readers.c, steward.c  who else uses the logs; load.c  how much
  *   checker*.c  what must hold: of the trunk, of appends, reads and answers, of nodes, modes and clocks, in the end
  *   trace.c     what happened, for people
  *   run.c       one run from start to verdict
@@ -583,6 +583,10 @@ bool steward_ask(struct sim *sim, uint8_t via, uint32_t log, enum cairn_member_o
 /* The node that leads the log in the highest term, or CAIRN_NODE_NONE. */
 uint8_t sim_leader(const struct sim *sim, uint32_t log);
 void reader_step(struct sim *sim, struct sim_reader *reader);
+void reader_leave(struct sim_reader *reader);
+void steward_leave(struct sim_steward *steward);
+/* One by one, each once the one before is known. */
+void catalog_create_missing(struct sim *sim, struct sim_client *client);
 void clients_stop(struct sim *sim);
 /* The operator creates the log, or changes its policy. */
 void catalog_change(struct sim *sim, uint32_t log, enum cairn_policy policy);
