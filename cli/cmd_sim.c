@@ -7,7 +7,13 @@
 
 #include "cli/cli.h"
 #include "cli/sim_runs.h"
+#include "sim/faults.h"
+#include "sim/plan.h"
+#include "sim/run.h"
+#include "sim/scale.h"
 #include "sim/scene.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 #define RUNS_MAX 1000000000ull
 /* The last run's seed is told in JSON, whose integers have a sign. */

@@ -10,6 +10,12 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "sim/faults.h"
+#include "sim/plan.h"
+#include "sim/run.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 /* What a job tells of a run: small enough for one atomic write. */
 struct run_row {

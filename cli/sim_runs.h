@@ -2,7 +2,12 @@
 #ifndef CLI_SIM_RUNS_H
 #define CLI_SIM_RUNS_H
 
-#include "sim/sim.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sim/plan.h"
+
+struct sim;
 
 #define SIM_JOBS_MAX 64u
 #define SIM_TRACE_ROWS 400u

@@ -1,9 +1,14 @@
 /* The operator that writes the catalog: creates logs, changes their rules. */
-#include "sim/load.h"
-#include "sim/sim.h"
+#include "sim/catalog.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "node/state.h"
+#include "sim/clients.h"
+#include "sim/load.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 /* The operator: creates the logs one by one, then changes policies. */
 void

@@ -1,11 +1,15 @@
 /* Clients' channels to nodes, which stay where their clients mapped them when the node is no more. */
-#include "sim/sim.h"
+#include "sim/channels.h"
 
 #include <assert.h>
 
 #include "client/client.h"
 #include "node/control/attach.h"
 #include "node/control/control.h"
+#include "node/state.h"
+#include "sim/node.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
 
 static void
 leave_node(void *context, struct cairn_client *client)

@@ -1,9 +1,20 @@
 /* What must hold, whatever happens: the promises of docs/cap.md. Here of the trunk: what nodes commit is one history, of
  * entries that clients gave, looked at after every poll of every node. */
-#include "sim/sim.h"
+#include "sim/checker.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "node/state.h"
+#include "sim/checker_modes.h"
+#include "sim/checker_nodes.h"
+#include "sim/clients.h"
+#include "sim/log_check.h"
+#include "sim/node.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
+#include "sim/trunk.h"
 
 /* Is no entry that a leader writes behind what is on the trunk before it, by its hybrid clock? Not while a leader takes
  * in nothing of what it receives: each writes by its own clock alone. */

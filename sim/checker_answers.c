@@ -1,5 +1,15 @@
 /* What must hold of what clients are told: what an answer is worth, what is denied and what is not; and of modes, that
  * none of need outlasts the need. */
+#include "sim/checker_answers.h"
+
+#include "node/state.h"
+#include "rules/mode.h"
+#include "sim/checker_modes.h"
+#include "sim/faults.h"
+#include "sim/log_check.h"
+#include "sim/node.h"
+#include "sim/readers.h"
+#include "sim/scale.h"
 #include "sim/sim.h"
 
 /* Heartbeats of a node at rest come every third of a timeout; so late none is suspected. */

@@ -1,7 +1,16 @@
 /* What must hold when an append is answered: what is acknowledged stands where it is said to, behind all before it. */
-#include "sim/sim.h"
+#include "sim/checker_answers.h"
 
 #include <assert.h>
+
+#include "node/state.h"
+#include "sim/clients.h"
+#include "sim/faults.h"
+#include "sim/node.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
+#include "sim/trunk.h"
 
 /* Acknowledged by all: every voter that has lived since it could hold it does. */
 static bool

@@ -1,10 +1,16 @@
 /* What must hold of clocks: along a trunk they rise, on every node the same; and what goes by age is as old by the
  * simulation's own time, whatever the nodes' clocks say. */
-#include "sim/sim.h"
+#include "sim/checker.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "node/state.h"
+#include "sim/node.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trunk.h"
 
 /* Clocks within the bound of each other are all right. Beside that, a node that was paused, for up to 155 ms, takes others'
  * heartbeats for as much younger than they are. */

@@ -1,4 +1,10 @@
 /* What must hold in the end: everything comes to rest, nothing that was acknowledged is lost. */
+#include "sim/checker_end.h"
+
+#include "node/state.h"
+#include "sim/clients.h"
+#include "sim/node.h"
+#include "sim/scale.h"
 #include "sim/sim.h"
 
 static const char *

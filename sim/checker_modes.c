@@ -1,4 +1,12 @@
 /* What must hold of modes and of who is suspected: looked at often, of every worker that takes its turns. */
+#include "sim/checker_modes.h"
+
+#include "node/state.h"
+#include "rules/mode.h"
+#include "sim/faults.h"
+#include "sim/node.h"
+#include "sim/plan.h"
+#include "sim/scale.h"
 #include "sim/sim.h"
 
 /* A suspicion is judged by timers that run once an interval, by a worker that takes its turns. */

@@ -1,11 +1,17 @@
 /* What must hold of the nodes themselves: who votes, who leads, by whom it is elected and who counts when something is
  * committed; what a node that has forgotten holds before it counts again; what is cut off, and what is trimmed. */
-#include "sim/sim.h"
-
-#include "node/look.h"
+#include "sim/checker_nodes.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "node/look.h"
+#include "node/state.h"
+#include "sim/checker_modes.h"
+#include "sim/log_check.h"
+#include "sim/node.h"
+#include "sim/sim.h"
+#include "sim/trunk.h"
 
 static bool
 is_majority_of(cairn_node_set set, cairn_node_set voters)

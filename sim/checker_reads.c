@@ -1,7 +1,13 @@
 /* What must hold of what readers are shown, by the level that they ask for, and of their sessions. */
-#include "sim/sim.h"
+#include "sim/checker_answers.h"
 
 #include <string.h>
+
+#include "sim/clients.h"
+#include "sim/readers.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trunk.h"
 
 void
 check_read_entry(struct sim *sim, struct sim_reader *reader, const struct cairn_result *result)

@@ -1,10 +1,22 @@
 /* Sessions that append, the production ones; and everybody who uses the logs, begun and ended. */
-#include "sim/load.h"
-#include "sim/sim.h"
+#include "sim/clients.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sim/catalog.h"
+#include "sim/channels.h"
+#include "sim/checker_answers.h"
+#include "sim/load.h"
+#include "sim/node.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/readers.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/steward.h"
+#include "sim/trace.h"
 
 /* A run's data fits the nodes' memory, also with every entry on a branch and on the trunk: full memory
  * has scenarios of its own. */

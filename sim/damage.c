@@ -1,10 +1,18 @@
 /* What is at rest on a disk and is damaged: it rots, or a scenario damages or forges it. */
-#include "sim/medium.h"
+#include "sim/damage.h"
 
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/journal.h"
+#include "sim/disk.h"
+#include "sim/medium.h"
+#include "sim/node.h"
+#include "sim/random.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 #include "wire/crc32c.h"
 
 /* One bit of what is written, somewhere; true: there was something. */
@@ -20,7 +28,7 @@ disk_rot(struct sim_node *node)
 
         if (file->sectors[index].size_bytes == 0 ||
             file->sectors[index].written_ms * MS + SAID_TWICE_NS > node->crashed_ns ||
-            file->sectors[index].written_ms * MS + MS > disk->directories[file->number >> WORKER_SHIFT].told_ns[1])
+            file->sectors[index].written_ms * MS + MS > disk->directories[file->number >> FILE_WORKER_SHIFT].told_ns[1])
             continue;
         byte = (uint32_t)random_under(&sim->disks, file->sectors[index].size_bytes);
         file->sectors[index].bytes[byte] ^= (uint8_t)(1u << random_under(&sim->disks, 8));

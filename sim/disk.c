@@ -1,11 +1,16 @@
 /* A node's disk as its workers use it: a directory for each, with the operations of dataplane/disk.h. Space may run out. */
-#include "sim/disk_requests.h"
-#include "sim/medium.h"
+#include "sim/disk.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sim/disk_requests.h"
+#include "sim/medium.h"
+#include "sim/node.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
 
 #define FILES_MAX 4096u
 /* In a sector's written_ms: it holds what its file held when it had another number. */
@@ -26,14 +31,14 @@ disk_of(struct disk *disk)
 static uint64_t
 on_medium(struct disk *disk, uint64_t number)
 {
-    assert(number >> WORKER_SHIFT == 0);
-    return (uint64_t)directory_of(disk)->worker << WORKER_SHIFT | number;
+    assert(number >> FILE_WORKER_SHIFT == 0);
+    return (uint64_t)directory_of(disk)->worker << FILE_WORKER_SHIFT | number;
 }
 
 static uint64_t
 in_directory(uint64_t number)
 {
-    return number & ((1u << WORKER_SHIFT) - 1);
+    return number & ((1u << FILE_WORKER_SHIFT) - 1);
 }
 
 static enum cairn_error

@@ -2,11 +2,20 @@
  *
  * A write that is done is on the medium. When the power goes, each sector of what was under way is written or not. */
 #include "sim/disk_requests.h"
-#include "sim/medium.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "sim/disk.h"
+#include "sim/faults.h"
+#include "sim/medium.h"
+#include "sim/node.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 /* A write to a disk that hangs. */
 #define HANG_NS (30000 * MS)

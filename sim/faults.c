@@ -1,5 +1,5 @@
 /* The names of faults. */
-#include "sim/sim.h"
+#include "sim/faults.h"
 
 #include <string.h>
 

@@ -1,11 +1,21 @@
 /* The lives of nodes: who they are, how they start, crash and are stopped. */
-#include "sim/sim.h"
+#include "sim/life.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "node/control/control.h"
 #include "node/start/standing.h"
+#include "node/state.h"
+#include "sim/channels.h"
+#include "sim/disk.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 #define CHANNEL_BYTES (16u << 10)
 #define CHANNEL_BYTES_LARGE (1u << 20)

@@ -1,8 +1,11 @@
 /* How much a run is asked for: enough to show what there is, and no more. */
 #include "sim/load.h"
-#include "sim/sim.h"
 
 #include <stdlib.h>
+
+#include "sim/clients.h"
+#include "sim/random.h"
+#include "sim/sim.h"
 
 /* What a run takes is what its entries and reads take, and their number shows nothing that their order does not: so many
  * are ahead of the messages, beyond that there is one of each for so many messages. */

@@ -5,7 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "sim/sim.h"
+#include "sim/scale.h"
+
+struct op;
+struct sim;
+struct sim_client;
 
 /* The client that writes the catalog. */
 #define CATALOG_CLIENT SIM_CLIENTS

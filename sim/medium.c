@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/disk.h"
+#include "sim/node.h"
+#include "sim/scale.h"
+
 struct sim_file *
 medium_find(struct sim_disk *disk, uint64_t number)
 {
@@ -114,7 +118,7 @@ disk_lose_directory(struct sim_node *node, uint8_t worker)
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < disk->files_count; i++) {
-        if (disk->files[i].number >> WORKER_SHIFT == worker)
+        if (disk->files[i].number >> FILE_WORKER_SHIFT == worker)
             medium_free_file(&disk->files[i]);
         else
             disk->files[kept++] = disk->files[i];

@@ -2,7 +2,11 @@
 #ifndef TESTS_SIM_MEDIUM_H
 #define TESTS_SIM_MEDIUM_H
 
-#include "sim/sim.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sim/disk.h"
+#include "sim/scale.h"
 
 /* How old a sector is at least that may rot, or be lost, before a crash, beside what two writes have told since. What has
  * not been told of twice nobody can tell from a write that the crash cut off. */
@@ -22,7 +26,7 @@ struct sim_file {
 };
 
 /* Files of all workers are on one medium, by numbers that say whose they are. */
-#define WORKER_SHIFT 24
+#define FILE_WORKER_SHIFT 24
 
 /* The file of that number, or NULL. */
 struct sim_file *medium_find(struct sim_disk *disk, uint64_t number);

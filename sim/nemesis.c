@@ -1,6 +1,18 @@
 /* Faults and operations while a run goes on: when each strikes, and ends. */
+#include "sim/nemesis.h"
+
+#include "sim/damage.h"
+#include "sim/faults.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/operators.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/scale.h"
 #include "sim/sim.h"
 #include "sim/strikes.h"
+#include "sim/trace.h"
 
 void
 nemesis_start(struct sim *sim)

@@ -1,8 +1,17 @@
 /* What is changed while a run goes on: policies, what is kept and agreed on, members, leaders; and clients that die. */
-#include "sim/sim.h"
 #include "sim/strikes.h"
 
 #include <stdio.h>
+
+#include "sim/catalog.h"
+#include "sim/clients.h"
+#include "sim/faults.h"
+#include "sim/node.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/steward.h"
 
 /* What is agreed on is changed, with nodes cut off, behind or down: timeouts, on which leases rest, get shorter and longer
  * than what others still go by. */

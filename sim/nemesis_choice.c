@@ -1,6 +1,11 @@
 /* Whom a fault strikes, and how long it lasts: drawn. */
-#include "sim/sim.h"
 #include "sim/strikes.h"
+
+#include "sim/faults.h"
+#include "sim/node.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/sim.h"
 
 uint64_t
 nemesis_about(struct sim *sim, uint64_t mean_ns)

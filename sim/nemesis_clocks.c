@@ -1,8 +1,16 @@
 /* Faults of nodes' clocks: they run off, jump, are set wrong. */
-#include "sim/sim.h"
 #include "sim/strikes.h"
 
 #include <stdio.h>
+
+#include "sim/catalog.h"
+#include "sim/faults.h"
+#include "sim/node.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 void
 strike_drift(struct sim *sim)

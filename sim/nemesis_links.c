@@ -1,6 +1,13 @@
 /* Faults of links: cut, slow, flapping. */
-#include "sim/sim.h"
 #include "sim/strikes.h"
+
+#include "sim/faults.h"
+#include "sim/network.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 /* Cuts all links between the nodes of side and the others, out of it and, unless one_way, into it. */
 void

@@ -1,6 +1,14 @@
 /* Faults of nodes and of their disks: they crash, stop for a while, lose power; writes fail, space ends. */
-#include "sim/sim.h"
 #include "sim/strikes.h"
+
+#include "node/state.h"
+#include "sim/disk.h"
+#include "sim/faults.h"
+#include "sim/life.h"
+#include "sim/node.h"
+#include "sim/random.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 /* A trunk remembers the marks of so many lives; no node has more of them here. */
 #define STARTS_MAX 15u

@@ -1,8 +1,20 @@
 /* What lies between the nodes' ports. */
-#include "sim/sim.h"
+#include "sim/network.h"
 
 #include <assert.h>
 #include <string.h>
+
+#include "dataplane/codec.h"
+#include "sim/checker_modes.h"
+#include "sim/checker_nodes.h"
+#include "sim/faults.h"
+#include "sim/node.h"
+#include "sim/plan.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 #define LINK_BYTES_PER_US 1000u /* 8 Gbit/s */
 /* In a happening's value, beside a frame's size: a copy that is not for whom it comes to; a bit of it is flipped. */

@@ -1,7 +1,11 @@
 /* A node looked at and driven from outside: its clock, when its workers are polled, its pauses, its logs, who leads. */
-#include "sim/sim.h"
+#include "sim/node.h"
 
 #include "node/look.h"
+#include "node/state.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 static uint64_t
 clock_at(struct sim_node *node, uint64_t now_ns)

@@ -1,6 +1,14 @@
 /* What people do to the directory of a node that is down: take it away, put an old copy in its place, start it once without
  * its volume. All of it to one node, the one whose medium may decay: what a node promises rests on the others then. */
+#include "sim/operators.h"
+
+#include "sim/disk.h"
+#include "sim/faults.h"
+#include "sim/node.h"
+#include "sim/random.h"
+#include "sim/shelf.h"
 #include "sim/sim.h"
+#include "sim/trace.h"
 
 static bool
 may_happen(const struct sim *sim, enum fault_kind kind)

@@ -1,7 +1,11 @@
 /* What a seed draws: which faults, how strong, which load. */
-#include "sim/sim.h"
+#include "sim/plan.h"
 
 #include <string.h>
+
+#include "sim/faults.h"
+#include "sim/random.h"
+#include "sim/scale.h"
 
 /* Swarm testing (Groce et al. 2012): a run has some kinds of fault and not others, since one kind can
  * hide what another would show. */

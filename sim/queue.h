@@ -5,6 +5,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum happening_kind {
+    HAPPEN_FRAME,
+    HAPPEN_CONTROL,
+    HAPPEN_CLIENT,
+    HAPPEN_READER,
+    HAPPEN_STEWARD,
+    HAPPEN_FAULT,
+    HAPPEN_FAULT_END,
+    HAPPEN_CHECK,
+    HAPPEN_DISK,
+    HAPPEN_BOOT,
+};
+
 struct happening {
     uint64_t key; /* time and order: see queue.c */
     uint32_t value, index;

@@ -1,5 +1,5 @@
 /* Streams of numbers that follow from their seeds. */
-#include "sim/sim.h"
+#include "sim/random.h"
 
 uint64_t
 random_next(struct stream_random *random)

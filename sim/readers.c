@@ -1,8 +1,17 @@
 /* Readers: reads at every level, and appends of their own now and then, at nodes as they come. */
-#include "sim/load.h"
-#include "sim/sim.h"
+#include "sim/readers.h"
 
 #include "client/client.h"
+#include "sim/channels.h"
+#include "sim/checker_answers.h"
+#include "sim/clients.h"
+#include "sim/load.h"
+#include "sim/node.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trunk.h"
 
 /* Where a read begins, before the committed trunk's end: one in eight far back. */
 #define READ_BACK 2u

@@ -1,5 +1,5 @@
 /* One run, from its first happening to its verdict. */
-#include "sim/sim.h"
+#include "sim/run.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,23 @@
 
 #include "dataplane/eal.h"
 #include "node/control/attach.h"
+#include "sim/checker.h"
+#include "sim/checker_end.h"
+#include "sim/checker_modes.h"
+#include "sim/clients.h"
+#include "sim/disk.h"
+#include "sim/faults.h"
+#include "sim/life.h"
+#include "sim/nemesis.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/plan.h"
+#include "sim/queue.h"
+#include "sim/readers.h"
+#include "sim/scale.h"
+#include "sim/shelf.h"
+#include "sim/sim.h"
+#include "sim/steward.h"
 
 #define FRAME_SLOTS 16384u
 #define POOL_FRAMES 8191u

@@ -1,7 +1,12 @@
 /* What nodes agree on changes, and comes to one after another. */
+#include "sim/scene.h"
+
 #include <stdio.h>
 
-#include "sim/scene.h"
+#include "node/state.h"
+#include "sim/catalog.h"
+#include "sim/life.h"
+#include "sim/node.h"
 
 #define LONG_NS (10 * SIM_TIMEOUT_NS)
 

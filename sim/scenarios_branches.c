@@ -1,8 +1,15 @@
 /* Partition modes and branches. */
+#include "sim/scene.h"
+
 #include <string.h>
 
 #include "cairn/view.h"
-#include "sim/scene.h"
+#include "node/state.h"
+#include "rules/mode.h"
+#include "sim/clients.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
 
 static enum cairn_mode
 mode_of(struct sim *sim, uint8_t node)

@@ -4,6 +4,12 @@
 #include <string.h>
 
 #include "cairn/view.h"
+#include "node/state.h"
+#include "sim/catalog.h"
+#include "sim/clients.h"
+#include "sim/life.h"
+#include "sim/node.h"
+#include "sim/trace.h"
 
 #define DAY_NS (86400ll * 1000000000ll)
 #define BOUND_NS (400 * MS) /* of every scenario here: scene_start() */

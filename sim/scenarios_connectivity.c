@@ -1,6 +1,11 @@
 /* Partial connectivity. */
 #include "sim/scene.h"
 
+#include "node/state.h"
+#include "sim/faults.h"
+#include "sim/network.h"
+#include "sim/node.h"
+
 /* Five nodes; only the links to one follower hold. */
 static void
 quorum_loss_star(struct sim *sim)

@@ -1,6 +1,12 @@
 /* Elections and terms. */
 #include "sim/scene.h"
 
+#include "node/state.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/steward.h"
+
 /* n3 votes, restarts without its memory, and is asked again in the same term. */
 static void
 double_vote_restart(struct sim *sim)

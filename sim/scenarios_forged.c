@@ -3,7 +3,13 @@
 
 #include <string.h>
 
+#include "node/state.h"
 #include "node/worker/send.h"
+#include "sim/damage.h"
+#include "sim/disk.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
 #include "wire/crc32c.h"
 
 /* As the node's own: what it sends is believed to be its present life's. */

@@ -3,6 +3,11 @@
 #include "sim/scene.h"
 
 #include "node/look.h"
+#include "node/state.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/steward.h"
 
 #define CATALOG 0u
 

@@ -1,6 +1,13 @@
 /* The log and its replication. */
 #include "sim/scene.h"
 
+#include "node/state.h"
+#include "sim/catalog.h"
+#include "sim/faults.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
+
 /* Uncommitted suffixes of three terms on three nodes. */
 static void
 truncate_conflict(struct sim *sim)

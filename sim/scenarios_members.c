@@ -1,6 +1,13 @@
 /* Membership and recovery. */
 #include "sim/scene.h"
 
+#include "node/state.h"
+#include "sim/channels.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/steward.h"
+
 /* Two overlapping changes by leaders of two terms. */
 static void
 single_step_bug(struct sim *sim)

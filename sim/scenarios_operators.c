@@ -1,6 +1,19 @@
 /* What people do to directories, with exact steps: what was acknowledged stays, and what nobody can promise is refused. */
 #include "sim/scene.h"
 
+#include "node/state.h"
+#include "sim/catalog.h"
+#include "sim/checker.h"
+#include "sim/clients.h"
+#include "sim/damage.h"
+#include "sim/disk.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/random.h"
+#include "sim/shelf.h"
+#include "sim/steward.h"
+
 #define SETTLED_NS (300 * MS)
 #define QUIET_NS (60 * SIM_TIMEOUT_NS)
 

@@ -2,6 +2,12 @@
  * promises that come late. */
 #include "sim/scene.h"
 
+#include "node/state.h"
+#include "sim/catalog.h"
+#include "sim/life.h"
+#include "sim/node.h"
+#include "sim/steward.h"
+
 /* From now on the follower has nobody to ask: what it reads, it reads by its grant. */
 static void
 grant(struct sim *sim, uint8_t node)

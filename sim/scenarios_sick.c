@@ -1,8 +1,15 @@
 /* Who is sick steps aside: leaders whose disk hangs, is full or slow; and everybody full at once. */
-#include "node/worker/durable.h"
 #include "sim/scene.h"
 
 #include <string.h>
+
+#include "node/state.h"
+#include "node/worker/durable.h"
+#include "sim/catalog.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/trace.h"
 
 #define LARGE_BYTES 9000u
 #define SECOND_NS (1000 * MS)

@@ -1,8 +1,17 @@
 /* Disks: writes that are cut off, that fail, that go elsewhere; what was written and is not as it was; no space. */
-#include "node/worker/durable.h"
 #include "sim/scene.h"
 
 #include <string.h>
+
+#include "node/state.h"
+#include "node/worker/durable.h"
+#include "sim/catalog.h"
+#include "sim/clients.h"
+#include "sim/damage.h"
+#include "sim/disk.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
 
 /* Long enough that a step of a scenario falls into a write. */
 #define WRITE_NS (2 * MS)

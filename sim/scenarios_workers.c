@@ -2,6 +2,15 @@
  * catalog at the first. */
 #include "sim/scene.h"
 
+#include "node/state.h"
+#include "rules/mode.h"
+#include "sim/catalog.h"
+#include "sim/disk.h"
+#include "sim/life.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/shelf.h"
+
 #define SETTLED_NS (300 * MS)
 #define HELD_BACK_NS (60 * SIM_TIMEOUT_NS)
 

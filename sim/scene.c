@@ -3,6 +3,22 @@
 #include <string.h>
 
 #include "client/client.h"
+#include "node/state.h"
+#include "sim/catalog.h"
+#include "sim/channels.h"
+#include "sim/checker_end.h"
+#include "sim/clients.h"
+#include "sim/nemesis.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/plan.h"
+#include "sim/readers.h"
+#include "sim/run.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/steward.h"
+#include "sim/trace.h"
+#include "sim/trunk.h"
 
 bool
 takes_no_part(const struct sim *sim, uint8_t node, uint32_t log)

@@ -4,7 +4,14 @@
 #ifndef TESTS_SIM_SCENE_H
 #define TESTS_SIM_SCENE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cairn/cairn.h"
 #include "cairn/token.h"
+#include "replication/message.h"
+#include "sim/run.h"
+#include "sim/scale.h"
 #include "sim/sim.h"
 
 struct scenario {

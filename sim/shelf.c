@@ -1,9 +1,14 @@
 /* What an operator puts aside of what a node keeps, and puts back. */
-#include "sim/medium.h"
+#include "sim/shelf.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sim/disk.h"
+#include "sim/medium.h"
+#include "sim/node.h"
+#include "sim/scale.h"
 
 void
 shelf_free(struct sim_shelf *shelf)
@@ -82,7 +87,7 @@ disk_unshelve_directory(struct sim_node *node, uint8_t worker)
     disk_lose_directory(node, worker);
     disk->files = realloc(disk->files, (disk->files_count + shelf->files_count + 1) * sizeof(*disk->files));
     for (uint32_t i = 0; i < shelf->files_count; i++) {
-        if (shelf->files[i].number >> WORKER_SHIFT == worker)
+        if (shelf->files[i].number >> FILE_WORKER_SHIFT == worker)
             disk->files[disk->files_count++] = medium_copy_file(&shelf->files[i]);
     }
     free(directory->saved.bytes);

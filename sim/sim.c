@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "sim/queue.h"
+#include "sim/trace.h"
+
 const char *
 sim_log_name(uint32_t log)
 {

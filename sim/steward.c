@@ -1,8 +1,16 @@
 /* The steward: changes members and hands leadership over, one change at a time. */
-#include "sim/load.h"
-#include "sim/sim.h"
+#include "sim/steward.h"
 
 #include "client/client.h"
+#include "node/state.h"
+#include "sim/channels.h"
+#include "sim/load.h"
+#include "sim/node.h"
+#include "sim/queue.h"
+#include "sim/random.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 void
 steward_leave(struct sim_steward *steward)

@@ -5,7 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "sim/sim.h"
+#include "sim/faults.h"
+
+struct happening;
+struct sim;
+struct sim_node;
 
 /* nemesis_choice.c */
 /* A time around the mean. */

@@ -1,8 +1,11 @@
-#include "sim/sim.h"
+#include "sim/trace.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "dataplane/codec.h"
+#include "sim/sim.h"
 
 #define ROWS_KEPT 512u /* of a run that is not looked at: enough to show how it ended; small, for the cache */
 

@@ -1,9 +1,17 @@
 /* A node's turns: its workers' polls, with the checks after each, and its control thread's steps. */
-#include "sim/sim.h"
+#include "sim/life.h"
 
 #include "node/control/control.h"
 #include "node/look.h"
+#include "node/state.h"
 #include "node/worker/turn.h"
+#include "sim/checker.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/queue.h"
+#include "sim/scale.h"
+#include "sim/sim.h"
+#include "sim/trace.h"
 
 /* A worker that had work polls on; what it finds then seldom cannot wait for the next frame. */
 #define AGAIN_NS (25 * US)

@@ -11,6 +11,7 @@
 #include "control/admin.h"
 #include "node/control/commands.h"
 #include "node/control/control.h"
+#include "sim/node.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/world.h"
 

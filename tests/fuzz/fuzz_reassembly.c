@@ -5,6 +5,10 @@
 /* fuzz-options: -detect_leaks=0 -len_control=0 */
 #include <stdlib.h>
 
+#include "dataplane/codec.h"
+#include "node/node.h"
+#include "node/state.h"
+#include "node/worker/receive.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/world.h"
 #include "wire/crc32c.h"

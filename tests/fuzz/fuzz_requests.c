@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "client/client.h"
+#include "sim/channels.h"
+#include "sim/node.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/world.h"
 #include "wire/protocol.h"

@@ -2,7 +2,19 @@
  * as facts of other checkers' own tests, in terms of a log. */
 #include "tests/unit/check.h"
 
+#include "rules/mode.h"
+#include "sim/checker.h"
+#include "sim/checker_answers.h"
+#include "sim/checker_end.h"
+#include "sim/checker_modes.h"
+#include "sim/checker_nodes.h"
+#include "sim/clients.h"
+#include "sim/faults.h"
+#include "sim/node.h"
+#include "sim/readers.h"
+#include "sim/scale.h"
 #include "sim/sim.h"
+#include "sim/trunk.h"
 
 #define LOG 1u
 #define NODES 3u
@@ -126,7 +138,7 @@ is_refused(uint32_t client, uint64_t index)
     hears(client, index, (struct cairn_result){.error = CAIRN_NO_QUORUM});
 }
 
-/* As clients.c has it. */
+/* As readers.c has it. */
 static struct sim_reader *
 asks(uint32_t reader, bool linearizable, uint64_t from)
 {
