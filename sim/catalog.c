@@ -6,7 +6,7 @@
 
 #include "node/state.h"
 #include "sim/clients.h"
-#include "sim/load.h"
+#include "sim/ops.h"
 #include "sim/sim.h"
 #include "sim/trace.h"
 

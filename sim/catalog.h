@@ -5,6 +5,10 @@
 #include <stdint.h>
 
 #include "cairn/types.h"
+#include "sim/scale.h"
+
+/* The client that writes it, by its index. */
+#define CATALOG_CLIENT SIM_CLIENTS
 
 struct sim;
 struct sim_client;

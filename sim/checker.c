@@ -11,6 +11,7 @@
 #include "sim/clients.h"
 #include "sim/log_check.h"
 #include "sim/node.h"
+#include "sim/ops.h"
 #include "sim/scale.h"
 #include "sim/sim.h"
 #include "sim/trace.h"

@@ -7,6 +7,7 @@
 #include "sim/clients.h"
 #include "sim/faults.h"
 #include "sim/node.h"
+#include "sim/ops.h"
 #include "sim/scale.h"
 #include "sim/sim.h"
 #include "sim/trace.h"

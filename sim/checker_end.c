@@ -4,6 +4,7 @@
 #include "node/state.h"
 #include "sim/clients.h"
 #include "sim/node.h"
+#include "sim/ops.h"
 #include "sim/scale.h"
 #include "sim/sim.h"
 

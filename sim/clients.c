@@ -10,6 +10,7 @@
 #include "sim/checker_answers.h"
 #include "sim/load.h"
 #include "sim/node.h"
+#include "sim/ops.h"
 #include "sim/queue.h"
 #include "sim/random.h"
 #include "sim/readers.h"

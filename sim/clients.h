@@ -19,16 +19,6 @@ struct producer_life {
 /* The `client` of entries that readers append now and then, to see that they are answered. */
 #define SIM_PROBE 0xffffu
 
-enum op_state { OP_NONE, OP_GIVEN, OP_ACKED, OP_REFUSED, OP_UNKNOWN };
-
-struct op {
-    uint64_t given_ns, floor_lsn; /* what was acknowledged before it was given */
-    uint64_t lsn;                 /* of what was acknowledged, 0: branch */
-    uint64_t committed_lsn;
-    uint32_t holder_incarnation;
-    uint8_t state, ack, error, holder, on_branch;
-};
-
 struct sim_client {
     struct sim *sim;
     uint32_t index, log;

@@ -1,9 +1,6 @@
 /* How much a run is asked for: enough to show what there is, and no more. */
 #include "sim/load.h"
 
-#include <stdlib.h>
-
-#include "sim/clients.h"
 #include "sim/random.h"
 #include "sim/sim.h"
 
@@ -23,19 +20,4 @@ uint64_t
 load_think_ns(struct sim *sim, uint64_t slowness, uint64_t asked)
 {
     return 1 + random_under(&sim->load, slowness * sim->plan.think_ns * (load_is_enough(sim, asked) ? 8 : 1));
-}
-
-struct op *
-client_new_op(struct sim_client *client)
-{
-    if (client->given == client->capacity) {
-        client->capacity = client->capacity == 0 ? 1024 : 2 * client->capacity;
-        client->ops = realloc(client->ops, client->capacity * sizeof(*client->ops));
-    }
-    client->ops[client->given] = (struct op){
-        .given_ns = client->sim->now_ns,
-        .floor_lsn = client->sim->trunks[client->log].acked_lsn,
-        .state = OP_GIVEN,
-    };
-    return &client->ops[client->given];
 }

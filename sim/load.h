@@ -7,12 +7,8 @@
 
 #include "sim/scale.h"
 
-struct op;
 struct sim;
-struct sim_client;
 
-/* The client that writes the catalog. */
-#define CATALOG_CLIENT SIM_CLIENTS
 /* Whoever waits so long for an answer, from a node that takes its turns, waits in vain. */
 #define UNANSWERED_NS (4000 * MS)
 
@@ -20,7 +16,5 @@ struct sim_client;
 bool load_is_enough(const struct sim *sim, uint64_t asked);
 /* Until somebody's next turn. */
 uint64_t load_think_ns(struct sim *sim, uint64_t slowness, uint64_t asked);
-/* Room for what the client gives next, with what it knows now; it counts once `given` does. */
-struct op *client_new_op(struct sim_client *client);
 
 #endif

@@ -1,3 +1,4 @@
+/* The steps that scenarios are written with. */
 #include "sim/scene.h"
 
 #include <string.h>

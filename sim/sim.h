@@ -14,7 +14,8 @@
  *   shelf.c     what is put aside of what a node keeps
  *   nemesis*.c  faults and operations while a run goes on: of links, nodes, clocks; what is changed
  *   operators.c what people do to the directories of nodes that are down
- *   clients.c   sessions that append; catalog.c, readers.c, steward.c: who else uses the logs; load.c: how much
+ *   clients.c   sessions that append; catalog.c, readers.c, steward.c: who else uses the logs
+ *   ops.c       what is known of each entry that a client gave; load.c: how much is asked for
  *   checker*.c  what must hold: of the trunk, of appends, reads and answers, of nodes, modes and clocks, in the end
  *   trace.c     what happened, for people
  *   queue.c     what will happen; sim.c: what every part says and plans by

@@ -1,4 +1,4 @@
-/* Who changes memberships and hands leadership over. */
+/* The steward, who changes memberships and hands leadership over. */
 #ifndef TESTS_SIM_STEWARD_H
 #define TESTS_SIM_STEWARD_H
 

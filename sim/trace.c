@@ -1,3 +1,4 @@
+/* What happened in a run: rows for people, and the digest of all of them. */
 #include "sim/trace.h"
 
 #include <stdarg.h>
