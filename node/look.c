@@ -92,9 +92,9 @@ node_to_ask(const struct worker *worker, const struct node_log *log)
     const struct members *members;
     cairn_node_set others;
 
-    assert_costly((leader == worker->self) == (core_role(log->core) == ROLE_LEADER));
     if (leader != CAIRN_NODE_NONE)
         return leader;
+    assert_costly(core_role(log->core) != ROLE_LEADER);
     members = core_members(log->core);
     others = (members->voters | members->learners) & ~((cairn_node_set)1 << worker->self);
     if (node_is_member(worker, log) || others == 0)
