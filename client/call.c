@@ -50,12 +50,12 @@ fail_at(struct call *call, enum cairn_error error, const char *why)
 static bool
 forbid(struct call *call)
 {
-    call->state = CALL_DONE;
-    call->error = CAIRN_FORBIDDEN;
-    snprintf(call->detail, sizeof(call->detail),
+    char why[sizeof(call->detail)];
+
+    snprintf(why, sizeof(why),
              "uid %u may not ask at %s: root may, the node's own user, and whom its cluster file names under 'clients'",
              (unsigned)geteuid(), call->path);
-    return true;
+    return fail(call, CAIRN_FORBIDDEN, why);
 }
 
 static void

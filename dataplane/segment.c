@@ -107,30 +107,35 @@ is_busy(const struct segment_pool *pool, uint32_t id)
     return pool->busy != NULL && pool->busy(pool->busy_context, id);
 }
 
-bool
-segment_is_ready(const struct segment_pool *pool)
+/* Of those that were used before, the last that was given back and that no frame refers to; NONE: there is none. *before: the one
+ * that is linked to it; NONE: it is the first. */
+static uint32_t
+find_ready(const struct segment_pool *pool, uint32_t *before)
 {
     uint32_t id = pool->first_free;
 
-    while (id != NONE && is_busy(pool, id))
-        id = pool->segments[id].next_free;
-    return id != NONE || atomic_load_explicit(&pool->fresh, memory_order_relaxed) < pool->count;
+    for (*before = NONE; id != NONE && is_busy(pool, id); id = pool->segments[id].next_free)
+        *before = id;
+    return id;
 }
 
-/* Out of those that were used before: the last that was given back, or any that no frame refers to. NULL: there is none. */
+bool
+segment_is_ready(const struct segment_pool *pool)
+{
+    uint32_t before;
+
+    return find_ready(pool, &before) != NONE || atomic_load_explicit(&pool->fresh, memory_order_relaxed) < pool->count;
+}
+
 static struct segment *
 take_again(struct segment_pool *pool)
 {
-    uint32_t *next = &pool->first_free;
-    struct segment *segment;
+    uint32_t before, id = find_ready(pool, &before);
 
-    while (*next != NONE && is_busy(pool, *next))
-        next = &pool->segments[*next].next_free;
-    if (*next == NONE)
+    if (id == NONE)
         return NULL;
-    segment = &pool->segments[*next];
-    *next = segment->next_free;
-    return segment;
+    *(before == NONE ? &pool->first_free : &pool->segments[before].next_free) = pool->segments[id].next_free;
+    return &pool->segments[id];
 }
 
 struct segment *
