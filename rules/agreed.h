@@ -6,8 +6,8 @@
  * or is not believed. A cluster file may repeat it, and changes nothing.
  *
  * Pure. */
-#ifndef CONTROL_AGREED_H
-#define CONTROL_AGREED_H
+#ifndef RULES_AGREED_H
+#define RULES_AGREED_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -21,8 +21,8 @@
  * more than half within a bound is how NTP tells truechimers from falsetickers (Marzullo, 1984).
  *
  * Threads: one, the worker's that owns it. */
-#ifndef CONTROL_CLOCKS_H
-#define CONTROL_CLOCKS_H
+#ifndef RULES_CLOCKS_H
+#define RULES_CLOCKS_H
 
 #include "cairn/types.h"
 

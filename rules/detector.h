@@ -22,8 +22,8 @@
  * judges: its own silence is not its peers'.
  *
  * Threads: one, the worker's that owns it. */
-#ifndef CONTROL_DETECTOR_H
-#define CONTROL_DETECTOR_H
+#ifndef RULES_DETECTOR_H
+#define RULES_DETECTOR_H
 
 #include "cairn/types.h"
 #include "rules/lateness.h"

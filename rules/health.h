@@ -2,8 +2,8 @@
  *
  * A leader that is worse off than a voter in reach lets that one lead (node/health.c). Ranks say who is worse off; equals do
  * not hand over to each other, so that where all are in the same trouble everybody stays. */
-#ifndef CONTROL_HEALTH_H
-#define CONTROL_HEALTH_H
+#ifndef RULES_HEALTH_H
+#define RULES_HEALTH_H
 
 #include <stdbool.h>
 #include <stdint.h>

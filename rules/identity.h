@@ -8,8 +8,8 @@
  * Lives that continue each other form a chain. It begins with the cluster, or with a life whose number was granted.
  *
  * Pure data and its rules; identity_file.h keeps it, lives.h compares it with what peers say. */
-#ifndef CONTROL_IDENTITY_H
-#define CONTROL_IDENTITY_H
+#ifndef RULES_IDENTITY_H
+#define RULES_IDENTITY_H
 
 #include <stddef.h>
 #include <stdint.h>

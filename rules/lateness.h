@@ -2,8 +2,8 @@
  *
  * The idea of judging a peer by its own history is that of accrual detectors (Hayashibara et al., SRDS 2004); a quantile
  * of what was seen needs no assumption about how lateness is distributed. */
-#ifndef CONTROL_LATENESS_H
-#define CONTROL_LATENESS_H
+#ifndef RULES_LATENESS_H
+#define RULES_LATENESS_H
 
 #include <stdint.h>
 

@@ -22,8 +22,8 @@
  * the lives that it heard are the first ones, and only they are born; another process that waits has forgotten.
  *
  * Threads: one at a time. */
-#ifndef CONTROL_LIVES_H
-#define CONTROL_LIVES_H
+#ifndef RULES_LIVES_H
+#define RULES_LIVES_H
 
 #include "rules/identity.h"
 

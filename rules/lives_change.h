@@ -1,6 +1,6 @@
 /* The steps by which what is known of lives changes, for lives.c and lives_agreed.c. */
-#ifndef CONTROL_LIVES_CHANGE_H
-#define CONTROL_LIVES_CHANGE_H
+#ifndef RULES_LIVES_CHANGE_H
+#define RULES_LIVES_CHANGE_H
 
 #include <assert.h>
 

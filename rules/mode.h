@@ -1,8 +1,8 @@
 /* What a log does on this node now, and what that means for a request. Pure.
  *
  * The table of policies is docs/cap.md. */
-#ifndef CONTROL_MODE_H
-#define CONTROL_MODE_H
+#ifndef RULES_MODE_H
+#define RULES_MODE_H
 
 #include <stddef.h>
 

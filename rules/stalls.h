@@ -4,8 +4,8 @@
  * One alone is remembered for a second; each further one of at least half that length doubles the time, up to two minutes.
  * When no such one has come for that time, length and time are halved, and so on until nothing is left: what was learned
  * in ten busy minutes is forgotten within four quiet ones, and a hiccup within two seconds. */
-#ifndef CONTROL_STALLS_H
-#define CONTROL_STALLS_H
+#ifndef RULES_STALLS_H
+#define RULES_STALLS_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* The operator that writes the catalog. */
-#ifndef TESTS_SIM_CATALOG_H
-#define TESTS_SIM_CATALOG_H
+#ifndef SIM_CATALOG_H
+#define SIM_CATALOG_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* Clients' channels to nodes. */
-#ifndef TESTS_SIM_CHANNELS_H
-#define TESTS_SIM_CHANNELS_H
+#ifndef SIM_CHANNELS_H
+#define SIM_CHANNELS_H
 
 struct cairn_client;
 struct sim_node;

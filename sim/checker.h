@@ -1,6 +1,6 @@
 /* What must hold, whatever happens; what does not is a violation of the run. Of the trunk, here and in checker_clocks.c. */
-#ifndef TESTS_SIM_CHECKER_H
-#define TESTS_SIM_CHECKER_H
+#ifndef SIM_CHECKER_H
+#define SIM_CHECKER_H
 
 #include <stdint.h>
 

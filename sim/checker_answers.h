@@ -1,6 +1,6 @@
 /* What must hold of what clients are told: appends, reads, and what a run leaves of both. */
-#ifndef TESTS_SIM_CHECKER_ANSWERS_H
-#define TESTS_SIM_CHECKER_ANSWERS_H
+#ifndef SIM_CHECKER_ANSWERS_H
+#define SIM_CHECKER_ANSWERS_H
 
 #include <stdint.h>
 

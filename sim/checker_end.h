@@ -1,6 +1,6 @@
 /* What must hold in the end: everything comes to rest, nothing that was acknowledged is lost. */
-#ifndef TESTS_SIM_CHECKER_END_H
-#define TESTS_SIM_CHECKER_END_H
+#ifndef SIM_CHECKER_END_H
+#define SIM_CHECKER_END_H
 
 #include "sim/clients.h"
 

@@ -1,6 +1,6 @@
 /* What must hold of modes, and of who is in reach of whom. */
-#ifndef TESTS_SIM_CHECKER_MODES_H
-#define TESTS_SIM_CHECKER_MODES_H
+#ifndef SIM_CHECKER_MODES_H
+#define SIM_CHECKER_MODES_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* What must hold of the nodes themselves: who votes, leads, counts; what is cut off and trimmed. */
-#ifndef TESTS_SIM_CHECKER_NODES_H
-#define TESTS_SIM_CHECKER_NODES_H
+#ifndef SIM_CHECKER_NODES_H
+#define SIM_CHECKER_NODES_H
 
 #include <stdint.h>
 

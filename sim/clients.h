@@ -1,6 +1,6 @@
 /* Sessions that append, and what is known of what each gave; everybody who uses the logs, begun and ended. */
-#ifndef TESTS_SIM_CLIENTS_H
-#define TESTS_SIM_CLIENTS_H
+#ifndef SIM_CLIENTS_H
+#define SIM_CLIENTS_H
 
 #include <stdbool.h>
 #include <stdint.h>

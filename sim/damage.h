@@ -1,6 +1,6 @@
 /* What is at rest on a disk and is damaged. */
-#ifndef TESTS_SIM_DAMAGE_H
-#define TESTS_SIM_DAMAGE_H
+#ifndef SIM_DAMAGE_H
+#define SIM_DAMAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

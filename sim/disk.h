@@ -1,6 +1,6 @@
 /* A node's disk: a medium, with a directory for each of its workers, whose requests take their time. */
-#ifndef TESTS_SIM_DISK_H
-#define TESTS_SIM_DISK_H
+#ifndef SIM_DISK_H
+#define SIM_DISK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* Requests of a disk, as dataplane/disk.h has them, of a directory of a node. */
-#ifndef TESTS_SIM_DISK_REQUESTS_H
-#define TESTS_SIM_DISK_REQUESTS_H
+#ifndef SIM_DISK_REQUESTS_H
+#define SIM_DISK_REQUESTS_H
 
 #include "dataplane/disk.h"
 

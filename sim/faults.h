@@ -1,6 +1,6 @@
 /* The faults that a run can have, and their names. */
-#ifndef TESTS_SIM_FAULTS_H
-#define TESTS_SIM_FAULTS_H
+#ifndef SIM_FAULTS_H
+#define SIM_FAULTS_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 /* The lives of nodes: how they begin and end; and their turns. */
-#ifndef TESTS_SIM_LIFE_H
-#define TESTS_SIM_LIFE_H
+#ifndef SIM_LIFE_H
+#define SIM_LIFE_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* How much a run is asked for, and how often. For those who use the logs. */
-#ifndef TESTS_SIM_LOAD_H
-#define TESTS_SIM_LOAD_H
+#ifndef SIM_LOAD_H
+#define SIM_LOAD_H
 
 #include <stdbool.h>
 #include <stdint.h>

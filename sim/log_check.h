@@ -1,6 +1,6 @@
 /* What the checker knows of one log of one node. */
-#ifndef TESTS_SIM_LOG_CHECK_H
-#define TESTS_SIM_LOG_CHECK_H
+#ifndef SIM_LOG_CHECK_H
+#define SIM_LOG_CHECK_H
 
 #include <stdbool.h>
 #include <stdint.h>

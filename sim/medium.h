@@ -1,6 +1,6 @@
 /* What is on a node's disk: files of sectors, of all its workers. For the files that play disks alone. */
-#ifndef TESTS_SIM_MEDIUM_H
-#define TESTS_SIM_MEDIUM_H
+#ifndef SIM_MEDIUM_H
+#define SIM_MEDIUM_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Faults and operations while a run goes on. */
-#ifndef TESTS_SIM_NEMESIS_H
-#define TESTS_SIM_NEMESIS_H
+#ifndef SIM_NEMESIS_H
+#define SIM_NEMESIS_H
 
 #include "sim/faults.h"
 

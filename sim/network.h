@@ -1,6 +1,6 @@
 /* What lies between the nodes' ports: links that lose, delay, damage and are cut. */
-#ifndef TESTS_SIM_NETWORK_H
-#define TESTS_SIM_NETWORK_H
+#ifndef SIM_NETWORK_H
+#define SIM_NETWORK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* A node of a run, with its disk, its clock and what is known of it; looked at and driven from outside. */
-#ifndef TESTS_SIM_NODE_H
-#define TESTS_SIM_NODE_H
+#ifndef SIM_NODE_H
+#define SIM_NODE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* What people do to the directories of nodes that are down. */
-#ifndef TESTS_SIM_OPERATORS_H
-#define TESTS_SIM_OPERATORS_H
+#ifndef SIM_OPERATORS_H
+#define SIM_OPERATORS_H
 
 struct sim;
 struct sim_node;

@@ -1,6 +1,6 @@
 /* What is known of each entry that a client gave. */
-#ifndef TESTS_SIM_OPS_H
-#define TESTS_SIM_OPS_H
+#ifndef SIM_OPS_H
+#define SIM_OPS_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* What a seed draws: which faults, how strong, which load. */
-#ifndef TESTS_SIM_PLAN_H
-#define TESTS_SIM_PLAN_H
+#ifndef SIM_PLAN_H
+#define SIM_PLAN_H
 
 #include <stdbool.h>
 #include <stdint.h>

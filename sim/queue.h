@@ -1,6 +1,6 @@
 /* What will happen, by virtual time; at one time, in the order it was planned. */
-#ifndef TESTS_SIM_QUEUE_H
-#define TESTS_SIM_QUEUE_H
+#ifndef SIM_QUEUE_H
+#define SIM_QUEUE_H
 
 #include <stdbool.h>
 #include <stdint.h>

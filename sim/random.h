@@ -1,6 +1,6 @@
 /* Streams of numbers that follow from their seeds. */
-#ifndef TESTS_SIM_RANDOM_H
-#define TESTS_SIM_RANDOM_H
+#ifndef SIM_RANDOM_H
+#define SIM_RANDOM_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Readers, and their sessions as their tokens say. */
-#ifndef TESTS_SIM_READERS_H
-#define TESTS_SIM_READERS_H
+#ifndef SIM_READERS_H
+#define SIM_READERS_H
 
 #include <stdbool.h>
 #include <stdint.h>

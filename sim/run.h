@@ -1,6 +1,6 @@
 /* One run, from start to verdict. */
-#ifndef TESTS_SIM_RUN_H
-#define TESTS_SIM_RUN_H
+#ifndef SIM_RUN_H
+#define SIM_RUN_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* The size of a simulated cluster, and the times that it lives by. */
-#ifndef TESTS_SIM_SCALE_H
-#define TESTS_SIM_SCALE_H
+#ifndef SIM_SCALE_H
+#define SIM_SCALE_H
 
 #include <stdint.h>
 

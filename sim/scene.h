@@ -1,8 +1,8 @@
 /* What scenarios are written with: a calm cluster of production nodes and exact steps.
  *
  * A step that has to come true within a time says so; what does not hold is a violation of the run. */
-#ifndef TESTS_SIM_SCENE_H
-#define TESTS_SIM_SCENE_H
+#ifndef SIM_SCENE_H
+#define SIM_SCENE_H
 
 #include <stdbool.h>
 #include <stdint.h>

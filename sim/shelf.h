@@ -1,6 +1,6 @@
 /* What an operator has put aside of what a node keeps. */
-#ifndef TESTS_SIM_SHELF_H
-#define TESTS_SIM_SHELF_H
+#ifndef SIM_SHELF_H
+#define SIM_SHELF_H
 
 #include <stdbool.h>
 #include <stdint.h>

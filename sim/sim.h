@@ -21,8 +21,8 @@
  *   queue.c     what will happen; sim.c: what every part says and plans by
  *   run.c       one run from start to verdict
  *   scenarios*.c  runs with exact steps */
-#ifndef TESTS_SIM_SIM_H
-#define TESTS_SIM_SIM_H
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* The steward, who changes memberships and hands leadership over. */
-#ifndef TESTS_SIM_STEWARD_H
-#define TESTS_SIM_STEWARD_H
+#ifndef SIM_STEWARD_H
+#define SIM_STEWARD_H
 
 #include <stdbool.h>
 #include <stdint.h>

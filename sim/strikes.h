@@ -1,6 +1,6 @@
 /* What the nemesis strikes with, one by one. Draws are of its stream, where nothing else is said. For nemesis*.c alone. */
-#ifndef TESTS_SIM_STRIKES_H
-#define TESTS_SIM_STRIKES_H
+#ifndef SIM_STRIKES_H
+#define SIM_STRIKES_H
 
 #include <stdbool.h>
 #include <stdint.h>

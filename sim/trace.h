@@ -1,6 +1,6 @@
 /* What happened, for people; and its digest, by which two runs are the same or are not. */
-#ifndef TESTS_SIM_TRACE_H
-#define TESTS_SIM_TRACE_H
+#ifndef SIM_TRACE_H
+#define SIM_TRACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

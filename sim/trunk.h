@@ -1,7 +1,7 @@
 /* What the checker knows of a log's trunk: each entry as it was first committed, who led and voted in each term, what was
  * acknowledged. */
-#ifndef TESTS_SIM_TRUNK_H
-#define TESTS_SIM_TRUNK_H
+#ifndef SIM_TRUNK_H
+#define SIM_TRUNK_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  *
  * The data area is mapped twice in a row, so a message never wraps. A consumer must not trust what
  * it reads: the other side may be hostile, and may change bytes while they are looked at. */
-#ifndef DATAPLANE_BYTE_RING_H
-#define DATAPLANE_BYTE_RING_H
+#ifndef WIRE_BYTE_RING_H
+#define WIRE_BYTE_RING_H
 
 #include <stdalign.h>
 #include <stdatomic.h>

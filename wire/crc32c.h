@@ -1,8 +1,8 @@
 /* CRC32C (RFC 3720, B.4). ISA-L is fastest from some 150 bytes on; most headers and small records are
  * shorter, and there the CPU's own instruction, inline, takes half to three quarters of its time
  * (bench/micro.c). */
-#ifndef DATAPLANE_CRC32C_H
-#define DATAPLANE_CRC32C_H
+#ifndef WIRE_CRC32C_H
+#define WIRE_CRC32C_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -7,8 +7,8 @@
  * The sleeper sets asleep, looks for work once more, then waits; a ringer publishes work, then looks
  * at asleep. Both sides' store-then-load pairs are sequentially consistent, so one of them sees the
  * other. While the sleeper is awake a ring costs one load and no system call. */
-#ifndef DATAPLANE_DOORBELL_H
-#define DATAPLANE_DOORBELL_H
+#ifndef WIRE_DOORBELL_H
+#define WIRE_DOORBELL_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

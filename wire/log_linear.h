@@ -1,7 +1,7 @@
 /* Buckets of a log-linear histogram, after HdrHistogram (Tene): each power of two is cut into 2^part_bits equal parts, so a
  * value is known to one part in as many. Values below 2^part_bits have a bucket each. */
-#ifndef DATAPLANE_LOG_LINEAR_H
-#define DATAPLANE_LOG_LINEAR_H
+#ifndef WIRE_LOG_LINEAR_H
+#define WIRE_LOG_LINEAR_H
 
 #include <stdint.h>
 

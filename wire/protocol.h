@@ -1,7 +1,7 @@
 /* What client and worker say to each other through a byte channel: requests in, answers out. Each
  * starts with its size and is padded to 8 bytes. The worker trusts nothing that it reads here. */
-#ifndef CLIENT_PROTOCOL_H
-#define CLIENT_PROTOCOL_H
+#ifndef WIRE_PROTOCOL_H
+#define WIRE_PROTOCOL_H
 
 #include <stdint.h>
 

@@ -2,8 +2,8 @@
  * docs/format.md is the description. Little-endian; records are padded to 8 bytes.
  *
  * Records are accepted in blocks; what is common to a block's records stands once, in its header. */
-#ifndef DATAPLANE_RECORD_H
-#define DATAPLANE_RECORD_H
+#ifndef WIRE_RECORD_H
+#define WIRE_RECORD_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* One bench: what is measured, and with what; the pieces that its transports share. */
-#ifndef CLI_BENCH_H
-#define CLI_BENCH_H
+#ifndef CLI_BENCH_BENCH_H
+#define CLI_BENCH_BENCH_H
 
 #include <stdbool.h>
 #include <stdint.h>

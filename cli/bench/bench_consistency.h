@@ -1,6 +1,6 @@
 /* `cairn bench consistency`: what each policy, ack level and read level costs, healthy and through a partition. */
-#ifndef CLI_BENCH_CONSISTENCY_H
-#define CLI_BENCH_CONSISTENCY_H
+#ifndef CLI_BENCH_BENCH_CONSISTENCY_H
+#define CLI_BENCH_BENCH_CONSISTENCY_H
 
 #include <stdbool.h>
 #include <stdint.h>

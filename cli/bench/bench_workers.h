@@ -1,6 +1,6 @@
 /* cairn bench throughput --workers: how much more several workers do than one. */
-#ifndef CLI_BENCH_WORKERS_H
-#define CLI_BENCH_WORKERS_H
+#ifndef CLI_BENCH_BENCH_WORKERS_H
+#define CLI_BENCH_BENCH_WORKERS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* The price list, while it is measured. */
-#ifndef CLI_CONSISTENCY_H
-#define CLI_CONSISTENCY_H
+#ifndef CLI_BENCH_CONSISTENCY_H
+#define CLI_BENCH_CONSISTENCY_H
 
 #include "bench/histogram.h"
 #include "cli/bench/bench_consistency.h"

@@ -1,6 +1,6 @@
 /* What `cairn bench consistency` found, and the page that shows it. */
-#ifndef CLI_CONSISTENCY_PAGE_H
-#define CLI_CONSISTENCY_PAGE_H
+#ifndef CLI_BENCH_CONSISTENCY_PAGE_H
+#define CLI_BENCH_CONSISTENCY_PAGE_H
 
 #include "cli/page.h"
 #include "cli/plot.h"

@@ -1,6 +1,6 @@
 /* The demo's pieces: the story it plays, and the page it leaves. */
-#ifndef CLI_DEMO_H
-#define CLI_DEMO_H
+#ifndef CLI_DEMO_DEMO_H
+#define CLI_DEMO_DEMO_H
 
 #include "bench/histogram.h"
 #include "cli/page.h"

@@ -2,8 +2,8 @@
  *
  * A story is a function that makes logs, lets people write at nodes, cuts and heals, and says what must hold. What each
  * person does is written beside what happens at the other nodes at the time, and the page shows the same as a timeline. */
-#ifndef CLI_STORY_H
-#define CLI_STORY_H
+#ifndef CLI_DEMO_STORY_H
+#define CLI_DEMO_STORY_H
 
 #include "cairn/view.h"
 #include "cli/page.h"

@@ -1,8 +1,8 @@
 /* What the nodes of a cluster agree on changes while they run (rules/agreed.h has the rules): an entry of the catalog is
  * applied by the control thread, which makes room for who joins and publishes what is in force; workers take it over
  * (node/worker/in_force.h). */
-#ifndef NODE_AGREE_H
-#define NODE_AGREE_H
+#ifndef NODE_CONTROL_AGREE_H
+#define NODE_CONTROL_AGREE_H
 
 #include <jansson.h>
 

@@ -1,6 +1,6 @@
 /* Clients come and leave. */
-#ifndef NODE_ATTACH_H
-#define NODE_ATTACH_H
+#ifndef NODE_CONTROL_ATTACH_H
+#define NODE_CONTROL_ATTACH_H
 
 #include "node/attachment.h"
 

@@ -1,8 +1,8 @@
 /* The bells of this node's peers on the same machine: memory that each hands over to whoever runs it (the admin socket's
  * `bell`), so that what is sent there wakes it. The control thread asks for them, and for a new one where another life of
  * the peer is heard; no step waits. */
-#ifndef NODE_BELLS_H
-#define NODE_BELLS_H
+#ifndef NODE_CONTROL_BELLS_H
+#define NODE_CONTROL_BELLS_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* What is agreed on, as the catalog has it. */
-#ifndef NODE_CATALOG_H
-#define NODE_CATALOG_H
+#ifndef NODE_CONTROL_CATALOG_H
+#define NODE_CONTROL_CATALOG_H
 
 #include "cairn/cairn.h"
 #include "control/config.h"

@@ -1,6 +1,6 @@
 /* What administrators and clients ask of the control thread. */
-#ifndef NODE_COMMANDS_H
-#define NODE_COMMANDS_H
+#ifndef NODE_CONTROL_COMMANDS_H
+#define NODE_CONTROL_COMMANDS_H
 
 #include "control/admin.h"
 

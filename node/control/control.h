@@ -1,6 +1,6 @@
 /* The control thread of a node. */
-#ifndef NODE_CONTROL_H
-#define NODE_CONTROL_H
+#ifndef NODE_CONTROL_CONTROL_H
+#define NODE_CONTROL_CONTROL_H
 
 #include <pthread.h>
 

@@ -1,6 +1,6 @@
 /* Workers that hang. The control thread's. */
-#ifndef NODE_HUNG_H
-#define NODE_HUNG_H
+#ifndef NODE_CONTROL_HUNG_H
+#define NODE_CONTROL_HUNG_H
 
 #include <stdbool.h>
 #include <stdint.h>

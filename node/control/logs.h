@@ -1,6 +1,6 @@
 /* Logs come and go. */
-#ifndef NODE_LOGS_H
-#define NODE_LOGS_H
+#ifndef NODE_CONTROL_LOGS_H
+#define NODE_CONTROL_LOGS_H
 
 #include "node/worker/log.h"
 

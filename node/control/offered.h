@@ -1,6 +1,6 @@
 /* The control thread's half of an introduction. */
-#ifndef NODE_OFFERED_H
-#define NODE_OFFERED_H
+#ifndef NODE_CONTROL_OFFERED_H
+#define NODE_CONTROL_OFFERED_H
 
 #include <stddef.h>
 

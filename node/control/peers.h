@@ -1,6 +1,6 @@
 /* Ports to peers, and room for what comes from them. */
-#ifndef NODE_PEERS_H
-#define NODE_PEERS_H
+#ifndef NODE_CONTROL_PEERS_H
+#define NODE_CONTROL_PEERS_H
 
 #include "cairn/cairn.h"
 

@@ -1,7 +1,7 @@
 /* Which worker a log is given to, for good. `cairn log create` names the one that has lately had least to do (cli/log_change.c), by
  * what nodes measure here; the entry of the catalog says which one it is. The control thread's. */
-#ifndef NODE_PLACEMENT_H
-#define NODE_PLACEMENT_H
+#ifndef NODE_CONTROL_PLACEMENT_H
+#define NODE_CONTROL_PLACEMENT_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* Reads what is at rest, in the background: damage is told while other nodes still have what was damaged. */
-#ifndef NODE_SCRUB_H
-#define NODE_SCRUB_H
+#ifndef NODE_CONTROL_SCRUB_H
+#define NODE_CONTROL_SCRUB_H
 
 #include <stdbool.h>
 #include <stdint.h>

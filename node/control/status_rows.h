@@ -1,6 +1,6 @@
 /* What a node says of itself. The control thread's; the caller owns what is returned. */
-#ifndef NODE_STATUS_ROWS_H
-#define NODE_STATUS_ROWS_H
+#ifndef NODE_CONTROL_STATUS_ROWS_H
+#define NODE_CONTROL_STATUS_ROWS_H
 
 #include <jansson.h>
 

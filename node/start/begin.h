@@ -1,6 +1,6 @@
 /* The logs of a numbered life. */
-#ifndef NODE_BEGIN_H
-#define NODE_BEGIN_H
+#ifndef NODE_START_BEGIN_H
+#define NODE_START_BEGIN_H
 
 #include "cairn/cairn.h"
 #include "rules/identity.h"

@@ -1,6 +1,6 @@
 /* What the last stop left is read. The starting thread's. */
-#ifndef NODE_CHECKPOINT_READ_H
-#define NODE_CHECKPOINT_READ_H
+#ifndef NODE_START_CHECKPOINT_READ_H
+#define NODE_START_CHECKPOINT_READ_H
 
 #include "cairn/cairn.h"
 

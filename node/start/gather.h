@@ -1,6 +1,6 @@
 /* A start without space leaves no file behind each time. */
-#ifndef NODE_GATHER_H
-#define NODE_GATHER_H
+#ifndef NODE_START_GATHER_H
+#define NODE_START_GATHER_H
 
 #include "cairn/cairn.h"
 

@@ -1,6 +1,6 @@
 /* The life that begins is kept. */
-#ifndef NODE_KEEP_H
-#define NODE_KEEP_H
+#ifndef NODE_START_KEEP_H
+#define NODE_START_KEEP_H
 
 #include "rules/identity.h"
 

@@ -1,6 +1,6 @@
 /* A node goes on from its journal. */
-#ifndef NODE_RESTORE_H
-#define NODE_RESTORE_H
+#ifndef NODE_START_RESTORE_H
+#define NODE_START_RESTORE_H
 
 #include "cairn/cairn.h"
 

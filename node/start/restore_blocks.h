@@ -1,7 +1,7 @@
 /* Takes single blocks of the journal, in the order in which they were written, into a durable log. The starting thread's.
  * false: the block does not fit what was said before. */
-#ifndef NODE_RESTORE_BLOCKS_H
-#define NODE_RESTORE_BLOCKS_H
+#ifndef NODE_START_RESTORE_BLOCKS_H
+#define NODE_START_RESTORE_BLOCKS_H
 
 #include "dataplane/journal.h"
 

@@ -1,6 +1,6 @@
 /* What the catalog said comes into force again. */
-#ifndef NODE_RESTORE_CATALOG_H
-#define NODE_RESTORE_CATALOG_H
+#ifndef NODE_START_RESTORE_CATALOG_H
+#define NODE_START_RESTORE_CATALOG_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* With what standing a node starts: what it finds of itself decides, and nothing else. */
-#ifndef NODE_STANDING_H
-#define NODE_STANDING_H
+#ifndef NODE_START_STANDING_H
+#define NODE_START_STANDING_H
 
 #include "cairn/error.h"
 #include "dataplane/disk.h"

@@ -7,8 +7,8 @@
  * A replica whose trunk ends in that term or a later one has carried it out, whatever restarts there were between; so no more
  * need be kept than the trunk itself, and what stopped it, which is forgotten last.
  */
-#ifndef NODE_ADOPTION_H
-#define NODE_ADOPTION_H
+#ifndef NODE_WORKER_ADOPTION_H
+#define NODE_WORKER_ADOPTION_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* What clients are answered. */
-#ifndef NODE_ANSWERS_H
-#define NODE_ANSWERS_H
+#ifndef NODE_WORKER_ANSWERS_H
+#define NODE_WORKER_ANSWERS_H
 
 #include "cairn/cairn.h"
 #include "node/attachment.h"

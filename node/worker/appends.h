@@ -1,6 +1,6 @@
 /* Appends of clients. The worker's. */
-#ifndef NODE_APPENDS_H
-#define NODE_APPENDS_H
+#ifndef NODE_WORKER_APPENDS_H
+#define NODE_WORKER_APPENDS_H
 
 #include <stdbool.h>
 #include <stddef.h>

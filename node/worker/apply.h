@@ -1,6 +1,6 @@
 /* Effects of the core become work of the dataplane. */
-#ifndef NODE_APPLY_H
-#define NODE_APPLY_H
+#ifndef NODE_WORKER_APPLY_H
+#define NODE_WORKER_APPLY_H
 
 #include <assert.h>
 

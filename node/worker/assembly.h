@@ -1,6 +1,6 @@
 /* Large records that come in fragments. */
-#ifndef NODE_ASSEMBLY_H
-#define NODE_ASSEMBLY_H
+#ifndef NODE_WORKER_ASSEMBLY_H
+#define NODE_WORKER_ASSEMBLY_H
 
 #include "dataplane/codec.h"
 

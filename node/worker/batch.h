@@ -1,6 +1,6 @@
 /* The records of one event. */
-#ifndef NODE_BATCH_H
-#define NODE_BATCH_H
+#ifndef NODE_WORKER_BATCH_H
+#define NODE_WORKER_BATCH_H
 
 #include "dataplane/codec.h"
 #include "replication/core.h"

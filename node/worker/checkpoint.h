@@ -1,6 +1,6 @@
 /* What a stop leaves so that the next start need not read the journal. */
-#ifndef NODE_CHECKPOINT_H
-#define NODE_CHECKPOINT_H
+#ifndef NODE_WORKER_CHECKPOINT_H
+#define NODE_WORKER_CHECKPOINT_H
 
 #include "cairn/cairn.h"
 

@@ -1,6 +1,6 @@
 /* A checkpoint's bytes: docs/format.md. */
-#ifndef NODE_CHECKPOINT_FORMAT_H
-#define NODE_CHECKPOINT_FORMAT_H
+#ifndef NODE_WORKER_CHECKPOINT_FORMAT_H
+#define NODE_WORKER_CHECKPOINT_FORMAT_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* Logs that have something to do, and when the node looks again. */
-#ifndef NODE_DUE_H
-#define NODE_DUE_H
+#ifndef NODE_WORKER_DUE_H
+#define NODE_WORKER_DUE_H
 
 #include <stdint.h>
 

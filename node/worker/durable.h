@@ -1,6 +1,6 @@
 /* What durable logs have to keep. */
-#ifndef NODE_DURABLE_H
-#define NODE_DURABLE_H
+#ifndef NODE_WORKER_DURABLE_H
+#define NODE_WORKER_DURABLE_H
 
 #include <assert.h>
 

@@ -1,7 +1,7 @@
 /* How far the others' journals are, as this node's journal keeps it: so that one whose directory steps back in time is told
  * by whoever is left, after a crash of this node too (docs/identity.md). */
-#ifndef NODE_ENDS_H
-#define NODE_ENDS_H
+#ifndef NODE_WORKER_ENDS_H
+#define NODE_WORKER_ENDS_H
 
 #include <stdint.h>
 

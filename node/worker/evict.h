@@ -1,6 +1,6 @@
 /* Memory is given up of what is on disk. */
-#ifndef NODE_EVICT_H
-#define NODE_EVICT_H
+#ifndef NODE_WORKER_EVICT_H
+#define NODE_WORKER_EVICT_H
 
 #include <stdbool.h>
 #include <stdint.h>

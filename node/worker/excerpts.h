@@ -1,6 +1,6 @@
 /* Stretches of trunks that are read back from the journal. */
-#ifndef NODE_EXCERPTS_H
-#define NODE_EXCERPTS_H
+#ifndef NODE_WORKER_EXCERPTS_H
+#define NODE_WORKER_EXCERPTS_H
 
 #include "dataplane/disk.h"
 #include "dataplane/store.h"

@@ -1,6 +1,6 @@
 /* Which files of the journal are needed no more. The worker's, at each heartbeat. */
-#ifndef NODE_FILES_H
-#define NODE_FILES_H
+#ifndef NODE_WORKER_FILES_H
+#define NODE_WORKER_FILES_H
 
 struct worker;
 

@@ -1,6 +1,6 @@
 /* Frames on their way to a port. */
-#ifndef NODE_FRAMES_H
-#define NODE_FRAMES_H
+#ifndef NODE_WORKER_FRAMES_H
+#define NODE_WORKER_FRAMES_H
 
 #include "dataplane/port.h"
 

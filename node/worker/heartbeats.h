@@ -1,6 +1,6 @@
 /* Heartbeats to peers. */
-#ifndef NODE_HEARTBEATS_H
-#define NODE_HEARTBEATS_H
+#ifndef NODE_WORKER_HEARTBEATS_H
+#define NODE_WORKER_HEARTBEATS_H
 
 #include <stdint.h>
 

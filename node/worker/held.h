@@ -1,6 +1,6 @@
 /* What of a log is durable. */
-#ifndef NODE_HELD_H
-#define NODE_HELD_H
+#ifndef NODE_WORKER_HELD_H
+#define NODE_WORKER_HELD_H
 
 #include "cairn/cairn.h"
 

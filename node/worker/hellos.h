@@ -1,6 +1,6 @@
 /* Hellos leave: who this node is, and what it knows of others. The first worker's. */
-#ifndef NODE_HELLOS_H
-#define NODE_HELLOS_H
+#ifndef NODE_WORKER_HELLOS_H
+#define NODE_WORKER_HELLOS_H
 
 #include <stdint.h>
 

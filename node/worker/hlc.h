@@ -1,6 +1,6 @@
 /* Hybrid clocks: what entries are stamped with, and what is learned of the others' (docs/cap.md, Clocks). */
-#ifndef NODE_HLC_H
-#define NODE_HLC_H
+#ifndef NODE_WORKER_HLC_H
+#define NODE_WORKER_HLC_H
 
 #include "dataplane/codec.h"
 

@@ -1,7 +1,7 @@
 /* What was agreed on comes into force at a worker (rules/agreed.h has the rules, node/control/agree.h applies the catalog's entry):
  * it takes over what the control thread has published, and promises by it once it is kept. */
-#ifndef NODE_IN_FORCE_H
-#define NODE_IN_FORCE_H
+#ifndef NODE_WORKER_IN_FORCE_H
+#define NODE_WORKER_IN_FORCE_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* Where in the journal an lsn of a trunk is to be found. */
-#ifndef NODE_INDEX_H
-#define NODE_INDEX_H
+#ifndef NODE_WORKER_INDEX_H
+#define NODE_WORKER_INDEX_H
 
 #include "dataplane/segment.h"
 

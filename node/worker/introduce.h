@@ -13,8 +13,8 @@
  *   believed         worker    workers
  *   shown            worker    any        by sequence lock
  */
-#ifndef NODE_INTRODUCE_H
-#define NODE_INTRODUCE_H
+#ifndef NODE_WORKER_INTRODUCE_H
+#define NODE_WORKER_INTRODUCE_H
 
 #include <stdatomic.h>
 

@@ -1,6 +1,6 @@
 /* A log, as its worker has it. */
-#ifndef NODE_LOG_H
-#define NODE_LOG_H
+#ifndef NODE_WORKER_LOG_H
+#define NODE_WORKER_LOG_H
 
 #include <stdatomic.h>
 

@@ -1,6 +1,6 @@
 /* Who waits for an answer until something is settled. */
-#ifndef NODE_PENDING_H
-#define NODE_PENDING_H
+#ifndef NODE_WORKER_PENDING_H
+#define NODE_WORKER_PENDING_H
 
 #include <assert.h>
 

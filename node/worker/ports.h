@@ -1,6 +1,6 @@
 /* A worker's ports to peers, and room for what comes from them. */
-#ifndef NODE_PORTS_H
-#define NODE_PORTS_H
+#ifndef NODE_WORKER_PORTS_H
+#define NODE_WORKER_PORTS_H
 
 #include <stdbool.h>
 #include <stdint.h>

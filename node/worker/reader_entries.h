@@ -1,6 +1,6 @@
 /* Entries are given to who reads. The worker's. */
-#ifndef NODE_READER_ENTRIES_H
-#define NODE_READER_ENTRIES_H
+#ifndef NODE_WORKER_READER_ENTRIES_H
+#define NODE_WORKER_READER_ENTRIES_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Clients that read. */
-#ifndef NODE_READERS_H
-#define NODE_READERS_H
+#ifndef NODE_WORKER_READERS_H
+#define NODE_WORKER_READERS_H
 
 #include "dataplane/store.h"
 #include "wire/protocol.h"

@@ -1,6 +1,6 @@
 /* How a log fares by who is in reach. */
-#ifndef NODE_REASSESS_H
-#define NODE_REASSESS_H
+#ifndef NODE_WORKER_REASSESS_H
+#define NODE_WORKER_REASSESS_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* What comes from peers. */
-#ifndef NODE_RECEIVE_H
-#define NODE_RECEIVE_H
+#ifndef NODE_WORKER_RECEIVE_H
+#define NODE_WORKER_RECEIVE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* Which logs of a node recover no more: each worker knows of its own, and says so for the first one to put together. Logs of which
  * the catalog as it was recovered tells, and which may not be there yet, may have been promised too. */
-#ifndef NODE_RECOVERED_H
-#define NODE_RECOVERED_H
+#ifndef NODE_WORKER_RECOVERED_H
+#define NODE_WORKER_RECOVERED_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* A repeat is the same entry, or it is refused: it is compared with what stands where its name says. */
-#ifndef NODE_REPEAT_H
-#define NODE_REPEAT_H
+#ifndef NODE_WORKER_REPEAT_H
+#define NODE_WORKER_REPEAT_H
 
 #include "dataplane/store.h"
 #include "wire/record.h"

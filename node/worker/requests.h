@@ -1,6 +1,6 @@
 /* What clients ask for. */
-#ifndef NODE_REQUESTS_H
-#define NODE_REQUESTS_H
+#ifndef NODE_WORKER_REQUESTS_H
+#define NODE_WORKER_REQUESTS_H
 
 #include <stdint.h>
 

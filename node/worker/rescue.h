@@ -11,8 +11,8 @@
  *   alone_from         the first worker writes, all read
  *   state              both: see enum rescue_state
  */
-#ifndef NODE_RESCUE_H
-#define NODE_RESCUE_H
+#ifndef NODE_WORKER_RESCUE_H
+#define NODE_WORKER_RESCUE_H
 
 #include <stdatomic.h>
 

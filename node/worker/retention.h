@@ -1,6 +1,6 @@
 /* Where a trunk begins. */
-#ifndef NODE_RETENTION_H
-#define NODE_RETENTION_H
+#ifndef NODE_WORKER_RETENTION_H
+#define NODE_WORKER_RETENTION_H
 
 #include <stdint.h>
 

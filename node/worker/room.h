@@ -1,6 +1,6 @@
 /* How much memory data may still take. */
-#ifndef NODE_ROOM_H
-#define NODE_ROOM_H
+#ifndef NODE_WORKER_ROOM_H
+#define NODE_WORKER_ROOM_H
 
 #include "dataplane/store.h"
 

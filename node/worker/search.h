@@ -1,6 +1,6 @@
 /* Entries that are repeated are looked for. */
-#ifndef NODE_SEARCH_H
-#define NODE_SEARCH_H
+#ifndef NODE_WORKER_SEARCH_H
+#define NODE_WORKER_SEARCH_H
 
 #include "node/attachment.h"
 #include "replication/core.h"

@@ -1,6 +1,6 @@
 /* Which producers' entries stand on a trunk, as filters. */
-#ifndef NODE_SEEN_H
-#define NODE_SEEN_H
+#ifndef NODE_WORKER_SEEN_H
+#define NODE_WORKER_SEEN_H
 
 #include "replication/core.h"
 

@@ -1,6 +1,6 @@
 /* What goes to peers. */
-#ifndef NODE_SEND_H
-#define NODE_SEND_H
+#ifndef NODE_WORKER_SEND_H
+#define NODE_WORKER_SEND_H
 
 #include "replication/core.h"
 

@@ -1,6 +1,6 @@
 /* What each node says of whom it hears: the connectivity matrix, as this node knows it. */
-#ifndef NODE_SIGHT_H
-#define NODE_SIGHT_H
+#ifndef NODE_WORKER_SIGHT_H
+#define NODE_WORKER_SIGHT_H
 
 #include <stdatomic.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* How much of the journal may still be taken. */
-#ifndef NODE_SPACE_H
-#define NODE_SPACE_H
+#ifndef NODE_WORKER_SPACE_H
+#define NODE_WORKER_SPACE_H
 
 #include "dataplane/journal.h"
 #include "node/worker/log.h"

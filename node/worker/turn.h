@@ -1,6 +1,6 @@
 /* One turn of the worker. */
-#ifndef NODE_TURN_H
-#define NODE_TURN_H
+#ifndef NODE_WORKER_TURN_H
+#define NODE_WORKER_TURN_H
 
 #include "wire/doorbell.h"
 

@@ -1,6 +1,6 @@
 /* Is there anything to send? */
-#ifndef NODE_UNSENT_H
-#define NODE_UNSENT_H
+#ifndef NODE_WORKER_UNSENT_H
+#define NODE_WORKER_UNSENT_H
 
 #include "cairn/cairn.h"
 

@@ -1,6 +1,6 @@
 /* Which durable logs have something that is not written yet. The worker's, or the starting thread's before it. */
-#ifndef NODE_UNWRITTEN_H
-#define NODE_UNWRITTEN_H
+#ifndef NODE_WORKER_UNWRITTEN_H
+#define NODE_WORKER_UNWRITTEN_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 /* Which peers do not keep up. */
-#ifndef NODE_WATCH_H
-#define NODE_WATCH_H
+#ifndef NODE_WORKER_WATCH_H
+#define NODE_WORKER_WATCH_H
 
 #include "cairn/cairn.h"
 

@@ -1,7 +1,7 @@
 /* How a node does, as it tells others; who is better off, and is handed leadership; and how long it waits for others, in
  * words. All of it the worker's, unless said otherwise. */
-#ifndef NODE_WELLNESS_H
-#define NODE_WELLNESS_H
+#ifndef NODE_WORKER_WELLNESS_H
+#define NODE_WORKER_WELLNESS_H
 
 #include <stddef.h>
 

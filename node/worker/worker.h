@@ -1,6 +1,6 @@
 /* A worker of a node. */
-#ifndef NODE_WORKER_H
-#define NODE_WORKER_H
+#ifndef NODE_WORKER_WORKER_H
+#define NODE_WORKER_WORKER_H
 
 #include <stdatomic.h>
 

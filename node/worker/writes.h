@@ -1,6 +1,6 @@
 /* Blocks of durable logs are put on the journal. The worker's, or the starting thread's before it. */
-#ifndef NODE_WRITES_H
-#define NODE_WRITES_H
+#ifndef NODE_WORKER_WRITES_H
+#define NODE_WORKER_WRITES_H
 
 #include "dataplane/store.h"
 
