@@ -210,6 +210,8 @@ receive_append(struct core *core, const struct message *message, const struct en
     assert_costly(end_lsn <= core->last_lsn);
     if (end_lsn > core->match_lsn)
         core->match_lsn = end_lsn;
+    if (end_lsn > core->compared_lsn)
+        core->compared_lsn = end_lsn;
     core->reply_to = message->from;
     if (message->append.commit_lsn > core->told_commit_lsn)
         core->told_commit_lsn = message->append.commit_lsn;

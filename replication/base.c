@@ -96,7 +96,7 @@ begin_behind(struct core *core, const struct core_base *base, const struct sink 
     membership_start(core, &base->members);
     core->base_lsn = base->lsn;
     core->base_term = base->base_term;
-    core->last_lsn = core->held_lsn = core->commit_lsn = core->match_lsn = base->lsn;
+    core->last_lsn = core->held_lsn = core->commit_lsn = core->match_lsn = core->compared_lsn = base->lsn;
     assert_costly(core_is_sound(core));
     emit_lsn(sink, EFFECT_REBASE, base->lsn);
 }

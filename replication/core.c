@@ -161,6 +161,13 @@ core_commit_lsn(const struct core *core)
 }
 
 uint64_t
+core_compared_lsn(const struct core *core)
+{
+    assert_costly(core->compared_lsn <= core->last_lsn);
+    return core->compared_lsn;
+}
+
+uint64_t
 core_all_lsn(const struct core *core)
 {
     assert_costly(core->role != ROLE_LEADER || core->all_lsn <= core->commit_lsn);

@@ -377,6 +377,9 @@ uint64_t core_term(const struct core *core);
 uint8_t core_voted_for(const struct core *core);
 uint64_t core_last_lsn(const struct core *core);
 uint64_t core_commit_lsn(const struct core *core);
+/* Follower: up to here the terms of its trunk are its leader's; 0: this leader has sent nothing yet. Only behind that
+ * does another digest mean other bytes: before, it may as well be another history. */
+uint64_t core_compared_lsn(const struct core *core);
 uint64_t core_all_lsn(const struct core *core); /* leader: committed and held by every voter */
 uint64_t core_term_at(const struct core *core, uint64_t lsn);
 bool core_recovering(const struct core *core);

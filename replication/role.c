@@ -41,6 +41,7 @@ enter_term(struct core *core, uint64_t term, uint8_t voted_for, const struct sin
     core->term = term;
     core->voted_for = voted_for;
     core->match_lsn = core->commit_lsn;
+    core->compared_lsn = 0;
     core->told_commit_lsn = 0;
     core->reply_to = CAIRN_NODE_NONE;
     core->elections++;

@@ -183,7 +183,8 @@ struct core {
     uint64_t quorum_ns;
 
     uint64_t last_lsn, held_lsn, commit_lsn, all_lsn;
-    uint64_t match_lsn;       /* follower: known to equal the leader's trunk up to here */
+    uint64_t match_lsn;    /* follower: known to equal the leader's trunk up to here */
+    uint64_t compared_lsn; /* follower: terms were compared with this leader's up to here; 0: it has sent nothing yet */
     uint64_t told_commit_lsn; /* follower: the leader's commit lsn, as it last said */
     uint8_t reply_to;         /* follower: owes the leader an acknowledgement */
     uint64_t gap_reported_lsn, gap_reported_ns;

@@ -113,6 +113,8 @@ truncate_from(struct core *core, uint64_t from_lsn, const struct sink *sink)
         core->held_lsn = core->last_lsn;
     if (core->match_lsn > core->last_lsn)
         core->match_lsn = core->last_lsn;
+    if (core->compared_lsn > core->last_lsn)
+        core->compared_lsn = core->last_lsn;
     trunk_assert(core);
     assert(core->match_lsn <= core->last_lsn && core->held_lsn <= core->last_lsn);
     emit_lsn(sink, EFFECT_TRUNCATE, from_lsn);

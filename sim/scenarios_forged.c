@@ -195,6 +195,39 @@ forged_agreement(struct sim *sim)
     scene_end(sim);
 }
 
+/* A new leader's heartbeat, with another digest of what is committed, comes before its first frame, which has another term
+ * there: it is the log that stops, on all nodes, as if the frame had come first. */
+static void
+forged_heartbeat_first(struct sim *sim)
+{
+    uint8_t leader = scene_start_on_disk(sim, 3), to;
+    struct message message;
+    const struct block none = {0};
+    uint8_t bytes[PORT_FRAME_BYTES];
+
+    scene_lead(sim, follower(sim, leader, 1));
+    leader = scene_leader(sim);
+    to = follower(sim, leader, 1);
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        expect(sim, append(sim, leader, 7, seq, CAIRN_ACK_ALL, NULL) == CAIRN_OK);
+    sim_run_for(sim, 200 * MS);
+    sim->contradicted = true;
+    message = message_of(MESSAGE_APPEND, leader, to, core_term(core_of(sim, to)) + 1);
+    message.append.prev_lsn = core_commit_lsn(core_of(sim, to));
+    message.append.prev_term = message.append.last_term = core_term_at(core_of(sim, to), message.append.prev_lsn) - 1;
+    expect(sim,
+           message.append.prev_term > 0 && node_log_of(&sim->nodes[to], LOG)->digest_lsn == message.append.prev_lsn);
+    forge_heartbeat(sim, leader, to, sim->nodes[leader].incarnation, message.term, message.append.prev_lsn);
+    sim_run_for(sim, 20 * US);
+    expect(sim, core_term(core_of(sim, to)) == message.term && core_leader(core_of(sim, to)) == leader);
+    expect(sim, core_stopped(core_of(sim, to)) == STOP_NONE);
+    const struct codec codec = codec_of(sim, leader);
+    network_forge(sim, leader, to, bytes,
+                  codec_encode_entries(&codec, sim->log_ids[LOG], &message, &none, NULL, 0, 0, 0, bytes));
+    for (uint8_t node = 0; node < 3; node++)
+        eventually(sim, WITHIN, core_stopped(core_of(sim, node)) == STOP_LOG);
+}
+
 #define LARGE_BYTES 600000u
 #define STRIDE ((PORT_FRAME_BYTES - FRAME_HEAD_BYTES - CODEC_HEAD_BYTES) & ~7u)
 
@@ -367,6 +400,8 @@ forged_disk(struct sim *sim)
 const struct scenario scenarios_forged[] = {
     {"forged-numbers", "terms and lives that cannot be change nothing", forged_numbers},
     {"forged-agreement", "a heartbeat that contradicts what is agreed on is not believed", forged_agreement},
+    {"forged-heartbeat-first", "what a heartbeat's digest says waits until terms were compared",
+     forged_heartbeat_first},
     {"forged-fragment", "a piece that contradicts the others of a large entry costs itself alone", forged_fragment},
     {"forged-disk", "what a disk holds and cannot be is damage, whatever its sums say", forged_disk},
     {0},

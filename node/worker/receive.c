@@ -294,12 +294,14 @@ receive_fragment(struct worker *worker, struct node_log *log, const struct decod
     }
 }
 
-/* A replica that has committed as far as its leader compares what they have. */
+/* A replica that has committed as far as its leader compares what they have, once their terms were compared: where those
+ * differ, it is the log that stops, and which of the two is found must not depend on what comes first. */
 static void
 compare_digest(struct worker *worker, struct node_log *log, const struct wire_row *row, uint8_t from, uint64_t now_ns)
 {
     if (row->commit_lsn == 0 || row->commit_lsn != log->digest_lsn || row->digest == log->digest ||
-        core_leader(log->core) != from || core_term(log->core) != row->term)
+        core_leader(log->core) != from || core_term(log->core) != row->term ||
+        core_compared_lsn(log->core) < row->commit_lsn)
         return;
     core_stop(log->core, STOP_REPLICA, from, row->commit_lsn, now_ns, &log->sink);
 }
