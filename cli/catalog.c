@@ -26,17 +26,36 @@ say_catalog_waits(const struct cluster_config *cluster, cairn_node_set silent, s
               cli_silent_note(cluster, silent, note, sizeof(note)));
 }
 
+/* " (n1: its disk hangs)": what ails a node that knows it, if anything does. */
+static void
+ailing_note(const struct cluster_config *cluster, char *note, size_t note_bytes)
+{
+    struct cli_answers answers = {0};
+
+    note[0] = '\0';
+    cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
+    for (uint8_t i = 0; i < cluster->nodes && note[0] == '\0'; i++) {
+        const char *trouble = cli_text(cli_log_row(answers.by_node[i], CATALOG_NAME), "trouble");
+
+        if (trouble[0] != '\0')
+            snprintf(note, note_bytes, " (%.63s: %.80s)", cluster->names[i], trouble);
+    }
+    cli_answers_free(&answers);
+}
+
 static void
 say_refused(const struct cluster_config *cluster, const struct session_result *result)
 {
     const struct cairn_result *answer = &result->result;
-    char text[64];
+    char text[64], note[160];
 
-    if (answer->reached < answer->needed)
+    if (answer->reached < answer->needed) {
         cli_fail("the catalog cannot be changed: %s (%s)", cairn_error_text(result->error),
                  cli_reach_text(answer, cli_voters(cluster, CATALOG_NAME, CAIRN_NODE_NONE), text, sizeof(text)));
-    else
-        cli_fail("the catalog cannot be changed: %s", cairn_error_text(result->error));
+        return;
+    }
+    ailing_note(cluster, note, sizeof(note));
+    cli_fail("the catalog cannot be changed: %s%s", cairn_error_text(result->error), note);
 }
 
 /* An entry of the catalog, by whichever node takes it. */

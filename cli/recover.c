@@ -56,11 +56,17 @@ refuse_needless(const struct cluster_config *cluster, const struct cli_answers *
 {
     cairn_node_set intact = 0, well = 0;
 
-    if (!is_intact(answers->by_node[from]))
-        return cli_fail("nothing is decided: %s has forgotten what it promised, or waits: choose another",
-                        cluster->names[from]);
     for (uint8_t i = 0; i < cluster->nodes; i++)
         intact |= is_intact(answers->by_node[i]) ? bit(i) : 0;
+    if (intact == 0)
+        return cli_fail(
+            "nothing is decided: %s has forgotten what it promised, or waits, and so has every node that "
+            "answers: start one that has its state, or put a backup back on one and take the directories of "
+            "all others away, since they know of lives that it lacks",
+            cluster->names[from]);
+    if (!(intact & bit(from)))
+        return cli_fail("nothing is decided: %s has forgotten what it promised, or waits: choose another",
+                        cluster->names[from]);
     for (uint8_t i = 0; i < cluster->nodes; i++)
         well |= intact & bit(i) ? enough_around(cluster, answers, intact, i) : 0;
     /* The node knows what was decided before: then it alone votes, and to say it again does no harm. */

@@ -83,6 +83,20 @@ def run(*args, env=None, stdin=b'', limit_s=LIMIT_S, **more):
     return Result(done)
 
 
+def done(cairn, *args, **more):
+    """The command's result, which must be 0. A log is asked for again, as its exit status 3 says, where the disk of this
+    machine hangs for longer than the command waits: elections need one write of it."""
+    result = cairn(*args, **more)
+    for _ in range(3):
+        if args[:2] != ('log', 'create') or result.status != 3 or b'its disk hangs' not in cairn('status').out:
+            break
+        result = cairn(*args, **more)
+        if result.status == 1 and b'exists' in result.err:
+            result.status = 0
+    check(result.status == 0, args, 'ended with', result.status, result.err.decode(), result.complaint())
+    return result
+
+
 class Cluster:
     def __init__(self, nodes=3, *options):
         self.nodes, self.options = nodes, options
@@ -114,9 +128,7 @@ class Cluster:
         return run(*args, env={'CAIRN_CLUSTER': self.file}, **more)
 
     def ok(self, *args, **more):
-        result = self.cairn(*args, **more)
-        check(result.status == 0, args, 'ended with', result.status, result.err.decode(), result.complaint())
-        return result
+        return done(self.cairn, *args, **more)
 
     def start(self, *args, **more):
         """A command in the background."""

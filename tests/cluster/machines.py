@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 
-from harness import BINARY, Failed, check, is_gone, run, until
+from harness import BINARY, Failed, done, is_gone, run, until
 
 LINES = b''.join(b'line %d\n' % i for i in range(200))
 
@@ -74,9 +74,7 @@ class Machines:
         return run(*args, '--cluster', self.file, **more)
 
     def ok(self, *args, **more):
-        result = self.cairn(*args, **more)
-        check(result.status == 0, args, 'ended with', result.status, result.err.decode(), result.complaint())
-        return result
+        return done(self.cairn, *args, **more)
 
     def says(self, node, text):
         until(f'{node} says {text!r}', lambda: text in self.log(node))

@@ -77,6 +77,46 @@ def test_two_of_three_wiped_invent_nothing():
         check(m.cairn('append', 'a', '--deadline-ms', 500, stdin=b'x\n').status != 0, 'a majority was invented')
 
 
+def test_a_backup_is_the_way_back_where_all_have_forgotten():
+    with Machines() as m:
+        m.with_log()
+        m.stop(how=signal.SIGTERM)
+        backup = m.own('n1') + '.backup'
+        shutil.copytree(m.own('n1'), backup)
+        m.start()
+        m.serves()
+        m.stop()
+        for node in ('n2', 'n3'):
+            m.wipe(node)
+        m.start()
+        for node in ('n2', 'n3'):
+            m.says(node, 'has forgotten')
+            m.is_met('n1', 3)
+        m.stop()
+        # The others know of lives of n1 that the backup lacks, and hold nothing.
+        m.wipe('n1')
+        shutil.copytree(backup, m.own('n1'))
+        m.start()
+        m.says('n1', 'a life that others know of')
+        until('all can be asked', lambda: set(m.rows('_catalog')) == set(m.names))
+        refused = m.cairn('cluster', 'recover', '--from', 'n1')
+        check(refused.status == 1 and b'put a backup back on one and take the directories of all others away' in refused.err,
+              refused.status, refused.err)
+        m.stop()
+        for node in m.names:
+            m.wipe(node)
+        shutil.copytree(backup, m.own('n1'))
+        m.start()
+        for node in ('n2', 'n3'):
+            until(f'{node} has forgotten again', lambda: m.log(node).count('has forgotten') >= 2)
+        until('all can be asked', lambda: set(m.rows('_catalog')) == set(m.names))
+        m.ok('cluster', 'recover', '--from', 'n1')
+        m.serves()
+        m.ok('append', 'a', '--ack', 'all', stdin=b'after all that\n')
+        for node in m.names:
+            until(f'{node} holds all', lambda: m.holds(node) == LINES + b'after all that\n')
+
+
 def test_two_of_three_wiped_go_on_from_the_third_by_command():
     with Machines() as m:
         m.with_log()
