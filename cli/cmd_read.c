@@ -104,13 +104,18 @@ print_entry(void *context, const struct cairn_result *result)
 
 /* Which levels go with what else was asked for. */
 static int
-check_level(const char *command, enum cairn_read_level level, bool follow, const char *session, uint64_t max_lag_ns)
+check_request(const char *command, const struct cli_read_request *request, bool follow, const char *session)
 {
+    const enum cairn_read_level level = request->level;
+
+    if (request->to != 0 && request->to < request->from)
+        return cli_usage("%s: --to %" PRIu64 " is before --from %" PRIu64, command, request->to, request->from);
     if (session != NULL && (follow || (level != CAIRN_READ_POLICY && level != CAIRN_READ_SESSION)))
         return cli_usage("%s: --session goes with read alone, and its level is session", command);
     if (level == CAIRN_READ_SESSION && session == NULL)
         return cli_usage("%s: --level session needs --session FILE", command);
-    if (max_lag_ns != 0 && (follow || session != NULL || (level != CAIRN_READ_POLICY && level != CAIRN_READ_STALE)))
+    if (request->max_lag_ns != 0 &&
+        (follow || session != NULL || (level != CAIRN_READ_POLICY && level != CAIRN_READ_STALE)))
         return cli_usage("%s: --max-lag goes with read alone, and its level is stale", command);
     return 0;
 }
@@ -145,7 +150,7 @@ read_command(int argc, char **argv, bool follow)
     int first, status;
 
     if (!cli_parse(argc, argv, &grammar, &first, &status) || (status = cli_log_name(grammar.name, argv[first])) != 0 ||
-        (status = check_level(grammar.name, request.level, follow, session, request.max_lag_ns)) != 0)
+        (status = check_request(grammar.name, &request, follow, session)) != 0)
         return status;
     if (since_ns != 0)
         request.from = since_ns;

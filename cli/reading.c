@@ -49,11 +49,26 @@ struct reading {
     char detail[256];            /* why a node could not even be asked */
 };
 
+/* Where the log begins at the node that refused; 0: it does not say. */
+static uint64_t
+first_lsn(const struct reading *reading)
+{
+    struct cli_answers answers = {0};
+    json_int_t first;
+
+    cli_ask_status(reading->cluster, reading->refused_by, CLI_ALL, &answers);
+    first = json_integer_value(
+        json_object_get(cli_log_row(answers.by_node[reading->refused_by], reading->request.log), "first_lsn"));
+    cli_answers_free(&answers);
+    return first > 0 ? (uint64_t)first : 0;
+}
+
 static int
 not_served(const struct reading *reading)
 {
     const struct cairn_result *end = &reading->refusal;
     const char *node;
+    uint64_t first;
     char text[64];
 
     if (reading->refused_by == CAIRN_NODE_NONE)
@@ -68,6 +83,9 @@ not_served(const struct reading *reading)
             "%s has not yet what was asked for: what the session has seen and written, or what was committed so long "
             "ago (try again, or another node with --via)",
             node);
+    else if (end->error == CAIRN_TRIMMED && (first = first_lsn(reading)) != 0)
+        cli_fail("%s cannot serve this read: %s (--from %" PRIu64 " is where it begins)", node,
+                 cairn_error_text(end->error), first);
     else
         cli_fail("%s cannot serve this read: %s", node, cairn_error_text(end->error));
     return cli_exit_status(end->error);

@@ -294,7 +294,7 @@ durable_tick(struct worker *worker, uint64_t now_ns)
     worker->journal_full = full;
     if (full)
         node_event(worker, EVENT_DISK_FULL, NULL, worker->self, 0, 0,
-                   "no space for the journal's next file (%s): appends are refused until some is freed",
+                   "no space for the journal's next file: appends are refused until some is freed (%s)",
                    worker->journal.no_space_detail);
     else
         node_event(worker, EVENT_DISK_SPACE, NULL, worker->self, 0, 0, "there is space for the journal again");

@@ -117,6 +117,7 @@ WHOLE = (
     (2, 'cluster recover', 'log', 'adopt', '_catalog', '--from', 'n1'), (2, '--producer', 'append', 'x', '--seq', '5'),
     (2, '--producer', 'append', 'x', '--epoch', '5'), (2, '--file', 'append', 'x', '-', '--file', 'y'), (2, 'input', 'append', 'x', ''),
     (1, '/no/such', 'append', 'x', '/no/such'), (1, '/no/such', 'append', 'x', '--file', '/no/such'),
+    (2, '--to', 'read', 'x', '--from', '5', '--to', '3'), (2, '--to', 'tail', 'x', '--from', '5', '--to', '4'),
     (2, '--from', 'read', 'x', '--from', '5', '--since', '10m'), (2, '--session', 'read', 'x', '--level', 'session'),
     (2, 'session', 'read', 'x', '--session', 'f', '--level', 'stale'), (2, '--max-lag', 'read', 'x', '--max-lag', '1s', '--level', 'lease'),
     (2, '--max-lag', 'tail', 'x', '--max-lag', '1s'), (2, '--session', 'tail', 'x', '--session', 'f'),

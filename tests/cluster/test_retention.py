@@ -27,6 +27,7 @@ def test_what_is_trimmed_is_gone_on_every_node_and_nothing_else():
                 check(cluster.read('t', node) == lines(501, 1000), node)
                 refused = cluster.cairn('read', 't', '--via', node, '--from', lsns[499], '--level', 'stale')
                 check(refused.status == 1 and b'older than what the log still has' in refused.err, refused.err)
+                check(b'(--from %d is where it begins)' % lsns[500] in refused.err, refused.err)
             # Less than was trimmed brings nothing back.
             cluster.ok('log', 'trim', 't', '--before', 2)
             # What is not there yet is not trimmed ahead of time.
