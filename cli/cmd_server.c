@@ -295,6 +295,24 @@ run(struct server *server, uint8_t self, enum idle_policy idle, char **argv)
     return status;
 }
 
+/* What is refused at a start for this machine, or for what is held here, is refused by --check alike. */
+static int
+check_only(struct server *server)
+{
+    char detail[512];
+    int status = server_identity_check(&server->identity);
+
+    if (status == 0 && !access_resolve(&server->cluster, &server->config.access, detail, sizeof(detail)))
+        status = cli_fail("%s", detail);
+    if (status == 0)
+        status = server_lcores_choose(&server->lcores, &server->cluster, server->identity.self);
+    if (status != 0)
+        return status;
+    printf("%s: node %s of %u, fine\n", server->identity.cluster_file, server->cluster.names[server->identity.self],
+           server->cluster.nodes);
+    return cli_end(EXIT_DONE);
+}
+
 int
 cmd_server(int argc, char **argv)
 {
@@ -305,7 +323,7 @@ cmd_server(int argc, char **argv)
     const struct cli_option options[] = {
         {"node", OPTION_NODE, &name, "which node of the cluster this is"},
         {"cluster", OPTION_FILE, &cluster_file, "the cluster file (or CAIRN_CLUSTER)"},
-        {"check", OPTION_FLAG, &check, "only check the cluster file"},
+        {"check", OPTION_FLAG, &check, "only check the cluster file, against this machine and what the node holds"},
         {"idle", OPTION_WORD, &idle_name, "what it does between turns; default sleep, which adapts",
          .unit = "sleep|yield|spin"},
         {"metrics", OPTION_ADDRESS, &server.metrics_address,
@@ -337,12 +355,8 @@ cmd_server(int argc, char **argv)
     server.identity.self = self;
     if (server.cluster.transport == TRANSPORT_RING)
         return refuse_ring(&server);
-    if (check && (status = server_identity_check(&server.identity)) != 0)
-        return status;
-    if (check) {
-        printf("%s: node %s of %u, fine\n", server.identity.cluster_file, name, server.cluster.nodes);
-        return cli_end(EXIT_DONE);
-    }
+    if (check)
+        return check_only(&server);
     if (server.cluster.transport == TRANSPORT_NETNS && (status = netns_enter(name)) != 0)
         return status;
     return run(&server, self, idle, argv - 1);

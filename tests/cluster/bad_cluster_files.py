@@ -28,9 +28,9 @@ GOOD = [
     'directory: /tmp/cairn-nowhere',
     'clients:',
     '  users:',
-    '    - alice',
+    '    - daemon',
     '    - 1001',
-    '  group: ops',
+    '  group: daemon',
     'nodes:',
     '  - name: n1',
     '  - name: n2',
@@ -89,7 +89,7 @@ def wrong_lists():
         yield f'user-{i}', 16, word_for(value, 'users'), changed(16, f'    - {value}')
         yield f'group-{i}', 18, word_for(value, 'group'), changed(18, f'  group: {value}')
     yield 'name-twice', 21, 'twice', changed(21, '  - name: n1')
-    yield 'user-twice', 17, 'twice', changed(17, '    - alice')
+    yield 'user-twice', 17, 'twice', changed(17, '    - daemon')
     yield 'node-is-a-word', 21, 'key: value', changed(21, '  - n2')
     yield 'node-is-a-list', 21, 'key: value', changed(21, '  - [n2]')
     yield 'node-has-more', 22, 'address', changed(21, '  - name: n2\n    address: 1')

@@ -49,6 +49,13 @@ def test_unknown_commands_and_flags():
     check(run().status == 2)
 
 
+def test_nothing_is_made_to_be_stopped():
+    with tempfile.TemporaryDirectory() as directory:
+        place = os.path.join(directory, 'dev')
+        complains(run('dev', '--stop', '--dir', place), 1, place, 'No such file')
+        check(not os.path.exists(place))
+
+
 def test_help_is_there_for_every_command():
     for command in ('demo', 'dev', 'server', 'log', 'append', 'read', 'tail', 'status', 'events', 'fault', 'bench'):
         result = run(command, '--help')
@@ -75,6 +82,12 @@ def test_cluster_files():
     name = with_file(GOOD)
     complains(run('server', '--node', 'n9', '--cluster', name, '--check'), 2, 'n9')
     os.unlink(name)
+
+
+def test_what_this_machine_lacks_is_said_by_a_check():
+    for clients, word in (('users: [no-such-user]', 'no-such-user'), ('group: no-such-group', 'no-such-group')):
+        complains(checked(GOOD + f'clients:\n  {clients}\n'), 1, word, 'getent')
+    complains(checked(GOOD.replace('name: n1', 'name: n1\n    cpus: [1000]')), 1, "'n1'", '1000')
 
 
 def test_no_cluster_named():
