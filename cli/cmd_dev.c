@@ -130,10 +130,8 @@ cmd_dev(int argc, char **argv)
     cluster_profile_parse(profile, &dev.cluster.profile);
     dev.cluster.clock_bound_ms = clock_bound_ms;
     dev.cluster.nodes = nodes;
-    if ((status = dev_cluster_directory(directory, !dev.stop, dev.cluster.directory, sizeof(dev.cluster.directory))) !=
-        0)
+    if ((status = dev_cluster_directory(&dev, directory)) != 0)
         return status;
-    snprintf(dev.file, sizeof(dev.file), "%s/cluster.yaml", dev.cluster.directory);
     if (dev.stop)
         return stop_there(&dev);
     if ((status = dev_cluster_make(&dev, memory_mib, durability != NULL)) != 0)

@@ -24,7 +24,8 @@
 static const struct scenario *const chapters[] = {
     scenarios_elections, scenarios_connectivity, scenarios_log,    scenarios_members, scenarios_branches,
     scenarios_storage,   scenarios_reads,        scenarios_lives,  scenarios_forged,  scenarios_sick,
-    scenarios_operators, scenarios_clocks,       scenarios_agreed, scenarios_workers};
+    scenarios_operators, scenarios_clocks,       scenarios_agreed, scenarios_workers, scenarios_adopted,
+    scenarios_damage,    scenarios_leases,       scenarios_trim,   scenarios_views};
 
 #define CHAPTERS (sizeof(chapters) / sizeof(*chapters))
 

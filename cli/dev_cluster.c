@@ -20,7 +20,7 @@ default_memory_mib(uint32_t nodes)
 }
 
 int
-dev_cluster_directory(const char *given, bool make, char *out, size_t out_bytes)
+dev_cluster_directory(struct dev *dev, const char *given)
 {
     char path[200], resolved[4096], detail[4400];
     struct stat status;
@@ -37,14 +37,15 @@ dev_cluster_directory(const char *given, bool make, char *out, size_t out_bytes)
         return cli_fail("%s", detail);
     if (strlen(resolved) > 80)
         return cli_fail("directory %s: its whole path must be at most 80 bytes, for the sockets in it", path);
-    if (!make && lstat(resolved, &status) != 0)
+    if (dev->stop && lstat(resolved, &status) != 0)
         return cli_fail("directory %s: %s (nothing runs there; another is given with --dir)", resolved,
                         strerror(errno));
-    if (make && mkdir(resolved, 0700) != 0 && errno != EEXIST)
+    if (!dev->stop && mkdir(resolved, 0700) != 0 && errno != EEXIST)
         return cli_fail("directory %s: %s (give another with --dir)", resolved, strerror(errno));
     if (!home_is_own(resolved, detail, sizeof(detail)))
         return cli_fail("%s", detail);
-    snprintf(out, out_bytes, "%s", resolved);
+    snprintf(dev->cluster.directory, sizeof(dev->cluster.directory), "%s", resolved);
+    snprintf(dev->file, sizeof(dev->file), "%s/cluster.yaml", resolved);
     return 0;
 }
 

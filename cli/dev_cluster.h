@@ -4,9 +4,10 @@
 
 #include "cli/dev.h"
 
-/* Makes the directory where there is none (make), and puts its path without links into out. given: NULL: the user's own. 0, or what
- * to exit with, said: above all where it is not this user's own. */
-int dev_cluster_directory(const char *given, bool make, char *out, size_t out_bytes);
+/* Makes the directory where there is none, unless it is to be stopped there, and puts its path without links, and that of
+ * its cluster file, into dev. given: NULL: the user's own. 0, or what to exit with, said: above all where it is not this
+ * user's own. */
+int dev_cluster_directory(struct dev *dev, const char *given);
 
 /* What dev->cluster asks for becomes what the nodes start with. In memory it is a new cluster, with a new id: what its nodes held
  * ended with them, so nothing of a former run may be taken for this one's. One on disk goes on as what it was.

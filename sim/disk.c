@@ -317,3 +317,15 @@ disk_init(struct sim_node *node)
         node->disk.directories[worker] = (struct sim_directory){
             .base = {.operations = &operations, .kind = "simulated"}, .disk = &node->disk, .worker = worker};
 }
+
+bool
+disk_is_writing(const struct sim_node *node, bool (*kind)(const struct disk_request *request))
+{
+    for (uint32_t i = 0; i < SIM_DISK_REQUESTS; i++) {
+        const struct sim_disk_request *place = &node->disk.requests[i];
+
+        if (place->state == REQUEST_UNDER_WAY && place->request.write && kind(&place->request))
+            return true;
+    }
+    return false;
+}

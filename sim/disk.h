@@ -71,5 +71,7 @@ void disk_request_end(struct sim_node *node, uint32_t index);
 void disk_power_cut(struct sim_node *node);
 /* Has what went astray been told of since, so that a crash does not hide it? A medium's fault is alone in its time. */
 bool disk_may_crash(const struct sim_node *node);
+/* Is a write of that kind on its way to the node's disk? */
+bool disk_is_writing(const struct sim_node *node, bool (*kind)(const struct disk_request *request));
 
 #endif

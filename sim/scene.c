@@ -140,12 +140,18 @@ scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy)
 }
 
 uint8_t
-scene_start_on_disk(struct sim *sim, uint32_t nodes)
+scene_start_writing(struct sim *sim, uint32_t nodes, enum cairn_policy policy, uint64_t write_ns)
 {
     sim->plan.disk = true;
-    sim->plan.disk_ns = 100 * US;
+    sim->plan.disk_ns = write_ns;
     sim->plan.journal_file_bytes = 1u << 20;
-    return scene_start(sim, nodes, CAIRN_POLICY_CP);
+    return scene_start(sim, nodes, policy);
+}
+
+uint8_t
+scene_start_on_disk(struct sim *sim, uint32_t nodes)
+{
+    return scene_start_writing(sim, nodes, CAIRN_POLICY_CP, 100 * US);
 }
 
 uint8_t
@@ -448,4 +454,27 @@ scene_end(struct sim *sim)
     sim_settle(sim, 10000 * MS);
     if (!sim->failed)
         check_final(sim);
+}
+
+enum cairn_mode
+scene_mode(struct sim *sim, uint8_t node)
+{
+    return node_log_of(&sim->nodes[node], LOG)->mode;
+}
+
+void
+nobody_leads(struct sim *sim, uint64_t for_ns)
+{
+    for (uint64_t end_ns = sim->now_ns + for_ns; sim->now_ns < end_ns && !sim->failed;) {
+        sim_run_for(sim, SIM_TIMEOUT_NS / 2);
+        expect(sim, sim_leader(sim, LOG) == CAIRN_NODE_NONE);
+    }
+}
+
+void
+end_with_each_once(struct sim *sim, uint64_t count)
+{
+    scene_end(sim);
+    for (uint64_t seq = 1; seq <= count; seq++)
+        expect(sim, copies(sim, 7, seq) == 1);
 }

@@ -22,7 +22,8 @@ struct scenario {
 
 extern const struct scenario scenarios_elections[], scenarios_connectivity[], scenarios_log[], scenarios_members[],
     scenarios_branches[], scenarios_storage[], scenarios_reads[], scenarios_lives[], scenarios_forged[],
-    scenarios_sick[], scenarios_operators[], scenarios_clocks[], scenarios_agreed[], scenarios_workers[];
+    scenarios_sick[], scenarios_operators[], scenarios_clocks[], scenarios_agreed[], scenarios_workers[],
+    scenarios_adopted[], scenarios_damage[], scenarios_leases[], scenarios_trim[], scenarios_views[];
 
 /* The log that scenarios work on. */
 #define LOG 1u
@@ -35,6 +36,8 @@ struct worker *worker_of(const struct sim *sim, uint8_t node);
 uint8_t scene_start(struct sim *sim, uint32_t nodes, enum cairn_policy policy);
 /* The same on disks, of a `cp` log. */
 uint8_t scene_start_on_disk(struct sim *sim, uint32_t nodes);
+/* On disks whose writes take so long. */
+uint8_t scene_start_writing(struct sim *sim, uint32_t nodes, enum cairn_policy policy, uint64_t write_ns);
 
 #define expect(sim, condition)                                                                                         \
     do {                                                                                                               \
@@ -59,6 +62,7 @@ uint8_t scene_start_on_disk(struct sim *sim, uint32_t nodes);
 /* It counts for nothing: its life has no number yet, or what it promised it does not know. */
 bool takes_no_part(const struct sim *sim, uint8_t node, uint32_t log);
 struct core *core_of(struct sim *sim, uint8_t node);
+enum cairn_mode scene_mode(struct sim *sim, uint8_t node);
 /* The leader that a majority follows; waits for one. */
 uint8_t scene_leader(struct sim *sim);
 /* Waits until another than the old one leads, and returns it; 0 where that did not come within the time. */
@@ -113,7 +117,11 @@ uint32_t copies(const struct sim *sim, uint64_t producer, uint64_t seq);
 uint64_t place(const struct sim *sim, uint64_t producer, uint64_t seq);
 void set_policy(struct sim *sim, enum cairn_policy policy);
 enum cairn_error member(struct sim *sim, enum cairn_member_op op, uint8_t node);
+/* Nobody leads the log for so long. */
+void nobody_leads(struct sim *sim, uint64_t for_ns);
 /* All links whole, all nodes up: everything comes to rest, and everything that must hold does. */
 void scene_end(struct sim *sim);
+/* The same, and the first so many entries of producer 7 stand on the trunk, once each. */
+void end_with_each_once(struct sim *sim, uint64_t count);
 
 #endif
