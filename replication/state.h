@@ -178,8 +178,7 @@ struct core {
     uint64_t patience_ns; /* core_set_patience(); 0: nothing was said */
     uint32_t patience_times;
     uint32_t elections; /* terms begun since a leader was known */
-    cairn_node_set granted;
-    cairn_node_set reach;
+    cairn_node_set granted, reach;
     uint64_t quorum_ns;
 
     uint64_t last_lsn, held_lsn, commit_lsn, all_lsn;
