@@ -52,8 +52,14 @@ def main():
     options = parser.parse_args()
     pattern = options.name
     passed, failed = (0, 0) if options.processes else units(pattern)
+    sanitized = None
     for title, full, function in cluster_tests():
         if pattern not in full:
+            continue
+        if sanitized is None:
+            sanitized = sys.modules['harness'].is_sanitized()
+        if sanitized and getattr(function, 'is_about_time', False):
+            print(f'left  {title}: it is about time', flush=True)
             continue
         # What a build, or the test before, left to be written would be written beside this one, whose nodes then wait for
         # their disk for seconds.

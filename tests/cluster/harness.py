@@ -25,6 +25,12 @@ def is_sanitized():
     return b'__asan_init' in subprocess.run(['nm', '-D', BINARY], capture_output=True).stdout
 
 
+def about_time(function):
+    """Marks a test of how long things take, which a sanitizer distorts: it is left out there."""
+    function.is_about_time = True
+    return function
+
+
 def check(condition, *what):
     if not condition:
         raise Failed(' '.join(str(w) for w in what) or 'check failed')

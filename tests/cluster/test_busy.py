@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from harness import Cluster, check, until
+from harness import Cluster, about_time, check, until
 
 LOOPS = 8
 SECONDS = float(os.environ.get('CAIRN_BUSY_SECONDS', 20))
@@ -109,11 +109,13 @@ def stays_up(cluster, trouble, for_s):
     return shown
 
 
+@about_time
 def test_a_default_cluster_stays_up_beside_busy_loops():
     with Cluster() as cluster:
         stays_up(cluster, Busy(), SECONDS)
 
 
+@about_time
 def test_a_default_cluster_stays_up_on_cores_that_stall_and_says_how():
     with Cluster() as cluster:
         shown = stays_up(cluster, Stalls([cluster.pid(n) for n in cluster.names]), SECONDS)

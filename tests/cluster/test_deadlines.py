@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from harness import BINARY, CALM, Cluster, Failed, check, run, stop_process, until
+from harness import BINARY, CALM, Cluster, Failed, about_time, check, run, stop_process, until
 
 SECOND_S = 1.0
 DEADLINE_MS = 1500
@@ -133,6 +133,7 @@ def whole_again(cluster):
     until('all are well again', led, 40)
 
 
+@about_time
 def test_every_command_with_one_node_that_does_not_answer():
     with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 'k', '--policy', 'cp')
@@ -145,6 +146,7 @@ def test_every_command_with_one_node_that_does_not_answer():
             whole_again(cluster)
 
 
+@about_time
 def test_every_command_with_two_nodes_that_do_not_answer():
     with Cluster(3, *CALM) as cluster:
         cluster.ok('log', 'create', 'k', '--policy', 'cp')

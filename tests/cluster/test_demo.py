@@ -5,7 +5,7 @@ import signal
 import subprocess
 import tempfile
 
-from harness import BINARY, check, run, until
+from harness import BINARY, about_time, check, run, until
 
 
 def play(story):
@@ -51,10 +51,12 @@ def test_a_page_that_cannot_be_written_is_said_at_once():
         check(refused.status == 1 and refused.out == b'' and b'page.html: cannot be written' in refused.err, refused.out, refused.err)
 
 
+@about_time
 def test_the_price_list_has_every_row():
     the_price_list('memory')
 
 
+@about_time
 def test_the_price_list_on_disk_has_every_row():
     the_price_list('disk', '--durability', 'disk', '--dir', tempfile.gettempdir())
 
