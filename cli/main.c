@@ -1,4 +1,4 @@
-/* cairn: one binary, a command each. To add one: a row here, a line in cli.h, a file cmd_NAME.c. */
+/* cairn: one binary, a command each. To add one: a row here, a line in cli.h and in meson.build, a file cmd_NAME.c. */
 #include <signal.h>
 #include <string.h>
 

@@ -9,7 +9,8 @@
 #include "client/dial.h"
 
 #define WAIT_NS 20000000000u
-#define ATTEMPT_NS 2000000000u
+/* A leader that hands over has either done so by then, or goes on as before. */
+#define HANDED_OVER_NS 2000000000u
 #define DIAL_NS 100000000u
 /* Before the next node is asked: to ask again does no harm. */
 #define ANSWER_NS 300000000u
@@ -243,16 +244,15 @@ leader_of(const struct cluster_config *cluster, const char *log, char *name, siz
     return name;
 }
 
-/* A transfer has only begun when it is answered. */
+/* Does the node come to lead the log? */
 static enum cairn_error
-wait_for_leader(struct change *change, const char *log)
+wait_for_leader(struct change *change, const char *log, struct cli_waiting *waiting)
 {
     char name[CAIRN_NAME_BYTES];
-    uint64_t end_ns = cli_now_ns() + ATTEMPT_NS;
-    struct cli_waiting waiting = {0};
+    uint64_t end_ns = cli_now_ns() + HANDED_OVER_NS;
 
     while (cli_now_ns() < end_ns) {
-        cli_waits(&waiting, "for %s to lead log '%s'", change->cluster->names[change->node], log);
+        cli_waits(waiting, "for %s to lead log '%s'", change->cluster->names[change->node], log);
         if (strcmp(leader_of(change->cluster, log, name, sizeof(name)), change->cluster->names[change->node]) == 0)
             return CAIRN_OK;
         if (lacks_quorum(change, log))
@@ -262,13 +262,30 @@ wait_for_leader(struct change *change, const char *log)
     return CAIRN_TIMEOUT;
 }
 
+/* A transfer has only begun when it is answered, and comes to nothing where the machine stalls for longer than an election
+ * waits: so it is asked for again. Who leads already says that it does. */
+static enum cairn_error
+hand_over(struct change *change, const char *log)
+{
+    struct cli_waiting waiting = {0};
+    enum cairn_error error;
+
+    do {
+        error = change_log(change, log);
+        if (error == CAIRN_OK)
+            error = wait_for_leader(change, log, &waiting);
+    } while (error == CAIRN_TIMEOUT && cli_now_ns() < change->end_ns);
+    return error;
+}
+
 static enum cairn_error
 apply_to(struct change *change, const char *log, bool learner)
 {
-    enum cairn_error error = change_log(change, log);
+    enum cairn_error error;
 
-    if (error == CAIRN_OK && change->op == CAIRN_MEMBER_TRANSFER)
-        return wait_for_leader(change, log);
+    if (change->op == CAIRN_MEMBER_TRANSFER)
+        return hand_over(change, log);
+    error = change_log(change, log);
     /* A new voter is a learner first, until it has caught up. */
     if (error == CAIRN_OK && change->op == CAIRN_MEMBER_ADD && !learner) {
         struct change promote = *change;

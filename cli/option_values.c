@@ -78,7 +78,7 @@ read_nodes(const struct cli_option *option, const char *text)
 static bool
 read_log(const struct cli_option *option, const char *text)
 {
-    return read_text(option, text) && (value_is_name(text) || strcmp(text, CATALOG_NAME) == 0);
+    return read_text(option, text) && (cairn_name_is_valid(text) || strcmp(text, CATALOG_NAME) == 0);
 }
 
 static bool

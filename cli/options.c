@@ -305,11 +305,12 @@ cli_effects(const char *what, const struct cli_option *effects, int count, char 
 int
 cli_log_name(const char *command, const char *name)
 {
-    if (value_is_name(name))
+    if (cairn_name_is_valid(name))
         return 0;
     if (name[0] == '_')
         return cli_usage("%s: '%s' is no log of yours: names that begin with _ belong to the system", command, name);
-    return cli_usage("%s: '%s' is no name for a log (1 to 63 letters, digits, '.', '-' and '_', not beginning with . "
-                     "or _)",
-                     command, name);
+    return cli_usage(
+        "%s: '%s' is no name for a log (1 to 63 letters, digits, '.', '-' and '_', not beginning with ., - "
+        "or _)",
+        command, name);
 }

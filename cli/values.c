@@ -170,14 +170,6 @@ value_text(uint64_t number, const struct value_unit *units, char *out, size_t ou
 }
 
 bool
-value_is_name(const char *text)
-{
-    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-
-    return length > 0 && length < CAIRN_NAME_BYTES && text[length] == '\0' && text[0] != '.' && text[0] != '_';
-}
-
-bool
 value_is_one_of(const char *text, const char *words)
 {
     size_t length = strlen(text);

@@ -36,9 +36,6 @@ bool value_address(const char *text);
 /* The number in the largest unit that it is a whole number of, such as 36500d; in the smallest it may have none behind it. */
 const char *value_text(uint64_t number, const struct value_unit *units, char *out, size_t out_bytes);
 
-/* Letters, digits, '-', '_' and '.', at most 63, not beginning with '.' or '_'. */
-bool value_is_name(const char *text);
-
 /* Is the word one of those, which stand between bars: "memory|disk"? */
 bool value_is_one_of(const char *text, const char *words);
 

@@ -117,6 +117,7 @@ WHOLE = (
     (2, 'cluster recover', 'log', 'adopt', '_catalog', '--from', 'n1'), (2, '--producer', 'append', 'x', '--seq', '5'),
     (2, '--producer', 'append', 'x', '--epoch', '5'), (2, '--file', 'append', 'x', '-', '--file', 'y'), (2, 'input', 'append', 'x', ''),
     (1, '/no/such', 'append', 'x', '/no/such'), (1, '/no/such', 'append', 'x', '--file', '/no/such'),
+    (2, "'-x'", 'log', 'create', '--policy', 'cp', '--', '-x'), (2, "'-x'", 'read', '--', '-x'), (2, "'-y'", 'append', '--', '-y', 'f'),
     (2, '--to', 'read', 'x', '--from', '5', '--to', '3'), (2, '--to', 'tail', 'x', '--from', '5', '--to', '4'),
     (2, '--from', 'read', 'x', '--from', '5', '--since', '10m'), (2, '--session', 'read', 'x', '--level', 'session'),
     (2, 'session', 'read', 'x', '--session', 'f', '--level', 'stale'), (2, '--max-lag', 'read', 'x', '--max-lag', '1s', '--level', 'lease'),

@@ -103,7 +103,7 @@ check_within(const struct taken *taken)
     if (taken->number < 2 || taken->number > 1ull << 62 || taken->small < 1 ||
         (taken->size_bytes != 0 && (taken->size_bytes < 4096 || taken->size_bytes > 1ull << 60)) ||
         taken->duration_ns < 1000000 || taken->duration_ns > 1ull << 62 || taken->duration_ns % 1000000 != 0 ||
-        !(taken->decimal >= 0 && taken->decimal <= 1) || (taken->node != NULL && !value_is_name(taken->node)) ||
+        !(taken->decimal >= 0 && taken->decimal <= 1) || (taken->node != NULL && !cairn_name_is_valid(taken->node)) ||
         (taken->address != NULL && !value_address(taken->address)) || taken->ack > CAIRN_ACK_ALL ||
         cairn_policy_name(taken->policy) == NULL || cairn_deny_name(taken->deny) == NULL ||
         taken->level > CAIRN_READ_LINEARIZABLE || (taken->text != NULL && taken->text[0] == '\0'))
