@@ -4,6 +4,7 @@ An act is a function of a Round, marked with @act. It does its deed and undoes w
 takes it says by round.forgets(), one member at a time unless it is marked `beyond`: then what was acknowledged may be
 lost, and what is asked of the cluster afterwards is a refusal that says so, or service.
 """
+import contextlib
 import os
 import random
 import shutil
@@ -465,6 +466,16 @@ def unmount(path):
     until('the disk can be taken away', lambda: subprocess.run(['umount', path], stderr=subprocess.DEVNULL).returncode == 0)
 
 
+def fill(ballast):
+    """All but the last MiB there, while others write there too: what was free a moment ago may be theirs by now."""
+    with open(ballast, 'wb') as file:
+        for _ in range(20):
+            room = os.fstatvfs(file.fileno())
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(file.fileno(), 0, max(room.f_bavail * room.f_bsize - (1 << 20), 1 << 12))
+                return
+
+
 @act(on=('disk',), root=True)
 def disk_full(round):
     """One node's, for a second or two; then there is space again."""
@@ -490,9 +501,7 @@ def disk_full(round):
     if mounted.returncode != 0:
         return
     ballast = os.path.join(place, 'ballast')
-    room = os.statvfs(place)
-    with open(ballast, 'wb') as file:
-        os.posix_fallocate(file.fileno(), 0, max(room.f_bavail * room.f_bsize - (1 << 20), 1 << 12))
+    fill(ballast)
     for _ in range(4):
         round.pause(0.1, 0.6)
     os.unlink(ballast)
