@@ -151,11 +151,12 @@ decide(const struct cluster_config *cluster, uint8_t via, const char *node)
     uint64_t end_ns = cli_now_ns() + DECIDE_NS;
     struct cli_waiting waiting = {.begun_ns = cli_now_ns()};
     struct timespec pause = {.tv_nsec = 5000000};
+    json_int_t ask = (json_int_t)waiting.begun_ns;
     char detail[512] = "";
 
     while (cli_now_ns() < end_ns) {
-        json_t *request = node == NULL ? json_pack("{s:s}", "cmd", "recover")
-                                       : json_pack("{s:s,s:s}", "cmd", "replace", "node", node);
+        json_t *request = node == NULL ? json_pack("{s:s,s:I}", "cmd", "recover", "ask", ask)
+                                       : json_pack("{s:s,s:s,s:I}", "cmd", "replace", "node", node, "ask", ask);
         json_t *answer = cli_ask(cluster, via, request, detail, sizeof(detail));
         int status = -1;
 

@@ -9,8 +9,12 @@
 static bool
 contradicts(const struct core *core, uint64_t lsn, uint64_t term)
 {
-    uint64_t own = lsn > core->base_lsn && lsn <= core->commit_lsn ? history_term(&core->history, lsn) : 0;
+    uint64_t own = 0;
 
+    if (lsn == core->base_lsn)
+        own = core->base_term;
+    else if (lsn > core->base_lsn && lsn <= core->commit_lsn)
+        own = history_term(&core->history, lsn);
     return own != 0 && term != 0 && own != term;
 }
 
@@ -36,7 +40,7 @@ contradiction_found(struct core *core, const struct message *message, uint64_t n
         lsn = last_lsn;
     if (lsn == 0)
         return false;
-    assert(lsn > core->base_lsn && lsn <= core->commit_lsn);
+    assert(lsn >= core->base_lsn && lsn <= core->commit_lsn);
     core_stop(core, core->config.recovering ? STOP_REPLICA : STOP_LOG, message->from, lsn, now_ns, sink);
     assert(core->stopped != STOP_NONE);
     return true;

@@ -6,6 +6,8 @@
 #include "assert_costly.h"
 #include "replication/state.h"
 
+#define REFUSED_BELOW 3u
+
 /* What holds for each follower between any two events, while this node leads. */
 static void
 progress_assert(const struct core *core, const struct progress *progress)
@@ -169,6 +171,7 @@ acknowledged(struct progress *progress, uint64_t match_lsn, uint64_t received_ls
         progress->sent_ns = now_ns;
         progress->rewound_to_lsn = 0;
     }
+    progress->refused_below = 0;
     if (progress->next_lsn <= progress->match_lsn)
         progress->next_lsn = progress->match_lsn + 1;
     if (progress->state == PROGRESS_PROBE) {
@@ -219,6 +222,18 @@ acknowledged_beyond(struct core *core, const struct message *message, const stru
     emit(sink, &effect);
 }
 
+/* Does it hold less than it has acknowledged in this term? It may: it has given that up by an administrator's decision, or was
+ * lent another trunk by who is further. One refusal may have come late; several in a row, without an acknowledgement
+ * between, have not. */
+static bool
+holds_less(struct progress *progress, const struct message *message)
+{
+    assert(!message->yes);
+    if (message->append_reply.match_lsn >= progress->match_lsn)
+        return false;
+    return ++progress->refused_below >= REFUSED_BELOW || message->recovering;
+}
+
 void
 receive_append_reply(struct core *core, const struct message *message, uint64_t now_ns, const struct sink *sink)
 {
@@ -234,8 +249,7 @@ receive_append_reply(struct core *core, const struct message *message, uint64_t 
     progress->heard_ns = now_ns;
     progress->recovering = message->recovering;
     if (!message->yes) {
-        /* It has given up what it held, by an administrator's decision for another history. */
-        if (message->recovering && message->append_reply.match_lsn < progress->match_lsn)
+        if (holds_less(progress, message))
             progress_reset(core, message->from, now_ns);
         rewind_to(core, progress, message->append_reply.hint_lsn, now_ns);
         progress_assert(core, progress);

@@ -258,6 +258,7 @@ core_restore_end(struct core *core, uint64_t promised_lsn, uint64_t promised_ter
         core->term = last_term(core);
     core->held_lsn = core->last_lsn;
     core->match_lsn = core->commit_lsn;
+    core->compared_lsn = 0;
     core->promised_lsn = promised_lsn;
     core->promised_term = promised_term;
     if (!lacks_promised(core))

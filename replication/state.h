@@ -77,6 +77,7 @@ struct progress {
     uint64_t match_lsn, next_lsn;
     uint64_t heard_ns, sent_ns;
     uint64_t rewound_to_lsn, rewound_ns;
+    uint32_t refused_below; /* refusals in a row below match_lsn */
     uint64_t confirmed_seq;
     uint64_t promised_ns;       /* that came with the answer to that round */
     uint64_t owed_lsn, owed_ns; /* the acknowledgement of owed_lsn is owed since owed_ns; 0: of nothing */
@@ -204,8 +205,7 @@ struct core {
 
     struct read reads[READS_MAX];
     uint32_t reads_count;
-    uint64_t confirm_seq;
-    uint64_t confirm_sent_ns;
+    uint64_t confirm_seq, confirm_sent_ns;
     uint64_t confirm_began_ns[ROUNDS_KEPT]; /* by round: when it was first sent */
     uint64_t lease_floor_seq;               /* later rounds alone count for the lease: the membership changed */
     bool lease_over;                        /* for this term: somebody was told to campaign */

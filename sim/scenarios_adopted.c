@@ -213,6 +213,28 @@ adopted_through_restarts(struct sim *sim)
     go_on_from(sim, behind, 6);
 }
 
+/* One restarts when it has given up what it held, durably, and holds nothing of what was decided for: it takes that anew. */
+static void
+adopted_and_restarted_within(struct sim *sim)
+{
+    uint8_t one, other, behind = stop_with_one_behind(sim, &one, &other);
+
+    if (sim_leader(sim, 0) != one)
+        steward_ask(sim, sim_leader(sim, 0), 0, CAIRN_MEMBER_TRANSFER, one);
+    eventually(sim, WITHIN, sim_leader(sim, 0) == one && all_follow_catalog(sim));
+    sim->links[behind][other].lost_type = MESSAGE_APPEND;
+    adopt(sim, behind);
+    eventually(sim, WITHIN,
+               leads_alone(sim, behind) && stopped(sim, other, STOP_NONE) && core_recovering(core_of(sim, other)));
+    sim_run_for(sim, SETTLED_NS);
+    expect(sim, core_recovering(core_of(sim, other)) && core_last_lsn(core_of(sim, other)) == 0);
+    node_crash(&sim->nodes[other]);
+    node_boot(&sim->nodes[other]);
+    eventually(sim, WITHIN, all_follow_catalog(sim));
+    sim->links[behind][other].lost_type = 0;
+    go_on_from(sim, behind, 6);
+}
+
 /* One is away while it is decided, and comes back with what was given up, and with its word that the log has stopped. The other has
  * begun anew and learned nothing yet, not even who votes now: it does not believe that word, and elects nobody with it. */
 static void
@@ -375,6 +397,7 @@ const struct scenario scenarios_adopted[] = {
     {"adopted-history-goes-on", "a log that has stopped goes on from the history that is decided for",
      adopted_history_goes_on},
     {"adopted-through-restarts", "so it does wherever nodes are restarted meanwhile", adopted_through_restarts},
+    {"adopted-restarted-within", "so it does where one is restarted with nothing yet", adopted_and_restarted_within},
     {"adopted-while-away", "who was away gives up what was decided against", adopted_while_away},
     {"adopted-once-more", "where nobody could carry a decision out, another is made", adopted_once_more},
     {"recovered-after-adopted", "a decision about all ends the one about a log that nobody could carry out",

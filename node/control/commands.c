@@ -320,27 +320,47 @@ rescue_refused(struct node *node)
     return failure("refused", detail);
 }
 
-/* Asked again and again until there is an answer, as bootstrap() is. given_up 0: all others, and the cluster goes on from
- * this node. */
-static json_t *
-give_up(struct node *node, cairn_node_set given_up)
+/* What has become of that question; RESCUE_NONE: it was not asked yet. An answer to another one, or to who has not waited for
+ * it, is nobody's any more. */
+static int
+rescue_state(struct rescue *rescue, bool same, uint64_t ask)
 {
+    int state = atomic_load_explicit(&rescue->state, memory_order_acquire);
+
+    if (state != RESCUE_DONE && state != RESCUE_REFUSED)
+        return state;
+    if (same && rescue->ask == ask)
+        return state;
+    atomic_store_explicit(&rescue->state, RESCUE_NONE, memory_order_relaxed);
+    return RESCUE_NONE;
+}
+
+/* Asked again and again until there is an answer, as bootstrap() is, by the same number. given_up 0: all others, and the cluster
+ * goes on from this node. */
+static json_t *
+give_up(struct node *node, cairn_node_set given_up, uint64_t ask)
+{
+    struct rescue *rescue = &node->rescue;
+    const bool alone = given_up == 0, same = rescue->alone == alone && (alone || rescue->given_up == given_up);
     struct standing_view view;
     cairn_node_set others;
     struct cairn_id drawn[CAIRN_NODES_MAX];
-    int state = atomic_load_explicit(&node->rescue.state, memory_order_acquire);
+    int state = rescue_state(rescue, same, ask);
 
     assert(!(given_up >> node->self & 1));
     introduction_show(node, &view);
     others = agreed_present(&view.agreed) & ~((cairn_node_set)1 << node->self);
     if (introduction_phase(&node->introduction) != PHASE_INSIDE) {
-        node->rescue.error = CAIRN_RECOVERING;
+        rescue->error = CAIRN_RECOVERING;
         return rescue_refused(node);
     }
+    if ((state == RESCUE_ASKED || state == RESCUE_KEEPING) && !same)
+        return failure("refused", "another decision is under way here: ask again when it is over");
+    rescue->ask = ask;
     if (state == RESCUE_REFUSED)
         return rescue_refused(node);
     if (state == RESCUE_DONE) {
-        atomic_store_explicit(&node->rescue.state, RESCUE_NONE, memory_order_relaxed);
+        atomic_store_explicit(&rescue->state, RESCUE_NONE, memory_order_relaxed);
         return json_pack("{s:b,s:s}", "ok", 1, "state", "done");
     }
     if (state == RESCUE_NONE) {
@@ -348,7 +368,7 @@ give_up(struct node *node, cairn_node_set given_up)
             if (!identity_draw(&drawn[i]))
                 return failure("io", "the kernel has no random bits");
         }
-        rescue_ask(node, given_up == 0 ? others : given_up, given_up == 0, drawn);
+        rescue_ask(node, alone ? others : given_up, alone, drawn);
     }
     return json_pack("{s:b,s:s}", "ok", 1, "state", "asked");
 }
@@ -358,12 +378,13 @@ decide(struct node *node, const json_t *request, bool all_others)
 {
     const char *name = json_string_value(json_object_get(request, "node"));
     uint8_t given_up = name == NULL ? CAIRN_NODE_NONE : cluster_config_node(node->config.cluster, name);
+    uint64_t ask = (uint64_t)json_integer_value(json_object_get(request, "ask"));
 
     if (all_others)
-        return give_up(node, 0);
+        return give_up(node, 0, ask);
     if (given_up == CAIRN_NODE_NONE || given_up == node->self)
         return failure("invalid", "which other node is given up?");
-    return give_up(node, (cairn_node_set)((cairn_node_set)1 << given_up));
+    return give_up(node, (cairn_node_set)((cairn_node_set)1 << given_up), ask);
 }
 
 /* What changes more than a log's entries. */

@@ -90,12 +90,13 @@ carry_out(struct worker *worker, struct node_log *log, uint64_t now_ns)
         end_stops(worker, log);
     else if (core_stopped(log->core) == STOP_NONE && !core_is_lost(log->core))
         return;
-    /* What was lost since then is another loss, and waits for another decision: nobody meant the nothing that is left. */
-    else if (core_recovering(log->core) && log->rules.adopted_before)
+    /* What it has lost since then is another loss, and waits for another decision: nobody meant the nothing that is left. */
+    else if (log->rules.adopted_from == worker->self && core_recovering(log->core) && log->rules.adopted_before)
         return;
     else if (log->rules.adopted_from == worker->self)
         lead_alone(worker, log, now_ns);
-    /* A replica that has forgotten what it held has nothing to give up, and recovers from whoever leads. */
+    /* A replica that has forgotten what it held has nothing to give up, and recovers from whoever leads: unless it stopped
+     * before, and was restarted when it had given that up and had nothing yet. */
     else if (core_stopped(log->core) != STOP_NONE)
         give_up(worker, log);
     log_assert(log);

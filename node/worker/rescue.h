@@ -34,7 +34,8 @@ enum rescue_state {
 struct rescue {
     _Atomic int state; /* enum rescue_state */
     cairn_node_set given_up;
-    bool alone; /* the cluster goes on from this node */
+    bool alone;   /* the cluster goes on from this node */
+    uint64_t ask; /* control thread: the number that whoever asked for it gave that */
     struct cairn_id drawn[CAIRN_NODES_MAX];
     uint64_t version; /* of the identity that says so */
     /* The version, once it is kept: each worker's logs go on from here alone; 0: they do not. */
@@ -44,7 +45,8 @@ struct rescue {
     enum cairn_error error;
 };
 
-/* Control thread. drawn: an identity for each seat. false: something is asked for already. */
+/* Control thread. drawn: an identity for each seat. false: something is asked for already. What became of a former question
+ * that nobody waits for any more is forgotten. */
 bool rescue_ask(struct node *node, cairn_node_set given_up, bool alone, const struct cairn_id *drawn);
 
 /* The first worker, at each heartbeat. */

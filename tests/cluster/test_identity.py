@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -216,6 +217,21 @@ def test_what_was_decided_to_go_on_without_comes_back_with_nothing_and_keeps_its
             except Failed as failed:
                 raise Failed(f'{failed}: {m.holds(node)[-200:]} {m.rows("a")}')
             check(node == 'n1' or any(f.startswith('aside-') for f in os.listdir(m.journal(node))), os.listdir(m.journal(node)))
+
+
+def test_what_was_decided_for_who_did_not_wait_is_no_answer_to_others():
+    with Machines() as m:
+        m.with_log()
+        m.stop('n3')
+        m.is_missed('n3')
+        with socket.socket(socket.AF_UNIX) as asked:  # as a command that is ended before it hears what became of it
+            asked.connect(os.path.join(m.dir, 'n1.sock'))
+            asked.sendall(b'{"cmd":"replace","node":"n3","ask":7}\n')
+            check(b'asked' in asked.recv(4096))
+        time.sleep(0.5)
+        other = m.cairn('member', 'replace', 'n2')
+        check(other.status == 1 and b'stop it first' in other.err, other.status, other.out, other.err)
+        m.ok('member', 'replace', 'n3')
 
 
 def test_a_member_that_was_replaced_is_never_believed_again():

@@ -50,6 +50,18 @@ receive(struct cluster *cluster, struct member *member, const struct message *me
     core_receive(member->core, message, NULL, cluster->now_ns, &sink);
 }
 
+static struct core_config
+first_of(cairn_node_set voters, uint32_t incarnation)
+{
+    return (struct core_config){.self = 0,
+                                .members.voters = voters,
+                                .incarnation = incarnation,
+                                .election_timeout_ns = TIMEOUT,
+                                .retransmit_ns = TIMEOUT / 4,
+                                .window_entries = 64,
+                                .producers_max = 16};
+}
+
 static void
 a_base_that_makes_no_sense_changes_nothing(void **state)
 {
@@ -272,6 +284,79 @@ who_gave_up_what_it_held_is_sent_all_of_it(void **state)
     assert_false(core_send_window(leader->core, member_index(follower), &from, &to) && from == 1);
     message.recovering = true;
     receive(cluster, leader, &message);
+    assert_true(core_send_window(leader->core, member_index(follower), &from, &to));
+    assert_int_equal(from, 1);
+    cluster_free(cluster);
+}
+
+/* Also where all that was committed is trimmed: the last of it is known by its term yet. */
+static void
+what_contradicts_a_base_stops_the_replica(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct message message;
+
+    (void)state;
+    cluster_run(cluster, 5 * TIMEOUT);
+    message = base_message(leader, follower, 1000);
+    receive(cluster, follower, &message);
+    assert_int_equal(core_commit_lsn(follower->core), 1000);
+    assert_int_equal(core_compared_lsn(follower->core), 1000);
+    message = append_message(leader, follower, 1000, core_term(leader->core));
+    receive(cluster, follower, &message);
+    assert_int_equal(core_stopped(follower->core), STOP_NONE);
+    message.term = message.append.prev_term = message.append.last_term = core_term(leader->core) + 1;
+    receive(cluster, follower, &message);
+    assert_int_equal(core_stopped(follower->core), STOP_LOG);
+    cluster_free(cluster);
+}
+
+/* What a life before knew to be its leader's may be another's by now. */
+static void
+what_is_restored_was_compared_with_nobody(void **state)
+{
+    struct core_config config = first_of(7, 2);
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *member = &cluster->members[0];
+    const struct mark marks[1] = {{.seq = 1, .incarnation = 1, .origin = 0}};
+    const struct core_base base = {.lsn = 1000, .base_term = 3, .members.voters = 7, .marks = marks, .marks_count = 1};
+    struct sink sink = sink_of(member);
+
+    (void)state;
+    core_init(member->memory, &config, 1);
+    assert_true(core_restore_base(member->core, &base, &sink));
+    core_restore_end(member->core, 0, 0, 1, &sink);
+    assert_int_equal(core_commit_lsn(member->core), 1000);
+    assert_int_equal(core_compared_lsn(member->core), 0);
+    cluster_free(cluster);
+}
+
+/* So does who was lent another trunk: it says so again and again. One such word alone may have come late. */
+static void
+who_was_lent_another_trunk_is_sent_what_it_lost(void **state)
+{
+    struct cluster *cluster = cluster_new(3, CAIRN_POLICY_CP, 1);
+    struct member *leader = cluster_leader(cluster), *follower = another(cluster, leader, 1);
+    struct accepted accepted;
+    struct message refusal, taken;
+    uint64_t from, to;
+
+    (void)state;
+    assert_int_equal(cluster_append(cluster, leader, 7, 1, CAIRN_ACK_ALL, &accepted), CAIRN_OK);
+    cluster_run(cluster, 5 * TIMEOUT);
+    refusal = message_of(MESSAGE_APPEND_REPLY, follower, leader);
+    taken = refusal;
+    taken.yes = true;
+    taken.append_reply.match_lsn = taken.append_reply.hint_lsn = core_last_lsn(leader->core);
+    for (int late = 0; late < 5; late++) {
+        receive(cluster, leader, &refusal);
+        receive(cluster, leader, &refusal);
+        assert_false(core_send_window(leader->core, member_index(follower), &from, &to) && from == 1);
+        receive(cluster, leader, &taken);
+    }
+    for (int again = 0; again < 3; again++)
+        receive(cluster, leader, &refusal);
     assert_true(core_send_window(leader->core, member_index(follower), &from, &to));
     assert_int_equal(from, 1);
     cluster_free(cluster);
@@ -610,18 +695,6 @@ messages_of_nobody_change_nothing(void **state)
     cluster_free(cluster);
 }
 
-static struct core_config
-first_of(cairn_node_set voters, uint32_t incarnation)
-{
-    return (struct core_config){.self = 0,
-                                .members.voters = voters,
-                                .incarnation = incarnation,
-                                .election_timeout_ns = TIMEOUT,
-                                .retransmit_ns = TIMEOUT / 4,
-                                .window_entries = 64,
-                                .producers_max = 16};
-}
-
 /* Of five: a candidate has its own vote and two more. One was given in a former life, as the other voter
  * knows: the node may have voted since for somebody else. */
 static void
@@ -751,6 +824,9 @@ main(void)
         cmocka_unit_test(what_contradicts_a_commit_stops_the_replica),
         cmocka_unit_test(what_was_decided_against_is_given_up_for_who_was_decided_for),
         cmocka_unit_test(who_gave_up_what_it_held_is_sent_all_of_it),
+        cmocka_unit_test(what_contradicts_a_base_stops_the_replica),
+        cmocka_unit_test(what_is_restored_was_compared_with_nobody),
+        cmocka_unit_test(who_was_lent_another_trunk_is_sent_what_it_lost),
         cmocka_unit_test(a_run_is_compared_up_to_what_is_committed),
         cmocka_unit_test(who_acknowledges_more_than_there_is_does_not_count),
         cmocka_unit_test(a_change_needs_voters_that_are_well),
