@@ -340,6 +340,14 @@ detector_awake_ns(const struct detector *detector, uint64_t now_ns)
 }
 
 uint64_t
+detector_awake_since_ns(const struct detector *detector, uint64_t awake_ns, uint64_t now_ns)
+{
+    uint64_t awake_now_ns = detector_awake_ns(detector, now_ns);
+
+    return awake_now_ns > awake_ns ? awake_now_ns - awake_ns : 0;
+}
+
+uint64_t
 detector_stall_ns(const struct detector *detector)
 {
     return detector->stalls.longest_ns;

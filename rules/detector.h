@@ -115,8 +115,11 @@ cairn_node_set detector_tick(struct detector *detector, uint64_t now_ns, bool dr
 /* The next tick is wanted then: how much later it comes is this node's stall. */
 void detector_expect(struct detector *detector, uint64_t due_ns);
 
-/* A clock that stands still while this node stalls: what took long by it took long itself. */
+/* A clock that stands still while this node stalls: what took long by it took long itself. It steps back where the next tick
+ * comes to be wanted before what was read as the time already: a turn that lasted longer than it may. */
 uint64_t detector_awake_ns(const struct detector *detector, uint64_t now_ns);
+/* How much of it has passed since it was that; 0 also where it has stepped back. */
+uint64_t detector_awake_since_ns(const struct detector *detector, uint64_t awake_ns, uint64_t now_ns);
 
 /* This node's longest stall, for its heartbeats. */
 uint64_t detector_stall_ns(const struct detector *detector);

@@ -46,7 +46,7 @@ under_way_ns(const struct worker *worker, uint64_t now_ns)
 {
     const struct journal_write *write = worker->disk == NULL ? NULL : journal_under_way(&worker->journal);
 
-    return write == NULL ? 0 : detector_awake_ns(&worker->detector, now_ns) - write->submitted_ns;
+    return write == NULL ? 0 : detector_awake_since_ns(&worker->detector, write->submitted_ns, now_ns);
 }
 
 static uint32_t
@@ -247,7 +247,8 @@ void
 health_wrote(struct worker *worker, const struct journal_write *write, uint64_t now_ns)
 {
     if (write != NULL)
-        pulse_note(&worker->health.pulse, detector_awake_ns(&worker->detector, now_ns) - write->submitted_ns, now_ns);
+        pulse_note(&worker->health.pulse, detector_awake_since_ns(&worker->detector, write->submitted_ns, now_ns),
+                   now_ns);
 }
 
 struct wire_health

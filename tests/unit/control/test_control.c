@@ -1,6 +1,7 @@
 /* The detector and the modes. */
 #include "control/config.h"
 #include "rules/detector.h"
+#include "rules/health.h"
 #include "rules/mode.h"
 #include "tests/unit/check.h"
 
@@ -250,6 +251,25 @@ cuts_teach_nothing(void **state)
     assert_int_equal(wait_of(&detector), 10 * MS);
 }
 
+/* A write is on its way in a turn that lasts beyond the time that the next one is wanted at, and is done by the next look: it
+ * took no time, and not all the time that there is, by which every later one would be slow. */
+static void
+what_is_done_before_the_clock_goes_on_took_no_time(void **state)
+{
+    struct detector detector = detector_of_three();
+    struct pulse pulse = {.usual_ns = 0};
+    uint64_t now_ns = beat(&detector, 1001 * MS, 1100 * MS, 6), submitted_ns = detector_awake_ns(&detector, now_ns);
+
+    (void)state;
+    detector_expect(&detector, now_ns - MS);
+    assert_true(detector_awake_ns(&detector, now_ns) < submitted_ns);
+    assert_int_equal(detector_awake_since_ns(&detector, submitted_ns, now_ns), 0);
+    pulse_note(&pulse, detector_awake_since_ns(&detector, submitted_ns, now_ns), now_ns);
+    assert_int_equal(pulse.usual_ns, 0);
+    detector_tick(&detector, now_ns, true);
+    assert_int_equal(detector_awake_since_ns(&detector, submitted_ns, now_ns + 3 * MS), 2 * MS);
+}
+
 /* This node runs so much later than it wanted to; what came meanwhile it reads first. */
 static uint64_t
 stall(struct detector *detector, uint64_t now_ns, uint64_t stall_ns)
@@ -486,6 +506,7 @@ main(void)
         cmocka_unit_test(no_timeout_learns_to_wait_for_what_no_scheduler_does),
         cmocka_unit_test(who_is_late_time_and_again_is_slow_until_it_is_not),
         cmocka_unit_test(quantiles_of_lateness_are_right_to_a_bucket),
+        cmocka_unit_test(what_is_done_before_the_clock_goes_on_took_no_time),
         cmocka_unit_test(modes_follow_policy_and_reach),
         cmocka_unit_test(more_than_can_be_met_is_refused_and_less_is_never_given),
     };
