@@ -72,7 +72,7 @@ def main():
         except BaseException as error:
             failed += 1
             print(f'FAIL  {title}\n      {type(error).__name__}: {error}', flush=True)
-            if type(error).__name__ not in ('Failed', 'TimeoutExpired'):
+            if type(error).__name__ not in ('Failed', 'TooFew', 'TimeoutExpired'):
                 traceback.print_exc()
             if isinstance(error, KeyboardInterrupt):
                 break

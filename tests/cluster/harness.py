@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -18,6 +19,10 @@ CALM = ('--profile', 'wan')
 
 class Failed(Exception):
     pass
+
+
+class TooFew(Failed):
+    """Nothing is wrong with what was seen, but it is too little to show anything."""
 
 
 def is_sanitized():
@@ -58,15 +63,49 @@ def stop_process(pid):
     until(f'{pid} is stopped', is_stopped)
 
 
+class DiskWatch(threading.Thread):
+    """How long this machine's disk has stood still, whoever's doing that is: a small write that takes longer than a fifth of a
+    second tells. Disks of shared machines do so for ten seconds and more, and a node that writes waits for its disk."""
+    USUAL_S = 0.2
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.stood_s, self.began = 0.0, None
+        self.file = tempfile.TemporaryFile()
+
+    def run(self):
+        while True:
+            self.began = time.monotonic()
+            os.pwrite(self.file.fileno(), bytes(4096), 0)
+            os.fdatasync(self.file.fileno())
+            began, self.began = self.began, None
+            self.stood_s += max(0.0, time.monotonic() - began - self.USUAL_S)
+            time.sleep(0.1)
+
+    def total_s(self):
+        began = self.began
+        return self.stood_s + (0.0 if began is None else max(0.0, time.monotonic() - began - self.USUAL_S))
+
+
+def disk_stood_s(watches=[]):  # noqa: one for the process, from the first question on
+    """So many seconds in all, since the first time that this was asked."""
+    if not watches:
+        watches.append(DiskWatch())
+        watches[0].start()
+    return watches[0].total_s()
+
+
 def until(what, condition, limit_s=20):
-    """Waits until condition() is true; returns what it gave."""
-    end = time.monotonic() + limit_s
+    """Waits until condition() is true; returns what it gave. What the machine's disk stands still meanwhile is waited for three
+    times: an election, a recovery are several writes in a row."""
+    began, stood_s = time.monotonic(), disk_stood_s()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
-            raise Failed(f'still not so after {limit_s} s: {what}')
+        stands_s = disk_stood_s() - stood_s
+        if time.monotonic() - began > limit_s + 3 * stands_s:
+            raise Failed(f'still not so after {limit_s} s, and three times the {stands_s:.1f} s that the disk stood still: {what}')
         time.sleep(0.01)
 
 

@@ -15,7 +15,7 @@ Every line is given once in all of a history. judge() raises harness.Failed at t
 import collections
 import copy
 
-from harness import Failed, check
+from harness import Failed, TooFew, check
 
 LEVELS = ['local', 'majority', 'all']
 # Refusals that a command ends with 3 for; other errors are 1 (cli/cli.c).
@@ -184,6 +184,11 @@ def check_reads(log, appends, reads, trunk):
         check_read(log, read, trunk, {lsn for at, lsn in facts if at <= read['began']})
 
 
+def enough(condition, what):
+    if not condition:
+        raise TooFew(what)
+
+
 def check_share(history):
     """A history in which nothing was taken shows nothing."""
     taken, answered = collections.Counter(), collections.Counter()
@@ -191,13 +196,13 @@ def check_share(history):
         answered[append['log']] += len(append['rows'])
         taken[append['log']] += sum(map(is_acked, append['rows']))
     for log in history['logs']:
-        check(answered[log] > 0 and taken[log] > 0, f'{log}: of {answered[log]} answers none is an acknowledgement')
-        check(answered[log] < ANSWERS_FEW or taken[log] >= LOG_SHARE * answered[log],
-              f'{log}: of {answered[log]} answers only {taken[log]} are acknowledgements')
-        check(any(read['log'] == log and read['status'] == 0 for read in history['reads']),
-              f'{log}: no current read was answered')
+        enough(answered[log] > 0 and taken[log] > 0, f'{log}: of {answered[log]} answers none is an acknowledgement')
+        enough(answered[log] < ANSWERS_FEW or taken[log] >= LOG_SHARE * answered[log],
+               f'{log}: of {answered[log]} answers only {taken[log]} are acknowledgements')
+        enough(any(read['log'] == log and read['status'] == 0 for read in history['reads']),
+               f'{log}: no current read was answered')
     answers, acks = sum(answered.values()), sum(taken.values())
-    check(answers < ANSWERS_FEW or acks >= ACKED_SHARE * answers, f'of {answers} answers only {acks} are acknowledgements')
+    enough(answers < ANSWERS_FEW or acks >= ACKED_SHARE * answers, f'of {answers} answers only {acks} are acknowledgements')
     return answers, acks
 
 
