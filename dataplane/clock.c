@@ -44,11 +44,13 @@ machine_wall_ns(void *context)
 
 const struct time_source time_of_machine = {.monotonic_ns = machine_monotonic_ns, .wall_ns = machine_wall_ns};
 
+/* The ticks are read last: where this thread stalls between the two, the clock is behind until the next anchor, and never ahead
+ * of the kernel's, beside which it is read. */
 static void
-anchor(struct clock *clock, uint64_t ticks)
+anchor(struct clock *clock)
 {
-    clock->base_ticks = ticks;
     clock->base_ns = clock_monotonic_ns();
+    clock->base_ticks = rte_rdtsc();
 }
 
 void
@@ -60,7 +62,7 @@ clock_start(struct clock *clock)
     clock->anchor_after_ticks = hz / 100;
     /* The product of clock_now_ns() fits. */
     assert(clock->anchor_after_ticks <= UINT64_MAX / clock->ns_per_tick);
-    anchor(clock, rte_rdtsc());
+    anchor(clock);
     clock->last_ns = clock->base_ns;
 }
 
@@ -69,8 +71,10 @@ clock_now_ns(struct clock *clock)
 {
     uint64_t ticks = rte_rdtsc(), now_ns;
 
-    if (ticks - clock->base_ticks > clock->anchor_after_ticks)
-        anchor(clock, ticks);
+    if (ticks - clock->base_ticks > clock->anchor_after_ticks) {
+        anchor(clock);
+        ticks = clock->base_ticks;
+    }
     /* At most 10 ms of ticks since the anchor: the product fits. */
     assert_costly(ticks - clock->base_ticks <= clock->anchor_after_ticks);
     now_ns = clock->base_ns + (((ticks - clock->base_ticks) * clock->ns_per_tick) >> 32);

@@ -341,9 +341,10 @@ clocks_word(const struct clocks *clocks, uint64_t now_ns)
 uint64_t
 clocks_old_before_ns(const struct clocks *clocks, uint64_t age_ns, uint64_t now_ns)
 {
-    uint64_t time_ns = clocks_time_ns(clocks, now_ns), aged_ns = now_ns + (uint64_t)clocks->age_offset_ns;
+    uint64_t time_ns = clocks_time_ns(clocks, now_ns), lag_ns = clocks_lag_ns(clocks);
+    /* What is told of a lag may be more than there has been time, a moment before it was heard. */
+    uint64_t aged_ns = time_ns > lag_ns ? time_ns - lag_ns : 0;
 
-    assert(aged_ns <= time_ns);
     if (!clocks->agreed || clocks->calm_ns == 0 || now_ns - clocks->calm_ns < clocks->config.bound_ns)
         return 0;
     /* All that is older was written before the time rose without the other clock, or is old by both. */

@@ -336,7 +336,9 @@ detector_expect(struct detector *detector, uint64_t due_ns)
 uint64_t
 detector_awake_ns(const struct detector *detector, uint64_t now_ns)
 {
-    return now_ns - detector->stalled_ns - own_delay_ns(detector, now_ns);
+    uint64_t stalled_ns = detector->stalled_ns + own_delay_ns(detector, now_ns);
+
+    return now_ns > stalled_ns ? now_ns - stalled_ns : 0;
 }
 
 uint64_t

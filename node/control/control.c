@@ -51,7 +51,8 @@ forward_notes(struct node *node)
     for (uint8_t number = 1; number < node->workers_count; number++) {
         struct rte_ring *notes = node->workers[number]->notes;
 
-        while (!rte_ring_full(first->commands) &&
+        /* Attachments that come meanwhile have their place in it. */
+        while (rte_ring_free_count(first->commands) > ATTACHMENTS_MAX &&
                rte_ring_sc_dequeue_elem(notes, &command.note, sizeof(command.note)) == 0) {
             assert(command.note.log != CATALOG_LOG && command.note.term <= TERM_MAX);
             worker_tell(first, &command);

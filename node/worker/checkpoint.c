@@ -142,9 +142,12 @@ put_cuts(struct buffer *buffer, const struct node_log *log, bool with_segments, 
                               .bytes_before = *evicted_bytes};
 
             assert(stretch.first == segment_block(segment, 0)->first_lsn);
-            put(buffer, &cut, sizeof(cut));
             *evicted_bytes += segment->used_bytes;
-            count++;
+            /* No start takes more: the trunk can begin at others still. */
+            if (count < CUTS_MAX) {
+                put(buffer, &cut, sizeof(cut));
+                count++;
+            }
         }
         last_segment = stretch.segment_id;
         store_advance(&cursor, &stretch);

@@ -78,6 +78,9 @@ durable_park(struct node_log *log, const struct message *message)
     assert_costly(durable == NULL || durable->state_held < durable->state_wanted || durable->parked_count == 0);
     if (durable == NULL || durable->state_held == durable->state_wanted)
         return false;
+    /* Nothing is held any more where the disk has failed, and what it has can be read yet: a question promises nothing. */
+    if (core_failed(log->core) && message->type == MESSAGE_READ_INDEX)
+        return false;
     if (durable->parked_count < PARKED_MAX)
         durable->parked[durable->parked_count++] = *message;
     return true;

@@ -15,7 +15,6 @@
 #define ITEM_BYTES (64u << 10)
 /* Addresses set aside; a log of 64 GiB fills them, longer ones have sparser items at their beginning. */
 #define ITEMS_MAX (1u << 20)
-#define CUTS_MAX (64u << 10)
 
 /* Addresses alone: pages come with what is put there. */
 static void *
@@ -140,8 +139,10 @@ note_cut(struct log_index *index, const struct segment *segment)
         memmove(index->cuts, index->cuts + index->cuts_first, index->cuts_count * sizeof(*index->cuts));
         index->cuts_first = 0;
     }
-    if (index->cuts_count == CUTS_MAX)
+    if (index->cuts_count == CUTS_MAX) {
+        index->evicted_bytes += segment->used_bytes;
         return; /* the trunk can begin at others still */
+    }
     index->cuts[index->cuts_count].first_lsn = segment_block(segment, 0)->first_lsn;
     index->cuts[index->cuts_count].hlc_before = segment->hlc_before;
     index->cuts[index->cuts_count].digest_before = segment->digest_before;

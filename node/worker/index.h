@@ -6,6 +6,9 @@
 
 struct node_log;
 
+/* So many cuts a log has at most. */
+#define CUTS_MAX (64u << 10)
+
 /* Where a segment began that is in memory no more: the trunk may begin there. */
 struct cut {
     uint64_t first_lsn, hlc_before, digest_before, bytes_before;

@@ -135,9 +135,13 @@ try_session(struct reader *reader)
 static uint64_t
 lag_ns(const struct worker *worker, const struct node_log *log)
 {
+    uint64_t now_ns;
+
     if (log->fresh_ns == 0 || core_commit_lsn(log->core) < log->fresh_lsn)
         return UINT64_MAX;
-    return node_now_ns(worker->node) - log->fresh_ns;
+    now_ns = node_now_ns(worker->node);
+    /* A poll's clock may be ahead of the kernel's by a moment. */
+    return now_ns > log->fresh_ns ? now_ns - log->fresh_ns : 0;
 }
 
 /* Is what is here fresh enough? The clock is read anew: a poll's may be from before a pause. */
@@ -322,7 +326,7 @@ void
 reader_ready(struct worker *worker, uint64_t token, uint64_t lsn, bool here)
 {
     struct reader *reader = reader_by_token(worker, token);
-    uint64_t round_ns;
+    uint64_t round_ns, now_ns;
 
     if (reader == NULL)
         return;
@@ -339,7 +343,8 @@ reader_ready(struct worker *worker, uint64_t token, uint64_t lsn, bool here)
         return; /* it looks again at its turn */
     reader_open(reader, lsn);
     reader->here = here;
-    reader->lag_ns = node_now_ns(worker->node) - round_ns;
+    now_ns = node_now_ns(worker->node);
+    reader->lag_ns = now_ns > round_ns ? now_ns - round_ns : 0;
 }
 
 void

@@ -215,6 +215,7 @@ timers(struct worker *worker, uint64_t now_ns, bool drained)
 {
     cairn_node_set suspected = detector_tick(&worker->detector, now_ns, drained);
     bool beat = now_ns >= worker->heartbeat_ns;
+    uint64_t due_ns;
 
     if (suspected != 0 || detector_reach(&worker->detector) != worker->reach)
         node_reassess(worker, now_ns);
@@ -241,7 +242,9 @@ timers(struct worker *worker, uint64_t now_ns, bool drained)
     /* Otherwise it would never rest. */
     assert(worker->heartbeat_ns > now_ns);
     worker->suspect_ns = detector_deadline_ns(&worker->detector);
-    detector_expect(&worker->detector, node_deadline_ns(worker));
+    due_ns = node_deadline_ns(worker);
+    /* A peer's deadline that has passed while frames are unread is no time that this node was to run at. */
+    detector_expect(&worker->detector, due_ns > now_ns ? due_ns : worker->heartbeat_ns);
 }
 
 /* One log's end of the turn: acknowledge what is held, send what may be sent. */

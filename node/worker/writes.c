@@ -46,9 +46,14 @@ note_place(struct node_log *log, const struct journal_block *block, uint64_t pla
 
     /* A journal only grows. */
     assert_costly(place > durable->tail_place && place > durable->base_place);
-    if (block->type == JOURNAL_ENTRIES)
+    if (block->type == JOURNAL_ENTRIES) {
+        const uint32_t count = durable->index.count;
+
         index_note(&durable->index, block->block.first_lsn, place);
-    else if (block->type == JOURNAL_TAIL)
+        /* It was thinned out: reads that are on their way know their place in it no more. */
+        if (durable->index.count < count)
+            durable->truncations++;
+    } else if (block->type == JOURNAL_TAIL)
         durable->tail_place = place;
     else if (block->type == JOURNAL_BASE || block->type == JOURNAL_TRIM)
         durable->base_place = place;
@@ -265,12 +270,15 @@ write_branches(struct worker *worker, struct node_log *log, cairn_node_set origi
     return true;
 }
 
-/* Branches go before the trunk: the trunk may write over entries that the own branch has kept. */
+/* Branches go before the trunk: the trunk may write over entries that the own branch has kept. So may a base, which voids
+ * the blocks of the trunk that alone have them on the medium yet. */
 static bool
 write_with(struct worker *worker, struct node_log *log, cairn_node_set branches)
 {
-    return write_state(worker, log) && write_base(worker, log) && write_producers(worker, log) &&
-           write_branches(worker, log, branches) && write_trunk(worker, log);
+    cairn_node_set first = log->durable->base_due ? branches & (cairn_node_set)1 << log->self : 0;
+
+    return write_state(worker, log) && write_branches(worker, log, first) && write_base(worker, log) &&
+           write_producers(worker, log) && write_branches(worker, log, branches) && write_trunk(worker, log);
 }
 
 /* Copies of others' branches come last: the trunk does not wait for their space. */
@@ -312,12 +320,12 @@ durable_gather(struct worker *worker, struct node_log *log, cairn_node_set branc
     return write_with(worker, log, branches) && write_tail(worker, log);
 }
 
-/* Each file has a tail of every log that is written to in it, so that older ones are not needed for that. */
-static void
+/* Each file has a tail of every log that is written to in it, so that older ones are not needed for that. false: there is no
+ * room now. */
+static bool
 write_tail_once(struct worker *worker, struct node_log *log)
 {
-    if (log->durable->tail_place >> 32 != worker->journal.file.number)
-        write_tail(worker, log);
+    return log->durable->tail_place >> 32 == worker->journal.file.number || write_tail(worker, log);
 }
 
 void
@@ -331,8 +339,8 @@ durable_write(struct worker *worker, uint64_t now_ns)
         struct node_log *log = worker->unwritten[i];
 
         assert_costly(log->durable->listed);
-        if (write_log(worker, log)) {
-            write_tail_once(worker, log);
+        /* A log without a tail would keep every file: it is asked again until it has one. */
+        if (write_log(worker, log) && write_tail_once(worker, log)) {
             unclaim(worker, log, UINT64_MAX);
             log->durable->listed = false;
         } else

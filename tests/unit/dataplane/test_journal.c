@@ -556,10 +556,63 @@ a_place_in_front_of_the_first_block_is_that_block(void **state)
     free(disk);
 }
 
+static void
+settle(struct journal *journal, struct memory_disk *disk)
+{
+    for (uint32_t i = 0; i < disk->done_count; i++)
+        journal_done(journal, &disk->done[i]);
+    disk->done_count = 0;
+    while (journal_take(journal) != NULL)
+        ;
+}
+
+/* The helper makes the next file between the look for room, which there is in the rest of this one, and what is put there,
+ * while a write is on its way to it. */
+static void
+what_has_its_place_is_put_there_whatever_the_helper_makes(void **state)
+{
+    struct memory_disk *disk = calloc(1, sizeof(*disk));
+    struct journal_config config = {.disk = &disk->base,
+                                    .cluster = CLUSTER,
+                                    .incarnation = 1,
+                                    .node = NODE,
+                                    .file_bytes = FILE_BYTES,
+                                    .write_bytes = WRITE_BYTES,
+                                    .items_max = 8};
+    struct journal_block head = {.type = JOURNAL_STATE, .log = 1};
+    struct journal_item item = {.owner = disk};
+    struct journal journal;
+    char detail[256];
+
+    (void)state;
+    disk->base.operations = &operations;
+    assert_int_equal(journal_init(&journal, &config, 1, 0, detail, sizeof(detail)), CAIRN_OK);
+    journal_maintain(&journal);
+    do {
+        settle(&journal, disk);
+        assert_true(journal_has_room(&journal, 0));
+        journal_put(&journal, &head, NULL, 0, &item);
+        journal_submit(&journal, 0);
+    } while (journal.file.size_bytes - journal.offset_bytes >= WRITE_BYTES);
+    assert_int_equal(disk->count, 1);
+    assert_true(journal_has_room(&journal, 0));
+    journal_maintain(&journal);
+    assert_int_equal(disk->count, 2);
+    assert_int_equal(journal_put(&journal, &head, NULL, 0, &item) >> 32, 1);
+    settle(&journal, disk);
+    journal_submit(&journal, 0);
+    settle(&journal, disk);
+    assert_true(journal_has_room(&journal, 0));
+    assert_int_equal(journal_put(&journal, &head, NULL, 0, &item) >> 32, 2);
+    journal_fini(&journal);
+    free(disk);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_has_its_place_is_put_there_whatever_the_helper_makes),
         cmocka_unit_test(what_was_written_is_read),
         cmocka_unit_test(records_that_change_cost_their_block_alone),
         cmocka_unit_test(whole_blocks_of_numbers_that_cannot_be_are_damage),
