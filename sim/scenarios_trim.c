@@ -5,6 +5,7 @@
 #include "sim/life.h"
 #include "sim/network.h"
 #include "sim/node.h"
+#include "sim/random.h"
 
 /* Small segments, few of them kept: what is old is soon trimmed. */
 static uint8_t
@@ -179,6 +180,46 @@ producers_survive_restart(struct sim *sim)
     scene_end(sim);
 }
 
+#define ALONE 40u
+#define ALONE_BYTES 9000u
+
+/* A leader on a slow disk is cut off with more than one write of it can take of what it has acknowledged alone. That is on its
+ * way to its branch when it begins anew behind what the others have trimmed; and its power goes at some time of that. */
+static void
+base_waits_for_the_branch(struct sim *sim)
+{
+    uint64_t tokens[ALONE];
+    uint8_t away, next;
+
+    sim->plan.segment_bytes = 64u << 10;
+    sim->plan.retain_bytes = 128u << 10;
+    away = scene_start_writing(sim, 3, CAIRN_POLICY_AP, 20 * US);
+    scene_calm(sim);
+    isolate(sim, away, true);
+    for (uint32_t i = 0; i < ALONE; i++)
+        tokens[i] = give(sim, away, 7, i + 1, 0, CAIRN_ACK_LOCAL, ALONE_BYTES);
+    sim_run_for(sim, 3 * MS);
+    for (uint32_t i = 0; i < ALONE; i++) {
+        struct cairn_result result;
+
+        expect(sim, take(sim, away, tokens[i], &result) && result.error == CAIRN_OK && !result.on_branch);
+    }
+    sim->nodes[away].disk.slower_ns = 20 * MS;
+    next = scene_successor(sim, away, WITHIN);
+    append_many(sim, next, 8, 4000, CAIRN_ACK_MAJORITY);
+    sim_run_for(sim, 5 * MS);
+    expect(sim, core_base_lsn(core_of(sim, next)) > core_last_lsn(core_of(sim, away)));
+    lose_from(sim, away, MESSAGE_HAND_OFF);
+    isolate(sim, away, false);
+    eventually(sim, WITHIN, core_base_lsn(core_of(sim, away)) > 0);
+    sim_run_for(sim, random_under(&sim->changes, 100 * MS));
+    node_crash(&sim->nodes[away]);
+    sim->nodes[away].disk.slower_ns = 0;
+    lose_from(sim, away, MESSAGE_NONE);
+    node_boot(&sim->nodes[away]);
+    end_with_each_once(sim, ALONE);
+}
+
 const struct scenario scenarios_trim[] = {
     {"leader-lost-before-producers", "who lacks producers does not wait for a leader that lost its memory",
      leader_lost_before_producers},
@@ -190,5 +231,7 @@ const struct scenario scenarios_trim[] = {
      branch_behind_the_base},
     {"producers-survive-restart", "what producers wrote before the trim point is known after a restart of all",
      producers_survive_restart},
+    {"base-waits-for-branch", "what was acknowledged alone is on disk as a branch before a base voids it",
+     base_waits_for_the_branch},
     {0},
 };
