@@ -26,7 +26,17 @@ say_catalog_waits(const struct cluster_config *cluster, cairn_node_set silent, s
               cli_silent_note(cluster, silent, note, sizeof(note)));
 }
 
-/* " (n1: its disk hangs)": what ails a node that knows it, if anything does. */
+bool
+cli_trouble_note(const char *name, const json_t *answer, char *note, size_t note_bytes)
+{
+    const char *trouble = cli_text(cli_log_row(answer, CATALOG_NAME), "trouble");
+
+    if (trouble[0] != '\0')
+        snprintf(note, note_bytes, " (%.63s: %.80s)", name, trouble);
+    return trouble[0] != '\0';
+}
+
+/* What ails the first node that knows it, if anything does. */
 static void
 ailing_note(const struct cluster_config *cluster, char *note, size_t note_bytes)
 {
@@ -34,12 +44,8 @@ ailing_note(const struct cluster_config *cluster, char *note, size_t note_bytes)
 
     note[0] = '\0';
     cli_ask_status(cluster, CAIRN_NODE_NONE, CLI_HEARD, &answers);
-    for (uint8_t i = 0; i < cluster->nodes && note[0] == '\0'; i++) {
-        const char *trouble = cli_text(cli_log_row(answers.by_node[i], CATALOG_NAME), "trouble");
-
-        if (trouble[0] != '\0')
-            snprintf(note, note_bytes, " (%.63s: %.80s)", cluster->names[i], trouble);
-    }
+    for (uint8_t i = 0; i < cluster->nodes && note[0] == '\0'; i++)
+        cli_trouble_note(cluster->names[i], answers.by_node[i], note, note_bytes);
     cli_answers_free(&answers);
 }
 

@@ -111,6 +111,9 @@ const char *cli_silent_text(const struct cluster_config *cluster, cairn_node_set
 /* The same as a note behind something else, " (n1 does not answer)". */
 const char *cli_silent_note(const struct cluster_config *cluster, cairn_node_set silent, char *note, size_t note_bytes);
 
+/* " (n1: its disk hangs)": what the node says ails it, by its answer for status. false: nothing does, and note is as it was. */
+bool cli_trouble_note(const char *name, const json_t *answer, char *note, size_t note_bytes);
+
 /* Does a log's status row say that it is lost, and waits for a decision? Then text says what that means, and what to do. */
 bool cli_is_lost(const json_t *row, char *text, size_t text_bytes);
 

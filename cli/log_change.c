@@ -71,10 +71,8 @@ take_workers(const json_t *answer, struct standing *standing)
 static void
 note_trouble(const char *name, const json_t *answer, bool lags, struct standing *standing)
 {
-    const char *trouble = cli_text(cli_log_row(answer, CATALOG_NAME), "trouble");
-
-    if (trouble[0] != '\0' && (lags || standing->trouble[0] == '\0'))
-        snprintf(standing->trouble, sizeof(standing->trouble), " (%.63s: %.80s)", name, trouble);
+    if (lags || standing->trouble[0] == '\0')
+        cli_trouble_note(name, answer, standing->trouble, sizeof(standing->trouble));
 }
 
 /* wanted: the keys of a status row that have to be so; NULL: nothing has to be. */

@@ -6,7 +6,7 @@ import tempfile
 import time
 import shutil
 
-from harness import BINARY, Failed, check, run, until
+from harness import BINARY, Failed, check, done, run, until
 
 LOGS = {'c': 'cp', 'a': 'ap', 'd': 'adaptive', 'l': 'ca'}
 NODES = ('n1', 'n2', 'n3')
@@ -77,9 +77,7 @@ class FullDisks:
         return run(*args, env=self.env, **more)
 
     def ok(self, *args, **more):
-        result = self.cairn(*args, **more)
-        check(result.status == 0, args, 'ended with', result.status, result.err.decode(), result.complaint())
-        return result
+        return done(self.cairn, *args, **more)
 
     def status(self, log):
         return [row for row in self.cairn('status', '--json').rows() if row['log'] == log]

@@ -207,9 +207,9 @@ put(struct journal *journal, uint32_t index)
     journal_put(journal, &head, body, body_bytes, &item);
 }
 
-/* Writes of one to four blocks, into the second file. */
+/* A journal in its first file, on a disk that is empty. The caller frees the disk. */
 static struct memory_disk *
-write_journal(void)
+begin_journal(struct journal *journal)
 {
     struct memory_disk *disk = calloc(1, sizeof(*disk));
     struct journal_config config = {.disk = &disk->base,
@@ -219,21 +219,36 @@ write_journal(void)
                                     .file_bytes = FILE_BYTES,
                                     .write_bytes = WRITE_BYTES,
                                     .items_max = 8};
-    struct journal journal;
     char detail[256];
 
     disk->base.operations = &operations;
-    assert_int_equal(journal_init(&journal, &config, 1, 0, detail, sizeof(detail)), CAIRN_OK);
+    assert_int_equal(journal_init(journal, &config, 1, 0, detail, sizeof(detail)), CAIRN_OK);
+    return disk;
+}
+
+static void
+settle(struct journal *journal, struct memory_disk *disk)
+{
+    for (uint32_t i = 0; i < disk->done_count; i++)
+        journal_done(journal, &disk->done[i]);
+    disk->done_count = 0;
+    while (journal_take(journal) != NULL)
+        ;
+}
+
+/* Writes of one to four blocks, into the second file. */
+static struct memory_disk *
+write_journal(void)
+{
+    struct journal journal;
+    struct memory_disk *disk = begin_journal(&journal);
+
     for (uint32_t index = 1, write = 0; disk->count < 3; write++) {
         journal_maintain(&journal);
         for (uint32_t i = 0; i <= write % 4 && journal_has_room(&journal, 7000); i++)
             put(&journal, index++);
         journal_submit(&journal, 0);
-        for (uint32_t i = 0; i < disk->done_count; i++)
-            journal_done(&journal, &disk->done[i]);
-        disk->done_count = 0;
-        while (journal_take(&journal) != NULL)
-            ;
+        settle(&journal, disk);
     }
     journal_fini(&journal);
     return disk;
@@ -556,37 +571,17 @@ a_place_in_front_of_the_first_block_is_that_block(void **state)
     free(disk);
 }
 
-static void
-settle(struct journal *journal, struct memory_disk *disk)
-{
-    for (uint32_t i = 0; i < disk->done_count; i++)
-        journal_done(journal, &disk->done[i]);
-    disk->done_count = 0;
-    while (journal_take(journal) != NULL)
-        ;
-}
-
 /* The helper makes the next file between the look for room, which there is in the rest of this one, and what is put there,
  * while a write is on its way to it. */
 static void
 what_has_its_place_is_put_there_whatever_the_helper_makes(void **state)
 {
-    struct memory_disk *disk = calloc(1, sizeof(*disk));
-    struct journal_config config = {.disk = &disk->base,
-                                    .cluster = CLUSTER,
-                                    .incarnation = 1,
-                                    .node = NODE,
-                                    .file_bytes = FILE_BYTES,
-                                    .write_bytes = WRITE_BYTES,
-                                    .items_max = 8};
+    struct journal journal;
+    struct memory_disk *disk = begin_journal(&journal);
     struct journal_block head = {.type = JOURNAL_STATE, .log = 1};
     struct journal_item item = {.owner = disk};
-    struct journal journal;
-    char detail[256];
 
     (void)state;
-    disk->base.operations = &operations;
-    assert_int_equal(journal_init(&journal, &config, 1, 0, detail, sizeof(detail)), CAIRN_OK);
     journal_maintain(&journal);
     do {
         settle(&journal, disk);
